@@ -1,0 +1,18 @@
+//! Group `anywhere.eks.amazonaws.com/v1alpha1`: the cluster YAML that EKS Anywhere users have.
+
+mod cluster;
+mod cluster_status;
+mod tinkerbell;
+mod tinkerbell_template;
+
+pub use cluster::{
+    CidrBlocks, Cluster, ClusterNetwork, ClusterSpec, CniConfig, ControlPlaneConfiguration, Dns, Endpoint,
+    ManagementCluster, NodeMask, ObjectRef, ResolvConf, Taint, WorkerNodeGroup,
+};
+pub use cluster_status::{ClusterStatus, FailureReason};
+pub use tinkerbell::{
+    HardwareAffinity, HardwareAffinityTerm, OsFamily, PreferredHardware, TinkerbellDatacenterConfig,
+    TinkerbellDatacenterConfigSpec, TinkerbellDatacenterConfigStatus, TinkerbellMachineConfig,
+    TinkerbellMachineConfigSpec, TinkerbellMachineConfigStatus, User,
+};
+pub use tinkerbell_template::{TinkerbellTemplateConfig, TinkerbellTemplateConfigSpec};

@@ -1,0 +1,15 @@
+//! Group `bmc.tinkerbell.org/v1alpha1`: Machine (a BMC), Job and Task, as Tinkerbell's Rufio defines them.
+
+mod job;
+mod machine;
+mod task;
+
+pub use job::{Job, JobSpec, JobStatus};
+pub use machine::{
+    Connection, ContactCondition, Machine, MachineSpec, MachineStatus, NamespacedRef, PowerState,
+    ProviderOptions, RedfishOptions,
+};
+pub use task::{
+    Action, BmcCondition, BootDevice, BootDeviceAction, ConditionKind, OneTimeBootDeviceAction, PowerAction,
+    Task, TaskSpec, TaskStatus, VirtualMediaAction,
+};

@@ -1,0 +1,25 @@
+//! Group `gantry.dev/v1alpha1`: what none of the ecosystem's kinds has.
+
+mod boot_session;
+mod control_plane;
+mod image;
+mod plan;
+mod provider_machine;
+mod release;
+mod server;
+
+pub use boot_session::{BootSession, FirstBoot, SessionClaim, SessionPhase};
+pub use control_plane::{ControlPlane, ControlPlaneSpec, ControlPlaneStatus};
+pub use image::{Image, ImageSpec, ImageState, ImageStatus};
+pub use plan::{
+    Plan, PlanClass, PlanPhase, PlanSpec, PlanStatus, PlanStep, PlanStepKind, StepState, StepStatus,
+};
+pub use provider_machine::{
+    MachineRole, ProviderMachine, ProviderMachineSpec, ProviderMachineState, ProviderMachineStatus,
+    SelectorTerm,
+};
+pub use release::{ComponentImage, Release, ReleaseNodeImage, ReleaseSpec};
+pub use server::{
+    Attempt, Claim, Firmware, HandoverPolicy, Inventory, InventoryDisk, InventoryNic, LocalBoot, Purpose,
+    Server, ServerSpec, ServerState, ServerStatus,
+};

@@ -1,0 +1,90 @@
+//! Boot session: one armed boot inside an attempt, and who has claimed it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, Time};
+
+/// One armed boot. Boot k+1 of an attempt has its own `bootId` and revokes boot k.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BootSession {
+    /// Attempt that the session belongs to.
+    pub attempt: u64,
+    /// Boot inside the attempt, from 1.
+    pub boot: u32,
+    /// 128 random bits in hex. Public: it names the session and proves nothing.
+    pub boot_id: String,
+    /// Phase.
+    pub phase: SessionPhase,
+    /// When it was armed.
+    pub armed_at: Time,
+    /// When the armed window closes; moves once, at power-on or at the first packet.
+    pub deadline: Time,
+    /// Who claimed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<SessionClaim>,
+    /// Serial numbers of certificates of this attempt that count no more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revoked: Vec<String>,
+    /// When the agent was last heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_heard: Option<Time>,
+}
+
+/// Phase of a boot session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum SessionPhase {
+    /// Committed; the boot services may not have seen it yet.
+    Arming,
+    /// The boot services answer by it: the machine may be powered on.
+    Armed,
+    /// An agent claimed it with one key.
+    Claimed,
+    /// A second key asked for it: nobody is served.
+    Frozen,
+    /// The machine boots its own disk again; the claim still counts for what is left to do.
+    Disarmed,
+    /// Ended.
+    Closed,
+}
+
+/// Who claimed a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionClaim {
+    /// Digest of the agent's public key (SubjectPublicKeyInfo, DER).
+    pub public_key: Digest,
+    /// Serial number of the certificate, in hex.
+    pub serial: String,
+    /// The certificate itself (PEM): the same key asking again gets the same one.
+    pub certificate: String,
+    /// When it was claimed.
+    pub at: Time,
+    /// When the certificate ends.
+    pub not_after: Time,
+}
+
+/// First boot of the installed system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FirstBoot {
+    /// Attempt that installed the system.
+    pub attempt: u64,
+    /// Digest of the first-boot public key.
+    pub public_key: Digest,
+    /// Serial number of the first-boot certificate, in hex.
+    pub serial: String,
+    /// When the certificate ends, two hours at most after it was made.
+    pub not_after: Time,
+    /// When the installed system first asked for its data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_at: Option<Time>,
+    /// When the data was handed out; it is handed out once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered_at: Option<Time>,
+    /// When the key was revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Time>,
+}

@@ -1,0 +1,57 @@
+//! Release: which patch version, component images and node images a Kubernetes minor version stands for.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Digest;
+
+/// The parts of one Kubernetes version.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, CustomResource)]
+#[kube(
+    group = "gantry.dev",
+    version = "v1alpha1",
+    kind = "Release",
+    plural = "releases",
+    category = "gantry",
+    derive = "PartialEq",
+    printcolumn = r#"{"name":"Kubernetes","type":"string","jsonPath":".spec.kubernetesVersion"}"#,
+    printcolumn = r#"{"name":"Patch","type":"string","jsonPath":".spec.patchVersion"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseSpec {
+    /// Minor version such as `1.35`.
+    pub kubernetes_version: String,
+    /// Patch version such as `v1.35.4`.
+    pub patch_version: String,
+    /// Container images.
+    #[serde(default)]
+    pub components: Vec<ComponentImage>,
+    /// Node images.
+    #[serde(default)]
+    pub node_images: Vec<ReleaseNodeImage>,
+}
+
+/// A container image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ComponentImage {
+    /// Component such as `kube-apiserver`.
+    pub name: String,
+    /// Reference as manifests use it.
+    pub image: String,
+    /// Digest, when the release pins it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+}
+
+/// A node image of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseNodeImage {
+    /// Operating system family such as `debian`.
+    pub os_family: String,
+    /// CNI whose images are inside.
+    pub cni: String,
+    /// Name of the image that `gantry image build` makes.
+    pub image: String,
+}

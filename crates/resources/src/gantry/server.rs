@@ -1,0 +1,273 @@
+//! Server: the lifecycle of one physical machine. Derived one to one from a Hardware, and the only claim on it.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::boot_session::{BootSession, FirstBoot};
+use crate::{Digest, Mac, Time};
+
+/// Intent for one machine. Claim and attempt change by compare-and-set on resourceVersion.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, CustomResource)]
+#[kube(
+    group = "gantry.dev",
+    version = "v1alpha1",
+    kind = "Server",
+    plural = "servers",
+    shortname = "srv",
+    category = "gantry",
+    namespaced,
+    status = "ServerStatus",
+    derive = "PartialEq",
+    printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
+    printcolumn = r#"{"name":"Power","type":"string","jsonPath":".status.power"}"#,
+    printcolumn = r#"{"name":"Claim","type":"string","jsonPath":".spec.claim.name"}"#,
+    printcolumn = r#"{"name":"Attempt","type":"integer","jsonPath":".spec.attempt.number"}"#,
+    printcolumn = r#"{"name":"Session","type":"string","jsonPath":".status.bootSession.phase","priority":1}"#,
+    printcolumn = r#"{"name":"Since","type":"date","jsonPath":".status.since"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.reason"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerSpec {
+    /// Identity of the machine, minted once by Gantry (UUID); certificates name it.
+    pub machine_id: String,
+    /// Name of the Hardware in the same namespace.
+    pub hardware: String,
+    /// Name of the BMC's Machine (`bmc.tinkerbell.org`) in the same namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bmc: Option<String>,
+    /// Who has this server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
+    /// The attempt that is wanted. A higher number fences every lower one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Attempt>,
+    /// How the machine gets from the installer to the installed system.
+    #[serde(default)]
+    pub handover: HandoverPolicy,
+    /// Minutes that the firmware may take from power-on to its first packet; 30 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_minutes: Option<u32>,
+}
+
+/// Who has a server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Claim {
+    /// Kind of the owner, such as `ProviderMachine`.
+    pub kind: String,
+    /// Name of the owner.
+    pub name: String,
+    /// Namespace of the owner.
+    pub namespace: String,
+    /// Cluster that the owner belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// Secret (key `value`) that the first boot pulls, in the owner's namespace. It may come to be only when it is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap_secret: Option<String>,
+    /// When.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
+}
+
+/// One attempt to do something to a machine. Immutable but for `handover`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// The fence; grows by one or more with every attempt of this machine.
+    pub number: u64,
+    /// Name of the Workflow in the same namespace.
+    pub workflow: String,
+    /// What for.
+    #[serde(default)]
+    pub purpose: Purpose,
+    /// True once the workflow is at its handover action: the machine must be disarmed before that action is handed out.
+    #[serde(default)]
+    pub handover: bool,
+    /// True once the workflow has ended: the session is closed and its certificates are revoked.
+    #[serde(default)]
+    pub closed: bool,
+}
+
+/// What an attempt is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Purpose {
+    /// Write an operating system.
+    #[default]
+    Install,
+    /// Erase.
+    Wipe,
+    /// Mend the installed system.
+    Repair,
+}
+
+/// How the machine gets from the installer to the installed system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum HandoverPolicy {
+    /// kexec, but reboot under Secure Boot, pending firmware settings or a quirk.
+    #[default]
+    Auto,
+    /// Always kexec.
+    Kexec,
+    /// Always reboot.
+    Reboot,
+}
+
+/// Lifecycle state of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ServerState {
+    /// Known, not yet usable.
+    #[default]
+    Discovered,
+    /// Free.
+    Available,
+    /// Taken, nothing runs yet.
+    Claimed,
+    /// An attempt is open.
+    Provisioning,
+    /// The installed system has shown itself.
+    Running,
+    /// Being given back: powered off, secrets dropped.
+    Releasing,
+    /// Disks are being erased.
+    Wiping,
+    /// Stopped; the reason says what can be done.
+    Failed,
+}
+
+/// Observed state of a server.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerStatus {
+    /// State.
+    #[serde(default)]
+    pub state: ServerState,
+    /// Since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// What it waits for, or why it stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When waiting ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Time>,
+    /// Power state as the BMC told last: on, off or unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power: Option<String>,
+    /// The open (or last) boot session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_session: Option<BootSession>,
+    /// First boot of the installed system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_boot: Option<FirstBoot>,
+    /// What an agent told of the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<Inventory>,
+    /// How the machine boots its own disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_boot: Option<LocalBoot>,
+}
+
+/// Firmware of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Firmware {
+    /// PC BIOS.
+    Bios,
+    /// UEFI.
+    Uefi,
+}
+
+/// What the installed system boots from; the netboot script boots this when the machine is not armed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LocalBoot {
+    /// Firmware at installation.
+    pub firmware: Firmware,
+    /// Disk that was written, by a stable path.
+    pub disk: String,
+    /// Unique GUID of the EFI system partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub esp_guid: Option<String>,
+    /// Digest of the raw image that was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Digest>,
+}
+
+/// What an agent told of a machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Inventory {
+    /// SMBIOS system UUID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<String>,
+    /// SMBIOS serial number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// SMBIOS manufacturer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+    /// SMBIOS product.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
+    /// Firmware.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<Firmware>,
+    /// Whether Secure Boot is enforced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secure_boot: Option<bool>,
+    /// Logical processors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<u32>,
+    /// Memory in octets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+    /// Disks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<InventoryDisk>,
+    /// NICs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nics: Vec<InventoryNic>,
+}
+
+/// A disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InventoryDisk {
+    /// Path such as `/dev/vda`, of this boot.
+    pub device: String,
+    /// Octets.
+    pub size: u64,
+    /// Serial number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// World-wide name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wwn: Option<String>,
+    /// Model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Whether it spins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotational: Option<bool>,
+}
+
+/// A NIC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InventoryNic {
+    /// Name in the installer.
+    pub name: String,
+    /// Address.
+    pub mac: Mac,
+    /// Whether there is a link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<bool>,
+    /// Driver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
+}

@@ -1,0 +1,50 @@
+//! Label and annotation keys, finalizers, field managers and fixed names that more than one crate uses.
+
+/// Namespace of hardware, clusters and everything else unless a file says otherwise (EKS Anywhere's default).
+pub const DEFAULT_NAMESPACE: &str = "eksa-system";
+
+/// Label on Hardware: name of the owner that claimed it (Cluster API provider Tinkerbell).
+pub const OWNER_NAME: &str = "v1alpha1.tinkerbell.org/ownerName";
+/// Label on Hardware: namespace of the owner that claimed it.
+pub const OWNER_NAMESPACE: &str = "v1alpha1.tinkerbell.org/ownerNamespace";
+/// Annotation on Hardware: an operating system was installed.
+pub const PROVISIONED: &str = "v1alpha1.tinkerbell.org/provisioned";
+/// Annotation on Hardware: what an agent told of the machine.
+pub const AGENT_ATTRIBUTES: &str = "tinkerbell.org/agent-attributes";
+/// Annotation on a bmc Machine: any new value asks for a poll at once.
+pub const POLL_REQUESTED: &str = "gantry.dev/poll-requested";
+
+/// Label with the cluster's name on everything that belongs to a cluster.
+pub const CLUSTER_NAME: &str = "cluster.x-k8s.io/cluster-name";
+/// Label that marks control-plane machines.
+pub const CONTROL_PLANE: &str = "cluster.x-k8s.io/control-plane";
+/// Label with the node group's name on workers.
+pub const NODE_GROUP: &str = "gantry.dev/node-group";
+/// Label by which `clusterctl move` and `gantry move` find objects.
+pub const MOVE: &str = "clusterctl.cluster.x-k8s.io/move";
+/// Type of the Secrets that hold cluster PKI, kubeconfigs and bootstrap data.
+pub const CLUSTER_SECRET_TYPE: &str = "cluster.x-k8s.io/secret";
+/// Label with the name of the CSV that a row came from; rows gone from a file are found by it.
+pub const IMPORTED_FROM: &str = "gantry.dev/imported-from";
+/// Annotation on an EKS Anywhere cluster: why the coordinator cannot go on is in status; this one pauses it.
+pub const PAUSED: &str = "anywhere.eks.amazonaws.com/paused";
+
+/// Finalizer of the cluster coordinator.
+pub const CLUSTER_FINALIZER: &str = "gantry.dev/cluster";
+/// Finalizer of a provider's driver on the machines it made.
+pub const PROVIDER_MACHINE_FINALIZER: &str = "gantry.dev/provider-machine";
+
+/// Field manager of the command line.
+pub const MANAGER_CLI: &str = "gantry-cli";
+/// Field manager of the server lifecycle.
+pub const MANAGER_SERVERS: &str = "gantry-servers";
+/// Field manager of the workflow engine.
+pub const MANAGER_WORKFLOW: &str = "gantry-workflow";
+/// Field manager of the power controllers.
+pub const MANAGER_POWER: &str = "gantry-power";
+/// Field manager of the cluster coordinator.
+pub const MANAGER_CLUSTERS: &str = "gantry-clusters";
+/// Field manager of the bare-metal driver.
+pub const MANAGER_METAL: &str = "gantry-driver-metal";
+/// Field manager of the image store.
+pub const MANAGER_ARTIFACTS: &str = "gantry-artifacts";
