@@ -1,0 +1,24 @@
+//! The trait that every BMC client implements.
+//!
+//! Its invariant: a method that returns `Ok` has seen the BMC confirm what the method's text promises.
+
+use futures::future::BoxFuture;
+
+use crate::{BootDevice, BootMode, Error, Inventory, PowerAction, PowerState};
+
+/// One BMC of one machine.
+pub trait Bmc: Send + Sync + std::fmt::Debug {
+    /// The power state as the BMC reports it now.
+    fn power_state(&self) -> BoxFuture<'_, Result<PowerState, Error>>;
+
+    /// Asks for a power action. `Ok` means accepted, not done: poll [`Bmc::power_state`] to see it done.
+    ///
+    /// `On` of a running machine and `Off` or `Soft` of a stopped one are accepted without a request.
+    fn power(&self, action: PowerAction) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Sets the boot source of the next boot only, then reads it back; `Ok` means the BMC shows it set.
+    fn set_boot_once(&self, device: BootDevice, mode: BootMode) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// What the BMC says about the machine it belongs to.
+    fn inventory(&self) -> BoxFuture<'_, Result<Inventory, Error>>;
+}

@@ -1,0 +1,63 @@
+//! Power states and the actions that change them.
+
+use std::fmt;
+
+/// Redfish `PowerState`, and `Unknown` for anything else that a BMC says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PowerState {
+    On,
+    Off,
+    PoweringOn,
+    PoweringOff,
+    Unknown,
+}
+
+/// What can be asked of a machine's power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PowerAction {
+    On,
+    /// At once, without asking the operating system.
+    Off,
+    /// By asking the operating system.
+    Soft,
+    /// Off, then on.
+    Cycle,
+    /// The reset line; power stays on.
+    Reset,
+}
+
+impl PowerState {
+    pub(crate) fn from_redfish(text: &str) -> Self {
+        match text {
+            "On" => Self::On,
+            "Off" => Self::Off,
+            "PoweringOn" => Self::PoweringOn,
+            "PoweringOff" => Self::PoweringOff,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for PowerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::On => "on",
+            Self::Off => "off",
+            Self::PoweringOn => "powering on",
+            Self::PoweringOff => "powering off",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+impl fmt::Display for PowerAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::On => "on",
+            Self::Off => "off",
+            Self::Soft => "soft",
+            Self::Cycle => "cycle",
+            Self::Reset => "reset",
+        })
+    }
+}

@@ -1,0 +1,132 @@
+//! The Redfish client (DSP0266): one BMC, one origin, one system.
+//!
+//! Invariant: nothing that the BMC says leads a request, and with it the password, to another origin.
+
+mod body;
+mod model;
+mod quirks;
+mod request;
+mod tls;
+mod transport;
+
+use futures::future::BoxFuture;
+use http::Method;
+use tokio::sync::OnceCell;
+
+use crate::{Bmc, BootDevice, BootMode, Connection, Error, Inventory, Nic, PowerAction, PowerState};
+use model::{Collection, EthernetInterface, ServiceRoot, System};
+use quirks::Quirks;
+use transport::Transport;
+
+/// More interfaces than this are not read.
+const MAX_NICS: usize = 64;
+
+/// A client of one Redfish BMC. Cheap to make: nothing is sent before the first call.
+#[derive(Debug)]
+pub struct Redfish {
+    transport: Transport,
+    wanted_system: Option<String>,
+    service: OnceCell<Service>,
+}
+
+/// What is read once: where the system is and which deviations its vendor has.
+#[derive(Debug)]
+struct Service {
+    system_path: String,
+    quirks: &'static Quirks,
+}
+
+impl Redfish {
+    /// Prepares a client; fails only if the connection's data cannot be used at all.
+    pub fn new(connection: Connection) -> Result<Self, Error> {
+        let wanted_system = connection.system.clone();
+        Ok(Self { transport: Transport::new(connection)?, wanted_system, service: OnceCell::new() })
+    }
+
+    /// SHA-256 of the certificate that the BMC showed last; `None` before the first answer.
+    #[must_use]
+    pub fn seen_fingerprint(&self) -> Option<[u8; 32]> {
+        self.transport.seen_fingerprint()
+    }
+
+    /// Ends the session, if one was opened. Never an error: an unreachable BMC drops it by its own timeout.
+    pub async fn close(&self) {
+        self.transport.close_session().await;
+    }
+
+    async fn service(&self) -> Result<&Service, Error> {
+        self.service.get_or_try_init(|| self.discover()).await
+    }
+
+    async fn discover(&self) -> Result<Service, Error> {
+        let root: ServiceRoot = self.transport.get("/redfish/v1/").await?;
+        let quirks = quirks::of(root.vendor.as_deref(), root.product.as_deref());
+        let systems: Collection = self.transport.get(&self.transport.local(&root.systems.id)?).await?;
+        let system = request::choose_system(self.transport.host(), &systems, self.wanted_system.as_deref())?;
+        Ok(Service { system_path: self.transport.local(&system)?, quirks })
+    }
+
+    async fn system(&self) -> Result<(&Service, System), Error> {
+        let service = self.service().await?;
+        Ok((service, self.transport.get(&service.system_path).await?))
+    }
+
+    async fn send_power(&self, action: PowerAction) -> Result<(), Error> {
+        let (service, system) = self.system().await?;
+        if request::already(action, system.power()) {
+            return Ok(());
+        }
+        let reset = request::reset(self.transport.host(), &system, service.quirks, action)?;
+        let target = self.transport.local(&reset.target)?;
+        self.transport.send(Method::POST, &target, &reset.body, None).await
+    }
+
+    async fn send_boot(&self, device: BootDevice, mode: BootMode) -> Result<(), Error> {
+        let (service, system) = self.system().await?;
+        let patch = request::boot_patch(self.transport.host(), &system, service.quirks, device, mode)?;
+        self.transport.send(Method::PATCH, &service.system_path, &patch, system.etag.as_deref()).await?;
+        let after: System = self.transport.get(&service.system_path).await?;
+        request::boot_confirmed(self.transport.host(), &after, device, mode)
+    }
+
+    async fn read_inventory(&self) -> Result<Inventory, Error> {
+        let (_, system) = self.system().await?;
+        let mut nics = Vec::new();
+        if let Some(link) = &system.ethernet_interfaces {
+            let all: Collection = self.transport.get(&self.transport.local(&link.id)?).await?;
+            for member in all.members.iter().take(MAX_NICS) {
+                let path = self.transport.local(&member.id)?;
+                let nic: EthernetInterface = self.transport.get(&path).await?;
+                if let Some(mac) = nic.mac() {
+                    nics.push(Nic { id: nic.id.unwrap_or(path), mac });
+                }
+            }
+        }
+        Ok(Inventory {
+            uuid: system.uuid.map(|text| text.to_ascii_lowercase()),
+            serial: system.serial_number,
+            manufacturer: system.manufacturer,
+            model: system.model,
+            firmware_version: system.bios_version,
+            nics,
+        })
+    }
+}
+
+impl Bmc for Redfish {
+    fn power_state(&self) -> BoxFuture<'_, Result<PowerState, Error>> {
+        Box::pin(async { Ok(self.system().await?.1.power()) })
+    }
+
+    fn power(&self, action: PowerAction) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.send_power(action))
+    }
+
+    fn set_boot_once(&self, device: BootDevice, mode: BootMode) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.send_boot(device, mode))
+    }
+
+    fn inventory(&self) -> BoxFuture<'_, Result<Inventory, Error>> {
+        Box::pin(self.read_inventory())
+    }
+}
