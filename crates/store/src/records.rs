@@ -1,0 +1,227 @@
+//! Append-only records: boot events, action logs, leases. Evidence, never authority.
+//!
+//! A record belongs to a kind and a machine key, has a time given by the caller (milliseconds since the epoch) and
+//! a JSON payload. Appending is durable on return; followers hear of a record only after its commit.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use serde_json::Value;
+use sqlx::{Row, SqliteConnection};
+use tokio::sync::broadcast;
+
+use crate::{Database, Error, Migrations, Options};
+
+const SCHEMA: Migrations = Migrations(&["
+    CREATE TABLE records (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        kind TEXT NOT NULL,
+        machine TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        payload TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX records_of_machine ON records (machine, kind, id);
+"]);
+
+/// Records that a slow follower may lag behind before it misses some.
+const FOLLOW: usize = 1024;
+
+/// A record to be appended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewRecord {
+    /// What it tells of, for example `BootEvent`.
+    pub kind: String,
+    /// The machine's key: name or, while it is unknown, MAC.
+    pub machine: String,
+    /// Milliseconds since the Unix epoch.
+    pub at: i64,
+    /// The content.
+    pub payload: Value,
+}
+
+/// A stored record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Number in order of commit, unique in the file.
+    pub id: i64,
+    /// See [`NewRecord::kind`].
+    pub kind: String,
+    /// See [`NewRecord::machine`].
+    pub machine: String,
+    /// See [`NewRecord::at`].
+    pub at: i64,
+    /// See [`NewRecord::payload`].
+    pub payload: Value,
+}
+
+/// Which records to list; newest first.
+#[derive(Debug, Clone, Default)]
+pub struct Query {
+    /// Only this kind.
+    pub kind: Option<String>,
+    /// Only this machine.
+    pub machine: Option<String>,
+    /// Only records with a smaller number: the next page.
+    pub before: Option<i64>,
+    /// At most so many; 0 means 500.
+    pub limit: u32,
+}
+
+/// The records file.
+#[derive(Debug, Clone)]
+pub struct Records {
+    database: Database,
+    live: broadcast::Sender<Arc<Record>>,
+}
+
+impl Records {
+    /// Opens or makes the file.
+    pub async fn open(path: impl Into<PathBuf>) -> Result<Records, Error> {
+        let database = Database::open(path, Options::new(SCHEMA)).await?;
+        Ok(Records {
+            database,
+            live: broadcast::Sender::new(FOLLOW),
+        })
+    }
+
+    /// The database, for backup and check.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Appends one record; durable when this returns.
+    pub async fn append(&self, record: NewRecord) -> Result<Arc<Record>, Error> {
+        let mut stored = self.append_all(vec![record]).await?;
+        stored.pop().ok_or(Error::Stopped)
+    }
+
+    /// Appends all records or none; durable when this returns.
+    pub async fn append_all(&self, records: Vec<NewRecord>) -> Result<Vec<Arc<Record>>, Error> {
+        let live = self.live.clone();
+        let publish = move |stored: &Vec<Arc<Record>>| {
+            for record in stored {
+                // No follower is no error.
+                let _ = live.send(record.clone());
+            }
+        };
+        self.database
+            .writer()
+            .write_then(move |c| insert_all(c, records).boxed(), publish)
+            .await
+    }
+
+    /// Lists records, newest first.
+    pub async fn list(&self, query: &Query) -> Result<Vec<Record>, Error> {
+        let limit = if query.limit == 0 { 500 } else { query.limit };
+        // One statement per shape, so that each uses its index.
+        let sql = match (&query.machine, &query.kind) {
+            (Some(_), Some(_)) => {
+                "SELECT * FROM records WHERE machine = ?1 AND kind = ?2 AND id < ?3 ORDER BY id DESC LIMIT ?4"
+            }
+            (Some(_), None) => {
+                "SELECT * FROM records WHERE machine = ?1 AND ?2 IS NULL AND id < ?3 ORDER BY id DESC LIMIT ?4"
+            }
+            (None, Some(_)) => {
+                "SELECT * FROM records WHERE ?1 IS NULL AND kind = ?2 AND id < ?3 ORDER BY id DESC LIMIT ?4"
+            }
+            (None, None) => {
+                "SELECT * FROM records WHERE ?1 IS NULL AND ?2 IS NULL AND id < ?3 ORDER BY id DESC LIMIT ?4"
+            }
+        };
+        let rows = sqlx::query(sql)
+            .bind(&query.machine)
+            .bind(&query.kind)
+            .bind(query.before.unwrap_or(i64::MAX))
+            .bind(limit)
+            .fetch_all(self.database.readers())
+            .await?;
+        rows.iter().map(record_of).collect()
+    }
+
+    /// One record by its number.
+    pub async fn get(&self, id: i64) -> Result<Option<Record>, Error> {
+        let row = sqlx::query("SELECT * FROM records WHERE id = ?")
+            .bind(id)
+            .fetch_optional(self.database.readers())
+            .await?;
+        row.as_ref().map(record_of).transpose()
+    }
+
+    /// Deletes all but the newest `count` records of a kind; returns how many went.
+    pub async fn keep_newest(&self, kind: &str, count: u32) -> Result<u64, Error> {
+        let kind = kind.to_owned();
+        self.database
+            .writer()
+            .write(move |c| delete_older(c, kind, count).boxed())
+            .await
+    }
+
+    /// Every record committed from now on. A follower that lags too far is told how many it missed.
+    pub fn follow(&self) -> broadcast::Receiver<Arc<Record>> {
+        self.live.subscribe()
+    }
+
+    /// Number of the newest record, 0 when there is none.
+    pub async fn newest(&self) -> Result<i64, Error> {
+        let sql = "SELECT coalesce(max(id), 0) FROM records";
+        Ok(sqlx::query_scalar(sql).fetch_one(self.database.readers()).await?)
+    }
+}
+
+async fn delete_older(connection: &mut SqliteConnection, kind: String, count: u32) -> Result<u64, Error> {
+    let sql = "DELETE FROM records WHERE kind = ?1 AND id <= coalesce((SELECT id FROM records \
+               WHERE kind = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2), 0)";
+    let done = sqlx::query(sql)
+        .bind(kind)
+        .bind(count)
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected())
+}
+
+async fn insert_all(
+    connection: &mut SqliteConnection,
+    records: Vec<NewRecord>,
+) -> Result<Vec<Arc<Record>>, Error> {
+    let mut stored = Vec::with_capacity(records.len());
+    for NewRecord {
+        kind,
+        machine,
+        at,
+        payload,
+    } in records
+    {
+        let done = sqlx::query("INSERT INTO records (kind, machine, at, payload) VALUES (?, ?, ?, ?)")
+            .bind(&kind)
+            .bind(&machine)
+            .bind(at)
+            .bind(payload.to_string())
+            .execute(&mut *connection)
+            .await?;
+        stored.push(Arc::new(Record {
+            id: done.last_insert_rowid(),
+            kind,
+            machine,
+            at,
+            payload,
+        }));
+    }
+    Ok(stored)
+}
+
+fn record_of(row: &sqlx::sqlite::SqliteRow) -> Result<Record, Error> {
+    let id: i64 = row.try_get("id")?;
+    let text: &str = row.try_get("payload")?;
+    let payload = serde_json::from_str(text).map_err(|source| Error::Payload {
+        id,
+        source: Arc::new(source),
+    })?;
+    Ok(Record {
+        id,
+        kind: row.try_get("kind")?,
+        machine: row.try_get("machine")?,
+        at: row.try_get("at")?,
+        payload,
+    })
+}
