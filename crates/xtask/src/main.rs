@@ -1,1 +1,66 @@
-fn main() {}
+//! `cargo xtask`: what keeps the workspace in order.
+//!
+//! Owns the rules that no compiler checks (`check`), the one CI run that people and machines use (`ci`), and the
+//! way to stories and benchmarks, which live in the package `tests`. Refuses to change files.
+
+#![allow(clippy::print_stdout, reason = "a command-line program for people")]
+
+mod check;
+mod ci;
+mod programs;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Checks, CI, stories and benchmarks of Gantry",
+    version
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check layers, purity, sizes, names and descriptions.
+    Check,
+    /// Everything that must pass: fmt, clippy, doc, tests, check, static builds, stories.
+    Ci(ci::Options),
+    /// Run end-to-end stories by name, or list them with what they need and how long they take.
+    Story(Passed),
+    /// Run benchmarks by name, or list them.
+    Bench(Passed),
+}
+
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+struct Passed {
+    /// Handed on to the program of the package `tests`; `--list` names what there is.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<bool> {
+    match cli.command {
+        Command::Check => check::run(),
+        Command::Ci(options) => ci::run(&options),
+        Command::Story(passed) => programs::story(&passed.arguments),
+        Command::Bench(passed) => programs::bench(&passed.arguments),
+    }
+}

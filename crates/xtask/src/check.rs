@@ -1,0 +1,68 @@
+//! `cargo xtask check`: the rules of the workspace that no compiler checks.
+
+mod documents;
+mod exemptions;
+mod layers;
+mod lexer;
+mod names;
+mod purity;
+mod sizes;
+mod sources;
+
+use std::fmt;
+
+use exemptions::Exemptions;
+use sources::Sources;
+
+use crate::workspace::Workspace;
+
+/// A rule that is broken.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Finding {
+    /// File with line, or package.
+    pub(crate) place: String,
+    /// What is wrong, and what to do.
+    pub(crate) text: String,
+}
+
+impl Finding {
+    fn new(place: impl Into<String>, text: impl Into<String>) -> Finding {
+        Finding {
+            place: place.into(),
+            text: text.into(),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.text)
+    }
+}
+
+/// Runs every check and prints what it finds; true when there is nothing.
+pub(crate) fn run() -> anyhow::Result<bool> {
+    let workspace = Workspace::load()?;
+    let findings = findings(&workspace)?;
+    for finding in &findings {
+        println!("{finding}");
+    }
+    match findings.len() {
+        0 => println!("check: {} packages, no findings", workspace.packages.len()),
+        count => println!("check: {count} findings"),
+    }
+    Ok(findings.is_empty())
+}
+
+fn findings(workspace: &Workspace) -> anyhow::Result<Vec<Finding>> {
+    let sources = Sources::read(workspace)?;
+    let exemptions = Exemptions::read(&workspace.root.join("crates/xtask/exemptions.toml"))?;
+    let mut findings = layers::check(workspace);
+    findings.extend(documents::check(workspace, &sources));
+    findings.extend(names::check(&sources));
+    let sizes = sizes::check(&sources);
+    let purity = purity::check(&sources);
+    findings.extend(exemptions.apply(sizes, purity));
+    findings.sort();
+    Ok(findings)
+}

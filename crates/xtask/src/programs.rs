@@ -1,0 +1,105 @@
+//! The package `tests`: its program runs the stories and the benchmarks against the binaries that are built here.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+
+use crate::workspace::{Workspace, cargo};
+
+/// A story that could not run says so with this exit code.
+pub(crate) const SKIPPED: i32 = 77;
+
+/// Where everything is built for; see `.cargo/config.toml`.
+const TARGET: &str = "x86_64-unknown-linux-musl";
+
+/// The programs that ship, with their packages.
+pub(crate) const SHIPPED: [(&str, &str); 2] = [("gantry", "gantry"), ("agent", "gantry-agent")];
+
+/// One story as `--list --json` tells it.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Story {
+    pub(crate) name: String,
+    pub(crate) tier: String,
+}
+
+/// Runs stories; true when all passed.
+pub(crate) fn story(arguments: &[String]) -> anyhow::Result<bool> {
+    hand_over("story", arguments, "debug")
+}
+
+/// Runs benchmarks; they measure release builds.
+pub(crate) fn bench(arguments: &[String]) -> anyhow::Result<bool> {
+    hand_over("bench", arguments, "release")
+}
+
+/// The stories there are.
+pub(crate) fn stories() -> anyhow::Result<Vec<Story>> {
+    let output = tests()?.args(["story", "--list", "--json"]).output()?;
+    if !output.status.success() {
+        bail!(
+            "list of stories: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    let lines = String::from_utf8(output.stdout)?;
+    lines
+        .lines()
+        .map(|line| serde_json::from_str(line).with_context(|| line.to_owned()))
+        .collect()
+}
+
+/// The program of the package `tests`, built, with the places of the shipped programs in its environment.
+pub(crate) fn tests() -> anyhow::Result<Command> {
+    build(&["--package", "tests"])?;
+    let mut command = Command::new(program("debug", "tests")?);
+    command.env("GANTRY_PROGRAM", program("debug", "gantry")?);
+    command.env("GANTRY_AGENT_PROGRAM", program("debug", "gantry-agent")?);
+    Ok(command)
+}
+
+/// Builds the programs that ship.
+pub(crate) fn build_shipped(profile: &str) -> anyhow::Result<()> {
+    let mut arguments = Vec::new();
+    for (package, program) in SHIPPED {
+        arguments.extend(["--package", package, "--bin", program]);
+    }
+    if profile == "release" {
+        arguments.push("--release");
+    }
+    build(&arguments)
+}
+
+/// Where a program lies after its build.
+pub(crate) fn program(profile: &str, name: &str) -> anyhow::Result<PathBuf> {
+    Ok(Workspace::load()?.target.join(TARGET).join(profile).join(name))
+}
+
+fn hand_over(verb: &str, arguments: &[String], profile: &str) -> anyhow::Result<bool> {
+    let only_list = arguments
+        .iter()
+        .any(|argument| argument == "--list" || argument == "--help");
+    if !only_list {
+        build_shipped(profile)?;
+    }
+    let mut command = tests()?;
+    if profile == "release" {
+        command.env("GANTRY_PROGRAM", program(profile, "gantry")?);
+        command.env("GANTRY_AGENT_PROGRAM", program(profile, "gantry-agent")?);
+    }
+    let status = command.arg(verb).args(arguments).status()?;
+    Ok(status.success())
+}
+
+fn build(arguments: &[&str]) -> anyhow::Result<()> {
+    let status = Command::new(cargo())
+        .arg("build")
+        .args(arguments)
+        .status()
+        .context("cargo does not start")?;
+    if !status.success() {
+        bail!("cargo build {}: {status}", arguments.join(" "));
+    }
+    Ok(())
+}
