@@ -1,0 +1,113 @@
+//! Programs from the Go module proxy: a module of ours requires the project and names its commands as tools.
+//! `go.sum` pins every byte; nothing is resolved at build time.
+
+use crate::command::Run;
+use crate::error::Result;
+use crate::host;
+use crate::part::Part;
+use crate::parts::Job;
+use crate::recipe;
+use crate::release::{Versions, versions};
+
+/// Import path and the program's name.
+type Program = (&'static str, &'static str);
+
+const KUBERNETES: &[Program] = &[
+    ("k8s.io/kubernetes/cmd/kubelet", "kubelet"),
+    ("k8s.io/kubernetes/cmd/kubeadm", "kubeadm"),
+    ("k8s.io/kubernetes/cmd/kubectl", "kubectl"),
+    ("k8s.io/kubernetes/cmd/kube-apiserver", "kube-apiserver"),
+    ("k8s.io/kubernetes/cmd/kube-controller-manager", "kube-controller-manager"),
+    ("k8s.io/kubernetes/cmd/kube-scheduler", "kube-scheduler"),
+    ("k8s.io/kubernetes/cmd/kube-proxy", "kube-proxy"),
+];
+
+struct Module {
+    folder: &'static str,
+    programs: &'static [Program],
+    /// flannel's UDP backend is C; it is linked statically.
+    cgo: bool,
+}
+
+const fn module(part: Part) -> Module {
+    let (folder, programs): (_, &[Program]) = match part {
+        Part::Etcd => ("etcd/", &[("go.etcd.io/etcd/server/v3", "etcd")]),
+        Part::Coredns => ("coredns/", &[("github.com/coredns/coredns", "coredns")]),
+        Part::Flannel => ("flannel/", &[("github.com/flannel-io/flannel", "flanneld")]),
+        _ => ("kubernetes/", KUBERNETES),
+    };
+    Module { folder, programs, cgo: matches!(part, Part::Flannel) }
+}
+
+/// Without these kubeadm takes itself for v0.0.0 and refuses to work.
+fn linker_flags(part: Part, versions: &Versions) -> String {
+    let mut flags = "-s -w".to_owned();
+    let mut set = |name: &str, value: &str| flags += &format!(" -X {name}={value}");
+    match part {
+        Part::Kubernetes => {
+            let version = &versions.kubernetes;
+            let mut numbers = version.trim_start_matches('v').split('.');
+            let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+            for package in ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"] {
+                set(&format!("{package}.gitVersion"), version);
+                set(&format!("{package}.gitMajor"), major);
+                set(&format!("{package}.gitMinor"), minor);
+                set(&format!("{package}.gitTreeState"), "clean");
+            }
+        }
+        Part::Flannel => {
+            set("github.com/flannel-io/flannel/pkg/version.Version", &versions.flannel);
+            flags += " -extldflags -static";
+        }
+        _ => {}
+    }
+    flags
+}
+
+/// Builds the programs into the job's directory.
+pub(crate) fn build(job: &Job<'_>) -> Result<()> {
+    let go = host::go(job.part)?;
+    let module = module(job.part);
+    for (name, text) in recipe::below(module.folder).filter(|(name, _)| name.starts_with("go.")) {
+        recipe::write(&job.work.join(name), text, false)?;
+    }
+    job.step(format!("compile {} program(s)", module.programs.len()));
+    let flags = linker_flags(job.part, &versions()?);
+    for (package, program) in module.programs {
+        let run = Run::new(&go)
+            .folder(&job.work)
+            .env("CGO_ENABLED", if module.cgo { "1" } else { "0" })
+            .env("GOOS", "linux")
+            .env("GOARCH", "amd64")
+            .env("GOTOOLCHAIN", "local")
+            .env("GOFLAGS", "-mod=readonly")
+            .args(["build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", &flags, "-o"])
+            .arg(job.out.join(program))
+            .arg(package);
+        job.run(run)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_program_is_a_tool_of_its_module() {
+        for part in [Part::Kubernetes, Part::Etcd, Part::Coredns, Part::Flannel] {
+            let module = module(part);
+            let text = recipe::text(&format!("{}go.mod", module.folder)).unwrap();
+            for (package, _) in module.programs {
+                assert!(text.lines().any(|line| line.trim().trim_start_matches("tool ") == *package), "{package}");
+            }
+        }
+    }
+
+    #[test]
+    fn kubernetes_knows_its_version() {
+        let flags = linker_flags(Part::Kubernetes, &versions().unwrap());
+        assert!(flags.contains("-X k8s.io/component-base/version.gitVersion=v1.35.4"), "{flags}");
+        assert!(flags.contains("version.gitMinor=35"), "{flags}");
+    }
+}

@@ -1,0 +1,36 @@
+#!/bin/sh
+# Imports container images into a tree's containerd, so that a node needs no registry for its first cluster.
+#   preload.sh ROOT ARCHIVES
+# Runs in a mount and process namespace of its own: what is mounted and started here ends with it.
+set -eu
+root=$1 archives=$2
+
+mount -t proc proc "$root/proc"
+mount --rbind /sys "$root/sys"
+mount --rbind /dev "$root/dev"
+mount -t tmpfs tmpfs "$root/run"
+mkdir -p "$root/run/archives"
+mount --bind "$archives" "$root/run/archives"
+
+chroot "$root" containerd --log-level warn >"$root/run/containerd.log" 2>&1 &
+tries=0
+until chroot "$root" ctr version >/dev/null 2>&1; do
+    tries=$((tries + 1))
+    if [ "$tries" -gt 300 ]; then
+        cat "$root/run/containerd.log" >&2
+        echo "containerd did not start within 30 s" >&2
+        exit 1
+    fi
+    sleep 0.1
+done
+
+for archive in "$root"/run/archives/*.tar; do
+    chroot "$root" ctr -n k8s.io images import --platform linux/amd64 "/run/archives/$(basename "$archive")"
+done
+incomplete=$(chroot "$root" ctr -n k8s.io images check | awk 'NR > 1 && ($4 != "complete" || $NF != "true")')
+if [ -n "$incomplete" ]; then
+    echo "incomplete after import: $incomplete" >&2
+    exit 1
+fi
+kill %1
+wait %1 || true
