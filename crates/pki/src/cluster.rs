@@ -1,0 +1,125 @@
+//! The CAs and keys of one cluster, made before its first machine (kubeadm's "external files" layout).
+//!
+//! All keys are P-256 in PKCS #8, which kubeadm and kube-apiserver read. Until `kubeadm init` has made its RBAC
+//! rules, only the group `system:masters` has rights, so administrators' certificates carry it and are short.
+
+use rcgen::{ExtendedKeyUsagePurpose, Issuer, KeyPair};
+use resources::Secret;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use sha2::Digest as _;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::site_ca::{authority, issue, leaf};
+use crate::{Error, Validity, kubeconfig};
+
+/// A certificate (PEM) and its private key (PKCS #8, PEM).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// Certificate.
+    pub certificate: String,
+    /// Private key.
+    pub key: Secret<String>,
+}
+
+/// The key pair that signs service-account tokens (`sa.pub`, `sa.key`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceAccountKeys {
+    /// Public key (PEM, SubjectPublicKeyInfo).
+    pub public: String,
+    /// Private key (PEM, PKCS #8).
+    pub private: Secret<String>,
+}
+
+/// Everything that signs in one cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterPki {
+    /// `ca.crt`, `ca.key`.
+    pub ca: Credential,
+    /// `etcd/ca.crt`, `etcd/ca.key`.
+    pub etcd: Credential,
+    /// `front-proxy-ca.crt`, `front-proxy-ca.key`.
+    pub front_proxy: Credential,
+    /// `sa.pub`, `sa.key`.
+    pub service_account: ServiceAccountKeys,
+}
+
+impl ClusterPki {
+    /// Makes all of it anew.
+    pub fn generate(validity: Validity) -> Result<Self, Error> {
+        let key = KeyPair::generate().map_err(|source| issue("service accounts", source))?;
+        Ok(Self {
+            ca: new_authority("kubernetes", validity)?,
+            etcd: new_authority("etcd-ca", validity)?,
+            front_proxy: new_authority("front-proxy-ca", validity)?,
+            service_account: ServiceAccountKeys {
+                public: key.public_key_pem(),
+                private: Secret::new(key.serialize_pem()),
+            },
+        })
+    }
+
+    /// Hash of the cluster CA as `kubeadm join --discovery-token-ca-cert-hash` takes it: `sha256:` and the SHA-256 of
+    /// its SubjectPublicKeyInfo.
+    pub fn ca_cert_hash(&self) -> Result<String, Error> {
+        let wrong = |why: String| Error::Pem {
+            what: "the cluster CA's certificate",
+            why,
+        };
+        let der = CertificateDer::from_pem_slice(self.ca.certificate.as_bytes())
+            .map_err(|error| wrong(error.to_string()))?;
+        let (_, parsed) = X509Certificate::from_der(&der).map_err(|error| wrong(error.to_string()))?;
+        Ok(format!(
+            "sha256:{}",
+            hex::encode(sha2::Sha256::digest(parsed.public_key().raw))
+        ))
+    }
+
+    /// Certificate of an administrator (CN `kubernetes-admin`, O `system:masters`).
+    pub fn admin_client(&self, validity: Validity) -> Result<Credential, Error> {
+        let wrong = |error: rcgen::Error| Error::Pem {
+            what: "the cluster CA",
+            why: error.to_string(),
+        };
+        let ca_key = KeyPair::from_pem(self.ca.key.reveal()).map_err(wrong)?;
+        let issuer = Issuer::from_ca_cert_pem(&self.ca.certificate, ca_key).map_err(wrong)?;
+        let name = "kubernetes-admin";
+        let params = leaf(
+            name,
+            Some("system:masters"),
+            Vec::new(),
+            ExtendedKeyUsagePurpose::ClientAuth,
+            validity,
+        );
+        let key = KeyPair::generate().map_err(|source| issue(name, source))?;
+        let certificate = params
+            .signed_by(&key, &issuer)
+            .map_err(|source| issue(name, source))?;
+        Ok(Credential {
+            certificate: certificate.pem(),
+            key: Secret::new(key.serialize_pem()),
+        })
+    }
+
+    /// A kubeconfig for [`Self::admin_client`]; `server` is the API's URL, such as `https://192.0.2.10:6443`.
+    pub fn admin_kubeconfig(
+        &self,
+        server: &str,
+        cluster: &str,
+        validity: Validity,
+    ) -> Result<Secret<String>, Error> {
+        let client = self.admin_client(validity)?;
+        Ok(kubeconfig::admin(server, cluster, &self.ca.certificate, &client))
+    }
+}
+
+fn new_authority(common_name: &str, validity: Validity) -> Result<Credential, Error> {
+    let key = KeyPair::generate().map_err(|source| issue(common_name, source))?;
+    let certificate = authority(common_name, validity)
+        .self_signed(&key)
+        .map_err(|source| issue(common_name, source))?;
+    Ok(Credential {
+        certificate: certificate.pem(),
+        key: Secret::new(key.serialize_pem()),
+    })
+}
