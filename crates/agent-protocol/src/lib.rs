@@ -2,7 +2,7 @@
 //!
 //! Owns the messages and services of `gantry.agent.v1` ([`v1`], from `proto/gantry/agent/v1/agent.proto`), the agent's
 //! TLS connection ([`connect`]: any address, but the certificate must carry the site's name), and the mapping from the
-//! image names that templates use to native actions ([`ActionKind`]).
+//! image names that templates use to native actions ([`ActionKind`]), and how long an agent may be silent ([`Leases`]).
 //! Decides nothing about sessions or workflows, and installs no rustls provider by itself.
 //!
 //! Invariant: fields are only ever added; a number is never used twice.
@@ -10,8 +10,10 @@
 mod action_kind;
 mod client;
 mod error;
+mod lease;
 pub mod v1;
 
 pub use action_kind::ActionKind;
 pub use client::{ClientIdentity, SteppedClock, client_config, connect};
 pub use error::Error;
+pub use lease::{HEARTBEAT, LEASE, Leases, NEXT_WAIT};

@@ -1,0 +1,54 @@
+//! The lease of an agent on its machine: how often it reports, how long silence may last, and when each was last heard.
+//!
+//! Kept in memory: after a restart of the appliance a lease counts from the start, so an outage of ours never looks
+//! like one of the agent.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// How often an agent reports while an action runs.
+pub const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Silence after which an agent no longer holds its machine. The agent counts it on its own clock and stops writing.
+pub const LEASE: Duration = Duration::from_secs(45);
+/// How long a server keeps a `Next` call open; an agent that waits is heard well within [`LEASE`].
+pub const NEXT_WAIT: Duration = Duration::from_secs(20);
+
+/// When each agent was last heard, by the serial number of its certificate.
+#[derive(Debug)]
+pub struct Leases {
+    started: Instant,
+    heard: Mutex<HashMap<String, Instant>>,
+}
+
+impl Default for Leases {
+    fn default() -> Self {
+        Self {
+            started: Instant::now(),
+            heard: Mutex::default(),
+        }
+    }
+}
+
+impl Leases {
+    /// The agent with this certificate has just been heard.
+    pub fn hear(&self, serial: &str) {
+        self.table().insert(serial.to_owned(), Instant::now());
+    }
+
+    /// How long the agent has been silent; counted from the start of this process at most.
+    #[must_use]
+    pub fn silence(&self, serial: &str) -> Duration {
+        let last = self.table().get(serial).copied();
+        last.unwrap_or(self.started).elapsed()
+    }
+
+    /// The certificate counts no more.
+    pub fn forget(&self, serial: &str) {
+        self.table().remove(serial);
+    }
+
+    fn table(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
+        self.heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
