@@ -30,6 +30,22 @@ pub struct BootSession {
     /// When the agent was last heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_heard: Option<Time>,
+    /// Another key that asked for this boot while its claim was fresh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contender: Option<Contender>,
+    /// Boot ids of earlier boots of this attempt: a machine that still carries one may claim this boot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub superseded: Vec<String>,
+}
+
+/// A second key that asked for a claimed boot: the same machine after a reset, or somebody else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Contender {
+    /// Digest of its public key.
+    pub public_key: Digest,
+    /// When it first asked.
+    pub at: Time,
 }
 
 /// Phase of a boot session.
@@ -76,6 +92,9 @@ pub struct FirstBoot {
     pub public_key: Digest,
     /// Serial number of the first-boot certificate, in hex.
     pub serial: String,
+    /// The certificate itself (PEM): the same key asking again gets the same one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
     /// When the certificate ends, two hours at most after it was made.
     pub not_after: Time,
     /// When the installed system first asked for its data.

@@ -183,6 +183,9 @@ pub struct WorkflowStatus {
     /// Share of the running action that is done, 0 to 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent: Option<u8>,
+    /// What the actions found out of the machine (firmware, disk, esp_guid, image_digest, handover).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
 }
 
 /// What was done of the boot options.
