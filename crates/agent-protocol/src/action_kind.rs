@@ -82,14 +82,23 @@ mod tests {
     #[test]
     fn the_last_path_component_names_the_action() {
         let table = [
-            ("quay.io/tinkerbell/actions/image2disk:latest", Some(ActionKind::Image2disk)),
-            ("registry.example:5000/mirror/writefile", Some(ActionKind::Writefile)),
+            (
+                "quay.io/tinkerbell/actions/image2disk:latest",
+                Some(ActionKind::Image2disk),
+            ),
+            (
+                "registry.example:5000/mirror/writefile",
+                Some(ActionKind::Writefile),
+            ),
             (
                 "public.ecr.aws/eks-anywhere/tinkerbell/hub/reboot:v1@sha256:00ff",
                 Some(ActionKind::Reboot),
             ),
             ("image2disk:v1.0.0", Some(ActionKind::Image2disk)),
-            ("quay.io/tinkerbell/actions/kexec@sha256:abcd", Some(ActionKind::Kexec)),
+            (
+                "quay.io/tinkerbell/actions/kexec@sha256:abcd",
+                Some(ActionKind::Kexec),
+            ),
             ("gantry/seed", Some(ActionKind::Seed)),
             ("handover", Some(ActionKind::Handover)),
             ("quay.io/tinkerbell/actions/oci2disk:latest", None),

@@ -107,7 +107,8 @@ pub fn client_config(
             let chain = CertificateDer::pem_slice_iter(identity.certificate_pem.as_bytes())
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|_| Error::ClientIdentity)?;
-            let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).map_err(|_| Error::ClientIdentity)?;
+            let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes())
+                .map_err(|_| Error::ClientIdentity)?;
             builder.with_client_auth_cert(chain, key).map_err(Error::Tls)?
         }
     };
@@ -124,7 +125,10 @@ pub fn connect(address: &str, site_name: &str, config: ClientConfig) -> Result<C
     let wrong_address = || Error::Address {
         address: address.to_owned(),
     };
-    if address.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+    if address
+        .rsplit_once(':')
+        .is_none_or(|(_, port)| port.parse::<u16>().is_err())
+    {
         return Err(wrong_address());
     }
     let wrong_name = || Error::SiteName {
@@ -141,20 +145,22 @@ pub fn connect(address: &str, site_name: &str, config: ClientConfig) -> Result<C
         .keep_alive_while_idle(true);
     let connector = TlsConnector::from(Arc::new(config));
     let address: Arc<str> = Arc::from(address);
-    Ok(endpoint.connect_with_connector_lazy(tower::service_fn(move |_: Uri| {
-        let connector = connector.clone();
-        let name = name.clone();
-        let address = Arc::clone(&address);
-        async move {
-            let open = async {
-                let stream = TcpStream::connect(&*address).await?;
-                stream.set_nodelay(true)?;
-                connector.connect(name, stream).await
-            };
-            match tokio::time::timeout(CONNECT_TIMEOUT, open).await {
-                Ok(stream) => stream.map(TokioIo::new),
-                Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
+    Ok(
+        endpoint.connect_with_connector_lazy(tower::service_fn(move |_: Uri| {
+            let connector = connector.clone();
+            let name = name.clone();
+            let address = Arc::clone(&address);
+            async move {
+                let open = async {
+                    let stream = TcpStream::connect(&*address).await?;
+                    stream.set_nodelay(true)?;
+                    connector.connect(name, stream).await
+                };
+                match tokio::time::timeout(CONNECT_TIMEOUT, open).await {
+                    Ok(stream) => stream.map(TokioIo::new),
+                    Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
+                }
             }
-        }
-    })))
+        })),
+    )
 }

@@ -49,6 +49,8 @@ impl Leases {
     }
 
     fn table(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
-        self.heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.heard
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

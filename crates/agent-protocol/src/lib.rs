@@ -9,6 +9,7 @@
 
 mod action_kind;
 mod client;
+pub mod environment;
 mod error;
 mod lease;
 pub mod v1;

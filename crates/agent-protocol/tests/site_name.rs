@@ -10,7 +10,8 @@ use agent_protocol::v1::{
 };
 use agent_protocol::{ClientIdentity, SteppedClock, client_config, connect};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    date_time_ymd,
 };
 use rustls::crypto::aws_lc_rs::default_provider;
 use tonic::{Request, Response, Status};
@@ -55,8 +56,10 @@ async fn serve() -> Site {
     let mut leaf = params(vec!["site-a.gantry.test".to_owned()]);
     leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let certificate = leaf.signed_by(&key, &ca).unwrap();
-    let tls = tonic::transport::ServerTlsConfig::new()
-        .identity(tonic::transport::Identity::from_pem(certificate.pem(), key.serialize_pem()));
+    let tls = tonic::transport::ServerTlsConfig::new().identity(tonic::transport::Identity::from_pem(
+        certificate.pem(),
+        key.serialize_pem(),
+    ));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(
