@@ -1,0 +1,72 @@
+//! Whether firmware can start what is in an image, told from its first MiB.
+
+use crate::gpt;
+
+/// By which firmware an image can be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BootLoader {
+    /// There is boot code in the first sector.
+    pub bios: bool,
+    /// There is an EFI system partition.
+    pub uefi: bool,
+}
+
+/// Partition type of an EFI system partition in a master boot record.
+const MBR_ESP: u8 = 0xef;
+
+/// Looks for boot code and an EFI system partition. It can't tell whether the code behind them is whole; it tells disks
+/// from file systems and archives.
+#[must_use]
+pub fn boot_loader(head: &[u8]) -> BootLoader {
+    let nothing = BootLoader {
+        bios: false,
+        uefi: false,
+    };
+    let Some(sector) = head.get(..512).filter(|sector| sector.ends_with(&[0x55, 0xaa])) else {
+        return nothing;
+    };
+    let (code, rest) = sector.split_at(440);
+    let partitions = rest.get(6..70).unwrap_or_default();
+    let mut kinds = partitions
+        .chunks_exact(16)
+        .filter_map(|entry| entry.get(4).copied());
+    BootLoader {
+        // A file system with a 0x55aa of its own (FAT) has code but no partition.
+        bios: code.iter().any(|octet| *octet != 0) && kinds.clone().any(|kind| kind != 0),
+        uefi: kinds.any(|kind| kind == MBR_ESP)
+            || gpt::parse(head).is_some_and(|table| table.esp().is_some()),
+    }
+}
+
+impl BootLoader {
+    /// Whether any firmware can start it.
+    #[must_use]
+    pub const fn any(self) -> bool {
+        self.bios || self.uefi
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sector(code: u8, kind: u8) -> Vec<u8> {
+        let mut sector = vec![0; 512];
+        sector[0] = code;
+        sector[446 + 4] = kind;
+        sector[510] = 0x55;
+        sector[511] = 0xaa;
+        sector
+    }
+
+    #[test]
+    fn boot_code_or_an_esp() {
+        let both = |bios, uefi| BootLoader { bios, uefi };
+        assert_eq!(boot_loader(&sector(0xeb, 0x83)), both(true, false));
+        assert_eq!(boot_loader(&sector(0, MBR_ESP)), both(false, true));
+        assert_eq!(boot_loader(&sector(0, 0x83)), both(false, false));
+        assert_eq!(boot_loader(&sector(0xeb, 0)), both(false, false));
+        assert!(!boot_loader(&[0; 4096]).any());
+        assert!(!boot_loader(b"short").any());
+    }
+}

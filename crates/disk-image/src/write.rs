@@ -1,0 +1,207 @@
+//! The write: head checked, everything behind the head streamed and read back, the head put in place last.
+
+mod probe;
+mod read_back;
+mod stream;
+
+use resources::Digest;
+
+use crate::boot_loader::boot_loader;
+use crate::gpt::{self, Relocated, SECTOR};
+use crate::target::{ALIGNMENT, Target};
+use crate::{Error, ImageReader, StreamTotals, signatures};
+
+/// The part of a disk that is written last.
+pub const HEAD: usize = 1 << 20;
+
+/// What is known of the image from a trusted place.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Expected {
+    /// Digest of the served file.
+    pub digest: Option<Digest>,
+    /// Digest of the raw disk.
+    pub raw_digest: Option<Digest>,
+    /// Size of the raw disk.
+    pub raw_size: Option<u64>,
+}
+
+/// How an image is to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct WriteJob<'a> {
+    /// What must come out.
+    pub expected: Expected,
+    /// Identities of disk and partitions come from this; `None` leaves the image's own.
+    pub seed: Option<&'a [u8]>,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Nothing was written: the disk held the image already, every octet was read and is right.
+    pub already: bool,
+    /// The served file; `None` when the disk was right already.
+    pub totals: Option<StreamTotals>,
+    /// Octets of the raw disk.
+    pub raw_size: u64,
+    /// Unique GUID of the EFI system partition on the disk.
+    pub esp_guid: Option<String>,
+}
+
+/// Asked before each block: may the disk still be written?
+pub trait Gate: Sync {
+    /// Returns when the write may go on.
+    ///
+    /// # Errors
+    /// The reason why it may not, ever.
+    fn admit(&self) -> Result<(), String>;
+
+    /// Octets of the raw disk that are done, and all of them when that is known.
+    fn progress(&self, phase: &'static str, done: u64, total: Option<u64>);
+}
+
+/// A gate that is always open.
+#[derive(Debug, Clone, Copy)]
+pub struct Ungated;
+
+impl Gate for Ungated {
+    fn admit(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn progress(&self, _: &'static str, _: u64, _: Option<u64>) {}
+}
+
+/// Writes the image to the disk, unless the disk holds it already. On an error the disk's first MiB is empty or what it
+/// was: checks of image and sizes come before the first write.
+///
+/// # Errors
+/// See [`Error`].
+pub fn install(
+    mut image: ImageReader,
+    target: &dyn Target,
+    job: &WriteJob<'_>,
+    gate: &dyn Gate,
+) -> Result<Written, Error> {
+    let mut head = vec![0; HEAD];
+    let length = image.read(&mut head)?;
+    head.truncate(length);
+    if !boot_loader(&head).any() {
+        return Err(Error::NoBootLoader);
+    }
+    let declared = declared_size(&head, job.expected.raw_size);
+    check_size(target, declared.unwrap_or(length as u64))?;
+    if gpt::parse(&head).is_some() && u64::from(target.sector_size()) != SECTOR {
+        return Err(Error::PartitionTable {
+            reason: format!(
+                "it is made for sectors of 512 octets, the disk has {}",
+                target.sector_size()
+            ),
+        });
+    }
+    let placed = gpt::relocate(&head, target.size(), job.seed)?;
+    if let Some(raw_size) = probe::already_there(target, &head, &placed, &job.expected, gate)? {
+        return Ok(Written {
+            already: true,
+            totals: None,
+            raw_size,
+            esp_guid: placed.esp_guid,
+        });
+    }
+    gate.admit().map_err(|reason| Error::Stopped { reason })?;
+    clear(target)?;
+    let streamed = stream::write_body(image, &head, target, &job.expected, gate, declared)?;
+    sync(target)?;
+    read_back::body(target, &streamed, gate)?;
+    gate.admit().map_err(|reason| Error::Stopped { reason })?;
+    commit_head(target, &placed)?;
+    Ok(Written {
+        already: false,
+        totals: Some(streamed.totals),
+        raw_size: streamed.raw_size,
+        esp_guid: placed.esp_guid,
+    })
+}
+
+/// Size of the raw disk if it is told, or by the place of the image's second partition table.
+fn declared_size(head: &[u8], told: Option<u64>) -> Option<u64> {
+    told.or_else(|| {
+        let table = gpt::parse(head)?;
+        table
+            .partitions
+            .iter()
+            .map(|partition| (partition.last + 1) * SECTOR)
+            .max()
+    })
+}
+
+fn check_size(target: &dyn Target, image_size: u64) -> Result<(), Error> {
+    if image_size <= target.size() {
+        return Ok(());
+    }
+    Err(Error::DiskTooSmall {
+        disk: target.path().to_owned(),
+        disk_size: target.size(),
+        image_size,
+    })
+}
+
+fn clear(target: &dyn Target) -> Result<(), Error> {
+    let mut old = vec![0; HEAD.min(usize::try_from(target.size()).unwrap_or(HEAD))];
+    target
+        .read_at(&mut old, 0)
+        .map_err(failed(target, "reading", 0))?;
+    for stretch in signatures::stretches(target.size(), &old) {
+        target
+            .zero(stretch.start, stretch.end - stretch.start)
+            .map_err(failed(target, "clearing old signatures", stretch.start))?;
+    }
+    sync(target)
+}
+
+/// Second copy of the table first, then the head from behind: its first 4 KiB, with boot code and the header of the
+/// table, say that everything else is there, and are small enough not to be cut in the middle.
+fn commit_head(target: &dyn Target, placed: &Relocated) -> Result<(), Error> {
+    let (first, rest) = placed.head.split_at(placed.head.len().min(ALIGNMENT));
+    let pieces = [
+        (&*placed.backup, placed.backup_at),
+        (rest, ALIGNMENT as u64),
+        (first, 0),
+    ];
+    for (data, offset) in pieces {
+        if data.is_empty() {
+            continue;
+        }
+        target
+            .write_at(data, offset)
+            .map_err(failed(target, "writing the partition table", offset))?;
+        sync(target)?;
+        let mut found = vec![0; data.len()];
+        target
+            .read_at(&mut found, offset)
+            .map_err(failed(target, "reading back", offset))?;
+        if found != data {
+            return Err(Error::ReadBack {
+                disk: target.path().to_owned(),
+                offset,
+            });
+        }
+    }
+    target
+        .reread_partitions()
+        .map_err(failed(target, "making the kernel see the new partitions", 0))
+}
+
+fn sync(target: &dyn Target) -> Result<(), Error> {
+    target.sync().map_err(failed(target, "flushing", 0))
+}
+
+/// Turns what a disk says into an error that names it.
+fn failed(target: &dyn Target, operation: &'static str, offset: u64) -> impl FnOnce(std::io::Error) -> Error {
+    let disk = target.path().to_owned();
+    move |source| Error::Disk {
+        disk,
+        operation,
+        offset,
+        source,
+    }
+}

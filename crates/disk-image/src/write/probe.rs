@@ -1,0 +1,54 @@
+//! Whether a disk holds the image already. Needed after a restart between the end of a write and its report.
+
+use resources::Digest;
+use sha2::{Digest as _, Sha256};
+
+use super::{Expected, Gate, failed};
+use crate::Error;
+use crate::gpt::Relocated;
+use crate::target::Target;
+
+const STEP: usize = 4 << 20;
+
+/// Size of the raw disk if every octet of it is right. The cheap question comes first: is the head, which is written
+/// last, in place? What has no digest from a trusted place can't be found right.
+pub(super) fn already_there(
+    target: &dyn Target,
+    original: &[u8],
+    placed: &Relocated,
+    expected: &Expected,
+    gate: &dyn Gate,
+) -> Result<Option<u64>, Error> {
+    let (Some(raw_digest), Some(raw_size)) = (expected.raw_digest, expected.raw_size) else {
+        return Ok(None);
+    };
+    if !holds(target, &placed.head, 0)? || !holds(target, &placed.backup, placed.backup_at)? {
+        return Ok(None);
+    }
+    if raw_size > placed.backup_at {
+        // The disk's own second table lies over the image's last sectors; a write is the simpler proof.
+        return Ok(None);
+    }
+    let mut hash = Sha256::new();
+    hash.update(original);
+    let mut at = original.len() as u64;
+    let mut buffer = super::stream::AlignedBuffer::new(STEP);
+    while at < raw_size {
+        gate.admit().map_err(|reason| Error::Stopped { reason })?;
+        let length = usize::try_from(raw_size - at).unwrap_or(STEP).min(STEP);
+        let piece = buffer.octets_mut(length);
+        target.read_at(piece, at).map_err(failed(target, "reading", at))?;
+        hash.update(piece);
+        at += length as u64;
+        gate.progress("checking what is there", at, Some(raw_size));
+    }
+    Ok((Digest::new(hash.finalize().into()) == raw_digest).then_some(raw_size))
+}
+
+fn holds(target: &dyn Target, data: &[u8], offset: u64) -> Result<bool, Error> {
+    let mut found = vec![0; data.len()];
+    target
+        .read_at(&mut found, offset)
+        .map_err(failed(target, "reading", offset))?;
+    Ok(found == data)
+}
