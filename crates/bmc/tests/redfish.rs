@@ -1,0 +1,283 @@
+//! The Redfish client against a BMC that answers as each test says, over real TLS on loopback.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bmc::{Bmc as _, BootDevice, BootMode, Connection, Error, Login, PowerAction, PowerState, Redfish, Trust};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use resources::Secret;
+use rustls::ServerConfig;
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+const PASSWORD: &str = "fake-bmc-password";
+
+#[derive(Clone)]
+struct Seen {
+    line: String,
+    body: Value,
+    token: Option<String>,
+    basic: bool,
+}
+
+struct Answer {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+impl From<Value> for Answer {
+    fn from(body: Value) -> Self {
+        Self { status: 200, headers: Vec::new(), body: body.to_string().into_bytes() }
+    }
+}
+
+fn status(status: u16) -> Answer {
+    Answer { status, headers: Vec::new(), body: Vec::new() }
+}
+
+struct FakeBmc {
+    address: SocketAddr,
+    fingerprint: [u8; 32],
+    seen: Arc<Mutex<Vec<Seen>>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for FakeBmc {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl FakeBmc {
+    /// `answer` gets `METHOD /path` and what was seen before; `None` never answers.
+    async fn start(answer: impl Fn(&str, &[Seen]) -> Option<Answer> + Send + Sync + 'static) -> Self {
+        let own = rcgen::generate_simple_self_signed(["bmc.test".to_owned()]).unwrap();
+        let der = own.cert.der().clone();
+        let fingerprint = Sha256::digest(der.as_ref()).into();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![der], key)
+            .unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let (answer, all, acceptor) = (Arc::new(answer), Arc::clone(&seen), TlsAcceptor::from(Arc::new(config)));
+        let task = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (answer, all, acceptor) = (Arc::clone(&answer), Arc::clone(&all), acceptor.clone());
+                tokio::spawn(async move {
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    let service = service_fn(|request: Request<Incoming>| {
+                        let (answer, all) = (Arc::clone(&answer), Arc::clone(&all));
+                        async move { Ok::<_, Infallible>(reply(request, &*answer, &all).await) }
+                    });
+                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        Self { address, fingerprint, seen, task }
+    }
+
+    fn connection(&self) -> Connection {
+        Connection {
+            port: self.address.port(),
+            timeout: Duration::from_secs(10),
+            ..Connection::insecure("127.0.0.1", "ops", Secret::new(PASSWORD.to_owned()))
+        }
+    }
+
+    fn client(&self) -> Redfish {
+        Redfish::new(self.connection()).unwrap()
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.seen.lock().unwrap().iter().map(|seen| seen.line.clone()).collect()
+    }
+}
+
+async fn reply(
+    request: Request<Incoming>,
+    answer: &(impl Fn(&str, &[Seen]) -> Option<Answer> + Send + Sync),
+    all: &Mutex<Vec<Seen>>,
+) -> Response<Full<Bytes>> {
+    let (head, body) = request.into_parts();
+    let line = format!("{} {}", head.method, head.uri.path());
+    let body = body.collect().await.unwrap().to_bytes();
+    let header = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let seen = Seen {
+        line: line.clone(),
+        body: serde_json::from_slice(&body).unwrap_or_default(),
+        token: header("x-auth-token"),
+        basic: header("authorization").is_some_and(|value| value.starts_with("Basic ")),
+    };
+    let decided = {
+        let mut all = all.lock().unwrap();
+        all.push(seen);
+        answer(&line, &all)
+    };
+    let Some(answer) = decided else { return std::future::pending().await };
+    let mut response = Response::builder().status(answer.status);
+    for (name, value) in answer.headers {
+        response = response.header(name, value);
+    }
+    response.body(Full::new(Bytes::from(answer.body))).unwrap()
+}
+
+/// A well-behaved machine that is off; `boot` is what its system shows as boot settings.
+fn good(line: &str, boot: Value) -> Option<Answer> {
+    Some(match line {
+        "GET /redfish/v1/" => json!({"Systems": {"@odata.id": "/redfish/v1/Systems"}, "Vendor": "X"}).into(),
+        "GET /redfish/v1/Systems" => json!({"Members": [{"@odata.id": "/redfish/v1/Systems/1"}]}).into(),
+        "GET /redfish/v1/Systems/1" => json!({
+            "PowerState": "Off", "UUID": "AB-CD", "SerialNumber": "S1", "Manufacturer": null, "Boot": boot,
+            "EthernetInterfaces": {"@odata.id": "/redfish/v1/Systems/1/Nics"},
+            "Actions": {"#ComputerSystem.Reset": {"target": "/reset",
+                "ResetType@Redfish.AllowableValues": ["On", "ForceOff", "ForceRestart"]}},
+        })
+        .into(),
+        "GET /redfish/v1/Systems/1/Nics" => json!({"Members": [{"@odata.id": "/nic/1"}, {"@odata.id": "/nic/2"}]}).into(),
+        "GET /nic/1" => json!({"Id": "1", "MACAddress": "AA:BB:CC:DD:EE:01"}).into(),
+        "GET /nic/2" => json!({"Id": "2", "MACAddress": "unknown"}).into(),
+        "POST /reset" | "PATCH /redfish/v1/Systems/1" => status(204),
+        _ => status(404),
+    })
+}
+
+fn nothing() -> Value {
+    json!({"BootSourceOverrideEnabled": "Disabled", "BootSourceOverrideTarget": "None"})
+}
+
+#[tokio::test]
+async fn power_and_inventory() {
+    let fake = FakeBmc::start(|line, _| good(line, nothing())).await;
+    let client = fake.client();
+    assert_eq!(client.power_state().await.unwrap(), PowerState::Off);
+    client.power(PowerAction::On).await.unwrap();
+    let posted = fake.seen.lock().unwrap().last().unwrap().clone();
+    assert_eq!((posted.line.as_str(), posted.body), ("POST /reset", json!({"ResetType": "On"})));
+    assert!(posted.basic);
+    client.power(PowerAction::Off).await.unwrap();
+    assert_eq!(fake.lines().iter().filter(|line| line.starts_with("POST")).count(), 1, "off already: no request");
+    assert!(matches!(client.power(PowerAction::Soft).await, Ok(())));
+    let inventory = client.inventory().await.unwrap();
+    assert_eq!(inventory.uuid.as_deref(), Some("ab-cd"));
+    assert_eq!(inventory.nics.iter().map(|nic| nic.mac.to_string()).collect::<Vec<_>>(), ["aa:bb:cc:dd:ee:01"]);
+    assert_eq!(client.seen_fingerprint(), Some(fake.fingerprint));
+}
+
+#[tokio::test]
+async fn an_override_counts_only_if_it_is_shown() {
+    let honest = FakeBmc::start(|line, seen| {
+        let set = seen.iter().any(|seen| seen.line.starts_with("PATCH"));
+        let boot = json!({"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "Pxe"});
+        good(line, if set { boot } else { nothing() })
+    })
+    .await;
+    honest.client().set_boot_once(BootDevice::Pxe, BootMode::Uefi).await.unwrap();
+    let forgetful = FakeBmc::start(|line, _| good(line, nothing())).await;
+    let error = forgetful.client().set_boot_once(BootDevice::Pxe, BootMode::Uefi).await.unwrap_err();
+    assert!(matches!(error, Error::BootNotSet { .. }) && error.retryable(), "{error}");
+}
+
+#[tokio::test]
+async fn hostile_answers_are_typed_errors() {
+    type Check = fn(&Error) -> bool;
+    let root = |answer: fn() -> Answer| move |_: &str, _: &[Seen]| Some(answer());
+    let cases: [(fn() -> Answer, Check, bool); 10] = [
+        (|| Answer { status: 200, headers: vec![], body: b"<html>not json".to_vec() }, |e| matches!(e, Error::Malformed { .. }), true),
+        (|| Answer { status: 200, headers: vec![], body: vec![b'['; 100] }, |e| matches!(e, Error::Malformed { .. }), true),
+        (|| Answer { status: 200, headers: vec![], body: vec![b' '; 5 << 20] }, |e| matches!(e, Error::TooLong { .. }), false),
+        (|| json!({"Systems": {"@odata.id": "https://elsewhere.test/redfish"}}).into(), |e| matches!(e, Error::ForeignReference { .. }), false),
+        (|| json!({"Systems": {"@odata.id": "//elsewhere.test/redfish"}}).into(), |e| matches!(e, Error::ForeignReference { .. }), false),
+        (|| json!({"Systems": {"@odata.id": "/\\elsewhere.test"}}).into(), |e| matches!(e, Error::ForeignReference { .. }), false),
+        (|| Answer { status: 307, headers: vec![("location", "https://elsewhere.test/".to_owned())], body: vec![] }, |e| matches!(e, Error::Redirect { .. }), false),
+        (|| status(401), |e| matches!(e, Error::Login { status: 401, .. }), false),
+        (|| status(503), |e| matches!(e, Error::Status { status: 503, .. }), true),
+        (|| status(404), |e| matches!(e, Error::Status { status: 404, .. }), false),
+    ];
+    for (number, (answer, check, retryable)) in cases.into_iter().enumerate() {
+        let fake = FakeBmc::start(root(answer)).await;
+        let error = fake.client().power_state().await.unwrap_err();
+        assert!(check(&error), "case {number}: {error:?}");
+        assert_eq!(error.retryable(), retryable, "case {number}: {error}");
+        assert_eq!(fake.lines(), ["GET /redfish/v1/"], "case {number}");
+        assert!(!format!("{error:?} {error}").contains(PASSWORD));
+    }
+}
+
+#[tokio::test]
+async fn a_lying_power_state_is_unknown() {
+    let fake = FakeBmc::start(|line, _| match line {
+        "GET /redfish/v1/Systems/1" => Some(json!({"PowerState": "Sideways"}).into()),
+        _ => good(line, nothing()),
+    })
+    .await;
+    assert_eq!(fake.client().power_state().await.unwrap(), PowerState::Unknown);
+}
+
+#[tokio::test]
+async fn silence_is_a_timeout_and_a_closed_port_unreachable() {
+    let silent = FakeBmc::start(|_, _| None).await;
+    let connection = Connection { timeout: Duration::from_millis(300), ..silent.connection() };
+    let error = Redfish::new(connection).unwrap().power_state().await.unwrap_err();
+    assert!(matches!(error, Error::Timeout { .. }) && error.retryable(), "{error:?}");
+
+    let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap().port();
+    let connection = Connection { port: closed, ..silent.connection() };
+    let error = Redfish::new(connection).unwrap().power_state().await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }) && error.retryable(), "{error:?}");
+}
+
+#[tokio::test]
+async fn only_the_pinned_certificate_is_accepted() {
+    let fake = FakeBmc::start(|line, _| good(line, nothing())).await;
+    let right = Connection { trust: Trust::Fingerprint(fake.fingerprint), ..fake.connection() };
+    assert!(Redfish::new(right).unwrap().power_state().await.is_ok());
+    let before = fake.lines().len();
+    let wrong = Connection { trust: Trust::Fingerprint([7; 32]), ..fake.connection() };
+    let error = Redfish::new(wrong).unwrap().power_state().await.unwrap_err();
+    assert!(matches!(error, Error::Certificate { .. }) && !error.retryable(), "{error:?}");
+    assert_eq!(fake.lines().len(), before, "nothing was sent");
+}
+
+#[tokio::test]
+async fn sessions_are_opened_renewed_and_closed() {
+    let fake = FakeBmc::start(|line, seen| {
+        let logins = seen.iter().filter(|seen| seen.line == "POST /redfish/v1/SessionService/Sessions").count();
+        match line {
+            "POST /redfish/v1/SessionService/Sessions" => Some(Answer {
+                status: 201,
+                headers: vec![("x-auth-token", format!("token-{logins}")), ("location", format!("/session/{logins}"))],
+                body: b"{}".to_vec(),
+            }),
+            "DELETE /session/2" => Some(status(204)),
+            // The first session expires when the system is read.
+            "GET /redfish/v1/Systems/1" if seen.last()?.token.as_deref() == Some("token-1") => Some(status(401)),
+            _ => good(line, nothing()),
+        }
+    })
+    .await;
+    let client = Redfish::new(Connection { login: Login::Session, ..fake.connection() }).unwrap();
+    assert_eq!(client.power_state().await.unwrap(), PowerState::Off);
+    client.close().await;
+    let seen = fake.seen.lock().unwrap().clone();
+    assert!(seen.iter().all(|seen| !seen.basic));
+    assert_eq!(seen.last().unwrap().line, "DELETE /session/2");
+    assert_eq!(seen.iter().filter(|seen| seen.line.starts_with("POST")).count(), 2);
+}

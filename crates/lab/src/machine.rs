@@ -1,0 +1,11 @@
+//! One machine: an actor that owns its QEMU process, its firmware variables and its BMC's view of both.
+//!
+//! Power off is no process, power on is one. Invariant: at most one process for a machine, and the state that the BMC
+//! shows changes only after the process has.
+
+mod actor;
+mod monitor;
+mod state;
+
+pub(crate) use actor::{Bay, MachineHandle, Refusal, spawn};
+pub(crate) use state::{BootOverride, Enabled, MachineState, ResetKind, Target};

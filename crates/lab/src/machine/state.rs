@@ -1,0 +1,116 @@
+//! What a BMC knows of its machine, and the pure rules of one-time boot.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::options::Firmware;
+use crate::plan::BootOrder;
+use crate::status::Power;
+
+/// Redfish `ResetType`s that the virtual BMC offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ResetKind {
+    On,
+    ForceOff,
+    GracefulShutdown,
+    ForceRestart,
+    PowerCycle,
+    Nmi,
+}
+
+impl ResetKind {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::On, Self::ForceOff, Self::GracefulShutdown, Self::ForceRestart, Self::PowerCycle, Self::Nmi];
+}
+
+/// Redfish `BootSourceOverrideEnabled`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub(crate) enum Enabled {
+    #[default]
+    Disabled,
+    Once,
+    Continuous,
+}
+
+/// Redfish `BootSourceOverrideTarget`, as far as these machines have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub(crate) enum Target {
+    #[default]
+    None,
+    Pxe,
+    Hdd,
+    BiosSetup,
+}
+
+impl Target {
+    /// What a machine with this firmware can be sent to.
+    pub(crate) fn offered(firmware: Firmware) -> &'static [Self] {
+        match firmware {
+            Firmware::Uefi => &[Self::None, Self::Pxe, Self::Hdd, Self::BiosSetup],
+            Firmware::Bios => &[Self::None, Self::Pxe, Self::Hdd],
+        }
+    }
+}
+
+/// The boot source that is set for the next boot, or for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct BootOverride {
+    pub(crate) enabled: Enabled,
+    pub(crate) target: Target,
+}
+
+impl BootOverride {
+    /// The target, if one is in force.
+    pub(crate) fn in_force(self) -> Option<Target> {
+        (self.enabled != Enabled::Disabled && self.target != Target::None).then_some(self.target)
+    }
+
+    /// What is left of it once a boot has begun.
+    pub(crate) fn after_boot(self) -> Self {
+        if self.enabled == Enabled::Once { Self::default() } else { self }
+    }
+
+    /// SeaBIOS' order for the next boot.
+    pub(crate) fn order(self, netboot_first: bool) -> BootOrder {
+        match self.in_force() {
+            Some(Target::Pxe) => BootOrder::NetworkFirst,
+            Some(Target::Hdd) => BootOrder::DisksFirst,
+            _ if netboot_first => BootOrder::NetworkFirst,
+            _ => BootOrder::DisksFirst,
+        }
+    }
+}
+
+/// What others may see of a machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MachineState {
+    pub(crate) power: Power,
+    pub(crate) since: Timestamp,
+    pub(crate) boot: BootOverride,
+    pub(crate) pid: Option<i32>,
+    /// Power-ons so far.
+    pub(crate) power_ons: u64,
+    /// Guest resets so far.
+    pub(crate) resets: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn once_is_used_up_and_continuous_is_not() {
+        let set = |enabled, target| BootOverride { enabled, target };
+        for (before, netboot_first, order, after) in [
+            (set(Enabled::Disabled, Target::None), false, BootOrder::DisksFirst, BootOverride::default()),
+            (set(Enabled::Disabled, Target::Pxe), false, BootOrder::DisksFirst, set(Enabled::Disabled, Target::Pxe)),
+            (set(Enabled::Once, Target::Pxe), false, BootOrder::NetworkFirst, BootOverride::default()),
+            (set(Enabled::Once, Target::Hdd), true, BootOrder::DisksFirst, BootOverride::default()),
+            (set(Enabled::Once, Target::None), true, BootOrder::NetworkFirst, BootOverride::default()),
+            (set(Enabled::Continuous, Target::Pxe), false, BootOrder::NetworkFirst, set(Enabled::Continuous, Target::Pxe)),
+        ] {
+            assert_eq!(before.order(netboot_first), order, "{before:?}");
+            assert_eq!(before.after_boot(), after, "{before:?}");
+        }
+    }
+}
