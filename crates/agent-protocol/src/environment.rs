@@ -69,7 +69,8 @@ pub const BUILD_TIME_PATH: &str = "/etc/gantry/build-time";
 /// In the installed system: directory of what the first-boot script needs, for root only: `key.pem`,
 /// `certificate.pem`, `ca.pem` and `first-boot.json` (`{"endpoints": ["https://HOST:PORT"], "siteName": "NAME"}`).
 pub const FIRST_BOOT_DIRECTORY: &str = "/etc/gantry/first-boot";
-/// In the installed system: the script itself, run by cloud-init once for each instance.
-pub const FIRST_BOOT_SCRIPT_PATH: &str = "/var/lib/cloud/scripts/per-instance/gantry-first-boot";
+/// In the installed system: the script itself, run by cloud-init at every boot; it knows when it is done, so a reset in
+/// the middle is followed up.
+pub const FIRST_BOOT_SCRIPT_PATH: &str = "/var/lib/cloud/scripts/per-boot/gantry-first-boot";
 /// In the installed system: cloud-init's NoCloud seed.
 pub const SEED_DIRECTORY: &str = "/var/lib/cloud/seed/nocloud";
