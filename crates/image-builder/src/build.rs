@@ -41,7 +41,10 @@ pub struct BuildOptions {
 impl std::fmt::Debug for BuildOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut shown = f.debug_struct("BuildOptions");
-        shown.field("cache_dir", &self.cache_dir).field("force", &self.force).field("debian_mirror", &self.debian_mirror);
+        shown
+            .field("cache_dir", &self.cache_dir)
+            .field("force", &self.force)
+            .field("debian_mirror", &self.debian_mirror);
         shown.finish_non_exhaustive()
     }
 }
@@ -97,8 +100,15 @@ pub struct Listed {
 pub fn list(cache_dir: &Path) -> Result<Vec<Listed>> {
     let cache = Cache::new(cache_dir);
     let listed = |(part, recipe_digest): (Part, Digest)| {
-        let built = cache.find(recipe_digest)?.map(|record| built(&cache, record, true));
-        Ok(Listed { name: part.name().to_owned(), about: part.about().to_owned(), recipe_digest, built })
+        let built = cache
+            .find(recipe_digest)?
+            .map(|record| built(&cache, record, true));
+        Ok(Listed {
+            name: part.name().to_owned(),
+            about: part.about().to_owned(),
+            recipe_digest,
+            built,
+        })
     };
     recipe::digests().into_iter().map(listed).collect()
 }
@@ -111,7 +121,10 @@ pub fn build(names: &[String], options: &BuildOptions) -> Result<Vec<Built>> {
     let wanted = if names.is_empty() {
         Part::ALL.to_vec()
     } else {
-        names.iter().map(|name| Part::named(name)).collect::<Result<Vec<_>>>()?
+        names
+            .iter()
+            .map(|name| Part::named(name))
+            .collect::<Result<Vec<_>>>()?
     };
     let cache = Cache::new(&options.cache_dir);
     let digests = recipe::digests();
@@ -125,14 +138,23 @@ pub fn build(names: &[String], options: &BuildOptions) -> Result<Vec<Built>> {
     // A finished part needs none of its inputs, so a cleaned cache may keep the node image alone.
     let missing: Vec<Part> = missing(&wanted, &find)?;
     if missing.is_empty() {
-        return wanted.iter().filter_map(|&part| find(part).transpose()).map(|record| Ok(announce(&cache, record?, options))).collect();
+        return wanted
+            .iter()
+            .filter_map(|&part| find(part).transpose())
+            .map(|record| Ok(announce(&cache, record?, options)))
+            .collect();
     }
     check_host(&missing, options)?;
     let _guard = cache.lock(&*options.progress)?;
     cache.sweep()?;
     let mut result = Vec::new();
-    for part in Part::ALL.into_iter().filter(|part| wanted.contains(part) || missing.contains(part)) {
-        let Some(&digest) = digests.get(&part) else { continue };
+    for part in Part::ALL
+        .into_iter()
+        .filter(|part| wanted.contains(part) || missing.contains(part))
+    {
+        let Some(&digest) = digests.get(&part) else {
+            continue;
+        };
         // Looked up again: another process may have built it while this one waited for the lock.
         let built = match find(part)? {
             Some(record) => announce(&cache, record, options),
@@ -158,11 +180,22 @@ fn missing(wanted: &[Part], find: &dyn Fn(Part) -> Result<Option<Record>>) -> Re
 }
 
 fn check_host(missing: &[Part], options: &BuildOptions) -> Result<()> {
-    if let Some(part) = missing.iter().find(|part| parts::needs_root(**part)).filter(|_| !nix::unistd::geteuid().is_root()) {
-        return Err(Error::NotRoot { part: part.name().to_owned() });
+    if let Some(part) = missing
+        .iter()
+        .find(|part| parts::needs_root(**part))
+        .filter(|_| !nix::unistd::geteuid().is_root())
+    {
+        return Err(Error::NotRoot {
+            part: part.name().to_owned(),
+        });
     }
     let name = missing.first().map_or("", |part| part.name());
-    host::ensure_host_packages(missing, &mut |text| (options.progress)(Event::Line { part: name, text: text.to_owned() }))
+    host::ensure_host_packages(missing, &mut |text| {
+        (options.progress)(Event::Line {
+            part: name,
+            text: text.to_owned(),
+        })
+    })
 }
 
 fn announce(cache: &Cache, record: Record, options: &BuildOptions) -> Built {
@@ -183,11 +216,23 @@ fn built(cache: &Cache, record: Record, cached: bool) -> Built {
     }
 }
 
-fn make(part: Part, recipe_digest: Digest, digests: &BTreeMap<Part, Digest>, cache: &Cache, options: &BuildOptions) -> Result<Built> {
+fn make(
+    part: Part,
+    recipe_digest: Digest,
+    digests: &BTreeMap<Part, Digest>,
+    cache: &Cache,
+    options: &BuildOptions,
+) -> Result<Built> {
     let start = Instant::now();
-    (options.progress)(Event::Started { part: part.name(), steps: part.steps() });
+    (options.progress)(Event::Started {
+        part: part.name(),
+        steps: part.steps(),
+    });
     let staging = cache.staging(recipe_digest)?;
-    let inputs = part.inputs().iter().filter_map(|input| Some((*input, cache.path(*digests.get(input)?))));
+    let inputs = part
+        .inputs()
+        .iter()
+        .filter_map(|input| Some((*input, cache.path(*digests.get(input)?))));
     let job = Job {
         part,
         inputs: inputs.collect(),
@@ -200,15 +245,27 @@ fn make(part: Part, recipe_digest: Digest, digests: &BTreeMap<Part, Digest>, cac
     };
     parts::build(&job)?;
     let (digest, size) = digest_of(&staging.out())?;
-    let record = Record { name: part.name().to_owned(), recipe_digest, digest, size };
+    let record = Record {
+        name: part.name().to_owned(),
+        recipe_digest,
+        digest,
+        size,
+    };
     cache.publish(&staging, &record)?;
-    (options.progress)(Event::Finished { part: part.name(), took: start.elapsed() });
+    (options.progress)(Event::Finished {
+        part: part.name(),
+        took: start.elapsed(),
+    });
     Ok(built(cache, record, false))
 }
 
 /// Digest over names and digests of a directory's files (there are no folders in results), and their octets.
 fn digest_of(folder: &Path) -> Result<(Digest, u64)> {
-    let mut names: Vec<PathBuf> = fs::read_dir(folder).map_err(Error::file("list", folder))?.flatten().map(|entry| entry.path()).collect();
+    let mut names: Vec<PathBuf> = fs::read_dir(folder)
+        .map_err(Error::file("list", folder))?
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     names.sort();
     let mut all = Sha256::new();
     let mut size = 0;
@@ -218,7 +275,9 @@ fn digest_of(folder: &Path) -> Result<(Digest, u64)> {
         let mut buffer = vec![0; 1 << 20];
         loop {
             let read = file.read(&mut buffer).map_err(Error::file("read", &path))?;
-            let Some(octets) = buffer.get(..read).filter(|octets| !octets.is_empty()) else { break };
+            let Some(octets) = buffer.get(..read).filter(|octets| !octets.is_empty()) else {
+                break;
+            };
             hash.update(octets);
             size += read as u64;
         }
@@ -235,7 +294,12 @@ mod tests {
 
     #[test]
     fn only_what_is_missing_and_what_it_is_made_of_is_built() {
-        let record = || Record { name: String::new(), recipe_digest: Digest::new([0; 32]), digest: Digest::new([0; 32]), size: 0 };
+        let record = || Record {
+            name: String::new(),
+            recipe_digest: Digest::new([0; 32]),
+            digest: Digest::new([0; 32]),
+            size: 0,
+        };
         let none = |_| Ok(None);
         assert_eq!(missing(&[Part::Boot], &none).unwrap(), [Part::Debian, Part::Boot]);
         assert_eq!(missing(&Part::ALL, &none).unwrap(), Part::ALL);
@@ -248,15 +312,25 @@ mod tests {
     #[test]
     fn an_unknown_name_is_refused_before_anything_happens() {
         let folder = tempfile::tempdir().unwrap();
-        let options = BuildOptions { cache_dir: folder.path().join("cache"), ..BuildOptions::default() };
-        assert!(matches!(build(&["nod".to_owned()], &options), Err(Error::UnknownPart { .. })));
+        let options = BuildOptions {
+            cache_dir: folder.path().join("cache"),
+            ..BuildOptions::default()
+        };
+        assert!(matches!(
+            build(&["nod".to_owned()], &options),
+            Err(Error::UnknownPart { .. })
+        ));
         assert!(!options.cache_dir.exists());
     }
 
     #[test]
     fn a_list_names_every_part() {
         let folder = tempfile::tempdir().unwrap();
-        let names: Vec<String> = list(folder.path()).unwrap().into_iter().map(|listed| listed.name).collect();
+        let names: Vec<String> = list(folder.path())
+            .unwrap()
+            .into_iter()
+            .map(|listed| listed.name)
+            .collect();
         assert_eq!(names, Part::ALL.map(|part| part.name().to_owned()));
     }
 

@@ -18,7 +18,11 @@ const STAGING: &str = ".making-";
 /// `$XDG_CACHE_HOME/gantry/images`, else `~/.cache/gantry/images`.
 #[must_use]
 pub fn default_cache_dir() -> PathBuf {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     set("XDG_CACHE_HOME")
         .or_else(|| set("HOME").map(|home| home.join(".cache")))
         .unwrap_or_else(|| PathBuf::from("/root/.cache"))
@@ -47,7 +51,9 @@ pub(crate) struct Cache {
 
 impl Cache {
     pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self {
+            root: root.to_owned(),
+        }
     }
 
     /// Where the result of a recipe lies, there or not.
@@ -63,20 +69,29 @@ impl Cache {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::file("read", &path)(error)),
         };
-        serde_json::from_slice(&text).map(Some).map_err(|source| Error::Damaged { path, source })
+        serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|source| Error::Damaged { path, source })
     }
 
     /// Keeps other builders out until the guard is dropped. Waits for the one that is at work.
     pub(crate) fn lock(&self, progress: &Progress) -> Result<Flock<fs::File>> {
         fs::create_dir_all(&self.root).map_err(Error::file("create", &self.root))?;
         let path = self.root.join("lock");
-        let open = || fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let open = || {
+            fs::OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&path)
+        };
         let file = open().map_err(Error::file("open", &path))?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(guard) => Ok(guard),
             Err((file, _)) => {
                 progress(Event::Waiting);
-                Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| Error::file("lock", &path)(errno.into()))
+                Flock::lock(file, FlockArg::LockExclusive)
+                    .map_err(|(_, errno)| Error::file("lock", &path)(errno.into()))
             }
         }
     }
@@ -108,7 +123,10 @@ impl Cache {
     pub(crate) fn publish(&self, staging: &Staging, record: &Record) -> Result<()> {
         let out = staging.out();
         let path = out.join(RECORD);
-        let text = serde_json::to_vec_pretty(record).map_err(|source| Error::Damaged { path: path.clone(), source })?;
+        let text = serde_json::to_vec_pretty(record).map_err(|source| Error::Damaged {
+            path: path.clone(),
+            source,
+        })?;
         fs::write(&path, text).map_err(Error::file("write", &path))?;
         nix::unistd::sync();
         let target = self.path(record.recipe_digest);
@@ -140,7 +158,9 @@ impl Staging {
 
     fn clear(&self) -> Result<()> {
         match fs::remove_dir_all(&self.path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file("remove", &self.path)(error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::file("remove", &self.path)(error))
+            }
             _ => Ok(()),
         }
     }
@@ -159,7 +179,12 @@ mod tests {
     use super::*;
 
     fn record(recipe: Digest) -> Record {
-        Record { name: "etcd".into(), recipe_digest: recipe, digest: Digest::new([2; 32]), size: 3 }
+        Record {
+            name: "etcd".into(),
+            recipe_digest: recipe,
+            digest: Digest::new([2; 32]),
+            size: 3,
+        }
     }
 
     #[test]
@@ -180,14 +205,24 @@ mod tests {
         cache.publish(&staging, &record(recipe)).unwrap();
         drop(staging);
         assert_eq!(cache.find(recipe).unwrap(), Some(record(recipe)));
-        assert_eq!(fs::read_to_string(cache.path(recipe).join("etcd")).unwrap(), "two");
+        assert_eq!(
+            fs::read_to_string(cache.path(recipe).join("etcd")).unwrap(),
+            "two"
+        );
 
         let staging = cache.staging(recipe).unwrap();
         fs::write(staging.out().join("etcd"), "three").unwrap();
         cache.publish(&staging, &record(recipe)).unwrap();
         drop(staging);
-        assert_eq!(fs::read_to_string(cache.path(recipe).join("etcd")).unwrap(), "three");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the result and the lock");
+        assert_eq!(
+            fs::read_to_string(cache.path(recipe).join("etcd")).unwrap(),
+            "three"
+        );
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            2,
+            "the result and the lock"
+        );
     }
 
     #[test]

@@ -28,13 +28,30 @@ impl Run {
     pub(crate) fn new(program: impl AsRef<OsStr>) -> Self {
         let program = program.as_ref();
         let mut command = Command::new(program);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).env("LC_ALL", "C");
-        Self { command, shown: program.to_string_lossy().into_owned() }
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .env("LC_ALL", "C");
+        Self {
+            command,
+            shown: program.to_string_lossy().into_owned(),
+        }
     }
 
     /// A shell script whose mounts and processes end with it, whatever happens.
     pub(crate) fn contained_script(script: &Path) -> Self {
-        Self::new("unshare").args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "sh"]).arg(script)
+        Self::new("unshare")
+            .args([
+                "--mount",
+                "--propagation",
+                "private",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                "sh",
+            ])
+            .arg(script)
     }
 
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -64,9 +81,15 @@ impl Run {
 
     /// Runs to the end; each line goes to `line`.
     pub(crate) fn lines(mut self, cancel: &AtomicBool, line: &mut dyn FnMut(&str)) -> Result<()> {
-        let mut child = self.command.spawn().map_err(|source| Error::Start { program: self.shown.clone(), source })?;
+        let mut child = self.command.spawn().map_err(|source| Error::Start {
+            program: self.shown.clone(),
+            source,
+        })?;
         let (send, receive) = mpsc::sync_channel(64);
-        let readers = [child.stdout.take().map(|pipe| follow(pipe, send.clone())), child.stderr.take().map(|pipe| follow(pipe, send.clone()))];
+        let readers = [
+            child.stdout.take().map(|pipe| follow(pipe, send.clone())),
+            child.stderr.take().map(|pipe| follow(pipe, send.clone())),
+        ];
         drop(send);
         let mut tail = VecDeque::new();
         loop {
@@ -90,11 +113,18 @@ impl Run {
             // A reader that panicked lost output, not the program's verdict.
             let _ = reader.join();
         }
-        let status = child.wait().map_err(|source| Error::Start { program: self.shown.clone(), source })?;
+        let status = child.wait().map_err(|source| Error::Start {
+            program: self.shown.clone(),
+            source,
+        })?;
         if status.success() {
             return Ok(());
         }
-        Err(Error::Command { program: self.shown, status: status.to_string(), tail: Vec::from(tail).join("\n") })
+        Err(Error::Command {
+            program: self.shown,
+            status: status.to_string(),
+            tail: Vec::from(tail).join("\n"),
+        })
     }
 
     /// Runs to the end and returns what it printed.
@@ -134,26 +164,40 @@ mod tests {
 
     #[test]
     fn a_failure_shows_the_end_of_the_output() {
-        let error = Run::new("sh").args(["-c", "seq 1 50; echo no space >&2; exit 3"]).output(&AtomicBool::new(false)).unwrap_err();
+        let error = Run::new("sh")
+            .args(["-c", "seq 1 50; echo no space >&2; exit 3"])
+            .output(&AtomicBool::new(false))
+            .unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("no space") && text.contains("exit status: 3") && !text.contains("\n1\n"), "{text}");
+        assert!(
+            text.contains("no space") && text.contains("exit status: 3") && !text.contains("\n1\n"),
+            "{text}"
+        );
     }
 
     #[test]
     fn lines_of_both_pipes_are_seen() {
-        let text = Run::new("sh").args(["-c", "echo out; echo err >&2"]).output(&AtomicBool::new(false)).unwrap();
+        let text = Run::new("sh")
+            .args(["-c", "echo out; echo err >&2"])
+            .output(&AtomicBool::new(false))
+            .unwrap();
         assert!(text.contains("out\n") && text.contains("err\n"));
     }
 
     #[test]
     fn a_cancelled_build_ends_its_program() {
         let cancel = AtomicBool::new(true);
-        assert!(matches!(Run::new("sleep").arg("1000").output(&cancel), Err(Error::Cancelled)));
+        assert!(matches!(
+            Run::new("sleep").arg("1000").output(&cancel),
+            Err(Error::Cancelled)
+        ));
     }
 
     #[test]
     fn a_missing_program_is_named() {
-        let error = Run::new("no-such-program").output(&AtomicBool::new(false)).unwrap_err();
+        let error = Run::new("no-such-program")
+            .output(&AtomicBool::new(false))
+            .unwrap_err();
         assert!(error.to_string().contains("no-such-program"));
     }
 }

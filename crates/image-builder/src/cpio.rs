@@ -36,15 +36,28 @@ struct Entry<'a> {
 
 impl<W: Write> Archive<W> {
     pub(crate) fn new(out: W) -> Self {
-        Self { out, written: 0, inode: 0, directories: BTreeSet::new() }
+        Self {
+            out,
+            written: 0,
+            inode: 0,
+            directories: BTreeSet::new(),
+        }
     }
 
     /// A directory with mode 0755 and those above it, each once.
     pub(crate) fn directory(&mut self, path: &str) -> io::Result<()> {
         for (end, _) in path.match_indices('/').chain([(path.len(), "")]) {
-            let Some(name) = path.get(..end).filter(|name| !name.is_empty()) else { continue };
+            let Some(name) = path.get(..end).filter(|name| !name.is_empty()) else {
+                continue;
+            };
             if self.directories.insert(name.to_owned()) {
-                self.entry(&Entry { name, mode: DIRECTORY | 0o755, links: 2, device: (0, 0), data: &[] })?;
+                self.entry(&Entry {
+                    name,
+                    mode: DIRECTORY | 0o755,
+                    links: 2,
+                    device: (0, 0),
+                    data: &[],
+                })?;
             }
         }
         Ok(())
@@ -53,29 +66,54 @@ impl<W: Write> Archive<W> {
     /// A regular file; the directories above it come first.
     pub(crate) fn file(&mut self, path: &str, permissions: u32, data: &[u8]) -> io::Result<()> {
         self.parents(path)?;
-        self.entry(&Entry { name: path, mode: REGULAR | permissions, links: 1, device: (0, 0), data })
+        self.entry(&Entry {
+            name: path,
+            mode: REGULAR | permissions,
+            links: 1,
+            device: (0, 0),
+            data,
+        })
     }
 
     /// A character device.
-    pub(crate) fn character_device(&mut self, path: &str, permissions: u32, device: (u32, u32)) -> io::Result<()> {
+    pub(crate) fn character_device(
+        &mut self,
+        path: &str,
+        permissions: u32,
+        device: (u32, u32),
+    ) -> io::Result<()> {
         self.parents(path)?;
-        self.entry(&Entry { name: path, mode: CHARACTER_DEVICE | permissions, links: 1, device, data: &[] })
+        self.entry(&Entry {
+            name: path,
+            mode: CHARACTER_DEVICE | permissions,
+            links: 1,
+            device,
+            data: &[],
+        })
     }
 
     /// Ends the archive and pads it to a whole block.
     pub(crate) fn finish(mut self) -> io::Result<W> {
         self.inode = 0;
-        self.entry(&Entry { name: TRAILER, mode: 0, links: 1, device: (0, 0), data: &[] })?;
+        self.entry(&Entry {
+            name: TRAILER,
+            mode: 0,
+            links: 1,
+            device: (0, 0),
+            data: &[],
+        })?;
         self.pad(BLOCK)?;
         Ok(self.out)
     }
 
     fn parents(&mut self, path: &str) -> io::Result<()> {
-        path.rsplit_once('/').map_or(Ok(()), |(above, _)| self.directory(above))
+        path.rsplit_once('/')
+            .map_or(Ok(()), |(above, _)| self.directory(above))
     }
 
     fn entry(&mut self, entry: &Entry<'_>) -> io::Result<()> {
-        let size = u32::try_from(entry.data.len()).map_err(|_| io::Error::other("a file of 4 GiB or more does not fit cpio"))?;
+        let size = u32::try_from(entry.data.len())
+            .map_err(|_| io::Error::other("a file of 4 GiB or more does not fit cpio"))?;
         let name_size = entry.name.len() + 1;
         self.inode += 1;
         let header = format!(
@@ -127,7 +165,11 @@ mod tests {
         assert_eq!(octets.len() % 512, 0);
         let text = String::from_utf8_lossy(&octets);
         let at: Vec<usize> = text.match_indices("070701").map(|(at, _)| at).collect();
-        assert_eq!(at.len(), 8, "lib, lib/modules, two modules, dev, console, init, trailer");
+        assert_eq!(
+            at.len(),
+            8,
+            "lib, lib/modules, two modules, dev, console, init, trailer"
+        );
         assert!(at.iter().all(|at| at % 4 == 0));
         assert!(octets.starts_with(b"07070100000001000041ed"));
         assert!(text.find("lib/modules\0").unwrap() < text.find("lib/modules/a.ko\0").unwrap());
@@ -144,12 +186,22 @@ mod tests {
         let file = folder.path().join("a.cpio");
         std::fs::write(&file, sample()).unwrap();
         let shell = format!("cpio --quiet -itv < {}", file.display());
-        let Ok(output) = std::process::Command::new("sh").args(["-c", &shell]).output() else { return };
+        let Ok(output) = std::process::Command::new("sh").args(["-c", &shell]).output() else {
+            return;
+        };
         if !output.status.success() {
-            assert!(String::from_utf8_lossy(&output.stderr).contains("not found"), "{output:?}");
+            assert!(
+                String::from_utf8_lossy(&output.stderr).contains("not found"),
+                "{output:?}"
+            );
             return;
         }
         let listing = String::from_utf8(output.stdout).unwrap();
-        assert!(listing.contains("-rwxr-xr-x") && listing.contains("5,   1") && listing.contains("lib/modules/b.ko"), "{listing}");
+        assert!(
+            listing.contains("-rwxr-xr-x")
+                && listing.contains("5,   1")
+                && listing.contains("lib/modules/b.ko"),
+            "{listing}"
+        );
     }
 }

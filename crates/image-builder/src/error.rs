@@ -22,13 +22,17 @@ pub enum Error {
         reason: String,
     },
     /// Programs are missing and cannot be installed by this user.
-    #[error("missing on this machine: {packages}; as root run: apt-get install --no-install-recommends {packages}")]
+    #[error(
+        "missing on this machine: {packages}; as root run: apt-get install --no-install-recommends {packages}"
+    )]
     HostPackages {
         /// Debian package names, separated by spaces.
         packages: String,
     },
     /// No usable Go toolchain.
-    #[error("Go {needed} or newer is needed to build {part} and was not found ({found}); install it from go.dev/dl and put it in PATH")]
+    #[error(
+        "Go {needed} or newer is needed to build {part} and was not found ({found}); install it from go.dev/dl and put it in PATH"
+    )]
     Go {
         /// Part that needs it.
         part: String,
@@ -38,7 +42,9 @@ pub enum Error {
         found: String,
     },
     /// The recipe unpacks file systems with their owners and devices.
-    #[error("building {part} needs root (it unpacks a Debian system with its owners and devices); run it with sudo")]
+    #[error(
+        "building {part} needs root (it unpacks a Debian system with its owners and devices); run it with sudo"
+    )]
     NotRoot {
         /// Part that needs it.
         part: String,

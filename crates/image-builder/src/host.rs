@@ -29,7 +29,10 @@ const UNSHARE: Need = need("unshare", "util-linux");
 const ZSTD: Need = need("zstd", "zstd");
 const XZ: Need = need("xz", "xz-utils");
 const MMDEBSTRAP: Need = need("mmdebstrap", "mmdebstrap");
-const KEYRING: Need = need("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring");
+const KEYRING: Need = need(
+    "/usr/share/keyrings/debian-archive-keyring.gpg",
+    "debian-archive-keyring",
+);
 const SFDISK: Need = need("sfdisk", "fdisk");
 const MKFS_FAT: Need = need("mkfs.fat", "dosfstools");
 const MCOPY: Need = need("mcopy", "mtools");
@@ -55,13 +58,16 @@ fn program_folders() -> Vec<PathBuf> {
 }
 
 fn present(what: &str, folders: &[PathBuf]) -> bool {
-    Path::new(what).is_absolute() && Path::new(what).exists() || folders.iter().any(|folder| folder.join(what).exists())
+    Path::new(what).is_absolute() && Path::new(what).exists()
+        || folders.iter().any(|folder| folder.join(what).exists())
 }
 
 fn missing(parts: &[Part]) -> BTreeSet<&'static str> {
     let folders = program_folders();
     let all = parts.iter().flat_map(|&part| needs(part));
-    all.filter(|need| !present(need.what, &folders)).map(|need| need.package).collect()
+    all.filter(|need| !present(need.what, &folders))
+        .map(|need| need.package)
+        .collect()
 }
 
 /// Makes sure that the programs for building `parts` are there; as root installs what is missing by apt.
@@ -73,15 +79,28 @@ pub fn ensure_host_packages(parts: &[Part], line: &mut dyn FnMut(&str)) -> Resul
     if packages.is_empty() {
         return Ok(());
     }
-    let error = || Error::HostPackages { packages: packages.iter().copied().collect::<Vec<_>>().join(" ") };
+    let error = || Error::HostPackages {
+        packages: packages.iter().copied().collect::<Vec<_>>().join(" "),
+    };
     if !nix::unistd::geteuid().is_root() || !present("apt-get", &program_folders()) {
         return Err(error());
     }
     let never = AtomicBool::new(false);
-    let apt = || Run::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").arg("-qq");
+    let apt = || {
+        Run::new("apt-get")
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .arg("-qq")
+    };
     apt().arg("update").lines(&never, line)?;
-    apt().args(["-y", "install", "--no-install-recommends"]).args(&packages).lines(&never, line)?;
-    if missing(parts).is_empty() { Ok(()) } else { Err(error()) }
+    apt()
+        .args(["-y", "install", "--no-install-recommends"])
+        .args(&packages)
+        .lines(&never, line)?;
+    if missing(parts).is_empty() {
+        Ok(())
+    } else {
+        Err(error())
+    }
 }
 
 /// The Go command, new enough.
@@ -94,20 +113,39 @@ pub(crate) fn go(part: Part) -> Result<PathBuf> {
         if !go.exists() {
             continue;
         }
-        let version = Run::new(&go).arg("version").env("GOTOOLCHAIN", "local").output(&AtomicBool::new(false)).unwrap_or_default();
+        let version = Run::new(&go)
+            .arg("version")
+            .env("GOTOOLCHAIN", "local")
+            .output(&AtomicBool::new(false))
+            .unwrap_or_default();
         if new_enough(&version) {
             return Ok(go);
         }
         found.push(format!("{}: {}", go.display(), version.trim()));
     }
-    let found = if found.is_empty() { "no go in PATH or /usr/local/go/bin".to_owned() } else { found.join("; ") };
-    Err(Error::Go { part: part.name().to_owned(), needed: GO, found })
+    let found = if found.is_empty() {
+        "no go in PATH or /usr/local/go/bin".to_owned()
+    } else {
+        found.join("; ")
+    };
+    Err(Error::Go {
+        part: part.name().to_owned(),
+        needed: GO,
+        found,
+    })
 }
 
 /// Reads `go version go1.26.8 linux/amd64`.
 fn new_enough(output: &str) -> bool {
-    let numbers = |text: &str| -> Vec<u32> { text.split(['.', '-']).map_while(|part| part.parse().ok()).collect() };
-    let version = output.split_whitespace().find_map(|word| word.strip_prefix("go1.")).map(|rest| format!("1.{rest}"));
+    let numbers = |text: &str| -> Vec<u32> {
+        text.split(['.', '-'])
+            .map_while(|part| part.parse().ok())
+            .collect()
+    };
+    let version = output
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("go1."))
+        .map(|rest| format!("1.{rest}"));
     version.is_some_and(|version| numbers(&version) >= numbers(GO))
 }
 

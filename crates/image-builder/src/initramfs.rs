@@ -32,7 +32,13 @@ pub struct BootFiles {
 }
 
 /// File names of the boot part, in the order of [`BootFiles`].
-pub(crate) const BOOT_FILES: [&str; 5] = ["vmlinuz", "modules.cpio.zst", "undionly.kpxe", "snponly.efi", "ipxe.efi"];
+pub(crate) const BOOT_FILES: [&str; 5] = [
+    "vmlinuz",
+    "modules.cpio.zst",
+    "undionly.kpxe",
+    "snponly.efi",
+    "ipxe.efi",
+];
 
 impl BootFiles {
     /// The boot part in the cache; `None` until it is built.
@@ -41,13 +47,21 @@ impl BootFiles {
     /// If the cache cannot be read.
     pub fn in_cache(cache_dir: &Path) -> Result<Option<Self>> {
         let cache = Cache::new(cache_dir);
-        let Some(&digest) = recipe::digests().get(&Part::Boot) else { return Ok(None) };
+        let Some(&digest) = recipe::digests().get(&Part::Boot) else {
+            return Ok(None);
+        };
         Ok(cache.find(digest)?.map(|_| Self::below(&cache.path(digest))))
     }
 
     fn below(folder: &Path) -> Self {
         let [kernel, modules, undionly, snponly, ipxe_efi] = BOOT_FILES.map(|name| folder.join(name));
-        Self { kernel, modules, undionly, snponly, ipxe_efi }
+        Self {
+            kernel,
+            modules,
+            undionly,
+            snponly,
+            ipxe_efi,
+        }
     }
 }
 
@@ -59,10 +73,14 @@ pub fn build_initramfs(boot: &BootFiles, agent_binary: &Path, out: &Path) -> Res
     let agent = fs::read(agent_binary).map_err(Error::file("read", agent_binary))?;
     let modules = fs::read(&boot.modules).map_err(Error::file("read", &boot.modules))?;
     let making = out.with_extension("making");
-    let write = |octets: &[u8], file: &mut fs::File| file.write_all(octets).map_err(Error::file("write", &making));
+    let write =
+        |octets: &[u8], file: &mut fs::File| file.write_all(octets).map_err(Error::file("write", &making));
     let mut file = fs::File::create(&making).map_err(Error::file("create", &making))?;
     write(&modules, &mut file)?;
-    write(&agent_archive(&agent).map_err(Error::file("write", &making))?, &mut file)?;
+    write(
+        &agent_archive(&agent).map_err(Error::file("write", &making))?,
+        &mut file,
+    )?;
     file.sync_all().map_err(Error::file("write", &making))?;
     fs::rename(&making, out).map_err(Error::file("rename", &making))
 }
@@ -103,10 +121,16 @@ mod tests {
         assert!(octets.starts_with(&modules));
         assert_eq!(octets.len() % 4, 0);
         let mut plain = Vec::new();
-        let frame = zstd::stream::Decoder::new(&octets[modules.len()..]).unwrap().single_frame();
+        let frame = zstd::stream::Decoder::new(&octets[modules.len()..])
+            .unwrap()
+            .single_frame();
         std::io::Read::read_to_end(&mut { frame }, &mut plain).unwrap();
         let text = String::from_utf8_lossy(&plain);
         assert!(text.contains("init\0") && text.contains("static program") && text.contains("dev/console\0"));
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "nothing half-written stays");
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            3,
+            "nothing half-written stays"
+        );
     }
 }

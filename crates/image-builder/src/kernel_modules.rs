@@ -39,12 +39,15 @@ fn name_of(path: &str) -> String {
 
 /// `kernel/fs/ext4/ext4.ko.xz` without the compression.
 pub(crate) fn decompressed(path: &str) -> &str {
-    path.split_once(".ko").map_or(path, |(stem, _)| path.get(..stem.len() + 3).unwrap_or(path))
+    path.split_once(".ko")
+        .map_or(path, |(stem, _)| path.get(..stem.len() + 3).unwrap_or(path))
 }
 
 /// Lines that are neither empty nor comments.
 pub(crate) fn entries(list: &str) -> impl Iterator<Item = &str> {
-    list.lines().map(|line| line.split('#').next().unwrap_or("").trim()).filter(|line| !line.is_empty())
+    list.lines()
+        .map(|line| line.split('#').next().unwrap_or("").trim())
+        .filter(|line| !line.is_empty())
 }
 
 /// Chooses what `list` names.
@@ -63,44 +66,72 @@ pub(crate) fn select(list: &str, indexes: &Indexes<'_>) -> Result<Selection> {
     for entry in entries(list) {
         let found: Vec<&str> = if entry.ends_with('/') {
             let folder = format!("kernel/{entry}");
-            needs.keys().copied().filter(|path| path.starts_with(&folder)).collect()
+            needs
+                .keys()
+                .copied()
+                .filter(|path| path.starts_with(&folder))
+                .collect()
         } else {
             by_name.get(&name_of(entry)).copied().into_iter().collect()
         };
         if found.is_empty() && !builtin.contains(&name_of(entry)) {
-            return Err(Error::MissingInTree { what: format!("kernel module {entry}"), recipe: "installer/modules.list" });
+            return Err(Error::MissingInTree {
+                what: format!("kernel module {entry}"),
+                recipe: "installer/modules.list",
+            });
         }
         open.extend(found);
     }
     while let Some(path) = open.pop() {
         if chosen.insert(path) {
             open.extend(needs.get(path).into_iter().flatten());
-            open.extend(soft_needs(&name_of(path), indexes.softdep).filter_map(|name| by_name.get(&name).copied()));
+            open.extend(
+                soft_needs(&name_of(path), indexes.softdep).filter_map(|name| by_name.get(&name).copied()),
+            );
         }
     }
     let names: BTreeSet<String> = chosen.iter().map(|path| name_of(path)).collect();
     Ok(Selection {
-        dep: chosen.iter().map(|path| dep_line(path, needs.get(path).map_or(&[][..], Vec::as_slice))).collect(),
-        alias: lines_where(indexes.alias, |words| words.last().is_some_and(|module| names.contains(&name_of(module)))),
-        softdep: lines_where(indexes.softdep, |words| words.get(1).is_some_and(|module| names.contains(&name_of(module)))),
+        dep: chosen
+            .iter()
+            .map(|path| dep_line(path, needs.get(path).map_or(&[][..], Vec::as_slice)))
+            .collect(),
+        alias: lines_where(indexes.alias, |words| {
+            words
+                .last()
+                .is_some_and(|module| names.contains(&name_of(module)))
+        }),
+        softdep: lines_where(indexes.softdep, |words| {
+            words
+                .get(1)
+                .is_some_and(|module| names.contains(&name_of(module)))
+        }),
         files: chosen.into_iter().map(str::to_owned).collect(),
     })
 }
 
 fn dep_line(path: &str, needs: &[&str]) -> String {
-    let needs: String = needs.iter().map(|need| format!(" {}", decompressed(need))).collect();
+    let needs: String = needs
+        .iter()
+        .map(|need| format!(" {}", decompressed(need)))
+        .collect();
     format!("{}:{needs}\n", decompressed(path))
 }
 
 /// `softdep NAME pre: a b post: c`: all of them, the loader decides when.
 fn soft_needs<'a>(name: &'a str, softdep: &'a str) -> impl Iterator<Item = String> + 'a {
     let lines = softdep.lines().filter_map(|line| line.strip_prefix("softdep "));
-    let own = lines.filter_map(move |line| line.split_once(' ').filter(|(module, _)| name_of(module) == name));
-    own.flat_map(|(_, rest)| rest.split_whitespace()).filter(|word| !word.ends_with(':')).map(name_of)
+    let own =
+        lines.filter_map(move |line| line.split_once(' ').filter(|(module, _)| name_of(module) == name));
+    own.flat_map(|(_, rest)| rest.split_whitespace())
+        .filter(|word| !word.ends_with(':'))
+        .map(name_of)
 }
 
 fn lines_where(text: &str, keep: impl Fn(&[&str]) -> bool) -> String {
-    let kept = text.lines().filter(|line| !line.starts_with('#') && keep(&line.split_whitespace().collect::<Vec<_>>()));
+    let kept = text
+        .lines()
+        .filter(|line| !line.starts_with('#') && keep(&line.split_whitespace().collect::<Vec<_>>()));
     kept.fold(String::new(), |text, line| text + line + "\n")
 }
 
@@ -132,20 +163,36 @@ mod tests {
                 "kernel/net/core/failover.ko.xz",
             ]
         );
-        assert!(selection.dep.contains("kernel/fs/ext4/ext4.ko: kernel/fs/jbd2/jbd2.ko kernel/lib/crc16.ko\n"));
-        assert_eq!(selection.alias, "alias fs-ext4 ext4\nalias virtio:d00000001v* virtio_net\n");
+        assert!(
+            selection
+                .dep
+                .contains("kernel/fs/ext4/ext4.ko: kernel/fs/jbd2/jbd2.ko kernel/lib/crc16.ko\n")
+        );
+        assert_eq!(
+            selection.alias,
+            "alias fs-ext4 ext4\nalias virtio:d00000001v* virtio_net\n"
+        );
         assert_eq!(selection.softdep, "softdep ext4 pre: libcrc32c\n");
     }
 
     #[test]
     fn a_folder_means_all_below_it() {
         let selection = select("drivers/ata/", &INDEXES).unwrap();
-        assert_eq!(selection.files, ["kernel/drivers/ata/ahci.ko.xz", "kernel/drivers/ata/ata_piix.ko.xz"]);
+        assert_eq!(
+            selection.files,
+            [
+                "kernel/drivers/ata/ahci.ko.xz",
+                "kernel/drivers/ata/ata_piix.ko.xz"
+            ]
+        );
     }
 
     #[test]
     fn a_name_that_the_kernel_does_not_have_is_an_error() {
         let error = select("nosuch", &INDEXES).unwrap_err().to_string();
-        assert!(error.contains("nosuch") && error.contains("modules.list"), "{error}");
+        assert!(
+            error.contains("nosuch") && error.contains("modules.list"),
+            "{error}"
+        );
     }
 }

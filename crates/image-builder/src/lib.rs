@@ -32,4 +32,6 @@ pub use host::ensure_host_packages;
 pub use initramfs::{BootFiles, build_initramfs};
 pub use part::Part;
 pub use progress::{Event, Progress};
-pub use release::{ContainerImage, NodeImage, ReleaseFacts, Versions, built_in_release, versions};
+pub use release::{
+    ContainerImage, NodeImage, NodeName, ReleaseFacts, Versions, built_in_release, planned_release, versions,
+};

@@ -62,7 +62,10 @@ pub(crate) struct Image<'a> {
 
 /// Packs a layer.
 pub(crate) fn pack(layer: &Layer) -> io::Result<Packed> {
-    let mut archive = tar::Builder::new(Hashing { inner: Vec::new(), hash: Sha256::new() });
+    let mut archive = tar::Builder::new(Hashing {
+        inner: Vec::new(),
+        hash: Sha256::new(),
+    });
     let mut directories = BTreeSet::new();
     for (path, node) in layer {
         for (end, _) in path.match_indices('/') {
@@ -75,7 +78,11 @@ pub(crate) fn pack(layer: &Layer) -> io::Result<Packed> {
     }
     let Hashing { inner, hash } = archive.into_inner()?;
     let octets = zstd::bulk::compress(&inner, LEVEL)?;
-    Ok(Packed { digest: digest(&octets), diff: Digest::new(hash.finalize().into()), octets })
+    Ok(Packed {
+        digest: digest(&octets),
+        diff: Digest::new(hash.finalize().into()),
+        octets,
+    })
 }
 
 fn append(archive: &mut tar::Builder<Hashing>, path: &str, node: &Node) -> io::Result<()> {
@@ -85,7 +92,8 @@ fn append(archive: &mut tar::Builder<Hashing>, path: &str, node: &Node) -> io::R
     header.set_mtime(0);
     match node {
         Node::Copy { from, mode } => {
-            let file = File::open(from).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", from.display())))?;
+            let file = File::open(from)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", from.display())))?;
             header.set_size(file.metadata()?.len());
             header.set_mode(*mode);
             archive.append_data(&mut header, path, file)
@@ -122,7 +130,13 @@ pub(crate) fn write(image: &Image<'_>, out: &Path) -> io::Result<Digest> {
         },
         "rootfs": { "type": "layers", "diff_ids": image.layers.iter().map(|layer| layer.diff).collect::<Vec<_>>() },
     }))?;
-    let layers = image.layers.iter().map(|layer| descriptor("application/vnd.oci.image.layer.v1.tar+zstd", &layer.octets, layer.digest));
+    let layers = image.layers.iter().map(|layer| {
+        descriptor(
+            "application/vnd.oci.image.layer.v1.tar+zstd",
+            &layer.octets,
+            layer.digest,
+        )
+    });
     let manifest = to_octets(&json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST,
@@ -201,7 +215,13 @@ mod tests {
 
     fn layer() -> Layer {
         Layer::from([
-            ("usr/bin/tool".to_owned(), Node::Text { text: "#!".to_owned(), mode: 0o755 }),
+            (
+                "usr/bin/tool".to_owned(),
+                Node::Text {
+                    text: "#!".to_owned(),
+                    mode: 0o755,
+                },
+            ),
             ("usr/bin/alias".to_owned(), Node::Link("tool".to_owned())),
             ("tmp".to_owned(), Node::Directory(0o1777)),
         ])
@@ -212,7 +232,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("tool.tar");
         let packed = pack(&layer()).unwrap();
-        let image = Image { name: "gantry.dev/tool:v1", layers: vec![&packed], entrypoint: vec!["/usr/bin/tool".to_owned()] };
+        let image = Image {
+            name: "gantry.dev/tool:v1",
+            layers: vec![&packed],
+            entrypoint: vec!["/usr/bin/tool".to_owned()],
+        };
         let written = write(&image, &out).unwrap();
         let mut files = BTreeMap::new();
         for entry in tar::Archive::new(File::open(&out).unwrap()).entries().unwrap() {
@@ -225,9 +249,17 @@ mod tests {
         let index: Value = serde_json::from_slice(&files["index.json"]).unwrap();
         let entry = &index["manifests"][0];
         assert_eq!(entry["digest"], json!(written));
-        assert_eq!(entry["annotations"]["io.containerd.image.name"], "gantry.dev/tool:v1");
+        assert_eq!(
+            entry["annotations"]["io.containerd.image.name"],
+            "gantry.dev/tool:v1"
+        );
         let manifest: Value = serde_json::from_slice(&files[&blob(written)]).unwrap();
-        for part in manifest["layers"].as_array().unwrap().iter().chain([&manifest["config"]]) {
+        for part in manifest["layers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .chain([&manifest["config"]])
+        {
             let digest: Digest = serde_json::from_value(part["digest"].clone()).unwrap();
             let octets = &files[&blob(digest)];
             assert_eq!(super::digest(octets), digest);
@@ -243,7 +275,14 @@ mod tests {
         assert_eq!(digest(&plain), one.diff);
         assert_eq!(pack(&layer()).unwrap().digest, one.digest);
         let mut archive = tar::Archive::new(plain.as_slice());
-        let paths: Vec<String> = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
-        assert_eq!(paths, ["tmp/", "usr/", "usr/bin/", "usr/bin/alias", "usr/bin/tool"]);
+        let paths: Vec<String> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+            .collect();
+        assert_eq!(
+            paths,
+            ["tmp/", "usr/", "usr/bin/", "usr/bin/alias", "usr/bin/tool"]
+        );
     }
 }

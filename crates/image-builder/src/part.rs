@@ -71,7 +71,13 @@ impl Part {
     pub const fn inputs(self) -> &'static [Self] {
         match self {
             Self::Kubernetes | Self::Etcd | Self::Coredns | Self::Flannel | Self::Debian => &[],
-            Self::Containers => &[Self::Kubernetes, Self::Etcd, Self::Coredns, Self::Flannel, Self::Debian],
+            Self::Containers => &[
+                Self::Kubernetes,
+                Self::Etcd,
+                Self::Coredns,
+                Self::Flannel,
+                Self::Debian,
+            ],
             Self::Boot => &[Self::Debian],
             Self::NodeDebian => &[Self::Kubernetes, Self::Debian, Self::Containers],
         }
@@ -114,10 +120,13 @@ impl Part {
     /// # Errors
     /// If there is none.
     pub fn named(name: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|part| part.name() == name).ok_or_else(|| Error::UnknownPart {
-            name: name.to_owned(),
-            known: Self::ALL.map(Self::name).join(", "),
-        })
+        Self::ALL
+            .into_iter()
+            .find(|part| part.name() == name)
+            .ok_or_else(|| Error::UnknownPart {
+                name: name.to_owned(),
+                known: Self::ALL.map(Self::name).join(", "),
+            })
     }
 
     /// The wanted parts and everything they are made of, inputs first, each once.
@@ -128,7 +137,9 @@ impl Part {
     }
 
     fn reaches(self, part: Self) -> bool {
-        self.inputs().iter().any(|&input| input == part || input.reaches(part))
+        self.inputs()
+            .iter()
+            .any(|&input| input == part || input.reaches(part))
     }
 }
 
@@ -140,7 +151,10 @@ mod tests {
     fn inputs_come_before_what_is_made_of_them() {
         for (at, part) in Part::ALL.into_iter().enumerate() {
             for input in part.inputs() {
-                assert!(Part::ALL[..at].contains(input), "{part:?} before its input {input:?}");
+                assert!(
+                    Part::ALL[..at].contains(input),
+                    "{part:?} before its input {input:?}"
+                );
             }
         }
     }

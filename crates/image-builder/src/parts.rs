@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 use crate::part::Part;
 use crate::progress::{Event, Progress};
 
+pub(crate) use containers::names as container_names;
+
 /// What a recipe works with.
 pub(crate) struct Job<'a> {
     /// Part that is built.
@@ -40,25 +42,41 @@ impl Job<'_> {
         let number = self.step.get() + 1;
         self.step.set(number);
         let part = self.part.name();
-        (self.progress)(Event::Step { part, number, of: self.part.steps(), name: name.into() });
+        (self.progress)(Event::Step {
+            part,
+            number,
+            of: self.part.steps(),
+            name: name.into(),
+        });
     }
 
     /// Runs a program and shows its lines.
     pub(crate) fn run(&self, run: Run) -> Result<()> {
-        run.lines(self.cancel, &mut |text| (self.progress)(Event::Line { part: self.part.name(), text: text.to_owned() }))
+        run.lines(self.cancel, &mut |text| {
+            (self.progress)(Event::Line {
+                part: self.part.name(),
+                text: text.to_owned(),
+            })
+        })
     }
 
     /// Announces a share of the step.
     pub(crate) fn percent(&self, percent: u8) {
-        (self.progress)(Event::Percent { part: self.part.name(), percent });
+        (self.progress)(Event::Percent {
+            part: self.part.name(),
+            percent,
+        });
     }
 
     /// Where another part's result lies.
     pub(crate) fn input(&self, part: Part) -> Result<&Path> {
-        self.inputs.get(&part).map(PathBuf::as_path).ok_or_else(|| Error::Recipe {
-            file: self.part.name().to_owned(),
-            reason: format!("reads {} without naming it as an input", part.name()),
-        })
+        self.inputs
+            .get(&part)
+            .map(PathBuf::as_path)
+            .ok_or_else(|| Error::Recipe {
+                file: self.part.name().to_owned(),
+                reason: format!("reads {} without naming it as an input", part.name()),
+            })
     }
 
     /// Unpacks the Debian tree, or only what `members` name, and says where.
@@ -66,7 +84,15 @@ impl Job<'_> {
         let root = self.work.join("root");
         fs::create_dir_all(&root).map_err(Error::file("create", &root))?;
         let archive = self.input(Part::Debian)?.join(debian::TREE);
-        let tar = Run::new("tar").args(["--zstd", "--numeric-owner", "--xattrs", "--xattrs-include=*", "-C"]).arg(&root);
+        let tar = Run::new("tar")
+            .args([
+                "--zstd",
+                "--numeric-owner",
+                "--xattrs",
+                "--xattrs-include=*",
+                "-C",
+            ])
+            .arg(&root);
         self.run(tar.arg("-xpf").arg(archive).args(members))?;
         Ok(root)
     }
@@ -85,5 +111,8 @@ pub(crate) fn build(job: &Job<'_>) -> Result<()> {
 
 /// Whether a part's recipe changes owners, makes devices or enters a Debian tree.
 pub(crate) const fn needs_root(part: Part) -> bool {
-    matches!(part, Part::Debian | Part::Containers | Part::Boot | Part::NodeDebian)
+    matches!(
+        part,
+        Part::Debian | Part::Containers | Part::Boot | Part::NodeDebian
+    )
 }

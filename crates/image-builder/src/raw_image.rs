@@ -20,7 +20,13 @@ const BATCH: usize = 8;
 
 /// Compresses `raw` into `out`; `percent` hears how far it is. Of the manifest only name, sizes, digests and
 /// chunks are filled.
-pub(crate) fn compress(name: &str, raw: &Path, out: &Path, cancel: &AtomicBool, percent: &dyn Fn(u8)) -> io::Result<ImageManifest> {
+pub(crate) fn compress(
+    name: &str,
+    raw: &Path,
+    out: &Path,
+    cancel: &AtomicBool,
+    percent: &dyn Fn(u8),
+) -> io::Result<ImageManifest> {
     let mut raw_file = File::open(raw)?;
     let raw_size = raw_file.metadata()?.len();
     let mut out_file = File::create(out)?;
@@ -40,7 +46,11 @@ pub(crate) fn compress(name: &str, raw: &Path, out: &Path, cancel: &AtomicBool, 
             size += frame.len() as u64;
             let length = chunk.len() as u64;
             if let Some(digest) = digest {
-                chunks.push(ImageChunk { offset, length, digest });
+                chunks.push(ImageChunk {
+                    offset,
+                    length,
+                    digest,
+                });
             }
             offset += length;
         }
@@ -79,8 +89,18 @@ type Frame = (Option<Digest>, Vec<u8>);
 
 fn compress_batch(batch: &[Vec<u8>]) -> io::Result<Vec<Frame>> {
     thread::scope(|scope| {
-        let workers: Vec<_> = batch.iter().map(|chunk| scope.spawn(move || compress_chunk(chunk))).collect();
-        workers.into_iter().map(|worker| worker.join().map_err(|_| io::Error::other("a compressor panicked"))?).collect()
+        let workers: Vec<_> = batch
+            .iter()
+            .map(|chunk| scope.spawn(move || compress_chunk(chunk)))
+            .collect();
+        workers
+            .into_iter()
+            .map(|worker| {
+                worker
+                    .join()
+                    .map_err(|_| io::Error::other("a compressor panicked"))?
+            })
+            .collect()
     })
 }
 
@@ -103,7 +123,10 @@ mod tests {
         disk[(12 << 20) + 7] = 1;
         std::fs::write(&raw, &disk).unwrap();
         let seen = std::sync::Mutex::new(0);
-        let manifest = compress("node", &raw, &out, &AtomicBool::new(false), &|percent| *seen.lock().unwrap() = percent).unwrap();
+        let manifest = compress("node", &raw, &out, &AtomicBool::new(false), &|percent| {
+            *seen.lock().unwrap() = percent
+        })
+        .unwrap();
 
         let file = std::fs::read(&out).unwrap();
         assert_eq!(zstd::stream::decode_all(file.as_slice()).unwrap(), disk);
@@ -112,9 +135,16 @@ mod tests {
         assert_eq!(manifest.size, file.len() as u64);
         assert_eq!(manifest.digest, Digest::new(Sha256::digest(&file).into()));
         assert_eq!(manifest.raw_digest, Digest::new(Sha256::digest(&disk).into()));
-        let places: Vec<(u64, u64)> = manifest.chunks.iter().map(|chunk| (chunk.offset, chunk.length)).collect();
+        let places: Vec<(u64, u64)> = manifest
+            .chunks
+            .iter()
+            .map(|chunk| (chunk.offset, chunk.length))
+            .collect();
         assert_eq!(places, [(0, CHUNK), (12 << 20, 1 << 20)], "zeros are not covered");
         let last = &disk[12 << 20..];
-        assert_eq!(manifest.chunks[1].digest, Digest::new(Sha256::digest(last).into()));
+        assert_eq!(
+            manifest.chunks[1].digest,
+            Digest::new(Sha256::digest(last).into())
+        );
     }
 }

@@ -61,15 +61,21 @@ pub(crate) const FILES: &[RecipeFile] = recipe_files![
 
 /// The text of one file.
 pub(crate) fn text(path: &str) -> Result<&'static str> {
-    FILES.iter().find(|file| file.path == path).map(|file| file.text).ok_or_else(|| Error::Recipe {
-        file: path.to_owned(),
-        reason: "is not in the binary".to_owned(),
-    })
+    FILES
+        .iter()
+        .find(|file| file.path == path)
+        .map(|file| file.text)
+        .ok_or_else(|| Error::Recipe {
+            file: path.to_owned(),
+            reason: "is not in the binary".to_owned(),
+        })
 }
 
 /// Files below a folder, with the folder's name taken off.
 pub(crate) fn below(folder: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
-    FILES.iter().filter_map(move |file| file.path.strip_prefix(folder).map(|path| (path, file.text)))
+    FILES
+        .iter()
+        .filter_map(move |file| file.path.strip_prefix(folder).map(|path| (path, file.text)))
 }
 
 /// Writes a recipe file into `folder` and says where; scripts become executable.
@@ -92,7 +98,8 @@ pub(crate) fn write(target: &Path, text: &str, executable: bool) -> Result<()> {
     }
     fs::write(target, text).map_err(Error::file("write", target))?;
     let mode = if executable { 0o755 } else { 0o644 };
-    fs::set_permissions(target, fs::Permissions::from_mode(mode)).map_err(Error::file("set the mode of", target))
+    fs::set_permissions(target, fs::Permissions::from_mode(mode))
+        .map_err(Error::file("set the mode of", target))
 }
 
 /// What a part's result depends on: files, versions, the code's revision, and the same of its inputs.
@@ -100,8 +107,16 @@ pub(crate) fn digests() -> BTreeMap<Part, Digest> {
     let mut digests = BTreeMap::new();
     for part in Part::ALL {
         let mut hash = Sha256::new();
-        hash.update(format!("{} {}\n{}", part.name(), part.revision(), versions_text(part)));
-        for file in FILES.iter().filter(|file| part.folders().iter().any(|folder| file.path.starts_with(folder))) {
+        hash.update(format!(
+            "{} {}\n{}",
+            part.name(),
+            part.revision(),
+            versions_text(part)
+        ));
+        for file in FILES
+            .iter()
+            .filter(|file| part.folders().iter().any(|folder| file.path.starts_with(folder)))
+        {
             hash.update(format!("\n{} {}\n", file.path, file.text.len()));
             hash.update(file.text);
         }
@@ -137,13 +152,18 @@ mod tests {
         walk(&root, &root, &mut found);
         found.retain(|path| path != "release.json" && !path.ends_with(".md"));
         found.sort();
-        assert_eq!(found, FILES.iter().map(|file| file.path.to_owned()).collect::<Vec<_>>());
+        assert_eq!(
+            found,
+            FILES.iter().map(|file| file.path.to_owned()).collect::<Vec<_>>()
+        );
     }
 
     #[test]
     fn every_recipe_file_belongs_to_a_part() {
         for file in FILES {
-            let owned = Part::ALL.iter().any(|part| part.folders().iter().any(|folder| file.path.starts_with(folder)));
+            let owned = Part::ALL
+                .iter()
+                .any(|part| part.folders().iter().any(|folder| file.path.starts_with(folder)));
             assert!(owned, "{} changes no digest", file.path);
         }
     }

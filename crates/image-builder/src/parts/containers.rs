@@ -78,17 +78,39 @@ pub(crate) fn build(job: &Job<'_>) -> Result<()> {
     for (number, wanted) in recipe.images.iter().enumerate() {
         let own = own_layer(job, wanted, &pause)?;
         let own = if own.is_empty() { None } else { Some(pack(&own)?) };
-        list.push(write(job, wanted, &skeleton, bases.get(wanted.base.as_deref().unwrap_or_default()), own.as_ref())?);
+        list.push(write(
+            job,
+            wanted,
+            &skeleton,
+            bases.get(wanted.base.as_deref().unwrap_or_default()),
+            own.as_ref(),
+        )?);
         job.percent(u8::try_from((number + 1) * 100 / recipe.images.len()).unwrap_or(100));
     }
     write_json(&job.out.join(CONTAINER_LIST), &list)
 }
 
+/// References of all images.
+pub(crate) fn names() -> Result<Vec<String>> {
+    Ok(read_recipe()?
+        .images
+        .into_iter()
+        .map(|image| image.image)
+        .collect())
+}
+
 fn read_recipe() -> Result<Recipe> {
     let text = with_versions(recipe::text(RECIPE)?, &versions()?);
-    let wrong = |reason: String| Error::Recipe { file: RECIPE.to_owned(), reason };
+    let wrong = |reason: String| Error::Recipe {
+        file: RECIPE.to_owned(),
+        reason,
+    };
     let recipe: Recipe = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    let unknown = recipe.images.iter().filter_map(|image| image.base.as_ref()).find(|base| !recipe.bases.contains_key(*base));
+    let unknown = recipe
+        .images
+        .iter()
+        .filter_map(|image| image.base.as_ref())
+        .find(|base| !recipe.bases.contains_key(*base));
     unknown.map_or(Ok(()), |base| Err(wrong(format!("there is no base {base:?}"))))?;
     Ok(recipe)
 }
@@ -96,15 +118,26 @@ fn read_recipe() -> Result<Recipe> {
 fn compile_pause(job: &Job<'_>) -> Result<PathBuf> {
     let source = recipe::unpack("pause/pause.c", &job.work)?;
     let program = job.work.join("pause");
-    job.run(Run::new("musl-gcc").args(["-static", "-Os", "-s", "-Wall", "-Werror", "-o"]).arg(&program).arg(source))?;
+    job.run(
+        Run::new("musl-gcc")
+            .args(["-static", "-Os", "-s", "-Wall", "-Werror", "-o"])
+            .arg(&program)
+            .arg(source),
+    )?;
     Ok(program)
 }
 
 /// What every image has: the directories that programs expect, and names for two users.
 fn skeleton() -> Layer {
-    let text = |text: &str| Node::Text { text: text.to_owned(), mode: 0o644 };
+    let text = |text: &str| Node::Text {
+        text: text.to_owned(),
+        mode: 0o644,
+    };
     let mut layer = Layer::from([
-        ("etc/passwd".to_owned(), text("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")),
+        (
+            "etc/passwd".to_owned(),
+            text("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"),
+        ),
         ("etc/group".to_owned(), text("root:x:0:\nnobody:x:65534:\n")),
         ("tmp".to_owned(), Node::Directory(0o1777)),
         ("run".to_owned(), Node::Directory(0o755)),
@@ -124,7 +157,10 @@ fn base_layer(job: &Job<'_>, root: &Path, base: &Base) -> Result<Layer> {
     }
     for tree in &base.trees {
         let folder = within(root, tree)?;
-        for entry in fs::read_dir(&folder).map_err(Error::file("list", &folder))?.flatten() {
+        for entry in fs::read_dir(&folder)
+            .map_err(Error::file("list", &folder))?
+            .flatten()
+        {
             let path = format!("{tree}/{}", entry.file_name().to_string_lossy());
             add_linked(job, &mut layer, root, &path)?;
         }
@@ -144,18 +180,25 @@ fn base_layer(job: &Job<'_>, root: &Path, base: &Base) -> Result<Layer> {
 /// Adds a program or library and what the dynamic linker would load for it.
 fn add_linked(job: &Job<'_>, layer: &mut Layer, root: &Path, path: &str) -> Result<()> {
     add(layer, root, path)?;
-    let listing = Run::new("chroot").arg(root).arg("ldd").arg(path).output(job.cancel)?;
+    let listing = Run::new("chroot")
+        .arg(root)
+        .arg("ldd")
+        .arg(path)
+        .output(job.cancel)?;
     libraries(&listing).try_for_each(|library| add(layer, root, library))
 }
 
 /// Paths in the output of `ldd`: `libc.so.6 => /lib/x/libc.so.6 (0x..)` or `/lib64/ld-linux-x86-64.so.2 (0x..)`.
 fn libraries(listing: &str) -> impl Iterator<Item = &str> {
-    listing.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')))
+    listing
+        .lines()
+        .filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')))
 }
 
 fn add(layer: &mut Layer, root: &Path, path: &str) -> Result<()> {
     let from = within(root, path)?;
-    let mode = fs::metadata(&from).map(|data| std::os::unix::fs::PermissionsExt::mode(&data.permissions()) & 0o755);
+    let mode =
+        fs::metadata(&from).map(|data| std::os::unix::fs::PermissionsExt::mode(&data.permissions()) & 0o755);
     let mode = mode.map_err(Error::file("read", &from))?;
     layer.insert(key(path), Node::Copy { from, mode });
     Ok(())
@@ -164,16 +207,29 @@ fn add(layer: &mut Layer, root: &Path, path: &str) -> Result<()> {
 /// The path in a layer: no leading slash, and `/usr` merged.
 fn key(path: &str) -> String {
     let path = path.trim_start_matches('/');
-    let merged = ["bin/", "sbin/", "lib/", "lib64/"].iter().any(|folder| path.starts_with(folder));
-    if merged { format!("usr/{path}") } else { path.to_owned() }
+    let merged = ["bin/", "sbin/", "lib/", "lib64/"]
+        .iter()
+        .any(|folder| path.starts_with(folder));
+    if merged {
+        format!("usr/{path}")
+    } else {
+        path.to_owned()
+    }
 }
 
 /// The file behind a path of the tree, which must not lead out of it.
 fn within(root: &Path, path: &str) -> Result<PathBuf> {
-    let missing = || Error::MissingInTree { what: path.to_owned(), recipe: RECIPE };
+    let missing = || Error::MissingInTree {
+        what: path.to_owned(),
+        recipe: RECIPE,
+    };
     let root = root.canonicalize().map_err(Error::file("resolve", root))?;
     let real = root.join(key(path)).canonicalize().map_err(|_| missing())?;
-    if real.starts_with(&root) { Ok(real) } else { Err(missing()) }
+    if real.starts_with(&root) {
+        Ok(real)
+    } else {
+        Err(missing())
+    }
 }
 
 fn own_layer(job: &Job<'_>, wanted: &Wanted, pause: &Path) -> Result<Layer> {
@@ -186,22 +242,47 @@ fn own_layer(job: &Job<'_>, wanted: &Wanted, pause: &Path) -> Result<Layer> {
         layer.insert(key(&binary.to), Node::Copy { from, mode: 0o755 });
     }
     for (path, source) in &wanted.scripts {
-        layer.insert(key(path), Node::Text { text: recipe::text(source)?.to_owned(), mode: 0o755 });
+        layer.insert(
+            key(path),
+            Node::Text {
+                text: recipe::text(source)?.to_owned(),
+                mode: 0o755,
+            },
+        );
     }
     Ok(layer)
 }
 
-fn write(job: &Job<'_>, wanted: &Wanted, skeleton: &Packed, base: Option<&Packed>, own: Option<&Packed>) -> Result<ContainerImage> {
+fn write(
+    job: &Job<'_>,
+    wanted: &Wanted,
+    skeleton: &Packed,
+    base: Option<&Packed>,
+    own: Option<&Packed>,
+) -> Result<ContainerImage> {
     let name = &wanted.image;
     let short = name.rsplit('/').next().unwrap_or(name).replace(':', "-");
     let file = format!("{short}.tar");
     let path = job.out.join(&file);
     let binary = wanted.binary.iter().map(|binary| binary.to.clone());
-    let entrypoint = if wanted.entrypoint.is_empty() { binary.collect() } else { wanted.entrypoint.clone() };
-    let image = Image { name, layers: [Some(skeleton), base, own].into_iter().flatten().collect(), entrypoint };
+    let entrypoint = if wanted.entrypoint.is_empty() {
+        binary.collect()
+    } else {
+        wanted.entrypoint.clone()
+    };
+    let image = Image {
+        name,
+        layers: [Some(skeleton), base, own].into_iter().flatten().collect(),
+        entrypoint,
+    };
     let digest = oci::write(&image, &path).map_err(Error::file("write", &path))?;
     let size = fs::metadata(&path).map_err(Error::file("read", &path))?.len();
-    Ok(ContainerImage { image: name.clone(), digest, file, size })
+    Ok(ContainerImage {
+        image: name.clone(),
+        digest,
+        file,
+        size,
+    })
 }
 
 #[cfg(test)]
@@ -210,7 +291,12 @@ mod tests {
 
     #[test]
     fn the_recipe_names_what_kubeadm_expects() {
-        let images: Vec<String> = read_recipe().unwrap().images.into_iter().map(|image| image.image).collect();
+        let images: Vec<String> = read_recipe()
+            .unwrap()
+            .images
+            .into_iter()
+            .map(|image| image.image)
+            .collect();
         // `kubeadm config images list --kubernetes-version v1.35.4`
         for expected in [
             "registry.k8s.io/kube-apiserver:v1.35.4",
@@ -229,9 +315,17 @@ mod tests {
     #[test]
     fn every_binary_and_script_exists_in_a_recipe() {
         for image in read_recipe().unwrap().images {
-            assert!(image.binary.is_some() || !image.entrypoint.is_empty(), "{} starts nothing", image.image);
+            assert!(
+                image.binary.is_some() || !image.entrypoint.is_empty(),
+                "{} starts nothing",
+                image.image
+            );
             if let Some(binary) = image.binary.filter(|binary| binary.part != "pause") {
-                assert!(Part::Containers.inputs().contains(&Part::named(&binary.part).unwrap()));
+                assert!(
+                    Part::Containers
+                        .inputs()
+                        .contains(&Part::named(&binary.part).unwrap())
+                );
             }
             for source in image.scripts.values() {
                 assert!(recipe::is_script(source), "{source}");
@@ -243,7 +337,13 @@ mod tests {
     fn the_dynamic_linkers_list_is_read() {
         let listing = "\tlinux-vdso.so.1 (0x00007ffd)\n\tlibnftables.so.1 => /lib/x86_64-linux-gnu/libnftables.so.1 (0x00007f)\n\t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
         let found: Vec<&str> = libraries(listing).collect();
-        assert_eq!(found, ["/lib/x86_64-linux-gnu/libnftables.so.1", "/lib64/ld-linux-x86-64.so.2"]);
+        assert_eq!(
+            found,
+            [
+                "/lib/x86_64-linux-gnu/libnftables.so.1",
+                "/lib64/ld-linux-x86-64.so.2"
+            ]
+        );
         assert_eq!(key(found[1]), "usr/lib64/ld-linux-x86-64.so.2");
         assert_eq!(libraries("\tstatically linked\n").count(), 0);
     }

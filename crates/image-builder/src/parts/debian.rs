@@ -16,7 +16,11 @@ pub(crate) fn build(job: &Job<'_>) -> Result<()> {
     job.step(format!("download and unpack Debian {SUITE}"));
     let script = recipe::unpack("debian/make.sh", &job.work)?;
     let packages = recipe::unpack("debian/packages.list", &job.work)?;
-    let run = Run::contained_script(&script).arg(&job.mirror).arg(SUITE).arg(packages).arg(job.out.join(TREE));
+    let run = Run::contained_script(&script)
+        .arg(&job.mirror)
+        .arg(SUITE)
+        .arg(packages)
+        .arg(job.out.join(TREE));
     // mmdebstrap unpacks below this.
     job.run(run.env("TMPDIR", &job.work))
 }

@@ -17,7 +17,10 @@ const KUBERNETES: &[Program] = &[
     ("k8s.io/kubernetes/cmd/kubeadm", "kubeadm"),
     ("k8s.io/kubernetes/cmd/kubectl", "kubectl"),
     ("k8s.io/kubernetes/cmd/kube-apiserver", "kube-apiserver"),
-    ("k8s.io/kubernetes/cmd/kube-controller-manager", "kube-controller-manager"),
+    (
+        "k8s.io/kubernetes/cmd/kube-controller-manager",
+        "kube-controller-manager",
+    ),
     ("k8s.io/kubernetes/cmd/kube-scheduler", "kube-scheduler"),
     ("k8s.io/kubernetes/cmd/kube-proxy", "kube-proxy"),
 ];
@@ -36,7 +39,11 @@ const fn module(part: Part) -> Module {
         Part::Flannel => ("flannel/", &[("github.com/flannel-io/flannel", "flanneld")]),
         _ => ("kubernetes/", KUBERNETES),
     };
-    Module { folder, programs, cgo: matches!(part, Part::Flannel) }
+    Module {
+        folder,
+        programs,
+        cgo: matches!(part, Part::Flannel),
+    }
 }
 
 /// Without these kubeadm takes itself for v0.0.0 and refuses to work.
@@ -47,7 +54,10 @@ fn linker_flags(part: Part, versions: &Versions) -> String {
         Part::Kubernetes => {
             let version = &versions.kubernetes;
             let mut numbers = version.trim_start_matches('v').split('.');
-            let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+            let (major, minor) = (
+                numbers.next().unwrap_or_default(),
+                numbers.next().unwrap_or_default(),
+            );
             for package in ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"] {
                 set(&format!("{package}.gitVersion"), version);
                 set(&format!("{package}.gitMajor"), major);
@@ -56,7 +66,10 @@ fn linker_flags(part: Part, versions: &Versions) -> String {
             }
         }
         Part::Flannel => {
-            set("github.com/flannel-io/flannel/pkg/version.Version", &versions.flannel);
+            set(
+                "github.com/flannel-io/flannel/pkg/version.Version",
+                &versions.flannel,
+            );
             flags += " -extldflags -static";
         }
         _ => {}
@@ -81,7 +94,15 @@ pub(crate) fn build(job: &Job<'_>) -> Result<()> {
             .env("GOARCH", "amd64")
             .env("GOTOOLCHAIN", "local")
             .env("GOFLAGS", "-mod=readonly")
-            .args(["build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", &flags, "-o"])
+            .args([
+                "build",
+                "-v",
+                "-trimpath",
+                "-buildvcs=false",
+                "-ldflags",
+                &flags,
+                "-o",
+            ])
             .arg(job.out.join(program))
             .arg(package);
         job.run(run)?;
@@ -99,7 +120,11 @@ mod tests {
             let module = module(part);
             let text = recipe::text(&format!("{}go.mod", module.folder)).unwrap();
             for (package, _) in module.programs {
-                assert!(text.lines().any(|line| line.trim().trim_start_matches("tool ") == *package), "{package}");
+                assert!(
+                    text.lines()
+                        .any(|line| line.trim().trim_start_matches("tool ") == *package),
+                    "{package}"
+                );
             }
         }
     }
@@ -107,7 +132,10 @@ mod tests {
     #[test]
     fn kubernetes_knows_its_version() {
         let flags = linker_flags(Part::Kubernetes, &versions().unwrap());
-        assert!(flags.contains("-X k8s.io/component-base/version.gitVersion=v1.35.4"), "{flags}");
+        assert!(
+            flags.contains("-X k8s.io/component-base/version.gitVersion=v1.35.4"),
+            "{flags}"
+        );
         assert!(flags.contains("version.gitMinor=35"), "{flags}");
     }
 }

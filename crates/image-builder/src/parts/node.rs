@@ -11,13 +11,25 @@ use crate::part::Part;
 use crate::parts::Job;
 use crate::raw_image;
 use crate::recipe;
-use crate::release::{Versions, versions, with_versions, write_json};
+use crate::release::{NODE_CNI, Versions, versions, with_versions, write_json};
 
 /// Room in the root file system before first boot grows it: cloud-init writes before it resizes.
 const SLACK: u64 = 256 << 20;
 /// GRUB modules of both core images; each firmware adds its own.
 const GRUB_MODULES: [&str; 13] = [
-    "part_gpt", "ext2", "normal", "linux", "search", "search_label", "configfile", "serial", "terminal", "echo", "test", "gzio", "minicmd",
+    "part_gpt",
+    "ext2",
+    "normal",
+    "linux",
+    "search",
+    "search_label",
+    "configfile",
+    "serial",
+    "terminal",
+    "echo",
+    "test",
+    "gzio",
+    "minicmd",
 ];
 
 /// Builds the compressed disk and its manifest.
@@ -38,7 +50,11 @@ pub(crate) fn build(job: &Job<'_>) -> Result<()> {
 
     job.step("preload container images");
     let script = recipe::unpack("node/preload.sh", &job.work)?;
-    job.run(Run::contained_script(&script).arg(&root).arg(job.input(Part::Containers)?))?;
+    job.run(
+        Run::contained_script(&script)
+            .arg(&root)
+            .arg(job.input(Part::Containers)?),
+    )?;
 
     job.step("file systems");
     let raw = job.work.join("disk.raw");
@@ -55,7 +71,7 @@ pub(crate) fn build(job: &Job<'_>) -> Result<()> {
     manifest.esp_partition = Some(disk::ESP_NUMBER);
     manifest.os_family = Some(versions.node.os_family.clone());
     manifest.kubernetes_version = Some(versions.kubernetes.clone());
-    manifest.cni = Some("flannel".to_owned());
+    manifest.cni = Some(NODE_CNI.to_owned());
     write_json(&job.out.join(format!("{name}.json")), &manifest)
 }
 
@@ -76,17 +92,35 @@ struct Grub {
 
 impl Grub {
     fn make(job: &Job<'_>, root: &Path) -> Result<Self> {
-        recipe::write(&root.join("tmp/early.cfg"), recipe::text("node/grub/early.cfg")?, false)?;
+        recipe::write(
+            &root.join("tmp/early.cfg"),
+            recipe::text("node/grub/early.cfg")?,
+            false,
+        )?;
         let make = |format: &str, output: &str, own: &[&str]| {
-            let run = Run::new("chroot").arg(root).args(["grub-mkimage", "-O", format, "-c", "/tmp/early.cfg", "-p", "/boot/grub", "-o", output]);
+            let run = Run::new("chroot").arg(root).args([
+                "grub-mkimage",
+                "-O",
+                format,
+                "-c",
+                "/tmp/early.cfg",
+                "-p",
+                "/boot/grub",
+                "-o",
+                output,
+            ]);
             job.run(run.args(GRUB_MODULES).args(own))
         };
         make("i386-pc", "/tmp/core.img", &["biosdisk"])?;
         make("x86_64-efi", "/tmp/bootx64.efi", &["fat", "efi_gop", "all_video"])?;
 
         let read = |path: &str| fs::read(root.join(path)).map_err(Error::file("read", &root.join(path)));
-        let unfit = |what: &str| Error::Recipe { file: "node/grub/early.cfg".to_owned(), reason: format!("GRUB's {what} does not fit its place") };
-        let boot_code = disk::boot_code(&read("usr/lib/grub/i386-pc/boot.img")?).ok_or_else(|| unfit("boot code"))?;
+        let unfit = |what: &str| Error::Recipe {
+            file: "node/grub/early.cfg".to_owned(),
+            reason: format!("GRUB's {what} does not fit its place"),
+        };
+        let boot_code =
+            disk::boot_code(&read("usr/lib/grub/i386-pc/boot.img")?).ok_or_else(|| unfit("boot code"))?;
         let core = disk::core_image(&read("tmp/core.img")?).ok_or_else(|| unfit("core image"))?;
         let efi = job.work.join("bootx64.efi");
         fs::copy(root.join("tmp/bootx64.efi"), &efi).map_err(Error::file("copy", &efi))?;
@@ -97,20 +131,42 @@ impl Grub {
 fn assemble(job: &Job<'_>, root: &Path, grub: &Grub, raw: &Path) -> Result<()> {
     let root_size = used_octets(job, root)? + SLACK;
     let file = fs::File::create(raw).map_err(Error::file("create", raw))?;
-    file.set_len(disk::disk_size(root_size)).map_err(Error::file("size", raw))?;
+    file.set_len(disk::disk_size(root_size))
+        .map_err(Error::file("size", raw))?;
     drop(file);
 
     let table = job.work.join("partitions.sfdisk");
     fs::write(&table, disk::partition_table(root_size)).map_err(Error::file("write", &table))?;
-    job.run(Run::new("sh").args(["-c", "sfdisk --quiet \"$0\" < \"$1\""]).arg(raw).arg(&table))?;
+    job.run(
+        Run::new("sh")
+            .args(["-c", "sfdisk --quiet \"$0\" < \"$1\""])
+            .arg(raw)
+            .arg(&table),
+    )?;
 
     let kib = format!("{}k", root_size.next_multiple_of(1 << 20) >> 10);
-    let offset = format!("offset={},lazy_itable_init=1,lazy_journal_init=1", disk::root_offset());
-    let mke2fs = Run::new("mke2fs").args(["-q", "-F", "-t", "ext4", "-m", "1", "-L", disk::ROOT_LABEL, "-E", &offset, "-d"]);
+    let offset = format!(
+        "offset={},lazy_itable_init=1,lazy_journal_init=1",
+        disk::root_offset()
+    );
+    let mke2fs = Run::new("mke2fs").args([
+        "-q",
+        "-F",
+        "-t",
+        "ext4",
+        "-m",
+        "1",
+        "-L",
+        disk::ROOT_LABEL,
+        "-E",
+        &offset,
+        "-d",
+    ]);
     job.run(mke2fs.arg(root).arg(raw).arg(kib))?;
 
     let esp = esp_image(job, &grub.efi)?;
-    let write = |offset, octets: &[u8]| disk::write_at(raw, offset, octets).map_err(Error::file("write", raw));
+    let write =
+        |offset, octets: &[u8]| disk::write_at(raw, offset, octets).map_err(Error::file("write", raw));
     write(disk::esp_offset(), &esp)?;
     write(disk::bios_offset(), &grub.core)?;
     write(0, &grub.boot_code)
@@ -118,19 +174,44 @@ fn assemble(job: &Job<'_>, root: &Path, grub: &Grub, raw: &Path) -> Result<()> {
 
 /// Octets that the tree takes on ext4: what `du` counts, and an eighth for inodes, journal and bitmaps.
 fn used_octets(job: &Job<'_>, root: &Path) -> Result<u64> {
-    let listing = Run::new("du").args(["--summarize", "--one-file-system", "--block-size=1"]).arg(root).output(job.cancel)?;
-    let octets = listing.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
-    let octets = octets.ok_or_else(|| Error::Recipe { file: "node".to_owned(), reason: format!("du printed {listing:?}") })?;
+    let listing = Run::new("du")
+        .args(["--summarize", "--one-file-system", "--block-size=1"])
+        .arg(root)
+        .output(job.cancel)?;
+    let octets = listing
+        .split_whitespace()
+        .next()
+        .and_then(|word| word.parse::<u64>().ok());
+    let octets = octets.ok_or_else(|| Error::Recipe {
+        file: "node".to_owned(),
+        reason: format!("du printed {listing:?}"),
+    })?;
     Ok(octets + octets / 8)
 }
 
 fn esp_image(job: &Job<'_>, loader: &Path) -> Result<Vec<u8>> {
     let esp = job.work.join("esp.img");
     let file = fs::File::create(&esp).map_err(Error::file("create", &esp))?;
-    file.set_len(disk::ESP_SECTORS * disk::SECTOR).map_err(Error::file("size", &esp))?;
-    job.run(Run::new("mkfs.fat").args(["-F", "32", "-n", "GANTRY-ESP"]).arg(&esp))?;
-    job.run(Run::new("mmd").arg("-i").arg(&esp).args(["::/EFI", "::/EFI/BOOT"]))?;
-    job.run(Run::new("mcopy").arg("-i").arg(&esp).arg(loader).arg("::/EFI/BOOT/BOOTX64.EFI"))?;
+    file.set_len(disk::ESP_SECTORS * disk::SECTOR)
+        .map_err(Error::file("size", &esp))?;
+    job.run(
+        Run::new("mkfs.fat")
+            .args(["-F", "32", "-n", "GANTRY-ESP"])
+            .arg(&esp),
+    )?;
+    job.run(
+        Run::new("mmd")
+            .arg("-i")
+            .arg(&esp)
+            .args(["::/EFI", "::/EFI/BOOT"]),
+    )?;
+    job.run(
+        Run::new("mcopy")
+            .arg("-i")
+            .arg(&esp)
+            .arg(loader)
+            .arg("::/EFI/BOOT/BOOTX64.EFI"),
+    )?;
     fs::read(&esp).map_err(Error::file("read", &esp))
 }
 
@@ -143,11 +224,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         lay_files(folder.path(), &versions().unwrap()).unwrap();
         let grub = fs::read_to_string(folder.path().join("boot/grub/grub.cfg")).unwrap();
-        assert!(grub.contains("linux /boot/vmlinuz root=LABEL=gantry-root ro"), "{grub}");
-        assert!(recipe::text("node/grub/early.cfg").unwrap().contains(disk::ROOT_LABEL));
+        assert!(
+            grub.contains("linux /boot/vmlinuz root=LABEL=gantry-root ro"),
+            "{grub}"
+        );
+        assert!(
+            recipe::text("node/grub/early.cfg")
+                .unwrap()
+                .contains(disk::ROOT_LABEL)
+        );
         let fstab = fs::read_to_string(folder.path().join("etc/fstab")).unwrap();
         assert!(fstab.contains(disk::ROOT_LABEL));
         let containerd = fs::read_to_string(folder.path().join("etc/containerd/config.toml")).unwrap();
-        assert!(containerd.contains("pause:3.10.1") && !containerd.contains('@'), "{containerd}");
+        assert!(
+            containerd.contains("pause:3.10.1") && !containerd.contains('@'),
+            "{containerd}"
+        );
     }
 }
