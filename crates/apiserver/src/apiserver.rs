@@ -1,0 +1,180 @@
+//! Opening the server: storage, kinds, bootstrap objects, background tasks.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use http::{Method, Request, header};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use serde_json::{Value, json};
+use store::Database;
+use store::records::Records;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::admission::Admit;
+use crate::authn::{Identity, Tokens};
+use crate::authz::Role;
+use crate::error::Error;
+use crate::kinds::Kind;
+use crate::records::{RecordKind, record_kind};
+use crate::service::{Core, Router};
+use crate::storage::{Sealer, Storage};
+use crate::{ApiError, collector, definitions};
+
+/// How to open the server.
+#[derive(Debug)]
+pub struct Config {
+    /// The objects: `state.db` in a locked [`store::DataDir`].
+    pub database: PathBuf,
+    /// Seals Secrets before they reach the database.
+    pub sealer: Arc<dyn Sealer>,
+    /// Bearer tokens and who they stand for.
+    pub tokens: Vec<(String, Identity)>,
+    /// What callers outside `system:masters` may do.
+    pub roles: Vec<Role>,
+    /// Definitions to install or update at start.
+    pub definitions: Vec<CustomResourceDefinition>,
+    /// Namespaces to make when absent, beside `default`.
+    pub namespaces: Vec<String>,
+    /// Hooks on every write.
+    pub admission: Vec<Admit>,
+    /// The records file and its kinds.
+    pub records: Option<(Records, Vec<RecordKind>)>,
+}
+
+impl Config {
+    /// A configuration with nothing but a database and a sealer.
+    pub fn new(database: impl Into<PathBuf>, sealer: Arc<dyn Sealer>) -> Config {
+        Config {
+            database: database.into(),
+            sealer,
+            tokens: Vec::new(),
+            roles: Vec::new(),
+            definitions: Vec::new(),
+            namespaces: Vec::new(),
+            admission: Vec::new(),
+            records: None,
+        }
+    }
+}
+
+/// Name of the server's own clients, also as field manager where a request names none.
+const SELF: &str = "gantry";
+
+/// The embedded API.
+#[derive(Debug)]
+pub struct ApiServer {
+    router: Router,
+    tasks: JoinSet<()>,
+    cancel: CancellationToken,
+}
+
+impl ApiServer {
+    /// Opens the database, installs definitions and namespaces, starts the collector.
+    pub async fn open(config: Config) -> Result<ApiServer, Error> {
+        let storage = Storage::open(config.database, config.sealer).await?;
+        let (records, record_kinds) = config.records.unzip();
+        let record_kinds: Vec<Kind> = record_kinds.iter().flatten().map(record_kind).collect();
+        let cancel = CancellationToken::new();
+        let core = Arc::new(Core::new(
+            storage,
+            Tokens::new(config.tokens),
+            config.roles,
+            config.admission,
+            records,
+            record_kinds,
+            cancel.clone(),
+        ));
+        core.after_write(definitions::RESOURCE);
+        let router = Router::new(core.clone());
+        let mut tasks = JoinSet::new();
+        let server_token = cancel.clone();
+        for name in ["default".to_owned()].into_iter().chain(config.namespaces) {
+            let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+            install(&router, "/api/v1/namespaces", &name, &namespace).await?;
+        }
+        for definition in &config.definitions {
+            let name = definition.metadata.name.clone().unwrap_or_default();
+            let mut object = definitions::as_json(definition, &name)?;
+            object["apiVersion"] = "apiextensions.k8s.io/v1".into();
+            object["kind"] = "CustomResourceDefinition".into();
+            let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+            install(&router, path, &name, &object).await?;
+        }
+        tasks.spawn(collector::run(core, server_token));
+        Ok(ApiServer {
+            router,
+            tasks,
+            cancel,
+        })
+    }
+
+    /// A client in this process with the rights of an administrator; no socket in between.
+    pub fn client(&self) -> kube::Client {
+        self.client_as(Identity::admin(SELF))
+    }
+
+    /// A client in this process that acts as `identity`.
+    pub fn client_as(&self, identity: Identity) -> kube::Client {
+        use tower::ServiceExt;
+        let service = self
+            .router
+            .clone()
+            .map_request(move |mut request: Request<kube::client::Body>| {
+                request.extensions_mut().insert(identity.clone());
+                let agent = header::HeaderValue::from_static(SELF);
+                request.headers_mut().entry(header::USER_AGENT).or_insert(agent);
+                request
+            });
+        kube::Client::new(service, "default")
+    }
+
+    /// The service for [`crate::serve_tls`].
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// The database of objects, for backup and check.
+    pub fn database(&self) -> &Database {
+        self.router.core().storage.database()
+    }
+
+    /// Ends watches and background tasks, then the writer. Whatever was acknowledged is on disk already.
+    pub async fn close(mut self) {
+        self.cancel.cancel();
+        while self.tasks.join_next().await.is_some() {}
+        self.database().close().await;
+    }
+}
+
+/// Makes an object by server-side apply when it is absent or differs.
+async fn install(router: &Router, collection: &str, name: &str, object: &Value) -> Result<(), Error> {
+    use http_body_util::BodyExt;
+    let failed = |source: ApiError| Error::Bootstrap {
+        object: format!("{collection}/{name}"),
+        source,
+    };
+    let mut request = Request::new(http_body_util::Full::new(bytes::Bytes::from(object.to_string())));
+    *request.method_mut() = Method::PATCH;
+    let uri = format!("{collection}/{name}?fieldManager={SELF}&force=true&fieldValidation=Strict");
+    *request.uri_mut() = uri
+        .parse()
+        .map_err(|_| failed(ApiError::bad_request("bad name")))?;
+    let media = header::HeaderValue::from_static("application/apply-patch+yaml");
+    request.headers_mut().insert(header::CONTENT_TYPE, media);
+    request.extensions_mut().insert(Identity::admin(SELF));
+    let response = router.clone().answer(request).await;
+    if response.status().is_success() {
+        return Ok(());
+    }
+    let bytes = response
+        .into_body()
+        .collect()
+        .await
+        .map(|b| b.to_bytes())
+        .unwrap_or_default();
+    let status: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    Err(failed(ApiError::internal(
+        status["message"].as_str().unwrap_or("unknown failure"),
+    )))
+}

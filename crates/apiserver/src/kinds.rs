@@ -1,0 +1,150 @@
+//! The kinds that the server knows: built in, defined by CustomResourceDefinitions, and records.
+
+mod builtin;
+mod columns;
+mod definition;
+mod registry;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::meta::names::NameRule;
+use crate::schema::Schema;
+
+pub(crate) use builtin::{builtin, object_meta, object_meta_published};
+pub(crate) use columns::{Cell, Column, cell};
+pub(crate) use definition::{definition_kind, established, names_accepted, prepare_definition};
+pub(crate) use registry::{Found, Registry};
+
+/// Where a kind comes from; decides the few things that differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Core kinds of this crate.
+    Builtin,
+    /// A CustomResourceDefinition.
+    Custom,
+    /// Append-only records, read-only.
+    Records,
+    /// Answers a question and is not stored (reviews).
+    Virtual,
+}
+
+/// A kind with all its versions.
+#[derive(Debug, Clone)]
+pub(crate) struct Kind {
+    pub(crate) group: String,
+    pub(crate) plural: String,
+    pub(crate) singular: String,
+    pub(crate) kind: String,
+    pub(crate) list_kind: String,
+    pub(crate) short_names: Vec<String>,
+    pub(crate) categories: Vec<String>,
+    pub(crate) namespaced: bool,
+    pub(crate) versions: Vec<Version>,
+    pub(crate) origin: Origin,
+    /// Key of its objects in storage: plural and group. Two views of one kind share it.
+    pub(crate) resource: Arc<str>,
+    /// `metadata.generation` is kept.
+    pub(crate) generation: bool,
+    pub(crate) name_rule: NameRule,
+    /// Paths that field selectors may use beyond name and namespace.
+    pub(crate) selectable: Vec<String>,
+    /// Fields whose names differ from the stored form: (here, stored).
+    pub(crate) renames: &'static [(&'static str, &'static str)],
+}
+
+/// One version of a kind.
+#[derive(Debug, Clone)]
+pub(crate) struct Version {
+    pub(crate) name: String,
+    pub(crate) served: bool,
+    pub(crate) storage: bool,
+    /// Has the `/status` subresource.
+    pub(crate) status: bool,
+    /// Checks and prunes objects; also tells server-side apply how lists merge.
+    pub(crate) schema: Arc<Schema>,
+    /// The schema as it is published in OpenAPI.
+    pub(crate) published: Value,
+    pub(crate) columns: Vec<Column>,
+}
+
+impl Kind {
+    /// `apiVersion` of one of its versions.
+    pub(crate) fn api_version(&self, version: &str) -> String {
+        if self.group.is_empty() {
+            version.to_owned()
+        } else {
+            format!("{}/{version}", self.group)
+        }
+    }
+
+    /// Version in which objects are stored.
+    pub(crate) fn storage_version(&self) -> Option<&Version> {
+        self.versions.iter().find(|v| v.storage)
+    }
+
+    /// The object as a client of `version` sees it.
+    pub(crate) fn from_stored(&self, version: &str, object: &Value) -> Value {
+        let mut object = object.clone();
+        self.stamp(version, &mut object);
+        for (here, stored) in self.renames {
+            rename(&mut object, stored, here);
+        }
+        object
+    }
+
+    /// The object as it is stored, from what a client of any version sent.
+    pub(crate) fn to_stored(&self, mut object: Value) -> Value {
+        for (here, stored) in self.renames {
+            rename(&mut object, here, stored);
+        }
+        if self.renames.is_empty() {
+            if let Some(version) = self.storage_version() {
+                self.stamp(&version.name, &mut object);
+            }
+        } else if let Some(map) = object.as_object_mut() {
+            // The only renamed kind is the events.k8s.io view of core Events.
+            map.insert("apiVersion".to_owned(), "v1".into());
+        }
+        object
+    }
+
+    /// True when `from_stored` changes nothing.
+    pub(crate) fn is_stored_form(&self, version: &str) -> bool {
+        self.renames.is_empty() && self.storage_version().is_some_and(|v| v.name == version)
+    }
+
+    fn stamp(&self, version: &str, object: &mut Value) {
+        if let Some(map) = object.as_object_mut() {
+            map.insert("apiVersion".to_owned(), self.api_version(version).into());
+            map.insert("kind".to_owned(), self.kind.clone().into());
+        }
+    }
+
+    /// Verbs for discovery.
+    pub(crate) fn verbs(&self) -> &'static [&'static str] {
+        match self.origin {
+            Origin::Builtin | Origin::Custom => &[
+                "create",
+                "delete",
+                "deletecollection",
+                "get",
+                "list",
+                "patch",
+                "update",
+                "watch",
+            ],
+            Origin::Records => &["get", "list", "watch"],
+            Origin::Virtual => &["create"],
+        }
+    }
+}
+
+fn rename(object: &mut Value, from: &str, to: &str) {
+    if let Some(map) = object.as_object_mut()
+        && let Some(value) = map.remove(from)
+    {
+        map.insert(to.to_owned(), value);
+    }
+}

@@ -1,0 +1,362 @@
+//! The tower service: from an HTTP request to a verb and back.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::USER_AGENT;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use jiff::Timestamp;
+use serde_json::Value;
+use store::records::Records;
+use tokio_util::sync::CancellationToken;
+
+use crate::admission::Admit;
+use crate::authn::{Identity, Tokens};
+use crate::authz::{self, Action, Role};
+use crate::definitions;
+use crate::kinds::{Found, Kind, Origin, Registry};
+use crate::status::ApiError;
+use crate::storage::Storage;
+use crate::verbs;
+use crate::wire::body::{self, Body};
+use crate::wire::negotiate::{self, View};
+use crate::wire::path::{self, Route, Target};
+use crate::wire::query::Query;
+use crate::wire::{discovery, openapi};
+
+/// Everything that verbs need, shared by all requests.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) storage: Storage,
+    registry: RwLock<Arc<Registry>>,
+    pub(crate) tokens: Tokens,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) admission: Vec<Admit>,
+    pub(crate) records: Option<Records>,
+    record_kinds: Vec<Kind>,
+    pub(crate) shutdown: CancellationToken,
+}
+
+impl Core {
+    pub(crate) fn new(
+        storage: Storage,
+        tokens: Tokens,
+        roles: Vec<Role>,
+        admission: Vec<Admit>,
+        records: Option<Records>,
+        record_kinds: Vec<Kind>,
+        shutdown: CancellationToken,
+    ) -> Core {
+        let registry = RwLock::new(Arc::new(Registry::default()));
+        Core {
+            storage,
+            registry,
+            tokens,
+            roles,
+            admission,
+            records,
+            record_kinds,
+            shutdown,
+        }
+    }
+
+    /// The kinds as of now.
+    pub(crate) fn registry(&self) -> Arc<Registry> {
+        self.registry
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Takes in what a write of `resource` means for the kinds. One at a time, so that the newest state wins.
+    pub(crate) fn after_write(&self, resource: &str) {
+        if resource == definitions::RESOURCE {
+            let mut place = self.registry.write().unwrap_or_else(PoisonError::into_inner);
+            *place = Arc::new(definitions::registry(self, &self.record_kinds));
+        }
+    }
+}
+
+/// One request to a kind, as the verbs see it.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) core: Arc<Core>,
+    pub(crate) found: Found,
+    pub(crate) target: Target,
+    pub(crate) query: Query,
+    pub(crate) identity: Identity,
+    /// Field manager: the parameter, else the product of the user agent.
+    pub(crate) manager: String,
+    pub(crate) view: View,
+    pub(crate) now: Timestamp,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Call {
+    /// Name in the path; empty for collections.
+    pub(crate) fn name(&self) -> &str {
+        self.target.name.as_deref().unwrap_or("")
+    }
+
+    /// "" or the subresource.
+    pub(crate) fn subresource(&self) -> &str {
+        self.target.subresource.as_deref().unwrap_or("")
+    }
+}
+
+/// The API as a tower service, for the TLS listener and for clients in the process.
+#[derive(Debug, Clone)]
+pub struct Router {
+    core: Arc<Core>,
+}
+
+impl Router {
+    pub(crate) fn new(core: Arc<Core>) -> Router {
+        Router { core }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    pub(crate) async fn answer<B>(self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.try_answer(request)
+            .await
+            .unwrap_or_else(|error| negotiate::failure(&error))
+    }
+
+    async fn try_answer<B>(self, request: Request<B>) -> Result<Response<Body>, ApiError>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (parts, body) = request.into_parts();
+        let route = path::parse(parts.uri.path());
+        if route == Route::Health {
+            return Ok(negotiate::with_type(
+                StatusCode::OK,
+                "text/plain",
+                Body::full("ok"),
+            ));
+        }
+        let identity = self
+            .core
+            .tokens
+            .identify(parts.extensions.get(), &parts.headers)?;
+        match route {
+            Route::Resource(target) => {
+                let query = Query::parse(parts.uri.query().unwrap_or(""))?;
+                let verb = verb_of(&parts.method, &target, &query)?;
+                self.authorize(&identity, verb, &target)?;
+                let call = self.call(target, query, identity, &parts.headers)?;
+                let bytes = if verb == "get" || verb == "list" || verb == "watch" {
+                    Bytes::new()
+                } else {
+                    body::read(body).await?
+                };
+                run(call, verb, &parts.headers, &bytes).await
+            }
+            _ if parts.method != Method::GET => Err(ApiError::method_not_allowed(parts.method.as_str())),
+            _ if identity.is_anonymous() && route != Route::Version => Err(ApiError::unauthorized()),
+            other => self.document(other, &parts.headers),
+        }
+    }
+
+    fn authorize(&self, identity: &Identity, verb: &str, target: &Target) -> Result<(), ApiError> {
+        if identity.is_anonymous() {
+            return Err(ApiError::unauthorized());
+        }
+        let resource = match &target.subresource {
+            Some(sub) => format!("{}/{sub}", target.plural),
+            None => target.plural.clone(),
+        };
+        let namespace = target.namespace.as_deref().unwrap_or("");
+        let action = Action {
+            verb,
+            group: &target.group,
+            resource: &resource,
+            namespace,
+        };
+        if authz::allows(&self.core.roles, identity, action) {
+            return Ok(());
+        }
+        let scope = match namespace {
+            "" => "at the cluster scope".to_owned(),
+            namespace => format!("in the namespace {namespace:?}"),
+        };
+        let text = format!(
+            "User {:?} cannot {verb} resource {resource:?} in API group {:?} {scope}",
+            identity.name, target.group
+        );
+        Err(ApiError::forbidden(
+            &target.group,
+            &target.plural,
+            target.name.as_deref().unwrap_or(""),
+            &text,
+        ))
+    }
+
+    fn call(
+        &self,
+        target: Target,
+        query: Query,
+        identity: Identity,
+        headers: &HeaderMap,
+    ) -> Result<Call, ApiError> {
+        let registry = self.core.registry();
+        let found = registry
+            .find(&target.group, &target.version, &target.plural)
+            .ok_or_else(ApiError::no_such_path)?;
+        let scoped = target.namespace.is_some();
+        if scoped && !found.kind.namespaced || !scoped && found.kind.namespaced && target.name.is_some() {
+            return Err(ApiError::no_such_path());
+        }
+        match target.subresource.as_deref() {
+            None => {}
+            Some("status") if found.version().status => {}
+            Some(_) => return Err(ApiError::no_such_path()),
+        }
+        let manager = match query.field_manager.as_str() {
+            "" => {
+                let agent = headers
+                    .get(USER_AGENT)
+                    .and_then(|v| v.to_str().ok())
+                    .unwrap_or("unknown");
+                agent.split('/').next().unwrap_or("unknown").to_owned()
+            }
+            given => given.to_owned(),
+        };
+        let view = match negotiate::view(headers)? {
+            View::Discovery => View::Full,
+            view => view,
+        };
+        let core = self.core.clone();
+        Ok(Call {
+            core,
+            found,
+            target,
+            query,
+            identity,
+            manager,
+            view,
+            now: Timestamp::now(),
+            warnings: Vec::new(),
+        })
+    }
+
+    fn document(&self, route: Route, headers: &HeaderMap) -> Result<Response<Body>, ApiError> {
+        const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+        let registry = self.core.registry();
+        let aggregated = negotiate::view(headers).is_ok_and(|v| v == View::Discovery);
+        let document = match route {
+            Route::Version => Some(discovery::version()),
+            Route::CoreVersions | Route::Groups if aggregated => {
+                let document = discovery::aggregated(&registry, route == Route::CoreVersions);
+                let body = Body::full(document.to_string());
+                return Ok(negotiate::with_type(StatusCode::OK, AGGREGATED, body));
+            }
+            Route::CoreVersions => Some(discovery::core_versions()),
+            Route::Groups => Some(discovery::groups(&registry)),
+            Route::Group(group) => discovery::group(&registry, &group),
+            Route::Resources { group, version } => discovery::resources(&registry, &group, &version),
+            Route::OpenApi2 => Some(openapi::v2(&registry)),
+            Route::OpenApi3Index => Some(openapi::index(&registry)),
+            Route::OpenApi3 { group, version } => openapi::v3(&registry, &group, &version),
+            Route::Health | Route::Resource(_) | Route::Nothing => None,
+        };
+        let document = document.ok_or_else(ApiError::no_such_path)?;
+        Ok(negotiate::json(StatusCode::OK, document.to_string()))
+    }
+}
+
+fn verb_of(method: &Method, target: &Target, query: &Query) -> Result<&'static str, ApiError> {
+    Ok(match (method, &target.name) {
+        (&Method::GET | &Method::HEAD, _) if query.watch => "watch",
+        (&Method::GET | &Method::HEAD, Some(_)) => "get",
+        (&Method::GET | &Method::HEAD, None) => "list",
+        (&Method::POST, None) => "create",
+        (&Method::PUT, Some(_)) => "update",
+        (&Method::PATCH, Some(_)) => "patch",
+        (&Method::DELETE, Some(_)) => "delete",
+        (&Method::DELETE, None) => "deletecollection",
+        _ => return Err(ApiError::method_not_allowed(method.as_str())),
+    })
+}
+
+async fn run(
+    mut call: Call,
+    verb: &str,
+    headers: &HeaderMap,
+    bytes: &[u8],
+) -> Result<Response<Body>, ApiError> {
+    if !call.found.kind.verbs().contains(&verb) {
+        return Err(ApiError::method_not_allowed(verb));
+    }
+    if call.found.kind.origin == Origin::Records {
+        return verbs::records::answer(call, verb).await;
+    }
+    let decoded = |call: &Call| -> Result<Value, ApiError> {
+        let value = body::decode(headers, bytes)?;
+        tracing::trace!(verb, kind = call.found.kind.kind, "request body decoded");
+        Ok(value)
+    };
+    let outcome = match verb {
+        "get" => verbs::read::get(&call),
+        "list" => verbs::read::list(&call),
+        "watch" => return verbs::watch::watch(call),
+        "create" if call.found.kind.origin == Origin::Virtual => {
+            let object = decoded(&call)?;
+            verbs::reviews::create(&call, object)
+        }
+        "create" => {
+            let object = decoded(&call)?;
+            verbs::write::create(&mut call, object).await
+        }
+        "update" => {
+            let object = decoded(&call)?;
+            verbs::write::update(&mut call, object).await
+        }
+        "patch" => {
+            let patch = decoded(&call)?;
+            verbs::write::patch(&mut call, body::content_type(headers), patch).await
+        }
+        "delete" => {
+            let options = decoded(&call)?;
+            verbs::delete::delete(&mut call, &options).await
+        }
+        "deletecollection" => {
+            let options = decoded(&call)?;
+            verbs::delete::delete_collection(&mut call, &options).await
+        }
+        other => Err(ApiError::method_not_allowed(other)),
+    };
+    let mut response = outcome?.render(&call);
+    negotiate::add_warnings(&mut response, &call.warnings);
+    Ok(response)
+}
+
+impl<B> tower::Service<Request<B>> for Router
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Response = Response<Body>;
+    type Error = std::convert::Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let router = self.clone();
+        Box::pin(async move { Ok(router.answer(request).await) })
+    }
+}

@@ -1,0 +1,240 @@
+//! Objects: one row each in `state.db`, all of them in memory, and the changes that watches read.
+//!
+//! Writes are compare-and-set on the resourceVersion, run in the store's group commit, and reach the memory only
+//! after the commit, in commit order. Reads and watches never touch SQLite. A deleted object leaves a tombstone, so
+//! that a watch can resume over a restart; what is older than the kept tombstones is 410 Gone.
+
+mod cache;
+mod seal;
+mod sql;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures::FutureExt;
+use serde_json::Value;
+use store::{Database, SqliteConnection};
+use tokio::sync::watch;
+
+pub(crate) use cache::{Change, ChangeKind, Expired, Snapshot, Stored};
+pub use seal::{AesGcmSealer, SealError, Sealer};
+
+use crate::error::Error;
+use cache::Cache;
+
+/// Identity of an object: resource (`hardware.tinkerbell.org`), namespace ("" when cluster-scoped), name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(crate) resource: Arc<str>,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}/{}", self.resource, self.namespace, self.name)
+    }
+}
+
+/// Why a write did not happen.
+#[derive(Debug)]
+pub(crate) enum WriteError {
+    /// Create: there is such an object.
+    Exists,
+    /// Update, delete: it changed since, or went.
+    Conflict,
+    /// The store failed.
+    Store(store::Error),
+}
+
+impl From<store::Error> for WriteError {
+    fn from(error: store::Error) -> Self {
+        WriteError::Store(error)
+    }
+}
+
+impl From<sqlx::Error> for WriteError {
+    fn from(error: sqlx::Error) -> Self {
+        WriteError::Store(error.into())
+    }
+}
+
+/// The object store. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Storage {
+    database: Database,
+    sealer: Arc<dyn Sealer>,
+    cache: Arc<Cache>,
+    next: Arc<AtomicU64>,
+}
+
+impl Storage {
+    /// Opens `state.db` at `path` and loads every object.
+    pub(crate) async fn open(path: std::path::PathBuf, sealer: Arc<dyn Sealer>) -> Result<Storage, Error> {
+        let database = Database::open(path, store::Options::new(sql::SCHEMA)).await?;
+        let loaded = sql::load(&database, sealer.as_ref()).await?;
+        let last = loaded.last;
+        let cache = Arc::new(Cache::new(loaded));
+        Ok(Storage {
+            database,
+            sealer,
+            cache,
+            next: Arc::new(AtomicU64::new(last + 1)),
+        })
+    }
+
+    /// The database, for backup and check.
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// One object.
+    pub(crate) fn get(&self, key: &Key) -> Option<Arc<Stored>> {
+        self.cache.get(key)
+    }
+
+    /// Objects of a resource in key order, with the resourceVersion at which the list holds.
+    pub(crate) fn list(&self, resource: &str, namespace: Option<&str>) -> Snapshot {
+        self.cache.list(resource, namespace)
+    }
+
+    /// Changes of a resource after `since`, and the version up to which they are complete.
+    pub(crate) fn changes(&self, resource: &str, since: u64) -> Result<(Vec<Arc<Change>>, u64), Expired> {
+        self.cache.changes(resource, since)
+    }
+
+    /// Wakes when a resource changes.
+    pub(crate) fn subscribe(&self, resource: &str) -> watch::Receiver<u64> {
+        self.cache.subscribe(resource)
+    }
+
+    /// The newest committed resourceVersion.
+    pub(crate) fn version(&self) -> u64 {
+        self.cache.version()
+    }
+
+    /// Keys of objects that name `uid` as an owner.
+    pub(crate) fn dependents(&self, uid: &str) -> Vec<Key> {
+        self.cache.dependents(uid)
+    }
+
+    /// True when an object with this uid lives.
+    pub(crate) fn lives(&self, uid: &str) -> bool {
+        self.cache.lives(uid)
+    }
+
+    /// Every key, for the sweep at start.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        self.cache.keys()
+    }
+
+    /// Wakes with every change of any resource.
+    pub(crate) fn subscribe_all(&self) -> watch::Receiver<u64> {
+        self.cache.subscribe_all()
+    }
+
+    /// Keys touched by deletions or deletion marks since the last call: work for the collector.
+    pub(crate) fn take_deletions(&self) -> cache::Deletions {
+        self.cache.take_deletions()
+    }
+
+    /// Stores a new object.
+    pub(crate) async fn create(&self, key: Key, object: Value) -> Result<Arc<Stored>, WriteError> {
+        self.write(key, None, object, ChangeKind::Added).await
+    }
+
+    /// Replaces the object that has version `expected`.
+    pub(crate) async fn update(
+        &self,
+        key: Key,
+        expected: u64,
+        object: Value,
+    ) -> Result<Arc<Stored>, WriteError> {
+        self.write(key, Some(expected), object, ChangeKind::Modified)
+            .await
+    }
+
+    /// Removes the object that has version `expected`; `last` is its final state for watches.
+    pub(crate) async fn delete(
+        &self,
+        key: Key,
+        expected: u64,
+        last: Value,
+    ) -> Result<Arc<Stored>, WriteError> {
+        self.write(key, Some(expected), last, ChangeKind::Deleted).await
+    }
+
+    async fn write(
+        &self,
+        key: Key,
+        expected: Option<u64>,
+        object: Value,
+        kind: ChangeKind,
+    ) -> Result<Arc<Stored>, WriteError> {
+        let created = self.cache.get(&key).map(|s| s.created);
+        let sealed = seal::seal_object(self.sealer.as_ref(), &key, &object);
+        let (next, cache) = (self.next.clone(), self.cache.clone());
+        let publish = move |(key, object): &(Key, Arc<Stored>)| cache.apply(kind, key, object);
+        let row = Pending {
+            key,
+            expected,
+            created,
+            object,
+            sealed,
+            next,
+        };
+        let (_, object) = self
+            .database
+            .writer()
+            .write_then(move |c| row.write(c, kind).boxed(), publish)
+            .await?;
+        Ok(object)
+    }
+
+    /// Forgets old tombstones; called now and then by the collector.
+    pub(crate) async fn prune_tombstones(&self) -> Result<(), store::Error> {
+        let Some(floor) = self.cache.prune_tombstones() else {
+            return Ok(());
+        };
+        self.database
+            .writer()
+            .write(move |c| sql::prune(c, floor).boxed())
+            .await
+    }
+}
+
+/// A write on its way to the writer, which gives it its version.
+struct Pending {
+    key: Key,
+    expected: Option<u64>,
+    created: Option<u64>,
+    object: Value,
+    sealed: Option<Value>,
+    next: Arc<AtomicU64>,
+}
+
+impl Pending {
+    async fn write(
+        self,
+        connection: &mut SqliteConnection,
+        kind: ChangeKind,
+    ) -> Result<(Key, Arc<Stored>), WriteError> {
+        let version = self.next.fetch_add(1, Ordering::SeqCst);
+        let created = self
+            .created
+            .filter(|_| self.expected.is_some())
+            .unwrap_or(version);
+        let object = Arc::new(Stored::new(self.object, version, created));
+        let row = sql::Row {
+            key: &self.key,
+            version,
+            created,
+            expected: self.expected,
+        };
+        match self.sealed {
+            Some(sealed) => sql::write(connection, kind, row, &Stored::new(sealed, version, created)).await?,
+            None => sql::write(connection, kind, row, &object).await?,
+        }
+        Ok((self.key, object))
+    }
+}

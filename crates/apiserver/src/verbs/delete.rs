@@ -1,0 +1,205 @@
+//! delete and deletecollection: preconditions, finalizers, propagation.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::Outcome;
+use super::read::{Selection, select};
+use super::write::failed;
+use crate::admission::{AdmissionRequest, AdmissionVerb};
+use crate::meta::{Meta, as_map, meta_mut, set_meta, time};
+use crate::service::Call;
+use crate::status::ApiError;
+use crate::storage::{Stored, WriteError};
+use crate::wire::query::{Propagation, dry_run};
+
+/// Finalizer of a deletion that waits for its dependents.
+pub(crate) const FOREGROUND: &str = "foregroundDeletion";
+/// Finalizer of a deletion that leaves its dependents.
+pub(crate) const ORPHAN: &str = "orphan";
+/// Finalizer of a definition whose objects still have to go.
+pub(crate) const INSTANCES: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+const RETRIES: usize = 16;
+
+/// What a deletion asks for, from the body and the parameters.
+struct Options {
+    uid: String,
+    version: String,
+    propagation: Option<Propagation>,
+}
+
+fn options(call: &mut Call, body: &Value) -> Result<Options, ApiError> {
+    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    let propagation = match body["propagationPolicy"].as_str() {
+        Some(policy) => Some(Propagation::parse(policy)?),
+        None if body["orphanDependents"] == json!(true) => Some(Propagation::Orphan),
+        None => call.query.propagation,
+    };
+    if let Some([first, ..]) = body["dryRun"].as_array().map(Vec::as_slice) {
+        call.query.dry_run |= dry_run(first.as_str().unwrap_or(""))?;
+    }
+    let conditions = &body["preconditions"];
+    Ok(Options {
+        uid: text(&conditions["uid"]),
+        version: text(&conditions["resourceVersion"]),
+        propagation,
+    })
+}
+
+/// DELETE of one object.
+pub(crate) async fn delete(call: &mut Call, body: &Value) -> Result<Outcome, ApiError> {
+    let options = options(call, body)?;
+    for _ in 0..RETRIES {
+        let current = call.current()?;
+        check(call, &current, &options)?;
+        match attempt(call, &current, &options).await {
+            Err(WriteError::Conflict) => {}
+            Ok(outcome) => return Ok(outcome),
+            Err(e) => return Err(failed(call, call.name(), e)),
+        }
+    }
+    Err(ApiError::modified(
+        &call.found.kind.group,
+        &call.found.kind.plural,
+        call.name(),
+    ))
+}
+
+fn check(call: &Call, current: &Stored, options: &Options) -> Result<(), ApiError> {
+    let kind = &call.found.kind;
+    let conflict = |text: String| ApiError::conflict(&kind.group, &kind.plural, call.name(), &text);
+    if !options.uid.is_empty() && options.uid != current.value.uid() {
+        return Err(conflict(format!(
+            "Precondition failed: UID in precondition: {}, UID in object meta: {}",
+            options.uid,
+            current.value.uid()
+        )));
+    }
+    if !options.version.is_empty() && options.version != current.version.to_string() {
+        return Err(conflict(format!(
+            "Precondition failed: ResourceVersion in precondition: {}, ResourceVersion in object meta: {}",
+            options.version, current.version
+        )));
+    }
+    let request = AdmissionRequest {
+        verb: AdmissionVerb::Delete,
+        group: &kind.group,
+        kind: &kind.kind,
+        subresource: "",
+        identity: &call.identity,
+        old: Some(&current.value),
+    };
+    for hook in &call.core.admission {
+        hook(&request, &mut current.value.clone())
+            .map_err(|why| ApiError::forbidden(&kind.group, &kind.plural, call.name(), &why))?;
+    }
+    Ok(())
+}
+
+async fn attempt(call: &Call, current: &Stored, options: &Options) -> Result<Outcome, WriteError> {
+    let mut object = current.value.clone();
+    let extra = extra_finalizer(call, &object, options.propagation);
+    if let Some(finalizer) = extra.filter(|f| !object.finalizers().contains(f)) {
+        let list = meta_mut(&mut object)
+            .entry("finalizers")
+            .or_insert_with(|| json!([]));
+        if let Value::Array(list) = list {
+            list.push(finalizer.into());
+        }
+    }
+    let is_namespace = &*call.found.kind.resource == "namespaces";
+    let stays = !object.finalizers().is_empty() || is_namespace;
+    if call.query.dry_run {
+        return Ok(success(call, &object));
+    }
+    if !stays {
+        call.core
+            .storage
+            .delete(call.key(), current.version, object.clone())
+            .await?;
+        call.core.after_write(&call.found.kind.resource);
+        return Ok(success(call, &object));
+    }
+    if !object.is_terminating() {
+        mark(&mut object, call.now, call.found.kind.generation);
+        if is_namespace {
+            as_map(&mut object["status"]).insert("phase".to_owned(), "Terminating".into());
+        }
+    }
+    if object == current.value {
+        return Ok(Outcome::Object(StatusCode::OK, view(call, &object)));
+    }
+    let stored = call
+        .core
+        .storage
+        .update(call.key(), current.version, object)
+        .await?;
+    Ok(Outcome::Stored(StatusCode::OK, stored))
+}
+
+fn view(call: &Call, object: &Value) -> Value {
+    call.found.kind.from_stored(&call.found.version().name, object)
+}
+
+/// Marks an object as being deleted.
+fn mark(object: &mut Value, now: jiff::Timestamp, counts: bool) {
+    set_meta(object, "deletionTimestamp", Some(time::stamp(now).into()));
+    set_meta(object, "deletionGracePeriodSeconds", Some(0.into()));
+    if counts {
+        let generation = object["metadata"]["generation"].as_i64().unwrap_or(1);
+        set_meta(object, "generation", Some((generation + 1).into()));
+    }
+}
+
+fn extra_finalizer(call: &Call, object: &Value, policy: Option<Propagation>) -> Option<&'static str> {
+    if &*call.found.kind.resource == "customresourcedefinitions.apiextensions.k8s.io" {
+        let instances = call.core.storage.list(object.name(), None);
+        return (!instances.objects.is_empty()).then_some(INSTANCES);
+    }
+    match policy {
+        Some(Propagation::Foreground) => Some(FOREGROUND),
+        Some(Propagation::Orphan) if !call.core.storage.dependents(object.uid()).is_empty() => Some(ORPHAN),
+        _ => None,
+    }
+}
+
+fn success(call: &Call, object: &Value) -> Outcome {
+    let kind = &call.found.kind;
+    let mut details = json!({"name": object.name(), "kind": kind.plural, "uid": object.uid()});
+    if !kind.group.is_empty() {
+        details["group"] = kind.group.as_str().into();
+    }
+    Outcome::Status(
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+        "details": details}),
+    )
+}
+
+/// DELETE of a collection: what the selectors name, one by one.
+pub(crate) async fn delete_collection(call: &mut Call, body: &Value) -> Result<Outcome, ApiError> {
+    let options = options(call, body)?;
+    let selection = Selection::parse(call)?;
+    let snapshot = select(call, &selection);
+    let (namespace, name) = (call.target.namespace.clone(), call.target.name.clone());
+    for object in &snapshot.objects {
+        let own = object.value.namespace();
+        call.target.namespace = (!own.is_empty()).then(|| own.to_owned());
+        call.target.name = Some(object.value.name().to_owned());
+        for _ in 0..RETRIES {
+            let Ok(current) = call.current() else { break };
+            check(call, &current, &options)?;
+            match attempt(call, &current, &options).await {
+                Err(WriteError::Conflict) => {}
+                Ok(_) => break,
+                Err(e) => return Err(failed(call, call.name(), e)),
+            }
+        }
+    }
+    (call.target.namespace, call.target.name) = (namespace, name);
+    let metadata = json!({"resourceVersion": snapshot.version.to_string()});
+    Ok(Outcome::List {
+        metadata,
+        objects: snapshot.objects,
+    })
+}

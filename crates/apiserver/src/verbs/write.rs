@@ -1,0 +1,287 @@
+//! create, update, patch and apply.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use serde_json::Value;
+
+use super::Outcome;
+use super::prepare::{self, Ownership};
+use crate::kinds::Origin;
+use crate::meta::{Meta, set_meta};
+use crate::patch::managed::Writer;
+use crate::patch::{self, PatchKind};
+use crate::service::Call;
+use crate::status::ApiError;
+use crate::storage::{Key, Stored, WriteError};
+
+/// How often a patch is computed again on a newer state.
+const RETRIES: usize = 16;
+/// Random characters after `generateName`; without vowels and look-alikes.
+const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+
+/// POST of a new object.
+pub(crate) async fn create(call: &mut Call, mut object: Value) -> Result<Outcome, ApiError> {
+    if call.found.kind.namespaced && call.target.namespace.is_none() {
+        return Err(ApiError::bad_request(
+            "the namespace of the object is missing from the path",
+        ));
+    }
+    prepare::shape(call, &mut object)?;
+    if !object.meta_str("resourceVersion").is_empty() {
+        return Err(ApiError::bad_request(
+            "resourceVersion should not be set on objects to be created",
+        ));
+    }
+    namespace_is_open(call, &object)?;
+    let base = object.meta_str("generateName").to_owned();
+    let generated = object.name().is_empty() && !base.is_empty();
+    if generated {
+        set_meta(&mut object, "name", Some(generate(&base).into()));
+    }
+    let object = prepare::finish(call, None, object, Ownership::Update)?;
+    insert(call, object).await
+}
+
+async fn insert(call: &Call, object: Value) -> Result<Outcome, ApiError> {
+    let kind = &call.found.kind;
+    let key = call.key_of(object.name());
+    if call.query.dry_run {
+        return match call.core.storage.get(&key) {
+            Some(_) => Err(ApiError::already_exists(&kind.group, &kind.plural, &key.name)),
+            None => Ok(Outcome::Object(StatusCode::CREATED, object)),
+        };
+    }
+    let stored = kind.to_stored(object);
+    let name = key.name.clone();
+    let created = call
+        .core
+        .storage
+        .create(key, stored)
+        .await
+        .map_err(|e| failed(call, &name, e))?;
+    call.core.after_write(&kind.resource);
+    Ok(Outcome::Stored(StatusCode::CREATED, created))
+}
+
+fn generate(base: &str) -> String {
+    let mut name: String = base.chars().take(58).collect();
+    let random: [u8; 5] = rand::random();
+    name.extend(
+        random
+            .iter()
+            .map(|r| char::from(ALPHABET[usize::from(*r) % ALPHABET.len()])),
+    );
+    name
+}
+
+/// Objects go only into a namespace that exists and is not being deleted.
+fn namespace_is_open(call: &Call, object: &Value) -> Result<(), ApiError> {
+    let Some(namespace) = &call.target.namespace else {
+        return Ok(());
+    };
+    let key = Key {
+        resource: "namespaces".into(),
+        namespace: String::new(),
+        name: namespace.clone(),
+    };
+    match call.core.storage.get(&key) {
+        None => Err(ApiError::not_found("", "namespaces", namespace)),
+        Some(found) if found.value.is_terminating() => {
+            let text = format!(
+                "unable to create new content in namespace {namespace} because it is being terminated"
+            );
+            let kind = &call.found.kind;
+            Err(ApiError::forbidden(
+                &kind.group,
+                &kind.plural,
+                object.name(),
+                &text,
+            ))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+pub(crate) fn failed(call: &Call, name: &str, error: WriteError) -> ApiError {
+    let kind = &call.found.kind;
+    match error {
+        WriteError::Exists => ApiError::already_exists(&kind.group, &kind.plural, name),
+        WriteError::Conflict => ApiError::modified(&kind.group, &kind.plural, name),
+        WriteError::Store(error) => {
+            tracing::error!(error = %error, kind = kind.kind, "an object could not be stored");
+            error.into()
+        }
+    }
+}
+
+/// PUT of a whole object.
+pub(crate) async fn update(call: &mut Call, mut object: Value) -> Result<Outcome, ApiError> {
+    prepare::shape(call, &mut object)?;
+    let given = object.meta_str("resourceVersion").to_owned();
+    for _ in 0..RETRIES {
+        let current = call.current()?;
+        check_expected(call, &current, &given, object.uid())?;
+        match store(call, &current, object.clone(), Ownership::Update).await {
+            // Without a version the writer wants the last word, whatever came in between.
+            Err(e) if e.reason == "Conflict" && given.is_empty() => {}
+            done => return done,
+        }
+    }
+    Err(too_busy(call))
+}
+
+/// The version and uid that the writer expects, when given.
+fn check_expected(call: &Call, current: &Stored, version: &str, uid: &str) -> Result<(), ApiError> {
+    let kind = &call.found.kind;
+    if !uid.is_empty() && uid != current.value.uid() {
+        let text = format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            current.value.uid()
+        );
+        return Err(ApiError::conflict(&kind.group, &kind.plural, call.name(), &text));
+    }
+    if !version.is_empty() && version != current.version.to_string() {
+        return Err(ApiError::modified(&kind.group, &kind.plural, call.name()));
+    }
+    Ok(())
+}
+
+/// PATCH in any of its formats.
+pub(crate) async fn patch(call: &mut Call, media: &str, body: Value) -> Result<Outcome, ApiError> {
+    let kind = PatchKind::of(media).ok_or_else(|| {
+        ApiError::unsupported_media(format!(
+            "the body of the request was in an unknown format ({media}) - accepted media types include: \
+             application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
+        ))
+    })?;
+    if kind == PatchKind::Strategic && call.found.kind.origin == Origin::Custom {
+        return Err(ApiError::unsupported_media(
+            "strategic merge patch is not supported for custom resources; use a merge patch or server-side apply",
+        ));
+    }
+    if kind == PatchKind::Apply && call.query.field_manager.is_empty() {
+        return Err(ApiError::bad_request("fieldManager is required for apply patch"));
+    }
+    for _ in 0..RETRIES {
+        let current = call.core.storage.get(&call.key());
+        match patch_once(call, kind, current, &body).await {
+            Err(e) if e.reason == "Conflict" && e.is_lost_race() => {}
+            // Another request made the object between our look and our insert.
+            Err(e) if e.reason == "AlreadyExists" => {}
+            done => return done,
+        }
+    }
+    Err(too_busy(call))
+}
+
+fn too_busy(call: &Call) -> ApiError {
+    ApiError::modified(&call.found.kind.group, &call.found.kind.plural, call.name())
+}
+
+async fn patch_once(
+    call: &mut Call,
+    kind: PatchKind,
+    current: Option<Arc<Stored>>,
+    body: &Value,
+) -> Result<Outcome, ApiError> {
+    if kind == PatchKind::Apply {
+        return apply(call, current, body).await;
+    }
+    let current = current.ok_or_else(|| call.not_found())?;
+    let view = call
+        .found
+        .kind
+        .from_stored(&call.found.version().name, &current.value);
+    let mut object = match kind {
+        PatchKind::Json => patch::json_patch(&view, body)?,
+        PatchKind::Merge => patch::merge_patch(&view, body)?,
+        PatchKind::Strategic | PatchKind::Apply => {
+            patch::strategic::strategic_patch(&call.found.version().schema, &view, body)?
+        }
+    };
+    prepare::shape(call, &mut object)?;
+    // A patch that sets another version is a precondition that fails for good.
+    check_expected(call, &current, object.meta_str("resourceVersion"), object.uid())
+        .map_err(ApiError::for_good)?;
+    store(call, &current, object, Ownership::Update).await
+}
+
+async fn apply(call: &mut Call, current: Option<Arc<Stored>>, body: &Value) -> Result<Outcome, ApiError> {
+    let mut config = body.clone();
+    prepare::shape(call, &mut config)?;
+    let version = call.found.version().clone();
+    if let Some(current) = &current {
+        check_expected(call, current, config.meta_str("resourceVersion"), config.uid())
+            .map_err(ApiError::for_good)?;
+    } else {
+        if call.subresource() == "status" {
+            return Err(call.not_found());
+        }
+        if !config.uid().is_empty() || !config.meta_str("resourceVersion").is_empty() {
+            let kind = &call.found.kind;
+            let text = "uid mismatch: the provided object specified a uid or version, and no existing object was found";
+            return Err(ApiError::conflict(&kind.group, &kind.plural, call.name(), text).for_good());
+        }
+        if call.found.kind.namespaced {
+            namespace_is_open(call, &config)?;
+        }
+    }
+    // Unknown fields are judged on the configuration, before the merge hides where they came from.
+    prepare::validate_fields(call, &mut config)?;
+    prepare::limit_to_endpoint(call, &mut config);
+    let live = current
+        .as_ref()
+        .map(|c| call.found.kind.from_stored(&version.name, &c.value));
+    let api_version = call.found.api_version();
+    let writer = Writer {
+        manager: &call.manager,
+        api_version: &api_version,
+        subresource: call.subresource(),
+        now: call.now,
+    };
+    let merged = patch::apply::apply(&version.schema, live.as_ref(), &config, writer, call.query.force)
+        .map_err(ApiError::for_good)?;
+    match current {
+        Some(current) => store(call, &current, merged, Ownership::Applied).await,
+        None => {
+            let object = prepare::finish(call, None, merged, Ownership::Applied)?;
+            insert(call, object).await
+        }
+    }
+}
+
+/// Completes a changed object and stores it over `current`; removes it when its last finalizer went.
+async fn store(
+    call: &mut Call,
+    current: &Stored,
+    object: Value,
+    ownership: Ownership,
+) -> Result<Outcome, ApiError> {
+    let version = call.found.version().name.clone();
+    let old = call.found.kind.from_stored(&version, &current.value);
+    let object = prepare::finish(call, Some(&old), object, ownership)?;
+    if call.query.dry_run {
+        return Ok(Outcome::Object(StatusCode::OK, object));
+    }
+    if prepare::is_same(&old, &object) {
+        return Ok(Outcome::Object(StatusCode::OK, old));
+    }
+    let gone = object.is_terminating() && object.finalizers().is_empty() && !is_namespace(call);
+    let stored = call.found.kind.to_stored(object);
+    let (key, name) = (call.key(), call.name().to_owned());
+    let storage = &call.core.storage;
+    let written = if gone {
+        storage.delete(key, current.version, stored).await
+    } else {
+        storage.update(key, current.version, stored).await
+    };
+    let written = written.map_err(|e| failed(call, &name, e))?;
+    call.core.after_write(&call.found.kind.resource);
+    Ok(Outcome::Stored(StatusCode::OK, written))
+}
+
+/// Namespaces go when the collector has emptied them.
+fn is_namespace(call: &Call) -> bool {
+    &*call.found.kind.resource == "namespaces"
+}

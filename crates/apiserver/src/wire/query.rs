@@ -1,0 +1,145 @@
+//! Query parameters of the verbs. Pure.
+
+use crate::status::ApiError;
+
+/// `fieldValidation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum FieldValidation {
+    Strict,
+    #[default]
+    Warn,
+    Ignore,
+}
+
+/// `propagationPolicy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Propagation {
+    Orphan,
+    Background,
+    Foreground,
+}
+
+impl Propagation {
+    pub(crate) fn parse(text: &str) -> Result<Propagation, ApiError> {
+        match text {
+            "Orphan" => Ok(Propagation::Orphan),
+            "Background" => Ok(Propagation::Background),
+            "Foreground" => Ok(Propagation::Foreground),
+            other => Err(ApiError::bad_request(format!(
+                "invalid propagationPolicy: {other:?}"
+            ))),
+        }
+    }
+}
+
+/// All parameters that the server reads; the others are ignored, as the real server does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Query {
+    pub(crate) watch: bool,
+    pub(crate) label_selector: String,
+    pub(crate) field_selector: String,
+    pub(crate) limit: usize,
+    pub(crate) continue_token: String,
+    pub(crate) resource_version: String,
+    pub(crate) version_match: String,
+    pub(crate) timeout_seconds: Option<u64>,
+    pub(crate) allow_bookmarks: bool,
+    pub(crate) send_initial_events: bool,
+    pub(crate) dry_run: bool,
+    pub(crate) field_manager: String,
+    pub(crate) field_validation: FieldValidation,
+    pub(crate) force: bool,
+    pub(crate) include_object: String,
+    pub(crate) propagation: Option<Propagation>,
+}
+
+impl Query {
+    /// Parses the part after the question mark.
+    pub(crate) fn parse(text: &str) -> Result<Query, ApiError> {
+        let mut query = Query::default();
+        for (key, value) in url::form_urlencoded::parse(text.as_bytes()) {
+            let value = value.into_owned();
+            match &*key {
+                "watch" => query.watch = flag(&key, &value)?,
+                "labelSelector" => query.label_selector = value,
+                "fieldSelector" => query.field_selector = value,
+                "limit" => query.limit = number(&key, &value)?,
+                "continue" => query.continue_token = value,
+                "resourceVersion" => query.resource_version = value,
+                "resourceVersionMatch" => query.version_match = value,
+                "timeoutSeconds" if !value.is_empty() => query.timeout_seconds = Some(number(&key, &value)?),
+                "allowWatchBookmarks" => query.allow_bookmarks = flag(&key, &value)?,
+                "sendInitialEvents" => query.send_initial_events = flag(&key, &value)?,
+                "dryRun" => query.dry_run = dry_run(&value)?,
+                "fieldManager" => query.field_manager = value,
+                "fieldValidation" => query.field_validation = field_validation(&value)?,
+                "force" => query.force = flag(&key, &value)?,
+                "includeObject" => query.include_object = value,
+                "propagationPolicy" => query.propagation = Some(Propagation::parse(&value)?),
+                _ => {}
+            }
+        }
+        Ok(query)
+    }
+}
+
+fn flag(key: &str, value: &str) -> Result<bool, ApiError> {
+    match value {
+        "true" | "1" | "" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(ApiError::bad_request(format!(
+            "invalid value for {key}: {value:?}"
+        ))),
+    }
+}
+
+fn number<N: std::str::FromStr>(key: &str, value: &str) -> Result<N, ApiError> {
+    value
+        .parse()
+        .map_err(|_| ApiError::bad_request(format!("invalid value for {key}: {value:?}")))
+}
+
+pub(crate) fn dry_run(value: &str) -> Result<bool, ApiError> {
+    match value {
+        "" => Ok(false),
+        "All" => Ok(true),
+        other => Err(ApiError::bad_request(format!(
+            "dryRun: Unsupported value: {other:?}: supported values: \"All\""
+        ))),
+    }
+}
+
+fn field_validation(value: &str) -> Result<FieldValidation, ApiError> {
+    match value {
+        "" | "Warn" => Ok(FieldValidation::Warn),
+        "Strict" => Ok(FieldValidation::Strict),
+        "Ignore" => Ok(FieldValidation::Ignore),
+        other => Err(ApiError::bad_request(format!(
+            "fieldValidation: Unsupported value: {other:?}"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_read_and_bad_ones_refused() {
+        let query =
+            Query::parse("watch=1&labelSelector=a%3Db%2Cc&limit=5&dryRun=All&fieldValidation=Strict&x=y")
+                .unwrap();
+        assert!(query.watch && query.dry_run);
+        assert_eq!((query.label_selector.as_str(), query.limit), ("a=b,c", 5));
+        assert_eq!(query.field_validation, FieldValidation::Strict);
+        for bad in [
+            "watch=maybe",
+            "limit=x",
+            "dryRun=Some",
+            "fieldValidation=No",
+            "propagationPolicy=Down",
+        ] {
+            assert!(Query::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The real kubectl over TLS. Without one on the path (or in `$KUBECTL`) the test says that it was skipped.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::json;
+
+use crate::fixture::{Fixture, widget};
+use crate::tls::{Listener, token};
+
+fn kubectl() -> Option<PathBuf> {
+    let given = std::env::var_os("KUBECTL").map(PathBuf::from);
+    given.or_else(|| {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path)
+            .map(|dir| dir.join("kubectl"))
+            .find(|file| file.is_file())
+    })
+}
+
+/// kubectl with a home of its own, so that no cache of another run is read.
+struct Tool {
+    program: PathBuf,
+    home: PathBuf,
+}
+
+impl Tool {
+    fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(&self.program)
+            .args(arguments)
+            .arg("--kubeconfig")
+            .arg(self.home.join("config"))
+            .arg("--request-timeout=20s")
+            .env("HOME", &self.home)
+            .env("KUBE_EDITOR", self.home.join("editor"))
+            .current_dir(&self.home)
+            .output()
+            .unwrap()
+    }
+
+    /// Runs and expects success and every one of `texts` in the output.
+    fn good(&self, line: &str, texts: &[&str]) -> String {
+        let output = self.run(&line.split(' ').collect::<Vec<_>>());
+        let shown = show(&output);
+        assert!(output.status.success(), "kubectl {line}\n{shown}");
+        for text in texts {
+            assert!(shown.contains(text), "kubectl {line}: no {text:?} in\n{shown}");
+        }
+        shown
+    }
+
+    /// Runs and expects failure with `text`.
+    fn bad(&self, line: &str, text: &str) {
+        let output = self.run(&line.split(' ').collect::<Vec<_>>());
+        let shown = show(&output);
+        assert!(
+            !output.status.success() && shown.contains(text),
+            "kubectl {line}: no {text:?} in\n{shown}"
+        );
+    }
+
+    fn file(&self, name: &str, text: &str) {
+        std::fs::write(self.home.join(name), text).unwrap();
+    }
+}
+
+fn show(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+async fn tool(f: &Fixture, listener: &Listener) -> Option<Tool> {
+    let program = kubectl()?;
+    let home = f.dir.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    let config = serde_json::to_string(&listener.kubeconfig(token("fake-admin-token"))).unwrap();
+    std::fs::write(home.join("config"), config).unwrap();
+    editor(&home.join("editor"));
+    Some(Tool { program, home })
+}
+
+fn editor(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(
+        path,
+        "#!/bin/sh\nsed -i 's/size: .*/size: 42/; s/k: .*/k: edited/' \"$1\"\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+const WIDGET: &str =
+    "apiVersion: example.dev/v1\nkind: Widget\nmetadata: {name: w, labels: {a: b}}\nspec: {size: 3}\n";
+const MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {k: v, l: w}\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_works_on_custom_and_core_kinds() {
+    let f = Fixture::new().await;
+    let listener = Listener::start(&f).await;
+    let Some(tool) = tool(&f, &listener).await else {
+        eprintln!("skipped: no kubectl found");
+        return;
+    };
+    tokio::task::spawn_blocking(move || {
+        custom(&tool);
+        core(&tool);
+        discovery(&tool);
+    })
+    .await
+    .unwrap();
+    listener.cancel.cancel();
+}
+
+fn custom(tool: &Tool) {
+    tool.file("w.yaml", WIDGET);
+    tool.good("apply -f w.yaml", &["widget.example.dev/w created"]);
+    tool.good("apply -f w.yaml", &["widget.example.dev/w unchanged"]);
+    tool.good("get widgets", &["NAME", "SIZE", "READY", "AGE"]);
+    tool.good("get wd w -o wide", &["COLOUR", "red"]);
+    tool.good("get wd -l a=b -o yaml", &["size: 3"]);
+    tool.good("get wd -l a=c", &["No resources found"]);
+    tool.good("get all", &["widget.example.dev/w"]);
+    tool.file("w.yaml", &WIDGET.replace("size: 3", "size: 4"));
+    assert!(show(&tool.run(&["diff", "-f", "w.yaml"])).contains("+  size: 4"));
+    tool.good("apply -f w.yaml", &["widget.example.dev/w configured"]);
+    tool.good("edit widget w", &["widget.example.dev/w edited"]);
+    tool.good("get widget w -o jsonpath={.spec.size}", &["42"]);
+    tool.good(r#"patch wd w --type=merge -p {"spec":{"size":5}}"#, &["patched"]);
+    tool.good(
+        r#"patch wd w --type=json -p [{"op":"replace","path":"/spec/size","value":6}]"#,
+        &["patched"],
+    );
+    tool.good("label wd w c=d", &["labeled"]);
+    tool.good("annotate wd w e=f", &["annotated"]);
+    tool.file("bad.yaml", &WIDGET.replace("size: 3", "sise: 3"));
+    tool.bad("apply -f bad.yaml", "unknown field \"spec.sise\"");
+    tool.bad(
+        r#"patch wd w --type=merge -p {"spec":{"size":0}}"#,
+        "greater than or equal to 1",
+    );
+    tool.good(
+        "apply --server-side --field-manager=other --force-conflicts -f w.yaml",
+        &["serverside-applied"],
+    );
+    tool.file("w.yaml", &WIDGET.replace("size: 3", "size: 9"));
+    tool.bad("apply --server-side --field-manager=third -f w.yaml", "conflict");
+    tool.good("describe widget w", &["Name:", "Size:", "Events:"]);
+    let status = r#"patch wd w --subresource=status --type=merge -p {"status":{"conditions":[{"type":"Ready","status":"True"}]}}"#;
+    tool.good(status, &["patched"]);
+    tool.good("wait --for=condition=Ready wd/w --timeout=5s", &["condition met"]);
+    tool.good("get wd w", &["True"]);
+    tool.good("delete wd w", &["deleted"]);
+    tool.good("create -f w.yaml", &["created"]);
+    tool.good("delete -f w.yaml --wait=true", &["deleted"]);
+    tool.bad("get wd w", "NotFound");
+}
+
+fn core(tool: &Tool) {
+    tool.file("m.yaml", MAP);
+    tool.good("apply -f m.yaml", &["configmap/m created"]);
+    tool.file("m.yaml", &MAP.replace(", l: w", ""));
+    tool.good("apply -f m.yaml", &["configmap/m configured"]);
+    assert!(!tool.good("get cm m -o yaml", &["k: v"]).contains("l: w"));
+    tool.good("edit cm m", &["configmap/m edited"]);
+    tool.good("get cm m -o jsonpath={.data.k}", &["edited"]);
+    tool.good(r#"patch cm m -p {"data":{"z":"1"}}"#, &["patched"]);
+    tool.good("get cm", &["DATA"]);
+    tool.good(
+        "create secret generic s --from-literal=a=b",
+        &["secret/s created"],
+    );
+    tool.good("get secrets", &["Opaque"]);
+    tool.good("describe secret s", &["1 bytes"]);
+    tool.good("create namespace rack", &["namespace/rack created"]);
+    tool.good("get ns", &["rack", "Active"]);
+    tool.good("delete namespace rack", &["deleted"]);
+    tool.good("get events", &[]);
+}
+
+fn discovery(tool: &Tool) {
+    tool.good(
+        "api-resources",
+        &["widgets", "wd", "example.dev/v1", "configmaps"],
+    );
+    tool.good("api-versions", &["example.dev/v1"]);
+    tool.good("explain widget.spec.size", &["How large it is."]);
+    tool.good("explain widget --recursive", &["parts"]);
+    tool.good("version", &["Server Version: v1.35"]);
+    tool.good("auth whoami", &["admin", "system:masters"]);
+    tool.good("auth can-i delete widgets", &["yes"]);
+    tool.good("get crd", &["widgets.example.dev"]);
+    tool.good("get --raw /readyz", &["ok"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_watches() {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    let f = Fixture::new().await;
+    let listener = Listener::start(&f).await;
+    let Some(tool) = tool(&f, &listener).await else {
+        eprintln!("skipped: no kubectl found");
+        return;
+    };
+    let mut child = tokio::process::Command::new(&tool.program)
+        .args(["get", "widgets", "-w", "--kubeconfig"])
+        .arg(tool.home.join("config"))
+        .env("HOME", &tool.home)
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    f.create(widget("first", json!({"size": 1}))).await.unwrap();
+    let next = async |lines: &mut tokio::io::Lines<BufReader<tokio::process::ChildStdout>>| {
+        let line = tokio::time::timeout(std::time::Duration::from_secs(20), lines.next_line()).await;
+        line.unwrap().unwrap().unwrap()
+    };
+    assert!(next(&mut lines).await.starts_with("NAME"));
+    assert!(next(&mut lines).await.starts_with("first"));
+    f.create(widget("second", json!({"size": 1}))).await.unwrap();
+    assert!(next(&mut lines).await.starts_with("second"));
+    child.kill().await.unwrap();
+    listener.cancel.cancel();
+}
