@@ -20,7 +20,7 @@ pub(crate) const ORPHAN: &str = "orphan";
 /// Finalizer of a definition whose objects still have to go.
 pub(crate) const INSTANCES: &str = "customresourcecleanup.apiextensions.k8s.io";
 
-const RETRIES: usize = 16;
+const RETRIES: usize = 1000;
 
 /// What a deletion asks for, from the body and the parameters.
 struct Options {

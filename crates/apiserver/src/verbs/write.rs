@@ -15,8 +15,8 @@ use crate::service::Call;
 use crate::status::ApiError;
 use crate::storage::{Key, Stored, WriteError};
 
-/// How often a patch is computed again on a newer state.
-const RETRIES: usize = 16;
+/// How often a patch is computed again on a newer state. One writer of each round wins, so this ends.
+const RETRIES: usize = 1000;
 /// Random characters after `generateName`; without vowels and look-alikes.
 const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 

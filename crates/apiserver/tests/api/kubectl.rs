@@ -76,7 +76,7 @@ async fn tool(f: &Fixture, listener: &Listener) -> Option<Tool> {
     let program = kubectl()?;
     let home = f.dir.path().join("home");
     std::fs::create_dir(&home).unwrap();
-    let config = serde_json::to_string(&listener.kubeconfig(token("fake-admin-token"))).unwrap();
+    let config = listener.kubeconfig(&token("fake-admin-token")).to_string();
     std::fs::write(home.join("config"), config).unwrap();
     editor(&home.join("editor"));
     Some(Tool { program, home })

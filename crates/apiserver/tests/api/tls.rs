@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use apiserver::{serve_tls, tls_config};
 use kube::api::{DynamicObject, ListParams};
-use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
+use kube::config::{AuthInfo, KubeConfigOptions};
 use kube::{Api, Client, Config};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -49,34 +49,21 @@ impl Listener {
     }
 
     /// A kubeconfig for a user with these credentials.
-    pub(crate) fn kubeconfig(&self, user: AuthInfo) -> Kubeconfig {
+    pub(crate) fn kubeconfig(&self, user: &AuthInfo) -> serde_json::Value {
         use base64::Engine as _;
         let ca = base64::engine::general_purpose::STANDARD.encode(self.ca.pem());
-        let cluster = serde_json::from_value(serde_json::json!({
-            "server": format!("https://{}", self.address), "certificate-authority-data": ca}));
-        let context =
-            serde_json::from_value(serde_json::json!({"cluster": "c", "user": "u", "namespace": "default"}));
-        Kubeconfig {
-            clusters: vec![NamedCluster {
-                name: "c".into(),
-                cluster: Some(cluster.unwrap()),
-            }],
-            auth_infos: vec![NamedAuthInfo {
-                name: "u".into(),
-                auth_info: Some(user),
-            }],
-            contexts: vec![NamedContext {
-                name: "x".into(),
-                context: Some(context.unwrap()),
-            }],
-            current_context: Some("x".into()),
-            ..Kubeconfig::default()
-        }
+        let server = format!("https://{}", self.address);
+        serde_json::json!({"apiVersion": "v1", "kind": "Config", "current-context": "x",
+            "clusters": [{"name": "c", "cluster": {"server": server, "certificate-authority-data": ca}}],
+            "users": [{"name": "u", "user": user}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u", "namespace": "default"}}]})
     }
 
     async fn widgets(&self, user: AuthInfo) -> Api<DynamicObject> {
-        let config = Config::from_custom_kubeconfig(self.kubeconfig(user), &KubeConfigOptions::default());
-        let client = Client::try_from(config.await.unwrap()).unwrap();
+        let kubeconfig = serde_json::from_value(self.kubeconfig(&user)).unwrap();
+        let options = KubeConfigOptions::default();
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+        let client = Client::try_from(config).unwrap();
         Api::namespaced_with(client, "default", &widget_resource())
     }
 
