@@ -1,1 +1,31 @@
+//! What a machine that boots from the network is told: the netboot decision, the iPXE script, the kernel arguments.
+//!
+//! Owns the pure decision ([`decide`]), the scripts that follow from it ([`render`]), and the in-memory view of
+//! Hardware and Server ([`BootView`]) that all boot services answer from. [`follow`] keeps that view by the one
+//! watch; [`EventSender`] is the bounded way from the boot services to the records.
+//!
+//! Refuses: to answer packets or requests itself, to write any object, and to put anything secret into a script.
+//!
+//! Invariant: a machine gets the installer only by a boot session that is open, not past its deadline and of the
+//! newest attempt; in every doubt it boots its own disk.
 
+mod decide;
+mod error;
+mod events;
+mod follow;
+mod handle;
+mod script;
+mod site;
+mod target;
+mod token;
+mod view;
+
+pub use decide::{Decision, Installer, InstallerSource, decide};
+pub use error::{FollowError, ScriptError};
+pub use events::{Event, EventSender};
+pub use follow::follow;
+pub use handle::ViewHandle;
+pub use script::{INITRAMFS_FILE, KERNEL_FILE, SITE_CA_FILE, Subject, render};
+pub use site::{SiteSettings, UnknownPolicy};
+pub use target::{BootTarget, MachineFacts, Session};
+pub use view::{BootView, Lookup};

@@ -1,0 +1,67 @@
+//! The bounded way from boot services to the records: evidence never slows down an answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::Timestamp;
+use resources::BootEvent;
+use tokio::sync::mpsc;
+
+use crate::target::BootTarget;
+
+/// A boot event with the machine's key and the time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Name of the Hardware, or the MAC or peer address while it is unknown.
+    pub machine: String,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub event: BootEvent,
+}
+
+/// Sends events; drops them, and counts that, when the reader lags.
+#[derive(Debug, Clone)]
+pub struct EventSender {
+    sender: mpsc::Sender<Event>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl EventSender {
+    /// A channel that holds `capacity` events.
+    #[must_use]
+    pub fn channel(capacity: usize) -> (Self, mpsc::Receiver<Event>) {
+        let (sender, receiver) = mpsc::channel(capacity);
+        (
+            Self {
+                sender,
+                dropped: Arc::new(AtomicU64::new(0)),
+            },
+            receiver,
+        )
+    }
+
+    /// Records an event of a machine, or of a peer that no Hardware names.
+    pub fn send(&self, target: Option<&BootTarget>, at: Timestamp, mut event: BootEvent) {
+        let machine = match target {
+            Some(target) => {
+                event.mac.get_or_insert(target.mac);
+                target.name().to_owned()
+            }
+            None => match (&event.mac, &event.peer) {
+                (Some(mac), _) => mac.to_string(),
+                (None, Some(peer)) => peer.clone(),
+                (None, None) => "unknown".to_owned(),
+            },
+        };
+        if self.sender.try_send(Event { machine, at, event }).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many events were dropped.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
