@@ -1,0 +1,128 @@
+//! The objects of one cluster, together, and its groups of machines.
+
+use std::collections::BTreeMap;
+
+use kube::ResourceExt;
+use resources::anywhere::{
+    Cluster, Taint, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
+};
+use resources::gantry::{MachineRole, SelectorTerm};
+
+/// One cluster with everything that it refers to. After [`crate::parse`] the references resolve and defaults are set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClusterBundle {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// The site.
+    pub datacenter: TinkerbellDatacenterConfig,
+    /// Machine configurations by name.
+    pub machine_configs: BTreeMap<String, TinkerbellMachineConfig>,
+    /// The user's own workflows by name.
+    pub templates: BTreeMap<String, TinkerbellTemplateConfig>,
+}
+
+/// Machines of one kind: the control plane or a worker group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group<'a> {
+    /// `cp`, or the worker group's name.
+    pub name: &'a str,
+    /// Role.
+    pub role: MachineRole,
+    /// Members.
+    pub count: usize,
+    /// What to take and what to install.
+    pub machine_config: &'a TinkerbellMachineConfig,
+    /// Path of the group in the Cluster.
+    pub path: String,
+    /// Labels of the nodes.
+    pub labels: &'a BTreeMap<String, String>,
+    /// Taints of the nodes; `None` means kubeadm's own.
+    pub taints: Option<&'a [Taint]>,
+}
+
+impl ClusterBundle {
+    /// Name of the cluster.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.cluster.name_any()
+    }
+
+    /// The control plane and then the worker groups in the order of the file. A group whose machine configuration is
+    /// missing is left out.
+    #[must_use]
+    pub fn groups(&self) -> Vec<Group<'_>> {
+        let config = |reference: Option<&resources::anywhere::ObjectRef>| {
+            reference.and_then(|reference| self.machine_configs.get(&reference.name))
+        };
+        let control_plane = &self.cluster.spec.control_plane_configuration;
+        let mut groups = Vec::new();
+        if let Some(machine_config) = config(control_plane.machine_group_ref.as_ref()) {
+            groups.push(Group {
+                name: "cp",
+                role: MachineRole::ControlPlane,
+                count: usize::try_from(control_plane.count).unwrap_or(0),
+                machine_config,
+                path: "spec.controlPlaneConfiguration".to_owned(),
+                labels: &control_plane.labels,
+                taints: control_plane.taints.as_deref(),
+            });
+        }
+        for (at, group) in self
+            .cluster
+            .spec
+            .worker_node_group_configurations
+            .iter()
+            .enumerate()
+        {
+            let Some(machine_config) = config(group.machine_group_ref.as_ref()) else {
+                continue;
+            };
+            groups.push(Group {
+                name: group.name.as_deref().unwrap_or("md-0"),
+                role: MachineRole::Worker,
+                count: usize::try_from(group.count.unwrap_or(1)).unwrap_or(0),
+                machine_config,
+                path: format!("spec.workerNodeGroupConfigurations[{at}]"),
+                labels: &group.labels,
+                taints: Some(&group.taints),
+            });
+        }
+        groups
+    }
+
+    /// The image of a machine configuration: its own, else the datacenter's.
+    #[must_use]
+    pub fn image_url<'a>(&'a self, config: &'a TinkerbellMachineConfig) -> Option<&'a str> {
+        config
+            .spec
+            .os_image_url
+            .as_deref()
+            .or(self.datacenter.spec.os_image_url.as_deref())
+    }
+
+    /// Name of the chosen CNI.
+    #[must_use]
+    pub fn cni(&self) -> Option<&'static str> {
+        let config = self.cluster.spec.cluster_network.cni_config.as_ref()?;
+        match (&config.cilium, &config.kindnetd, &config.flannel) {
+            (Some(_), None, None) => Some("cilium"),
+            (None, Some(_), None) => Some("kindnetd"),
+            (None, None, Some(_)) => Some("flannel"),
+            _ => None,
+        }
+    }
+}
+
+/// Which hardware a configuration takes: any of these terms.
+#[must_use]
+pub fn selector_terms(config: &TinkerbellMachineConfig) -> Vec<SelectorTerm> {
+    if let Some(affinity) = &config.spec.hardware_affinity {
+        let labels = |term: &resources::anywhere::HardwareAffinityTerm| SelectorTerm {
+            match_labels: term.label_selector.match_labels.clone().unwrap_or_default(),
+        };
+        return affinity.required.iter().map(labels).collect();
+    }
+    vec![SelectorTerm {
+        match_labels: config.spec.hardware_selector.clone(),
+    }]
+}

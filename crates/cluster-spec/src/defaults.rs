@@ -1,0 +1,66 @@
+//! What EKS Anywhere assumes where a file says nothing.
+
+use kube::ResourceExt;
+use resources::anywhere::{Cluster, NodeMask, OsFamily, TinkerbellMachineConfig, User};
+use resources::keys;
+use serde_json::Value;
+
+use crate::bundle::ClusterBundle;
+
+/// Sets the defaults of all objects.
+#[must_use]
+pub fn with_defaults(mut bundle: ClusterBundle) -> ClusterBundle {
+    cluster(&mut bundle.cluster);
+    let namespace = bundle.cluster.namespace();
+    bundle
+        .datacenter
+        .metadata
+        .namespace
+        .get_or_insert_with(|| keys::DEFAULT_NAMESPACE.to_owned());
+    for config in bundle.machine_configs.values_mut() {
+        machine_config(config);
+        config.metadata.namespace = config.namespace().or_else(|| namespace.clone());
+    }
+    for template in bundle.templates.values_mut() {
+        template.metadata.namespace = template.namespace().or_else(|| namespace.clone());
+    }
+    bundle
+}
+
+fn cluster(cluster: &mut Cluster) {
+    let name = cluster.name_any();
+    cluster
+        .metadata
+        .namespace
+        .get_or_insert_with(|| keys::DEFAULT_NAMESPACE.to_owned());
+    let spec = &mut cluster.spec;
+    if spec.management_cluster.name.is_empty() {
+        spec.management_cluster.name = name;
+    }
+    for (at, group) in spec.worker_node_group_configurations.iter_mut().enumerate() {
+        if at == 0 && group.name.is_none() {
+            group.name = Some("md-0".to_owned());
+        }
+        if group.count.is_none() {
+            let minimum = group
+                .autoscaling_configuration
+                .as_ref()
+                .and_then(|bounds| bounds.get("minCount"))
+                .and_then(Value::as_i64)
+                .and_then(|minimum| i32::try_from(minimum).ok());
+            group.count = Some(minimum.unwrap_or(1));
+        }
+    }
+    let nodes = spec.cluster_network.nodes.get_or_insert_with(NodeMask::default);
+    nodes.cidr_mask_size.get_or_insert(24);
+}
+
+fn machine_config(config: &mut TinkerbellMachineConfig) {
+    config.spec.os_family.get_or_insert(OsFamily::Bottlerocket);
+    if config.spec.users.is_empty() {
+        config.spec.users.push(User {
+            name: "ec2-user".to_owned(),
+            ssh_authorized_keys: Vec::new(),
+        });
+    }
+}

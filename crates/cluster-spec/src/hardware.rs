@@ -1,0 +1,90 @@
+//! Whether the free hardware is enough, and each machine wanted by one group only.
+
+use std::collections::BTreeMap;
+
+use kube::ResourceExt;
+use resources::gantry::SelectorTerm;
+
+use crate::bundle::{ClusterBundle, selector_terms};
+use crate::violation::{Report, Violation};
+
+/// A free machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FreeHardware {
+    /// Name.
+    pub name: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl FreeHardware {
+    fn matches(&self, terms: &[SelectorTerm]) -> bool {
+        let has = |(key, value): (&String, &String)| self.labels.get(key) == Some(value);
+        terms.iter().any(|term| term.match_labels.iter().all(has))
+    }
+}
+
+/// Enough machines for each selector, groups with equal selectors added up, and no machine that two different selectors
+/// match.
+#[must_use]
+pub fn check_hardware(bundle: &ClusterBundle, free: &[FreeHardware]) -> Vec<Violation> {
+    // (terms, wanted, path of the last group, configurations)
+    let mut demands: Vec<(Vec<SelectorTerm>, usize, String, Vec<String>)> = Vec::new();
+    for group in bundle.groups() {
+        let terms = selector_terms(group.machine_config);
+        let config = group.machine_config.name_any();
+        match demands.iter_mut().find(|(known, ..)| *known == terms) {
+            Some((_, wanted, path, configs)) => {
+                *wanted += group.count;
+                *path = group.path;
+                configs.push(config);
+            }
+            None => demands.push((terms, group.count, group.path, vec![config])),
+        }
+    }
+    let mut report = Report::new("Cluster", &bundle.name());
+    for (terms, wanted, path, _) in &demands {
+        let have = free.iter().filter(|machine| machine.matches(terms)).count();
+        if have < *wanted {
+            report.add(
+                format!("{path}.machineGroupRef"),
+                format!(
+                    "minimum hardware count not met for selector {}: have {have} free, require {wanted}",
+                    shown(terms)
+                ),
+                "add rows with these labels to hardware.csv, or lower the count",
+            );
+        }
+    }
+    for machine in free {
+        let matched: Vec<String> = demands
+            .iter()
+            .filter(|(terms, ..)| machine.matches(terms))
+            .map(|(terms, ..)| shown(terms))
+            .collect();
+        if matched.len() > 1 {
+            report.add(
+                "spec",
+                format!(
+                    "hardware must only satisfy 1 selector: {} satisfies {}",
+                    machine.name,
+                    matched.join(" and ")
+                ),
+                "give each group labels of its own in hardware.csv",
+            );
+        }
+    }
+    report.found
+}
+
+fn shown(terms: &[SelectorTerm]) -> String {
+    let term = |term: &SelectorTerm| {
+        let pairs: Vec<String> = term
+            .match_labels
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        format!("{{{}}}", pairs.join(","))
+    };
+    terms.iter().map(term).collect::<Vec<_>>().join(" or ")
+}

@@ -1,0 +1,119 @@
+//! The rules of a cluster by themselves, in EKS Anywhere's order of validation.
+
+mod control_plane;
+mod images;
+mod network;
+mod references;
+mod site;
+mod unsupported;
+mod workers;
+
+use kube::ResourceExt;
+use resources::gantry::Release;
+
+use crate::bundle::ClusterBundle;
+use crate::violation::{Report, Violation};
+
+/// Checks a bundle with its defaults set. `releases` are those that the appliance knows.
+#[must_use]
+pub fn validate(bundle: &ClusterBundle, releases: &[Release]) -> Vec<Violation> {
+    let mut report = Report::new("Cluster", &bundle.name());
+    name(bundle, &mut report);
+    control_plane::check(bundle, &mut report);
+    references::check(bundle, &mut report);
+    workers::check(bundle, &mut report);
+    network::check(bundle, &mut report);
+    unsupported::check(bundle, &mut report);
+    images::check_version(bundle, releases, &mut report);
+    let mut found = report.found;
+    found.extend(site::check(bundle));
+    found.extend(images::check(bundle, releases));
+    found
+}
+
+/// The name becomes part of every object's and node's name.
+fn name(bundle: &ClusterBundle, report: &mut Report) {
+    let name = bundle.name();
+    let inner = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-';
+    let first = name
+        .bytes()
+        .next()
+        .is_some_and(|octet| octet.is_ascii_lowercase());
+    if !(first && name.len() > 1 && name.bytes().all(inner) && !name.ends_with('-')) {
+        report.add(
+            "metadata.name",
+            format!("{name:?} is not a cluster name"),
+            "use two or more lower-case letters, digits and '-', with a letter first and no '-' at the end",
+        );
+    }
+    if name.len() > 35 {
+        report.add(
+            "metadata.name",
+            format!("number of characters in {name} should be less than 36"),
+            "choose a shorter name",
+        );
+    }
+    let namespace = bundle.cluster.namespace();
+    let others = std::iter::once((
+        "TinkerbellDatacenterConfig",
+        bundle.datacenter.name_any(),
+        bundle.datacenter.namespace(),
+    ))
+    .chain(
+        bundle
+            .machine_configs
+            .values()
+            .map(|config| ("TinkerbellMachineConfig", config.name_any(), config.namespace())),
+    )
+    .filter(|(_, _, other)| *other != namespace);
+    for (kind, other, other_namespace) in others {
+        report.add(
+            "metadata.namespace",
+            format!(
+                "{kind} {other} is in namespace {}, the cluster in {}",
+                other_namespace.unwrap_or_default(),
+                namespace.clone().unwrap_or_default()
+            ),
+            "put all objects of a cluster in one namespace",
+        );
+    }
+}
+
+/// Major and minor of a version such as `1.35`.
+pub(crate) fn version(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.strip_prefix('v').unwrap_or(text).split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Labels by Kubernetes' syntax.
+fn check_labels(labels: &std::collections::BTreeMap<String, String>, path: &str, report: &mut Report) {
+    let name = |text: &str| {
+        let inner = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet);
+        let outer = |octet: Option<&u8>| octet.is_some_and(u8::is_ascii_alphanumeric);
+        let octets = text.as_bytes();
+        octets.len() <= 63 && text.bytes().all(inner) && outer(octets.first()) && outer(octets.last())
+    };
+    for (key, value) in labels {
+        let short = key.rsplit('/').next().unwrap_or_default();
+        if !name(short) || key.matches('/').count() > 1 || !(value.is_empty() || name(value)) {
+            report.add(
+                format!("{path}.{key}"),
+                format!("{key}={value} is not a valid label"),
+                "use letters, digits, '-', '_' and '.', at most 63, with a letter or digit at both ends",
+            );
+        }
+    }
+}
+
+/// Effects that Kubernetes knows.
+fn check_taints(taints: &[resources::anywhere::Taint], path: &str, report: &mut Report) {
+    for (at, taint) in taints.iter().enumerate() {
+        if !["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&taint.effect.as_str()) {
+            report.add(
+                format!("{path}[{at}].effect"),
+                format!("{:?} is not an effect", taint.effect),
+                "write NoSchedule, PreferNoSchedule or NoExecute",
+            );
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Whether there is a Release of this version, and a node image with this operating system and this CNI in it.
+
+use kube::ResourceExt;
+use resources::anywhere::OsFamily;
+use resources::gantry::Release;
+
+use crate::bundle::ClusterBundle;
+use crate::rules::version;
+use crate::violation::{Report, Violation};
+
+fn release_of<'a>(bundle: &ClusterBundle, releases: &'a [Release]) -> Option<&'a Release> {
+    let wanted = version(&bundle.cluster.spec.kubernetes_version)?;
+    releases
+        .iter()
+        .find(|release| version(&release.spec.kubernetes_version) == Some(wanted))
+}
+
+/// Version and CNI, which are fields of the Cluster.
+pub(super) fn check_version(bundle: &ClusterBundle, releases: &[Release], report: &mut Report) {
+    let wanted = &bundle.cluster.spec.kubernetes_version;
+    let known: Vec<&str> = releases
+        .iter()
+        .map(|release| release.spec.kubernetes_version.as_str())
+        .collect();
+    let list = format!("write one of {}", known.join(", "));
+    if version(wanted).is_none() {
+        report.add(
+            "spec.kubernetesVersion",
+            format!("{wanted:?} is not a Kubernetes minor version"),
+            list,
+        );
+        return;
+    }
+    let Some(release) = release_of(bundle, releases) else {
+        report.add(
+            "spec.kubernetesVersion",
+            format!("no Release has Kubernetes {wanted}"),
+            list,
+        );
+        return;
+    };
+    if let Some(cni) = bundle.cni().filter(|cni| *cni != "kindnetd") {
+        let cnis: Vec<&str> = release
+            .spec
+            .node_images
+            .iter()
+            .map(|image| image.cni.as_str())
+            .collect();
+        if !cnis.contains(&cni) {
+            report.add(
+                format!("spec.clusterNetwork.cniConfig.{cni}"),
+                format!("no node image of Kubernetes {wanted} has {cni} in it"),
+                format!(
+                    "write cniConfig: {{{}: {{}}}}",
+                    cnis.first().copied().unwrap_or("flannel")
+                ),
+            );
+        }
+    }
+}
+
+/// Operating systems and URLs, which are fields of the machine configurations and the datacenter.
+pub(super) fn check(bundle: &ClusterBundle, releases: &[Release]) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let Some(release) = release_of(bundle, releases) else {
+        return found;
+    };
+    let families: Vec<&str> = release
+        .spec
+        .node_images
+        .iter()
+        .map(|image| image.os_family.as_str())
+        .collect();
+    for config in bundle.machine_configs.values() {
+        let Some(family) = config.spec.os_family.map(family_name) else {
+            continue;
+        };
+        if !families.contains(&family) {
+            let mut report = Report::new("TinkerbellMachineConfig", &config.name_any());
+            report.add(
+                "spec.osFamily",
+                format!(
+                    "there is no {family} node image of Kubernetes {}",
+                    release.spec.kubernetes_version
+                ),
+                format!(
+                    "write osFamily: {}",
+                    families.first().copied().unwrap_or("debian")
+                ),
+            );
+            found.extend(report.found);
+        }
+        if let Some(image) = &config.spec.os_image_url {
+            found.extend(digits(
+                bundle,
+                image,
+                "TinkerbellMachineConfig",
+                &config.name_any(),
+            ));
+        }
+    }
+    if let Some(image) = &bundle.datacenter.spec.os_image_url {
+        found.extend(digits(
+            bundle,
+            image,
+            "TinkerbellDatacenterConfig",
+            &bundle.datacenter.name_any(),
+        ));
+    }
+    found
+}
+
+/// EKS Anywhere's guard against an image of another version: its URL holds the version's digits.
+fn digits(bundle: &ClusterBundle, image: &str, kind: &'static str, name: &str) -> Vec<Violation> {
+    let mut report = Report::new(kind, name);
+    let wanted = &bundle.cluster.spec.kubernetes_version;
+    let spellings = [".", "-", "_", ""].map(|separator| wanted.replace('.', separator));
+    if !spellings.iter().any(|spelling| image.contains(spelling.as_str())) {
+        report.add(
+            "spec.osImageURL",
+            format!("the URL does not hold the Kubernetes version {wanted}"),
+            format!(
+                "name an image of that version; its URL holds {wanted} or {}",
+                spellings[1]
+            ),
+        );
+    }
+    report.found
+}
+
+/// As cluster YAML spells it.
+const fn family_name(family: OsFamily) -> &'static str {
+    match family {
+        OsFamily::Debian => "debian",
+        OsFamily::Ubuntu => "ubuntu",
+        OsFamily::Redhat => "redhat",
+        OsFamily::Bottlerocket => "bottlerocket",
+    }
+}

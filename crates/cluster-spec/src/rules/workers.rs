@@ -1,0 +1,106 @@
+//! Worker groups: names, counts, autoscaling, taints, versions.
+
+use std::collections::BTreeMap;
+
+use resources::anywhere::WorkerNodeGroup;
+use serde_json::Value;
+
+use crate::bundle::ClusterBundle;
+use crate::rules::{check_labels, check_taints, version};
+use crate::violation::Report;
+
+pub(super) fn check(bundle: &ClusterBundle, report: &mut Report) {
+    let groups = &bundle.cluster.spec.worker_node_group_configurations;
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    for (at, group) in groups.iter().enumerate() {
+        let path = format!("spec.workerNodeGroupConfigurations[{at}]");
+        let name = group.name.as_deref().unwrap_or("");
+        let inner = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-';
+        if name.is_empty() {
+            report.add(
+                format!("{path}.name"),
+                "the worker group has no name",
+                "give it one, such as md-1",
+            );
+        } else if !name.bytes().all(inner) || name.starts_with('-') || name.ends_with('-') || name.len() > 20
+        {
+            report.add(
+                format!("{path}.name"),
+                format!("{name:?} is not a group name"),
+                "use at most 20 lower-case letters, digits and '-'",
+            );
+        } else if name == "cp" {
+            report.add(
+                format!("{path}.name"),
+                "cp is the control plane's own group",
+                "choose another name",
+            );
+        }
+        if let Some(first) = names.insert(name, at) {
+            report.add(
+                format!("{path}.name"),
+                format!("worker group {first} has the same name"),
+                "give each group its own",
+            );
+        }
+        counts(group, &path, report);
+        check_labels(&group.labels, &format!("{path}.labels"), report);
+        check_taints(&group.taints, &format!("{path}.taints"), report);
+        if let Some(own) = &group.kubernetes_version
+            && version(own) != version(&bundle.cluster.spec.kubernetes_version)
+        {
+            report.add(
+                format!("{path}.kubernetesVersion"),
+                format!("{own} is not the cluster's version"),
+                "this version of the planner creates all groups with the cluster's version; remove the field",
+            );
+        }
+    }
+    let own = bundle.cluster.spec.management_cluster.name == bundle.name();
+    let tainted = |group: &WorkerNodeGroup| {
+        group
+            .taints
+            .iter()
+            .any(|taint| ["NoSchedule", "NoExecute"].contains(&taint.effect.as_str()))
+    };
+    if own && !groups.is_empty() && groups.iter().all(tainted) {
+        report.add(
+            "spec.workerNodeGroupConfigurations",
+            "at least one worker group must have no NoExecute and no NoSchedule taint",
+            "remove the taints of one group",
+        );
+    }
+}
+
+fn counts(group: &WorkerNodeGroup, path: &str, report: &mut Report) {
+    let count = group.count.unwrap_or(1);
+    if count < 0 {
+        report.add(
+            format!("{path}.count"),
+            format!("{count} is negative"),
+            "write 0 or more",
+        );
+    }
+    let Some(bounds) = &group.autoscaling_configuration else {
+        return;
+    };
+    let bound = |name: &str| bounds.get(name).and_then(Value::as_i64);
+    match (bound("minCount"), bound("maxCount")) {
+        (Some(min), Some(max)) if min < 0 || min > max => report.add(
+            format!("{path}.autoscalingConfiguration"),
+            format!("minCount {min} and maxCount {max} are no range"),
+            "write a minCount of 0 or more and a maxCount that is not below it",
+        ),
+        (Some(min), Some(max)) if !(min..=max).contains(&i64::from(count)) => report.add(
+            format!("{path}.count"),
+            format!("{count} is outside {min} to {max} of autoscalingConfiguration"),
+            "write a count between the two, or none",
+        ),
+        (Some(_), Some(_)) => {}
+        _ => report.add(
+            format!("{path}.autoscalingConfiguration"),
+            "minCount and maxCount belong together",
+            "write both as whole numbers",
+        ),
+    }
+}

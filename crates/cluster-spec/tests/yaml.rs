@@ -1,0 +1,514 @@
+//! The file as users write it: what is accepted, what is said where.
+
+use cluster_spec::{
+    ClusterBundle, FreeHardware, Problems, check_hardware, check_update, parse, selector_terms,
+};
+use resources::gantry::{MachineRole, Release, ReleaseNodeImage, ReleaseSpec};
+
+const GOOD: &str = include_str!("good.yaml");
+
+fn releases() -> Vec<Release> {
+    let spec = ReleaseSpec {
+        kubernetes_version: "1.35".to_owned(),
+        patch_version: "v1.35.4".to_owned(),
+        components: Vec::new(),
+        node_images: vec![ReleaseNodeImage {
+            os_family: "debian".to_owned(),
+            cni: "flannel".to_owned(),
+            image: "debian-13-kubernetes-1.35".to_owned(),
+        }],
+    };
+    vec![Release::new("v1.35.4", spec)]
+}
+
+fn good() -> ClusterBundle {
+    parse(GOOD, "cluster.yaml", &releases()).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn refused(text: &str) -> Problems {
+    parse(text, "cluster.yaml", &releases()).unwrap_err()
+}
+
+/// The good file with one piece replaced.
+fn with(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from), "{from}");
+    GOOD.replacen(from, to, 1)
+}
+
+#[test]
+fn the_good_file_reads_with_its_defaults() {
+    let bundle = good();
+    assert_eq!(bundle.name(), "demo");
+    assert_eq!(bundle.cluster.metadata.namespace.as_deref(), Some("eksa-system"));
+    assert_eq!(bundle.cluster.spec.management_cluster.name, "demo");
+    assert_eq!(
+        bundle
+            .cluster
+            .spec
+            .cluster_network
+            .nodes
+            .as_ref()
+            .unwrap()
+            .cidr_mask_size,
+        Some(24)
+    );
+    assert_eq!(bundle.cni(), Some("flannel"));
+    let groups = bundle.groups();
+    let shown: Vec<_> = groups
+        .iter()
+        .map(|group| (group.name, group.role, group.count))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("cp", MachineRole::ControlPlane, 1),
+            ("md-0", MachineRole::Worker, 1)
+        ]
+    );
+    assert_eq!(
+        selector_terms(groups[0].machine_config)[0].match_labels["type"],
+        "cp"
+    );
+    assert_eq!(
+        bundle.image_url(groups[1].machine_config),
+        Some("file:///srv/debian-13-kubernetes-1.35.raw.zst")
+    );
+    let again = cluster_spec::with_defaults(bundle.clone());
+    assert_eq!(again, bundle);
+}
+
+#[test]
+fn an_unquoted_version_is_repaired() {
+    let bundle = parse(&with("\"1.35\"", "1.35"), "x", &releases()).unwrap();
+    assert_eq!(bundle.cluster.spec.kubernetes_version, "1.35");
+    let told = refused(&with("\"1.35\"", "1.30").replace("1.35.raw", "1.30.raw")).problems;
+    assert_eq!(told[0].message, "no Release has Kubernetes 1.30");
+}
+
+#[test]
+fn an_unknown_field_and_a_wrong_cidr_are_told_together() {
+    let text = with("10.244.0.0/16", "10.244.0.0/33")
+        .replace("    count: 1\n    endpoint", "    counts: 1\n    endpoint");
+    insta::assert_snapshot!(refused(&text));
+}
+
+#[test]
+fn one_fault_is_one_problem_at_its_field() {
+    let table = [
+        (
+            "name: demo\n",
+            "name: Demo\n",
+            "metadata.name",
+            "is not a cluster name",
+        ),
+        (
+            "name: demo\n",
+            "name: a-very-long-name-of-a-cluster-that-is-36\n",
+            "metadata.name",
+            "less than 36",
+        ),
+        (
+            "    endpoint:\n      host: 192.0.2.10\n",
+            "",
+            "endpoint.host",
+            "has no endpoint",
+        ),
+        (
+            "host: 192.0.2.10",
+            "host: 192.0.2.10:6443",
+            "endpoint.host",
+            "is not an IP address",
+        ),
+        (
+            "host: 192.0.2.10",
+            "host: 192.0.2.5",
+            "spec.tinkerbellIP",
+            "is also the control-plane endpoint",
+        ),
+        (
+            "    count: 1\n    endpoint",
+            "    count: 2\n    endpoint",
+            "controlPlaneConfiguration.count",
+            "even number",
+        ),
+        (
+            "    count: 1\n    endpoint",
+            "    count: 0\n    endpoint",
+            "controlPlaneConfiguration.count",
+            "at least one machine",
+        ),
+        (
+            "    count: 1\n    endpoint",
+            "    count: one\n    endpoint",
+            "controlPlaneConfiguration.count",
+            "whole number is wanted",
+        ),
+        (
+            "kind: TinkerbellMachineConfig\n      name: demo-cp",
+            "kind: VSphereMachineConfig\n      name: demo-cp",
+            "machineGroupRef.kind",
+            "is not a machine configuration",
+        ),
+        (
+            "      name: demo-cp",
+            "      name: demo-nix",
+            "machineGroupRef.name",
+            "no TinkerbellMachineConfig named",
+        ),
+        (
+            "    name: md-0\n",
+            "    name: cp\n",
+            "workerNodeGroupConfigurations[0].name",
+            "control plane's own group",
+        ),
+        (
+            "    name: md-0\n",
+            "    name: md-0\n    taints: [{key: a, effect: Never}]\n",
+            "taints[0].effect",
+            "is not an effect",
+        ),
+        (
+            "    name: md-0\n",
+            "    name: md-0\n    taints: [{key: a, effect: NoExecute}]\n",
+            "spec.workerNodeGroupConfigurations",
+            "at least one worker group",
+        ),
+        (
+            "    name: md-0\n",
+            "    name: md-0\n    labels: {a b: c}\n",
+            "labels.a b",
+            "is not a valid label",
+        ),
+        (
+            "    name: md-0\n",
+            "    name: md-0\n    autoscalingConfiguration: {minCount: 2, maxCount: 3}\n",
+            "[0].count",
+            "is outside 2 to 3",
+        ),
+        ("10.244.0.0/16", "pods", "pods.cidrBlocks[0]", "is not a CIDR"),
+        ("10.244.0.0/16", "fd00::/48", "pods.cidrBlocks[0]", "is IPv6"),
+        (
+            "10.96.0.0/12",
+            "10.240.0.0/12",
+            "services.cidrBlocks[0]",
+            "overlap",
+        ),
+        (
+            "10.244.0.0/16",
+            "192.0.0.0/16",
+            "pods.cidrBlocks[0]",
+            "lies inside",
+        ),
+        (
+            "10.244.0.0/16",
+            "10.244.0.0/25",
+            "nodes.cidrMaskSize",
+            "does not fit",
+        ),
+        (
+            "10.244.0.0/16",
+            "11.0.0.0/7",
+            "nodes.cidrMaskSize",
+            "more than 65536",
+        ),
+        ("flannel: {}", "cilium: {}", "cniConfig.cilium", "no node image"),
+        (
+            "flannel: {}",
+            "kindnetd: {}",
+            "cniConfig.kindnetd",
+            "only supported on Docker",
+        ),
+        (
+            "flannel: {}",
+            "flannel: {}\n      cilium: {}",
+            "cniConfig",
+            "2 CNIs",
+        ),
+        (
+            "cniConfig:\n      flannel: {}",
+            "cni: cilium",
+            "clusterNetwork.cni",
+            "old spelling",
+        ),
+        (
+            "  kubernetesVersion",
+            "  gitOpsRef: {kind: FluxConfig, name: x}\n  kubernetesVersion",
+            "spec.gitOpsRef",
+            "does not carry",
+        ),
+        (
+            "  kubernetesVersion",
+            "  externalEtcdConfiguration: {count: 3}\n  kubernetesVersion",
+            "spec.externalEtcdConfiguration",
+            "unsupported",
+        ),
+        (
+            "kind: TinkerbellDatacenterConfig\n    name: demo",
+            "kind: VSphereDatacenterConfig\n    name: demo",
+            "datacenterRef.kind",
+            "not a datacenter",
+        ),
+        (
+            "    kind: TinkerbellDatacenterConfig\n    name: demo",
+            "    kind: TinkerbellDatacenterConfig\n    name: other",
+            "datacenterRef.name",
+            "no TinkerbellDatacenterConfig",
+        ),
+        (
+            "tinkerbellIP: 192.0.2.5",
+            "tinkerbellIP: rack",
+            "spec.tinkerbellIP",
+            "is not an IPv4 address",
+        ),
+        (
+            "tinkerbellIP: 192.0.2.5",
+            "tinkerbellIP: 192.0.2.5\n  isoBoot: true",
+            "spec.isoBoot",
+            "not booted",
+        ),
+        (
+            "osFamily: debian",
+            "osFamily: ubuntu",
+            "spec.osFamily",
+            "no ubuntu node image",
+        ),
+        (
+            "osFamily: debian",
+            "osFamily: dos",
+            "spec.osFamily",
+            "is not known here",
+        ),
+        (
+            "  osFamily: debian\n",
+            "",
+            "spec.osFamily",
+            "no bottlerocket node image",
+        ),
+        (
+            "    type: cp\n",
+            "    type: cp\n    rack: r1\n",
+            "spec.hardwareSelector",
+            "exactly one",
+        ),
+        (
+            "    type: cp\n",
+            "    type: 7\n",
+            "spec.hardwareSelector.type",
+            "a string is wanted",
+        ),
+        (
+            "- name: admin",
+            "- name: root",
+            "spec.users[0].name",
+            "is not a user name",
+        ),
+        (
+            "- ssh-ed25519 AAAA",
+            "- AAAA",
+            "sshAuthorizedKeys[0]",
+            "not a public SSH key",
+        ),
+        (
+            "kind: Cluster",
+            "kind: Cluster\nkind: Cluster",
+            "",
+            "stands twice",
+        ),
+        (
+            "1.35.raw",
+            "1.34.raw",
+            "spec.osImageURL",
+            "does not hold the Kubernetes version",
+        ),
+        (
+            "file:///srv",
+            "ftp://srv",
+            "spec.osImageURL",
+            "is not a URL of an image",
+        ),
+    ];
+    for (from, to, path, message) in table {
+        let problems = refused(&with(from, to));
+        let found = problems
+            .problems
+            .iter()
+            .find(|problem| problem.message.contains(message));
+        let found = found.unwrap_or_else(|| panic!("{from:?} -> {to:?}: {problems}"));
+        assert!(found.place.ends_with(path), "{}: wanted {path}", found.place);
+        assert!(found.line > 1 || path.is_empty(), "{found:?}");
+        assert!(!found.next_step.is_empty());
+    }
+}
+
+#[test]
+fn a_problem_points_at_the_value() {
+    let problems = refused(&with("10.244.0.0/16", "10.244.0.0/33")).problems;
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let line = GOOD
+        .lines()
+        .position(|line| line.contains("10.244.0.0/16"))
+        .unwrap();
+    let column = GOOD.lines().nth(line).unwrap().find("10.244").unwrap();
+    assert_eq!(
+        (problems[0].line, problems[0].column, problems[0].width),
+        (line + 1, column + 1, 13)
+    );
+}
+
+#[test]
+fn files_that_are_no_cluster() {
+    for (text, message) in [
+        ("", "the file holds no document"),
+        ("---\n---\n", "the file holds no document"),
+        ("a: [1, 2\n", "this is not YAML"),
+        (
+            "apiVersion: v1\nkind: Secret\n",
+            "does not belong in a cluster file",
+        ),
+        ("kind: Cluster\n", "apiVersion \"\" of Cluster"),
+        (
+            "apiVersion: anywhere.eks.amazonaws.com/v1alpha1\nkind: FluxConfig\n",
+            "kind FluxConfig is not carried out",
+        ),
+        ("- a\n", "the document has no kind"),
+    ] {
+        let problems = refused(text);
+        assert!(
+            problems
+                .problems
+                .iter()
+                .any(|problem| problem.message.contains(message)),
+            "{text:?}: {problems}"
+        );
+    }
+    let cluster_only = GOOD.split("---").next().unwrap();
+    let problems = refused(cluster_only).problems;
+    assert_eq!(
+        problems[0].message,
+        "the file holds 0 documents of kind TinkerbellDatacenterConfig"
+    );
+}
+
+#[test]
+fn aliases_cannot_explode() {
+    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for at in 1..9 {
+        let items = vec![format!("*a{}", at - 1); 10].join(", ");
+        text += &format!("a{at}: &a{at} [{items}]\n");
+    }
+    assert!(refused(&text).problems[0].message.contains("too large"));
+}
+
+fn free(name: &str, pairs: &[(&str, &str)]) -> FreeHardware {
+    let labels = pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect();
+    FreeHardware {
+        name: name.to_owned(),
+        labels,
+    }
+}
+
+#[test]
+fn hardware_must_be_enough_and_unambiguous() {
+    let bundle = good();
+    let (cp, worker) = (free("a", &[("type", "cp")]), free("b", &[("type", "worker")]));
+    assert_eq!(
+        check_hardware(&bundle, &[cp.clone(), worker.clone(), free("spare", &[])]),
+        []
+    );
+    let found = check_hardware(&bundle, std::slice::from_ref(&cp));
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        found[0].message,
+        "minimum hardware count not met for selector {type=worker}: have 0 free, require 1"
+    );
+    let mut twice = bundle.clone();
+    twice
+        .machine_configs
+        .get_mut("demo-md-0")
+        .unwrap()
+        .spec
+        .hardware_selector = [("rack".to_owned(), "r1".to_owned())].into();
+    let both = free("c", &[("type", "cp"), ("rack", "r1")]);
+    let found = check_hardware(&twice, &[both]);
+    assert!(
+        found[0]
+            .message
+            .starts_with("hardware must only satisfy 1 selector: c satisfies"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn groups_with_one_selector_are_added_up() {
+    let mut bundle = good();
+    let config = bundle.machine_configs.get_mut("demo-md-0").unwrap();
+    config.spec.hardware_selector = [("type".to_owned(), "cp".to_owned())].into();
+    let found = check_hardware(&bundle, &[free("a", &[("type", "cp")])]);
+    assert!(found[0].message.ends_with("have 1 free, require 2"), "{found:?}");
+}
+
+#[test]
+fn what_may_change_and_what_may_not() {
+    let old = good();
+    assert_eq!(check_update(&old, &old), []);
+    type Edit = fn(&mut ClusterBundle);
+    let table: [(Edit, &str); 7] = [
+        (
+            |b| {
+                b.cluster
+                    .spec
+                    .control_plane_configuration
+                    .endpoint
+                    .as_mut()
+                    .unwrap()
+                    .host = "192.0.2.9".into()
+            },
+            "spec.controlPlaneConfiguration.endpoint",
+        ),
+        (
+            |b| b.cluster.spec.cluster_network.pods.cidr_blocks = vec!["10.0.0.0/16".into()],
+            "spec.clusterNetwork.pods",
+        ),
+        (
+            |b| b.cluster.spec.worker_node_group_configurations[0].labels = [("a".into(), "b".into())].into(),
+            "spec.workerNodeGroupConfigurations[0].labels",
+        ),
+        (
+            |b| b.cluster.spec.kubernetes_version = "1.37".into(),
+            "spec.kubernetesVersion",
+        ),
+        (
+            |b| b.datacenter.spec.tinkerbell_ip = "192.0.2.6".into(),
+            "spec.tinkerbellIP",
+        ),
+        (
+            |b| b.machine_configs.get_mut("demo-cp").unwrap().spec.os_family = None,
+            "spec.osFamily",
+        ),
+        (
+            |b| {
+                b.cluster.spec.kubernetes_version = "1.36".into();
+                b.cluster.spec.worker_node_group_configurations[0].count = Some(3);
+            },
+            "spec.kubernetesVersion",
+        ),
+    ];
+    for (edit, path) in table {
+        let mut new = old.clone();
+        edit(&mut new);
+        let found = check_update(&old, &new);
+        assert_eq!(
+            found
+                .iter()
+                .map(|violation| violation.path.as_str())
+                .collect::<Vec<_>>(),
+            [path]
+        );
+    }
+    let mut new = old.clone();
+    new.cluster.spec.worker_node_group_configurations[0].count = Some(3);
+    assert_eq!(check_update(&old, &new), []);
+}
