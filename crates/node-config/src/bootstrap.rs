@@ -1,0 +1,228 @@
+//! The bootstrap document: the files and the command that make an installed system a node. It holds secrets and goes
+//! only over the first boot's mutual TLS.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use resources::Secret;
+use serde::Serialize;
+
+use crate::cluster::{ClusterSettings, Profile};
+use crate::error::Error;
+use crate::keepalived;
+use crate::kubeadm::{PATCH_DIR, init_documents, join_document, patches};
+use crate::node::NodeSettings;
+
+/// Where the files lie until the script puts them in place; `kubeadm reset` does not come here.
+const STAGE: &str = "/var/lib/gantry/bootstrap";
+const SCRIPT: &str = include_str!("bootstrap/bootstrap.sh");
+
+/// One file of the document.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BootstrapFile {
+    /// Absolute path.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Content.
+    pub content_base64: String,
+}
+
+impl std::fmt::Debug for BootstrapFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({:o})", self.path, self.mode)
+    }
+}
+
+/// Files and command.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct BootstrapDocument {
+    /// Files, written in this order.
+    pub files: Vec<BootstrapFile>,
+    /// Program and arguments.
+    pub command: Vec<String>,
+}
+
+impl std::fmt::Debug for BootstrapDocument {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BootstrapDocument")
+            .field("files", &self.files)
+            .field("command", &self.command)
+            .finish()
+    }
+}
+
+impl BootstrapDocument {
+    /// The JSON that the first boot pulls.
+    ///
+    /// # Errors
+    /// When it cannot be printed.
+    pub fn to_json(&self) -> Result<Secret<String>, Error> {
+        serde_json::to_string(self)
+            .map(Secret::new)
+            .map_err(|source| Error::Json {
+                what: "the bootstrap document",
+                source,
+            })
+    }
+
+    fn add(&mut self, path: String, mode: u32, content: &str) {
+        self.files.push(BootstrapFile {
+            path,
+            mode,
+            content_base64: STANDARD.encode(content),
+        });
+    }
+}
+
+/// The cluster's keys, as kubeadm names their files under `/etc/kubernetes/pki`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaFiles {
+    /// `ca.crt`.
+    pub ca_certificate: String,
+    /// `ca.key`.
+    pub ca_key: Secret<String>,
+    /// `etcd/ca.crt`.
+    pub etcd_certificate: String,
+    /// `etcd/ca.key`.
+    pub etcd_key: Secret<String>,
+    /// `front-proxy-ca.crt`.
+    pub front_proxy_certificate: String,
+    /// `front-proxy-ca.key`.
+    pub front_proxy_key: Secret<String>,
+    /// `sa.pub`.
+    pub service_account_public: String,
+    /// `sa.key`.
+    pub service_account_private: Secret<String>,
+}
+
+/// What a node needs to join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinSecrets {
+    /// Bootstrap token, `abcdef.0123456789abcdef`.
+    pub token: Secret<String>,
+    /// `sha256:` and 64 hex digits.
+    pub ca_cert_hash: String,
+}
+
+/// Document of the first control-plane node. `token` becomes kubeadm's own bootstrap token, which nobody uses.
+///
+/// # Errors
+/// When a text cannot be printed.
+pub fn init(
+    cluster: &ClusterSettings,
+    node: &NodeSettings,
+    keys: &CaFiles,
+    token: &Secret<String>,
+) -> Result<BootstrapDocument, Error> {
+    let mut document = start(
+        cluster,
+        node,
+        "init",
+        &init_documents(cluster, node, token.reveal())?,
+    )?;
+    control_plane_files(&mut document, cluster, node, keys)?;
+    Ok(document)
+}
+
+/// Document of a further control-plane node.
+///
+/// # Errors
+/// When a text cannot be printed.
+pub fn join_control_plane(
+    cluster: &ClusterSettings,
+    node: &NodeSettings,
+    keys: &CaFiles,
+    secrets: &JoinSecrets,
+) -> Result<BootstrapDocument, Error> {
+    let join = join_document(cluster, node, secrets, true)?;
+    let mut document = start(cluster, node, "join-control-plane", &join)?;
+    control_plane_files(&mut document, cluster, node, keys)?;
+    Ok(document)
+}
+
+/// Document of a worker.
+///
+/// # Errors
+/// When a text cannot be printed.
+pub fn join_worker(
+    cluster: &ClusterSettings,
+    node: &NodeSettings,
+    secrets: &JoinSecrets,
+) -> Result<BootstrapDocument, Error> {
+    start(
+        cluster,
+        node,
+        "join",
+        &join_document(cluster, node, secrets, false)?,
+    )
+}
+
+fn start(
+    cluster: &ClusterSettings,
+    node: &NodeSettings,
+    what: &str,
+    kubeadm: &str,
+) -> Result<BootstrapDocument, Error> {
+    let script = format!("{STAGE}/bootstrap.sh");
+    let command = [
+        "/bin/sh",
+        &script,
+        what,
+        &node.mac.to_string(),
+        &node.ip.to_string(),
+        ignored(cluster.profile),
+    ];
+    let mut document = BootstrapDocument {
+        files: Vec::new(),
+        command: command.map(str::to_owned).to_vec(),
+    };
+    document.add(script, 0o700, SCRIPT);
+    document.add(format!("{STAGE}/kubeadm.yaml"), 0o600, kubeadm);
+    for (name, patch) in patches(cluster.profile)? {
+        document.add(format!("{PATCH_DIR}/{name}"), 0o644, &patch);
+    }
+    Ok(document)
+}
+
+/// Checks of kubeadm that do not count: the static pod of the address lies there before kubeadm runs, and a virtual
+/// machine of the lab may be small.
+const fn ignored(profile: Profile) -> &'static str {
+    match profile {
+        Profile::Standard => "DirAvailable--etc-kubernetes-manifests",
+        Profile::Lab => "DirAvailable--etc-kubernetes-manifests,NumCPU,Mem",
+    }
+}
+
+fn control_plane_files(
+    document: &mut BootstrapDocument,
+    cluster: &ClusterSettings,
+    node: &NodeSettings,
+    keys: &CaFiles,
+) -> Result<(), Error> {
+    for (name, mode, content) in [
+        ("ca.crt", 0o644, &keys.ca_certificate),
+        ("ca.key", 0o600, keys.ca_key.reveal()),
+        ("etcd/ca.crt", 0o644, &keys.etcd_certificate),
+        ("etcd/ca.key", 0o600, keys.etcd_key.reveal()),
+        ("front-proxy-ca.crt", 0o644, &keys.front_proxy_certificate),
+        ("front-proxy-ca.key", 0o600, keys.front_proxy_key.reveal()),
+        ("sa.pub", 0o644, &keys.service_account_public),
+        ("sa.key", 0o600, keys.service_account_private.reveal()),
+    ] {
+        document.add(format!("{STAGE}/pki/{name}"), mode, content);
+    }
+    if cluster.load_balancer {
+        document.add(
+            format!("{STAGE}/keepalived.conf.in"),
+            0o600,
+            &keepalived::configuration(cluster, node),
+        );
+        document.add(
+            format!("{STAGE}/keepalived.yaml"),
+            0o600,
+            &keepalived::manifest(cluster)?,
+        );
+    }
+    Ok(())
+}

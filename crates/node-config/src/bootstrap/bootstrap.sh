@@ -1,0 +1,89 @@
+#!/bin/sh
+#   bootstrap.sh init|join|join-control-plane MAC ADDRESS IGNORED-CHECKS
+# Makes this system a Kubernetes node with kubeadm. Started again after a reset it goes on where that is possible
+# and starts the member anew where it is not.
+set -eu
+what=$1 mac=$2 address=$3 ignored=$4
+dir=/var/lib/gantry/bootstrap
+
+[ ! -e "$dir/done" ] || exit 0
+
+# Name of the interface with our MAC that carries our address (a VLAN has its parent's MAC).
+interface() {
+    for link in /sys/class/net/*; do
+        [ "$(cat "$link/address" 2>/dev/null)" = "$mac" ] || continue
+        if ip -4 -o address show dev "${link##*/}" | grep -qF " $address/"; then
+            echo "${link##*/}"
+            return 0
+        fi
+    done
+    return 1
+}
+
+tries=0
+until nic=$(interface); do
+    tries=$((tries + 1))
+    if [ "$tries" -gt 60 ]; then
+        echo "no interface with MAC $mac and address $address after 60 s" >&2
+        exit 1
+    fi
+    sleep 1
+done
+
+stage() {
+    if [ -d "$dir/pki" ]; then
+        mkdir -p /etc/kubernetes/pki
+        cp -a "$dir/pki/." /etc/kubernetes/pki/
+    fi
+    if [ -e "$dir/keepalived.conf.in" ]; then
+        mkdir -p /etc/keepalived /etc/kubernetes/manifests
+        sed "s/@INTERFACE@/$nic/" "$dir/keepalived.conf.in" > /etc/keepalived/keepalived.conf
+        cp "$dir/keepalived.yaml" /etc/kubernetes/manifests/keepalived.yaml
+    fi
+}
+
+mkdir -p /etc/kubernetes/patches
+systemctl start containerd.service
+again=no
+[ ! -e "$dir/started" ] || again=yes
+
+case $what in
+init)
+    # kubeadm's phases may be repeated: certificates and keys that are there are kept.
+    [ "$again" = no ] || ignored=all
+    stage
+    : > "$dir/started"
+    sync
+    kubeadm init --config "$dir/kubeadm.yaml" --ignore-preflight-errors "$ignored" --skip-token-print \
+        --skip-certificate-key-print
+    ;;
+join)
+    stage
+    if [ -e /etc/kubernetes/kubelet.conf ]; then
+        # The node has its own certificate already: the kubelet does the rest.
+        systemctl enable --now kubelet.service
+    else
+        [ "$again" = no ] || ignored=all
+        : > "$dir/started"
+        sync
+        rm -f /etc/kubernetes/bootstrap-kubelet.conf
+        kubeadm join --config "$dir/kubeadm.yaml" --ignore-preflight-errors "$ignored"
+    fi
+    ;;
+join-control-plane)
+    # Half a member of etcd is worse than none: take it out and join anew.
+    [ "$again" = no ] || kubeadm reset --force
+    stage
+    : > "$dir/started"
+    sync
+    kubeadm join --config "$dir/kubeadm.yaml" --ignore-preflight-errors "$ignored"
+    ;;
+*)
+    echo "unknown: $what" >&2
+    exit 2
+    ;;
+esac
+
+: > "$dir/done"
+sync
+rm -rf "$dir/kubeadm.yaml" "$dir/pki" "$dir/keepalived.conf.in" "$dir/keepalived.yaml"

@@ -1,0 +1,113 @@
+//! What all nodes of a cluster share.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use resources::gantry::ReleaseSpec;
+
+use crate::error::Error;
+
+/// Port of the API on every control-plane node and on the shared address.
+pub(crate) const API_PORT: u16 = 6443;
+
+/// How patient probes and elections are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Profile {
+    /// Kubernetes' own values.
+    #[default]
+    Standard,
+    /// For machines without hardware virtualisation, several on a few cores: nothing is killed for being slow.
+    Lab,
+}
+
+/// What all nodes of a cluster share.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClusterSettings {
+    /// Name.
+    pub name: String,
+    /// Address of the API, shared by the control-plane nodes.
+    pub endpoint: Ipv4Addr,
+    /// Whether keepalived brings that address up; otherwise somebody else does.
+    pub load_balancer: bool,
+    /// Version such as `v1.35.4`.
+    pub kubernetes_version: String,
+    /// Range of the pods.
+    pub pod_cidr: String,
+    /// Range of the services.
+    pub service_cidr: String,
+    /// Prefix length of each node's pods.
+    pub node_mask: u8,
+    /// More names of the API's certificate.
+    pub cert_sans: Vec<String>,
+    /// Arguments of kube-apiserver.
+    pub api_server_extra_args: BTreeMap<String, String>,
+    /// resolv.conf for pods; the one with real name servers when absent.
+    pub resolv_conf: Option<String>,
+    /// Members of the control plane.
+    pub control_planes: usize,
+    /// Patience.
+    pub profile: Profile,
+    /// Container images.
+    pub images: Images,
+}
+
+/// Container images that are not kubeadm's own choice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Images {
+    /// etcd's tag.
+    pub etcd_tag: String,
+    /// CoreDNS' tag.
+    pub coredns_tag: String,
+    /// flannel.
+    pub flannel: String,
+    /// keepalived.
+    pub keepalived: String,
+}
+
+impl Images {
+    /// Takes them from a Release.
+    ///
+    /// # Errors
+    /// When the Release lacks one.
+    pub fn from_release(release: &ReleaseSpec) -> Result<Self, Error> {
+        let image = |component: &'static str| {
+            let known = release.components.iter().find(|image| image.name == component);
+            known
+                .map(|image| image.image.clone())
+                .ok_or(Error::NoImage { component })
+        };
+        let tag = |component| image(component).map(|image| tag(&image).to_owned());
+        Ok(Self {
+            etcd_tag: tag("etcd")?,
+            coredns_tag: tag("coredns")?,
+            flannel: image("flannel")?,
+            keepalived: image("keepalived")?,
+        })
+    }
+}
+
+/// The tag of an image reference; `latest` when it has none.
+fn tag(image: &str) -> &str {
+    let name = image.split('@').next().unwrap_or(image);
+    match name.rsplit_once(':') {
+        Some((_, tag)) if !tag.contains('/') => tag,
+        _ => "latest",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tag;
+
+    #[test]
+    fn tags_are_told_from_ports_and_digests() {
+        for (image, wanted) in [
+            ("registry.k8s.io/etcd:3.6.6-0", "3.6.6-0"),
+            ("registry:5000/etcd", "latest"),
+            ("registry:5000/etcd:1@sha256:00", "1"),
+            ("pause", "latest"),
+        ] {
+            assert_eq!(tag(image), wanted, "{image}");
+        }
+    }
+}

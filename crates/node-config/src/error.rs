@@ -1,0 +1,35 @@
+//! What can go wrong when texts are made.
+
+/// A text could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A value could not be printed as YAML.
+    #[error("cannot print {what} as YAML")]
+    Yaml {
+        /// Which text.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: serde_saphyr::SerializeError,
+    },
+    /// A value could not be printed as JSON.
+    #[error("cannot print {what} as JSON")]
+    Json {
+        /// Which text.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The Release names no image for a component.
+    #[error("the Release names no image of {component}; add it to the Release's components")]
+    NoImage {
+        /// Component.
+        component: &'static str,
+    },
+}
+
+/// A value as YAML.
+pub(crate) fn yaml<T: serde::Serialize>(what: &'static str, value: &T) -> Result<String, Error> {
+    serde_saphyr::to_string(value).map_err(|source| Error::Yaml { what, source })
+}

@@ -1,0 +1,86 @@
+//! The control-plane address: keepalived (VRRP version 2, RFC 3768) as a static pod on every control-plane node.
+
+use serde_json::json;
+
+use crate::cluster::{API_PORT, ClusterSettings};
+use crate::error::{Error, yaml};
+use crate::node::NodeSettings;
+
+/// The NIC's name, which only the node knows; the bootstrap script puts it in.
+pub(crate) const INTERFACE: &str = "@INTERFACE@";
+
+/// keepalived's configuration with [`INTERFACE`] in it. A failing check lowers the priority and never gives the address
+/// up altogether: with nobody to take it over that would only make things worse.
+pub(crate) fn configuration(cluster: &ClusterSettings, node: &NodeSettings) -> String {
+    let [.., last] = cluster.endpoint.octets();
+    let router = last.max(1);
+    let priority = 200_u8.saturating_sub(node.rank.saturating_mul(10));
+    format!(
+        "global_defs {{
+    router_id {name}
+    script_user root
+    enable_script_security
+    vrrp_garp_master_refresh 60
+}}
+
+vrrp_script api {{
+    script \"/bin/nc -z -w 5 127.0.0.1 {API_PORT}\"
+    interval 5
+    timeout 10
+    fall 3
+    rise 1
+    weight -100
+}}
+
+vrrp_instance control_plane {{
+    state BACKUP
+    interface {INTERFACE}
+    virtual_router_id {router}
+    priority {priority}
+    advert_int 1
+    virtual_ipaddress {{
+        {endpoint}/32
+    }}
+    track_script {{
+        api
+    }}
+}}
+",
+        name = node.name,
+        endpoint = cluster.endpoint,
+    )
+}
+
+/// The static pod.
+pub(crate) fn manifest(cluster: &ClusterSettings) -> Result<String, Error> {
+    let pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "keepalived",
+            "namespace": "kube-system",
+            "labels": { "component": "keepalived", "tier": "control-plane" },
+        },
+        "spec": {
+            "hostNetwork": true,
+            "priorityClassName": "system-node-critical",
+            "containers": [{
+                "name": "keepalived",
+                "image": cluster.images.keepalived,
+                "imagePullPolicy": "IfNotPresent",
+                "securityContext": { "capabilities": { "add": ["NET_ADMIN", "NET_BROADCAST", "NET_RAW"] } },
+                "resources": { "requests": { "cpu": "10m", "memory": "16Mi" } },
+                "volumeMounts": [{
+                    "name": "configuration",
+                    "mountPath": "/etc/keepalived/keepalived.conf",
+                    "readOnly": true,
+                }],
+            }],
+            "volumes": [{
+                "name": "configuration",
+                "hostPath": { "path": "/etc/keepalived/keepalived.conf", "type": "File" },
+            }],
+        },
+    });
+    yaml("the keepalived pod", &pod)
+}

@@ -1,0 +1,222 @@
+//! kubeadm's configuration: kubeadm.k8s.io/v1beta4 with the component configurations beside it.
+
+mod patches;
+mod types;
+
+pub(crate) use patches::patches;
+use types::{
+    ApiServer, ArgList, BootstrapToken, BootstrapTokenDiscovery, ClusterConfiguration, ControlPlaneComponent,
+    Discovery, Dns, Etcd, InitConfiguration, JoinConfiguration, JoinControlPlane, KubeProxyConfiguration,
+    KubeletConfiguration, LocalApiEndpoint, LocalEtcd, Networking, NodeRegistration, NodeTaint, Patches,
+    Timeouts, arguments,
+};
+
+use crate::bootstrap::JoinSecrets;
+use crate::cluster::{API_PORT, ClusterSettings, Profile};
+use crate::error::{Error, yaml};
+use crate::node::{NodeSettings, kubelet_sets_label};
+
+const KUBEADM: &str = "kubeadm.k8s.io/v1beta4";
+/// Where the patches lie on a node.
+pub(crate) const PATCH_DIR: &str = "/etc/kubernetes/patches";
+/// Where systemd-resolved keeps the real name servers; its stub on 127.0.0.53 is no use to pods.
+const RESOLV_CONF: &str = "/run/systemd/resolve/resolv.conf";
+
+/// Documents of `kubeadm init`. `token` is the bootstrap token that kubeadm makes anyway; with one of ours it is short.
+pub(crate) fn init_documents(
+    cluster: &ClusterSettings,
+    node: &NodeSettings,
+    token: &str,
+) -> Result<String, Error> {
+    let init = InitConfiguration {
+        api_version: KUBEADM,
+        kind: "InitConfiguration",
+        bootstrap_tokens: vec![BootstrapToken {
+            token: token.to_owned(),
+            description: "made at kubeadm init, unused",
+            ttl: "10m0s",
+            usages: vec!["signing", "authentication"],
+            groups: vec!["system:bootstrappers:kubeadm:default-node-token"],
+        }],
+        local_api_endpoint: local_endpoint(node),
+        node_registration: registration(node),
+        patches: Patches { directory: PATCH_DIR },
+        timeouts: timeouts(cluster.profile),
+    };
+    let parts = [
+        yaml("InitConfiguration", &init)?,
+        yaml("ClusterConfiguration", &cluster_configuration(cluster))?,
+        yaml("KubeletConfiguration", &kubelet(cluster))?,
+        yaml("KubeProxyConfiguration", &kube_proxy(cluster))?,
+    ];
+    Ok(parts.join("---\n"))
+}
+
+/// Document of `kubeadm join`.
+pub(crate) fn join_document(
+    cluster: &ClusterSettings,
+    node: &NodeSettings,
+    secrets: &JoinSecrets,
+    control_plane: bool,
+) -> Result<String, Error> {
+    let join = JoinConfiguration {
+        api_version: KUBEADM,
+        kind: "JoinConfiguration",
+        ca_cert_path: "/etc/kubernetes/pki/ca.crt",
+        discovery: Discovery {
+            bootstrap_token: BootstrapTokenDiscovery {
+                token: secrets.token.reveal().clone(),
+                api_server_endpoint: format!("{}:{API_PORT}", cluster.endpoint),
+                ca_cert_hashes: vec![secrets.ca_cert_hash.clone()],
+            },
+        },
+        control_plane: control_plane.then(|| JoinControlPlane {
+            local_api_endpoint: local_endpoint(node),
+        }),
+        node_registration: registration(node),
+        patches: Patches { directory: PATCH_DIR },
+        timeouts: timeouts(cluster.profile),
+    };
+    yaml("JoinConfiguration", &join)
+}
+
+fn local_endpoint(node: &NodeSettings) -> LocalApiEndpoint {
+    LocalApiEndpoint {
+        advertise_address: node.ip.to_string(),
+        bind_port: API_PORT,
+    }
+}
+
+fn registration(node: &NodeSettings) -> NodeRegistration {
+    let labels: Vec<String> = node
+        .labels
+        .iter()
+        .filter(|(key, _)| kubelet_sets_label(key))
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let mut args = vec![
+        ("node-ip", node.ip.to_string()),
+        ("provider-id", node.provider_id.clone()),
+    ];
+    if !labels.is_empty() {
+        args.push(("node-labels", labels.join(",")));
+    }
+    NodeRegistration {
+        name: node.name.clone(),
+        cri_socket: "unix:///run/containerd/containerd.sock",
+        image_pull_policy: "IfNotPresent",
+        kubelet_extra_args: arguments(args),
+        taints: node.taints.as_ref().map(|taints| {
+            let taint = |taint: &resources::anywhere::Taint| NodeTaint {
+                key: taint.key.clone(),
+                value: taint.value.clone(),
+                effect: taint.effect.clone(),
+            };
+            taints.iter().map(taint).collect()
+        }),
+    }
+}
+
+fn timeouts(profile: Profile) -> Option<Timeouts> {
+    match profile {
+        Profile::Standard => None,
+        Profile::Lab => Some(Timeouts {
+            control_plane_component_health_check: "10m0s",
+            kubelet_health_check: "10m0s",
+            kubernetes_api_call: "10m0s",
+            etcd_api_call: "10m0s",
+            tls_bootstrap: "10m0s",
+            discovery: "10m0s",
+        }),
+    }
+}
+
+fn cluster_configuration(cluster: &ClusterSettings) -> ClusterConfiguration {
+    let patient = cluster.profile == Profile::Lab;
+    let election = |patient: bool| -> ArgList {
+        if patient {
+            arguments([
+                ("leader-elect-lease-duration", "60s"),
+                ("leader-elect-renew-deadline", "40s"),
+                ("leader-elect-retry-period", "10s"),
+            ])
+        } else {
+            Vec::new()
+        }
+    };
+    let mut controller_manager = arguments([("node-cidr-mask-size", cluster.node_mask.to_string())]);
+    controller_manager.extend(election(patient));
+    if patient {
+        controller_manager.extend(arguments([("node-monitor-grace-period", "2m0s")]));
+    }
+    let etcd = if patient {
+        vec![("heartbeat-interval", "500"), ("election-timeout", "5000")]
+    } else {
+        Vec::new()
+    };
+    let mut names = vec![cluster.endpoint.to_string()];
+    names.extend(cluster.cert_sans.iter().cloned());
+    ClusterConfiguration {
+        api_version: KUBEADM,
+        kind: "ClusterConfiguration",
+        cluster_name: cluster.name.clone(),
+        kubernetes_version: cluster.kubernetes_version.clone(),
+        control_plane_endpoint: format!("{}:{API_PORT}", cluster.endpoint),
+        // Elliptic curves: the same strength as the cluster's CAs, and keys cost no time on slow machines.
+        encryption_algorithm: "ECDSA-P256",
+        networking: Networking {
+            dns_domain: "cluster.local",
+            pod_subnet: cluster.pod_cidr.clone(),
+            service_subnet: cluster.service_cidr.clone(),
+        },
+        api_server: ApiServer {
+            cert_sans: names,
+            extra_args: arguments(
+                cluster
+                    .api_server_extra_args
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.clone())),
+            ),
+        },
+        controller_manager: ControlPlaneComponent {
+            extra_args: controller_manager,
+        },
+        scheduler: ControlPlaneComponent {
+            extra_args: election(patient),
+        },
+        etcd: Etcd {
+            local: LocalEtcd {
+                data_dir: "/var/lib/etcd",
+                image_tag: cluster.images.etcd_tag.clone(),
+                extra_args: arguments(etcd),
+            },
+        },
+        dns: Dns {
+            image_tag: cluster.images.coredns_tag.clone(),
+        },
+    }
+}
+
+fn kubelet(cluster: &ClusterSettings) -> KubeletConfiguration {
+    KubeletConfiguration {
+        api_version: "kubelet.config.k8s.io/v1beta1",
+        kind: "KubeletConfiguration",
+        cgroup_driver: "systemd",
+        resolv_conf: cluster
+            .resolv_conf
+            .clone()
+            .unwrap_or_else(|| RESOLV_CONF.to_owned()),
+        rotate_certificates: true,
+        read_only_port: 0,
+        node_status_report_frequency: (cluster.profile == Profile::Lab).then_some("1m0s"),
+    }
+}
+
+fn kube_proxy(cluster: &ClusterSettings) -> KubeProxyConfiguration {
+    KubeProxyConfiguration {
+        api_version: "kubeproxy.config.k8s.io/v1alpha1",
+        kind: "KubeProxyConfiguration",
+        mode: "nftables",
+        cluster_cidr: cluster.pod_cidr.clone(),
+    }
+}
