@@ -5,6 +5,7 @@ pub(crate) mod discovery;
 pub(crate) mod negotiate;
 pub(crate) mod openapi;
 pub(crate) mod path;
+pub(crate) mod protobuf;
 pub(crate) mod query;
 pub(crate) mod table;
 

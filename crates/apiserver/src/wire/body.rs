@@ -12,6 +12,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, combinators::UnsyncBoxBody};
 use serde_json::Value;
 
+use super::protobuf;
 use crate::status::ApiError;
 
 /// Bytes that a request body may have, as kube-apiserver allows.
@@ -94,6 +95,12 @@ pub(crate) fn decode(headers: &HeaderMap, bytes: &[u8]) -> Result<Value, ApiErro
         | "application/merge-patch+json"
         | "application/strategic-merge-patch+json" => json(bytes),
         "application/yaml" | "application/apply-patch+yaml" => yaml(bytes),
+        protobuf::MEDIA => protobuf::decode(bytes).map_err(|fault| match fault {
+            protobuf::Fault::Malformed => ApiError::bad_request("error decoding protobuf"),
+            protobuf::Fault::UnknownKind(kind) => ApiError::unsupported_media(format!(
+                "protobuf is not supported for {kind} - accepted media types include: application/json, application/yaml"
+            )),
+        }),
         other => Err(ApiError::unsupported_media(format!(
             "the body of the request was in an unknown format ({other}) - accepted media types include: \
              application/json, application/yaml"

@@ -62,7 +62,9 @@ impl Listener {
     async fn widgets(&self, user: AuthInfo) -> Api<DynamicObject> {
         let kubeconfig = serde_json::from_value(self.kubeconfig(&user)).unwrap();
         let options = KubeConfigOptions::default();
-        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .unwrap();
         let client = Client::try_from(config).unwrap();
         Api::namespaced_with(client, "default", &widget_resource())
     }
