@@ -28,4 +28,4 @@ pub use records::{ActionLog, BootEvent, BootEventKind};
 pub use secret::Secret;
 
 /// Time as Kubernetes writes it (RFC 3339, UTC).
-pub type Time = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
