@@ -13,6 +13,7 @@ mkdir -p "$root/run/archives"
 mount --bind "$archives" "$root/run/archives"
 
 chroot "$root" containerd --log-level warn >"$root/run/containerd.log" 2>&1 &
+containerd=$!
 tries=0
 until chroot "$root" ctr version >/dev/null 2>&1; do
     tries=$((tries + 1))
@@ -32,5 +33,5 @@ if [ -n "$incomplete" ]; then
     echo "incomplete after import: $incomplete" >&2
     exit 1
 fi
-kill %1
-wait %1 || true
+kill "$containerd"
+wait "$containerd" || true

@@ -31,6 +31,7 @@ ln -sf boot/initrd.img /initrd.img
 
 # Kubernetes.
 systemctl -q enable kubelet.service containerd.service ssh.service systemd-networkd.service systemd-resolved.service
+mkdir -p /opt/cni
 ln -sfn /usr/lib/cni /opt/cni/bin
 ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
 

@@ -128,7 +128,7 @@ impl Cache {
             source,
         })?;
         fs::write(&path, text).map_err(Error::file("write", &path))?;
-        nix::unistd::sync();
+        sync_files(&out)?;
         let target = self.path(record.recipe_digest);
         if target.exists() {
             // Moved into the staging directory first: a half-removed result must not keep the final name.
@@ -137,6 +137,15 @@ impl Cache {
         }
         fs::rename(&out, &target).map_err(Error::file("rename", &out))
     }
+}
+
+/// Only the result is forced to disk; the scratch space beside it is many times as large and about to go.
+fn sync_files(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).map_err(Error::file("list", folder))?.flatten() {
+        let path = entry.path();
+        fs::File::open(&path).and_then(|file| file.sync_all()).map_err(Error::file("sync", &path))?;
+    }
+    Ok(())
 }
 
 /// A directory under a temporary name, removed when dropped.

@@ -16,6 +16,9 @@ use crate::recipe;
 use crate::release::{CONTAINER_LIST, ContainerImage, versions, with_versions, write_json};
 
 const RECIPE: &str = "containers/images.json";
+/// Programs and libraries: the tree without its kernel.
+const USERLAND: [&str; 9] =
+    ["./bin", "./sbin", "./lib", "./lib64", "./etc", "./usr/bin", "./usr/sbin", "./usr/lib64", "./usr/lib/x86_64-linux-gnu"];
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,7 +68,7 @@ pub(crate) fn build(job: &Job<'_>) -> Result<()> {
     job.step("pause");
     let pause = compile_pause(job)?;
     job.step("programs from Debian");
-    let root = job.debian_tree(&[])?;
+    let root = job.debian_tree(&USERLAND)?;
     let pack = |layer: &Layer| oci::pack(layer).map_err(Error::file("pack", &job.work));
     let skeleton = pack(&skeleton())?;
     let mut bases = BTreeMap::new();
