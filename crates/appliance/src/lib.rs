@@ -1,1 +1,32 @@
+//! The appliance: what `gantry serve` is.
+//!
+//! Owns the settings ([`Settings`], one table of keys from which file, flags, environment and the commented example
+//! come), the credentials of the admin, the extra address, every listener, the order of starting and ending, and
+//! the tree of tasks. Refuses to decide anything about machines or clusters: that is what the crates do that are
+//! wired here.
+//!
+//! Invariant: no listener answers before what it answers from is open, and after the end nothing is left running.
 
+mod address;
+mod agent_endpoint;
+mod appliance;
+mod boot_services;
+mod controllers;
+mod credentials;
+mod error;
+mod logs;
+mod parts;
+mod retention;
+mod settings;
+mod tasks;
+
+pub use appliance::{Listener, run};
+pub use error::Error;
+pub use logs::start_logs;
+pub use parts::Parts;
+pub use settings::{
+    DEFAULT_DATA, DEFAULT_FILE, Fault, Given, KEYS, Key, LogFormat, Settings, example, flag, variable,
+};
+
+/// Name of the admin's kubeconfig in the data directory.
+pub const ADMIN_KUBECONFIG: &str = "admin.kubeconfig";

@@ -1,1 +1,38 @@
-fn main() {}
+//! `gantry`: the command line, and with `gantry serve` the appliance.
+//!
+//! Owns verbs, texts and exit codes. Everything that changes a cluster goes through the Kubernetes API, with nothing
+//! that `kubectl apply` of the same objects would not do; after that the verbs only watch.
+
+mod cli;
+mod connection;
+mod explain;
+mod failure;
+mod hardware;
+mod kinds;
+mod output;
+mod parts;
+mod progress;
+mod snapshot;
+mod time;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    // The only place that chooses the TLS provider for the process. Fails only when called twice.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let cli = cli::Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failure::report(&failure::Failure::from(anyhow::Error::from(error))),
+    };
+    let result = runtime.block_on(verbs::run(cli));
+    // A console thread may still read the keyboard.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure::report(&failure),
+    }
+}

@@ -1,0 +1,263 @@
+//! The order of starting and ending: directory and keys, databases, API, listeners, controllers; and back.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use apiserver::{ApiServer, RecordKind};
+use boot_script::{EventSender, ViewHandle};
+use jiff::Timestamp;
+use kube::api::{Api, Patch, PatchParams};
+use pki::{KeyDir, SiteCa};
+use resources::gantry::Release;
+use resources::{Secret, keys};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use store::DataDir;
+use store::records::Records;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::address::BoundAddress;
+use crate::boot_services::{self, Site};
+use crate::error::Error;
+use crate::parts::Parts;
+use crate::settings::Settings;
+use crate::tasks::Tasks;
+use crate::{controllers, credentials, retention};
+
+/// Field manager of the objects that the appliance itself writes.
+const MANAGER: &str = "gantry-appliance";
+/// Boot events that wait to be written before services drop them.
+const EVENTS: usize = 4096;
+
+/// A place where the appliance answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// What answers there.
+    pub what: &'static str,
+    /// Where, for people.
+    pub place: String,
+}
+
+/// Everything that is open before any task runs.
+pub(crate) struct Foundation {
+    pub(crate) settings: Settings,
+    pub(crate) ca: Arc<SiteCa>,
+    pub(crate) records: Records,
+    pub(crate) api: ApiServer,
+    pub(crate) parts: Option<Parts>,
+    kubeconfig: PathBuf,
+    token: Secret<String>,
+    // Last, so that the lock is the last thing to go.
+    data: DataDir,
+}
+
+/// Runs the appliance until `cancel`; `ready` hears where everything listens once it does. `planned` is the built-in
+/// Release, for as long as the parts folder has none with digests.
+pub async fn run(
+    settings: Settings,
+    planned: Release,
+    cancel: CancellationToken,
+    ready: impl FnOnce(&[Listener]) + Send,
+) -> Result<(), Error> {
+    let foundation = Foundation::open(settings).await?;
+    let mut tasks = Tasks::new(cancel);
+    let mut bound = None;
+    let result = match start(&foundation, &planned, &mut tasks, &mut bound).await {
+        Ok(listeners) => {
+            ready(&listeners);
+            tasks.watch().await
+        }
+        Err(error) => Err(error),
+    };
+    tasks.end().await;
+    if let Some(bound) = bound {
+        bound.release().await;
+    }
+    foundation.close().await;
+    result
+}
+
+/// Order: the API first, because everything stands on it; then what answers machines; then what acts by itself.
+async fn start(
+    foundation: &Foundation,
+    planned: &Release,
+    tasks: &mut Tasks,
+    bound: &mut Option<BoundAddress>,
+) -> Result<Vec<Listener>, Error> {
+    let mut listeners = vec![serve_api(foundation, tasks).await?];
+    apply_release(
+        foundation,
+        foundation
+            .parts
+            .as_ref()
+            .and_then(Parts::release)
+            .unwrap_or(planned),
+    )
+    .await?;
+    let settings = &foundation.settings;
+    let site = settings.interface.clone().zip(settings.address);
+    let site = site.map(|(interface, address)| Site { interface, address });
+
+    let (events, queue) = EventSender::channel(EVENTS);
+    tasks.spawn_infallible(
+        "boot events",
+        netboot::record_events(queue, foundation.records.clone(), tasks.cancel()),
+    );
+    tasks.spawn_infallible(
+        "retention",
+        retention::run(foundation.records.clone(), tasks.cancel()),
+    );
+    let view = ViewHandle::new();
+    tasks.spawn(
+        "view",
+        boot_script::follow(foundation.api.client(), view.clone(), tasks.cancel()),
+    );
+    if let Some(site) = &site {
+        *bound = Some(boot_services::start(foundation, site, &view, &events, tasks, &mut listeners).await?);
+    }
+    controllers::start(foundation, site.as_ref(), &view, &events, tasks, &mut listeners).await?;
+    listeners.push(Listener {
+        what: "admin kubeconfig",
+        place: foundation.kubeconfig.display().to_string(),
+    });
+    Ok(listeners)
+}
+
+impl Foundation {
+    async fn open(settings: Settings) -> Result<Foundation, Error> {
+        let store = |source| Error::Store {
+            path: settings.data.clone(),
+            source,
+        };
+        let keys_failed = |source| Error::Keys {
+            path: settings.key_dir.clone(),
+            source,
+        };
+        let parts = settings.parts.as_deref().map(Parts::open).transpose()?;
+        let data = DataDir::lock(&settings.data).map_err(store)?;
+        let keys = KeyDir::open(&settings.key_dir).map_err(keys_failed)?;
+        let ca = SiteCa::load_or_create(&keys, &settings.site, Timestamp::now()).map_err(keys_failed)?;
+        let sealer = pki::Sealer::load_or_create(&keys).map_err(keys_failed)?;
+        let token = credentials::admin_token(&keys)?;
+        let records = Records::open(data.file("records.db")).await.map_err(store)?;
+        let mut config = apiserver::Config::new(data.file("state.db"), Arc::new(Seal(sealer)));
+        config.tokens = vec![(token.reveal().clone(), apiserver::Identity::admin("admin"))];
+        config.definitions = resources::crds();
+        config.namespaces = vec![keys::DEFAULT_NAMESPACE.to_owned()];
+        config.records = Some((records.clone(), record_kinds()));
+        let api = ApiServer::open(config).await.map_err(Error::Api)?;
+        let kubeconfig = data.file(crate::ADMIN_KUBECONFIG);
+        Ok(Foundation {
+            ca: Arc::new(ca),
+            settings,
+            records,
+            api,
+            parts,
+            kubeconfig,
+            token,
+            data,
+        })
+    }
+
+    /// The data directory.
+    pub(crate) fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    async fn close(self) {
+        self.api.close().await;
+        self.records.database().close().await;
+        drop(self.data);
+    }
+}
+
+/// The records that the API shows.
+fn record_kinds() -> Vec<RecordKind> {
+    let kind = |kind: &str, plural: &str, columns: &[(&str, &str)]| RecordKind {
+        kind: kind.to_owned(),
+        plural: plural.to_owned(),
+        columns: columns
+            .iter()
+            .map(|(name, path)| ((*name).to_owned(), (*path).to_owned()))
+            .collect(),
+    };
+    vec![
+        kind("BootEvent", "bootevents", &[("Kind", ".kind"), ("Text", ".text")]),
+        kind(
+            "ActionLog",
+            "actionlogs",
+            &[("Action", ".action"), ("Percent", ".percent"), ("Text", ".text")],
+        ),
+    ]
+}
+
+async fn serve_api(foundation: &Foundation, tasks: &mut Tasks) -> Result<Listener, Error> {
+    let address = foundation.settings.api_listen;
+    let failed = |source| Error::Listen {
+        what: "the Kubernetes API",
+        address,
+        key: "apiListen",
+        source,
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound: SocketAddr = listener.local_addr().map_err(failed)?;
+    let keys_failed = |source| Error::Keys {
+        path: foundation.settings.key_dir.clone(),
+        source,
+    };
+    let own = credentials::server_certificate(&foundation.ca, bound.ip()).map_err(keys_failed)?;
+    let broken = |error: rustls_pki_types::pem::Error| Error::Task {
+        task: "API certificate",
+        reason: error.to_string(),
+    };
+    let chain = CertificateDer::pem_slice_iter(own.certificate.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(broken)?;
+    let key = PrivateKeyDer::from_pem_slice(own.key.reveal().as_bytes()).map_err(broken)?;
+    let tls = apiserver::tls_config(chain, key, &[foundation.ca.ca_der().clone()]).map_err(Error::Api)?;
+    let router = foundation.api.router();
+    tasks.spawn_infallible(
+        "Kubernetes API",
+        apiserver::serve_tls(listener, Arc::new(tls), router, tasks.cancel()),
+    );
+    credentials::write_kubeconfig(&foundation.kubeconfig, bound, &foundation.ca, &foundation.token)?;
+    Ok(Listener {
+        what: "Kubernetes API",
+        place: format!("https://{bound}"),
+    })
+}
+
+async fn apply_release(foundation: &Foundation, release: &Release) -> Result<(), Error> {
+    let name = release.metadata.name.clone().unwrap_or_default();
+    let failed = |source| Error::Object {
+        object: format!("Release {name}"),
+        source: Box::new(source),
+    };
+    let api: Api<Release> = Api::all(foundation.api.client());
+    let params = PatchParams::apply(MANAGER).force();
+    api.patch(&name, &params, &Patch::Apply(release))
+        .await
+        .map(drop)
+        .map_err(failed)
+}
+
+/// The site's sealing key as the API server wants it.
+#[derive(Debug)]
+struct Seal(pki::Sealer);
+
+impl apiserver::Sealer for Seal {
+    fn seal(&self, context: &[u8], plain: &[u8]) -> Vec<u8> {
+        // Fails only far above the API's limit of a body; then nothing is stored rather than plain text.
+        self.0
+            .seal(plain, &String::from_utf8_lossy(context))
+            .unwrap_or_default()
+    }
+
+    fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, apiserver::SealError> {
+        self.0
+            .open(sealed, &String::from_utf8_lossy(context))
+            .map_err(|_| apiserver::SealError)
+    }
+}

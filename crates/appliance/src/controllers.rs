@@ -1,0 +1,128 @@
+//! The controllers and the services that agents call, all on the in-process client.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use agent_protocol::Leases;
+use agent_protocol::v1::sessions_server::SessionsServer;
+use artifacts::{Fetcher, ImageStore, Measure};
+use boot_script::{EventSender, ViewHandle};
+use disk_image::ImageReader;
+use kube::Client;
+use pki::ClientCertificates;
+use resources::ImageManifest;
+
+use crate::agent_endpoint::{self, Endpoint};
+use crate::appliance::{Foundation, Listener};
+use crate::boot_services::{self, Site};
+use crate::credentials;
+use crate::error::Error;
+use crate::tasks::Tasks;
+
+/// Deadlines are so many times longer where machines are emulated.
+const LAB_PATIENCE: u32 = 3;
+
+/// Starts the controllers, and the agent endpoint when there is a network for machines.
+pub(crate) async fn start(
+    foundation: &Foundation,
+    site: Option<&Site>,
+    view: &Arc<ViewHandle>,
+    events: &EventSender,
+    tasks: &mut Tasks,
+    listeners: &mut Vec<Listener>,
+) -> Result<(), Error> {
+    let client = foundation.api.client();
+    let settings = &foundation.settings;
+    let power = power::PowerOptions::default();
+    tasks.spawn_infallible("power", power::run(client.clone(), power, tasks.cancel()));
+
+    let store = ImageStore::open(foundation.data())
+        .await
+        .map_err(Error::part("image store"))?;
+    let fetcher = Fetcher::new(store, measure()).map_err(Error::part("image store"))?;
+    tasks.spawn_infallible(
+        "images",
+        artifacts::run_images(client.clone(), fetcher, tasks.cancel()),
+    );
+
+    let leases = Arc::new(Leases::default());
+    let address = site.map(|site| site.address);
+    let servers = servers::build(servers::Context {
+        client: client.clone().into(),
+        ca: foundation.ca.clone(),
+        view: view.clone(),
+        leases: leases.clone(),
+        endpoints: address
+            .iter()
+            .map(|address| format!("https://{address}:{}", settings.agent_port))
+            .collect(),
+        events: events.clone(),
+    });
+    tasks.spawn_infallible("servers", servers.controller.run(tasks.cancel()));
+
+    if let Some(address) = address {
+        start_metal(foundation, &client, address, tasks);
+        let services = tonic::service::Routes::new(SessionsServer::new(servers.sessions));
+        let router = services.prepare().into_axum_router().merge(servers.first_boot);
+        serve_agents(foundation, address, router, tasks, listeners).await?;
+    }
+    Ok(())
+}
+
+fn start_metal(foundation: &Foundation, client: &Client, address: Ipv4Addr, tasks: &mut Tasks) {
+    let settings = driver_metal::Settings {
+        appliance: address,
+        http_port: foundation.settings.http_port,
+        patience: if foundation.settings.lab_timings {
+            LAB_PATIENCE
+        } else {
+            1
+        },
+    };
+    let driver = driver_metal::MetalDriver::new(client.clone(), settings);
+    tasks.spawn_infallible("bare-metal driver", driver.run(tasks.cancel()));
+}
+
+async fn serve_agents(
+    foundation: &Foundation,
+    address: Ipv4Addr,
+    router: axum::Router,
+    tasks: &mut Tasks,
+    listeners: &mut Vec<Listener>,
+) -> Result<(), Error> {
+    let port = foundation.settings.agent_port;
+    let listener = boot_services::bind("the agent endpoint", address, port, "agentPort").await?;
+    let own = credentials::server_certificate(&foundation.ca, address.into());
+    let own = own.map_err(Error::part("agent endpoint"))?;
+    let tls = pki::server_config(&foundation.ca, &own, ClientCertificates::Optional);
+    let tls = tls.map_err(Error::part("agent endpoint"))?;
+    let endpoint = Endpoint {
+        tls: Arc::new(tls),
+        site: Arc::from(foundation.ca.site()),
+        router,
+    };
+    tasks.spawn_infallible(
+        "agent endpoint",
+        agent_endpoint::run(listener, endpoint, tasks.cancel()),
+    );
+    let place = format!("https://{}", SocketAddr::from((address, port)));
+    listeners.push(Listener {
+        what: "agent endpoint",
+        place,
+    });
+    Ok(())
+}
+
+/// What an image holds: decoded and measured as the agent will decode it.
+fn measure() -> Measure {
+    Arc::new(
+        |path: &Path,
+         name: &str,
+         heard: &mut dyn FnMut(u64)|
+         -> Result<ImageManifest, artifacts::MeasureError> {
+            let reader = ImageReader::open(std::fs::File::open(path)?)?;
+            Ok(disk_image::measure(reader, name, heard)?)
+        },
+    )
+}

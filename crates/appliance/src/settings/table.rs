@@ -1,0 +1,327 @@
+//! The table of keys. File, flags, environment and the commented example are all made from it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use boot_script::UnknownPolicy;
+
+use super::{LogFormat, Settings};
+
+/// Data directory when nothing else is said.
+pub const DEFAULT_DATA: &str = "/var/lib/gantry";
+
+/// One setting.
+#[derive(Debug)]
+pub struct Key {
+    /// Name in the file.
+    pub name: &'static str,
+    /// What kind of value, for help texts.
+    pub value: &'static str,
+    /// Text of the default; empty when there is none.
+    pub default: &'static str,
+    /// A value to show where there is no default.
+    pub example: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// Takes the value.
+    pub(crate) set: fn(&mut Settings, &str) -> Result<(), String>,
+}
+
+/// All settings, in the order of the example.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "data",
+        value: "DIR",
+        default: DEFAULT_DATA,
+        example: "",
+        about: "Objects, records, images and the admin's kubeconfig. One process at a time uses it.",
+        set: |s, text| path(text).map(|path| s.data = path),
+    },
+    Key {
+        name: "keyDir",
+        value: "DIR",
+        default: "/etc/gantry/keys",
+        example: "",
+        about: "Site CA and sealing key, made at the first start (0700, files 0600). Never inside `data`.",
+        set: |s, text| path(text).map(|path| s.key_dir = path),
+    },
+    Key {
+        name: "site",
+        value: "NAME",
+        default: "gantry",
+        example: "",
+        about: "Name of the site in its certificates. Agents check it; it cannot change later.",
+        set: |s, text| site(text).map(|name| s.site = name),
+    },
+    Key {
+        name: "apiListen",
+        value: "ADDRESS:PORT",
+        default: "127.0.0.1:6443",
+        example: "",
+        about: "Where the Kubernetes API listens (TLS).",
+        set: |s, text| parsed::<SocketAddr>(text, "an address and a port").map(|a| s.api_listen = a),
+    },
+    Key {
+        name: "interface",
+        value: "NAME",
+        default: "",
+        example: "eth1",
+        about: "Network interface towards the machines. Without it no boot service runs.",
+        set: |s, text| {
+            s.interface = optional(text);
+            Ok(())
+        },
+    },
+    Key {
+        name: "address",
+        value: "IPV4",
+        default: "",
+        example: "192.168.10.2",
+        about: "Address of DHCP, TFTP, HTTP and the agent endpoint: tinkerbellIP of the clusters. Added to the\n\
+                interface after a check that nobody else has it, unless it is there already.",
+        set: |s, text| {
+            let address = optional(text)
+                .map(|text| parsed::<Ipv4Addr>(&text, "an IPv4 address"))
+                .transpose();
+            address.map(|address| s.address = address)
+        },
+    },
+    Key {
+        name: "httpPort",
+        value: "PORT",
+        default: "7080",
+        example: "",
+        about: "Port of HTTP: boot scripts, kernel, initramfs, images, metadata.",
+        set: |s, text| port(text).map(|port| s.http_port = port),
+    },
+    Key {
+        name: "agentPort",
+        value: "PORT",
+        default: "7443",
+        example: "",
+        about: "Port of the agent endpoint (gRPC and first boot, TLS).",
+        set: |s, text| port(text).map(|port| s.agent_port = port),
+    },
+    Key {
+        name: "unknownMachines",
+        value: "silent|installer",
+        default: "silent",
+        example: "",
+        about: "What a machine gets that no Hardware names: nothing, or the installer without any rights.",
+        set: |s, text| {
+            s.unknown_machines = match text {
+                "silent" => UnknownPolicy::Silent,
+                "installer" => UnknownPolicy::Installer,
+                _ => return Err("say silent or installer".to_owned()),
+            };
+            Ok(())
+        },
+    },
+    Key {
+        name: "idleInstaller",
+        value: "BOOL",
+        default: "false",
+        example: "",
+        about: "Whether machines with allowPXE and no open attempt boot the installer, which then waits.",
+        set: |s, text| parsed::<bool>(text, "true or false").map(|on| s.idle_installer = on),
+    },
+    Key {
+        name: "kernelArguments",
+        value: "WORDS",
+        default: "",
+        example: "console=ttyS0,115200",
+        about: "Further kernel arguments of the installer, separated by blanks. Never anything secret.",
+        set: |s, text| {
+            s.kernel_arguments = text.split_whitespace().map(str::to_owned).collect();
+            Ok(())
+        },
+    },
+    Key {
+        name: "parts",
+        value: "DIR",
+        default: "",
+        example: "/var/lib/gantry-parts",
+        about: "Installer, iPXE, node images and release, as `gantry image export DIR` makes them.\n\
+                Default: taken from the image cache of the user who starts the server.",
+        set: |s, text| {
+            optional(text)
+                .map(|text| path(&text))
+                .transpose()
+                .map(|path| s.parts = path)
+        },
+    },
+    Key {
+        name: "labTimings",
+        value: "BOOL",
+        default: "false",
+        example: "",
+        about: "Relaxed probes and timeouts on nodes, for emulated machines that are many times slower than metal.",
+        set: |s, text| parsed::<bool>(text, "true or false").map(|on| s.lab_timings = on),
+    },
+    Key {
+        name: "log",
+        value: "FILTER",
+        default: "info",
+        example: "",
+        about: "What is logged: error, warn, info, debug or trace, also by module (`info,dhcp=debug`).",
+        set: |s, text| {
+            text.clone_into(&mut s.log);
+            Ok(())
+        },
+    },
+    Key {
+        name: "logFormat",
+        value: "text|json",
+        default: "text",
+        example: "",
+        about: "How log lines look.",
+        set: |s, text| {
+            s.log_format = match text {
+                "text" => LogFormat::Text,
+                "json" => LogFormat::Json,
+                _ => return Err("say text or json".to_owned()),
+            };
+            Ok(())
+        },
+    },
+    Key {
+        name: "logFile",
+        value: "FILE",
+        default: "",
+        example: "/var/log/gantry.log",
+        about: "Also log to this file.",
+        set: |s, text| {
+            optional(text)
+                .map(|text| path(&text))
+                .transpose()
+                .map(|path| s.log_file = path)
+        },
+    },
+];
+
+/// The flag of a key, without dashes: `apiListen` is `api-listen`.
+pub fn flag(key: &str) -> String {
+    words(key, '-')
+}
+
+/// The environment variable of a key: `apiListen` is `GANTRY_API_LISTEN`.
+pub fn variable(key: &str) -> String {
+    format!("GANTRY_{}", words(key, '_').to_ascii_uppercase())
+}
+
+fn words(key: &str, between: char) -> String {
+    let mut text = String::new();
+    for letter in key.chars() {
+        if letter.is_ascii_uppercase() {
+            text.push(between);
+        }
+        text.push(letter.to_ascii_lowercase());
+    }
+    text
+}
+
+/// Settings before any key was set.
+pub(super) fn empty() -> Settings {
+    Settings {
+        data: PathBuf::new(),
+        key_dir: PathBuf::new(),
+        site: String::new(),
+        api_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        interface: None,
+        address: None,
+        http_port: 0,
+        agent_port: 0,
+        unknown_machines: UnknownPolicy::Silent,
+        idle_installer: false,
+        kernel_arguments: Vec::new(),
+        parts: None,
+        lab_timings: false,
+        log: String::new(),
+        log_format: LogFormat::Text,
+        log_file: None,
+    }
+}
+
+fn optional(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn parsed<T: FromStr>(text: &str, want: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("it must be {want}"))
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    parsed::<u16>(text, "a port, 1 to 65535").and_then(|port| match port {
+        0 => Err("it must be a port, 1 to 65535".to_owned()),
+        port => Ok(port),
+    })
+}
+
+fn path(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() {
+        Ok(path)
+    } else {
+        Err("it must be an absolute path".to_owned())
+    }
+}
+
+/// A site's name stands in certificates and URIs: a DNS name.
+fn site(text: &str) -> Result<String, String> {
+    let label = |part: &str| {
+        let inner = part
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        inner && !part.is_empty() && part.len() <= 63 && !part.starts_with('-') && !part.ends_with('-')
+    };
+    if text.len() <= 60 && text.split('.').all(label) {
+        Ok(text.to_owned())
+    } else {
+        Err("it must be a DNS name of at most 60 lower-case letters, digits, `-` and `.`".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_flags_and_variables() {
+        assert_eq!(
+            (flag("apiListen"), variable("apiListen")),
+            ("api-listen".into(), "GANTRY_API_LISTEN".into())
+        );
+        assert_eq!(variable("data"), "GANTRY_DATA");
+    }
+
+    #[test]
+    fn examples_and_defaults_are_valid_values() {
+        for key in KEYS {
+            let mut settings = empty();
+            for text in [key.default, key.example] {
+                if !text.is_empty() || key.default.is_empty() {
+                    assert_eq!((key.set)(&mut settings, text), Ok(()), "{} {text:?}", key.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        let bad = [
+            ("data", "relative"),
+            ("site", "Not A Name"),
+            ("apiListen", "6443"),
+            ("address", "::1"),
+            ("httpPort", "0"),
+            ("unknownMachines", "maybe"),
+            ("idleInstaller", "yes"),
+            ("logFormat", "xml"),
+        ];
+        for (name, text) in bad {
+            let key = KEYS.iter().find(|key| key.name == name).unwrap();
+            assert!((key.set)(&mut empty(), text).is_err(), "{name}");
+        }
+    }
+}

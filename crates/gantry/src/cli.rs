@@ -1,0 +1,112 @@
+//! The tree of verbs and their flags.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::failure::EXIT_CODES;
+use crate::verbs;
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "gantry",
+    version,
+    about = "Turns a rack of powered-off servers and a CSV file into Kubernetes clusters",
+    after_help = EXIT_CODES,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every verb that talks to a server.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Kubeconfig of the appliance; default: admin.kubeconfig of the default data directory.
+    #[arg(long, global = true, value_name = "FILE", env = "GANTRY_KUBECONFIG")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the appliance: Kubernetes API, boot services, controllers.
+    Serve(verbs::serve::ServeArgs),
+    /// Create a cluster or import hardware.
+    #[command(subcommand)]
+    Create(Create),
+    /// Import hardware from a CSV file.
+    #[command(subcommand)]
+    Apply(Apply),
+    /// Print what a file would become, without a server.
+    #[command(subcommand)]
+    Generate(Generate),
+    /// Delete a cluster: its machines are powered off and given back.
+    #[command(subcommand)]
+    Delete(Delete),
+    /// List objects: clusters, machines, servers, bmcs, workflows, hardware, plans, images, ...
+    Get(verbs::get::GetArgs),
+    /// Why is it stuck? The chain from the cluster down to the last packet, for a name, MAC, IP or serial number.
+    Explain(verbs::explain::ExplainArgs),
+    /// Build the installer, node images and their parts, list or export them.
+    #[command(subcommand)]
+    Image(verbs::image::ImageCommand),
+    /// The virtual rack: QEMU machines with blank disks and virtual BMCs.
+    #[command(subcommand)]
+    Lab(verbs::lab::LabCommand),
+    /// About the configuration file of `gantry serve`.
+    #[command(subcommand)]
+    Config(Config),
+    /// Print a completion script for a shell.
+    Completion(verbs::completion::CompletionArgs),
+    /// Print the version; with a server also the server's.
+    Version(verbs::version::VersionArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Create {
+    /// Create a cluster from EKS Anywhere YAML; the same command again continues.
+    Cluster(verbs::create_cluster::CreateClusterArgs),
+    /// Import hardware from a CSV file.
+    Hardware(verbs::apply_hardware::ApplyHardwareArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Apply {
+    /// Import hardware from a CSV file; nothing is applied if one row is bad.
+    Hardware(verbs::apply_hardware::ApplyHardwareArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Generate {
+    /// Print the objects of a hardware CSV as YAML.
+    Hardware(verbs::generate_hardware::GenerateHardwareArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Delete {
+    /// Delete a cluster.
+    Cluster(verbs::delete_cluster::DeleteClusterArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Print a commented example.
+    Example,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_tree_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,9 @@
+//! `explain`: who is meant, what the chain looks like, and which records belong to it.
+
+mod chain;
+mod evidence;
+mod target;
+
+pub(crate) use chain::chain;
+pub(crate) use evidence::Evidence;
+pub(crate) use target::{Target, find};

@@ -1,0 +1,504 @@
+//! The chain from a cluster down to the packet, as lines. Pure: a snapshot, records and the time in, lines out.
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use resources::Time;
+use resources::bmc;
+use resources::gantry::{Plan, ProviderMachine, Server, ServerStatus, StepState};
+use resources::tinkerbell::{ActionState, Hardware, Workflow};
+
+use super::evidence::{Evidence, Record};
+use super::target::{Target, addresses, macs};
+use crate::snapshot::{Snapshot, word};
+use crate::time;
+
+/// Records that are shown of each kind.
+const SHOWN: usize = 8;
+
+/// One line, indented by its depth in the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) depth: usize,
+    pub(crate) text: String,
+}
+
+/// Collects lines and, on the way, what the deepest waiting object waits for.
+struct Chain<'a> {
+    snapshot: &'a Snapshot,
+    evidence: &'a Evidence,
+    now: Timestamp,
+    lines: Vec<Line>,
+    waits: Option<String>,
+}
+
+/// The chain of a target.
+pub(crate) fn chain(snapshot: &Snapshot, evidence: &Evidence, target: &Target, now: Timestamp) -> Vec<Line> {
+    let mut chain = Chain {
+        snapshot,
+        evidence,
+        now,
+        lines: Vec::new(),
+        waits: None,
+    };
+    match target {
+        Target::Cluster(name) => chain.cluster(name),
+        Target::ProviderMachine(name) => {
+            if let Some(machine) = snapshot
+                .provider_machines
+                .iter()
+                .find(|machine| machine.name_any() == *name)
+            {
+                chain.provider_machine(0, machine);
+            }
+        }
+        Target::Server(name) => chain.from_server(name),
+        Target::Unknown(address) => chain.stranger(address),
+    }
+    if let Some(waits) = chain.waits.take() {
+        chain.say(0, format!("Gantry waits for: {waits}"));
+    }
+    chain.lines
+}
+
+impl<'a> Chain<'a> {
+    fn say(&mut self, depth: usize, text: impl Into<String>) {
+        self.lines.push(Line {
+            depth,
+            text: text.into(),
+        });
+    }
+
+    /// State, since when, why, until when; remembered when it is a wait.
+    fn state(
+        &mut self,
+        state: &str,
+        since: Option<&Time>,
+        reason: Option<&str>,
+        deadline: Option<&Time>,
+    ) -> String {
+        let mut text = state.to_owned();
+        if let Some(since) = since {
+            text = format!("{text} for {}", time::ago(since.0, self.now));
+        }
+        if let Some(reason) = reason {
+            text = format!("{text}: {reason}");
+        }
+        if let Some(deadline) = deadline {
+            let until = time::until(deadline.0, self.now);
+            text = format!("{text} (deadline {until})");
+            if let Some(reason) = reason {
+                self.waits = Some(format!("{reason} (deadline {until})"));
+            }
+        }
+        text
+    }
+
+    fn cluster(&mut self, name: &str) {
+        let snapshot = self.snapshot;
+        let Some(cluster) = snapshot.cluster(name) else {
+            return;
+        };
+        let status = cluster.status.clone().unwrap_or_default();
+        let phase = status
+            .phase
+            .as_deref()
+            .unwrap_or("not seen by the coordinator yet");
+        let reason = status.failure_message.as_deref().or(status.reason.as_deref());
+        let state = self.state(phase, status.since.as_ref(), reason, status.deadline.as_ref());
+        self.say(0, format!("Cluster {name}: {state}"));
+        for condition in status
+            .conditions
+            .iter()
+            .filter(|condition| condition.status != "True")
+        {
+            let text = format!(
+                "condition {}: {} {}",
+                condition.type_, condition.status, condition.message
+            );
+            self.say(1, text.trim_end());
+        }
+        if let Some(plan) = snapshot.plan_of(name) {
+            self.plan(plan);
+        }
+        for machine in snapshot.provider_machines_of(name) {
+            self.provider_machine(1, machine);
+        }
+    }
+
+    fn plan(&mut self, plan: &Plan) {
+        let status = plan.status.clone().unwrap_or_default();
+        let state = self.state(
+            &word(status.phase),
+            status.since.as_ref(),
+            status.reason.as_deref(),
+            None,
+        );
+        self.say(
+            1,
+            format!("Plan {} ({}): {state}", plan.name_any(), word(plan.spec.class)),
+        );
+        for step in &plan.spec.steps {
+            let at = status.steps.iter().find(|known| known.id == step.id);
+            let text = match at {
+                Some(at) if at.state == StepState::Running => self.state(
+                    "running",
+                    at.started_at.as_ref(),
+                    at.reason.as_deref(),
+                    at.deadline.as_ref(),
+                ),
+                Some(at) if at.state == StepState::Failed => {
+                    self.state("failed", None, at.reason.as_deref(), None)
+                }
+                Some(at) => word(at.state),
+                None => "pending".to_owned(),
+            };
+            self.say(2, format!("{}: {text}", step.text));
+        }
+    }
+
+    fn provider_machine(&mut self, depth: usize, machine: &ProviderMachine) {
+        let status = machine.status.clone().unwrap_or_default();
+        let (since, deadline) = (status.since.as_ref(), status.deadline.as_ref());
+        let mut state = self.state(&word(status.state), since, status.reason.as_deref(), deadline);
+        if let Some(percent) = status.percent {
+            state = format!("{state}, {percent} %");
+        }
+        self.say(
+            depth,
+            format!(
+                "Machine {} ({}): {state}",
+                machine.name_any(),
+                word(machine.spec.role)
+            ),
+        );
+        match &status.host {
+            Some(host) => self.server(depth + 1, host),
+            None => {
+                let terms: Vec<String> = machine
+                    .spec
+                    .selector
+                    .iter()
+                    .map(|term| format!("{:?}", term.match_labels))
+                    .collect();
+                self.say(
+                    depth + 1,
+                    format!("no server yet; it looks for {}", terms.join(" or ")),
+                );
+            }
+        }
+    }
+
+    fn from_server(&mut self, name: &str) {
+        let snapshot = self.snapshot;
+        let user = snapshot
+            .provider_machines
+            .iter()
+            .find(|machine| machine.status.as_ref().and_then(|status| status.host.as_deref()) == Some(name));
+        match user {
+            Some(machine) => {
+                self.say(0, format!("Cluster {}", machine.spec.cluster_name));
+                self.provider_machine(1, machine);
+            }
+            None => self.server(0, name),
+        }
+    }
+
+    fn server(&mut self, depth: usize, name: &str) {
+        let snapshot = self.snapshot;
+        let server = snapshot
+            .servers
+            .iter()
+            .find(|server| server.spec.hardware == name);
+        match server {
+            Some(server) => self.server_lines(depth, server),
+            None => self.say(depth, format!("Server {name}: not made yet (from its Hardware)")),
+        }
+        if let Some(hardware) = snapshot
+            .hardware
+            .iter()
+            .find(|hardware| hardware.name_any() == name)
+        {
+            self.hardware(depth + 1, hardware);
+        }
+        let bmc = server.and_then(|server| server.spec.bmc.as_deref());
+        if let Some(bmc) = bmc.and_then(|bmc| snapshot.bmcs.iter().find(|known| known.name_any() == bmc)) {
+            self.bmc(depth + 1, bmc);
+        }
+        let workflow = server
+            .and_then(|server| server.spec.attempt.as_ref())
+            .map(|attempt| attempt.workflow.as_str());
+        if let Some(workflow) =
+            workflow.and_then(|w| snapshot.workflows.iter().find(|known| known.name_any() == w))
+        {
+            self.workflow(depth + 1, workflow);
+        }
+        self.records(depth + 1, name);
+    }
+
+    fn server_lines(&mut self, depth: usize, server: &Server) {
+        let status: ServerStatus = server.status.clone().unwrap_or_default();
+        let (since, deadline) = (status.since.as_ref(), status.deadline.as_ref());
+        let state = self.state(&word(status.state), since, status.reason.as_deref(), deadline);
+        let power = status.power.as_deref().unwrap_or("unknown");
+        self.say(
+            depth,
+            format!("Server {}: {state}; power {power}", server.name_any()),
+        );
+        if let Some(claim) = &server.spec.claim {
+            self.say(depth + 1, format!("claimed by {} {}", claim.kind, claim.name));
+        }
+        if let (Some(attempt), Some(session)) = (&server.spec.attempt, &status.boot_session) {
+            let claimed = session
+                .claim
+                .as_ref()
+                .map_or("nobody claimed it".to_owned(), |claim| {
+                    format!("claimed {} ago", time::ago(claim.at.0, self.now))
+                });
+            let heard = session.last_heard.as_ref().map_or(String::new(), |heard| {
+                format!(", agent heard {} ago", time::ago(heard.0, self.now))
+            });
+            self.say(
+                depth + 1,
+                format!(
+                    "attempt {}, boot {}: session {}, {claimed}{heard}",
+                    attempt.number,
+                    session.boot,
+                    word(session.phase)
+                ),
+            );
+        }
+        if let Some(first) = &status.first_boot {
+            let asked = |at: &Option<Time>| {
+                at.as_ref().map_or("not yet".to_owned(), |at| {
+                    format!("{} ago", time::ago(at.0, self.now))
+                })
+            };
+            let text = format!(
+                "first boot: asked {}, delivered {}",
+                asked(&first.requested_at),
+                asked(&first.delivered_at)
+            );
+            self.say(depth + 1, text);
+        }
+    }
+
+    fn hardware(&mut self, depth: usize, hardware: &Hardware) {
+        let macs: Vec<String> = macs(hardware)
+            .into_iter()
+            .flatten()
+            .map(|mac| mac.to_string())
+            .collect();
+        let ips: Vec<&str> = addresses(hardware).collect();
+        let allow = hardware
+            .spec
+            .interfaces
+            .iter()
+            .filter_map(|nic| nic.netboot.as_ref()?.allow_pxe)
+            .any(|allow| allow);
+        let text = format!(
+            "Hardware {}: MAC {}, IP {}, netboot {}",
+            hardware.name_any(),
+            macs.join(" "),
+            ips.join(" "),
+            if allow { "allowed" } else { "not allowed" }
+        );
+        self.say(depth, text);
+    }
+
+    fn bmc(&mut self, depth: usize, bmc: &bmc::Machine) {
+        let status = bmc.status.clone().unwrap_or_default();
+        let power = status.power_state.map_or("unknown".to_owned(), word);
+        let polled = status
+            .last_polled
+            .as_ref()
+            .map_or("never asked".to_owned(), |at| {
+                format!("asked {} ago", time::ago(at.0, self.now))
+            });
+        self.say(
+            depth,
+            format!(
+                "BMC {} ({}): power {power}, {polled}",
+                bmc.name_any(),
+                bmc.spec.connection.host
+            ),
+        );
+        for condition in status
+            .conditions
+            .iter()
+            .filter(|condition| condition.status != "True")
+        {
+            let message = condition.message.as_deref().unwrap_or("no reason given");
+            self.say(
+                depth + 1,
+                format!("{}: {} {message}", condition.kind, condition.status),
+            );
+        }
+        let snapshot = self.snapshot;
+        let mut jobs: Vec<&bmc::Job> = snapshot
+            .jobs
+            .iter()
+            .filter(|job| job.spec.machine_ref.name == bmc.name_any())
+            .collect();
+        jobs.sort_by_key(|job| job.creation_timestamp().map(|time| time.0));
+        if let Some(job) = jobs.last() {
+            let conditions = job
+                .status
+                .iter()
+                .flat_map(|status| &status.conditions)
+                .filter(|c| c.status == "True");
+            let words: Vec<String> = conditions
+                .map(|c| {
+                    format!("{} {}", word(c.kind), c.message.as_deref().unwrap_or_default())
+                        .trim_end()
+                        .to_owned()
+                })
+                .collect();
+            let state = if words.is_empty() {
+                "waiting".to_owned()
+            } else {
+                words.join(", ")
+            };
+            self.say(depth + 1, format!("last job {}: {state}", job.name_any()));
+        }
+    }
+
+    fn workflow(&mut self, depth: usize, workflow: &Workflow) {
+        let status = workflow.status.clone().unwrap_or_default();
+        let word_of = status.state.map_or("not rendered yet".to_owned(), word);
+        let (since, deadline) = (status.since.as_ref(), status.deadline.as_ref());
+        let state = self.state(&word_of, since, status.reason.as_deref(), deadline);
+        let attempt = status
+            .attempt
+            .map_or(String::new(), |attempt| format!(" (attempt {attempt})"));
+        self.say(
+            depth,
+            format!("Workflow {}{attempt}: {state}", workflow.name_any()),
+        );
+        for action in status.tasks.iter().flat_map(|task| &task.actions) {
+            let mut text = format!("{:20} {}", action.name, word(action.state));
+            if action.state == ActionState::Running
+                && let Some(percent) = status.percent
+            {
+                text = format!("{text} {percent} %");
+            }
+            if let Some(took) = &action.execution_duration {
+                text = format!("{text} {took}");
+            }
+            if let Some(message) = action.message.as_deref().filter(|message| !message.is_empty()) {
+                text = format!("{text}: {message}");
+            }
+            self.say(depth + 1, text);
+        }
+    }
+
+    fn records(&mut self, depth: usize, machine: &str) {
+        let evidence = self.evidence;
+        if let Some(lines) = evidence.actions.get(machine).filter(|lines| !lines.is_empty()) {
+            self.say(depth, "last lines of actions:");
+            self.times(depth + 1, lines, |record| {
+                format!("{}: {}", record.text("action"), record.text("text"))
+            });
+        }
+        match evidence.boot.get(machine).filter(|events| !events.is_empty()) {
+            Some(events) => {
+                self.say(depth, "last boot events:");
+                self.times(depth + 1, events, |record| {
+                    format!("{}: {}", record.text("kind"), record.text("text"))
+                });
+            }
+            None => self.say(depth, "no packet of it was ever seen"),
+        }
+    }
+
+    fn times(&mut self, depth: usize, records: &[Record], text: impl Fn(&Record) -> String) {
+        let mut shown: Vec<&Record> = records.iter().take(SHOWN).collect();
+        shown.reverse();
+        for record in shown {
+            let line = format!(
+                "{} ({} ago) {}",
+                record.time,
+                time::ago(record.time, self.now),
+                text(record)
+            );
+            self.say(depth, line);
+        }
+    }
+
+    fn stranger(&mut self, address: &str) {
+        self.say(
+            0,
+            format!("{address}: no Hardware has it; `gantry apply hardware -z FILE` imports machines"),
+        );
+        self.records(1, address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::target::tests::snapshot;
+    use super::*;
+
+    fn at() -> Timestamp {
+        "2026-01-01T00:01:00Z".parse().unwrap()
+    }
+
+    fn text(target: &Target, evidence: &Evidence) -> String {
+        let lines = chain(&snapshot(), evidence, target, at());
+        lines
+            .iter()
+            .map(|line| format!("{}{}\n", "  ".repeat(line.depth), line.text))
+            .collect()
+    }
+
+    fn evidence(machine: &str) -> Evidence {
+        let record = Record {
+            machine: machine.to_owned(),
+            time: "2026-01-01T00:00:50Z".parse().unwrap(),
+            data: json!({"kind": "Dhcp", "text": "DISCOVER, offered 10.0.0.5"}),
+        };
+        let mut evidence = Evidence::default();
+        evidence.boot.insert(machine.to_owned(), vec![record]);
+        evidence
+    }
+
+    #[test]
+    fn a_machine_is_explained_from_the_cluster_down_to_the_packet() {
+        let text = text(&Target::Server("node-1".into()), &evidence("node-1"));
+        let expected = "\
+Cluster c
+  Machine m (worker): installing
+    Server node-1: provisioning for 60s: waits for the agent (deadline in 9m0s); power on
+      claimed by ProviderMachine m
+      Hardware node-1: MAC 02:00:00:00:00:01, IP 10.0.0.5, netboot allowed
+      BMC bmc-node-1 (10.1.0.5): power on, asked 2s ago
+      Workflow w (attempt 1): PENDING
+        stream-image         PENDING
+      last boot events:
+        2026-01-01T00:00:50Z (10s ago) Dhcp: DISCOVER, offered 10.0.0.5
+Gantry waits for: waits for the agent (deadline in 9m0s)
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_cluster_shows_its_machines() {
+        let text = text(&Target::Cluster("c".into()), &Evidence::default());
+        assert!(
+            text.starts_with("Cluster c: Creating\n  Machine m (worker): installing\n"),
+            "{text}"
+        );
+        assert!(text.contains("no packet of it was ever seen"), "{text}");
+    }
+
+    #[test]
+    fn a_stranger_shows_what_was_seen_of_it() {
+        let mac = "02:00:00:00:00:99";
+        let text = text(&Target::Unknown(mac.into()), &evidence(mac));
+        assert!(
+            text.contains("no Hardware has it") && text.contains("DISCOVER"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,66 @@
+//! Records that belong to machines: the last boot events, the last lines of actions.
+
+use std::collections::BTreeMap;
+
+use http::Request;
+use jiff::Timestamp;
+use kube::Client;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::failure::Outcome;
+
+/// How many records are asked for.
+const LAST: usize = 200;
+
+/// Records by the key of the machine.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Evidence {
+    /// Boot events, newest first.
+    pub(crate) boot: BTreeMap<String, Vec<Record>>,
+    /// Lines of actions, newest first.
+    pub(crate) actions: BTreeMap<String, Vec<Record>>,
+}
+
+/// One record.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) machine: String,
+    pub(crate) time: Timestamp,
+    pub(crate) data: Value,
+}
+
+#[derive(Deserialize)]
+struct List {
+    items: Vec<Record>,
+}
+
+impl Evidence {
+    /// Reads the newest records of a machine; of a stranger by MAC or IP.
+    pub(crate) async fn add(&mut self, client: &Client, machine: &str) -> Outcome {
+        self.boot
+            .insert(machine.to_owned(), records(client, "bootevents", machine).await?);
+        self.actions
+            .insert(machine.to_owned(), records(client, "actionlogs", machine).await?);
+        Ok(())
+    }
+}
+
+async fn records(client: &Client, plural: &str, machine: &str) -> Outcome<Vec<Record>> {
+    // The label value of a MAC has no colons, so the field is asked for.
+    let uri = format!(
+        "/apis/records.gantry.dev/v1alpha1/{plural}?limit={LAST}&fieldSelector=machine%3D{}",
+        machine.replace(':', "%3A")
+    );
+    let list: List = client.request(Request::get(uri).body(Vec::new())?).await?;
+    let mut items = list.items;
+    items.sort_by(|a, b| b.time.cmp(&a.time));
+    Ok(items)
+}
+
+impl Record {
+    /// A text of the record's content.
+    pub(crate) fn text(&self, field: &str) -> &str {
+        self.data.get(field).and_then(Value::as_str).unwrap_or_default()
+    }
+}

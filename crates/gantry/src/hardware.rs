@@ -1,0 +1,188 @@
+//! Import of a hardware CSV: read everything, compare with what exists, then apply; nothing is applied if one row is
+//! bad.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use hardware_csv::{Diff, Existing, Row};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use kube::{Client, ResourceExt};
+use resources::bmc::Machine;
+use resources::gantry::Server;
+use resources::keys;
+use resources::tinkerbell::Hardware;
+
+use crate::failure::{Failure, Outcome};
+use crate::output;
+
+/// A file that was read and has no fault.
+#[derive(Debug)]
+pub(crate) struct Csv {
+    /// The file's name: rows that are gone from it are found by it.
+    pub(crate) source: String,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// Reads a file; all faults at once. Remarks go to standard error.
+pub(crate) fn read(path: &Path) -> Outcome<Csv> {
+    let name = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|error| Failure::BadInput(format!("{name}: {error}")))?;
+    let rows = hardware_csv::parse(&bytes, &name).map_err(|faults| Failure::BadInput(faults.to_string()))?;
+    for remark in hardware_csv::warnings(&rows) {
+        output::note(format!("remark: {name}: {remark}"));
+    }
+    Ok(Csv { source: name, rows })
+}
+
+/// What importing would do.
+pub(crate) async fn compare(client: &Client, namespace: &str, csv: &Csv) -> Outcome<Diff> {
+    let existing = existing(client, namespace).await?;
+    let diff = hardware_csv::diff(&existing, &csv.rows, namespace, &csv.source);
+    if diff.clashes.is_empty() {
+        return Ok(diff);
+    }
+    let lines = diff.clashes.iter().map(|clash| {
+        format!(
+            "{}: row {}, column {}, value {:?}: {} has it already; change the row, or delete that hardware",
+            csv.source, clash.row, clash.column, clash.value, clash.other
+        )
+    });
+    Err(Failure::BadInput(lines.collect::<Vec<_>>().join("\n")))
+}
+
+/// Hardware and who has it, by the claims of the servers and the labels.
+async fn existing(client: &Client, namespace: &str) -> Outcome<Vec<Existing>> {
+    let hardware: Api<Hardware> = Api::namespaced(client.clone(), namespace);
+    let servers: Api<Server> = Api::namespaced(client.clone(), namespace);
+    let claims: BTreeMap<String, String> = servers
+        .list(&ListParams::default())
+        .await?
+        .into_iter()
+        .filter_map(|server| Some((server.spec.hardware.clone(), server.spec.claim?.name)))
+        .collect();
+    let list = hardware.list(&ListParams::default()).await?;
+    let existing = list.into_iter().map(|hardware| {
+        let claim = claims.get(&hardware.name_any()).cloned();
+        let mut known = Existing::new(hardware);
+        known.owner = claim.or(known.owner);
+        known
+    });
+    Ok(existing.collect())
+}
+
+/// Applies every row, then removes free rows that are gone when `prune` is set. Returns lines for people.
+pub(crate) async fn apply(
+    client: &Client,
+    namespace: &str,
+    csv: &Csv,
+    diff: &Diff,
+    prune: bool,
+) -> Outcome<Vec<String>> {
+    if prune && !diff.gone_in_use.is_empty() {
+        let names: Vec<String> = diff
+            .gone_in_use
+            .iter()
+            .map(|change| format!("{} (of {})", change.name, change.owner.as_deref().unwrap_or("?")))
+            .collect();
+        return Err(Failure::BadInput(format!(
+            "{}: these machines are gone from the file but in use: {}; delete or scale down their cluster first, or \
+             put the rows back; nothing was changed",
+            csv.source,
+            names.join(", ")
+        )));
+    }
+    let hardware: Api<Hardware> = Api::namespaced(client.clone(), namespace);
+    let params = PatchParams::apply(keys::MANAGER_CLI).force();
+    for objects in hardware_csv::to_objects(&csv.rows, namespace, &csv.source) {
+        // BMC and password first: whoever sees the Hardware finds what it names.
+        if let Some(secret) = &objects.secret {
+            let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+            api.patch(&secret.name_any(), &params, &Patch::Apply(secret))
+                .await?;
+        }
+        if let Some(bmc) = &objects.bmc {
+            let api: Api<Machine> = Api::namespaced(client.clone(), namespace);
+            api.patch(&bmc.name_any(), &params, &Patch::Apply(bmc)).await?;
+        }
+        let name = objects.hardware.name_any();
+        if diff.unchanged.contains(&name) {
+            continue;
+        }
+        let mut wanted = objects.hardware;
+        if let Some(known) = hardware.get_opt(&name).await? {
+            keep_allow_pxe(&mut wanted, &known);
+        }
+        hardware.patch(&name, &params, &Patch::Apply(&wanted)).await?;
+    }
+    let mut lines = told(diff);
+    if prune {
+        for name in &diff.gone_free {
+            remove(client, namespace, name).await?;
+            lines.push(format!("{name}: removed, it is gone from the file"));
+        }
+    } else if !diff.gone_free.is_empty() {
+        lines.push(format!(
+            "gone from the file, but kept: {} (--prune removes them)",
+            diff.gone_free.join(", ")
+        ));
+    }
+    Ok(lines)
+}
+
+/// The workflow engine switches allowPXE; an import does not switch it back.
+fn keep_allow_pxe(wanted: &mut Hardware, known: &Hardware) {
+    for (wanted, known) in wanted.spec.interfaces.iter_mut().zip(&known.spec.interfaces) {
+        if let (Some(wanted), Some(known)) = (&mut wanted.netboot, &known.netboot) {
+            wanted.allow_pxe = known.allow_pxe;
+        }
+    }
+}
+
+fn told(diff: &Diff) -> Vec<String> {
+    let mut lines: Vec<String> = diff
+        .create
+        .iter()
+        .map(|name| format!("{name}: created"))
+        .collect();
+    for change in &diff.update {
+        let owner = change.owner.as_ref().map_or(String::new(), |owner| {
+            format!(" (in use by {owner}: the change counts at its next installation)")
+        });
+        lines.push(format!("{}: updated{owner}", change.name));
+    }
+    if !diff.unchanged.is_empty() {
+        lines.push(format!("{} unchanged", diff.unchanged.len()));
+    }
+    if !diff.gone_in_use.is_empty() {
+        let names: Vec<&str> = diff
+            .gone_in_use
+            .iter()
+            .map(|change| change.name.as_str())
+            .collect();
+        lines.push(format!(
+            "gone from the file, but in use and kept: {}",
+            names.join(", ")
+        ));
+    }
+    lines
+}
+
+async fn remove(client: &Client, namespace: &str, name: &str) -> Outcome {
+    let params = DeleteParams::default();
+    let hardware: Api<Hardware> = Api::namespaced(client.clone(), namespace);
+    let bmcs: Api<Machine> = Api::namespaced(client.clone(), namespace);
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    gone(hardware.delete(name, &params).await)?;
+    gone(bmcs.delete(&format!("bmc-{name}"), &params).await)?;
+    gone(secrets.delete(&format!("bmc-{name}-auth"), &params).await)
+}
+
+/// What is gone already is as good as deleted.
+fn gone<T>(result: kube::Result<T>) -> Outcome {
+    match result {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

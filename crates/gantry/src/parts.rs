@@ -1,0 +1,142 @@
+//! Export of the image cache to a parts folder, which an appliance reads without access to the cache.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use appliance::Parts;
+use image_builder::{BootFiles, ReleaseFacts, built_in_release};
+use resources::gantry::{Release, ReleaseSpec};
+use resources::keys;
+
+/// Names of the iPXE binaries, as boot services ask for them.
+const UNDIONLY: &str = "undionly.kpxe";
+const SNPONLY: &str = "snponly.efi";
+const IPXE_EFI: &str = "ipxe.efi";
+
+/// What was exported.
+#[derive(Debug)]
+pub(crate) struct Exported {
+    /// The node image, when it is built.
+    pub(crate) node_image: Option<PathBuf>,
+}
+
+/// Name of the agent's program, beside this one.
+const AGENT: &str = "gantry-agent";
+
+/// The agent that goes into the installer: named, else beside this program.
+pub(crate) fn agent_program(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(path) = named {
+        return Ok(path.to_owned());
+    }
+    let beside = std::env::current_exe()?.with_file_name(AGENT);
+    if !beside.is_file() {
+        bail!(
+            "there is no {}; name the agent's program with --agent",
+            beside.display()
+        );
+    }
+    Ok(beside)
+}
+
+/// Exports what the cache holds. Without the boot part there is nothing to boot machines with, which is an error.
+pub(crate) fn export(cache: &Path, agent: &Path, folder: &Path) -> anyhow::Result<Exported> {
+    let Some(boot) = BootFiles::in_cache(cache)? else {
+        bail!("the boot files are not built; build them with: gantry image build");
+    };
+    let to = folder.join(Parts::BOOT);
+    fs::create_dir_all(&to).with_context(|| to.display().to_string())?;
+    place(&boot.kernel, &to.join("vmlinuz"))?;
+    place(&boot.undionly, &to.join(UNDIONLY))?;
+    place(&boot.snponly, &to.join(SNPONLY))?;
+    place(&boot.ipxe_efi, &to.join(IPXE_EFI))?;
+    image_builder::build_initramfs(&boot, agent, &to.join("initramfs"))?;
+    export_kubectl(cache, folder)?;
+    let Some(facts) = built_in_release(cache)? else {
+        return Ok(Exported { node_image: None });
+    };
+    let node = node_image(&facts, folder)?;
+    let release = serde_json::to_vec_pretty(&release_object(facts.spec()))?;
+    fs::write(folder.join(Parts::RELEASE), release)?;
+    Ok(Exported {
+        node_image: Some(node),
+    })
+}
+
+/// kubectl of the same version, for people; `bin/kubectl` in the folder.
+fn export_kubectl(cache: &Path, folder: &Path) -> anyhow::Result<()> {
+    let parts = image_builder::list(cache)?;
+    let built = parts
+        .into_iter()
+        .filter(|part| part.name == "kubernetes")
+        .find_map(|part| part.built);
+    let Some(program) = built
+        .map(|built| built.path.join("kubectl"))
+        .filter(|program| program.is_file())
+    else {
+        return Ok(());
+    };
+    let to = folder.join("bin");
+    fs::create_dir_all(&to).with_context(|| to.display().to_string())?;
+    place(&program, &to.join("kubectl"))
+}
+
+fn node_image(facts: &ReleaseFacts, folder: &Path) -> anyhow::Result<PathBuf> {
+    let to = folder.join(Parts::IMAGES);
+    fs::create_dir_all(&to).with_context(|| to.display().to_string())?;
+    let name = facts.node.path.file_name().context("node image without a name")?;
+    let image = to.join(name);
+    place(&facts.node.path, &image)?;
+    let mut manifest = image.clone().into_os_string();
+    manifest.push(".manifest.json");
+    fs::write(&manifest, serde_json::to_vec(&facts.node.manifest)?)?;
+    Ok(image)
+}
+
+/// Links the file, or copies it to another file system; appears complete or not at all.
+fn place(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let draft = to.with_extension("draft");
+    let _ = fs::remove_file(&draft);
+    if fs::hard_link(from, &draft).is_err() {
+        fs::copy(from, &draft).with_context(|| format!("copy {} to {}", from.display(), draft.display()))?;
+    }
+    // Renaming one link of a file over another of the same file does nothing, so the old one goes first.
+    let _ = fs::remove_file(to);
+    fs::rename(&draft, to).with_context(|| to.display().to_string())
+}
+
+/// The Release object of these parts.
+pub(crate) fn release_object(spec: ReleaseSpec) -> Release {
+    let name = format!("kubernetes-{}", spec.patch_version.trim_start_matches('v'));
+    let mut release = Release::new(&name, spec);
+    release.metadata.labels = Some([(keys::MOVE.to_owned(), String::new())].into());
+    release
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placing_again_replaces() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        fs::write(&from, "1").unwrap();
+        place(&from, &to).unwrap();
+        place(&from, &to).unwrap();
+        assert_eq!(fs::read_to_string(&to).unwrap(), "1");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn an_empty_cache_tells_the_command_that_fills_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = export(
+            folder.path(),
+            Path::new("/bin/true"),
+            &folder.path().join("parts"),
+        )
+        .unwrap_err();
+        assert!(error.to_string().contains("gantry image build"), "{error}");
+    }
+}

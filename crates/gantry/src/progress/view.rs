@@ -1,0 +1,260 @@
+//! What a snapshot says of a cluster's progress.
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use resources::gantry::{Plan, PlanPhase, ProviderMachine, ProviderMachineState, StepState};
+
+use crate::snapshot::{Snapshot, word};
+use crate::time;
+
+/// How far a cluster is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct View {
+    /// One line about the whole cluster.
+    pub(crate) headline: String,
+    /// One row for each machine.
+    pub(crate) machines: Vec<MachineRow>,
+    /// Whether it goes on.
+    pub(crate) verdict: Verdict,
+}
+
+/// How far a machine is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MachineRow {
+    pub(crate) name: String,
+    pub(crate) host: String,
+    pub(crate) state: String,
+    pub(crate) percent: Option<u8>,
+    pub(crate) reason: String,
+    pub(crate) elapsed: String,
+}
+
+/// Whether there is something to wait for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Goes on.
+    Going,
+    /// Ready.
+    Ready,
+    /// Stopped, with the reason.
+    Failed(String),
+}
+
+/// Looks at a cluster.
+pub(crate) fn view(snapshot: &Snapshot, cluster: &str, now: Timestamp) -> View {
+    let machines = snapshot
+        .provider_machines_of(cluster)
+        .into_iter()
+        .map(|machine| row(snapshot, machine, now))
+        .collect();
+    View {
+        headline: headline(snapshot, cluster, now),
+        machines,
+        verdict: verdict(snapshot, cluster),
+    }
+}
+
+/// The steps of a plan, for people.
+pub(crate) fn plan_lines(plan: &Plan) -> Vec<String> {
+    let mut lines = vec![format!("Plan {} ({}):", plan.name_any(), word(plan.spec.class))];
+    for (number, step) in plan.spec.steps.iter().enumerate() {
+        lines.push(format!(
+            "  {}. {} (at most {} min)",
+            number + 1,
+            step.text,
+            step.deadline_minutes
+        ));
+    }
+    lines
+}
+
+fn headline(snapshot: &Snapshot, cluster: &str, now: Timestamp) -> String {
+    let Some(object) = snapshot.cluster(cluster) else {
+        return format!("{cluster}: gone");
+    };
+    let status = object.status.clone().unwrap_or_default();
+    let phase = status
+        .phase
+        .unwrap_or_else(|| "not seen by the coordinator yet".to_owned());
+    let mut text = format!("{cluster}: {phase}");
+    if let Some(step) = snapshot.plan_of(cluster).and_then(running_step) {
+        text = format!("{text}, {step}");
+    }
+    if let Some(reason) = status.failure_message.or(status.reason) {
+        text = format!("{text}: {reason}");
+    }
+    if let Some(deadline) = status.deadline {
+        text = format!("{text} (deadline {})", time::until(deadline.0, now));
+    }
+    text
+}
+
+fn running_step(plan: &Plan) -> Option<String> {
+    let status = plan.status.as_ref()?;
+    let at = status
+        .steps
+        .iter()
+        .position(|step| step.state == StepState::Running)?;
+    let step = plan
+        .spec
+        .steps
+        .iter()
+        .find(|step| step.id == status.steps[at].id)?;
+    Some(format!(
+        "step {} of {}: {}",
+        at + 1,
+        plan.spec.steps.len(),
+        step.text
+    ))
+}
+
+fn row(snapshot: &Snapshot, machine: &ProviderMachine, now: Timestamp) -> MachineRow {
+    let status = machine.status.clone().unwrap_or_default();
+    let workflow = snapshot
+        .workflow_of(machine)
+        .and_then(|workflow| workflow.status.as_ref());
+    let action = workflow
+        .filter(|_| status.state == ProviderMachineState::Installing)
+        .and_then(|workflow| workflow.current_state.as_ref())
+        .and_then(|current| current.action_name.clone());
+    let reason = match (
+        action,
+        status.reason.or_else(|| workflow.and_then(|w| w.reason.clone())),
+    ) {
+        (Some(action), Some(reason)) => format!("{action}: {reason}"),
+        (action, reason) => action.or(reason).unwrap_or_default(),
+    };
+    MachineRow {
+        name: machine.name_any(),
+        host: status.host.unwrap_or_default(),
+        state: word(status.state),
+        percent: status
+            .percent
+            .or_else(|| workflow.and_then(|workflow| workflow.percent)),
+        reason,
+        elapsed: status
+            .since
+            .map(|since| time::ago(since.0, now))
+            .unwrap_or_default(),
+    }
+}
+
+fn verdict(snapshot: &Snapshot, name: &str) -> Verdict {
+    let Some(cluster) = snapshot.cluster(name) else {
+        return Verdict::Failed(format!("cluster {name} does not exist any more"));
+    };
+    let Some(status) = &cluster.status else {
+        return Verdict::Going;
+    };
+    let current = status
+        .observed_generation
+        .is_none_or(|seen| Some(seen) == cluster.metadata.generation);
+    let ready = status
+        .conditions
+        .iter()
+        .any(|c| c.type_ == "Ready" && c.status == "True");
+    if ready && current {
+        return Verdict::Ready;
+    }
+    let plan = snapshot.plan_of(name).and_then(|plan| plan.status.as_ref());
+    if let Some(plan) = plan.filter(|plan| plan.phase == PlanPhase::Failed) {
+        let reason = status.failure_message.clone().or(plan.reason.clone());
+        return Verdict::Failed(reason.unwrap_or_else(|| "the plan failed".to_owned()));
+    }
+    match (&status.failure_message, status.phase.as_deref()) {
+        (Some(message), Some("Failed")) if current => Verdict::Failed(message.clone()),
+        _ => Verdict::Going,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn snapshot(phase: &str, ready: &str, plan: &str) -> Snapshot {
+        let time = "2026-01-01T00:00:00Z";
+        let parse = |value| serde_json::from_value(value).unwrap();
+        Snapshot {
+            clusters: vec![serde_json::from_value(json!({
+                "apiVersion": "anywhere.eks.amazonaws.com/v1alpha1", "kind": "Cluster",
+                "metadata": {"name": "c", "namespace": "n", "generation": 2}, "spec": {},
+                "status": {"phase": phase, "reason": "waits", "observedGeneration": 2, "plan": "p",
+                    "failureMessage": (phase == "Failed").then_some("no hardware"),
+                    "conditions": [{"type": "Ready", "status": ready, "reason": "x", "message": "",
+                        "lastTransitionTime": time}]},
+            }))
+            .unwrap()],
+            plans: vec![serde_json::from_value(json!({
+                "apiVersion": "gantry.dev/v1alpha1", "kind": "Plan", "metadata": {"name": "p", "namespace": "n"},
+                "spec": {"cluster": "c", "desired": format!("sha256:{}", "0".repeat(64)), "class": "create", "steps": [
+                    {"id": "a", "kind": "makePki", "text": "Make keys", "deadlineMinutes": 1},
+                    {"id": "b", "kind": "joinWorker", "text": "Join w", "deadlineMinutes": 30}]},
+                "status": {"phase": plan, "reason": "too slow",
+                    "steps": [{"id": "a", "state": "done"}, {"id": "b", "state": "running"}]},
+            }))
+            .unwrap()],
+            provider_machines: vec![parse(json!({
+                "apiVersion": "gantry.dev/v1alpha1", "kind": "ProviderMachine",
+                "metadata": {"name": "m", "namespace": "n"},
+                "spec": {"provider": "metal", "clusterName": "c", "machine": "m", "imageURL": "file:///x"},
+                "status": {"state": "installing", "since": time, "host": "node-1", "percent": 40, "workflow": "w"},
+            }))],
+            workflows: vec![serde_json::from_value(json!({
+                "apiVersion": "tinkerbell.org/v1alpha1", "kind": "Workflow", "metadata": {"name": "w", "namespace": "n"},
+                "spec": {}, "status": {"state": "RUNNING", "currentState": {"actionName": "stream-image"}},
+            }))
+            .unwrap()],
+            ..Snapshot::default()
+        }
+    }
+
+    fn at() -> Timestamp {
+        "2026-01-01T00:01:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn a_machine_shows_action_percent_and_time() {
+        let view = view(&snapshot("Creating", "False", "executing"), "c", at());
+        let row = &view.machines[0];
+        assert_eq!(
+            (row.state.as_str(), row.percent, row.elapsed.as_str()),
+            ("installing", Some(40), "60s")
+        );
+        assert_eq!(
+            (row.host.as_str(), row.reason.as_str()),
+            ("node-1", "stream-image")
+        );
+        assert_eq!(view.headline, "c: Creating, step 2 of 2: Join w: waits");
+        assert_eq!(view.verdict, Verdict::Going);
+    }
+
+    #[test]
+    fn verdicts() {
+        let of = |phase, ready, plan| view(&snapshot(phase, ready, plan), "c", at()).verdict;
+        assert_eq!(of("Running", "True", "done"), Verdict::Ready);
+        assert_eq!(
+            of("Creating", "False", "failed"),
+            Verdict::Failed("too slow".to_owned())
+        );
+        assert_eq!(
+            of("Failed", "False", "pending"),
+            Verdict::Failed("no hardware".to_owned())
+        );
+        assert_eq!(view(&Snapshot::default(), "c", at()).headline, "c: gone");
+    }
+
+    #[test]
+    fn plans_are_numbered() {
+        let lines = plan_lines(&snapshot("x", "False", "pending").plans[0]);
+        assert_eq!(
+            lines,
+            [
+                "Plan p (create):",
+                "  1. Make keys (at most 1 min)",
+                "  2. Join w (at most 30 min)"
+            ]
+        );
+    }
+}

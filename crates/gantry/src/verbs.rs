@@ -1,0 +1,44 @@
+//! One module for each verb.
+
+pub(crate) mod apply_hardware;
+pub(crate) mod completion;
+pub(crate) mod create_cluster;
+pub(crate) mod delete_cluster;
+pub(crate) mod explain;
+pub(crate) mod generate_hardware;
+pub(crate) mod get;
+pub(crate) mod image;
+pub(crate) mod lab;
+pub(crate) mod serve;
+pub(crate) mod version;
+
+use crate::cli::{Apply, Cli, Command, Config, Create, Delete, Generate};
+use crate::failure::Outcome;
+use crate::output;
+
+/// Runs the verb.
+pub(crate) async fn run(cli: Cli) -> Outcome {
+    let global = &cli.global;
+    match cli.command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Create(Create::Cluster(args)) => create_cluster::run(global, &args).await,
+        Command::Create(Create::Hardware(args)) | Command::Apply(Apply::Hardware(args)) => {
+            apply_hardware::run(global, &args).await
+        }
+        Command::Generate(Generate::Hardware(args)) => generate_hardware::run(&args),
+        Command::Delete(Delete::Cluster(args)) => delete_cluster::run(global, &args).await,
+        Command::Get(args) => get::run(global, &args).await,
+        Command::Explain(args) => explain::run(global, &args).await,
+        Command::Image(command) => image::run(command).await,
+        Command::Lab(command) => lab::run(global, command).await,
+        Command::Config(Config::Example) => {
+            output::text(&appliance::example());
+            Ok(())
+        }
+        Command::Completion(args) => {
+            completion::run(&args);
+            Ok(())
+        }
+        Command::Version(args) => version::run(global, &args).await,
+    }
+}

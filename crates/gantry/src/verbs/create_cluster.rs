@@ -1,0 +1,292 @@
+//! `gantry create cluster -f FILE -z CSV`: check everything, apply everything, then only watch.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use cluster_spec::{ClusterBundle, FreeHardware};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::{Client, ResourceExt};
+use resources::anywhere::{Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig};
+use resources::gantry::{Release, Server};
+use resources::keys;
+use resources::tinkerbell::Hardware;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::cli::Global;
+use crate::failure::{Failure, Outcome};
+use crate::hardware::{self, Csv};
+use crate::progress::{Screen, Verdict, plan_lines, view};
+use crate::snapshot::Snapshot;
+use crate::{connection, output};
+
+/// How often progress is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateClusterArgs {
+    /// EKS Anywhere YAML: Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig.
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    file: PathBuf,
+    /// Hardware to import first.
+    #[arg(short = 'z', long, value_name = "FILE", env = "HARDWARE_CSV")]
+    hardware_csv: Option<PathBuf>,
+    /// Return once everything is applied.
+    #[arg(long)]
+    no_wait: bool,
+    /// Give up watching after so many minutes; the cluster goes on.
+    #[arg(long, value_name = "MINUTES")]
+    timeout: Option<u64>,
+}
+
+/// Everything that was checked before anything is applied.
+struct Checked {
+    bundle: ClusterBundle,
+    namespace: String,
+    csv: Option<Csv>,
+}
+
+pub(crate) async fn run(global: &Global, args: &CreateClusterArgs) -> Outcome {
+    let csv = args.hardware_csv.as_deref().map(hardware::read).transpose();
+    let text = std::fs::read_to_string(&args.file)
+        .map_err(|error| Failure::BadInput(format!("{}: {error}", args.file.display())))?;
+    let client = connection::connect(global).await?;
+    let releases: Api<Release> = Api::all(client.clone());
+    let releases = releases.list(&ListParams::default()).await?.items;
+    let bundle = cluster_spec::parse(&text, &args.file.display().to_string(), &releases);
+    let checked = match (bundle, csv) {
+        (Ok(bundle), Ok(csv)) => {
+            let namespace = bundle
+                .cluster
+                .namespace()
+                .unwrap_or_else(|| keys::DEFAULT_NAMESPACE.to_owned());
+            Checked {
+                bundle,
+                namespace,
+                csv,
+            }
+        }
+        (Err(problems), Ok(_)) => return Err(Failure::BadInput(problems.to_string())),
+        (Ok(_), Err(faults)) => return Err(faults),
+        (Err(problems), Err(faults)) => return Err(Failure::BadInput(format!("{problems}\n\n{faults}"))),
+    };
+    let name = checked.bundle.name();
+    let known = current(&client, &checked).await?;
+    check(&client, &checked, known.as_ref()).await?;
+    let folder = PathBuf::from(&name);
+    std::fs::create_dir_all(&folder)?;
+    let mut screen = Screen::new(Some(&folder.join(format!("{name}-create.log"))));
+    apply(&client, &checked, &mut screen).await?;
+    if args.no_wait {
+        screen.end();
+        output::line(format!(
+            "{name}: applied; watch it with: gantry create cluster -f {}",
+            args.file.display()
+        ));
+        return Ok(());
+    }
+    let watched = watch(&client, &checked, args, screen).await;
+    watched?;
+    finish(&client, &checked, &text, &folder).await
+}
+
+/// The cluster as the API has it already.
+async fn current(client: &Client, checked: &Checked) -> Outcome<Option<ClusterBundle>> {
+    let namespace = &checked.namespace;
+    let Some(cluster) = get::<Cluster>(client, namespace, &checked.bundle.name()).await? else {
+        return Ok(None);
+    };
+    let site = cluster.spec.datacenter_ref.name.clone();
+    let Some(datacenter) = get::<TinkerbellDatacenterConfig>(client, namespace, &site).await? else {
+        return Ok(None);
+    };
+    let mut bundle = ClusterBundle {
+        cluster,
+        datacenter,
+        ..checked.bundle.clone()
+    };
+    bundle.machine_configs.clear();
+    for name in checked.bundle.machine_configs.keys() {
+        if let Some(config) = get::<TinkerbellMachineConfig>(client, namespace, name).await? {
+            bundle.machine_configs.insert(name.clone(), config);
+        }
+    }
+    Ok(Some(bundle))
+}
+
+/// What can only be checked against the API: changes of fields that never change, and enough hardware.
+async fn check(client: &Client, checked: &Checked, known: Option<&ClusterBundle>) -> Outcome {
+    let violations = match known {
+        Some(known) => cluster_spec::check_update(known, &checked.bundle),
+        None => cluster_spec::check_hardware(&checked.bundle, &free_hardware(client, checked).await?),
+    };
+    if violations.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = violations.iter().map(ToString::to_string).collect();
+    Err(Failure::BadInput(format!(
+        "{}\nnothing was changed",
+        lines.join("\n")
+    )))
+}
+
+/// Free machines, those of the file included.
+async fn free_hardware(client: &Client, checked: &Checked) -> Outcome<Vec<FreeHardware>> {
+    let hardware: Api<Hardware> = Api::namespaced(client.clone(), &checked.namespace);
+    let servers: Api<Server> = Api::namespaced(client.clone(), &checked.namespace);
+    let servers = servers.list(&ListParams::default()).await?.items;
+    let claimed = |name: &str| {
+        servers
+            .iter()
+            .any(|s| s.spec.hardware == name && s.spec.claim.is_some())
+    };
+    let mut free: Vec<FreeHardware> = hardware
+        .list(&ListParams::default())
+        .await?
+        .into_iter()
+        .map(|object| FreeHardware {
+            name: object.name_any(),
+            labels: object.labels().clone(),
+        })
+        .filter(|machine| !claimed(&machine.name) && !machine.labels.contains_key(keys::OWNER_NAME))
+        .collect();
+    for row in checked.csv.iter().flat_map(|csv| &csv.rows) {
+        if claimed(&row.hostname) {
+            continue;
+        }
+        free.retain(|machine| machine.name != row.hostname);
+        free.push(FreeHardware {
+            name: row.hostname.clone(),
+            labels: row.labels.clone(),
+        });
+    }
+    Ok(free)
+}
+
+async fn apply(client: &Client, checked: &Checked, screen: &mut Screen) -> Outcome {
+    let namespace = &checked.namespace;
+    if let Some(csv) = &checked.csv {
+        let diff = hardware::compare(client, namespace, csv).await?;
+        for line in hardware::apply(client, namespace, csv, &diff, false).await? {
+            screen.say(&format!("hardware {line}"));
+        }
+    }
+    let bundle = &checked.bundle;
+    put(client, namespace, &bundle.datacenter).await?;
+    for config in bundle.machine_configs.values() {
+        put(client, namespace, config).await?;
+    }
+    for template in bundle.templates.values() {
+        put(client, namespace, template).await?;
+    }
+    // Last: whoever sees the Cluster finds what it refers to.
+    put(client, namespace, &bundle.cluster).await
+}
+
+async fn put<K>(client: &Client, namespace: &str, object: &K) -> Outcome
+where
+    K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    K: Clone + std::fmt::Debug + Serialize + DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let mut wanted = serde_json::to_value(object)?;
+    if let Some(fields) = wanted.as_object_mut() {
+        // Status belongs to the coordinator.
+        fields.remove("status");
+    }
+    wanted["metadata"]["namespace"] = namespace.into();
+    let params = PatchParams::apply(keys::MANAGER_CLI).force();
+    let name = object.name_any();
+    api.patch(&name, &params, &Patch::Apply(&wanted))
+        .await
+        .map(drop)
+        .map_err(|error| {
+            Failure::Failed(anyhow::Error::from(error).context(format!("apply {} {name}", K::kind(&()))))
+        })
+}
+
+async fn get<K>(client: &Client, namespace: &str, name: &str) -> Outcome<Option<K>>
+where
+    K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    K: Clone + std::fmt::Debug + DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    Ok(api.get_opt(name).await?)
+}
+
+/// Draws progress until the cluster is ready, has failed, or the user stops watching.
+async fn watch(client: &Client, checked: &Checked, args: &CreateClusterArgs, mut screen: Screen) -> Outcome {
+    let name = checked.bundle.name();
+    let again = format!(
+        "watch it again with: gantry create cluster -f {}",
+        args.file.display()
+    );
+    let limit = args
+        .timeout
+        .map(|minutes| tokio::time::Instant::now() + Duration::from_secs(minutes * 60));
+    let mut told_plan = None;
+    let stop = tokio::signal::ctrl_c();
+    tokio::pin!(stop);
+    loop {
+        let snapshot = Snapshot::progress(client, &checked.namespace).await?;
+        if let Some(plan) = snapshot
+            .plan_of(&name)
+            .filter(|plan| told_plan.as_ref() != Some(&plan.name_any()))
+        {
+            told_plan = Some(plan.name_any());
+            plan_lines(plan).iter().for_each(|line| screen.say(line));
+        }
+        let view = view(&snapshot, &name, Timestamp::now());
+        screen.show(&view);
+        match view.verdict {
+            Verdict::Ready => {
+                screen.end();
+                return Ok(());
+            }
+            Verdict::Failed(reason) => {
+                screen.end();
+                return Err(Failure::text(format!(
+                    "{name}: {reason}\nmore: gantry explain {name}"
+                )));
+            }
+            Verdict::Going => {}
+        }
+        if limit.is_some_and(|limit| tokio::time::Instant::now() > limit) {
+            screen.end();
+            return Err(Failure::text(format!(
+                "{name}: not ready in time; it goes on; {again}"
+            )));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            _ = &mut stop => {
+                screen.end();
+                return Err(Failure::Interrupted(format!("{name}: it goes on without you; {again}")));
+            }
+        }
+    }
+}
+
+/// Leaves kubeconfig and YAML where EKS Anywhere's users look for them.
+async fn finish(client: &Client, checked: &Checked, text: &str, folder: &Path) -> Outcome {
+    let name = checked.bundle.name();
+    let secret = get::<Secret>(client, &checked.namespace, &format!("{name}-kubeconfig")).await?;
+    let kubeconfig = secret
+        .and_then(|secret| secret.data?.remove("value"))
+        .ok_or_else(|| {
+            Failure::text(format!(
+                "Secret {name}-kubeconfig has no value; more: gantry explain {name}"
+            ))
+        })?;
+    let path = folder.join(format!("{name}-eks-a-cluster.kubeconfig"));
+    output::private_file(&path, &kubeconfig.0)?;
+    std::fs::write(folder.join(format!("{name}-eks-a-cluster.yaml")), text)?;
+    output::line(format!(
+        "{name} is ready: kubectl --kubeconfig {} get nodes",
+        path.display()
+    ));
+    Ok(())
+}

@@ -1,0 +1,186 @@
+//! `gantry image build|list|export`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::{Args, Subcommand};
+use image_builder::{BuildOptions, Event, Part, default_cache_dir};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::failure::{Failure, Outcome};
+use crate::{output, parts};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImageCommand {
+    /// Build parts that are not in the cache; no names means all.
+    Build(BuildArgs),
+    /// List the parts and which are in the cache.
+    List(ListArgs),
+    /// Put kernel, installer, iPXE, node image and release into a folder for `gantry serve --parts`.
+    Export(ExportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BuildArgs {
+    /// Parts; see `gantry image list`.
+    names: Vec<String>,
+    /// Build the named parts again although they are in the cache.
+    #[arg(long)]
+    force: bool,
+    /// Debian archive or a mirror of it.
+    #[arg(long, value_name = "URL", env = "GANTRY_DEBIAN_MIRROR")]
+    debian_mirror: Option<String>,
+    /// Install missing Debian packages first (needs root).
+    #[arg(long)]
+    install_needs: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// `json` for programs.
+    #[arg(short, long, value_parser = ["json"])]
+    output: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The folder; made when absent.
+    folder: PathBuf,
+    /// The agent's program; default: gantry-agent beside this program.
+    #[arg(long, value_name = "FILE")]
+    agent: Option<PathBuf>,
+}
+
+pub(crate) async fn run(command: ImageCommand) -> Outcome {
+    match command {
+        ImageCommand::Build(args) => build(args).await,
+        ImageCommand::List(args) => list(&args),
+        ImageCommand::Export(args) => {
+            let exported = tokio::task::spawn_blocking(move || {
+                let agent = parts::agent_program(args.agent.as_deref())?;
+                std::fs::create_dir_all(&args.folder)?;
+                let folder = args.folder.canonicalize()?;
+                parts::export(&default_cache_dir(), &agent, &folder)
+            });
+            match exported.await??.node_image {
+                // Ready to be an osImageURL.
+                Some(image) => output::line(format!("file://{}", image.display())),
+                None => output::note("no node image yet; build it with: gantry image build"),
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn build(args: BuildArgs) -> Outcome {
+    if args.install_needs {
+        let parts = args
+            .names
+            .iter()
+            .map(|name| Part::named(name))
+            .collect::<Result<Vec<_>, _>>()?;
+        let parts = if parts.is_empty() {
+            Part::ALL.to_vec()
+        } else {
+            parts
+        };
+        image_builder::ensure_host_packages(&parts, &mut |line| output::note(line))?;
+    }
+    let cancel = Arc::new(AtomicBool::new(false));
+    let mut options = BuildOptions {
+        force: args.force,
+        cancel: cancel.clone(),
+        ..BuildOptions::default()
+    };
+    if let Some(mirror) = args.debian_mirror {
+        options.debian_mirror = mirror;
+    }
+    let bar = output::interactive().then(bar);
+    let shown = bar.clone();
+    options.progress = Arc::new(move |event| show(shown.as_ref(), event));
+    let names = args.names;
+    let work = tokio::task::spawn_blocking(move || image_builder::build(&names, &options));
+    tokio::pin!(work);
+    let built = tokio::select! {
+        built = &mut work => built?,
+        _ = tokio::signal::ctrl_c() => {
+            cancel.store(true, Ordering::SeqCst);
+            let _ = work.await;
+            return Err(Failure::Interrupted("stopped; parts that were finished stay in the cache".to_owned()));
+        }
+    };
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    for part in built? {
+        let how = if part.cached { "cached" } else { "built" };
+        output::line(format!(
+            "{:12} {how:6} {:>8.1} MB  {}",
+            part.name,
+            part.size as f64 / 1e6,
+            part.path.display()
+        ));
+    }
+    Ok(())
+}
+
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {elapsed:>5} {msg}");
+    let bar =
+        ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar.enable_steady_tick(std::time::Duration::from_millis(200));
+    bar
+}
+
+fn show(bar: Option<&ProgressBar>, event: Event) {
+    let steady = |text: String| match bar {
+        Some(bar) => bar.println(text),
+        None => output::note(text),
+    };
+    match event {
+        Event::Waiting => steady("another process builds; waiting for it".to_owned()),
+        Event::Cached { part } => steady(format!("{part}: in the cache")),
+        Event::Started { part, steps } => steady(format!("{part}: {steps} steps")),
+        Event::Step {
+            part,
+            number,
+            of,
+            name,
+        } => match bar {
+            Some(bar) => bar.set_message(format!("{part} {number}/{of}: {name}")),
+            None => output::note(format!("{part} {number}/{of}: {name}")),
+        },
+        Event::Percent { part, percent } => {
+            if let Some(bar) = bar {
+                bar.set_message(format!("{part}: {percent} %"));
+            }
+        }
+        Event::Line { part, text } => {
+            if let Some(bar) = bar {
+                bar.set_message(format!("{part}: {text}"));
+            }
+        }
+        Event::Finished { part, took } => steady(format!("{part}: built in {} s", took.as_secs())),
+    }
+}
+
+fn list(args: &ListArgs) -> Outcome {
+    let parts = image_builder::list(&default_cache_dir())?;
+    if args.output.is_some() {
+        output::line(serde_json::to_string_pretty(&parts)?);
+        return Ok(());
+    }
+    let rows: Vec<Vec<String>> = parts
+        .iter()
+        .map(|part| {
+            let size = part.built.as_ref().map_or("-".to_owned(), |built| {
+                format!("{:.1} MB", built.size as f64 / 1e6)
+            });
+            let state = if part.built.is_some() { "built" } else { "missing" };
+            vec![part.name.clone(), state.to_owned(), size, part.about.clone()]
+        })
+        .collect();
+    output::text(&output::table(&["PART", "STATE", "SIZE", "ABOUT"], &rows));
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! `gantry serve`: settings from flags, environment and file, then the appliance until it is asked to end.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use appliance::{DEFAULT_FILE, Given, KEYS, Settings, flag, start_logs, variable};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches};
+use image_builder::default_cache_dir;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::{Failure, Outcome};
+use crate::{output, parts};
+
+/// Folder in the data directory for parts that come from the cache of the user.
+const OWN_PARTS: &str = "parts";
+
+/// Flags of `gantry serve`: one for each key of the settings, made from their table.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ServeArgs {
+    config: Option<PathBuf>,
+    given: BTreeMap<&'static str, Given>,
+}
+
+impl Args for ServeArgs {
+    fn augment_args(command: Command) -> Command {
+        let config = Arg::new("config")
+            .long("config")
+            .value_name("FILE")
+            .env("GANTRY_CONFIG")
+            .help(format!(
+                "Configuration file; default: {DEFAULT_FILE} when it exists"
+            ));
+        let keys = KEYS.iter().map(|key| {
+            let help = if key.default.is_empty() {
+                key.about.to_owned()
+            } else {
+                format!("{} [default: {}]", key.about, key.default)
+            };
+            Arg::new(key.name)
+                .long(flag(key.name))
+                .value_name(key.value)
+                .env(variable(key.name))
+                .help(help)
+        });
+        command.arg(config).args(keys)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for ServeArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let mut args = ServeArgs::default();
+        args.update_from_arg_matches(matches)?;
+        Ok(args)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        self.config = matches.get_one::<String>("config").map(PathBuf::from);
+        for key in KEYS {
+            let Some(value) = matches.get_one::<String>(key.name) else {
+                continue;
+            };
+            let place = match matches.value_source(key.name) {
+                Some(ValueSource::EnvVariable) => format!("variable {}", variable(key.name)),
+                _ => format!("flag --{}", flag(key.name)),
+            };
+            self.given.insert(
+                key.name,
+                Given {
+                    value: value.clone(),
+                    place,
+                },
+            );
+        }
+        Ok(())
+    }
+}
+
+pub(crate) async fn run(args: ServeArgs) -> Outcome {
+    let default = Path::new(DEFAULT_FILE);
+    let file = args.config.as_deref().or(default.exists().then_some(default));
+    let mut settings =
+        Settings::load(file, &args.given).map_err(|fault| Failure::BadInput(fault.to_string()))?;
+    start_logs(&settings)?;
+    if settings.parts.is_none() {
+        settings.parts = own_parts(&settings.data).await?;
+    }
+    let cancel = CancellationToken::new();
+    let mut end = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let asked = cancel.clone();
+    let waiting = tokio::spawn(async move {
+        tokio::select! {
+            _ = end.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("asked to end");
+        asked.cancel();
+    });
+    let planned = parts::release_object(image_builder::planned_release()?);
+    let result = appliance::run(settings, planned, cancel, |listeners| {
+        for listener in listeners {
+            output::line(format!("{:24} {}", listener.what, listener.place));
+        }
+        output::line("gantry is ready");
+    })
+    .await;
+    waiting.abort();
+    Ok(result?)
+}
+
+/// Parts from the cache of the user who starts the server; without a cache there are none, and the API works.
+async fn own_parts(data: &Path) -> Outcome<Option<PathBuf>> {
+    let folder = data.join(OWN_PARTS);
+    let made = folder.clone();
+    let exported = tokio::task::spawn_blocking(move || -> anyhow::Result<()> {
+        let agent = parts::agent_program(None)?;
+        std::fs::create_dir_all(&made)?;
+        parts::export(&default_cache_dir(), &agent, &made).map(drop)
+    });
+    match exported.await? {
+        Ok(()) => Ok(Some(folder)),
+        Err(error) => {
+            output::note(format!(
+                "no installer and node images: {error:#}; machines cannot be booted"
+            ));
+            Ok(None)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use crate::cli::Cli;
+
+    #[test]
+    fn every_key_is_a_flag_and_a_variable() {
+        let command = Cli::command();
+        let serve = command.find_subcommand("serve").unwrap();
+        for key in appliance::KEYS {
+            let arg = serve
+                .get_arguments()
+                .find(|arg| arg.get_id() == key.name)
+                .unwrap();
+            assert_eq!(arg.get_long(), Some(appliance::flag(key.name).as_str()));
+            assert_eq!(
+                arg.get_env().unwrap().to_str(),
+                Some(appliance::variable(key.name).as_str())
+            );
+        }
+    }
+}

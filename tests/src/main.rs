@@ -1,0 +1,127 @@
+//! Stories and benchmarks: programs that use Gantry as its users do, from outside.
+//!
+//! Owns the registry of both ([`stories`], [`benches`]) with what each needs and how long it takes. Refuses to look
+//! into the appliance: a story sees what a user sees.
+//!
+//! Exit codes: 0 passed, 1 failed, 77 skipped because something is missing; CI counts a skipped story as failed.
+
+#![allow(clippy::print_stdout, reason = "a command-line program for people")]
+
+mod benches;
+mod kubectl;
+mod server;
+mod stories;
+mod waiting;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::json;
+
+/// How a story ends that cannot run here.
+const SKIPPED: u8 = 77;
+
+#[derive(Debug, Parser)]
+#[command(name = "tests", about = "Stories and benchmarks of Gantry")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run stories.
+    Story(Chosen),
+    /// Run benchmarks.
+    Bench(Chosen),
+}
+
+#[derive(Debug, Args)]
+struct Chosen {
+    /// Which.
+    names: Vec<String>,
+    /// Only list them.
+    #[arg(long)]
+    list: bool,
+    /// One JSON object a line.
+    #[arg(long)]
+    json: bool,
+    /// What names, addresses and passwords come from, where a story draws them.
+    #[arg(long)]
+    seed: Option<String>,
+}
+
+/// How a story ended without an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It showed what it should.
+    Passed,
+    /// It could not run: what is missing.
+    Skipped(String),
+}
+
+fn main() -> ExitCode {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    match Cli::parse().command {
+        Command::Story(chosen) => run_stories(&runtime, &chosen),
+        Command::Bench(chosen) => {
+            match runtime.block_on(benches::run(&chosen.names, chosen.list, chosen.json)) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&error),
+            }
+        }
+    }
+}
+
+fn run_stories(runtime: &tokio::runtime::Runtime, chosen: &Chosen) -> ExitCode {
+    if chosen.list || chosen.names.is_empty() {
+        for story in stories::ALL {
+            if chosen.json {
+                let line = json!({"name": story.name, "tier": story.tier, "needs": story.needs, "minutes": story.minutes});
+                println!("{line}");
+            } else {
+                println!(
+                    "{:16} {:5} ~{:>2} min  {}",
+                    story.name, story.tier, story.minutes, story.about
+                );
+                println!("{:33}needs {}", "", story.needs);
+            }
+        }
+        return ExitCode::SUCCESS;
+    }
+    let mut skipped = false;
+    for name in &chosen.names {
+        let Some(story) = stories::ALL.iter().find(|story| story.name == name) else {
+            eprintln!("error: there is no story {name:?}; --list names them");
+            return ExitCode::from(2);
+        };
+        let options = stories::Options {
+            seed: chosen.seed.clone(),
+        };
+        match runtime.block_on((story.run)(options)) {
+            Ok(End::Passed) => println!("story {name}: passed"),
+            Ok(End::Skipped(reason)) => {
+                println!("story {name}: SKIPPED: {reason}");
+                skipped = true;
+            }
+            Err(error) => {
+                eprintln!("story {name}: FAILED");
+                return failed(&error);
+            }
+        }
+    }
+    if skipped {
+        ExitCode::from(SKIPPED)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,54 @@
+//! The registry of stories.
+
+mod api;
+
+use std::pin::Pin;
+
+use crate::End;
+
+/// What a story was asked for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Options {
+    /// Seed of everything that is drawn.
+    pub(crate) seed: Option<String>,
+}
+
+type Running = Pin<Box<dyn Future<Output = anyhow::Result<End>>>>;
+
+/// A story.
+pub(crate) struct Story {
+    pub(crate) name: &'static str,
+    /// `ci`: every CI run; `full`: by hand, when its code changes.
+    pub(crate) tier: &'static str,
+    /// What it shows.
+    pub(crate) about: &'static str,
+    /// What it needs beside the programs.
+    pub(crate) needs: &'static str,
+    /// How long it takes on two cores.
+    pub(crate) minutes: u32,
+    pub(crate) run: fn(Options) -> Running,
+}
+
+/// All stories.
+pub(crate) const ALL: &[Story] = &[Story {
+    name: "api",
+    tier: "ci",
+    about: "kubectl against gantry serve, and kill -9 in the middle of writes: nothing acknowledged is lost",
+    needs: "kubectl (from the image cache, else on PATH); no root",
+    minutes: 1,
+    run: |options| Box::pin(api::run(options)),
+}];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_distinct_and_tiers_known() {
+        let names: BTreeSet<&str> = ALL.iter().map(|story| story.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        assert!(ALL.iter().all(|story| ["ci", "full"].contains(&story.tier)));
+    }
+}

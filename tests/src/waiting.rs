@@ -1,0 +1,51 @@
+//! Waiting for a condition instead of sleeping; the last value is in the error.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::bail;
+use tokio::time::Instant;
+
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Waits until `look` gives `Ok`; after `limit` the last `Err` is the error.
+pub(crate) async fn until<T, E, F>(
+    what: &str,
+    limit: Duration,
+    mut look: impl FnMut() -> F,
+) -> anyhow::Result<T>
+where
+    E: Debug,
+    F: Future<Output = Result<T, E>>,
+{
+    let end = Instant::now() + limit;
+    loop {
+        match look().await {
+            Ok(value) => return Ok(value),
+            Err(last) if Instant::now() > end => {
+                bail!("{what}: not within {} s; last: {last:?}", limit.as_secs())
+            }
+            Err(_) => tokio::time::sleep(LOOK).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_last_value_is_told() {
+        let error = until("it", Duration::ZERO, || async { Err::<(), _>("seven") })
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("seven"), "{error}");
+        assert_eq!(
+            until("it", Duration::ZERO, || async { Ok::<_, ()>(3) })
+                .await
+                .unwrap(),
+            3
+        );
+    }
+}
