@@ -1,1 +1,21 @@
+//! Images on the appliance: fetched once, checked, measured, and served to agents from here.
+//!
+//! Owns the files under `<data>/images` ([`ImageStore`]), fetching by HTTP(S) or from a path of the appliance
+//! ([`Fetcher`]), and the status of every `Image` ([`run_images`]). What an image holds is measured by a function that
+//! the caller brings ([`Measure`]), because decoding belongs to `disk-image`.
+//! Serves nothing: `netboot` reads the paths that the store names.
+//!
+//! Invariant: a file whose name is a digest has that digest and a manifest that was measured from it; everything else
+//! lies in `partial/` or `quarantine/`.
 
+mod controller;
+mod error;
+mod fetch;
+mod sidecar;
+mod status;
+mod store;
+
+pub use controller::run_images;
+pub use error::Error;
+pub use fetch::{Fetcher, Measure, MeasureError, Progress};
+pub use store::ImageStore;
