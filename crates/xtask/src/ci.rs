@@ -73,6 +73,7 @@ fn stages(quick: bool) -> Vec<Stage> {
     stages.push(Stage::new("test", || cargo_runs(&["test", "--workspace"], None)));
     if !quick {
         stages.push(Stage::new("static", static_builds));
+        stages.push(Stage::new("images", images));
     }
     stages
 }
@@ -103,6 +104,17 @@ fn run_story(name: &str) -> anyhow::Result<()> {
         Some(programs::SKIPPED) => bail!("skipped; CI needs it to run: see above what it lacks"),
         _ => bail!("story {name} failed: {status}"),
     }
+}
+
+/// What stories boot; kept by recipe, so a second run takes seconds.
+fn images() -> anyhow::Result<()> {
+    let status = Command::new(programs::program("debug", "gantry")?)
+        .args(["image", "build"])
+        .status()?;
+    if !status.success() {
+        bail!("gantry image build: {status}");
+    }
+    Ok(())
 }
 
 fn static_builds() -> anyhow::Result<()> {

@@ -48,7 +48,9 @@ fn judge(workspace: &Workspace, package: &Package, layer: u64, edge: &Edge) -> O
 mod tests {
     use super::*;
 
-    fn workspace(edges: &[(&str, u64, &[(&str, bool)])]) -> Workspace {
+    type Given<'a> = (&'a str, u64, &'a [(&'a str, bool)]);
+
+    fn workspace(edges: &[Given<'_>]) -> Workspace {
         let packages = edges
             .iter()
             .map(|(name, layer, to)| Package {
