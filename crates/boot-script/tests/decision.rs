@@ -1,4 +1,10 @@
 //! The decision over armed x allowPXE x session phase x own script x site switches x what is known.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends by panicking"
+)]
 
 use std::sync::Arc;
 

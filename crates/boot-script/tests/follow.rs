@@ -1,4 +1,10 @@
 //! The watch against an API that lists two machines and then reports a change.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends by panicking"
+)]
 
 use std::convert::Infallible;
 use std::pin::Pin;

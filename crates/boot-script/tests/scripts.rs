@@ -1,4 +1,10 @@
 //! Golden scripts.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends by panicking"
+)]
 
 use boot_script::{Decision, Installer, InstallerSource, ScriptError, SiteSettings, Subject, render};
 use jiff::Timestamp;

@@ -1,1 +1,25 @@
+//! The HTTP boot service: iPXE scripts, kernel and installer, iPXE binaries, operating-system images with ranges.
+//!
+//! Owns the routes under `/ipxe`, `/boot` and `/images`, the archive with the site CA ([`site_ca_archive`]), the
+//! plain-HTTP listener that all boot routes run on ([`run_http`]), and the way of boot events into the records
+//! ([`record_events`]).
+//!
+//! Refuses: to serve anything secret (everything here is public by nature), any path but a file's plain name, and to
+//! decide what a machine boots (that is `boot_script::decide`).
+//!
+//! Invariant: a connection or request can take only its own share: head, time and connections are bounded.
 
+mod archive;
+mod boot_files;
+mod error;
+mod events;
+mod images;
+mod listener;
+mod routes;
+mod scripts;
+
+pub use archive::site_ca_archive;
+pub use error::Error;
+pub use events::record_events;
+pub use listener::run_http;
+pub use routes::{Config, Deps, router};

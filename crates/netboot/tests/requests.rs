@@ -1,0 +1,272 @@
+//! The boot routes over real connections on loopback.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends by panicking"
+)]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use boot_script::{
+    BootTarget, BootView, Event, EventSender, MachineFacts, Session, SiteSettings, ViewHandle,
+};
+use netboot::{Config, Deps, record_events, router, run_http};
+use resources::gantry::SessionPhase;
+use resources::tinkerbell::{Dhcp, HardwareInterface, HardwareSpec, Ip, Netboot};
+use store::records::{Query, Records};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+const DIGEST: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+const PEM: &str = "-----BEGIN CERTIFICATE-----\nZmFrZQ==\n-----END CERTIFICATE-----\n";
+
+struct Running {
+    address: SocketAddr,
+    view: Arc<ViewHandle>,
+    events: mpsc::Receiver<Event>,
+    _dir: tempfile::TempDir,
+    _stop: DropGuard,
+}
+
+fn target(phase: Option<SessionPhase>) -> Vec<Arc<BootTarget>> {
+    let dhcp = Dhcp {
+        mac: Some("52:54:00:00:00:01".parse().unwrap()),
+        ip: Some(Ip {
+            address: Some("127.0.0.1".into()),
+            ..Ip::default()
+        }),
+        ..Dhcp::default()
+    };
+    let netboot = Some(Netboot {
+        allow_pxe: Some(true),
+        ..Netboot::default()
+    });
+    let interface = HardwareInterface {
+        dhcp: Some(dhcp),
+        netboot,
+        ..HardwareInterface::default()
+    };
+    let hardware = HardwareSpec {
+        interfaces: vec![interface],
+        ..HardwareSpec::default()
+    };
+    let mut facts = MachineFacts::new("eksa-system", "node-1", hardware, None);
+    facts.attempt = phase.map(|_| 1);
+    facts.session = phase.map(|phase| Session {
+        attempt: 1,
+        boot: 1,
+        boot_id: "b".repeat(32),
+        phase,
+        deadline: "9999-01-01T00:00:00Z".parse().unwrap(),
+    });
+    BootTarget::all_of(facts)
+}
+
+async fn start() -> Running {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("boot")).unwrap();
+    std::fs::create_dir_all(dir.path().join("images")).unwrap();
+    std::fs::write(dir.path().join("secret"), "canary").unwrap();
+    std::fs::write(dir.path().join("boot/vmlinuz"), "linux").unwrap();
+    std::fs::write(dir.path().join("boot/snponly.efi"), "ipxe").unwrap();
+    std::fs::write(dir.path().join("images").join(DIGEST), "0123456789").unwrap();
+    std::fs::write(
+        dir.path().join("images").join(format!("{DIGEST}.manifest.json")),
+        "{}",
+    )
+    .unwrap();
+    let config = Config {
+        site: SiteSettings::new("rack-1", [10, 0, 0, 1].into()),
+        boot_dir: dir.path().join("boot"),
+        images_dir: dir.path().join("images"),
+        site_ca: PEM.into(),
+    };
+    let view = ViewHandle::new();
+    view.store(BootView::new(target(Some(SessionPhase::Armed))));
+    let (sender, events) = EventSender::channel(100);
+    let router = router(
+        config,
+        Deps {
+            view: view.clone(),
+            events: sender,
+        },
+    )
+    .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let cancel = CancellationToken::new();
+    tokio::spawn(run_http(listener, router, cancel.clone()));
+    Running {
+        address,
+        view,
+        events,
+        _dir: dir,
+        _stop: cancel.drop_guard(),
+    }
+}
+
+/// Status line with head in lower case, and body.
+async fn fetch(running: &Running, request: &str) -> (String, Vec<u8>) {
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    let request = format!("{request}\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let end = answer
+        .windows(4)
+        .position(|w| w == b"\r\n\r\n")
+        .unwrap_or_else(|| panic!("{answer:?}"));
+    (
+        String::from_utf8_lossy(&answer[..end]).to_lowercase(),
+        answer[end + 4..].to_vec(),
+    )
+}
+
+async fn get(running: &Running, path: &str, headers: &str) -> (String, Vec<u8>) {
+    fetch(running, &format!("GET {path} HTTP/1.1{headers}")).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_follow_the_view() {
+    let mut running = start().await;
+    for path in [
+        "/ipxe/script/52:54:00:00:00:01/auto.ipxe",
+        "/ipxe/script/52-54-00-00-00-01/auto.ipxe",
+        "/ipxe/script/auto.ipxe",
+    ] {
+        let (head, body) = get(&running, path, "").await;
+        let body = String::from_utf8(body).unwrap();
+        assert!(
+            head.starts_with("http/1.1 200") && head.contains("cache-control: no-store"),
+            "{path}: {head}"
+        );
+        assert!(
+            body.starts_with("#!ipxe\n") && body.contains(&"b".repeat(32)),
+            "{path}: {body}"
+        );
+        assert!(body.contains("BOOTIF=01-52-54-00-00-00-01"), "{path}: {body}");
+        let event = running.events.recv().await.unwrap();
+        assert_eq!(
+            (event.machine.as_str(), event.event.text.as_str()),
+            ("node-1", "script: installer, attempt 1, boot 1")
+        );
+    }
+    running
+        .view
+        .store(BootView::new(target(Some(SessionPhase::Disarmed))));
+    let (_, body) = get(&running, "/ipxe/script/auto.ipxe", "").await;
+    assert!(String::from_utf8(body).unwrap().contains("sanboot"));
+    running.view.store(BootView::new([]));
+    let (head, _) = get(&running, "/ipxe/script/52:54:00:00:00:01/auto.ipxe", "").await;
+    assert!(head.starts_with("http/1.1 404"), "{head}");
+    let (head, _) = get(&running, "/ipxe/script/x/auto.ipxe", "").await;
+    assert!(head.starts_with("http/1.1 404"), "{head}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_with_ranges() {
+    let running = start().await;
+    let image = format!("/images/{DIGEST}");
+    let (head, body) = get(&running, &image, "").await;
+    assert!(
+        head.contains(&format!("etag: \"{DIGEST}\"")) && head.contains("content-length: 10"),
+        "{head}"
+    );
+    assert_eq!(body, b"0123456789");
+    for (range, status, expected) in [
+        ("bytes=2-4", "206", &b"234"[..]),
+        ("bytes=7-", "206", b"789"),
+        ("bytes=-2", "206", b"89"),
+        ("bytes=20-30", "416", b""),
+    ] {
+        let (head, body) = get(&running, &image, &format!("\r\nRange: {range}")).await;
+        assert!(head.starts_with(&format!("http/1.1 {status}")), "{range}: {head}");
+        assert_eq!(body, expected, "{range}");
+    }
+    let (head, body) = get(&running, &image, "\r\nRange: bytes=2-4\r\nIf-Range: \"other\"").await;
+    assert!(head.starts_with("http/1.1 200") && body.len() == 10, "{head}");
+    let (head, _) = get(&running, &image, &format!("\r\nIf-None-Match: \"{DIGEST}\"")).await;
+    assert!(head.starts_with("http/1.1 304"), "{head}");
+    let (head, body) = fetch(&running, &format!("HEAD {image} HTTP/1.1")).await;
+    assert!(head.contains("content-length: 10") && body.is_empty(), "{head}");
+    assert_eq!(
+        get(&running, &format!("{image}/manifest.json"), "").await.1,
+        b"{}"
+    );
+    assert_eq!(get(&running, "/boot/vmlinuz", "").await.1, b"linux");
+    let (head, body) = get(&running, "/ipxe/binary/52:54:00:00:00:01/snponly.efi", "").await;
+    assert!(head.contains("application/efi") && body == b"ipxe", "{head}");
+    let (_, archive) = get(&running, "/boot/site-ca.cpio", "").await;
+    assert!(archive.starts_with(b"070701") && String::from_utf8_lossy(&archive).contains(PEM));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_path_leads_out() {
+    let running = start().await;
+    for path in [
+        "/boot/../secret",
+        "/boot/%2e%2e%2fsecret",
+        "/boot/..%2fsecret",
+        "/images/../../secret",
+        "/images/..%2f..%2fsecret/manifest.json",
+        "/ipxe/binary/x/..%2f..%2fsecret",
+        "/boot/.hidden",
+        "/boot/missing",
+    ] {
+        let (head, body) = get(&running, path, "").await;
+        assert!(
+            head.starts_with("http/1.1 404") && !body.windows(6).any(|w| w == b"canary"),
+            "{path}: {head}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_of_a_connection() {
+    let running = start().await;
+    let headers: String = (0..70).map(|number| format!("\r\nX-{number}: y")).collect();
+    let (head, _) = get(&running, "/boot/vmlinuz", &headers).await;
+    assert!(head.starts_with("http/1.1 431"), "{head}");
+    // Sixteen connections of one address are served; the next is closed at once.
+    let mut open = Vec::new();
+    for _ in 0..16 {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        stream
+            .write_all(b"GET /boot/vmlinuz HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).await.unwrap();
+        open.push(stream);
+    }
+    let mut refused = TcpStream::connect(running.address).await.unwrap();
+    let mut rest = Vec::new();
+    let _ = refused
+        .write_all(b"GET /boot/vmlinuz HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await;
+    let _ = refused.read_to_end(&mut rest).await;
+    assert!(rest.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_become_records() {
+    let mut running = start().await;
+    get(&running, "/boot/vmlinuz", "").await;
+    let event = running.events.recv().await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let records = Records::open(dir.path().join("records.db")).await.unwrap();
+    let (sender, receiver) = mpsc::channel(10);
+    sender.send(event).await.unwrap();
+    drop(sender);
+    record_events(receiver, records.clone(), CancellationToken::new()).await;
+    let found = records.list(&Query::default()).await.unwrap();
+    assert_eq!(
+        (found[0].machine.as_str(), found[0].kind.as_str()),
+        ("node-1", "BootEvent")
+    );
+    assert_eq!(found[0].payload["text"], "boot file vmlinuz");
+}
