@@ -1,1 +1,25 @@
+//! The bare-metal driver.
+//!
+//! Owns the status of ProviderMachines whose provider is `metal`: it picks a free Server by labels ([`select`]), claims
+//! it by compare-and-set, makes the Template and Workflow that install it, follows them, and on deletion powers the
+//! machine off and gives it back. Refuses to touch a Server that somebody else has claimed, and to write any status but
+//! that of its own kind.
+//!
+//! Invariant: a ProviderMachine has at most one Server, and everything that was done for it can be read from objects,
+//! so a restart at any moment goes on where it was.
+#![forbid(unsafe_code)]
 
+mod controller;
+mod error;
+mod installation;
+mod selection;
+mod snapshot;
+mod states;
+mod step;
+
+pub use controller::{MetalDriver, Settings};
+pub use error::Error;
+pub use selection::{NoServer, select};
+pub use snapshot::Snapshot;
+pub use states::decide;
+pub use step::{Effect, Step};

@@ -1,0 +1,166 @@
+//! The controller: reads a ProviderMachine's snapshot live, decides, carries out one step, and is woken by its change.
+
+mod effects;
+mod read;
+mod status;
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use kube::api::Api;
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::{Controller, watcher};
+use kube::{Client, Resource, ResourceExt as _};
+use resources::bmc::Job;
+use resources::gantry::{Image, ProviderMachine, Server};
+use resources::tinkerbell::Workflow;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Error;
+use crate::installation::MACHINE_LABEL;
+use crate::states::decide;
+use crate::step::Step;
+
+/// Name of this driver in `spec.provider`.
+const PROVIDER: &str = "metal";
+/// Objects worked on at once.
+const CONCURRENCY: u16 = 64;
+/// After an error, before the next try.
+const AGAIN: Duration = Duration::from_secs(5);
+/// The longest time between two looks.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Where installed machines find the appliance.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `tinkerbellIP`.
+    pub appliance: Ipv4Addr,
+    /// Port of the HTTP server.
+    pub http_port: u16,
+    /// Multiplies deadlines; 1 on real machines, more where machines are emulated.
+    pub patience: u32,
+}
+
+/// The driver, ready to run.
+#[derive(Clone)]
+pub struct MetalDriver {
+    client: Client,
+    settings: Settings,
+}
+
+impl std::fmt::Debug for MetalDriver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MetalDriver")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MetalDriver {
+    /// On this API.
+    #[must_use]
+    pub const fn new(client: Client, settings: Settings) -> Self {
+        Self { client, settings }
+    }
+
+    /// Runs until cancelled.
+    pub async fn run(self, cancel: CancellationToken) {
+        let client = self.client.clone();
+        let everything = watcher::Config::default;
+        let controller = Controller::new(Api::<ProviderMachine>::all(client.clone()), everything());
+        let (on_servers, on_images) = (controller.store(), controller.store());
+        let stop = async move { cancel.cancelled().await };
+        controller
+            .with_config(Config::default().concurrency(CONCURRENCY))
+            .watches(
+                Api::<Server>::all(client.clone()),
+                everything(),
+                move |server: Server| {
+                    match server.spec.claim {
+                        Some(claim) => vec![ObjectRef::new(&claim.name).within(&claim.namespace)],
+                        // A server that became free may be what a pending machine waits for.
+                        None => on_servers
+                            .state()
+                            .iter()
+                            .map(|machine| ObjectRef::from_obj(&**machine))
+                            .collect(),
+                    }
+                },
+            )
+            .watches(Api::<Workflow>::all(client.clone()), everything(), |workflow| {
+                labelled(&workflow)
+            })
+            .watches(Api::<Job>::all(client.clone()), everything(), |job| {
+                labelled(&job)
+            })
+            .watches(Api::<Image>::all(client), everything(), move |image: Image| {
+                let wanted = |machine: &&Arc<ProviderMachine>| machine.spec.image_url == image.spec.url;
+                on_images
+                    .state()
+                    .iter()
+                    .filter(wanted)
+                    .map(|machine| ObjectRef::from_obj(&**machine))
+                    .collect::<Vec<_>>()
+            })
+            .graceful_shutdown_on(stop)
+            .run(
+                |machine, driver| async move { driver.reconcile(&machine).await },
+                |machine, error, _| failed(machine.as_ref(), error),
+                Arc::new(self),
+            )
+            .for_each(|_| std::future::ready(()))
+            .await;
+    }
+
+    async fn reconcile(&self, machine: &ProviderMachine) -> Result<Action, Error> {
+        if machine.spec.provider != PROVIDER {
+            return Ok(Action::await_change());
+        }
+        let Some(snapshot) = self.read(machine).await? else {
+            return Ok(Action::await_change());
+        };
+        let now = Timestamp::now();
+        match decide(&snapshot, now) {
+            Step::Done => Ok(Action::await_change()),
+            Step::Wait {
+                reason,
+                until,
+                percent,
+            } => {
+                self.write_wait(&snapshot, reason, until, percent).await?;
+                let rest = until
+                    .map(|until| until.duration_since(now))
+                    .and_then(|rest| Duration::try_from(rest).ok());
+                Ok(Action::requeue(
+                    rest.map_or(LOOK, |rest| rest.clamp(Duration::from_secs(1), LOOK)),
+                ))
+            }
+            Step::Go { state, reason } => {
+                tracing::info!(machine = %machine.name_any(), state = ?state, reason = %reason, "provider machine moves on");
+                self.write_state(&snapshot, state, reason, now).await?;
+                Ok(Action::requeue(Duration::ZERO))
+            }
+            Step::Do(effect) => {
+                self.perform(&snapshot, effect, now).await?;
+                Ok(Action::requeue(Duration::ZERO))
+            }
+        }
+    }
+}
+
+fn labelled<K: Resource>(object: &K) -> Option<ObjectRef<ProviderMachine>> {
+    let name = object.labels().get(MACHINE_LABEL)?;
+    Some(ObjectRef::new(name).within(&object.namespace()?))
+}
+
+fn failed(machine: &ProviderMachine, error: &Error) -> Action {
+    let source = std::error::Error::source(error)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    tracing::warn!(machine = %machine.name_any(), error = %error, source, "reconciliation failed");
+    Action::requeue(AGAIN)
+}

@@ -1,0 +1,245 @@
+//! The effects. Each can be done twice: what is there already is left as it is, and a lost race is simply decided again.
+
+use std::fmt::Debug;
+
+use jiff::Timestamp;
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use kube::{Resource, ResourceExt as _};
+use resources::anywhere::TinkerbellTemplateConfig;
+use resources::bmc::{Action, Job, JobSpec, NamespacedRef, PowerAction};
+use resources::gantry::{Claim, ProviderMachine, Server};
+use resources::tinkerbell::{Template, Workflow};
+use resources::{ImageManifest, Time, keys};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::MetalDriver;
+use crate::error::Error;
+use crate::installation::{Installation, MACHINE_LABEL};
+use crate::snapshot::Snapshot;
+use crate::step::Effect;
+
+impl MetalDriver {
+    pub(super) async fn perform(
+        &self,
+        snapshot: &Snapshot,
+        effect: Effect,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        tracing::info!(machine = %snapshot.machine.name_any(), effect = ?effect, "provider machine effect");
+        match effect {
+            Effect::AddFinalizer => self.finalizers(snapshot, true).await,
+            Effect::RemoveFinalizer => {
+                self.remove_labelled::<Job>(snapshot, "Job").await?;
+                self.finalizers(snapshot, false).await
+            }
+            Effect::Claim { server } => {
+                let found = snapshot
+                    .servers
+                    .iter()
+                    .find(|candidate| candidate.name_any() == server);
+                let claim = serde_json::to_value(claim(&snapshot.machine, now)).ok();
+                self.set_claim(found, claim).await
+            }
+            Effect::Unclaim => self.set_claim(snapshot.claimed(), None).await,
+            Effect::Install { workflow } => self.install(snapshot, &workflow, now).await,
+            Effect::RemoveWorkflows => {
+                // Templates first: the workflows are what tells that there is something left to remove.
+                self.remove_labelled::<Template>(snapshot, "Template").await?;
+                self.remove_labelled::<Workflow>(snapshot, "Workflow").await
+            }
+            Effect::PowerOff { job } => self.power(snapshot, &job, &[PowerAction::Off]).await,
+            Effect::Reset { job } => {
+                self.power(snapshot, &job, &[PowerAction::Off, PowerAction::On])
+                    .await
+            }
+        }
+    }
+
+    fn api<K>(&self, snapshot: &Snapshot) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(
+            self.client.clone(),
+            &snapshot.machine.namespace().unwrap_or_default(),
+        )
+    }
+
+    async fn finalizers(&self, snapshot: &Snapshot, add: bool) -> Result<(), Error> {
+        let name = snapshot.machine.name_any();
+        let mut finalizers = snapshot.machine.finalizers().to_vec();
+        finalizers.retain(|finalizer| finalizer != keys::PROVIDER_MACHINE_FINALIZER);
+        if add {
+            finalizers.push(keys::PROVIDER_MACHINE_FINALIZER.to_owned());
+        }
+        let version = snapshot.machine.metadata.resource_version.clone();
+        let operations = guarded(version, "/metadata/finalizers", Some(json!(finalizers)));
+        let outcome = self
+            .api::<ProviderMachine>(snapshot)
+            .patch(&name, &PatchParams::default(), &Patch::Json::<()>(operations))
+            .await;
+        unless_lost(outcome, "hold", "ProviderMachine", &name)
+    }
+
+    async fn set_claim(&self, server: Option<&Server>, claim: Option<Value>) -> Result<(), Error> {
+        let Some(server) = server else { return Ok(()) };
+        let (name, namespace) = (server.name_any(), server.namespace().unwrap_or_default());
+        let operations = guarded(server.metadata.resource_version.clone(), "/spec/claim", claim);
+        let outcome = Api::<Server>::namespaced(self.client.clone(), &namespace)
+            .patch(&name, &PatchParams::default(), &Patch::Json::<()>(operations))
+            .await;
+        unless_lost(outcome, "claim", "Server", &name)
+    }
+
+    async fn install(&self, snapshot: &Snapshot, name: &str, now: Timestamp) -> Result<(), Error> {
+        let (Some(server), Some(image)) = (snapshot.claimed(), manifest(snapshot)) else {
+            return Ok(());
+        };
+        let Some(hardware) = snapshot.hardware.get(&server.spec.hardware) else {
+            return Err(Error::Hardware {
+                hardware: server.spec.hardware.clone(),
+                field: "object",
+            });
+        };
+        let own = match &snapshot.machine.spec.template_ref {
+            None => None,
+            Some(reference) => Some(
+                self.api::<TinkerbellTemplateConfig>(snapshot)
+                    .get(&reference.name)
+                    .await
+                    .map_err(Error::api(
+                        "read",
+                        "TinkerbellTemplateConfig",
+                        reference.name.as_str(),
+                    ))?,
+            ),
+        };
+        let installation = Installation {
+            name,
+            machine: &snapshot.machine,
+            server,
+            hardware,
+            image,
+            own: own.as_ref(),
+            appliance: self.settings.appliance,
+            http_port: self.settings.http_port,
+            patience: self.settings.patience,
+            now,
+        };
+        let (template, workflow) = installation.objects()?;
+        self.apply(snapshot, "Template", &template).await?;
+        self.apply(snapshot, "Workflow", &workflow).await
+    }
+
+    async fn power(&self, snapshot: &Snapshot, name: &str, actions: &[PowerAction]) -> Result<(), Error> {
+        let Some(bmc) = snapshot.claimed().and_then(|server| server.spec.bmc.clone()) else {
+            return Ok(());
+        };
+        let namespace = snapshot.machine.namespace().unwrap_or_default();
+        let action = |power: &PowerAction| Action {
+            power_action: Some(*power),
+            ..Action::default()
+        };
+        let mut job = Job::new(
+            name,
+            JobSpec {
+                machine_ref: NamespacedRef {
+                    name: bmc,
+                    namespace: namespace.clone(),
+                },
+                tasks: actions.iter().map(action).collect(),
+            },
+        );
+        job.metadata.namespace = Some(namespace);
+        job.labels_mut()
+            .insert(MACHINE_LABEL.to_owned(), snapshot.machine.name_any());
+        self.apply(snapshot, "Job", &job).await
+    }
+
+    async fn apply<K>(&self, snapshot: &Snapshot, kind: &'static str, object: &K) -> Result<(), Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Serialize
+            + DeserializeOwned
+            + Debug,
+    {
+        let name = object.name_any();
+        self.api::<K>(snapshot)
+            .patch(
+                &name,
+                &PatchParams::apply(keys::MANAGER_METAL).force(),
+                &Patch::Apply(object),
+            )
+            .await
+            .map_err(Error::api("make", kind, name.as_str()))?;
+        Ok(())
+    }
+
+    async fn remove_labelled<K>(&self, snapshot: &Snapshot, kind: &'static str) -> Result<(), Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        let api = self.api::<K>(snapshot);
+        let name = snapshot.machine.name_any();
+        let mine = ListParams::default().labels(&format!("{MACHINE_LABEL}={name}"));
+        let list = api
+            .list(&mine)
+            .await
+            .map_err(Error::api("list", kind, name.as_str()))?;
+        for object in list.items {
+            let object = object.name_any();
+            match api.delete(&object, &DeleteParams::default()).await {
+                Ok(_) => {}
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => return Err(Error::api("delete", kind, object)(error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn manifest(snapshot: &Snapshot) -> Option<&ImageManifest> {
+    snapshot.image.as_ref()?.status.as_ref()?.manifest.as_ref()
+}
+
+fn claim(machine: &ProviderMachine, now: Timestamp) -> Claim {
+    Claim {
+        kind: "ProviderMachine".to_owned(),
+        name: machine.name_any(),
+        namespace: machine.namespace().unwrap_or_default(),
+        cluster: Some(machine.spec.cluster_name.clone()),
+        bootstrap_secret: machine.spec.bootstrap_secret.clone(),
+        at: Some(Time(now)),
+    }
+}
+
+/// A change that holds only if the object is still as it was read.
+fn guarded(version: Option<String>, path: &str, value: Option<Value>) -> json_patch::Patch {
+    let change = match value {
+        Some(value) => json!({ "op": "add", "path": path, "value": value }),
+        None => json!({ "op": "remove", "path": path }),
+    };
+    let test = json!({ "op": "test", "path": "/metadata/resourceVersion", "value": version });
+    serde_json::from_value(json!([test, change])).unwrap_or_default()
+}
+
+/// A conflict or a failed test means that somebody was faster: the next decision sees what they did.
+fn unless_lost<K>(
+    outcome: kube::Result<K>,
+    operation: &'static str,
+    kind: &'static str,
+    name: &str,
+) -> Result<(), Error> {
+    match outcome {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409 | 422) => {
+            tracing::debug!(machine = %name, reason = %status.reason, "changed meanwhile, decided again");
+            Ok(())
+        }
+        Err(error) => Err(Error::api(operation, kind, name)(error)),
+    }
+}

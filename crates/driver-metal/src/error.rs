@@ -1,0 +1,61 @@
+//! What can go wrong while a ProviderMachine is carried out.
+
+/// A failed operation, with its object.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API refused or did not answer.
+    #[error("cannot {operation} {kind} {name}")]
+    Api {
+        /// What was tried.
+        operation: &'static str,
+        /// Kind of the object.
+        kind: &'static str,
+        /// Namespace and name of the object.
+        name: String,
+        /// Why.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// The installation's texts could not be made.
+    #[error("cannot make the workflow of {machine}")]
+    Texts {
+        /// ProviderMachine.
+        machine: String,
+        /// Why.
+        #[source]
+        source: node_config::Error,
+    },
+    /// The user's own workflow cannot be printed.
+    #[error("cannot print TinkerbellTemplateConfig {name} as YAML")]
+    Template {
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        source: serde_saphyr::SerializeError,
+    },
+    /// The Hardware lacks something that an installation needs.
+    #[error("Hardware {hardware} has no {field}; add it and the installation goes on")]
+    Hardware {
+        /// Name of the Hardware.
+        hardware: String,
+        /// Path of the field.
+        field: &'static str,
+    },
+}
+
+impl Error {
+    pub(crate) fn api(
+        operation: &'static str,
+        kind: &'static str,
+        name: impl Into<String>,
+    ) -> impl FnOnce(kube::Error) -> Self {
+        let name = name.into();
+        move |source| Self::Api {
+            operation,
+            kind,
+            name,
+            source: Box::new(source),
+        }
+    }
+}

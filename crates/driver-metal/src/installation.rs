@@ -1,0 +1,149 @@
+//! The Template and Workflow that install one machine. Pure: objects in, objects out.
+
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt as _;
+use node_config::install::{InstallInputs, template};
+use node_config::{HostNetwork, hostname};
+use resources::anywhere::TinkerbellTemplateConfig;
+use resources::gantry::{ProviderMachine, Server};
+use resources::tinkerbell::{
+    BootMode, BootOptions, Hardware, Template, TemplateSpec, Workflow, WorkflowSpec,
+};
+use resources::{ImageManifest, Mac, keys};
+
+use crate::error::Error;
+
+/// Label with the ProviderMachine's name on everything that is made for it.
+pub(crate) const MACHINE_LABEL: &str = "gantry.dev/provider-machine";
+
+/// What an installation is made of.
+pub(crate) struct Installation<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) machine: &'a ProviderMachine,
+    pub(crate) server: &'a Server,
+    pub(crate) hardware: &'a Hardware,
+    pub(crate) image: &'a ImageManifest,
+    pub(crate) own: Option<&'a TinkerbellTemplateConfig>,
+    pub(crate) appliance: Ipv4Addr,
+    pub(crate) http_port: u16,
+    pub(crate) patience: u32,
+    pub(crate) now: Timestamp,
+}
+
+impl Installation<'_> {
+    /// Both objects, in the order in which they are to be written.
+    pub(crate) fn objects(&self) -> Result<(Template, Workflow), Error> {
+        let mac = boot_mac(self.hardware)?;
+        let template = Template {
+            metadata: self.metadata(),
+            spec: TemplateSpec {
+                data: Some(self.text()?),
+            },
+            status: None,
+        };
+        let agent = self
+            .hardware
+            .spec
+            .agent_id
+            .clone()
+            .unwrap_or_else(|| mac.to_string());
+        let netboot = self.server.spec.bmc.is_some().then_some(BootMode::Netboot);
+        let workflow = Workflow {
+            metadata: self.metadata(),
+            spec: WorkflowSpec {
+                template_ref: Some(self.name.to_owned()),
+                hardware_ref: Some(self.server.spec.hardware.clone()),
+                hardware_map: [("device_1".to_owned(), agent)].into(),
+                boot_options: Some(BootOptions {
+                    toggle_allow_netboot: true,
+                    boot_mode: netboot,
+                    ..BootOptions::default()
+                }),
+                ..WorkflowSpec::default()
+            },
+            status: None,
+        };
+        Ok((template, workflow))
+    }
+
+    fn metadata(&self) -> ObjectMeta {
+        let labels = [
+            (MACHINE_LABEL.to_owned(), self.machine.name_any()),
+            (
+                keys::CLUSTER_NAME.to_owned(),
+                self.machine.spec.cluster_name.clone(),
+            ),
+        ];
+        ObjectMeta {
+            name: Some(self.name.to_owned()),
+            namespace: self.machine.namespace(),
+            labels: Some(labels.into()),
+            ..ObjectMeta::default()
+        }
+    }
+
+    fn text(&self) -> Result<String, Error> {
+        if let Some(own) = self.own {
+            return serde_saphyr::to_string(&own.spec.template).map_err(|source| Error::Template {
+                name: own.name_any(),
+                source,
+            });
+        }
+        let texts = |source| Error::Texts {
+            machine: self.machine.name_any(),
+            source,
+        };
+        let network = HostNetwork::of(self.hardware).map_err(texts)?;
+        let instance = format!(
+            "{}-{}-{}",
+            self.server.spec.machine_id,
+            self.name,
+            self.now.as_second()
+        );
+        let image_url = format!(
+            "http://{}:{}/images/{}",
+            self.appliance,
+            self.http_port,
+            self.image.digest.hex()
+        );
+        let inputs = InstallInputs {
+            workflow: self.name,
+            machine: &hostname(self.hardware),
+            instance_id: &instance,
+            network: &network,
+            image: self.image,
+            image_url: &image_url,
+            manifest_url: &format!("{image_url}/manifest.json"),
+            os_family: &self.machine.spec.os_family,
+            users: &self.machine.spec.users,
+            handover: self.server.spec.handover,
+            patience: self.patience,
+        };
+        template(&inputs).map_err(texts)
+    }
+}
+
+/// MAC address of the NIC that the machine boots from and that carries the node's address.
+pub(crate) fn boot_mac(hardware: &Hardware) -> Result<Mac, Error> {
+    let mac = hardware
+        .spec
+        .interfaces
+        .iter()
+        .find_map(|interface| interface.dhcp.as_ref()?.mac);
+    mac.ok_or_else(|| Error::Hardware {
+        hardware: hardware.name_any(),
+        field: "spec.interfaces[0].dhcp.mac",
+    })
+}
+
+/// Address of the node.
+pub(crate) fn address(hardware: &Hardware) -> Option<&str> {
+    hardware
+        .spec
+        .interfaces
+        .iter()
+        .find_map(|interface| interface.dhcp.as_ref()?.ip.as_ref()?.address.as_deref())
+}

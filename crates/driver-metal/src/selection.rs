@@ -1,0 +1,121 @@
+//! Which free Server a machine gets: the first by name whose Hardware has the labels of one selector term.
+
+use std::collections::BTreeMap;
+
+use kube::ResourceExt as _;
+use resources::gantry::{SelectorTerm, Server, ServerState};
+use resources::keys;
+use resources::tinkerbell::Hardware;
+
+/// No Server can be had; how many match and what they are busy with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoServer {
+    /// The terms, for people.
+    pub wanted: String,
+    /// Servers whose labels match, with why they are not free.
+    pub busy: Vec<String>,
+}
+
+impl NoServer {
+    pub(crate) fn reason(&self) -> String {
+        if self.busy.is_empty() {
+            return format!(
+                "no hardware has the labels {}; add a row with them to hardware.csv and import it",
+                self.wanted
+            );
+        }
+        format!(
+            "no free server has the labels {}: {}",
+            self.wanted,
+            self.busy.join(", ")
+        )
+    }
+}
+
+/// The Server to claim.
+///
+/// # Errors
+/// [`NoServer`] when none is free.
+pub fn select<'a>(
+    selector: &[SelectorTerm],
+    servers: &'a [Server],
+    hardware: &BTreeMap<String, Hardware>,
+) -> Result<&'a Server, NoServer> {
+    let mut matching: Vec<&Server> = servers
+        .iter()
+        .filter(|server| {
+            hardware
+                .get(&server.spec.hardware)
+                .is_some_and(|hardware| matches(selector, hardware.labels()))
+        })
+        .collect();
+    matching.sort_by_key(|server| server.name_any());
+    let obstacle = |server: &Server| obstacle(server, hardware.get(&server.spec.hardware));
+    if let Some(free) = matching.iter().find(|server| obstacle(server).is_none()) {
+        return Ok(free);
+    }
+    let busy = matching
+        .iter()
+        .filter_map(|server| obstacle(server).map(|why| format!("{} {why}", server.name_any())))
+        .collect();
+    Err(NoServer {
+        wanted: wanted(selector),
+        busy,
+    })
+}
+
+fn matches(selector: &[SelectorTerm], labels: &BTreeMap<String, String>) -> bool {
+    selector.is_empty()
+        || selector.iter().any(|term| {
+            term.match_labels
+                .iter()
+                .all(|(key, value)| labels.get(key) == Some(value))
+        })
+}
+
+/// Why a server cannot be claimed now.
+fn obstacle(server: &Server, hardware: Option<&Hardware>) -> Option<String> {
+    if server.metadata.deletion_timestamp.is_some() {
+        return Some("is being deleted".to_owned());
+    }
+    if let Some(claim) = &server.spec.claim {
+        return Some(format!("is claimed by {}", claim.name));
+    }
+    if let Some(owner) = hardware.and_then(|hardware| hardware.labels().get(keys::OWNER_NAME)) {
+        return Some(format!("is owned by {owner}"));
+    }
+    let status = server.status.as_ref()?;
+    match status.state {
+        ServerState::Available => None,
+        state => Some(format!("is {}", word(state))),
+    }
+}
+
+fn word(state: ServerState) -> &'static str {
+    match state {
+        ServerState::Discovered => "not ready yet",
+        ServerState::Available => "free",
+        ServerState::Claimed => "claimed",
+        ServerState::Provisioning => "being provisioned",
+        ServerState::Running => "running",
+        ServerState::Releasing => "being given back",
+        ServerState::Wiping => "being wiped",
+        ServerState::Failed => "failed",
+    }
+}
+
+fn wanted(selector: &[SelectorTerm]) -> String {
+    let term = |term: &SelectorTerm| {
+        term.match_labels
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    let terms: Vec<String> = selector.iter().map(term).collect();
+    if terms.is_empty() {
+        "(any)".to_owned()
+    } else {
+        terms.join(" or ")
+    }
+}

@@ -1,0 +1,114 @@
+//! Everything that a decision looks at, as it was read.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt as _;
+use resources::bmc::{ConditionKind, Job};
+use resources::gantry::{Image, ProviderMachine, Server};
+use resources::keys;
+use resources::tinkerbell::{Hardware, Workflow};
+
+/// One ProviderMachine and what belongs to it.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The object itself.
+    pub machine: ProviderMachine,
+    /// Every Server of the namespace.
+    pub servers: Vec<Server>,
+    /// Hardware by name.
+    pub hardware: BTreeMap<String, Hardware>,
+    /// The image that is to be installed.
+    pub image: Option<Image>,
+    /// Workflows made for this machine, by name.
+    pub workflows: BTreeMap<String, Workflow>,
+    /// Jobs made for this machine, by name.
+    pub jobs: BTreeMap<String, Job>,
+    /// Multiplies the driver's own deadlines; 1 on real machines.
+    pub patience: u32,
+}
+
+/// How a Job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JobEnd {
+    Running,
+    Completed,
+    Failed,
+}
+
+impl Snapshot {
+    /// The Server that this machine has claimed.
+    #[must_use]
+    pub fn claimed(&self) -> Option<&Server> {
+        let (name, namespace) = (
+            self.machine.name_any(),
+            self.machine.namespace().unwrap_or_default(),
+        );
+        self.servers.iter().find(|server| {
+            server.spec.claim.as_ref().is_some_and(|claim| {
+                claim.kind == "ProviderMachine" && claim.name == name && claim.namespace == namespace
+            })
+        })
+    }
+
+    pub(crate) fn deleting(&self) -> bool {
+        self.machine.metadata.deletion_timestamp.is_some()
+    }
+
+    pub(crate) fn held(&self) -> bool {
+        self.machine
+            .finalizers()
+            .iter()
+            .any(|name| name == keys::PROVIDER_MACHINE_FINALIZER)
+    }
+
+    /// Since when the state is what it is.
+    pub(crate) fn since(&self, now: Timestamp) -> Timestamp {
+        self.machine
+            .status
+            .as_ref()
+            .and_then(|status| status.since.as_ref())
+            .map_or(now, |since| since.0)
+    }
+
+    /// Some minutes after the state was entered.
+    pub(crate) fn minutes_on(&self, minutes: u32, now: Timestamp) -> Timestamp {
+        let span = SignedDuration::from_mins(i64::from(minutes) * i64::from(self.patience.max(1)));
+        self.since(now).saturating_add(span).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Name of the workflow of installation `number`, from 1.
+    pub(crate) fn workflow_name(&self, number: u32) -> String {
+        format!("{}-{number}", self.machine.name_any())
+    }
+
+    /// The workflow that the status names.
+    pub(crate) fn workflow(&self) -> Option<&Workflow> {
+        let name = self.machine.status.as_ref()?.workflow.as_ref()?;
+        self.workflows.get(name)
+    }
+
+    /// How often an installation was begun.
+    pub(crate) fn installations(&self) -> u32 {
+        u32::try_from(self.workflows.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn job(&self, name: &str) -> Option<(JobEnd, String)> {
+        let status = self.jobs.get(name)?.status.clone().unwrap_or_default();
+        let end = |kind: ConditionKind| {
+            status
+                .conditions
+                .iter()
+                .find(|condition| condition.kind == kind && condition.status == "True")
+        };
+        let message =
+            |condition: &resources::bmc::BmcCondition| condition.message.clone().unwrap_or_default();
+        Some(
+            match (end(ConditionKind::Failed), end(ConditionKind::Completed)) {
+                (Some(failed), _) => (JobEnd::Failed, message(failed)),
+                (None, Some(completed)) => (JobEnd::Completed, message(completed)),
+                (None, None) => (JobEnd::Running, String::new()),
+            },
+        )
+    }
+}

@@ -1,0 +1,50 @@
+//! The states of a ProviderMachine on bare metal, one file each: entry, exits, deadline, decision. Pure.
+
+mod booting;
+mod failed;
+mod installing;
+mod pending;
+mod preparing;
+mod releasing;
+mod running;
+#[cfg(test)]
+mod tests;
+
+use jiff::Timestamp;
+use resources::gantry::ProviderMachineState;
+
+use crate::snapshot::Snapshot;
+use crate::step::Step;
+
+/// The next step.
+#[must_use]
+pub fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
+    let state = snapshot
+        .machine
+        .status
+        .as_ref()
+        .map_or_else(Default::default, |status| status.state);
+    if snapshot.deleting() && state != ProviderMachineState::Releasing {
+        return Step::Go {
+            state: ProviderMachineState::Releasing,
+            reason: "being given back".to_owned(),
+        };
+    }
+    match state {
+        ProviderMachineState::Pending => pending::decide(snapshot, now),
+        ProviderMachineState::Preparing => preparing::decide(snapshot, now),
+        ProviderMachineState::Installing => installing::decide(snapshot, now),
+        ProviderMachineState::Booting => booting::decide(snapshot, now),
+        ProviderMachineState::Running => running::decide(snapshot),
+        ProviderMachineState::Releasing => releasing::decide(snapshot, now),
+        ProviderMachineState::Failed => failed::decide(snapshot),
+    }
+}
+
+/// Stops the machine with a reason.
+fn fail(reason: impl Into<String>) -> Step {
+    Step::Go {
+        state: ProviderMachineState::Failed,
+        reason: reason.into(),
+    }
+}

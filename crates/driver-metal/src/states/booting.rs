@@ -1,0 +1,59 @@
+//! `booting`: the installed system boots for the first time. Left to `running` with its first request for bootstrap data.
+//! A system that is silent for ten minutes is reset once, without a second write; after twenty more it has `failed`.
+
+use jiff::Timestamp;
+use resources::gantry::ProviderMachineState;
+
+use super::fail;
+use crate::snapshot::Snapshot;
+use crate::step::{Effect, Step};
+
+const RESET_AFTER_MINUTES: u32 = 10;
+const MINUTES: u32 = 30;
+
+pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
+    let Some(server) = snapshot.claimed() else {
+        return fail("the server was taken away before its system came up");
+    };
+    let first_boot = server
+        .status
+        .as_ref()
+        .and_then(|status| status.first_boot.as_ref());
+    if first_boot.is_some_and(|boot| boot.requested_at.is_some()) {
+        return Step::Go {
+            state: ProviderMachineState::Running,
+            reason: "the installed system asked for its bootstrap data".to_owned(),
+        };
+    }
+    let (reset_at, until) = (
+        snapshot.minutes_on(RESET_AFTER_MINUTES, now),
+        snapshot.minutes_on(MINUTES, now),
+    );
+    if now >= until {
+        return fail(
+            "the installed system never asked for its bootstrap data; read its console (boot loader? network? image?)",
+        );
+    }
+    let job = snapshot
+        .machine
+        .status
+        .as_ref()
+        .and_then(|status| status.workflow.as_ref())
+        .map(|name| format!("reset-{name}"));
+    match job {
+        Some(job) if now >= reset_at && server.spec.bmc.is_some() && snapshot.job(&job).is_none() => {
+            Step::Do(Effect::Reset { job })
+        }
+        Some(job) if snapshot.job(&job).is_some() => Step::Wait {
+            reason: "the installed system was silent and has been reset once; waits for its first request"
+                .to_owned(),
+            until: Some(until),
+            percent: None,
+        },
+        _ => Step::Wait {
+            reason: "the installed system boots".to_owned(),
+            until: Some(reset_at),
+            percent: None,
+        },
+    }
+}

@@ -1,0 +1,67 @@
+//! `installing`: a workflow runs. Left to `booting` when it succeeds; back to `preparing` for another attempt when it
+//! fails, twice at most, then to `failed`. The workflow has deadlines of its own for every wait.
+
+use jiff::Timestamp;
+use resources::gantry::ProviderMachineState;
+use resources::tinkerbell::{Workflow, WorkflowState};
+
+use super::fail;
+use crate::snapshot::Snapshot;
+use crate::step::Step;
+
+/// Installations that are tried, the first one counted.
+const INSTALLATIONS: u32 = 3;
+/// Against a workflow engine that does not answer at all.
+const MINUTES: u32 = 120;
+
+pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
+    let until = snapshot.minutes_on(MINUTES, now);
+    if snapshot.claimed().is_none() {
+        return fail("the server was taken away while it was being installed");
+    }
+    let Some(workflow) = snapshot.workflow() else {
+        return Step::Go {
+            state: ProviderMachineState::Preparing,
+            reason: "the workflow was deleted; a new one is made".to_owned(),
+        };
+    };
+    let status = workflow.status.clone().unwrap_or_default();
+    let reason = status.reason.clone();
+    match status.state {
+        Some(WorkflowState::Success) => Step::Go {
+            state: ProviderMachineState::Booting,
+            reason: "installed; the system boots for the first time".to_owned(),
+        },
+        Some(WorkflowState::Failed | WorkflowState::Timeout) => {
+            let reason = reason.unwrap_or_else(|| "the workflow failed".to_owned());
+            let tried = snapshot.installations();
+            if tried >= INSTALLATIONS {
+                return fail(format!("{tried} installations failed; the last: {reason}"));
+            }
+            Step::Go {
+                state: ProviderMachineState::Preparing,
+                reason: format!("installation {tried} failed ({reason}); the next one begins"),
+            }
+        }
+        _ if now >= until => fail(format!(
+            "no end after {MINUTES} minutes: {}",
+            reason.unwrap_or_default()
+        )),
+        _ => Step::Wait {
+            reason: describe(workflow, reason),
+            until: Some(status.deadline.map_or(until, |deadline| deadline.0.min(until))),
+            percent: status.percent,
+        },
+    }
+}
+
+fn describe(workflow: &Workflow, reason: Option<String>) -> String {
+    let status = workflow.status.clone().unwrap_or_default();
+    let action = status.current_state.and_then(|current| current.action_name);
+    match (action, reason) {
+        (Some(action), Some(reason)) if !reason.contains(&action) => format!("{action}: {reason}"),
+        (_, Some(reason)) => reason,
+        (Some(action), None) => action,
+        (None, None) => "waits for the workflow engine".to_owned(),
+    }
+}

@@ -1,0 +1,339 @@
+//! One table: what is observed, and the step that follows.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt as _;
+use resources::bmc::{BmcCondition, ConditionKind, Job, JobSpec, JobStatus};
+use resources::gantry::{
+    Claim, FirstBoot, Image, ImageSpec, ImageState, ImageStatus, ProviderMachine, ProviderMachineSpec,
+    ProviderMachineState, ProviderMachineStatus, SelectorTerm, Server, ServerSpec, ServerState, ServerStatus,
+};
+use resources::tinkerbell::{Hardware, Workflow, WorkflowSpec, WorkflowState, WorkflowStatus};
+use resources::{Digest, Time, keys};
+
+use crate::{Effect, Snapshot, Step, decide};
+
+const START: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn at(minutes: i64) -> Timestamp {
+    START + SignedDuration::from_mins(minutes)
+}
+
+/// A machine in `state` since [`START`], two matching servers, one of another kind.
+fn snapshot(state: ProviderMachineState) -> Snapshot {
+    let mut machine = ProviderMachine::new(
+        "blue-cp-0",
+        ProviderMachineSpec {
+            provider: "metal".to_owned(),
+            selector: vec![SelectorTerm {
+                match_labels: [("type".to_owned(), "cp".to_owned())].into(),
+            }],
+            ..ProviderMachineSpec::default()
+        },
+    );
+    machine.metadata.namespace = Some("site".to_owned());
+    machine.metadata.finalizers = Some(vec![keys::PROVIDER_MACHINE_FINALIZER.to_owned()]);
+    machine.status = Some(ProviderMachineStatus {
+        state,
+        since: Some(Time(START)),
+        ..ProviderMachineStatus::default()
+    });
+    let mut hardware = BTreeMap::new();
+    let mut servers = Vec::new();
+    for (name, kind) in [("node-b", "cp"), ("node-a", "cp"), ("node-c", "worker")] {
+        let mut object = Hardware::default();
+        object.metadata.name = Some(name.to_owned());
+        object.labels_mut().insert("type".to_owned(), kind.to_owned());
+        hardware.insert(name.to_owned(), object);
+        let mut server = Server::new(
+            name,
+            ServerSpec {
+                hardware: name.to_owned(),
+                bmc: Some("bmc".to_owned()),
+                ..ServerSpec::default()
+            },
+        );
+        server.status = Some(ServerStatus {
+            state: ServerState::Available,
+            ..ServerStatus::default()
+        });
+        servers.push(server);
+    }
+    let workflows = BTreeMap::new();
+    Snapshot {
+        machine,
+        servers,
+        hardware,
+        image: None,
+        workflows,
+        jobs: BTreeMap::new(),
+        patience: 1,
+    }
+}
+
+fn claimed(state: ProviderMachineState) -> Snapshot {
+    let mut snapshot = snapshot(state);
+    snapshot.servers[1].spec.claim = Some(Claim {
+        kind: "ProviderMachine".into(),
+        name: "blue-cp-0".into(),
+        namespace: "site".into(),
+        ..Claim::default()
+    });
+    snapshot.servers[1].status.as_mut().unwrap().state = ServerState::Claimed;
+    snapshot
+}
+
+fn with_image(mut snapshot: Snapshot, state: ImageState) -> Snapshot {
+    let mut image = Image::new("image", ImageSpec::default());
+    image.status = Some(ImageStatus {
+        state,
+        reason: Some("404 from the mirror".into()),
+        ..ImageStatus::default()
+    });
+    snapshot.image = Some(image);
+    snapshot
+}
+
+fn with_workflow(mut snapshot: Snapshot, number: u32, state: WorkflowState) -> Snapshot {
+    let name = format!("blue-cp-0-{number}");
+    let mut workflow = Workflow::new(&name, WorkflowSpec::default());
+    workflow.status = Some(WorkflowStatus {
+        state: Some(state),
+        reason: Some("disk is gone".into()),
+        ..WorkflowStatus::default()
+    });
+    snapshot.workflows.insert(name.clone(), workflow);
+    snapshot.machine.status.as_mut().unwrap().workflow = Some(name);
+    snapshot
+}
+
+fn with_job(mut snapshot: Snapshot, name: &str, end: ConditionKind) -> Snapshot {
+    let mut job = Job::new(name, JobSpec::default());
+    let condition = BmcCondition {
+        kind: end,
+        status: "True".into(),
+        message: Some("no route to host".into()),
+    };
+    job.status = Some(JobStatus {
+        conditions: vec![condition],
+        ..JobStatus::default()
+    });
+    snapshot.jobs.insert(name.to_owned(), job);
+    snapshot
+}
+
+fn go(step: &Step) -> Option<ProviderMachineState> {
+    match step {
+        Step::Go { state, .. } => Some(*state),
+        _ => None,
+    }
+}
+
+#[test]
+fn pending_claims_the_first_match_by_name_and_says_who_is_in_the_way() {
+    let mut snapshot = snapshot(ProviderMachineState::Pending);
+    assert_eq!(
+        decide(&snapshot, START),
+        Step::Do(Effect::Claim {
+            server: "node-a".into()
+        })
+    );
+    snapshot.servers[1].status.as_mut().unwrap().state = ServerState::Failed;
+    assert_eq!(
+        decide(&snapshot, START),
+        Step::Do(Effect::Claim {
+            server: "node-b".into()
+        })
+    );
+    snapshot.servers[0].spec.claim = Some(Claim {
+        name: "red-cp-0".into(),
+        ..Claim::default()
+    });
+    let Step::Wait { reason, until, .. } = decide(&snapshot, START) else {
+        panic!("must wait")
+    };
+    assert_eq!(
+        reason,
+        "no free server has the labels type=cp: node-a is failed, node-b is claimed by red-cp-0"
+    );
+    assert_eq!(until, Some(at(60)));
+    assert_eq!(go(&decide(&snapshot, at(60))), Some(ProviderMachineState::Failed));
+}
+
+#[test]
+fn pending_is_held_before_it_claims_and_goes_on_with_a_claim_it_has() {
+    let mut fresh = snapshot(ProviderMachineState::Pending);
+    fresh.machine.metadata.finalizers = None;
+    assert_eq!(decide(&fresh, START), Step::Do(Effect::AddFinalizer));
+    assert_eq!(
+        go(&decide(&claimed(ProviderMachineState::Pending), START)),
+        Some(ProviderMachineState::Preparing)
+    );
+}
+
+#[test]
+fn preparing_waits_for_the_image_and_then_makes_one_workflow() {
+    let state = ProviderMachineState::Preparing;
+    assert!(matches!(decide(&claimed(state), START), Step::Wait { .. }));
+    assert!(matches!(
+        decide(&with_image(claimed(state), ImageState::Fetching), START),
+        Step::Wait { .. }
+    ));
+    let failed = decide(&with_image(claimed(state), ImageState::Failed), START);
+    assert!(
+        matches!(&failed, Step::Go { state: ProviderMachineState::Failed, reason } if reason.contains("404 from the mirror"))
+    );
+    let ready = with_image(claimed(state), ImageState::Ready);
+    assert_eq!(
+        decide(&ready, START),
+        Step::Do(Effect::Install {
+            workflow: "blue-cp-0-1".into()
+        })
+    );
+    let made = with_workflow(ready.clone(), 1, WorkflowState::Preparing);
+    assert_eq!(go(&decide(&made, START)), Some(ProviderMachineState::Installing));
+    let again = with_workflow(ready, 1, WorkflowState::Failed);
+    assert_eq!(
+        decide(&again, START),
+        Step::Do(Effect::Install {
+            workflow: "blue-cp-0-2".into()
+        })
+    );
+    assert_eq!(
+        go(&decide(&claimed(state), at(30))),
+        Some(ProviderMachineState::Failed)
+    );
+    assert_eq!(
+        go(&decide(&snapshot(state), START)),
+        Some(ProviderMachineState::Pending)
+    );
+}
+
+#[test]
+fn installing_follows_its_workflow_and_tries_three_times() {
+    let state = ProviderMachineState::Installing;
+    let next = |number, workflow| {
+        let mut snapshot = claimed(state);
+        for earlier in 1..number {
+            snapshot = with_workflow(snapshot, earlier, WorkflowState::Failed);
+        }
+        go(&decide(&with_workflow(snapshot, number, workflow), START))
+    };
+    assert_eq!(
+        next(1, WorkflowState::Success),
+        Some(ProviderMachineState::Booting)
+    );
+    assert_eq!(
+        next(1, WorkflowState::Failed),
+        Some(ProviderMachineState::Preparing)
+    );
+    assert_eq!(
+        next(2, WorkflowState::Timeout),
+        Some(ProviderMachineState::Preparing)
+    );
+    assert_eq!(next(3, WorkflowState::Failed), Some(ProviderMachineState::Failed));
+    assert_eq!(next(1, WorkflowState::Running), None);
+    assert_eq!(
+        go(&decide(&claimed(state), START)),
+        Some(ProviderMachineState::Preparing)
+    );
+    assert_eq!(
+        go(&decide(&snapshot(state), START)),
+        Some(ProviderMachineState::Failed)
+    );
+}
+
+#[test]
+fn booting_ends_with_a_sign_of_life_or_after_one_reset() {
+    let silent = with_workflow(claimed(ProviderMachineState::Booting), 1, WorkflowState::Success);
+    assert!(matches!(decide(&silent, at(1)), Step::Wait { until: Some(until), .. } if until == at(10)));
+    assert_eq!(
+        decide(&silent, at(10)),
+        Step::Do(Effect::Reset {
+            job: "reset-blue-cp-0-1".into()
+        })
+    );
+    let reset = with_job(silent.clone(), "reset-blue-cp-0-1", ConditionKind::Completed);
+    assert!(matches!(decide(&reset, at(11)), Step::Wait { until: Some(until), .. } if until == at(30)));
+    assert_eq!(go(&decide(&reset, at(30))), Some(ProviderMachineState::Failed));
+    let mut alive = silent;
+    alive.servers[1].status.as_mut().unwrap().first_boot = Some(FirstBoot {
+        attempt: 1,
+        public_key: Digest::new([1; 32]),
+        serial: "01".into(),
+        certificate: None,
+        not_after: Time(at(120)),
+        requested_at: Some(Time(at(2))),
+        delivered_at: None,
+        revoked_at: None,
+    });
+    assert_eq!(go(&decide(&alive, at(29))), Some(ProviderMachineState::Running));
+}
+
+#[test]
+fn releasing_removes_workflows_powers_off_and_only_then_gives_the_server_back() {
+    let state = ProviderMachineState::Releasing;
+    let mut busy = with_workflow(claimed(state), 1, WorkflowState::Running);
+    busy.machine.metadata.deletion_timestamp = Some(Time(START));
+    assert_eq!(decide(&busy, START), Step::Do(Effect::RemoveWorkflows));
+    let idle = claimed(state);
+    assert_eq!(
+        decide(&idle, START),
+        Step::Do(Effect::PowerOff {
+            job: "poweroff-blue-cp-0-0".into()
+        })
+    );
+    let off = with_job(idle.clone(), "poweroff-blue-cp-0-0", ConditionKind::Completed);
+    assert_eq!(decide(&off, START), Step::Do(Effect::Unclaim));
+    let refused = with_job(idle, "poweroff-blue-cp-0-0", ConditionKind::Failed);
+    assert!(
+        matches!(decide(&refused, START), Step::Wait { reason, .. } if reason.contains("no route to host"))
+    );
+    assert_eq!(
+        decide(&refused, at(1)),
+        Step::Do(Effect::PowerOff {
+            job: "poweroff-blue-cp-0-1".into()
+        })
+    );
+    assert_eq!(decide(&snapshot(state), START), Step::Do(Effect::RemoveFinalizer));
+    let mut free = snapshot(state);
+    free.machine.metadata.finalizers = None;
+    assert_eq!(decide(&free, START), Step::Done);
+}
+
+#[test]
+fn deletion_leads_to_releasing_from_every_state() {
+    for state in [
+        ProviderMachineState::Pending,
+        ProviderMachineState::Preparing,
+        ProviderMachineState::Installing,
+        ProviderMachineState::Booting,
+        ProviderMachineState::Running,
+        ProviderMachineState::Failed,
+    ] {
+        let mut snapshot = claimed(state);
+        snapshot.machine.metadata.deletion_timestamp = Some(Time(START));
+        assert_eq!(
+            go(&decide(&snapshot, START)),
+            Some(ProviderMachineState::Releasing),
+            "{state:?}"
+        );
+    }
+}
+
+#[test]
+fn running_and_failed_stay() {
+    assert!(matches!(
+        decide(&claimed(ProviderMachineState::Running), at(9999)),
+        Step::Wait { until: None, .. }
+    ));
+    assert!(matches!(
+        decide(&claimed(ProviderMachineState::Failed), at(9999)),
+        Step::Wait { until: None, .. }
+    ));
+    assert_eq!(
+        go(&decide(&snapshot(ProviderMachineState::Running), START)),
+        Some(ProviderMachineState::Failed)
+    );
+}
