@@ -1,0 +1,142 @@
+//! The controllers: one derives Servers from Hardware, one moves each Server on.
+//!
+//! A reconciliation reads the objects live, decides by pure functions (session first, then state), commits the status
+//! by compare-and-set, and does at most one effect on other objects; the change it makes wakes it again.
+
+mod effects;
+mod hardware;
+mod server;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use kube::api::Api;
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::{Controller, watcher};
+use kube::{Resource, ResourceExt as _};
+use resources::gantry::Server;
+use resources::tinkerbell::{Hardware, Workflow};
+use resources::{bmc, keys};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Error;
+use crate::parts::Context;
+
+/// Objects worked on at once.
+const CONCURRENCY: u16 = 64;
+/// After an error, before the next try.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// The controllers, ready to run.
+pub struct ServersController {
+    context: Arc<Context>,
+    servers: Controller<Server>,
+}
+
+impl std::fmt::Debug for ServersController {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ServersController")
+    }
+}
+
+impl ServersController {
+    pub(crate) fn new(context: Context) -> Self {
+        let client = context.client.0.clone();
+        let everything = watcher::Config::default;
+        let servers = Controller::new(Api::<Server>::all(client.clone()), everything());
+        let store = servers.store();
+        let servers = servers
+            .watches(Api::<Hardware>::all(client.clone()), everything(), |hardware| {
+                same_name(&hardware)
+            })
+            .watches(
+                Api::<Workflow>::all(client.clone()),
+                everything(),
+                |workflow: Workflow| {
+                    let namespace = workflow.namespace().unwrap_or_default();
+                    workflow
+                        .spec
+                        .hardware_ref
+                        .map(|name| ObjectRef::new(&name).within(&namespace))
+                },
+            )
+            .watches(Api::<bmc::Machine>::all(client), everything(), move |machine| {
+                of_bmc(&store, &machine)
+            });
+        Self {
+            context: Arc::new(context),
+            servers,
+        }
+    }
+
+    pub(crate) fn store(&self) -> Store<Server> {
+        self.servers.store()
+    }
+
+    /// Runs until cancelled.
+    pub async fn run(self, cancel: CancellationToken) {
+        let mut tasks = JoinSet::new();
+        let Self { context, servers } = self;
+        let hardware = Api::<Hardware>::all(context.client.0.clone());
+        let derive = Controller::new(hardware, watcher::Config::default())
+            .with_config(Config::default().concurrency(CONCURRENCY))
+            .graceful_shutdown_on(stop(&cancel))
+            .run(
+                hardware::reconcile,
+                |hardware, error, _| failed(&*hardware, error),
+                Arc::clone(&context),
+            )
+            .for_each(|_| std::future::ready(()));
+        let advance = servers
+            .with_config(Config::default().concurrency(CONCURRENCY))
+            .graceful_shutdown_on(stop(&cancel))
+            .run(
+                server::reconcile,
+                |server, error, _| failed(&*server, error),
+                context,
+            )
+            .for_each(|_| std::future::ready(()));
+        tasks.spawn(derive);
+        tasks.spawn(advance);
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(error = %error, "server controller ended");
+            }
+        }
+    }
+}
+
+fn stop(cancel: &CancellationToken) -> impl Future<Output = ()> + Send + Sync + use<> {
+    let cancel = cancel.clone();
+    async move { cancel.cancelled().await }
+}
+
+fn failed<K: Resource>(object: &K, error: &Error) -> Action {
+    let source = std::error::Error::source(error)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    tracing::warn!(machine = %object.name_any(), error = %error, source, "reconciliation failed");
+    Action::requeue(AGAIN)
+}
+
+fn same_name(hardware: &Hardware) -> Option<ObjectRef<Server>> {
+    let namespace = hardware.namespace()?;
+    Some(ObjectRef::new(&hardware.name_any()).within(&namespace))
+}
+
+fn of_bmc(store: &Store<Server>, machine: &bmc::Machine) -> Vec<ObjectRef<Server>> {
+    let (name, namespace) = (Some(machine.name_any()), machine.namespace());
+    let mine = |server: &Arc<Server>| server.spec.bmc == name && server.namespace() == namespace;
+    store
+        .state()
+        .iter()
+        .filter(|server| mine(server))
+        .map(|server| ObjectRef::from_obj(&**server))
+        .collect()
+}
+
+/// Field manager of everything that is applied here.
+const MANAGER: &str = keys::MANAGER_SERVERS;

@@ -1,0 +1,133 @@
+//! What the appliance gives to this crate and gets from it.
+
+use std::sync::Arc;
+
+use agent_protocol::Leases;
+use boot_script::{EventSender, ViewHandle};
+use jiff::Timestamp;
+use kube::Client;
+use kube::api::Api;
+use kube::runtime::reflector::Store;
+use pki::SiteCa;
+use resources::gantry::Server;
+use resources::{BootEvent, BootEventKind, Mac};
+
+use crate::controller::ServersController;
+use crate::error::Error;
+use crate::service::SessionsService;
+
+/// What everything here shares.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The API.
+    pub client: ClientHandle,
+    /// Signs certificates.
+    pub ca: Arc<SiteCa>,
+    /// What the boot services answer from.
+    pub view: Arc<ViewHandle>,
+    /// When agents were last heard; the same as that of `workflow`.
+    pub leases: Arc<Leases>,
+    /// Where the agent endpoint is reached: `https://HOST:PORT`, in the order in which they are tried.
+    pub endpoints: Vec<String>,
+    /// The way to the records.
+    pub events: EventSender,
+}
+
+/// A client that can be printed.
+#[derive(Clone)]
+pub struct ClientHandle(pub Client);
+
+impl std::fmt::Debug for ClientHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+impl From<Client> for ClientHandle {
+    fn from(client: Client) -> Self {
+        Self(client)
+    }
+}
+
+/// What the appliance runs and puts behind its agent listener.
+#[derive(Debug)]
+pub struct Parts {
+    /// Run it until cancelled.
+    pub controller: ServersController,
+    /// `gantry.agent.v1.Sessions`; put `agent_protocol::v1::sessions_server::SessionsServer::new` around it.
+    pub sessions: SessionsService,
+    /// `POST /v1/first-boot` and `POST /v1/first-boot/done`.
+    pub first_boot: axum::Router,
+}
+
+/// Makes the parts. They answer once the controller runs.
+#[must_use]
+pub fn build(context: Context) -> Parts {
+    let controller = ServersController::new(context.clone());
+    let desk = Desk {
+        context,
+        servers: controller.store(),
+    };
+    Parts {
+        controller,
+        sessions: SessionsService::new(desk.clone()),
+        first_boot: crate::first_boot::router(desk),
+    }
+}
+
+/// What a service needs to find a Server. The store only finds the name; what is decided by is read live.
+#[derive(Debug, Clone)]
+pub(crate) struct Desk {
+    pub(crate) context: Context,
+    pub(crate) servers: Store<Server>,
+}
+
+impl Desk {
+    /// The API of the namespace, and the server as it is now.
+    pub(crate) async fn find(
+        &self,
+        wanted: impl Fn(&Server) -> bool,
+    ) -> Result<Option<(Api<Server>, Server)>, Error> {
+        let known = self.servers.state().into_iter().find(|server| wanted(server));
+        let Some(known) = known else { return Ok(None) };
+        let namespace = known.metadata.namespace.clone().unwrap_or_default();
+        let api: Api<Server> = Api::namespaced(self.context.client.0.clone(), &namespace);
+        let live = read(&api, &known).await?;
+        Ok(live.filter(wanted).map(|server| (api, server)))
+    }
+
+    /// The server with this identity.
+    pub(crate) async fn machine(&self, machine_id: &str) -> Result<Option<(Api<Server>, Server)>, Error> {
+        self.find(|server| server.spec.machine_id == machine_id).await
+    }
+
+    /// Leaves evidence of what a session did or refused.
+    pub(crate) fn record(&self, server: &Server, mac: Option<Mac>, text: String) {
+        record(&self.context, server, mac, text);
+    }
+}
+
+/// The server as it is now.
+pub(crate) async fn read(api: &Api<Server>, known: &Server) -> Result<Option<Server>, Error> {
+    let name = known.metadata.name.clone().unwrap_or_default();
+    let failed = |source| Error::Read {
+        kind: "Server",
+        name: name.clone(),
+        source,
+    };
+    api.get_opt(&name).await.map_err(failed)
+}
+
+/// Leaves evidence under the machine's name.
+pub(crate) fn record(context: &Context, server: &Server, mac: Option<Mac>, text: String) {
+    let name = server.metadata.name.clone().unwrap_or_default();
+    let view = context.view.load();
+    let target = mac.and_then(|mac| view.by_mac(mac).known().cloned());
+    let event = BootEvent {
+        kind: BootEventKind::Session,
+        mac,
+        peer: Some(name),
+        text,
+    };
+    context.events.send(target.as_deref(), Timestamp::now(), event);
+}

@@ -1,0 +1,412 @@
+//! `gantry.agent.v1.Sessions`: Claim, Renew, FirstBoot. Commit before reply, always.
+
+use agent_protocol::v1::{
+    ClaimRequest, ClaimResponse, FirstBootRequest, FirstBootResponse, Granted, Refused, RenewRequest,
+    RenewResponse, claim_response, sessions_server::Sessions,
+};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use kube::api::Api;
+use pki::{Identity, IssuedCertificate, SiteCa, Validity};
+use resources::gantry::{BootSession, FirstBoot, Server, ServerStatus, SessionClaim, SessionPhase};
+use resources::{Digest, Mac, Time};
+use tonic::{Request, Response, Status};
+
+use crate::commit::{Commit, commit_status};
+use crate::error::Error;
+use crate::inventory::inventory;
+use crate::parts::{Desk, read};
+use crate::sessions::{self, Ask, CERTIFICATE_LIFE, ClaimDecision, FIRST_BOOT_LIFE, claim};
+
+/// How often a decision is made again because somebody else wrote in between.
+const TRIES: u32 = 8;
+/// Seconds after which a refused agent asks again.
+const RETRY: u32 = 30;
+
+/// The service. Clone it freely.
+#[derive(Debug, Clone)]
+pub struct SessionsService {
+    desk: Desk,
+}
+
+/// The agent of a verified certificate.
+struct Agent {
+    machine_id: String,
+    attempt: u64,
+    serial: String,
+    public_key: Digest,
+}
+
+impl SessionsService {
+    pub(crate) const fn new(desk: Desk) -> Self {
+        Self { desk }
+    }
+
+    async fn granted(&self, request: ClaimRequest) -> Result<claim_response::Outcome, Status> {
+        let key = SiteCa::request_key(&request.csr_pem)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let mac = request.boot_mac.parse::<Mac>().ok();
+        let boot_id = request.boot_id.as_str();
+        let Some((api, mut server)) = self
+            .desk
+            .find(|server| carries(server, boot_id))
+            .await
+            .map_err(failed)?
+        else {
+            tracing::info!(mac = ?mac, "boot session refused: unknown boot id");
+            return Ok(refused(
+                "no machine of this site is armed with this boot id; restart the machine",
+                RETRY,
+            ));
+        };
+        for _ in 0..TRIES {
+            let now = Timestamp::now();
+            let status = server.status.clone().unwrap_or_default();
+            let session = status.boot_session.as_ref();
+            let holder = session.and_then(|session| session.claim.as_ref());
+            let silence = holder.map_or_else(Default::default, |held| {
+                self.desk.context.leases.silence(&held.serial)
+            });
+            let ask = Ask { boot_id, key };
+            let decision = claim(server.spec.attempt.as_ref(), session, ask, silence, now);
+            match self
+                .carry_out(decision, &api, &server, status, &request, mac)
+                .await?
+            {
+                Some(outcome) => return Ok(outcome),
+                None => server = live(&api, &server).await?,
+            }
+        }
+        Err(busy(&server))
+    }
+
+    /// None when somebody else wrote in between.
+    async fn carry_out(
+        &self,
+        decision: ClaimDecision,
+        api: &Api<Server>,
+        server: &Server,
+        mut status: ServerStatus,
+        request: &ClaimRequest,
+        mac: Option<Mac>,
+    ) -> Result<Option<claim_response::Outcome>, Status> {
+        let now = Timestamp::now();
+        let Some(session) = status.boot_session.clone() else {
+            return Ok(Some(refused(
+                "this machine is not armed: no workflow waits for it",
+                RETRY,
+            )));
+        };
+        let (answer, event) = match decision {
+            ClaimDecision::Refuse { reason, retry } => {
+                self.desk.record(server, mac, format!("claim refused: {reason}"));
+                return Ok(Some(refused(reason, retry)));
+            }
+            ClaimDecision::Again => {
+                if let Some(claim) = &session.claim {
+                    self.desk.context.leases.hear(&claim.serial);
+                    return Ok(Some(granted(server, &session, claim.certificate.clone(), now)));
+                }
+                return Ok(Some(refused("the session has no claim", RETRY)));
+            }
+            ClaimDecision::Contend {
+                contender,
+                reason,
+                retry,
+            } => {
+                status.boot_session = Some(BootSession {
+                    contender: Some(contender),
+                    ..session
+                });
+                (refused(reason.clone(), retry), format!("second key: {reason}"))
+            }
+            ClaimDecision::Freeze { reason } => {
+                tracing::error!(machine = %server.name_any(), "boot session frozen: two agents are alive");
+                status.boot_session = Some(sessions::frozen(&session));
+                (
+                    refused(reason.clone(), RETRY),
+                    format!("ALARM, session frozen: {reason}"),
+                )
+            }
+            ClaimDecision::Grant | ClaimDecision::GrantNextBoot => {
+                let session = match decision {
+                    ClaimDecision::GrantNextBoot => {
+                        let window = sessions::window(server.spec.post_minutes);
+                        sessions::next_boot(&session, mint_boot_id(), now, window)
+                    }
+                    _ => session,
+                };
+                let issued = self.issue(server, &request.csr_pem, session.attempt, now)?;
+                let certificate = issued.pem.clone();
+                let text = format!(
+                    "claimed attempt {}, boot {}: key {}, agent {}",
+                    session.attempt, session.boot, issued.public_key, request.agent_version
+                );
+                let session = sessions::claimed(&session, held(issued, now), now);
+                let answer = granted(server, &session, certificate, now);
+                status.boot_session = Some(session);
+                if let Some(told) = &request.inventory {
+                    status.inventory = Some(inventory(told));
+                }
+                (answer, text)
+            }
+        };
+        match commit_status(api, server, &status).await.map_err(failed)? {
+            Commit::Conflict => return Ok(None),
+            Commit::Done(_) | Commit::Unchanged => {}
+        }
+        if let Some(claim) = status
+            .boot_session
+            .as_ref()
+            .filter(|s| s.phase == SessionPhase::Claimed)
+            .filter(|session| session.contender.is_none())
+            .and_then(|session| session.claim.as_ref())
+        {
+            self.desk.context.leases.hear(&claim.serial);
+        }
+        tracing::info!(machine = %server.name_any(), mac = ?mac, event, "boot session");
+        self.desk.record(server, mac, event);
+        Ok(Some(answer))
+    }
+
+    fn issue(
+        &self,
+        server: &Server,
+        csr: &str,
+        attempt: u64,
+        now: Timestamp,
+    ) -> Result<IssuedCertificate, Status> {
+        let validity = Validity::lasting(now, CERTIFICATE_LIFE);
+        let issued = self
+            .desk
+            .context
+            .ca
+            .issue_attempt(csr, &server.spec.machine_id, attempt, validity);
+        issued.map_err(|error| certificate(server, error))
+    }
+
+    /// The server of an agent whose certificate counts now.
+    async fn agent_server(&self, agent: &Agent) -> Result<(Api<Server>, Server), Status> {
+        let found = self.desk.machine(&agent.machine_id).await.map_err(failed)?;
+        let (api, server) =
+            found.ok_or_else(|| Status::permission_denied("this machine is not known any more"))?;
+        check(agent, &server)?;
+        Ok((api, server))
+    }
+
+    async fn renewed(&self, agent: &Agent, csr: &str) -> Result<RenewResponse, Status> {
+        SiteCa::request_key(csr).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let (api, mut server) = self.agent_server(agent).await?;
+        for _ in 0..TRIES {
+            check(agent, &server)?;
+            let now = Timestamp::now();
+            let mut status = server.status.clone().unwrap_or_default();
+            let Some(session) = &status.boot_session else {
+                return Err(busy(&server));
+            };
+            let issued = self.issue(&server, csr, agent.attempt, now)?;
+            let (certificate_pem, serial) = (issued.pem.clone(), issued.serial.clone());
+            status.boot_session = Some(sessions::renewed(session, held(issued, now), now));
+            match commit_status(&api, &server, &status).await.map_err(failed)? {
+                Commit::Conflict => server = live(&api, &server).await?,
+                Commit::Done(_) | Commit::Unchanged => {
+                    self.desk.context.leases.hear(&serial);
+                    self.desk.context.leases.forget(&agent.serial);
+                    self.desk.record(
+                        &server,
+                        None,
+                        format!("certificate of attempt {} renewed", agent.attempt),
+                    );
+                    return Ok(RenewResponse {
+                        certificate_pem,
+                        server_time: now.as_millisecond(),
+                    });
+                }
+            }
+        }
+        Err(busy(&server))
+    }
+
+    async fn first_boot_certificate(&self, agent: &Agent, csr: &str) -> Result<FirstBootResponse, Status> {
+        let key = SiteCa::request_key(csr).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let (api, mut server) = self.agent_server(agent).await?;
+        self.desk.context.leases.hear(&agent.serial);
+        for _ in 0..TRIES {
+            check(agent, &server)?;
+            let now = Timestamp::now();
+            let mut status = server.status.clone().unwrap_or_default();
+            let known = status.first_boot.as_ref().filter(|first| {
+                first.attempt == agent.attempt && first.public_key == key && first.revoked_at.is_none()
+            });
+            if let Some(pem) = known.and_then(|first| first.certificate.clone()) {
+                return Ok(self.first_boot_response(pem, now));
+            }
+            let validity = Validity::lasting(now, FIRST_BOOT_LIFE);
+            let context = &self.desk.context;
+            let issued = context
+                .ca
+                .issue_first_boot(csr, &server.spec.machine_id, agent.attempt, validity);
+            let issued = issued.map_err(|error| certificate(&server, error))?;
+            let pem = issued.pem.clone();
+            status.first_boot = Some(FirstBoot {
+                attempt: agent.attempt,
+                public_key: issued.public_key,
+                serial: issued.serial,
+                certificate: Some(issued.pem),
+                not_after: Time(issued.not_after),
+                requested_at: None,
+                delivered_at: None,
+                revoked_at: None,
+            });
+            match commit_status(&api, &server, &status).await.map_err(failed)? {
+                Commit::Conflict => server = live(&api, &server).await?,
+                Commit::Done(_) | Commit::Unchanged => {
+                    let text = format!("first-boot certificate of attempt {} given out", agent.attempt);
+                    self.desk.record(&server, None, text);
+                    return Ok(self.first_boot_response(pem, now));
+                }
+            }
+        }
+        Err(busy(&server))
+    }
+
+    fn first_boot_response(&self, certificate_pem: String, now: Timestamp) -> FirstBootResponse {
+        let context = &self.desk.context;
+        FirstBootResponse {
+            certificate_pem,
+            ca_pem: context.ca.ca_pem().to_owned(),
+            endpoints: context.endpoints.clone(),
+            site_name: context.ca.site().to_owned(),
+            server_time: now.as_millisecond(),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Sessions for SessionsService {
+    async fn claim(&self, request: Request<ClaimRequest>) -> Result<Response<ClaimResponse>, Status> {
+        let outcome = self.granted(request.into_inner()).await?;
+        Ok(Response::new(ClaimResponse {
+            outcome: Some(outcome),
+        }))
+    }
+
+    async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<RenewResponse>, Status> {
+        let agent = agent(&request)?;
+        let csr = request.into_inner().csr_pem;
+        self.renewed(&agent, &csr).await.map(Response::new)
+    }
+
+    async fn first_boot(
+        &self,
+        request: Request<FirstBootRequest>,
+    ) -> Result<Response<FirstBootResponse>, Status> {
+        let agent = agent(&request)?;
+        let csr = request.into_inner().csr_pem;
+        self.first_boot_certificate(&agent, &csr).await.map(Response::new)
+    }
+}
+
+/// 128 random bits in hex.
+pub(crate) fn mint_boot_id() -> String {
+    hex::encode(rand::random::<[u8; 16]>())
+}
+
+fn carries(server: &Server, boot_id: &str) -> bool {
+    let session = server
+        .status
+        .as_ref()
+        .and_then(|status| status.boot_session.as_ref());
+    session.is_some_and(|session| {
+        session.boot_id == boot_id || session.superseded.iter().any(|id| id == boot_id)
+    })
+}
+
+fn agent<T>(request: &Request<T>) -> Result<Agent, Status> {
+    match request.extensions().get::<Identity>() {
+        Some(Identity::Attempt {
+            machine_id,
+            attempt,
+            serial,
+            public_key,
+            ..
+        }) => Ok(Agent {
+            machine_id: machine_id.clone(),
+            attempt: *attempt,
+            serial: serial.clone(),
+            public_key: *public_key,
+        }),
+        _ => Err(Status::unauthenticated(
+            "the certificate of an attempt is needed; claim the boot session first",
+        )),
+    }
+}
+
+fn check(agent: &Agent, server: &Server) -> Result<(), Status> {
+    let session = server
+        .status
+        .as_ref()
+        .and_then(|status| status.boot_session.as_ref());
+    let wanted = server.spec.attempt.as_ref();
+    sessions::standing(wanted, session, agent.attempt, agent.public_key, &agent.serial)
+        .map_err(|why| Status::permission_denied(why.to_string()))
+}
+
+async fn live(api: &Api<Server>, server: &Server) -> Result<Server, Status> {
+    let found = read(api, server).await.map_err(failed)?;
+    found.ok_or_else(|| Status::permission_denied("this machine is not known any more"))
+}
+
+fn held(issued: IssuedCertificate, now: Timestamp) -> SessionClaim {
+    SessionClaim {
+        public_key: issued.public_key,
+        serial: issued.serial,
+        certificate: issued.pem,
+        at: Time(now),
+        not_after: Time(issued.not_after),
+    }
+}
+
+fn granted(
+    server: &Server,
+    session: &BootSession,
+    certificate_pem: String,
+    now: Timestamp,
+) -> claim_response::Outcome {
+    claim_response::Outcome::Granted(Granted {
+        certificate_pem,
+        server_time: now.as_millisecond(),
+        machine: server.spec.hardware.clone(),
+        attempt: session.attempt,
+    })
+}
+
+fn refused(reason: impl Into<String>, retry_after_seconds: u32) -> claim_response::Outcome {
+    claim_response::Outcome::Refused(Refused {
+        reason: reason.into(),
+        retry_after_seconds,
+    })
+}
+
+fn failed(error: Error) -> Status {
+    tracing::warn!(error = %error, "session call failed");
+    Status::unavailable(error.to_string())
+}
+
+fn certificate(server: &Server, source: pki::Error) -> Status {
+    let error = Error::Certificate {
+        machine: server.name_any(),
+        source,
+    };
+    tracing::error!(error = %error, "certificate refused");
+    Status::internal(error.to_string())
+}
+
+fn busy(server: &Server) -> Status {
+    Status::unavailable(
+        Error::Busy {
+            name: server.name_any(),
+        }
+        .to_string(),
+    )
+}

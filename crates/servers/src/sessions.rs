@@ -1,0 +1,197 @@
+//! Boot sessions: which agent may work on a machine (DESIGN §7, 11 to 13; reliability reference §2.2, tier 0).
+//!
+//! A session belongs to one attempt and one boot in it. Everything here is pure; the controller and the service
+//! commit what is decided before anybody hears of it.
+//!
+//! ```text
+//!  (higher attempt) -> Arming -> Armed -> Claimed -> Disarmed -> Closed
+//!                        ^                 |    \
+//!                        '-- next boot ----'     '-> Frozen
+//! ```
+//!
+//! # One key, one machine
+//!
+//! The first key that claims an armed boot is the agent. The same key again gets the same certificate. Another key
+//! is either an impostor or the same machine after a reset, and the two look alike: a reset machine boots the installer again
+//! with the boot id that the script carries, and makes a new key. They are told apart by the lease:
+//!
+//! - While the claim is fresh (heard within 45 s), the second key is refused and recorded as *contender*; it is told
+//!   how long to wait and asks again.
+//! - Is the holder heard after that, both are alive: the session is frozen, the certificate revoked, an alarm raised.
+//! - Is the holder silent until its lease ends, it was reset (or cut off; then it has stopped writing by itself). Boot
+//!   k+1 begins at once: a new boot id, boot k's certificate revoked.
+//!
+//! A machine's kernel arguments are fixed when its agent runs, so a reset machine usually still carries boot id k
+//! when boot k+1 begins. Boot ids are public and prove nothing, therefore an earlier boot id of the *same attempt* may
+//! claim the current boot; it has to be unclaimed, and the first key wins, as for any armed boot. So neither a reset
+//! nor a network outage longer than the lease needs another restart of the machine, and a fenced agent that is back
+//! claims again and continues with the next boot's certificate.
+//!
+//! # The armed window
+//!
+//! It ends [`window`] after arming: the firmware's allowance for power-on (Server `postMinutes`, 30 by default) and a
+//! quarter of an hour for the way to the installer. A claim after it is refused.
+
+mod claim;
+mod standing;
+mod upkeep;
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use resources::gantry::{BootSession, SessionClaim, SessionPhase};
+use resources::{Digest, Time};
+
+pub use claim::{Ask, ClaimDecision, claim};
+pub use standing::{NotAllowed, standing, standing_for_first_boot};
+pub use upkeep::{Seen, Upkeep, apply, upkeep};
+
+/// Life of an agent's certificate.
+pub const CERTIFICATE_LIFE: SignedDuration = SignedDuration::from_hours(1);
+/// Life of a first-boot certificate (DESIGN §7, 16).
+pub const FIRST_BOOT_LIFE: SignedDuration = SignedDuration::from_hours(2);
+/// A certificate that ends sooner is replaced when its key asks again.
+const RENEW_BEFORE: SignedDuration = SignedDuration::from_mins(10);
+/// Minutes of firmware self test when the Server says nothing.
+const POST_MINUTES: u32 = 30;
+/// From the first packet to the agent's claim.
+const BOOT_ALLOWANCE: SignedDuration = SignedDuration::from_mins(15);
+/// Earlier boots that are remembered.
+const REMEMBERED: usize = 8;
+
+/// How long an armed session waits for its machine.
+#[must_use]
+pub fn window(post_minutes: Option<u32>) -> SignedDuration {
+    let post = SignedDuration::from_mins(i64::from(post_minutes.unwrap_or(POST_MINUTES)));
+    post.saturating_add(BOOT_ALLOWANCE)
+}
+
+/// The first boot of an attempt.
+#[must_use]
+pub fn first(attempt: u64, boot_id: String, now: Timestamp, window: SignedDuration) -> BootSession {
+    BootSession {
+        attempt,
+        boot: 1,
+        boot_id,
+        phase: SessionPhase::Arming,
+        armed_at: Time(now),
+        deadline: Time(later(now, window)),
+        claim: None,
+        revoked: Vec::new(),
+        last_heard: None,
+        contender: None,
+        superseded: Vec::new(),
+    }
+}
+
+/// The next boot of the same attempt: fences the claim of this one.
+#[must_use]
+pub fn next_boot(
+    session: &BootSession,
+    boot_id: String,
+    now: Timestamp,
+    window: SignedDuration,
+) -> BootSession {
+    let mut next = first(session.attempt, boot_id, now, window);
+    next.boot = session.boot.saturating_add(1);
+    next.revoked.clone_from(&session.revoked);
+    next.revoked
+        .extend(session.claim.iter().map(|claim| claim.serial.clone()));
+    next.superseded.clone_from(&session.superseded);
+    next.superseded.push(session.boot_id.clone());
+    let surplus = next.superseded.len().saturating_sub(REMEMBERED);
+    next.superseded.drain(..surplus);
+    next
+}
+
+/// The session with this claim.
+#[must_use]
+pub fn claimed(session: &BootSession, claim: SessionClaim, now: Timestamp) -> BootSession {
+    let mut session = session.clone();
+    session.phase = SessionPhase::Claimed;
+    session.claim = Some(claim);
+    session.contender = None;
+    session.last_heard = Some(Time(now));
+    session
+}
+
+/// The session after its holder got another certificate, perhaps for another key.
+#[must_use]
+pub fn renewed(session: &BootSession, claim: SessionClaim, now: Timestamp) -> BootSession {
+    let mut session = session.clone();
+    let old = session.claim.replace(claim);
+    session.revoked.extend(old.map(|claim| claim.serial));
+    session.last_heard = Some(Time(now));
+    session
+}
+
+/// The session in which nobody is served any more.
+#[must_use]
+pub fn frozen(session: &BootSession) -> BootSession {
+    let mut session = session.clone();
+    session.phase = SessionPhase::Frozen;
+    session
+        .revoked
+        .extend(session.claim.iter().map(|claim| claim.serial.clone()));
+    session
+}
+
+/// The ended session.
+#[must_use]
+pub fn closed(session: &BootSession) -> BootSession {
+    let mut session = session.clone();
+    session.phase = SessionPhase::Closed;
+    let serial = session.claim.as_ref().map(|claim| claim.serial.clone());
+    if let Some(serial) = serial.filter(|serial| !session.revoked.contains(serial)) {
+        session.revoked.push(serial);
+    }
+    session
+}
+
+fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
+    now.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+fn is_holder(session: &BootSession, key: Digest) -> bool {
+    session
+        .claim
+        .as_ref()
+        .is_some_and(|claim| claim.public_key == key)
+}
+
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+pub(crate) mod samples {
+    //! Sessions for tables.
+    use super::*;
+
+    pub(crate) fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    pub(crate) fn key(octet: u8) -> Digest {
+        Digest::new([octet; 32])
+    }
+
+    pub(crate) fn claim_of(octet: u8, serial: &str) -> SessionClaim {
+        SessionClaim {
+            public_key: key(octet),
+            serial: serial.into(),
+            certificate: format!("certificate {serial}"),
+            at: Time(at(0)),
+            not_after: Time(at(3600)),
+        }
+    }
+
+    pub(crate) fn session(phase: SessionPhase) -> BootSession {
+        let mut session = first(3, "boot-a".into(), at(0), SignedDuration::from_mins(45));
+        session.phase = phase;
+        if !matches!(phase, SessionPhase::Arming | SessionPhase::Armed) {
+            session.claim = Some(claim_of(1, "01"));
+        }
+        session
+    }
+}

@@ -1,0 +1,83 @@
+//! Available. Entry: discovered or released. Exits: claimed; provisioning, when a user's own Workflow starts an
+//! attempt. Rest: free.
+
+use resources::gantry::{Claim, ServerState};
+
+use super::{Effect, FOREIGN, Snapshot, Step, done, go};
+
+pub(super) fn decide(snapshot: &Snapshot<'_>) -> Step {
+    if let Some(claim) = snapshot.claim() {
+        return go(
+            ServerState::Claimed,
+            format!("claimed by {} {}", claim.kind, claim.name),
+        );
+    }
+    if snapshot.hardware.is_none() {
+        return Step::Do(Effect::Delete);
+    }
+    if let Some((name, namespace)) = snapshot.owner_label() {
+        return Step::Do(Effect::TakeIn(Claim {
+            kind: FOREIGN.into(),
+            name: name.into(),
+            namespace: namespace.into(),
+            ..Claim::default()
+        }));
+    }
+    match snapshot.open_attempt() {
+        Some(attempt) => go(
+            ServerState::Provisioning,
+            format!("workflow {} runs", attempt.workflow),
+        ),
+        None => done("free"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{Sample, at};
+    use super::*;
+    use resources::keys::{OWNER_NAME, OWNER_NAMESPACE};
+
+    #[test]
+    fn it_rests_until_somebody_takes_it() {
+        let mut sample = Sample::new(ServerState::Available);
+        assert_eq!(sample.step(at(0)), done("free"));
+        sample.attempt(1);
+        assert!(matches!(
+            sample.step(at(0)),
+            Step::Go {
+                to: ServerState::Provisioning,
+                ..
+            }
+        ));
+        sample.claim("ProviderMachine", "prod-1");
+        assert!(matches!(
+            sample.step(at(0)),
+            Step::Go {
+                to: ServerState::Claimed,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn an_owner_label_of_somebody_else_is_a_claim() {
+        let mut sample = Sample::new(ServerState::Available);
+        sample.label(OWNER_NAME, "capi-machine");
+        sample.label(OWNER_NAMESPACE, "ns");
+        let Step::Do(Effect::TakeIn(claim)) = sample.step(at(0)) else {
+            panic!("not taken in")
+        };
+        assert_eq!(
+            (claim.kind.as_str(), claim.name.as_str(), claim.namespace.as_str()),
+            (FOREIGN, "capi-machine", "ns")
+        );
+    }
+
+    #[test]
+    fn it_goes_with_its_hardware() {
+        let mut sample = Sample::new(ServerState::Available);
+        sample.hardware = None;
+        assert_eq!(sample.step(at(0)), Step::Do(Effect::Delete));
+    }
+}

@@ -1,0 +1,303 @@
+//! Provisioning. Entry: an open attempt. Exits: running, when the installed system has shown itself; claimed, when the
+//! attempt failed; releasing, when nobody wants the result; failed, when the installed system never shows itself.
+//! Deadlines: the session's window, the Workflow's own, and the life of the first-boot certificate.
+
+use jiff::Timestamp;
+use resources::gantry::{Attempt, Firmware, FirstBoot, LocalBoot, Purpose, ServerState, SessionPhase};
+use resources::tinkerbell::{WorkflowState, WorkflowStatus};
+
+use super::{Effect, Snapshot, Step, after, go};
+
+pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
+    if let Some(step) = snapshot.owner_step() {
+        return step;
+    }
+    let Some(attempt) = snapshot.attempt() else {
+        return end(snapshot, "the attempt was removed");
+    };
+    if snapshot
+        .open_attempt()
+        .is_some_and(|attempt| attempt.purpose == Purpose::Wipe)
+    {
+        return go(
+            ServerState::Wiping,
+            format!("workflow {} erases the disks", attempt.workflow),
+        );
+    }
+    if snapshot.open_attempt().is_some() {
+        return open(snapshot, attempt, now);
+    }
+    let workflow = snapshot.workflow.and_then(|workflow| workflow.status.as_ref());
+    match workflow.and_then(|status| status.state) {
+        Some(WorkflowState::Success) => installed(snapshot, attempt, workflow, now),
+        Some(state @ (WorkflowState::Failed | WorkflowState::Timeout)) => {
+            let why = workflow
+                .and_then(|status| status.reason.clone())
+                .unwrap_or_else(|| format!("{state:?}"));
+            end(snapshot, &format!("attempt {} failed: {why}", attempt.number))
+        }
+        _ if shown(snapshot, attempt).is_some_and(|first| first.requested_at.is_some()) => {
+            installed(snapshot, attempt, workflow, now)
+        }
+        Some(_) => Step::Wait {
+            reason: format!("workflow {} ends", attempt.workflow),
+            until: after(now, 1),
+        },
+        None => end(snapshot, &format!("workflow {} was deleted", attempt.workflow)),
+    }
+}
+
+fn end(snapshot: &Snapshot<'_>, reason: &str) -> Step {
+    let to = if snapshot.claim().is_some() {
+        ServerState::Claimed
+    } else {
+        ServerState::Releasing
+    };
+    go(to, reason)
+}
+
+fn open(snapshot: &Snapshot<'_>, attempt: &Attempt, now: Timestamp) -> Step {
+    let session = snapshot
+        .server
+        .status
+        .as_ref()
+        .and_then(|status| status.boot_session.as_ref());
+    let session = session.filter(|session| session.attempt == attempt.number);
+    let number = attempt.number;
+    let of_workflow = snapshot.workflow.and_then(|workflow| workflow.status.as_ref());
+    let running_until = of_workflow
+        .and_then(|status| status.deadline.as_ref().or(status.global_execution_stop.as_ref()))
+        .map_or_else(|| after(now, 60), |time| time.0);
+    let Some(session) = session else {
+        return Step::Wait {
+            reason: format!("attempt {number} is being armed"),
+            until: after(now, 2),
+        };
+    };
+    let (reason, until) = match session.phase {
+        SessionPhase::Arming => (
+            "the boot services learn of the new session".to_owned(),
+            after(now, 2),
+        ),
+        SessionPhase::Armed if now > session.deadline.0 => (
+            "no agent claimed the session in its window".to_owned(),
+            running_until,
+        ),
+        SessionPhase::Armed if session.boot > 1 => (
+            format!("the agent was lost; boot {} is armed for it", session.boot),
+            session.deadline.0,
+        ),
+        SessionPhase::Armed => (
+            "armed: waits for the machine's agent".to_owned(),
+            session.deadline.0,
+        ),
+        SessionPhase::Claimed if session.contender.is_some() => (
+            "a second agent asks for this machine; the lease of the first decides".to_owned(),
+            after(now, 1),
+        ),
+        SessionPhase::Claimed => (format!("workflow {} runs", attempt.workflow), running_until),
+        SessionPhase::Frozen => (
+            "frozen: two agents with different keys claimed this machine".to_owned(),
+            running_until,
+        ),
+        SessionPhase::Disarmed => (
+            "disarmed: the agent hands over to the installed system".to_owned(),
+            running_until,
+        ),
+        SessionPhase::Closed => (format!("attempt {number} is closed"), after(now, 1)),
+    };
+    Step::Wait { reason, until }
+}
+
+/// First boot of this attempt.
+fn shown<'a>(snapshot: &Snapshot<'a>, attempt: &Attempt) -> Option<&'a FirstBoot> {
+    let first = snapshot.server.status.as_ref()?.first_boot.as_ref()?;
+    Some(first).filter(|first| first.attempt == attempt.number)
+}
+
+fn installed(
+    snapshot: &Snapshot<'_>,
+    attempt: &Attempt,
+    workflow: Option<&WorkflowStatus>,
+    now: Timestamp,
+) -> Step {
+    let recorded = snapshot
+        .server
+        .status
+        .as_ref()
+        .and_then(|status| status.local_boot.as_ref());
+    if let Some(found) = workflow
+        .and_then(local_boot)
+        .filter(|found| Some(found) != recorded)
+    {
+        return Step::Do(Effect::RecordInstalled(found));
+    }
+    if snapshot.claim().is_none() {
+        return go(
+            ServerState::Releasing,
+            format!("installed by workflow {}; nobody claimed it", attempt.workflow),
+        );
+    }
+    match shown(snapshot, attempt) {
+        None => go(
+            ServerState::Running,
+            "installed; its template left no seed, so the system cannot show itself",
+        ),
+        Some(first) if first.requested_at.is_some() => {
+            go(ServerState::Running, "the installed system asked for its data")
+        }
+        Some(first) if now > first.not_after.0 => go(
+            ServerState::Failed,
+            "the installed system never asked for its data; look at its console, then give the server back",
+        ),
+        Some(first) => Step::Wait {
+            reason: "waits for the installed system to ask for its data".into(),
+            until: first.not_after.0,
+        },
+    }
+}
+
+/// What the actions reported of the installation.
+fn local_boot(workflow: &WorkflowStatus) -> Option<LocalBoot> {
+    let fact = |name: &str| {
+        workflow
+            .facts
+            .get(name)
+            .filter(|value| !value.is_empty())
+            .cloned()
+    };
+    let firmware = match fact("firmware")?.as_str() {
+        "bios" => Firmware::Bios,
+        "uefi" => Firmware::Uefi,
+        _ => return None,
+    };
+    Some(LocalBoot {
+        firmware,
+        disk: fact("disk")?,
+        esp_guid: fact("esp_guid"),
+        image: fact("image_digest").and_then(|digest| digest.parse().ok()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{Sample, at};
+    use super::*;
+
+    fn sample() -> Sample {
+        let mut sample = Sample::new(ServerState::Provisioning);
+        sample.claim("ProviderMachine", "prod-1");
+        sample.owned_by("prod-1");
+        sample.attempt(3);
+        sample
+    }
+
+    #[test]
+    fn an_attempt_to_erase_is_wiping() {
+        let mut sample = sample();
+        sample.server.spec.attempt.as_mut().unwrap().purpose = Purpose::Wipe;
+        assert!(matches!(to(&sample.step(at(0))), Some((ServerState::Wiping, _))));
+    }
+
+    fn to(step: &Step) -> Option<(ServerState, &str)> {
+        match step {
+            Step::Go { to, reason } => Some((*to, reason)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn every_phase_of_an_open_session_has_a_reason_and_a_deadline() {
+        let mut sample = sample();
+        assert!(matches!(sample.step(at(0)), Step::Wait { reason, .. } if reason.contains("being armed")));
+        for (phase, part) in [
+            (SessionPhase::Arming, "boot services"),
+            (SessionPhase::Armed, "waits for the machine's agent"),
+            (SessionPhase::Claimed, "workflow w runs"),
+            (SessionPhase::Frozen, "two agents"),
+            (SessionPhase::Disarmed, "hands over"),
+            (SessionPhase::Closed, "closed"),
+        ] {
+            sample.session(phase);
+            let Step::Wait { reason, until } = sample.step(at(10)) else {
+                panic!("{phase:?}")
+            };
+            assert!(reason.contains(part), "{phase:?}: {reason}");
+            assert!(until > at(10), "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn a_failed_or_lost_workflow_gives_the_server_back_to_its_owner() {
+        let mut sample = sample();
+        sample.workflow_ends(WorkflowState::Failed, "no disk");
+        assert_eq!(
+            to(&sample.step(at(0))),
+            Some((ServerState::Claimed, "attempt 3 failed: no disk"))
+        );
+        sample.workflow_ends(WorkflowState::Timeout, "late");
+        assert_eq!(
+            to(&sample.step(at(0))),
+            Some((ServerState::Claimed, "attempt 3 failed: late"))
+        );
+        sample.workflow = None;
+        assert_eq!(
+            to(&sample.step(at(0))),
+            Some((ServerState::Claimed, "workflow w was deleted"))
+        );
+        sample.server.spec.claim = None;
+        assert!(matches!(
+            to(&sample.step(at(0))),
+            Some((ServerState::Releasing, _))
+        ));
+    }
+
+    #[test]
+    fn running_needs_the_first_boot_when_a_seed_was_left() {
+        let mut sample = sample();
+        sample.workflow_ends(WorkflowState::Success, "");
+        sample.first_boot(3);
+        let Step::Wait { until, .. } = sample.step(at(10)) else {
+            panic!("must wait")
+        };
+        assert_eq!(until, at(7200));
+        assert!(matches!(
+            to(&sample.step(at(7201))),
+            Some((ServerState::Failed, _))
+        ));
+        sample.requested();
+        assert!(matches!(
+            to(&sample.step(at(10))),
+            Some((ServerState::Running, _))
+        ));
+        sample.first_boot(2);
+        sample.requested();
+        let step = sample.step(at(10));
+        assert!(
+            matches!(to(&step), Some((ServerState::Running, reason)) if reason.contains("no seed")),
+            "{step:?}"
+        );
+    }
+
+    #[test]
+    fn facts_of_the_actions_are_recorded_first() {
+        let mut sample = sample();
+        sample.workflow_ends(WorkflowState::Success, "");
+        for (name, value) in [
+            ("firmware", "uefi"),
+            ("disk", "/dev/disk/by-id/x"),
+            ("esp_guid", "c12a"),
+        ] {
+            sample.fact(name, value);
+        }
+        let Step::Do(Effect::RecordInstalled(found)) = sample.step(at(0)) else {
+            panic!("not recorded")
+        };
+        assert_eq!(
+            (found.firmware, found.disk.as_str()),
+            (Firmware::Uefi, "/dev/disk/by-id/x")
+        );
+        sample.server.status.as_mut().unwrap().local_boot = Some(found);
+        assert!(matches!(to(&sample.step(at(0))), Some((ServerState::Running, _))));
+    }
+}

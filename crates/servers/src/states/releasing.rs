@@ -1,0 +1,74 @@
+//! Releasing. Entry: no claim any more. Exit: available, when session, first boot and owner labels are gone; failed,
+//! when a Workflow still runs after five minutes. What was installed stays recorded: the machine boots it if powered
+//! on.
+
+use jiff::Timestamp;
+use resources::gantry::{ServerState, SessionPhase};
+
+use super::{Effect, Snapshot, Step, after, go};
+
+const MINUTES: i64 = 5;
+
+pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
+    if let Some(attempt) = snapshot.open_attempt() {
+        let until = after(snapshot.since(now), MINUTES);
+        let what = format!(
+            "workflow {} still runs on it; delete that Workflow",
+            attempt.workflow
+        );
+        return if now > until {
+            go(ServerState::Failed, what)
+        } else {
+            Step::Wait { reason: what, until }
+        };
+    }
+    let status = snapshot.server.status.as_ref();
+    let session = status.and_then(|status| status.boot_session.as_ref());
+    if session.is_some_and(|session| session.phase != SessionPhase::Closed) {
+        return Step::Do(Effect::CloseSession);
+    }
+    if snapshot.claim().is_none() && snapshot.owner_label().is_some() {
+        return Step::Do(Effect::ClearOwner);
+    }
+    if session.is_some() || status.is_some_and(|status| status.first_boot.is_some()) {
+        return Step::Do(Effect::Forget);
+    }
+    go(ServerState::Available, "free")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{Sample, at};
+    use super::*;
+    use resources::keys::OWNER_NAME;
+    use resources::tinkerbell::WorkflowState;
+
+    #[test]
+    fn everything_of_the_owner_goes_before_it_is_free() {
+        let mut sample = Sample::new(ServerState::Releasing);
+        sample.attempt(3);
+        sample.label(OWNER_NAME, "prod-1");
+        sample.session(SessionPhase::Disarmed);
+        sample.first_boot(3);
+        let Step::Wait { reason, until } = sample.step(at(10)) else {
+            panic!("an open workflow holds it")
+        };
+        assert!(reason.contains("workflow w") && until > at(10), "{reason}");
+        assert!(matches!(
+            sample.step(at(6 * 60)),
+            Step::Go {
+                to: ServerState::Failed,
+                ..
+            }
+        ));
+        sample.workflow_ends(WorkflowState::Failed, "");
+        assert_eq!(sample.step(at(10)), Step::Do(Effect::CloseSession));
+        sample.session(SessionPhase::Closed);
+        assert_eq!(sample.step(at(10)), Step::Do(Effect::ClearOwner));
+        sample.hardware.as_mut().unwrap().metadata.labels = None;
+        assert_eq!(sample.step(at(10)), Step::Do(Effect::Forget));
+        let status = sample.server.status.as_mut().unwrap();
+        (status.boot_session, status.first_boot) = (None, None);
+        assert_eq!(sample.step(at(10)), go(ServerState::Available, "free"));
+    }
+}
