@@ -61,7 +61,9 @@ impl Connection {
     pub(crate) fn origin(&self) -> Result<String, Error> {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
         if self.host.is_empty() || !self.host.chars().all(fits) {
-            return Err(Error::Host { host: self.host.clone() });
+            return Err(Error::Host {
+                host: self.host.clone(),
+            });
         }
         let bare_v6 = self.host.contains(':') && !self.host.starts_with('[');
         let port = self.port;
@@ -78,7 +80,9 @@ impl Trust {
     pub fn parse_fingerprint(text: &str) -> Result<Self, Error> {
         let digits: String = text.chars().filter(|c| *c != ':').collect();
         let mut digest = [0u8; 32];
-        hex::decode_to_slice(digits, &mut digest).map_err(|_| Error::Fingerprint { text: text.to_owned() })?;
+        hex::decode_to_slice(digits, &mut digest).map_err(|_| Error::Fingerprint {
+            text: text.to_owned(),
+        })?;
         Ok(Self::Fingerprint(digest))
     }
 }
@@ -105,7 +109,10 @@ mod tests {
     fn fingerprints() {
         let plain = "00".repeat(31) + "ff";
         let colons = format!("{}FF", "00:".repeat(31));
-        assert_eq!(Trust::parse_fingerprint(&plain).unwrap(), Trust::parse_fingerprint(&colons).unwrap());
+        assert_eq!(
+            Trust::parse_fingerprint(&plain).unwrap(),
+            Trust::parse_fingerprint(&colons).unwrap()
+        );
         assert!(Trust::parse_fingerprint("00ff").is_err());
     }
 }

@@ -10,33 +10,72 @@ pub enum Error {
     #[error("'{text}' is not a SHA-256 fingerprint (64 hexadecimal digits)")]
     Fingerprint { text: String },
     #[error("cannot set up TLS for BMC {host}")]
-    Setup { host: String, source: Box<dyn Cause + Send + Sync> },
+    Setup {
+        host: String,
+        source: Box<dyn Cause + Send + Sync>,
+    },
     #[error("BMC {host} does not answer: {method} {path}")]
-    Unreachable { host: String, method: String, path: String, source: Box<dyn Cause + Send + Sync> },
+    Unreachable {
+        host: String,
+        method: String,
+        path: String,
+        source: Box<dyn Cause + Send + Sync>,
+    },
     #[error("BMC {host} gave no answer within {seconds} s: {method} {path}")]
-    Timeout { host: String, method: String, path: String, seconds: u64 },
+    Timeout {
+        host: String,
+        method: String,
+        path: String,
+        seconds: u64,
+    },
     #[error("the certificate of BMC {host} is not the pinned one")]
     Certificate { host: String },
     #[error("BMC {host} refuses user name and password (HTTP {status}); check the Secret of this BMC")]
     Login { host: String, status: u16 },
     #[error("BMC {host} answered HTTP {status} to {method} {path}{message}")]
-    Status { host: String, method: String, path: String, status: u16, message: String },
+    Status {
+        host: String,
+        method: String,
+        path: String,
+        status: u16,
+        message: String,
+    },
     #[error("BMC {host} redirects {path} elsewhere, which is never followed")]
     Redirect { host: String, path: String },
     #[error("BMC {host} refers to '{reference}', which is not on the BMC itself")]
     ForeignReference { host: String, reference: String },
     #[error("the answer of BMC {host} to {path} is longer than {limit} bytes")]
-    TooLong { host: String, path: String, limit: usize },
+    TooLong {
+        host: String,
+        path: String,
+        limit: usize,
+    },
     #[error("the answer of BMC {host} to {path} is not usable: {problem}")]
-    Malformed { host: String, path: String, problem: String },
+    Malformed {
+        host: String,
+        path: String,
+        problem: String,
+    },
     #[error("BMC {host} has several systems ({found}); name one in providerOptions.redfish.systemName")]
     SystemAmbiguous { host: String, found: String },
     #[error("BMC {host} has no system '{wanted}'; it has {found}")]
-    SystemMissing { host: String, wanted: String, found: String },
+    SystemMissing {
+        host: String,
+        wanted: String,
+        found: String,
+    },
     #[error("BMC {host} cannot do '{action}'; it offers {offered}")]
-    Unsupported { host: String, action: String, offered: String },
+    Unsupported {
+        host: String,
+        action: String,
+        offered: String,
+    },
     #[error("BMC {host} accepted one-time boot from {wanted} but shows {shown}")]
-    BootNotSet { host: String, wanted: String, shown: String },
+    BootNotSet {
+        host: String,
+        wanted: String,
+        shown: String,
+    },
 }
 
 impl Error {

@@ -40,7 +40,11 @@ impl Redfish {
     /// Prepares a client; fails only if the connection's data cannot be used at all.
     pub fn new(connection: Connection) -> Result<Self, Error> {
         let wanted_system = connection.system.clone();
-        Ok(Self { transport: Transport::new(connection)?, wanted_system, service: OnceCell::new() })
+        Ok(Self {
+            transport: Transport::new(connection)?,
+            wanted_system,
+            service: OnceCell::new(),
+        })
     }
 
     /// SHA-256 of the certificate that the BMC showed last; `None` before the first answer.
@@ -61,9 +65,15 @@ impl Redfish {
     async fn discover(&self) -> Result<Service, Error> {
         let root: ServiceRoot = self.transport.get("/redfish/v1/").await?;
         let quirks = quirks::of(root.vendor.as_deref(), root.product.as_deref());
-        let systems: Collection = self.transport.get(&self.transport.local(&root.systems.id)?).await?;
+        let systems: Collection = self
+            .transport
+            .get(&self.transport.local(&root.systems.id)?)
+            .await?;
         let system = request::choose_system(self.transport.host(), &systems, self.wanted_system.as_deref())?;
-        Ok(Service { system_path: self.transport.local(&system)?, quirks })
+        Ok(Service {
+            system_path: self.transport.local(&system)?,
+            quirks,
+        })
     }
 
     async fn system(&self) -> Result<(&Service, System), Error> {
@@ -78,13 +88,22 @@ impl Redfish {
         }
         let reset = request::reset(self.transport.host(), &system, service.quirks, action)?;
         let target = self.transport.local(&reset.target)?;
-        self.transport.send(Method::POST, &target, &reset.body, None).await
+        self.transport
+            .send(Method::POST, &target, &reset.body, None)
+            .await
     }
 
     async fn send_boot(&self, device: BootDevice, mode: BootMode) -> Result<(), Error> {
         let (service, system) = self.system().await?;
         let patch = request::boot_patch(self.transport.host(), &system, service.quirks, device, mode)?;
-        self.transport.send(Method::PATCH, &service.system_path, &patch, system.etag.as_deref()).await?;
+        self.transport
+            .send(
+                Method::PATCH,
+                &service.system_path,
+                &patch,
+                system.etag.as_deref(),
+            )
+            .await?;
         let after: System = self.transport.get(&service.system_path).await?;
         request::boot_confirmed(self.transport.host(), &after, device, mode)
     }
@@ -98,7 +117,10 @@ impl Redfish {
                 let path = self.transport.local(&member.id)?;
                 let nic: EthernetInterface = self.transport.get(&path).await?;
                 if let Some(mac) = nic.mac() {
-                    nics.push(Nic { id: nic.id.unwrap_or(path), mac });
+                    nics.push(Nic {
+                        id: nic.id.unwrap_or(path),
+                        mac,
+                    });
                 }
             }
         }

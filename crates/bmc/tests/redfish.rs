@@ -5,7 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bmc::{Bmc as _, BootDevice, BootMode, Connection, Error, Login, PowerAction, PowerState, Redfish, Trust};
+use bmc::{
+    Bmc as _, BootDevice, BootMode, Connection, Error, Login, PowerAction, PowerState, Redfish, Trust,
+};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -38,12 +40,20 @@ struct Answer {
 
 impl From<Value> for Answer {
     fn from(body: Value) -> Self {
-        Self { status: 200, headers: Vec::new(), body: body.to_string().into_bytes() }
+        Self {
+            status: 200,
+            headers: Vec::new(),
+            body: body.to_string().into_bytes(),
+        }
     }
 }
 
 fn status(status: u16) -> Answer {
-    Answer { status, headers: Vec::new(), body: Vec::new() }
+    Answer {
+        status,
+        headers: Vec::new(),
+        body: Vec::new(),
+    }
 }
 
 struct FakeBmc {
@@ -76,22 +86,35 @@ impl FakeBmc {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
-        let (answer, all, acceptor) = (Arc::new(answer), Arc::clone(&seen), TlsAcceptor::from(Arc::new(config)));
+        let (answer, all, acceptor) = (
+            Arc::new(answer),
+            Arc::clone(&seen),
+            TlsAcceptor::from(Arc::new(config)),
+        );
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (answer, all, acceptor) = (Arc::clone(&answer), Arc::clone(&all), acceptor.clone());
                 tokio::spawn(async move {
-                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    let Ok(stream) = acceptor.accept(stream).await else {
+                        return;
+                    };
                     let service = service_fn(|request: Request<Incoming>| {
                         let (answer, all) = (Arc::clone(&answer), Arc::clone(&all));
                         async move { Ok::<_, Infallible>(reply(request, &*answer, &all).await) }
                     });
-                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
                 });
             }
         });
-        Self { address, fingerprint, seen, task }
+        Self {
+            address,
+            fingerprint,
+            seen,
+            task,
+        }
     }
 
     fn connection(&self) -> Connection {
@@ -107,7 +130,12 @@ impl FakeBmc {
     }
 
     fn lines(&self) -> Vec<String> {
-        self.seen.lock().unwrap().iter().map(|seen| seen.line.clone()).collect()
+        self.seen
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|seen| seen.line.clone())
+            .collect()
     }
 }
 
@@ -119,7 +147,11 @@ async fn reply(
     let (head, body) = request.into_parts();
     let line = format!("{} {}", head.method, head.uri.path());
     let body = body.collect().await.unwrap().to_bytes();
-    let header = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let header = |name: &str| {
+        head.headers
+            .get(name)
+            .map(|value| value.to_str().unwrap().to_owned())
+    };
     let seen = Seen {
         line: line.clone(),
         body: serde_json::from_slice(&body).unwrap_or_default(),
@@ -131,7 +163,9 @@ async fn reply(
         all.push(seen);
         answer(&line, &all)
     };
-    let Some(answer) = decided else { return std::future::pending().await };
+    let Some(answer) = decided else {
+        return std::future::pending().await;
+    };
     let mut response = Response::builder().status(answer.status);
     for (name, value) in answer.headers {
         response = response.header(name, value);
@@ -151,7 +185,9 @@ fn good(line: &str, boot: Value) -> Option<Answer> {
                 "ResetType@Redfish.AllowableValues": ["On", "ForceOff", "ForceRestart"]}},
         })
         .into(),
-        "GET /redfish/v1/Systems/1/Nics" => json!({"Members": [{"@odata.id": "/nic/1"}, {"@odata.id": "/nic/2"}]}).into(),
+        "GET /redfish/v1/Systems/1/Nics" => {
+            json!({"Members": [{"@odata.id": "/nic/1"}, {"@odata.id": "/nic/2"}]}).into()
+        }
         "GET /nic/1" => json!({"Id": "1", "MACAddress": "AA:BB:CC:DD:EE:01"}).into(),
         "GET /nic/2" => json!({"Id": "2", "MACAddress": "unknown"}).into(),
         "POST /reset" | "PATCH /redfish/v1/Systems/1" => status(204),
@@ -170,14 +206,31 @@ async fn power_and_inventory() {
     assert_eq!(client.power_state().await.unwrap(), PowerState::Off);
     client.power(PowerAction::On).await.unwrap();
     let posted = fake.seen.lock().unwrap().last().unwrap().clone();
-    assert_eq!((posted.line.as_str(), posted.body), ("POST /reset", json!({"ResetType": "On"})));
+    assert_eq!(
+        (posted.line.as_str(), posted.body),
+        ("POST /reset", json!({"ResetType": "On"}))
+    );
     assert!(posted.basic);
     client.power(PowerAction::Off).await.unwrap();
-    assert_eq!(fake.lines().iter().filter(|line| line.starts_with("POST")).count(), 1, "off already: no request");
+    assert_eq!(
+        fake.lines()
+            .iter()
+            .filter(|line| line.starts_with("POST"))
+            .count(),
+        1,
+        "off already: no request"
+    );
     assert!(matches!(client.power(PowerAction::Soft).await, Ok(())));
     let inventory = client.inventory().await.unwrap();
     assert_eq!(inventory.uuid.as_deref(), Some("ab-cd"));
-    assert_eq!(inventory.nics.iter().map(|nic| nic.mac.to_string()).collect::<Vec<_>>(), ["aa:bb:cc:dd:ee:01"]);
+    assert_eq!(
+        inventory
+            .nics
+            .iter()
+            .map(|nic| nic.mac.to_string())
+            .collect::<Vec<_>>(),
+        ["aa:bb:cc:dd:ee:01"]
+    );
     assert_eq!(client.seen_fingerprint(), Some(fake.fingerprint));
 }
 
@@ -189,10 +242,21 @@ async fn an_override_counts_only_if_it_is_shown() {
         good(line, if set { boot } else { nothing() })
     })
     .await;
-    honest.client().set_boot_once(BootDevice::Pxe, BootMode::Uefi).await.unwrap();
+    honest
+        .client()
+        .set_boot_once(BootDevice::Pxe, BootMode::Uefi)
+        .await
+        .unwrap();
     let forgetful = FakeBmc::start(|line, _| good(line, nothing())).await;
-    let error = forgetful.client().set_boot_once(BootDevice::Pxe, BootMode::Uefi).await.unwrap_err();
-    assert!(matches!(error, Error::BootNotSet { .. }) && error.retryable(), "{error}");
+    let error = forgetful
+        .client()
+        .set_boot_once(BootDevice::Pxe, BootMode::Uefi)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::BootNotSet { .. }) && error.retryable(),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -200,16 +264,72 @@ async fn hostile_answers_are_typed_errors() {
     type Check = fn(&Error) -> bool;
     let root = |answer: fn() -> Answer| move |_: &str, _: &[Seen]| Some(answer());
     let cases: [(fn() -> Answer, Check, bool); 10] = [
-        (|| Answer { status: 200, headers: vec![], body: b"<html>not json".to_vec() }, |e| matches!(e, Error::Malformed { .. }), true),
-        (|| Answer { status: 200, headers: vec![], body: vec![b'['; 100] }, |e| matches!(e, Error::Malformed { .. }), true),
-        (|| Answer { status: 200, headers: vec![], body: vec![b' '; 5 << 20] }, |e| matches!(e, Error::TooLong { .. }), false),
-        (|| json!({"Systems": {"@odata.id": "https://elsewhere.test/redfish"}}).into(), |e| matches!(e, Error::ForeignReference { .. }), false),
-        (|| json!({"Systems": {"@odata.id": "//elsewhere.test/redfish"}}).into(), |e| matches!(e, Error::ForeignReference { .. }), false),
-        (|| json!({"Systems": {"@odata.id": "/\\elsewhere.test"}}).into(), |e| matches!(e, Error::ForeignReference { .. }), false),
-        (|| Answer { status: 307, headers: vec![("location", "https://elsewhere.test/".to_owned())], body: vec![] }, |e| matches!(e, Error::Redirect { .. }), false),
-        (|| status(401), |e| matches!(e, Error::Login { status: 401, .. }), false),
-        (|| status(503), |e| matches!(e, Error::Status { status: 503, .. }), true),
-        (|| status(404), |e| matches!(e, Error::Status { status: 404, .. }), false),
+        (
+            || Answer {
+                status: 200,
+                headers: vec![],
+                body: b"<html>not json".to_vec(),
+            },
+            |e| matches!(e, Error::Malformed { .. }),
+            true,
+        ),
+        (
+            || Answer {
+                status: 200,
+                headers: vec![],
+                body: vec![b'['; 100],
+            },
+            |e| matches!(e, Error::Malformed { .. }),
+            true,
+        ),
+        (
+            || Answer {
+                status: 200,
+                headers: vec![],
+                body: vec![b' '; 5 << 20],
+            },
+            |e| matches!(e, Error::TooLong { .. }),
+            false,
+        ),
+        (
+            || json!({"Systems": {"@odata.id": "https://elsewhere.test/redfish"}}).into(),
+            |e| matches!(e, Error::ForeignReference { .. }),
+            false,
+        ),
+        (
+            || json!({"Systems": {"@odata.id": "//elsewhere.test/redfish"}}).into(),
+            |e| matches!(e, Error::ForeignReference { .. }),
+            false,
+        ),
+        (
+            || json!({"Systems": {"@odata.id": "/\\elsewhere.test"}}).into(),
+            |e| matches!(e, Error::ForeignReference { .. }),
+            false,
+        ),
+        (
+            || Answer {
+                status: 307,
+                headers: vec![("location", "https://elsewhere.test/".to_owned())],
+                body: vec![],
+            },
+            |e| matches!(e, Error::Redirect { .. }),
+            false,
+        ),
+        (
+            || status(401),
+            |e| matches!(e, Error::Login { status: 401, .. }),
+            false,
+        ),
+        (
+            || status(503),
+            |e| matches!(e, Error::Status { status: 503, .. }),
+            true,
+        ),
+        (
+            || status(404),
+            |e| matches!(e, Error::Status { status: 404, .. }),
+            false,
+        ),
     ];
     for (number, (answer, check, retryable)) in cases.into_iter().enumerate() {
         let fake = FakeBmc::start(root(answer)).await;
@@ -234,50 +354,91 @@ async fn a_lying_power_state_is_unknown() {
 #[tokio::test]
 async fn silence_is_a_timeout_and_a_closed_port_unreachable() {
     let silent = FakeBmc::start(|_, _| None).await;
-    let connection = Connection { timeout: Duration::from_millis(300), ..silent.connection() };
+    let connection = Connection {
+        timeout: Duration::from_millis(300),
+        ..silent.connection()
+    };
     let error = Redfish::new(connection).unwrap().power_state().await.unwrap_err();
-    assert!(matches!(error, Error::Timeout { .. }) && error.retryable(), "{error:?}");
+    assert!(
+        matches!(error, Error::Timeout { .. }) && error.retryable(),
+        "{error:?}"
+    );
 
-    let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap().port();
-    let connection = Connection { port: closed, ..silent.connection() };
+    let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let connection = Connection {
+        port: closed,
+        ..silent.connection()
+    };
     let error = Redfish::new(connection).unwrap().power_state().await.unwrap_err();
-    assert!(matches!(error, Error::Unreachable { .. }) && error.retryable(), "{error:?}");
+    assert!(
+        matches!(error, Error::Unreachable { .. }) && error.retryable(),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
 async fn only_the_pinned_certificate_is_accepted() {
     let fake = FakeBmc::start(|line, _| good(line, nothing())).await;
-    let right = Connection { trust: Trust::Fingerprint(fake.fingerprint), ..fake.connection() };
+    let right = Connection {
+        trust: Trust::Fingerprint(fake.fingerprint),
+        ..fake.connection()
+    };
     assert!(Redfish::new(right).unwrap().power_state().await.is_ok());
     let before = fake.lines().len();
-    let wrong = Connection { trust: Trust::Fingerprint([7; 32]), ..fake.connection() };
+    let wrong = Connection {
+        trust: Trust::Fingerprint([7; 32]),
+        ..fake.connection()
+    };
     let error = Redfish::new(wrong).unwrap().power_state().await.unwrap_err();
-    assert!(matches!(error, Error::Certificate { .. }) && !error.retryable(), "{error:?}");
+    assert!(
+        matches!(error, Error::Certificate { .. }) && !error.retryable(),
+        "{error:?}"
+    );
     assert_eq!(fake.lines().len(), before, "nothing was sent");
 }
 
 #[tokio::test]
 async fn sessions_are_opened_renewed_and_closed() {
     let fake = FakeBmc::start(|line, seen| {
-        let logins = seen.iter().filter(|seen| seen.line == "POST /redfish/v1/SessionService/Sessions").count();
+        let logins = seen
+            .iter()
+            .filter(|seen| seen.line == "POST /redfish/v1/SessionService/Sessions")
+            .count();
         match line {
             "POST /redfish/v1/SessionService/Sessions" => Some(Answer {
                 status: 201,
-                headers: vec![("x-auth-token", format!("token-{logins}")), ("location", format!("/session/{logins}"))],
+                headers: vec![
+                    ("x-auth-token", format!("token-{logins}")),
+                    ("location", format!("/session/{logins}")),
+                ],
                 body: b"{}".to_vec(),
             }),
             "DELETE /session/2" => Some(status(204)),
             // The first session expires when the system is read.
-            "GET /redfish/v1/Systems/1" if seen.last()?.token.as_deref() == Some("token-1") => Some(status(401)),
+            "GET /redfish/v1/Systems/1" if seen.last()?.token.as_deref() == Some("token-1") => {
+                Some(status(401))
+            }
             _ => good(line, nothing()),
         }
     })
     .await;
-    let client = Redfish::new(Connection { login: Login::Session, ..fake.connection() }).unwrap();
+    let client = Redfish::new(Connection {
+        login: Login::Session,
+        ..fake.connection()
+    })
+    .unwrap();
     assert_eq!(client.power_state().await.unwrap(), PowerState::Off);
     client.close().await;
     let seen = fake.seen.lock().unwrap().clone();
     assert!(seen.iter().all(|seen| !seen.basic));
     assert_eq!(seen.last().unwrap().line, "DELETE /session/2");
-    assert_eq!(seen.iter().filter(|seen| seen.line.starts_with("POST")).count(), 2);
+    assert_eq!(
+        seen.iter().filter(|seen| seen.line.starts_with("POST")).count(),
+        2
+    );
 }

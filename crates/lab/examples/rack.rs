@@ -16,7 +16,10 @@ fn main() -> anyhow::Result<()> {
     if let ["run", ..] = words.as_slice() {
         return Ok(lab::run_in_appliance(None, &arguments[1..], None)?);
     }
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(&words))
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(run(&words))
 }
 
 async fn run(words: &[&str]) -> anyhow::Result<()> {
@@ -34,12 +37,18 @@ async fn run(words: &[&str]) -> anyhow::Result<()> {
         ["console", name] => Ok(lab::console(None, name, None)?),
         // Inside the site's namespace: rack run rack power NAME on|off|...|pxe
         ["power", name, action] => power(name, action).await,
-        _ => bail!("usage: rack up [SEED] [uefi|bios] [N] [detach] [netboot-first] | status | down | console NAME | run CMD | power NAME ACTION"),
+        _ => bail!(
+            "usage: rack up [SEED] [uefi|bios] [N] [detach] [netboot-first] | status | down | console NAME | run CMD | power NAME ACTION"
+        ),
     }
 }
 
 async fn up(words: &[&str]) -> anyhow::Result<()> {
-    let mut options = UpOptions { capture: true, accelerator: Accelerator::Auto, ..UpOptions::default() };
+    let mut options = UpOptions {
+        capture: true,
+        accelerator: Accelerator::Auto,
+        ..UpOptions::default()
+    };
     for word in words {
         match *word {
             "uefi" => options.firmware = Firmware::Uefi,
@@ -69,7 +78,10 @@ async fn up(words: &[&str]) -> anyhow::Result<()> {
 
 async fn power(name: &str, action: &str) -> anyhow::Result<()> {
     let (plan, _, _) = lab::find(None, None)?;
-    let machine = plan.machine(name).or(plan.machines.first()).context("no machine")?;
+    let machine = plan
+        .machine(name)
+        .or(plan.machines.first())
+        .context("no machine")?;
     let address = SocketAddr::from((machine.bmc_ip, 443));
     let client = Redfish::new(Connection::insecure(
         &address.ip().to_string(),
@@ -89,5 +101,9 @@ async fn power(name: &str, action: &str) -> anyhow::Result<()> {
         "state" => {}
         other => bail!("no action {other}"),
     }
-    tokio::time::timeout(Duration::from_secs(5), async { println!("{}", client.power_state().await?); anyhow::Ok(()) }).await?
+    tokio::time::timeout(Duration::from_secs(5), async {
+        println!("{}", client.power_state().await?);
+        anyhow::Ok(())
+    })
+    .await?
 }

@@ -24,12 +24,18 @@ pub fn console(id: Option<&str>, name: &str, root: Option<&Path>) -> Result<(), 
     let machine = plan.machine(name).ok_or_else(|| Error::NoMachine {
         id: plan.id.clone(),
         name: name.to_owned(),
-        known: plan.machines.iter().map(|machine| machine.name.as_str()).collect::<Vec<_>>().join(", "),
+        known: plan
+            .machines
+            .iter()
+            .map(|machine| machine.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", "),
     })?;
     let socket = paths.console_socket(machine);
     let failed = || Error::file("writing the console of", &socket);
     let mut out = std::io::stdout();
-    out.write_all(&tail(&paths.console_log(machine), HISTORY)).map_err(failed())?;
+    out.write_all(&tail(&paths.console_log(machine), HISTORY))
+        .map_err(failed())?;
     let _raw = RawTerminal::enter();
     let line = Arc::new(Line::default());
     std::thread::spawn({
@@ -40,7 +46,8 @@ pub fn console(id: Option<&str>, name: &str, root: Option<&Path>) -> Result<(), 
     while !line.left.load(Ordering::SeqCst) {
         let Ok(stream) = UnixStream::connect(&socket) else {
             if !std::mem::replace(&mut told, true) {
-                out.write_all(format!("\r\n[{name} is off; waiting; Ctrl-] leaves]\r\n").as_bytes()).map_err(failed())?;
+                out.write_all(format!("\r\n[{name} is off; waiting; Ctrl-] leaves]\r\n").as_bytes())
+                    .map_err(failed())?;
                 out.flush().map_err(failed())?;
             }
             std::thread::sleep(Duration::from_millis(200));

@@ -9,13 +9,20 @@ pub enum Error {
     #[error("the virtual rack needs root: it makes network namespaces and taps; run this command with sudo")]
     NotRoot,
     #[error("{program} is missing; install it: apt-get install {package}")]
-    MissingProgram { program: &'static str, package: &'static str },
+    MissingProgram {
+        program: &'static str,
+        package: &'static str,
+    },
     #[error("{path} is missing; install it: apt-get install {package}")]
     MissingFile { path: PathBuf, package: &'static str },
     #[error("a rack has 1 to {limit} machines, not {asked}")]
     Machines { asked: usize, limit: usize },
     #[error("{what} of {asked} is too small; at least {least} is needed")]
-    TooSmall { what: &'static str, asked: u64, least: u64 },
+    TooSmall {
+        what: &'static str,
+        asked: u64,
+        least: u64,
+    },
     #[error("rack {id} is running (supervisor {pid}); `gantry lab down` ends it")]
     AlreadyRunning { id: String, pid: i32 },
     #[error("no virtual rack is there; `gantry lab up` starts one")]
@@ -27,9 +34,16 @@ pub enum Error {
     #[error("rack {id} has no machine '{name}'; it has {known}")]
     NoMachine { id: String, name: String, known: String },
     #[error("{action} {path} failed")]
-    File { action: &'static str, path: PathBuf, source: io::Error },
+    File {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
     #[error("{path} is not readable as rack state; remove its directory to start afresh")]
-    State { path: PathBuf, source: serde_json::Error },
+    State {
+        path: PathBuf,
+        source: serde_json::Error,
+    },
     #[error("cannot run {program}")]
     Spawn { program: String, source: io::Error },
     #[error("`{command}` failed: {output}")]
@@ -37,9 +51,16 @@ pub enum Error {
     #[error("cannot use network namespace {name}")]
     Namespace { name: String, source: io::Error },
     #[error("cannot listen on {address} in network namespace {namespace}")]
-    Listen { address: String, namespace: String, source: io::Error },
+    Listen {
+        address: String,
+        namespace: String,
+        source: io::Error,
+    },
     #[error("cannot make the certificate of BMC {host}")]
-    Certificate { host: String, source: Box<dyn std::error::Error + Send + Sync> },
+    Certificate {
+        host: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("QEMU of machine {machine} ended at once: {output}")]
     QemuEnded { machine: String, output: String },
     #[error("the monitor of machine {machine} failed: {problem}")]

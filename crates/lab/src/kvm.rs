@@ -44,7 +44,12 @@ pub(crate) async fn choose(wanted: Accelerator) -> Result<Accelerator, Error> {
 }
 
 async fn works() -> Result<bool, Error> {
-    if fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_err() {
+    if fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm")
+        .is_err()
+    {
         return Ok(false);
     }
     let cache = cache_file();
@@ -54,7 +59,10 @@ async fn works() -> Result<bool, Error> {
     let booted = boot(Accelerator::Kvm).await?;
     if let Some(path) = cache {
         let verdict = if booted { "works\n" } else { "fails\n" };
-        let kept = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, verdict));
+        let kept = path
+            .parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| fs::write(&path, verdict));
         if let Err(error) = kept {
             tracing::debug!(error = %error, "result of the KVM probe not kept");
         }
@@ -65,7 +73,11 @@ async fn works() -> Result<bool, Error> {
 /// One result for each boot of the host: kernel or hypervisor may be another one after it.
 fn cache_file() -> Option<PathBuf> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let absolute = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
     Some(base.join("gantry").join(format!("kvm-{}", boot.trim())))
 }
@@ -96,10 +108,16 @@ async fn run(accelerator: Accelerator, disk: &Path) -> Result<bool, Error> {
     command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
     command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-drive"]);
     command.arg(format!("if=virtio,format=raw,file={}", disk.display()));
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     die_with_parent(&mut command);
     let spawned = Command::from(command).kill_on_drop(true).spawn();
-    let mut child = spawned.map_err(|source| Error::Spawn { program: "qemu-system-x86_64".to_owned(), source })?;
+    let mut child = spawned.map_err(|source| Error::Spawn {
+        program: "qemu-system-x86_64".to_owned(),
+        source,
+    })?;
     match timeout(LIMIT, child.wait()).await {
         Ok(Ok(status)) => Ok(status.code() == Some(PASSED)),
         Ok(Err(_)) => Ok(false),

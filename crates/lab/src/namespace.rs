@@ -23,11 +23,22 @@ fn make(plan: &RackPlan) -> Result<(), Error> {
         ip(&["netns", "add", name], "")?;
         // A new namespace may inherit forwarding from the host; then a rack's machines could reach their BMCs.
         let namespace = open(name)?;
-        inside(namespace, || std::fs::write("/proc/sys/net/ipv4/ip_forward", "0\n"))
-            .map_err(|source| Error::Namespace { name: name.clone(), source })?;
+        inside(namespace, || {
+            std::fs::write("/proc/sys/net/ipv4/ip_forward", "0\n")
+        })
+        .map_err(|source| Error::Namespace {
+            name: name.clone(),
+            source,
+        })?;
     }
-    ip(&["-netns", &plan.rack_namespace, "-batch", "-"], &rack_commands(plan).join("\n"))?;
-    ip(&["-netns", &plan.site_namespace, "-batch", "-"], &site_commands(plan).join("\n"))
+    ip(
+        &["-netns", &plan.rack_namespace, "-batch", "-"],
+        &rack_commands(plan).join("\n"),
+    )?;
+    ip(
+        &["-netns", &plan.site_namespace, "-batch", "-"],
+        &site_commands(plan).join("\n"),
+    )
 }
 
 /// Removes both namespaces; bridges, taps and cables go with them. What is not there counts as removed.
@@ -50,13 +61,23 @@ pub(crate) fn processes(name: &str) -> Vec<i32> {
     if !exists(name) {
         return Vec::new();
     }
-    let output = Command::new("ip").args(["netns", "pids", name]).stdin(Stdio::null()).output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    let output = Command::new("ip")
+        .args(["netns", "pids", name])
+        .stdin(Stdio::null())
+        .output();
+    let text = output
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default();
+    text.split_ascii_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect()
 }
 
 pub(crate) fn open(name: &str) -> Result<std::os::fd::OwnedFd, Error> {
-    open_namespace(name).map_err(|source| Error::Namespace { name: name.to_owned(), source })
+    open_namespace(name).map_err(|source| Error::Namespace {
+        name: name.to_owned(),
+        source,
+    })
 }
 
 /// A listening socket inside a namespace, for use from anywhere.
@@ -70,8 +91,10 @@ pub(crate) fn listen(namespace: &str, address: Ipv4Addr, port: u16) -> Result<Tc
 
 /// Runs `ip` with the given standard input.
 fn ip(arguments: &[&str], input: &str) -> Result<(), Error> {
-    let output = run(arguments, input)
-        .map_err(|source| Error::Spawn { program: format!("ip {}", arguments.join(" ")), source })?;
+    let output = run(arguments, input).map_err(|source| Error::Spawn {
+        program: format!("ip {}", arguments.join(" ")),
+        source,
+    })?;
     if output.status.success() {
         return Ok(());
     }

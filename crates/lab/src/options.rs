@@ -64,14 +64,23 @@ impl UpOptions {
     /// Refuses sizes that no machine starts with.
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.machines == 0 || self.machines > MAX_MACHINES {
-            return Err(Error::Machines { asked: self.machines, limit: MAX_MACHINES });
+            return Err(Error::Machines {
+                asked: self.machines,
+                limit: MAX_MACHINES,
+            });
         }
         let memory = self.memory_mib.iter().min().copied().unwrap_or_default();
-        for (what, asked, least) in
-            [("memory (MiB)", memory, 256), ("number of CPUs", self.cpus, 1), ("disk (GiB)", self.disk_gib, 1)]
-        {
+        for (what, asked, least) in [
+            ("memory (MiB)", memory, 256),
+            ("number of CPUs", self.cpus, 1),
+            ("disk (GiB)", self.disk_gib, 1),
+        ] {
             if asked < least {
-                return Err(Error::TooSmall { what, asked: u64::from(asked), least: u64::from(least) });
+                return Err(Error::TooSmall {
+                    what,
+                    asked: u64::from(asked),
+                    least: u64::from(least),
+                });
             }
         }
         Ok(())
@@ -79,7 +88,11 @@ impl UpOptions {
 
     /// Memory of the machine at `index`, in MiB.
     pub(crate) fn memory_of(&self, index: usize) -> u32 {
-        self.memory_mib.get(index).or(self.memory_mib.last()).copied().unwrap_or(2048)
+        self.memory_mib
+            .get(index)
+            .or(self.memory_mib.last())
+            .copied()
+            .unwrap_or(2048)
     }
 }
 

@@ -9,9 +9,15 @@ use crate::plan::{MachinePlan, RackPlan};
 /// `${XDG_STATE_HOME:-~/.local/state}/gantry/lab`.
 #[must_use]
 pub fn state_root() -> PathBuf {
-    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let absolute = |name| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     let base = absolute("XDG_STATE_HOME").unwrap_or_else(|| {
-        absolute("HOME").unwrap_or_else(|| PathBuf::from("/root")).join(".local/state")
+        absolute("HOME")
+            .unwrap_or_else(|| PathBuf::from("/root"))
+            .join(".local/state")
     });
     base.join("gantry/lab")
 }
@@ -26,7 +32,10 @@ pub struct RackPaths {
 impl RackPaths {
     #[must_use]
     pub fn new(root: &Path, id: &str) -> Self {
-        Self { dir: root.join(id), sockets: Path::new("/run/gantry-lab").join(id) }
+        Self {
+            dir: root.join(id),
+            sockets: Path::new("/run/gantry-lab").join(id),
+        }
     }
 
     /// The paths of the rack whose state directory this is.
@@ -119,10 +128,16 @@ impl RackPaths {
     pub(crate) fn create(&self, plan: &RackPlan) -> Result<(), Error> {
         use std::os::unix::fs::DirBuilderExt as _;
         let make = |path: &Path| {
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(Error::file("creating", path))
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path)
+                .map_err(Error::file("creating", path))
         };
         make(&self.dir)?;
         make(&self.sockets)?;
-        plan.machines.iter().try_for_each(|machine| make(&self.machine_dir(machine)))
+        plan.machines
+            .iter()
+            .try_for_each(|machine| make(&self.machine_dir(machine)))
     }
 }

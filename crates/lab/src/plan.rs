@@ -65,7 +65,15 @@ impl RackPlan {
         let network = Ipv4Addr::new(10, 16 + a % 48, b, 0);
         let oob_network = Ipv4Addr::new(10, 64 + c % 64, d, 0);
         let machines = (0..options.machines)
-            .map(|index| machine::derive(&draw, index, options, host(network, 30 + e % 100), host(oob_network, 16)))
+            .map(|index| {
+                machine::derive(
+                    &draw,
+                    index,
+                    options,
+                    host(network, 30 + e % 100),
+                    host(oob_network, 16),
+                )
+            })
             .collect();
         Self {
             rack_namespace: format!("gantry-lab-{id}-rack"),
@@ -79,7 +87,11 @@ impl RackPlan {
             gateway: host(network, 1),
             oob_network,
             vip: host(network, 10 + e % 16),
-            cluster_name: format!("{}-{}", draw.word("cluster"), draw.text("cluster-number", seed::HEX, 2)),
+            cluster_name: format!(
+                "{}-{}",
+                draw.word("cluster"),
+                draw.text("cluster-number", seed::HEX, 2)
+            ),
             pod_cidr: format!("10.{}.0.0/16", 128 + c % 64),
             service_cidr: format!("10.{}.0.0/16", 192 + d % 32),
             id,
@@ -109,7 +121,13 @@ mod tests {
     use crate::options::MAX_MACHINES;
 
     fn rack(seed: &str, machines: usize) -> RackPlan {
-        RackPlan::derive(seed, &UpOptions { machines, ..UpOptions::default() })
+        RackPlan::derive(
+            seed,
+            &UpOptions {
+                machines,
+                ..UpOptions::default()
+            },
+        )
     }
 
     #[test]
@@ -132,7 +150,11 @@ mod tests {
                 assert!(names.insert(machine.name.clone()), "{} in {seed}", machine.name);
                 assert!(names.insert(machine.uuid.clone()) && names.insert(machine.serial.clone()));
                 assert!(macs.insert(machine.boot_mac) && macs.insert(machine.other_mac));
-                assert_eq!(machine.boot_mac.octets()[0] & 3, 2, "locally administered unicast");
+                assert_eq!(
+                    machine.boot_mac.octets()[0] & 3,
+                    2,
+                    "locally administered unicast"
+                );
             }
             assert_eq!(addresses.len(), 4 + 2 * MAX_MACHINES);
         }
@@ -144,7 +166,15 @@ mod tests {
         let plan = rack("golden", 2);
         let text = format!("{:#?}\n{}\n{:#?}\n", plan, plan.hardware_csv(), plan.facts());
         insta::assert_snapshot!(text);
-        let shown: Vec<&str> = plan.machines.iter().map(|m| m.bmc_password.reveal().as_str()).collect();
-        assert!(shown.iter().all(|password| password.len() == 20 && !format!("{plan:?}").contains(password)));
+        let shown: Vec<&str> = plan
+            .machines
+            .iter()
+            .map(|m| m.bmc_password.reveal().as_str())
+            .collect();
+        assert!(
+            shown
+                .iter()
+                .all(|password| password.len() == 20 && !format!("{plan:?}").contains(password))
+        );
     }
 }

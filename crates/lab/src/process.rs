@@ -35,7 +35,11 @@ pub(crate) fn die_with_parent(command: &mut Command) {
     let hook = move || -> io::Result<()> {
         set_pdeathsig(Signal::SIGKILL)?;
         // The parent may have gone before the line above.
-        if getppid() == parent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+        if getppid() == parent {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
     };
     // SAFETY: between fork and exec the hook only calls prctl(2) and getppid(2), and allocates nothing.
     unsafe { command.pre_exec(hook) };
@@ -53,11 +57,15 @@ pub(crate) fn inside<T: Send + 'static>(
     namespace: OwnedFd,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    let thread = std::thread::Builder::new().name("namespace".to_owned()).spawn(move || {
-        setns(namespace.as_fd(), CloneFlags::CLONE_NEWNET)?;
-        work()
-    })?;
-    thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread in the namespace panicked")))
+    let thread = std::thread::Builder::new()
+        .name("namespace".to_owned())
+        .spawn(move || {
+            setns(namespace.as_fd(), CloneFlags::CLONE_NEWNET)?;
+            work()
+        })?;
+    thread
+        .join()
+        .unwrap_or_else(|_| Err(io::Error::other("the thread in the namespace panicked")))
 }
 
 /// A process, told apart by its start time.
@@ -91,7 +99,9 @@ impl ProcessId {
 
 /// The command name in field 2 may hold anything, so fields are counted from its closing bracket.
 fn state_and_start(stat: &str) -> Option<(char, u64)> {
-    let mut fields = stat.get(stat.rfind(')')?.checked_add(1)?..)?.split_ascii_whitespace();
+    let mut fields = stat
+        .get(stat.rfind(')')?.checked_add(1)?..)?
+        .split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
     Some((state, fields.nth(18)?.parse().ok()?))
 }
@@ -107,7 +117,13 @@ mod tests {
         assert_eq!(state_and_start("garbage"), None);
         let own = ProcessId::of(i32::try_from(std::process::id()).unwrap()).unwrap();
         assert!(own.alive());
-        assert!(!ProcessId { started: own.started + 1, ..own }.alive());
+        assert!(
+            !ProcessId {
+                started: own.started + 1,
+                ..own
+            }
+            .alive()
+        );
     }
 
     #[test]

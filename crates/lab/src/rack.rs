@@ -30,7 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// OVMF without Secure Boot: code and empty variables.
 const UEFI: [(&str, &str); 2] = [
-    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+    (
+        "/usr/share/OVMF/OVMF_CODE_4M.fd",
+        "/usr/share/OVMF/OVMF_VARS_4M.fd",
+    ),
     ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
 ];
 
@@ -127,7 +130,11 @@ async fn assemble(
     }
     write_state(paths, accelerator, &handles)?;
     tasks.spawn(keep_state(paths.clone(), accelerator, handles, stop.clone()));
-    progress(Progress::Ready(Box::new(Rack { plan: plan.clone(), paths: paths.clone(), accelerator })));
+    progress(Progress::Ready(Box::new(Rack {
+        plan: plan.clone(),
+        paths: paths.clone(),
+        accelerator,
+    })));
     Ok(capture)
 }
 
@@ -139,12 +146,21 @@ fn check_host(firmware: Firmware) -> Result<UefiFiles, Error> {
             return Err(Error::MissingProgram { program, package });
         }
     }
-    let uefi = |(code, variables): (&str, &str)| UefiFiles { code: code.into(), variables: variables.into() };
-    let found = UEFI.into_iter().map(uefi).find(|files| files.code.is_file() && files.variables.is_file());
+    let uefi = |(code, variables): (&str, &str)| UefiFiles {
+        code: code.into(),
+        variables: variables.into(),
+    };
+    let found = UEFI
+        .into_iter()
+        .map(uefi)
+        .find(|files| files.code.is_file() && files.variables.is_file());
     match (firmware, found) {
         (_, Some(files)) => Ok(files),
         (Firmware::Bios, None) => Ok(uefi(UEFI[0])),
-        (Firmware::Uefi, None) => Err(Error::MissingFile { path: UEFI[0].0.into(), package: "ovmf" }),
+        (Firmware::Uefi, None) => Err(Error::MissingFile {
+            path: UEFI[0].0.into(),
+            package: "ovmf",
+        }),
     }
 }
 
@@ -188,7 +204,11 @@ async fn keep_state(
     }
 }
 
-fn write_state(paths: &RackPaths, accelerator: Accelerator, handles: &[(String, MachineHandle)]) -> Result<(), Error> {
+fn write_state(
+    paths: &RackPaths,
+    accelerator: Accelerator,
+    handles: &[(String, MachineHandle)],
+) -> Result<(), Error> {
     let pid = i32::try_from(std::process::id()).unwrap_or_default();
     let record = |(name, handle): &(String, MachineHandle)| {
         let state = handle.state();
@@ -214,7 +234,12 @@ fn write_state(paths: &RackPaths, accelerator: Accelerator, handles: &[(String, 
 pub(crate) fn write_file(path: &Path, mode: u32, content: &[u8]) -> Result<(), Error> {
     let draft = path.with_extension("new");
     let write = || {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&draft)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(&draft)?;
         file.write_all(content)?;
         fs::rename(&draft, path)
     };
@@ -223,7 +248,9 @@ pub(crate) fn write_file(path: &Path, mode: u32, content: &[u8]) -> Result<(), E
 
 pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> String {
     // These types have string keys only and no failing serializer.
-    serde_json::to_string_pretty(value).map(|text| text + "\n").unwrap_or_default()
+    serde_json::to_string_pretty(value)
+        .map(|text| text + "\n")
+        .unwrap_or_default()
 }
 
 /// [`clear`] without blocking the runtime.
@@ -239,10 +266,20 @@ pub(crate) async fn clear_aside(plan: &RackPlan, paths: &RackPaths) {
 pub(crate) fn clear(plan: &RackPlan, paths: &RackPaths) {
     let own = i32::try_from(std::process::id()).unwrap_or_default();
     let left = || -> Vec<ProcessId> {
-        let recorded = crate::status::supervisor_state(paths).into_iter().flat_map(|state| state.machines);
-        let qemu = recorded.filter_map(|machine| machine.pid).filter(|pid| is_qemu_of(*pid, paths));
-        let inside = [&plan.rack_namespace, &plan.site_namespace].into_iter().flat_map(|name| namespace::processes(name));
-        inside.chain(qemu).filter(|pid| *pid != own).filter_map(ProcessId::of).collect()
+        let recorded = crate::status::supervisor_state(paths)
+            .into_iter()
+            .flat_map(|state| state.machines);
+        let qemu = recorded
+            .filter_map(|machine| machine.pid)
+            .filter(|pid| is_qemu_of(*pid, paths));
+        let inside = [&plan.rack_namespace, &plan.site_namespace]
+            .into_iter()
+            .flat_map(|name| namespace::processes(name));
+        inside
+            .chain(qemu)
+            .filter(|pid| *pid != own)
+            .filter_map(ProcessId::of)
+            .collect()
     };
     let started = Instant::now();
     let mut signal = Signal::SIGTERM;

@@ -8,6 +8,6 @@ mod log;
 mod login;
 mod server;
 
-pub use log::CommandRecord;
 pub(crate) use log::CommandLog;
+pub use log::CommandRecord;
 pub(crate) use server::{VirtualBmc, run};

@@ -147,11 +147,19 @@ pub(crate) fn describe(plan: &RackPlan, paths: &RackPaths, options: &UpOptions) 
         hardware_csv: paths.hardware_csv(),
         facts: paths.facts(),
         bmc_log: paths.bmc_log(),
-        machines: plan.machines.iter().map(|machine| machine_status(machine, paths, alive)).collect(),
+        machines: plan
+            .machines
+            .iter()
+            .map(|machine| machine_status(machine, paths, alive))
+            .collect(),
     }
 }
 
-fn machine_status(machine: &MachinePlan, paths: &RackPaths, state: Option<&SupervisorState>) -> MachineStatus {
+fn machine_status(
+    machine: &MachinePlan,
+    paths: &RackPaths,
+    state: Option<&SupervisorState>,
+) -> MachineStatus {
     let record = state.and_then(|state| state.machines.iter().find(|record| record.name == machine.name));
     MachineStatus {
         name: machine.name.clone(),
@@ -199,7 +207,11 @@ fn last_line(bytes: &[u8]) -> String {
             c => plain.push(c),
         }
     }
-    let line = plain.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
+    let line = plain
+        .lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty())
+        .unwrap_or_default();
     line.chars().take(120).collect()
 }
 

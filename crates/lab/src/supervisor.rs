@@ -34,8 +34,14 @@ pub async fn up(
 ) -> Result<RackStatus, Error> {
     options.check()?;
     require_root()?;
-    let seed = options.seed.clone().unwrap_or_else(|| format!("{:08x}", rand::random::<u32>()));
-    let options = UpOptions { seed: Some(seed.clone()), ..options.clone() };
+    let seed = options
+        .seed
+        .clone()
+        .unwrap_or_else(|| format!("{:08x}", rand::random::<u32>()));
+    let options = UpOptions {
+        seed: Some(seed.clone()),
+        ..options.clone()
+    };
     let plan = RackPlan::derive(&seed, &options);
     let paths = RackPaths::new(&options.state_root.clone().unwrap_or_else(state_root), &plan.id);
     progress(Progress::Step(format!("rack {} from seed {seed}", plan.id)));
@@ -91,7 +97,11 @@ pub async fn down(options: &DownOptions) -> Result<String, Error> {
     clear_aside(&plan, &paths).await;
     let left = leftovers(&plan);
     if !left.is_empty() {
-        return Err(Error::NotGone { id: plan.id, seconds: END_LIMIT.as_secs(), left });
+        return Err(Error::NotGone {
+            id: plan.id,
+            seconds: END_LIMIT.as_secs(),
+            left,
+        });
     }
     if !options.keep_disks {
         remove_dir(&paths)?;
@@ -102,7 +112,10 @@ pub async fn down(options: &DownOptions) -> Result<String, Error> {
 /// A command that will run inside the appliance's namespace: it sees the boot network and the BMCs, nothing else.
 pub fn site_command(plan: &RackPlan, program: &str) -> Result<Command, Error> {
     let name = &plan.site_namespace;
-    let namespace = open_namespace(name).map_err(|source| Error::Namespace { name: name.clone(), source })?;
+    let namespace = open_namespace(name).map_err(|source| Error::Namespace {
+        name: name.clone(),
+        source,
+    })?;
     let mut command = Command::new(program);
     enter(&mut command, namespace);
     Ok(command)
@@ -113,11 +126,19 @@ pub fn run_in_appliance(id: Option<&str>, command: &[String], root: Option<&Path
     require_root()?;
     let (plan, paths, options) = find(id, root)?;
     if !status::describe(&plan, &paths, &options).running {
-        return Err(Error::NotRunning { id: plan.id, seed: plan.seed });
+        return Err(Error::NotRunning {
+            id: plan.id,
+            seed: plan.seed,
+        });
     }
-    let (program, arguments) = command.split_first().map_or(("sh", &[][..]), |(first, rest)| (first.as_str(), rest));
+    let (program, arguments) = command
+        .split_first()
+        .map_or(("sh", &[][..]), |(first, rest)| (first.as_str(), rest));
     let source = site_command(&plan, program)?.args(arguments).exec();
-    Err(Error::Spawn { program: program.to_owned(), source })
+    Err(Error::Spawn {
+        program: program.to_owned(),
+        source,
+    })
 }
 
 /// Makes the state directory ours to start in: refuses a running rack, clears a dead one.
@@ -134,11 +155,18 @@ fn claim(plan: &RackPlan, paths: &RackPaths, options: &UpOptions) -> Result<(), 
 /// The rack's lock; the error names who has it.
 fn lock(plan: &RackPlan, paths: &RackPaths) -> Result<Flock<File>, Error> {
     let path = paths.lock();
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path);
     let file = file.map_err(Error::file("opening", &path))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
         let pid = supervisor_state(paths).map_or(0, |state| state.supervisor.pid);
-        Error::AlreadyRunning { id: plan.id.clone(), pid }
+        Error::AlreadyRunning {
+            id: plan.id.clone(),
+            pid,
+        }
     })
 }
 
@@ -153,20 +181,40 @@ async fn detach(
     let log_too = log.try_clone().map_err(Error::file("creating", &log_path))?;
     let own = std::env::current_exe().map_err(Error::file("finding", Path::new("/proc/self/exe")))?;
     let line = match options.supervisor.as_slice() {
-        [] => vec![own.to_string_lossy().into_owned(), "lab".to_owned(), "supervise".to_owned()],
+        [] => vec![
+            own.to_string_lossy().into_owned(),
+            "lab".to_owned(),
+            "supervise".to_owned(),
+        ],
         given => given.to_vec(),
     };
     let (program, arguments) = line.split_first().ok_or(Error::NoRack)?;
     let mut command = Command::new(program);
-    command.args(arguments).arg(&paths.dir).stdin(Stdio::null()).stdout(log).stderr(log_too).current_dir("/");
+    command
+        .args(arguments)
+        .arg(&paths.dir)
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(log_too)
+        .current_dir("/");
     own_session(&mut command);
     progress(Progress::Step("starting the supervisor".to_owned()));
-    let mut child = command.spawn().map_err(|source| Error::Spawn { program: program.clone(), source })?;
+    let mut child = command.spawn().map_err(|source| Error::Spawn {
+        program: program.clone(),
+        source,
+    })?;
     let started = Instant::now();
-    let failed = |text: &str| Error::SupervisorEnded { id: plan.id.clone(), output: text.to_owned() };
+    let failed = |text: &str| Error::SupervisorEnded {
+        id: plan.id.clone(),
+        output: text.to_owned(),
+    };
     loop {
         if let Some(state) = supervisor_state(paths).filter(|state| state.ready && state.supervisor.alive()) {
-            let rack = Rack { plan: plan.clone(), paths: paths.clone(), accelerator: state.accelerator };
+            let rack = Rack {
+                plan: plan.clone(),
+                paths: paths.clone(),
+                accelerator: state.accelerator,
+            };
             progress(Progress::Ready(Box::new(rack)));
             return Ok(status::describe(plan, paths, options));
         }
@@ -180,7 +228,11 @@ async fn detach(
             let _ = child.kill();
             let _ = child.wait();
             clear(plan, paths);
-            return Err(failed(&format!("not ready after {} s; see {}", START_LIMIT.as_secs(), log_path.display())));
+            return Err(failed(&format!(
+                "not ready after {} s; see {}",
+                START_LIMIT.as_secs(),
+                log_path.display()
+            )));
         }
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
@@ -189,18 +241,29 @@ async fn detach(
 /// What is left of a rack that should be gone.
 fn leftovers(plan: &RackPlan) -> String {
     let names = [&plan.rack_namespace, &plan.site_namespace];
-    names.into_iter().filter(|name| crate::namespace::exists(name)).cloned().collect::<Vec<_>>().join(", ")
+    names
+        .into_iter()
+        .filter(|name| crate::namespace::exists(name))
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn remove_dir(paths: &RackPaths) -> Result<(), Error> {
     match fs::remove_dir_all(&paths.dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file("removing", &paths.dir)(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::file("removing", &paths.dir)(error))
+        }
         _ => Ok(()),
     }
 }
 
 fn require_root() -> Result<(), Error> {
-    if nix::unistd::geteuid().is_root() { Ok(()) } else { Err(Error::NotRoot) }
+    if nix::unistd::geteuid().is_root() {
+        Ok(())
+    } else {
+        Err(Error::NotRoot)
+    }
 }
 
 /// The signals that end a supervisor.

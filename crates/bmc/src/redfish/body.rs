@@ -12,15 +12,25 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     if depth(bytes) > MAX_DEPTH {
         return Err(format!("nested deeper than {MAX_DEPTH} levels"));
     }
-    serde_json::from_slice(bytes)
-        .map_err(|error| format!("not the expected JSON at line {}, column {}", error.line(), error.column()))
+    serde_json::from_slice(bytes).map_err(|error| {
+        format!(
+            "not the expected JSON at line {}, column {}",
+            error.line(),
+            error.column()
+        )
+    })
 }
 
 /// The message in a Redfish error answer (DSP0266 §8.6), shortened to one safe line; empty if there is none.
 pub(super) fn error_message(bytes: &[u8]) -> String {
-    let Ok(value) = parse::<serde_json::Value>(bytes) else { return String::new() };
+    let Ok(value) = parse::<serde_json::Value>(bytes) else {
+        return String::new();
+    };
     let extended = value.pointer("/error/@Message.ExtendedInfo/0/Message");
-    let Some(text) = extended.or_else(|| value.pointer("/error/message")).and_then(|m| m.as_str()) else {
+    let Some(text) = extended
+        .or_else(|| value.pointer("/error/message"))
+        .and_then(|m| m.as_str())
+    else {
         return String::new();
     };
     let line: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
@@ -55,7 +65,13 @@ mod tests {
 
     #[test]
     fn depth_counts_brackets_outside_of_strings() {
-        for (text, expected) in [("", 0), ("{}", 1), (r#"{"a":[1,{"b":2}]}"#, 3), (r#"{"a":"[[[\"[["}"#, 1), ("]]]{", 1)] {
+        for (text, expected) in [
+            ("", 0),
+            ("{}", 1),
+            (r#"{"a":[1,{"b":2}]}"#, 3),
+            (r#"{"a":"[[[\"[["}"#, 1),
+            ("]]]{", 1),
+        ] {
             assert_eq!(depth(text.as_bytes()), expected, "{text}");
         }
     }
@@ -73,7 +89,8 @@ mod tests {
 
     #[test]
     fn error_messages_are_one_short_line() {
-        let extended = r#"{"error":{"code":"x","message":"general","@Message.ExtendedInfo":[{"Message":"busy\nnow"}]}}"#;
+        let extended =
+            r#"{"error":{"code":"x","message":"general","@Message.ExtendedInfo":[{"Message":"busy\nnow"}]}}"#;
         assert_eq!(error_message(extended.as_bytes()), ": busynow");
         assert_eq!(error_message(br#"{"error":{"message":"general"}}"#), ": general");
         assert_eq!(error_message(b"nonsense"), "");

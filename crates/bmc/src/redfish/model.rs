@@ -89,13 +89,18 @@ pub(super) struct EthernetInterface {
 
 impl System {
     pub(super) fn power(&self) -> PowerState {
-        self.power_state.as_deref().map_or(PowerState::Unknown, PowerState::from_redfish)
+        self.power_state
+            .as_deref()
+            .map_or(PowerState::Unknown, PowerState::from_redfish)
     }
 }
 
 impl EthernetInterface {
     /// The permanent address before the current one; an unreadable one counts as missing.
     pub(super) fn mac(&self) -> Option<Mac> {
-        [&self.permanent_mac_address, &self.mac_address].into_iter().flatten().find_map(|text| text.parse().ok())
+        [&self.permanent_mac_address, &self.mac_address]
+            .into_iter()
+            .flatten()
+            .find_map(|text| text.parse().ok())
     }
 }

@@ -15,21 +15,42 @@ pub(super) struct Reset {
 
 /// The only system, or the wanted one (by the last part of its path).
 pub(super) fn choose_system(host: &str, systems: &Collection, wanted: Option<&str>) -> Result<String, Error> {
-    let name = |id: &str| id.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
-    let names = || systems.members.iter().take(16).map(|m| name(&m.id)).collect::<Vec<_>>().join(", ");
+    let name = |id: &str| {
+        id.trim_end_matches('/')
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let names = || {
+        systems
+            .members
+            .iter()
+            .take(16)
+            .map(|m| name(&m.id))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     match (wanted, systems.members.as_slice()) {
         (Some(wanted), members) => members
             .iter()
             .find(|member| name(&member.id) == wanted)
             .map(|member| member.id.clone())
-            .ok_or_else(|| Error::SystemMissing { host: host.to_owned(), wanted: wanted.to_owned(), found: names() }),
+            .ok_or_else(|| Error::SystemMissing {
+                host: host.to_owned(),
+                wanted: wanted.to_owned(),
+                found: names(),
+            }),
         (None, [only]) => Ok(only.id.clone()),
         (None, []) => Err(Error::SystemMissing {
             host: host.to_owned(),
             wanted: "any".to_owned(),
             found: "none".to_owned(),
         }),
-        (None, _) => Err(Error::SystemAmbiguous { host: host.to_owned(), found: names() }),
+        (None, _) => Err(Error::SystemAmbiguous {
+            host: host.to_owned(),
+            found: names(),
+        }),
     }
 }
 
@@ -44,7 +65,12 @@ pub(super) fn already(action: PowerAction, state: PowerState) -> bool {
 }
 
 /// The reset request of an action: the vendor's best type that the BMC offers.
-pub(super) fn reset(host: &str, system: &System, quirks: &Quirks, action: PowerAction) -> Result<Reset, Error> {
+pub(super) fn reset(
+    host: &str,
+    system: &System,
+    quirks: &Quirks,
+    action: PowerAction,
+) -> Result<Reset, Error> {
     let unsupported = |offered: String| Error::Unsupported {
         host: host.to_owned(),
         action: format!("power {action}"),
@@ -58,10 +84,15 @@ pub(super) fn reset(host: &str, system: &System, quirks: &Quirks, action: PowerA
     let wanted = (quirks.reset_types)(action);
     let chosen = match &offer.types {
         None => wanted.first(),
-        Some(types) => wanted.iter().find(|wanted| types.iter().any(|offered| offered == *wanted)),
+        Some(types) => wanted
+            .iter()
+            .find(|wanted| types.iter().any(|offered| offered == *wanted)),
     };
     let chosen = chosen.ok_or_else(|| unsupported(list(offer.types.as_deref())))?;
-    Ok(Reset { target: offer.target.clone(), body: json!({ "ResetType": chosen }) })
+    Ok(Reset {
+        target: offer.target.clone(),
+        body: json!({ "ResetType": chosen }),
+    })
 }
 
 /// The PATCH that sets the one-time boot source. The mode is left out where the BMC has no such property.
@@ -72,20 +103,34 @@ pub(super) fn boot_patch(
     device: BootDevice,
     mode: BootMode,
 ) -> Result<Value, Error> {
-    let unsupported =
-        |action: String, offered: String| Error::Unsupported { host: host.to_owned(), action, offered };
+    let unsupported = |action: String, offered: String| Error::Unsupported {
+        host: host.to_owned(),
+        action,
+        offered,
+    };
     let boot = system
         .boot
         .as_ref()
         .ok_or_else(|| unsupported("one-time boot".to_owned(), "no boot settings".to_owned()))?;
     let target = device.redfish();
-    if boot.targets.as_ref().is_some_and(|targets| !targets.iter().any(|t| t == target)) {
-        return Err(unsupported(format!("one-time boot from {device}"), list(boot.targets.as_deref())));
+    if boot
+        .targets
+        .as_ref()
+        .is_some_and(|targets| !targets.iter().any(|t| t == target))
+    {
+        return Err(unsupported(
+            format!("one-time boot from {device}"),
+            list(boot.targets.as_deref()),
+        ));
     }
     let mut settings = json!({ "BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": target });
     if quirks.writes_boot_mode && boot.boot_source_override_mode.is_some() {
         let mode = mode.redfish();
-        if boot.modes.as_ref().is_some_and(|modes| !modes.iter().any(|m| m == mode)) {
+        if boot
+            .modes
+            .as_ref()
+            .is_some_and(|modes| !modes.iter().any(|m| m == mode))
+        {
             return Err(unsupported(format!("{mode} boot"), list(boot.modes.as_deref())));
         }
         settings["BootSourceOverrideMode"] = json!(mode);
@@ -94,10 +139,19 @@ pub(super) fn boot_patch(
 }
 
 /// Whether the BMC now shows what was asked for.
-pub(super) fn boot_confirmed(host: &str, system: &System, device: BootDevice, mode: BootMode) -> Result<(), Error> {
+pub(super) fn boot_confirmed(
+    host: &str,
+    system: &System,
+    device: BootDevice,
+    mode: BootMode,
+) -> Result<(), Error> {
     let boot = system.boot.as_ref();
-    let enabled = boot.and_then(|b| b.boot_source_override_enabled.as_deref()).unwrap_or("nothing");
-    let target = boot.and_then(|b| b.boot_source_override_target.as_deref()).unwrap_or("nothing");
+    let enabled = boot
+        .and_then(|b| b.boot_source_override_enabled.as_deref())
+        .unwrap_or("nothing");
+    let target = boot
+        .and_then(|b| b.boot_source_override_target.as_deref())
+        .unwrap_or("nothing");
     let shown_mode = boot.and_then(|b| b.boot_source_override_mode.as_deref());
     let right_mode = shown_mode.is_none_or(|shown| shown == mode.redfish());
     if enabled == "Once" && target == device.redfish() && right_mode {
@@ -139,19 +193,41 @@ mod tests {
             (PowerAction::On, vec!["ForceOn"], Some("ForceOn")),
             (PowerAction::Off, vec!["On", "ForceOff"], Some("ForceOff")),
             (PowerAction::Off, vec!["On"], None),
-            (PowerAction::Soft, vec!["PushPowerButton"], Some("PushPowerButton")),
+            (
+                PowerAction::Soft,
+                vec!["PushPowerButton"],
+                Some("PushPowerButton"),
+            ),
             (PowerAction::Cycle, vec!["ForceRestart"], Some("ForceRestart")),
-            (PowerAction::Cycle, vec!["ForceRestart", "PowerCycle"], Some("PowerCycle")),
-            (PowerAction::Reset, vec!["ForceRestart", "PowerCycle"], Some("ForceRestart")),
+            (
+                PowerAction::Cycle,
+                vec!["ForceRestart", "PowerCycle"],
+                Some("PowerCycle"),
+            ),
+            (
+                PowerAction::Reset,
+                vec!["ForceRestart", "PowerCycle"],
+                Some("ForceRestart"),
+            ),
         ] {
             let got = reset("h", &with_types(&offered), quirks, action);
             match expected {
-                Some(kind) => assert_eq!(got.unwrap().body, json!({"ResetType": kind}), "{action} {offered:?}"),
-                None => assert!(matches!(got, Err(Error::Unsupported { .. })), "{action} {offered:?}"),
+                Some(kind) => assert_eq!(
+                    got.unwrap().body,
+                    json!({"ResetType": kind}),
+                    "{action} {offered:?}"
+                ),
+                None => assert!(
+                    matches!(got, Err(Error::Unsupported { .. })),
+                    "{action} {offered:?}"
+                ),
             }
         }
         let silent = system(json!({"Actions": {"#ComputerSystem.Reset": {"target": "/r"}}}));
-        assert_eq!(reset("h", &silent, quirks, PowerAction::Cycle).unwrap().body["ResetType"], "PowerCycle");
+        assert_eq!(
+            reset("h", &silent, quirks, PowerAction::Cycle).unwrap().body["ResetType"],
+            "PowerCycle"
+        );
         assert!(reset("h", &system(json!({})), quirks, PowerAction::On).is_err());
     }
 
@@ -170,7 +246,13 @@ mod tests {
     fn boot_patches() {
         let quirks = quirks::of(None, None);
         let patch = |boot: Value, mode| {
-            boot_patch("h", &system(json!({ "Boot": boot })), quirks, BootDevice::Pxe, mode)
+            boot_patch(
+                "h",
+                &system(json!({ "Boot": boot })),
+                quirks,
+                BootDevice::Pxe,
+                mode,
+            )
         };
         let both = json!({"BootSourceOverrideMode": "Legacy"});
         assert_eq!(
@@ -179,12 +261,22 @@ mod tests {
                             "BootSourceOverrideMode": "UEFI"}})
         );
         let no_mode = json!({"BootSourceOverrideTarget": "None"});
-        assert!(patch(no_mode, BootMode::Uefi).unwrap()["Boot"].get("BootSourceOverrideMode").is_none());
+        assert!(
+            patch(no_mode, BootMode::Uefi).unwrap()["Boot"]
+                .get("BootSourceOverrideMode")
+                .is_none()
+        );
         let no_pxe = json!({"BootSourceOverrideTarget@Redfish.AllowableValues": ["Hdd"]});
-        assert!(matches!(patch(no_pxe, BootMode::Uefi), Err(Error::Unsupported { .. })));
+        assert!(matches!(
+            patch(no_pxe, BootMode::Uefi),
+            Err(Error::Unsupported { .. })
+        ));
         let uefi_only = json!({"BootSourceOverrideMode": "UEFI",
             "BootSourceOverrideMode@Redfish.AllowableValues": ["UEFI"]});
-        assert!(matches!(patch(uefi_only, BootMode::Legacy), Err(Error::Unsupported { .. })));
+        assert!(matches!(
+            patch(uefi_only, BootMode::Legacy),
+            Err(Error::Unsupported { .. })
+        ));
         assert!(boot_patch("h", &system(json!({})), quirks, BootDevice::Pxe, BootMode::Uefi).is_err());
     }
 
@@ -217,9 +309,21 @@ mod tests {
         };
         let two = of(&["/redfish/v1/Systems/1", "/redfish/v1/Systems/HGX/"]);
         assert_eq!(choose_system("h", &of(&["/s/1"]), None).unwrap(), "/s/1");
-        assert_eq!(choose_system("h", &two, Some("HGX")).unwrap(), "/redfish/v1/Systems/HGX/");
-        assert!(matches!(choose_system("h", &two, None), Err(Error::SystemAmbiguous { .. })));
-        assert!(matches!(choose_system("h", &two, Some("2")), Err(Error::SystemMissing { .. })));
-        assert!(matches!(choose_system("h", &of(&[]), None), Err(Error::SystemMissing { .. })));
+        assert_eq!(
+            choose_system("h", &two, Some("HGX")).unwrap(),
+            "/redfish/v1/Systems/HGX/"
+        );
+        assert!(matches!(
+            choose_system("h", &two, None),
+            Err(Error::SystemAmbiguous { .. })
+        ));
+        assert!(matches!(
+            choose_system("h", &two, Some("2")),
+            Err(Error::SystemMissing { .. })
+        ));
+        assert!(matches!(
+            choose_system("h", &of(&[]), None),
+            Err(Error::SystemMissing { .. })
+        ));
     }
 }

@@ -20,7 +20,11 @@ pub(super) struct Verifier {
 
 impl Verifier {
     pub(super) fn new(trust: Trust) -> Arc<Self> {
-        Arc::new(Self { trust, provider: Arc::new(aws_lc_rs::default_provider()), seen: Mutex::new(None) })
+        Arc::new(Self {
+            trust,
+            provider: Arc::new(aws_lc_rs::default_provider()),
+            seen: Mutex::new(None),
+        })
     }
 
     pub(super) fn seen(&self) -> Option<[u8; 32]> {
@@ -55,9 +59,9 @@ impl ServerCertVerifier for Verifier {
         let digest: [u8; 32] = Sha256::digest(end_entity.as_ref()).into();
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(digest);
         match self.trust {
-            Trust::Fingerprint(pinned) if pinned != digest => {
-                Err(TlsError::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
-            }
+            Trust::Fingerprint(pinned) if pinned != digest => Err(TlsError::InvalidCertificate(
+                CertificateError::ApplicationVerificationFailure,
+            )),
             Trust::Fingerprint(_) | Trust::Insecure => Ok(ServerCertVerified::assertion()),
         }
     }
@@ -71,7 +75,12 @@ impl ServerCertVerifier for Verifier {
         if !self.checks_signature() {
             return Ok(HandshakeSignatureValid::assertion());
         }
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -83,10 +92,17 @@ impl ServerCertVerifier for Verifier {
         if !self.checks_signature() {
             return Ok(HandshakeSignatureValid::assertion());
         }
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

@@ -38,7 +38,9 @@ struct Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -62,7 +64,13 @@ impl Transport {
             .pool_idle_timeout(Duration::from_secs(15))
             .build()
             .map_err(|error| setup(error.into()))?;
-        Ok(Self { client, verifier, connection, origin, session: Mutex::new(None) })
+        Ok(Self {
+            client,
+            verifier,
+            connection,
+            origin,
+            session: Mutex::new(None),
+        })
     }
 
     pub(super) fn host(&self) -> &str {
@@ -75,12 +83,17 @@ impl Transport {
 
     /// Accepts a reference that the BMC gave only if it is an absolute path on the BMC itself.
     pub(super) fn local(&self, reference: &str) -> Result<String, Error> {
-        let plain = reference.bytes().all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'#');
+        let plain = reference
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'#');
         if reference.starts_with('/') && !reference.starts_with("//") && plain && reference.len() <= 512 {
             return Ok(reference.to_owned());
         }
         let reference: String = reference.chars().filter(|c| !c.is_control()).take(100).collect();
-        Err(Error::ForeignReference { host: self.host().to_owned(), reference })
+        Err(Error::ForeignReference {
+            host: self.host().to_owned(),
+            reference,
+        })
     }
 
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
@@ -100,12 +113,23 @@ impl Transport {
         content: &Value,
         if_match: Option<&str>,
     ) -> Result<(), Error> {
-        self.exchange(method, path, Some(content), if_match).await.map(drop)
+        self.exchange(method, path, Some(content), if_match)
+            .await
+            .map(drop)
     }
 
     pub(super) async fn close_session(&self) {
-        let Some(Session { token, path: Some(path) }) = self.session.lock().await.take() else { return };
-        let request = self.client.delete(format!("{}{path}", self.origin)).header(TOKEN, token);
+        let Some(Session {
+            token,
+            path: Some(path),
+        }) = self.session.lock().await.take()
+        else {
+            return;
+        };
+        let request = self
+            .client
+            .delete(format!("{}{path}", self.origin))
+            .header(TOKEN, token);
         if let Err(error) = request.send().await {
             tracing::debug!(bmc = %self.connection.host, error = %error, "session left to expire");
         }
@@ -122,8 +146,12 @@ impl Transport {
         let mut may_login_again = self.connection.login == Login::Session;
         loop {
             let auth = self.authorization().await?;
-            let mut request = self.client.request(method.clone(), format!("{}{path}", self.origin));
-            request = request.header(auth.0, auth.1).header(header::ACCEPT, "application/json");
+            let mut request = self
+                .client
+                .request(method.clone(), format!("{}{path}", self.origin));
+            request = request
+                .header(auth.0, auth.1)
+                .header(header::ACCEPT, "application/json");
             if let Some(content) = content {
                 request = request.json(content);
             }
@@ -146,10 +174,14 @@ impl Transport {
         let status = answer.0.status;
         match status {
             s if s.is_success() => Ok(answer),
-            s if s.is_redirection() => Err(Error::Redirect { host: host(), path: path.to_owned() }),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                Err(Error::Login { host: host(), status: status.as_u16() })
-            }
+            s if s.is_redirection() => Err(Error::Redirect {
+                host: host(),
+                path: path.to_owned(),
+            }),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Error::Login {
+                host: host(),
+                status: status.as_u16(),
+            }),
             _ => Err(Error::Status {
                 host: host(),
                 method: method.to_string(),
@@ -168,9 +200,18 @@ impl Transport {
     }
 
     fn basic(&self) -> Result<HeaderValue, Error> {
-        let pair = format!("{}:{}", self.connection.username, self.connection.password.reveal());
-        let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair)))
-            .map_err(|error| Error::Setup { host: self.host().to_owned(), source: error.into() })?;
+        let pair = format!(
+            "{}:{}",
+            self.connection.username,
+            self.connection.password.reveal()
+        );
+        let mut value =
+            HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair))).map_err(|error| {
+                Error::Setup {
+                    host: self.host().to_owned(),
+                    source: error.into(),
+                }
+            })?;
         value.set_sensitive(true);
         Ok(value)
     }
@@ -184,7 +225,10 @@ impl Transport {
             "UserName": self.connection.username,
             "Password": self.connection.password.reveal(),
         });
-        let request = self.client.post(format!("{}{SESSIONS}", self.origin)).json(&login);
+        let request = self
+            .client
+            .post(format!("{}{SESSIONS}", self.origin))
+            .json(&login);
         let answer = self.receive(request, &Method::POST, SESSIONS).await?;
         let (response, _) = self.accept(answer, &Method::POST, SESSIONS)?;
         let mut token = response.token.ok_or_else(|| Error::Malformed {
@@ -195,7 +239,10 @@ impl Transport {
         token.set_sensitive(true);
         // A location elsewhere is not followed; that session then ends by the BMC's own timeout.
         let path = response.location.and_then(|location| self.local(&location).ok());
-        *held = Some(Session { token: token.clone(), path });
+        *held = Some(Session {
+            token: token.clone(),
+            path,
+        });
         Ok(token)
     }
 
@@ -228,14 +275,24 @@ impl Transport {
         let host = self.host().to_owned();
         if error.is_timeout() {
             let seconds = self.connection.timeout.as_secs();
-            return Error::Timeout { host, method: method.to_string(), path: path.to_owned(), seconds };
+            return Error::Timeout {
+                host,
+                method: method.to_string(),
+                path: path.to_owned(),
+                seconds,
+            };
         }
         if refused_certificate(&error) {
             return Error::Certificate { host };
         }
         // The URL in reqwest's own text repeats what the error already says.
         let source = Box::new(error.without_url());
-        Error::Unreachable { host, method: method.to_string(), path: path.to_owned(), source }
+        Error::Unreachable {
+            host,
+            method: method.to_string(),
+            path: path.to_owned(),
+            source,
+        }
     }
 }
 
@@ -250,25 +307,26 @@ pub(super) struct Head {
 impl Head {
     fn of(response: &Response) -> Self {
         let headers = response.headers();
-        let location = headers.get(header::LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        Self { status: response.status(), token: headers.get(TOKEN).cloned(), location }
+        let location = headers
+            .get(header::LOCATION)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        Self {
+            status: response.status(),
+            token: headers.get(TOKEN).cloned(),
+            location,
+        }
     }
 }
 
-/// Whether our own certificate check is somewhere among the causes.
-fn refused_certificate(error: &reqwest::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(current) = cause {
-        if let Some(rustls::Error::InvalidCertificate(_)) = current.downcast_ref::<rustls::Error>() {
-            return true;
-        }
-        if let Some(io) = current.downcast_ref::<std::io::Error>()
-            && let Some(inner) = io.get_ref()
-            && let Some(rustls::Error::InvalidCertificate(_)) = inner.downcast_ref::<rustls::Error>()
-        {
-            return true;
-        }
-        cause = current.source();
+/// Whether our own certificate check is somewhere among the causes. An I/O error hides what it carries from
+/// `source`, and such errors come nested.
+fn refused_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref::<rustls::Error>() {
+        return true;
     }
-    false
+    let carried = error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref);
+    carried.is_some_and(|inner| refused_certificate(inner)) || error.source().is_some_and(refused_certificate)
 }

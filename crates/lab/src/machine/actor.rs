@@ -102,8 +102,18 @@ pub(crate) fn spawn(bay: Bay, cancel: CancellationToken) -> (MachineHandle, impl
         resets: 0,
     };
     let (publish, watch) = watch::channel(state);
-    let actor = Actor { bay, publish, running: None };
-    (MachineHandle { requests, state: watch }, actor.run(inbox, cancel))
+    let actor = Actor {
+        bay,
+        publish,
+        running: None,
+    };
+    (
+        MachineHandle {
+            requests,
+            state: watch,
+        },
+        actor.run(inbox, cancel),
+    )
 }
 
 struct Running {
@@ -126,7 +136,11 @@ enum Happened {
 }
 
 impl Actor {
-    async fn run(mut self, mut inbox: mpsc::Receiver<(Request, oneshot::Sender<Outcome>)>, cancel: CancellationToken) {
+    async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<(Request, oneshot::Sender<Outcome>)>,
+        cancel: CancellationToken,
+    ) {
         loop {
             let happened = tokio::select! {
                 () = cancel.cancelled() => Happened::Cancelled,
@@ -184,15 +198,24 @@ impl Actor {
     }
 
     async fn execute(&mut self, command: &str) -> Result<(), Refusal> {
-        let Some(running) = &mut self.running else { return Ok(()) };
-        running.monitor.execute(command, serde_json::Value::Null).await.map(drop).map_err(Refusal::Failed)
+        let Some(running) = &mut self.running else {
+            return Ok(());
+        };
+        running
+            .monitor
+            .execute(command, serde_json::Value::Null)
+            .await
+            .map(drop)
+            .map_err(Refusal::Failed)
     }
 
     /// The reset line. With an override waiting it has to be a new process.
     async fn reset(&mut self) -> Outcome {
         if self.publish.borrow().boot.in_force().is_some() {
             self.power_off().await;
-            self.power_on().await.map_err(|error| Refusal::Failed(chain(&error)))?;
+            self.power_on()
+                .await
+                .map_err(|error| Refusal::Failed(chain(&error)))?;
         } else {
             self.execute("system_reset").await?;
         }
@@ -201,7 +224,9 @@ impl Actor {
 
     async fn set_boot(&mut self, boot: BootOverride) -> Outcome {
         if let Some(running) = &mut self.running {
-            set_reboot_action(&mut running.monitor, boot).await.map_err(Refusal::Failed)?;
+            set_reboot_action(&mut running.monitor, boot)
+                .await
+                .map_err(Refusal::Failed)?;
         }
         self.publish.send_modify(|state| state.boot = boot);
         Ok(match boot.in_force() {
@@ -224,16 +249,24 @@ impl Actor {
             Ok(monitor) => monitor,
             Err(problem) => {
                 let _ = child.kill().await;
-                let log = std::fs::read_to_string(self.bay.paths.qemu_log(&self.bay.plan)).unwrap_or_default();
+                let log =
+                    std::fs::read_to_string(self.bay.paths.qemu_log(&self.bay.plan)).unwrap_or_default();
                 let last = log.lines().last().unwrap_or_default();
                 return Err(if problem.is_empty() {
-                    Error::QemuEnded { machine, output: last.to_owned() }
+                    Error::QemuEnded {
+                        machine,
+                        output: last.to_owned(),
+                    }
                 } else {
                     Error::Monitor { machine, problem }
                 });
             }
         };
-        self.running = Some(Running { child, monitor, restart: false });
+        self.running = Some(Running {
+            child,
+            monitor,
+            restart: false,
+        });
         self.publish.send_modify(|state| {
             state.power = Power::On;
             state.since = Timestamp::now();
@@ -274,8 +307,12 @@ impl Actor {
         }
         let path = self.bay.paths.nvram(&self.bay.plan);
         let machine = &self.bay.plan;
-        let nvram = |problem: String| Error::Nvram { machine: machine.name.clone(), problem };
-        let mut variables = Variables::parse(std::fs::read(&path).map_err(Error::file("reading", &path))?).map_err(nvram)?;
+        let nvram = |problem: String| Error::Nvram {
+            machine: machine.name.clone(),
+            problem,
+        };
+        let mut variables =
+            Variables::parse(std::fs::read(&path).map_err(Error::file("reading", &path))?).map_err(nvram)?;
         if machine.netboot_first {
             put_network_first(&mut variables, machine);
         }
@@ -298,9 +335,18 @@ impl Actor {
         };
         let log_path = paths.qemu_log(plan);
         let log = std::fs::File::create(&log_path).map_err(Error::file("creating", &log_path))?;
-        let namespace = self.bay.namespace.try_clone().map_err(Error::file("duplicating", &log_path))?;
+        let namespace = self
+            .bay
+            .namespace
+            .try_clone()
+            .map_err(Error::file("duplicating", &log_path))?;
         let mut command = std::process::Command::new("qemu-system-x86_64");
-        command.args(arguments(plan, self.bay.accelerator, &files, boot.order(plan.netboot_first)));
+        command.args(arguments(
+            plan,
+            self.bay.accelerator,
+            &files,
+            boot.order(plan.netboot_first),
+        ));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         command.current_dir(paths.machine_dir(plan));
         enter(&mut command, namespace);
@@ -308,12 +354,17 @@ impl Actor {
         Command::from(command)
             .kill_on_drop(true)
             .spawn()
-            .map_err(|source| Error::Spawn { program: "qemu-system-x86_64".to_owned(), source })
+            .map_err(|source| Error::Spawn {
+                program: "qemu-system-x86_64".to_owned(),
+                source,
+            })
     }
 
     /// Cuts the power.
     async fn power_off(&mut self) {
-        let Some(mut running) = self.running.take() else { return };
+        let Some(mut running) = self.running.take() else {
+            return;
+        };
         if let Err(error) = running.child.kill().await {
             tracing::warn!(machine = %self.bay.plan.name, error = %error, "QEMU not killed");
         }
@@ -321,7 +372,10 @@ impl Actor {
     }
 
     fn is_off(&self) {
-        for socket in [self.bay.paths.monitor_socket(&self.bay.plan), self.bay.paths.console_socket(&self.bay.plan)] {
+        for socket in [
+            self.bay.paths.monitor_socket(&self.bay.plan),
+            self.bay.paths.console_socket(&self.bay.plan),
+        ] {
             let _ = std::fs::remove_file(socket);
         }
         self.publish.send_modify(|state| {
@@ -343,7 +397,9 @@ impl Actor {
 
     /// The monitor is closed, so the process ends or has ended.
     async fn ended(&mut self) {
-        let Some(mut running) = self.running.take() else { return };
+        let Some(mut running) = self.running.take() else {
+            return;
+        };
         let _ = running.child.kill().await;
         self.is_off();
         if running.restart
@@ -363,8 +419,15 @@ async fn next_event(running: &mut Option<Running>) -> Option<Event> {
 
 /// Whether the guest's next reset is one, or ends the process so that an override can be applied.
 async fn set_reboot_action(monitor: &mut Monitor, boot: BootOverride) -> Result<(), String> {
-    let action = if boot.in_force().is_some() { "shutdown" } else { "reset" };
-    monitor.execute("set-action", json!({ "reboot": action })).await.map(drop)
+    let action = if boot.in_force().is_some() {
+        "shutdown"
+    } else {
+        "reset"
+    };
+    monitor
+        .execute("set-action", json!({ "reboot": action }))
+        .await
+        .map(drop)
 }
 
 /// SeaBIOS' order from the next reset on.
@@ -372,7 +435,8 @@ async fn set_net_index(monitor: &mut Monitor, boot: BootOverride, netboot_first:
     let (_, net) = boot_indexes(boot.order(netboot_first));
     // QEMU refuses the value that the card has already, so it is taken away first.
     for value in [-1, i32::from(net)] {
-        let arguments = json!({ "path": "/machine/peripheral/net1", "property": "bootindex", "value": value });
+        let arguments =
+            json!({ "path": "/machine/peripheral/net1", "property": "bootindex", "value": value });
         monitor.execute("qom-set", arguments).await?;
     }
     Ok(())

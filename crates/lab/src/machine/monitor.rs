@@ -19,7 +19,9 @@ pub(super) enum Event {
     /// The machine was reset, by the guest or through its BMC.
     Reset,
     /// QEMU ends. True: the guest asked for a reset, and resets end this process.
-    Shutdown { guest_reset: bool },
+    Shutdown {
+        guest_reset: bool,
+    },
     Other,
 }
 
@@ -40,7 +42,11 @@ impl Monitor {
             }
         };
         let (reader, writer) = stream.into_split();
-        let mut monitor = Self { lines: BufReader::new(reader).lines(), writer, events: VecDeque::new() };
+        let mut monitor = Self {
+            lines: BufReader::new(reader).lines(),
+            writer,
+            events: VecDeque::new(),
+        };
         monitor.line().await?;
         monitor.execute("qmp_capabilities", Value::Null).await?;
         Ok(monitor)
@@ -58,13 +64,19 @@ impl Monitor {
         if !arguments.is_null() {
             request["arguments"] = arguments;
         }
-        self.writer.write_all(format!("{request}\n").as_bytes()).await.map_err(|error| error.to_string())?;
+        self.writer
+            .write_all(format!("{request}\n").as_bytes())
+            .await
+            .map_err(|error| error.to_string())?;
         loop {
             let mut answer = self.line().await?;
             if let Some(event) = event_of(&answer) {
                 self.events.push_back(event);
             } else if let Some(error) = answer.get("error") {
-                return Err(format!("{command}: {}", error.get("desc").and_then(Value::as_str).unwrap_or("refused")));
+                return Err(format!(
+                    "{command}: {}",
+                    error.get("desc").and_then(Value::as_str).unwrap_or("refused")
+                ));
             } else {
                 return Ok(answer.get_mut("return").map(Value::take).unwrap_or_default());
             }
@@ -85,7 +97,12 @@ impl Monitor {
     }
 
     async fn line(&mut self) -> Result<Value, String> {
-        let line = self.lines.next_line().await.map_err(|error| error.to_string())?.ok_or("monitor closed")?;
+        let line = self
+            .lines
+            .next_line()
+            .await
+            .map_err(|error| error.to_string())?
+            .ok_or("monitor closed")?;
         serde_json::from_str(&line).map_err(|error| error.to_string())
     }
 }
@@ -93,10 +110,15 @@ impl Monitor {
 fn event_of(message: &Value) -> Option<Event> {
     let name = message.get("event")?.as_str()?;
     let data = message.get("data");
-    let reason = data.and_then(|data| data.get("reason")).and_then(Value::as_str).unwrap_or_default();
+    let reason = data
+        .and_then(|data| data.get("reason"))
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     Some(match name {
         "RESET" => Event::Reset,
-        "SHUTDOWN" => Event::Shutdown { guest_reset: reason == "guest-reset" },
+        "SHUTDOWN" => Event::Shutdown {
+            guest_reset: reason == "guest-reset",
+        },
         _ => Event::Other,
     })
 }
@@ -109,9 +131,18 @@ mod tests {
     fn events() {
         for (text, expected) in [
             (json!({"return": {}}), None),
-            (json!({"event": "RESET", "data": {"guest": true, "reason": "guest-reset"}}), Some(Event::Reset)),
-            (json!({"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-reset"}}), Some(Event::Shutdown { guest_reset: true })),
-            (json!({"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}}), Some(Event::Shutdown { guest_reset: false })),
+            (
+                json!({"event": "RESET", "data": {"guest": true, "reason": "guest-reset"}}),
+                Some(Event::Reset),
+            ),
+            (
+                json!({"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-reset"}}),
+                Some(Event::Shutdown { guest_reset: true }),
+            ),
+            (
+                json!({"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}}),
+                Some(Event::Shutdown { guest_reset: false }),
+            ),
             (json!({"event": "STOP"}), Some(Event::Other)),
         ] {
             assert_eq!(event_of(&text), expected, "{text}");

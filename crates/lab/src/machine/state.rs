@@ -19,8 +19,14 @@ pub(crate) enum ResetKind {
 }
 
 impl ResetKind {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::On, Self::ForceOff, Self::GracefulShutdown, Self::ForceRestart, Self::PowerCycle, Self::Nmi];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::On,
+        Self::ForceOff,
+        Self::GracefulShutdown,
+        Self::ForceRestart,
+        Self::PowerCycle,
+        Self::Nmi,
+    ];
 }
 
 /// Redfish `BootSourceOverrideEnabled`.
@@ -67,7 +73,11 @@ impl BootOverride {
 
     /// What is left of it once a boot has begun.
     pub(crate) fn after_boot(self) -> Self {
-        if self.enabled == Enabled::Once { Self::default() } else { self }
+        if self.enabled == Enabled::Once {
+            Self::default()
+        } else {
+            self
+        }
     }
 
     /// SeaBIOS' order for the next boot.
@@ -102,12 +112,42 @@ mod tests {
     fn once_is_used_up_and_continuous_is_not() {
         let set = |enabled, target| BootOverride { enabled, target };
         for (before, netboot_first, order, after) in [
-            (set(Enabled::Disabled, Target::None), false, BootOrder::DisksFirst, BootOverride::default()),
-            (set(Enabled::Disabled, Target::Pxe), false, BootOrder::DisksFirst, set(Enabled::Disabled, Target::Pxe)),
-            (set(Enabled::Once, Target::Pxe), false, BootOrder::NetworkFirst, BootOverride::default()),
-            (set(Enabled::Once, Target::Hdd), true, BootOrder::DisksFirst, BootOverride::default()),
-            (set(Enabled::Once, Target::None), true, BootOrder::NetworkFirst, BootOverride::default()),
-            (set(Enabled::Continuous, Target::Pxe), false, BootOrder::NetworkFirst, set(Enabled::Continuous, Target::Pxe)),
+            (
+                set(Enabled::Disabled, Target::None),
+                false,
+                BootOrder::DisksFirst,
+                BootOverride::default(),
+            ),
+            (
+                set(Enabled::Disabled, Target::Pxe),
+                false,
+                BootOrder::DisksFirst,
+                set(Enabled::Disabled, Target::Pxe),
+            ),
+            (
+                set(Enabled::Once, Target::Pxe),
+                false,
+                BootOrder::NetworkFirst,
+                BootOverride::default(),
+            ),
+            (
+                set(Enabled::Once, Target::Hdd),
+                true,
+                BootOrder::DisksFirst,
+                BootOverride::default(),
+            ),
+            (
+                set(Enabled::Once, Target::None),
+                true,
+                BootOrder::NetworkFirst,
+                BootOverride::default(),
+            ),
+            (
+                set(Enabled::Continuous, Target::Pxe),
+                false,
+                BootOrder::NetworkFirst,
+                set(Enabled::Continuous, Target::Pxe),
+            ),
         ] {
             assert_eq!(before.order(netboot_first), order, "{before:?}");
             assert_eq!(before.after_boot(), after, "{before:?}");

@@ -7,8 +7,9 @@ const ACTIVE: u32 = 1;
 /// `EFI_OS_INDICATIONS_BOOT_TO_FW_UI`.
 const BOOT_TO_SETUP: u64 = 1;
 /// 8108ac4e-9f11-4d59-850e-e21a522c59b2: marks options that the firmware made itself, so that it takes ours for its own.
-const MADE_BY_FIRMWARE: [u8; 16] =
-    [0x4e, 0xac, 0x08, 0x81, 0x11, 0x9f, 0x59, 0x4d, 0x85, 0x0e, 0xe2, 0x1a, 0x52, 0x2c, 0x59, 0xb2];
+const MADE_BY_FIRMWARE: [u8; 16] = [
+    0x4e, 0xac, 0x08, 0x81, 0x11, 0x9f, 0x59, 0x4d, 0x85, 0x0e, 0xe2, 0x1a, 0x52, 0x2c, 0x59, 0xb2,
+];
 
 /// What to boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +23,10 @@ pub(crate) enum BootTarget {
 pub(crate) fn set_boot_next(variables: &mut Variables, machine: &MachinePlan, target: BootTarget) {
     let option = match target {
         BootTarget::Setup => {
-            let before = variables.get("OsIndications").and_then(|data| data.try_into().ok()).map_or(0, u64::from_le_bytes);
+            let before = variables
+                .get("OsIndications")
+                .and_then(|data| data.try_into().ok())
+                .map_or(0, u64::from_le_bytes);
             variables.set("OsIndications", (before | BOOT_TO_SETUP).to_le_bytes().to_vec());
             return;
         }
@@ -38,12 +42,17 @@ pub(crate) fn put_network_first(variables: &mut Variables, machine: &MachinePlan
     let number = find_or_add(variables, &network_option(machine));
     let mut order = vec![number];
     order.extend(boot_order(variables).into_iter().filter(|other| *other != number));
-    variables.set("BootOrder", order.into_iter().flat_map(u16::to_le_bytes).collect());
+    variables.set(
+        "BootOrder",
+        order.into_iter().flat_map(u16::to_le_bytes).collect(),
+    );
 }
 
 fn boot_order(variables: &Variables) -> Vec<u16> {
     let data = variables.get("BootOrder").unwrap_or_default();
-    data.chunks_exact(2).filter_map(|pair| Some(u16::from_le_bytes(pair.try_into().ok()?))).collect()
+    data.chunks_exact(2)
+        .filter_map(|pair| Some(u16::from_le_bytes(pair.try_into().ok()?)))
+        .collect()
 }
 
 struct LoadOption {
@@ -66,14 +75,21 @@ impl LoadOption {
 
 /// The number of the option with this device path; a new one is added behind the highest number in use.
 fn find_or_add(variables: &mut Variables, option: &LoadOption) -> u16 {
-    let numbers: Vec<u16> = variables.names().iter().filter_map(|name| boot_number(name)).collect();
+    let numbers: Vec<u16> = variables
+        .names()
+        .iter()
+        .filter_map(|name| boot_number(name))
+        .collect();
     for number in &numbers {
         let held = variables.get(&format!("Boot{number:04X}")).unwrap_or_default();
         if device_path(held) == Some(option.path.as_slice()) {
             return *number;
         }
     }
-    let number = numbers.iter().max().map_or(0, |highest| highest.saturating_add(1));
+    let number = numbers
+        .iter()
+        .max()
+        .map_or(0, |highest| highest.saturating_add(1));
     variables.set(&format!("Boot{number:04X}"), option.to_bytes());
     number
 }
@@ -101,15 +117,26 @@ fn network_option(machine: &MachinePlan) -> LoadOption {
     node(&mut path, 3, 11, &mac);
     node(&mut path, 3, 12, &[0; 23]); // IPv4, everything by DHCP
     node(&mut path, 0x7f, 0xff, &[]);
-    let digits: String = machine.boot_mac.octets().iter().map(|octet| format!("{octet:02X}")).collect();
-    LoadOption { description: format!("UEFI PXEv4 (MAC:{digits})"), path }
+    let digits: String = machine
+        .boot_mac
+        .octets()
+        .iter()
+        .map(|octet| format!("{octet:02X}"))
+        .collect();
+    LoadOption {
+        description: format!("UEFI PXEv4 (MAC:{digits})"),
+        path,
+    }
 }
 
 /// The target disk; the firmware finds `\EFI\BOOT\BOOTX64.EFI` on it.
 fn disk_option() -> LoadOption {
     let mut path = pci_path(target_disk_path());
     node(&mut path, 0x7f, 0xff, &[]);
-    LoadOption { description: "UEFI Misc Device 2".to_owned(), path }
+    LoadOption {
+        description: "UEFI Misc Device 2".to_owned(),
+        path,
+    }
 }
 
 /// `PciRoot(0x0)/Pci(device,0x0)`.
@@ -178,6 +205,6 @@ mod tests {
         assert_eq!(device_path(&bytes).unwrap(), option.path);
         // PciRoot 12, Pci 6, MAC 37, IPv4 27, end 4
         assert_eq!(option.path.len(), 86);
-        assert!(device_path(&[]).is_none() && device_path(&[0; 8]).is_none());
+        assert!(device_path(&[]).is_none() && device_path(&[0; 7]).is_none());
     }
 }

@@ -2,11 +2,13 @@
 //! understood is touched: an unknown layout is an error.
 
 /// `EFI_GLOBAL_VARIABLE` 8be4df61-93ca-11d2-aa0d-00e098032b8c, in file order.
-const GLOBAL: [u8; 16] =
-    [0x61, 0xdf, 0xe4, 0x8b, 0xca, 0x93, 0xd2, 0x11, 0xaa, 0x0d, 0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c];
+const GLOBAL: [u8; 16] = [
+    0x61, 0xdf, 0xe4, 0x8b, 0xca, 0x93, 0xd2, 0x11, 0xaa, 0x0d, 0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c,
+];
 /// aaf32c78-947b-439a-a180-2e144ec37792: a store with authenticated variable headers.
-const AUTHENTICATED: [u8; 16] =
-    [0x78, 0x2c, 0xf3, 0xaa, 0x7b, 0x94, 0x9a, 0x43, 0xa1, 0x80, 0x2e, 0x14, 0x4e, 0xc3, 0x77, 0x92];
+const AUTHENTICATED: [u8; 16] = [
+    0x78, 0x2c, 0xf3, 0xaa, 0x7b, 0x94, 0x9a, 0x43, 0xa1, 0x80, 0x2e, 0x14, 0x4e, 0xc3, 0x77, 0x92,
+];
 
 const STORE_HEADER: usize = 28;
 const VARIABLE_HEADER: usize = 60;
@@ -38,7 +40,9 @@ struct Variable {
 
 impl Variables {
     pub(crate) fn parse(file: Vec<u8>) -> Result<Self, String> {
-        let volume = u16_at(&file, 48).map(usize::from).filter(|_| file.get(40..44) == Some(b"_FVH"));
+        let volume = u16_at(&file, 48)
+            .map(usize::from)
+            .filter(|_| file.get(40..44) == Some(b"_FVH"));
         let volume = volume.ok_or("no firmware volume at its start")?;
         if file.get(volume..volume + 16) != Some(&AUTHENTICATED[..]) {
             return Err("not an authenticated variable store".to_owned());
@@ -51,16 +55,25 @@ impl Variables {
         let mut list: Vec<(u8, Variable)> = Vec::new();
         let mut at = begin;
         while u16_at(&file, at) == Some(0x55aa) && at < end {
-            let (state, variable, next) = read(&file, at).ok_or_else(|| format!("bad variable at offset {at}"))?;
+            let (state, variable, next) =
+                read(&file, at).ok_or_else(|| format!("bad variable at offset {at}"))?;
             if state == ADDED || state == ADDED_IN_DELETION {
                 list.push((state, variable));
             }
             at = next;
         }
-        let complete: Vec<(Vec<u8>, [u8; 16])> =
-            list.iter().filter(|(state, _)| *state == ADDED).map(|(_, v)| (v.name.clone(), v.guid)).collect();
+        let complete: Vec<(Vec<u8>, [u8; 16])> = list
+            .iter()
+            .filter(|(state, _)| *state == ADDED)
+            .map(|(_, v)| (v.name.clone(), v.guid))
+            .collect();
         list.retain(|(state, v)| *state == ADDED || !complete.contains(&(v.name.clone(), v.guid)));
-        Ok(Self { list: list.into_iter().map(|(_, variable)| variable).collect(), file, begin, end })
+        Ok(Self {
+            list: list.into_iter().map(|(_, variable)| variable).collect(),
+            file,
+            begin,
+            end,
+        })
     }
 
     /// The whole file, with only valid variables in it.
@@ -72,7 +85,9 @@ impl Variables {
         for variable in &self.list {
             let content = variable.to_bytes()?;
             let next = at.saturating_add(content.len()).next_multiple_of(4);
-            area.get_mut(at..at + content.len()).ok_or("variable store full")?.copy_from_slice(&content);
+            area.get_mut(at..at + content.len())
+                .ok_or("variable store full")?
+                .copy_from_slice(&content);
             at = next;
         }
         Ok(bytes)
@@ -81,12 +96,19 @@ impl Variables {
     /// The data of a global variable.
     pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
         let name = utf16(name);
-        self.list.iter().find(|v| v.guid == GLOBAL && v.name == name).map(|v| v.data.as_slice())
+        self.list
+            .iter()
+            .find(|v| v.guid == GLOBAL && v.name == name)
+            .map(|v| v.data.as_slice())
     }
 
     /// Names of all global variables.
     pub(crate) fn names(&self) -> Vec<String> {
-        self.list.iter().filter(|v| v.guid == GLOBAL).map(|v| from_utf16(&v.name)).collect()
+        self.list
+            .iter()
+            .filter(|v| v.guid == GLOBAL)
+            .map(|v| from_utf16(&v.name))
+            .collect()
     }
 
     /// Writes a non-volatile global variable.
@@ -98,13 +120,22 @@ impl Variables {
         }
         let mut head = [0u8; 33];
         head[1..5].copy_from_slice(&NON_VOLATILE.to_le_bytes());
-        self.list.push(Variable { head, guid: GLOBAL, name, data });
+        self.list.push(Variable {
+            head,
+            guid: GLOBAL,
+            name,
+            data,
+        });
     }
 }
 
 impl Variable {
     fn to_bytes(&self) -> Result<Vec<u8>, String> {
-        let length = |part: &[u8]| u32::try_from(part.len()).map(u32::to_le_bytes).map_err(|_| "variable too long");
+        let length = |part: &[u8]| {
+            u32::try_from(part.len())
+                .map(u32::to_le_bytes)
+                .map_err(|_| "variable too long")
+        };
         let mut bytes = vec![0xaa, 0x55, ADDED];
         bytes.extend_from_slice(&self.head);
         bytes.extend_from_slice(&length(&self.name)?);
@@ -125,27 +156,43 @@ fn read(file: &[u8], at: usize) -> Option<(u8, Variable, usize)> {
     let name_at = at + VARIABLE_HEADER;
     let data_at = name_at.checked_add(name_size)?;
     let end = data_at.checked_add(data_size)?;
-    let variable =
-        Variable { head, guid, name: file.get(name_at..data_at)?.to_vec(), data: file.get(data_at..end)?.to_vec() };
+    let variable = Variable {
+        head,
+        guid,
+        name: file.get(name_at..data_at)?.to_vec(),
+        data: file.get(data_at..end)?.to_vec(),
+    };
     Some((state, variable, end.next_multiple_of(4)))
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_le_bytes(bytes.get(at..at.checked_add(2)?)?.try_into().ok()?))
+    Some(u16::from_le_bytes(
+        bytes.get(at..at.checked_add(2)?)?.try_into().ok()?,
+    ))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<usize> {
-    usize::try_from(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?)).ok()
+    usize::try_from(u32::from_le_bytes(
+        bytes.get(at..at.checked_add(4)?)?.try_into().ok()?,
+    ))
+    .ok()
 }
 
 /// UTF-16LE with terminator.
 pub(super) fn utf16(text: &str) -> Vec<u8> {
-    text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
+    text.encode_utf16()
+        .chain([0])
+        .flat_map(u16::to_le_bytes)
+        .collect()
 }
 
 fn from_utf16(bytes: &[u8]) -> String {
-    let units = bytes.chunks_exact(2).filter_map(|pair| Some(u16::from_le_bytes(pair.try_into().ok()?)));
-    char::decode_utf16(units.take_while(|unit| *unit != 0)).map(|c| c.unwrap_or('?')).collect()
+    let units = bytes
+        .chunks_exact(2)
+        .filter_map(|pair| Some(u16::from_le_bytes(pair.try_into().ok()?)));
+    char::decode_utf16(units.take_while(|unit| *unit != 0))
+        .map(|c| c.unwrap_or('?'))
+        .collect()
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::packet_socket;
-use crate::process::{inside, open_namespace};
 use crate::Error;
+use crate::process::{inside, open_namespace};
 
 /// Longest part of a frame that is kept.
 const SNAP: usize = 65_535;
@@ -26,20 +26,28 @@ pub struct Capture {
 impl Capture {
     /// Starts to write all frames of an interface in a namespace to a file.
     pub fn start(namespace: &str, interface: &str, path: &Path) -> Result<Self, Error> {
-        let failed = |source| Error::Namespace { name: namespace.to_owned(), source };
+        let failed = |source| Error::Namespace {
+            name: namespace.to_owned(),
+            source,
+        };
         let name = interface.to_owned();
         let descriptor = open_namespace(namespace).map_err(failed)?;
         let socket = inside(descriptor, move || packet_socket::open(&name, WAIT)).map_err(failed)?;
         let file = File::create(path).map_err(Error::file("creating", path))?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let thread = std::thread::Builder::new().name("capture".to_owned()).spawn(move || {
-            if let Err(error) = record(socket, file, &stopped) {
-                tracing::error!(error = %error, "packet capture ended");
-            }
-        });
+        let thread = std::thread::Builder::new()
+            .name("capture".to_owned())
+            .spawn(move || {
+                if let Err(error) = record(socket, file, &stopped) {
+                    tracing::error!(error = %error, "packet capture ended");
+                }
+            });
         let thread = thread.map_err(Error::file("capturing to", path))?;
-        Ok(Self { stop, thread: Mutex::new(Some(thread)) })
+        Ok(Self {
+            stop,
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Ends it; the file is complete when this returns.
@@ -70,7 +78,9 @@ fn record(mut socket: socket2::Socket, file: File, stop: &AtomicBool) -> io::Res
                 out.write_all(frame.get(..length).unwrap_or_default())?;
             }
             // Quiet: a good moment to let readers see what is there.
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => out.flush()?,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                out.flush()?
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // The interface is gone.
             Err(_) => break,

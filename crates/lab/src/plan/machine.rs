@@ -85,8 +85,16 @@ pub(super) fn derive(
     MachinePlan {
         index,
         // The index makes the name unique whatever is drawn.
-        name: format!("{}-{}{index:02}", draw.word(&key("word")), draw.text(&key("letters"), b"bcdfghkmnprstvwxz", 2)),
-        role: if index == 0 { Role::ControlPlane } else { Role::Worker },
+        name: format!(
+            "{}-{}{index:02}",
+            draw.word(&key("word")),
+            draw.text(&key("letters"), b"bcdfghkmnprstvwxz", 2)
+        ),
+        role: if index == 0 {
+            Role::ControlPlane
+        } else {
+            Role::Worker
+        },
         firmware: options.firmware,
         cpus: options.cpus,
         memory_mib: options.memory_of(index),
@@ -118,5 +126,12 @@ fn uuid(bytes: [u8; 32]) -> String {
     id[8] = (id[8] & 0x3f) | 0x80;
     let text = hex::encode(id);
     let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
-    format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
+    format!(
+        "{}-{}-{}-{}-{}",
+        part(0, 8),
+        part(8, 12),
+        part(12, 16),
+        part(16, 20),
+        part(20, 32)
+    )
 }

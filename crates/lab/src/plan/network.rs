@@ -20,10 +20,14 @@ pub(crate) fn rack_commands(plan: &RackPlan) -> Vec<String> {
         commands.push(format!("link set {bridge} up"));
     }
     commands.push(format!("addr add {}/{} dev br-boot", plan.gateway, plan.prefix));
-    for (port, bridge, far_end) in
-        [("site-boot", "br-boot", plan.site_interface), ("site-oob", "br-oob", plan.oob_interface)]
-    {
-        commands.push(format!("link add {port} type veth peer name {far_end} netns {}", plan.site_namespace));
+    for (port, bridge, far_end) in [
+        ("site-boot", "br-boot", plan.site_interface),
+        ("site-oob", "br-oob", plan.oob_interface),
+    ] {
+        commands.push(format!(
+            "link add {port} type veth peer name {far_end} netns {}",
+            plan.site_namespace
+        ));
         commands.push(format!("link set {port} master {bridge} up"));
     }
     for machine in &plan.machines {
@@ -57,7 +61,11 @@ mod tests {
     #[test]
     fn golden() {
         let plan = RackPlan::derive("golden", &UpOptions::default());
-        let text = format!("{}\n--\n{}\n", rack_commands(&plan).join("\n"), site_commands(&plan).join("\n"));
+        let text = format!(
+            "{}\n--\n{}\n",
+            rack_commands(&plan).join("\n"),
+            site_commands(&plan).join("\n")
+        );
         insta::assert_snapshot!(text);
         assert!(!text.contains("default"));
     }

@@ -55,10 +55,20 @@ pub(crate) fn arguments(
     let [first_disk, target_disk] = files.disks;
     let bios = machine.firmware == Firmware::Bios;
     let (disk_index, net_index) = boot_indexes(first_order);
-    let index = |index: u8| if bios { format!(",bootindex={index}") } else { String::new() };
+    let index = |index: u8| {
+        if bios {
+            format!(",bootindex={index}")
+        } else {
+            String::new()
+        }
+    };
     // Under BIOS the card's iPXE ROM boots; under UEFI the firmware's own PXE does, as on most real machines.
     let boot_rom = if bios { "" } else { ",romfile=" };
-    let accel = if accelerator == Accelerator::Kvm { "kvm" } else { "tcg,thread=multi" };
+    let accel = if accelerator == Accelerator::Kvm {
+        "kvm"
+    } else {
+        "tcg,thread=multi"
+    };
 
     let mut list: Vec<String> = Vec::new();
     let mut push = |option: &str, value: String| {
@@ -82,22 +92,59 @@ pub(crate) fn arguments(
     push("rtc", "base=utc,clock=host".to_owned());
     push("boot", "menu=off".to_owned());
     if !bios {
-        push("drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={}", path(files.uefi_code)));
-        push("drive", format!("if=pflash,unit=1,format=raw,file={}", path(files.nvram)));
+        push(
+            "drive",
+            format!(
+                "if=pflash,unit=0,format=raw,readonly=on,file={}",
+                path(files.uefi_code)
+            ),
+        );
+        push(
+            "drive",
+            format!("if=pflash,unit=1,format=raw,file={}", path(files.nvram)),
+        );
     }
     for (number, disk) in [(0usize, first_disk), (1, target_disk)] {
-        push("drive", format!("if=none,id=disk{number},format=raw,cache=unsafe,discard=unmap,file={}", path(disk)));
-        let boot = if number == 1 { index(disk_index) } else { String::new() };
+        push(
+            "drive",
+            format!(
+                "if=none,id=disk{number},format=raw,cache=unsafe,discard=unmap,file={}",
+                path(disk)
+            ),
+        );
+        let boot = if number == 1 {
+            index(disk_index)
+        } else {
+            String::new()
+        };
         let slot = 5 + number;
         let serial = machine.disk_serial(number);
-        push("device", format!("virtio-blk-pci,id=blk{number},drive=disk{number},serial={serial},addr={slot:#x}{boot}"));
+        push(
+            "device",
+            format!("virtio-blk-pci,id=blk{number},drive=disk{number},serial={serial},addr={slot:#x}{boot}"),
+        );
     }
     for (number, tap) in [machine.other_tap(), machine.boot_tap()].into_iter().enumerate() {
-        push("netdev", format!("tap,id=link{number},ifname={tap},script=no,downscript=no"));
+        push(
+            "netdev",
+            format!("tap,id=link{number},ifname={tap},script=no,downscript=no"),
+        );
     }
-    push("device", format!("virtio-net-pci,id=net0,netdev=link0,mac={},romfile=,addr=0x3", machine.other_mac));
+    push(
+        "device",
+        format!(
+            "virtio-net-pci,id=net0,netdev=link0,mac={},romfile=,addr=0x3",
+            machine.other_mac
+        ),
+    );
     let boot = index(net_index);
-    push("device", format!("virtio-net-pci,id=net1,netdev=link1,mac={}{boot_rom},addr=0x4{boot}", machine.boot_mac));
+    push(
+        "device",
+        format!(
+            "virtio-net-pci,id=net1,netdev=link1,mac={}{boot_rom},addr=0x4{boot}",
+            machine.boot_mac
+        ),
+    );
     push("object", "rng-random,id=entropy,filename=/dev/urandom".to_owned());
     push("device", "virtio-rng-pci,rng=entropy,addr=0x7".to_owned());
     push(
@@ -109,7 +156,13 @@ pub(crate) fn arguments(
         ),
     );
     push("serial", "chardev:tty".to_owned());
-    push("chardev", format!("socket,id=qmp,path={},server=on,wait=off", path(files.monitor_socket)));
+    push(
+        "chardev",
+        format!(
+            "socket,id=qmp,path={},server=on,wait=off",
+            path(files.monitor_socket)
+        ),
+    );
     push("mon", "chardev=qmp,mode=control".to_owned());
     push("display", "none".to_owned());
     list.extend(["-nodefaults", "-no-user-config", "-S"].map(str::to_owned));
@@ -128,7 +181,13 @@ mod tests {
     use crate::plan::RackPlan;
 
     fn line(firmware: Firmware, order: BootOrder) -> String {
-        let plan = RackPlan::derive("golden", &UpOptions { firmware, ..UpOptions::default() });
+        let plan = RackPlan::derive(
+            "golden",
+            &UpOptions {
+                firmware,
+                ..UpOptions::default()
+            },
+        );
         let files = QemuFiles {
             uefi_code: Path::new("/fw/code.fd"),
             nvram: Path::new("/m/nvram.fd"),
@@ -137,7 +196,9 @@ mod tests {
             console_socket: Path::new("/s/tty"),
             monitor_socket: Path::new("/s/qmp"),
         };
-        arguments(&plan.machines[0], Accelerator::Tcg, &files, order).join("\n").replace("\n-", "\n\n-")
+        arguments(&plan.machines[0], Accelerator::Tcg, &files, order)
+            .join("\n")
+            .replace("\n-", "\n\n-")
     }
 
     #[test]

@@ -8,9 +8,9 @@ pub(super) const UPPER: &[u8] = b"0123456789ABCDEFGHJKLMNPQRSTUVWXYZ";
 pub(super) const PASSWORD: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
 const WORDS: [&str; 32] = [
-    "alder", "ash", "aspen", "beech", "birch", "bramble", "cedar", "cherry", "cypress", "elder", "elm", "fern",
-    "fir", "hazel", "heather", "holly", "juniper", "larch", "laurel", "linden", "maple", "medlar", "mulberry",
-    "myrtle", "oak", "olive", "pine", "plane", "poplar", "rowan", "spruce", "willow",
+    "alder", "ash", "aspen", "beech", "birch", "bramble", "cedar", "cherry", "cypress", "elder", "elm",
+    "fern", "fir", "hazel", "heather", "holly", "juniper", "larch", "laurel", "linden", "maple", "medlar",
+    "mulberry", "myrtle", "oak", "olive", "pine", "plane", "poplar", "rowan", "spruce", "willow",
 ];
 
 pub(super) struct Seed<'a>(&'a str);
@@ -32,15 +32,24 @@ impl<'a> Seed<'a> {
 
     /// Up to 32 characters of an alphabet.
     pub(super) fn text(&self, name: &str, alphabet: &[u8], length: usize) -> String {
-        self.bytes(name).iter().take(length).map(|byte| pick(alphabet, *byte)).collect()
+        self.bytes(name)
+            .iter()
+            .take(length)
+            .map(|byte| pick(alphabet, *byte))
+            .collect()
     }
 
     pub(super) fn word(&self, name: &str) -> &'static str {
         let [first, ..] = self.bytes(name);
-        WORDS.get(usize::from(first) % WORDS.len()).copied().unwrap_or("oak")
+        WORDS
+            .get(usize::from(first) % WORDS.len())
+            .copied()
+            .unwrap_or("oak")
     }
 }
 
 fn pick(alphabet: &[u8], byte: u8) -> char {
-    alphabet.get(usize::from(byte) % alphabet.len().max(1)).map_or('0', |c| char::from(*c))
+    alphabet
+        .get(usize::from(byte) % alphabet.len().max(1))
+        .map_or('0', |c| char::from(*c))
 }

@@ -42,14 +42,25 @@ pub(crate) struct CommandLog {
 
 impl CommandLog {
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let file = OpenOptions::new().append(true).create(true).mode(0o644).open(path);
-        Ok(Self { file: Mutex::new(file.map_err(Error::file("opening", path))?) })
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o644)
+            .open(path);
+        Ok(Self {
+            file: Mutex::new(file.map_err(Error::file("opening", path))?),
+        })
     }
 
     pub(crate) fn write(&self, record: &CommandRecord) {
-        let written = serde_json::to_string(record).map_err(std::io::Error::other).and_then(|line| {
-            self.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(format!("{line}\n").as_bytes())
-        });
+        let written = serde_json::to_string(record)
+            .map_err(std::io::Error::other)
+            .and_then(|line| {
+                self.file
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .write_all(format!("{line}\n").as_bytes())
+            });
         if let Err(error) = written {
             tracing::error!(machine = %record.machine, error = %error, "command log not written");
         }

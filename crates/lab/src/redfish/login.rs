@@ -20,7 +20,11 @@ pub(super) struct Login {
 
 impl Login {
     pub(super) fn new(user: String, password: Secret<String>) -> Self {
-        Self { user, password, sessions: Mutex::default() }
+        Self {
+            user,
+            password,
+            sessions: Mutex::default(),
+        }
     }
 
     pub(super) fn accepts(&self, user: &str, password: &str) -> bool {
@@ -29,7 +33,9 @@ impl Login {
 
     /// The user that the two headers stand for.
     pub(super) fn user(&self, authorization: Option<&str>, token: Option<&str>) -> Option<String> {
-        let by_password = authorization.and_then(basic).is_some_and(|(user, password)| self.accepts(&user, &password));
+        let by_password = authorization
+            .and_then(basic)
+            .is_some_and(|(user, password)| self.accepts(&user, &password));
         let by_token = || {
             let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
             token.is_some_and(|token| sessions.values().any(|held| held.reveal() == token))
@@ -50,7 +56,11 @@ impl Login {
     }
 
     pub(super) fn close(&self, number: u64) -> bool {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&number).is_some()
+        self.sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&number)
+            .is_some()
     }
 }
 
@@ -73,8 +83,17 @@ mod tests {
     fn logins() {
         let login = Login::new("ops".to_owned(), Secret::new("fake:pass".to_owned()));
         let header = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
-        assert_eq!(login.user(Some(&header("ops:fake:pass")), None).as_deref(), Some("ops"));
-        for bad in [header("ops:fake"), header("x:fake:pass"), "Basic !".to_owned(), "Bearer x".to_owned(), String::new()] {
+        assert_eq!(
+            login.user(Some(&header("ops:fake:pass")), None).as_deref(),
+            Some("ops")
+        );
+        for bad in [
+            header("ops:fake"),
+            header("x:fake:pass"),
+            "Basic !".to_owned(),
+            "Bearer x".to_owned(),
+            String::new(),
+        ] {
             assert_eq!(login.user(Some(&bad), None), None, "{bad}");
         }
         let (number, token) = login.open();

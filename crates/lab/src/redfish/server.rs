@@ -46,11 +46,23 @@ pub(crate) struct VirtualBmc {
 
 impl VirtualBmc {
     /// Makes the BMC and its certificate, which is new at each start of a rack.
-    pub(crate) fn new(machine: MachinePlan, handle: MachineHandle, log: Arc<CommandLog>) -> Result<Self, Error> {
-        let tls = certificate(&machine.bmc_ip.to_string())
-            .map_err(|source| Error::Certificate { host: machine.bmc_ip.to_string(), source })?;
+    pub(crate) fn new(
+        machine: MachinePlan,
+        handle: MachineHandle,
+        log: Arc<CommandLog>,
+    ) -> Result<Self, Error> {
+        let tls = certificate(&machine.bmc_ip.to_string()).map_err(|source| Error::Certificate {
+            host: machine.bmc_ip.to_string(),
+            source,
+        })?;
         let login = Login::new(machine.bmc_user.clone(), machine.bmc_password.clone());
-        Ok(Self { machine, handle, login, log, tls: TlsAcceptor::from(Arc::new(tls)) })
+        Ok(Self {
+            machine,
+            handle,
+            login,
+            log,
+            tls: TlsAcceptor::from(Arc::new(tls)),
+        })
     }
 }
 
@@ -68,7 +80,10 @@ fn certificate(address: &str) -> Result<ServerConfig, Box<dyn std::error::Error 
 /// Serves until cancelled.
 pub(crate) async fn run(bmc: VirtualBmc, listener: TcpListener, cancel: CancellationToken) {
     let machine = bmc.machine.name.clone();
-    let listener = match listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener)) {
+    let listener = match listener
+        .set_nonblocking(true)
+        .and_then(|()| tokio::net::TcpListener::from_std(listener))
+    {
         Ok(listener) => listener,
         Err(error) => {
             tracing::error!(machine, error = %error, "virtual BMC cannot listen");
@@ -95,7 +110,9 @@ pub(crate) async fn run(bmc: VirtualBmc, listener: TcpListener, cancel: Cancella
 }
 
 async fn serve(bmc: Arc<VirtualBmc>, stream: tokio::net::TcpStream, peer: SocketAddr) {
-    let Ok(Ok(stream)) = timeout(HANDSHAKE_LIMIT, bmc.tls.accept(stream)).await else { return };
+    let Ok(Ok(stream)) = timeout(HANDSHAKE_LIMIT, bmc.tls.accept(stream)).await else {
+        return;
+    };
     let service = service_fn(|request| {
         let bmc = Arc::clone(&bmc);
         async move { Ok::<_, Infallible>(answer(&bmc, request, peer).await) }
@@ -118,7 +135,12 @@ struct Reply {
 
 impl Reply {
     fn of(status: StatusCode, body: Value) -> Self {
-        Self { status, body: Some(body), headers: Vec::new(), effect: None }
+        Self {
+            status,
+            body: Some(body),
+            headers: Vec::new(),
+            effect: None,
+        }
     }
 
     fn error(status: StatusCode, message: &str) -> Self {
@@ -126,7 +148,12 @@ impl Reply {
     }
 
     fn done(effect: String) -> Self {
-        Self { status: StatusCode::NO_CONTENT, body: None, headers: Vec::new(), effect: Some(effect) }
+        Self {
+            status: StatusCode::NO_CONTENT,
+            body: None,
+            headers: Vec::new(),
+            effect: Some(effect),
+        }
     }
 }
 
@@ -146,7 +173,12 @@ async fn answer(bmc: &VirtualBmc, request: Request<Incoming>, peer: SocketAddr) 
     let is_login = path.trim_end_matches('/') == documents::SESSIONS;
     let body = match Limited::new(body, MAX_BODY).collect().await {
         Ok(collected) => collected.to_bytes(),
-        Err(_) => return respond(&Reply::error(StatusCode::PAYLOAD_TOO_LARGE, "the request is too long")),
+        Err(_) => {
+            return respond(&Reply::error(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "the request is too long",
+            ));
+        }
     };
     let call = Call {
         method: head.method.clone(),
@@ -176,7 +208,9 @@ async fn route(bmc: &VirtualBmc, call: &Call, user: Option<&str>) -> Reply {
     }
     if user.is_none() && !documents::is_public(path) {
         let mut reply = Reply::error(StatusCode::UNAUTHORIZED, "log in first");
-        reply.headers.push(("www-authenticate", "Basic realm=\"BMC\"".to_owned()));
+        reply
+            .headers
+            .push(("www-authenticate", "Basic realm=\"BMC\"".to_owned()));
         return reply;
     }
     let state = bmc.handle.state();
@@ -192,8 +226,15 @@ async fn route(bmc: &VirtualBmc, call: &Call, user: Option<&str>) -> Reply {
             None => Reply::error(StatusCode::NOT_FOUND, "there is no such resource"),
         },
         (&Method::PATCH, documents::SYSTEM) => {
-            if call.if_match.as_ref().is_some_and(|tag| tag != "*" && *tag != documents::etag(&state)) {
-                return Reply::error(StatusCode::PRECONDITION_FAILED, "the system has changed since it was read");
+            if call
+                .if_match
+                .as_ref()
+                .is_some_and(|tag| tag != "*" && *tag != documents::etag(&state))
+            {
+                return Reply::error(
+                    StatusCode::PRECONDITION_FAILED,
+                    "the system has changed since it was read",
+                );
             }
             match documents::boot_patch(&call.body, bmc.machine.firmware, state.boot) {
                 Ok(boot) => outcome(bmc.handle.set_boot(boot).await),
@@ -205,13 +246,23 @@ async fn route(bmc: &VirtualBmc, call: &Call, user: Option<&str>) -> Reply {
             Err(problem) => Reply::error(StatusCode::BAD_REQUEST, &problem),
         },
         (&Method::DELETE, _) => {
-            let number = path.strip_prefix(documents::SESSIONS).and_then(|rest| rest.strip_prefix('/')?.parse().ok());
+            let number = path
+                .strip_prefix(documents::SESSIONS)
+                .and_then(|rest| rest.strip_prefix('/')?.parse().ok());
             match number.is_some_and(|number| bmc.login.close(number)) {
-                true => Reply { status: StatusCode::NO_CONTENT, body: None, headers: Vec::new(), effect: None },
+                true => Reply {
+                    status: StatusCode::NO_CONTENT,
+                    body: None,
+                    headers: Vec::new(),
+                    effect: None,
+                },
                 false => Reply::error(StatusCode::NOT_FOUND, "there is no such session"),
             }
         }
-        _ => Reply::error(StatusCode::METHOD_NOT_ALLOWED, "that cannot be done with this resource"),
+        _ => Reply::error(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "that cannot be done with this resource",
+        ),
     }
 }
 
@@ -224,7 +275,9 @@ fn open_session(bmc: &VirtualBmc, body: &Value) -> Reply {
     let (number, token) = bmc.login.open();
     let mut reply = Reply::of(StatusCode::CREATED, documents::session(number, user));
     reply.headers.push((TOKEN, token));
-    reply.headers.push(("location", format!("{}/{number}", documents::SESSIONS)));
+    reply
+        .headers
+        .push(("location", format!("{}/{number}", documents::SESSIONS)));
     reply
 }
 
@@ -241,13 +294,21 @@ fn outcome(outcome: Result<String, Refusal>) -> Reply {
 }
 
 fn respond(reply: &Reply) -> Response<Full<Bytes>> {
-    let body = reply.body.as_ref().map(|value| Bytes::from(value.to_string())).unwrap_or_default();
-    let mut builder = Response::builder().status(reply.status).header("odata-version", "4.0");
+    let body = reply
+        .body
+        .as_ref()
+        .map(|value| Bytes::from(value.to_string()))
+        .unwrap_or_default();
+    let mut builder = Response::builder()
+        .status(reply.status)
+        .header("odata-version", "4.0");
     if !body.is_empty() {
         builder = builder.header("content-type", "application/json");
     }
     for (name, value) in &reply.headers {
         builder = builder.header(*name, value);
     }
-    builder.body(Full::new(body)).unwrap_or_else(|_| Response::new(Full::default()))
+    builder
+        .body(Full::new(body))
+        .unwrap_or_else(|_| Response::new(Full::default()))
 }

@@ -3,7 +3,10 @@
 use super::Quirks;
 use crate::PowerAction;
 
-pub(super) static QUIRKS: Quirks = Quirks { reset_types, writes_boot_mode: true };
+pub(super) static QUIRKS: Quirks = Quirks {
+    reset_types,
+    writes_boot_mode: true,
+};
 
 fn reset_types(action: PowerAction) -> &'static [&'static str] {
     match action {
