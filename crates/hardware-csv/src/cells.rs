@@ -29,7 +29,7 @@ impl PartialRow {
 
 /// A row with faults.
 pub(crate) struct FaultyRow {
-    pub(crate) partial: Option<PartialRow>,
+    pub(crate) partial: Box<PartialRow>,
     pub(crate) faults: Vec<Fault>,
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn row(line: u64, header: &Header, fields: &[String]) -> Result<Parti
         Ok(partial)
     } else {
         Err(FaultyRow {
-            partial: Some(PartialRow { row: None, ..partial }),
+            partial: Box::new(PartialRow { row: None, ..partial }),
             faults,
         })
     }

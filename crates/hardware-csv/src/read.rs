@@ -33,18 +33,13 @@ fn rows(bytes: &[u8]) -> Result<Vec<Row>, Vec<Fault>> {
     let bytes = bytes.strip_prefix(BOM).unwrap_or(bytes);
     let mut faults = Vec::new();
     let mut records = Records::new(bytes);
-    let header = loop {
-        match records.next() {
-            None => {
-                return Err(vec![Fault::of_row(
-                    1,
-                    "the file is empty",
-                    format!("write a header line: {}", header_line()),
-                )]);
-            }
-            Some(Err(fault)) => return Err(vec![fault]),
-            Some(Ok(record)) => break header(&record)?,
+    let header = match records.next() {
+        None => {
+            let next_step = format!("write a header line: {}", header_line());
+            return Err(vec![Fault::of_row(1, "the file is empty", next_step)]);
         }
+        Some(Err(fault)) => return Err(vec![fault]),
+        Some(Ok(record)) => header(&record)?,
     };
     let mut rows = Vec::new();
     let mut records_seen = 0_usize;
@@ -55,7 +50,7 @@ fn rows(bytes: &[u8]) -> Result<Vec<Row>, Vec<Fault>> {
             Ok(record) => match cells::row(record.line, &header, &record.fields) {
                 Ok(row) => rows.push(row),
                 Err(found) => {
-                    rows.extend(found.partial);
+                    rows.push(*found.partial);
                     faults.extend(found.faults);
                 }
             },

@@ -21,6 +21,22 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// The workflow of a machine cannot be made for this operating system.
+    #[error(
+        "there is no default workflow for osFamily {os_family}; write a TinkerbellTemplateConfig and name it in templateRef"
+    )]
+    OsFamily {
+        /// As cluster YAML spells it.
+        os_family: String,
+    },
+    /// A Hardware lacks what an installed system needs.
+    #[error("Hardware {hardware} has no {what}; complete it and try again")]
+    Hardware {
+        /// Name.
+        hardware: String,
+        /// What is missing.
+        what: &'static str,
+    },
     /// The Release names no image for a component.
     #[error("the Release names no image of {component}; add it to the Release's components")]
     NoImage {

@@ -4,7 +4,7 @@
 //! script of the first boot ([`FIRST_BOOT_SCRIPT`]), the document that this script pulls ([`BootstrapDocument`], made by
 //! [`init`], [`join_worker`] and [`join_control_plane`]) with kubeadm's configuration (kubeadm.k8s.io/v1beta4) and the
 //! keepalived static pod of the control-plane address, flannel's objects ([`flannel`]) and the workflow that installs a
-//! node ([`default_workflow`]). Does no I/O and reads no clock.
+//! node ([`install::template`]). Does no I/O and reads no clock.
 //!
 //! Invariant: only a [`BootstrapDocument`] holds secrets. Everything that stands in a Template or in user data is public.
 #![forbid(unsafe_code)]
@@ -15,10 +15,10 @@ mod cluster;
 mod error;
 mod flannel;
 mod host_network;
+pub mod install;
 mod keepalived;
 mod kubeadm;
 mod node;
-mod workflow_template;
 
 pub use bootstrap::{
     BootstrapDocument, BootstrapFile, CaFiles, JoinSecrets, init, join_control_plane, join_worker,
@@ -27,6 +27,5 @@ pub use cloud_init::{FIRST_BOOT_SCRIPT, meta_data, network_config, user_data};
 pub use cluster::{ClusterSettings, Images, Profile};
 pub use error::Error;
 pub use flannel::flannel;
-pub use host_network::{HostNetwork, netplan};
+pub use host_network::{HostNetwork, hostname, netplan};
 pub use node::{NodeSettings, kubelet_sets_label};
-pub use workflow_template::{InstallSettings, default_workflow};

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use node_config::install::{InstallInputs, template};
 use node_config::{
-    BootstrapDocument, CaFiles, ClusterSettings, FIRST_BOOT_SCRIPT, HostNetwork, Images, InstallSettings,
-    JoinSecrets, NodeSettings, Profile, default_workflow, flannel, init, join_control_plane, join_worker,
-    meta_data, netplan, user_data,
+    BootstrapDocument, CaFiles, ClusterSettings, FIRST_BOOT_SCRIPT, HostNetwork, Images, JoinSecrets,
+    NodeSettings, Profile, flannel, init, join_control_plane, join_worker, meta_data, netplan, user_data,
 };
 use resources::anywhere::{Taint, User};
-use resources::gantry::{ComponentImage, ReleaseSpec};
+use resources::gantry::{ComponentImage, HandoverPolicy, ReleaseSpec};
 use resources::{Compression, Digest, ImageManifest, Secret};
 use serde_json::Value;
 
@@ -260,19 +260,20 @@ fn workflow_text() {
     };
     let network = network(None);
     let users = users();
-    let settings = InstallSettings {
-        name: "demo-cp-0-a1",
-        appliance: "192.0.2.5".parse().unwrap(),
-        http_port: 7080,
-        image: &image,
-        hostname: "node-1",
+    let inputs = InstallInputs {
+        workflow: "demo-cp-0-1",
+        machine: "node-1",
+        instance_id: "demo-cp-0-1",
         network: &network,
+        image: &image,
+        image_url: "http://192.0.2.5:7080/images/0101",
+        manifest_url: "http://192.0.2.5:7080/images/0101/manifest.json",
+        os_family: "debian",
         users: &users,
-        instance_id: "demo-cp-0-a1",
-        handover: "auto",
+        handover: HandoverPolicy::Auto,
         patience: 1,
     };
-    let text = default_workflow(&settings).unwrap();
+    let text = template(&inputs).unwrap();
     // What a template engine makes of it: only our own actions are in double braces.
     let rendered = text
         .replace("{{.device_1}}", "52:54:00:00:00:01")
@@ -303,4 +304,26 @@ fn workflow_text() {
     assert_eq!(actions[1]["environment"]["CONTENTS"], netplan(&network));
     assert_eq!(actions[0]["environment"]["IMG_RAW_SIZE"], "1073741824");
     insta::assert_snapshot!("workflow", text.replace(FIRST_BOOT_SCRIPT, ""));
+}
+
+#[test]
+fn network_of_a_hardware() {
+    let spec = serde_json::json!({ "interfaces": [
+        { "disableDhcp": true },
+        { "dhcp": {
+            "mac": "52:54:00:00:00:01", "hostname": "node-1", "name_servers": ["192.0.2.1", "192.0.2.2"],
+            "ip": { "address": "192.0.2.11", "netmask": "255.255.255.0", "gateway": "192.0.2.1" }, "vlan_id": "17",
+        } },
+    ] });
+    let mut hardware = resources::tinkerbell::Hardware::new("hw", serde_json::from_value(spec).unwrap());
+    assert_eq!(HostNetwork::of(&hardware).unwrap(), network(Some(17)));
+    assert_eq!(node_config::hostname(&hardware), "node-1");
+    hardware.spec.interfaces.truncate(1);
+    assert!(
+        HostNetwork::of(&hardware)
+            .unwrap_err()
+            .to_string()
+            .starts_with("Hardware hw has no interface")
+    );
+    assert_eq!(node_config::hostname(&hardware), "hw");
 }

@@ -126,10 +126,15 @@ def carry_out(document):
         say("wrote %s (%d octets)" % (target, len(data)))
     command = document.get("command") or []
     if not command:
-        return
+        return 0
+    say("running %s" % command[0])
+    return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+
+
+def bootstrap(config, context):
+    # Asked for again before each attempt: the token in the document lives for minutes only.
     for attempt in range(1, ATTEMPTS + 1):
-        say("running %s" % command[0])
-        code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+        code = carry_out(json.loads(ask(config, context, "/v1/first-boot", LIMIT)))
         if code == 0:
             return
         say("exit code %d, attempt %d of %d" % (code, attempt, ATTEMPTS))
@@ -159,7 +164,7 @@ def main():
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(path("certificate.pem"), path("key.pem"))
     if not os.path.exists(path("ran")):
-        carry_out(json.loads(ask(config, context, "/v1/first-boot", LIMIT)))
+        bootstrap(config, context)
         mark("ran")
     try:
         ask(config, context, "/v1/first-boot/done", 600)

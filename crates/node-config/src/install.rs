@@ -4,10 +4,10 @@
 //! The text is a Go template that gives YAML. It is public: Template objects hold no secret.
 
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
 
 use resources::anywhere::User;
-use resources::{Digest, ImageManifest};
+use resources::gantry::HandoverPolicy;
+use resources::{Compression, ImageManifest};
 
 use crate::cloud_init::{FIRST_BOOT_SCRIPT, meta_data, network_config, user_data};
 use crate::error::Error;
@@ -18,25 +18,27 @@ const ROOT_PARTITION: u32 = 2;
 
 /// What an installation needs to know.
 #[derive(Debug, Clone)]
-pub struct InstallSettings<'a> {
+pub struct InstallInputs<'a> {
     /// Name of the workflow.
-    pub name: &'a str,
-    /// Address of the appliance (`tinkerbellIP`).
-    pub appliance: Ipv4Addr,
-    /// Port of the appliance's HTTP server.
-    pub http_port: u16,
+    pub workflow: &'a str,
+    /// Host name.
+    pub machine: &'a str,
+    /// Instance id of cloud-init: another one for every installation, so that cloud-init starts from scratch.
+    pub instance_id: &'a str,
+    /// Network of the installed system ([`HostNetwork::of`]).
+    pub network: &'a HostNetwork,
     /// The image.
     pub image: &'a ImageManifest,
-    /// Host name.
-    pub hostname: &'a str,
-    /// Network of the installed system.
-    pub network: &'a HostNetwork,
+    /// Where the agent fetches it, such as `http://192.0.2.5:7080/images/HEX`.
+    pub image_url: &'a str,
+    /// Where the agent fetches its manifest.
+    pub manifest_url: &'a str,
+    /// Operating system family, as cluster YAML spells it.
+    pub os_family: &'a str,
     /// Users of the installed system.
     pub users: &'a [User],
-    /// Instance id of cloud-init: another one for every installation.
-    pub instance_id: &'a str,
-    /// `auto`, `kexec` or `reboot`.
-    pub handover: &'a str,
+    /// How the machine gets from the installer to the installed system.
+    pub handover: HandoverPolicy,
     /// Multiplies the timeouts of the actions; 1 on real machines.
     pub patience: u32,
 }
@@ -44,35 +46,74 @@ pub struct InstallSettings<'a> {
 /// The Template's text.
 ///
 /// # Errors
-/// When a part cannot be printed.
-pub fn default_workflow(settings: &InstallSettings<'_>) -> Result<String, Error> {
-    let patience = settings.patience.max(1);
+/// When a part cannot be printed, or the operating system is none that this workflow knows.
+pub fn template(inputs: &InstallInputs<'_>) -> Result<String, Error> {
+    if !["debian", "ubuntu"].contains(&inputs.os_family) {
+        return Err(Error::OsFamily {
+            os_family: inputs.os_family.to_owned(),
+        });
+    }
+    let patience = inputs.patience.max(1);
     let mut text = String::new();
+    let name = quoted(inputs.workflow);
     let _ = write!(
         text,
-        "version: \"0.1\"\nname: {}\nglobal_timeout: {}\ntasks:\n- name: {}\n  worker: \"{{{{.device_1}}}}\"\n  \
+        "version: \"0.1\"\nname: {name}\nglobal_timeout: {}\ntasks:\n- name: {name}\n  worker: \"{{{{.device_1}}}}\"\n  \
          volumes:\n  - /dev:/dev\n  - /dev/console:/dev/console\n  - /lib/firmware:/lib/firmware:ro\n  actions:\n",
-        quoted(settings.name),
         6000 * u64::from(patience),
-        quoted(settings.name),
     );
     let disk = "{{ index .Hardware.Disks 0 }}".to_owned();
-    let partition = format!(
-        "{{{{ formatPartition ( index .Hardware.Disks 0 ) {} }}}}",
-        settings.image.root_partition.unwrap_or(ROOT_PARTITION)
-    );
+    let root = inputs.image.root_partition.unwrap_or(ROOT_PARTITION);
+    let partition = format!("{{{{ formatPartition ( index .Hardware.Disks 0 ) {root} }}}}");
     action(
         &mut text,
         "stream-image",
         "image2disk",
         600 * patience,
-        &image_environment(settings, &disk),
+        &image_environment(inputs, disk),
     );
-    for (name, path, contents) in [
+    for (name, path, contents) in files(inputs) {
+        action(
+            &mut text,
+            name,
+            "writefile",
+            90 * patience,
+            &file_environment(&partition, path, contents),
+        );
+    }
+    let seed = [
+        ("DEST_DISK", Text::Template(partition.clone())),
+        ("FS_TYPE", Text::Plain("ext4".to_owned())),
+        (
+            "META_DATA",
+            Text::Plain(meta_data(inputs.instance_id, inputs.machine)?),
+        ),
+        ("USER_DATA", Text::Plain(user_data(inputs.machine, inputs.users)?)),
+        ("NETWORK_CONFIG", Text::Plain(network_config(inputs.network))),
+        ("FIRST_BOOT_SCRIPT", Text::Plain(FIRST_BOOT_SCRIPT.to_owned())),
+    ];
+    action(&mut text, "leave-first-boot-seed", "seed", 90 * patience, &seed);
+    let handover = match inputs.handover {
+        HandoverPolicy::Auto => "auto",
+        HandoverPolicy::Kexec => "kexec",
+        HandoverPolicy::Reboot => "reboot",
+    };
+    let handover = [
+        ("BLOCK_DEVICE", Text::Template(partition)),
+        ("FS_TYPE", Text::Plain("ext4".to_owned())),
+        ("HANDOVER", Text::Plain(handover.to_owned())),
+    ];
+    action(&mut text, "hand-over", "handover", 90 * patience, &handover);
+    Ok(text)
+}
+
+/// Files that EKS Anywhere's workflow writes too: name of the action, path, contents.
+fn files(inputs: &InstallInputs<'_>) -> [(&'static str, &'static str, String); 4] {
+    [
         (
             "write-netplan",
             "/etc/netplan/config.yaml",
-            netplan(settings.network),
+            netplan(inputs.network),
         ),
         (
             "disable-cloud-init-network-capabilities",
@@ -89,37 +130,7 @@ pub fn default_workflow(settings: &InstallSettings<'_>) -> Result<String, Error>
             "/etc/cloud/ds-identify.cfg",
             "datasource: NoCloud\n".to_owned(),
         ),
-    ] {
-        action(
-            &mut text,
-            name,
-            "writefile",
-            90 * patience,
-            &file_environment(&partition, path, contents),
-        );
-    }
-    let seed = [
-        ("DEST_DISK", Text::Template(partition.clone())),
-        ("FS_TYPE", Text::Plain("ext4".to_owned())),
-        (
-            "META_DATA",
-            Text::Plain(meta_data(settings.instance_id, settings.hostname)?),
-        ),
-        (
-            "USER_DATA",
-            Text::Plain(user_data(settings.hostname, settings.users)?),
-        ),
-        ("NETWORK_CONFIG", Text::Plain(network_config(settings.network))),
-        ("FIRST_BOOT_SCRIPT", Text::Plain(FIRST_BOOT_SCRIPT.to_owned())),
-    ];
-    action(&mut text, "leave-first-boot-seed", "seed", 90 * patience, &seed);
-    let handover = [
-        ("BLOCK_DEVICE", Text::Template(partition)),
-        ("FS_TYPE", Text::Plain("ext4".to_owned())),
-        ("HANDOVER", Text::Plain(settings.handover.to_owned())),
-    ];
-    action(&mut text, "hand-over", "handover", 90 * patience, &handover);
-    Ok(text)
+    ]
 }
 
 /// A value of the environment.
@@ -130,24 +141,18 @@ enum Text {
     Plain(String),
 }
 
-fn image_environment(settings: &InstallSettings<'_>, disk: &str) -> Vec<(&'static str, Text)> {
-    let image = settings.image;
-    let url = format!(
-        "http://{}:{}/images/{}",
-        settings.appliance,
-        settings.http_port,
-        image.digest.hex()
-    );
-    let compressed = image.compression != resources::Compression::Raw;
-    let digest = |digest: Digest| Text::Plain(digest.to_string());
+fn image_environment(inputs: &InstallInputs<'_>, disk: String) -> Vec<(&'static str, Text)> {
+    let image = inputs.image;
+    let compressed = image.compression != Compression::Raw;
+    let plain = |text: &dyn std::fmt::Display| Text::Plain(text.to_string());
     vec![
-        ("IMG_URL", Text::Plain(url.clone())),
-        ("DEST_DISK", Text::Template(disk.to_owned())),
-        ("COMPRESSED", Text::Plain(compressed.to_string())),
-        ("IMG_DIGEST", digest(image.digest)),
-        ("IMG_RAW_DIGEST", digest(image.raw_digest)),
-        ("IMG_RAW_SIZE", Text::Plain(image.raw_size.to_string())),
-        ("IMG_MANIFEST_URL", Text::Plain(format!("{url}/manifest.json"))),
+        ("IMG_URL", plain(&inputs.image_url)),
+        ("DEST_DISK", Text::Template(disk)),
+        ("COMPRESSED", plain(&compressed)),
+        ("IMG_DIGEST", plain(&image.digest)),
+        ("IMG_RAW_DIGEST", plain(&image.raw_digest)),
+        ("IMG_RAW_SIZE", plain(&image.raw_size)),
+        ("IMG_MANIFEST_URL", plain(&inputs.manifest_url)),
     ]
 }
 
