@@ -1,0 +1,239 @@
+//! Job: waits for its turn at the machine, then makes its Tasks one after the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::{Controller, watcher};
+use kube::{Api, Resource as _, ResourceExt as _};
+use resources::bmc::{ConditionKind, Job, JobStatus, Machine, Task, TaskSpec};
+use resources::gantry::Server;
+use resources::keys::MANAGER_POWER;
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, on_error};
+use crate::Error;
+use crate::engine::job::{JobStep, next, task_name};
+use crate::engine::turn::{OpenAttempt, Turn, has_ended, turn};
+use crate::status::{apply, conditions, now, place};
+
+/// Label of a Task with the name of its Job, as Rufio sets it.
+const OWNER: &str = "owner-name";
+/// A Job that waits for another looks again so often; the end of the other wakes it sooner.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+pub(super) async fn run(context: Arc<Context>, cancel: CancellationToken) {
+    let jobs: Api<Job> = Api::all(context.client.clone());
+    let tasks: Api<Task> = Api::all(context.client.clone());
+    let controller = Controller::new(jobs.clone(), watcher::Config::default());
+    let store = controller.store();
+    controller
+        .owns(tasks, watcher::Config::default())
+        // A Job that ends gives the turn to the next one of its machine.
+        .watches(jobs, watcher::Config::default(), move |changed: Job| {
+            let same = |job: &Arc<Job>| job.spec.machine_ref == changed.spec.machine_ref && !has_ended(job);
+            let waiting: Vec<ObjectRef<Job>> = if has_ended(&changed) {
+                store
+                    .state()
+                    .iter()
+                    .filter(|job| same(job))
+                    .map(|job| ObjectRef::from_obj(&**job))
+                    .collect()
+            } else {
+                Vec::new()
+            };
+            waiting
+        })
+        .with_config(Config::default().concurrency(context.options.concurrency))
+        .graceful_shutdown_on(async move { cancel.cancelled().await })
+        .run(reconcile, on_error, context)
+        .for_each(|_| std::future::ready(()))
+        .await;
+}
+
+async fn reconcile(job: Arc<Job>, context: Arc<Context>) -> Result<Action, Error> {
+    if job.metadata.deletion_timestamp.is_some() || has_ended(&job) {
+        return Ok(Action::await_change());
+    }
+    let reference = &job.spec.machine_ref;
+    let machines: Api<Machine> = Api::namespaced(context.client.clone(), &reference.namespace);
+    let found = machines.get_opt(&reference.name).await;
+    let found = found.map_err(|source| Error::Read {
+        kind: "Machine",
+        name: reference.name.clone(),
+        source,
+    })?;
+    let Some(machine) = found else {
+        let reason = format!(
+            "spec.machineRef: there is no BMC {}/{}",
+            reference.namespace, reference.name
+        );
+        return end(&job, &context, ConditionKind::Failed, Some(reason)).await;
+    };
+    if let Turn::After(reason) = my_turn(&job, &context).await? {
+        waits(&job, &context, reason).await?;
+        return Ok(Action::requeue(LOOK_AGAIN));
+    }
+    if job
+        .status
+        .as_ref()
+        .is_none_or(|status| status.start_time.is_none())
+    {
+        // Having begun is what others see as "it is my turn", so it is committed before anything is sent.
+        running(&job, &context, "begins".to_owned()).await?;
+    }
+    step(&job, &machine, &context).await
+}
+
+async fn step(job: &Job, machine: &Machine, context: &Context) -> Result<Action, Error> {
+    let (namespace, name) = place(job);
+    let tasks: Api<Task> = Api::namespaced(context.client.clone(), &namespace);
+    let read = |source| Error::Read {
+        kind: "Tasks of Job",
+        name: name.clone(),
+        source,
+    };
+    let held = tasks
+        .list(&ListParams::default().labels(&format!("{OWNER}={name}")))
+        .await
+        .map_err(read)?;
+    match next(job, &held.items) {
+        JobStep::Make(index) => {
+            let task = new_task(job, machine, index);
+            match tasks
+                .create(
+                    &PostParams {
+                        field_manager: Some(MANAGER_POWER.to_owned()),
+                        ..PostParams::default()
+                    },
+                    &task,
+                )
+                .await
+            {
+                Ok(_) => {}
+                // Made by the reconcile before, which the watch has not shown yet.
+                Err(kube::Error::Api(answer)) if answer.code == 409 => {
+                    return Ok(Action::requeue(Duration::from_secs(1)));
+                }
+                Err(source) => {
+                    return Err(Error::Write {
+                        kind: "Task",
+                        name: task.name_any(),
+                        source,
+                    });
+                }
+            }
+            running(job, context, format!("task {index}: begins")).await?;
+            Ok(Action::await_change())
+        }
+        JobStep::RemoveStale(stale) => {
+            let deleted = tasks.delete(&stale, &DeleteParams::default()).await;
+            deleted.map_err(|source| Error::Write {
+                kind: "Task",
+                name: stale,
+                source,
+            })?;
+            Ok(Action::requeue(Duration::from_millis(200)))
+        }
+        JobStep::Wait { index, reason } => {
+            running(job, context, format!("task {index}: {reason}")).await?;
+            Ok(Action::await_change())
+        }
+        JobStep::Completed => end(job, context, ConditionKind::Completed, None).await,
+        JobStep::Failed(reason) => end(job, context, ConditionKind::Failed, Some(reason)).await,
+    }
+}
+
+async fn my_turn(job: &Job, context: &Context) -> Result<Turn, Error> {
+    let reference = &job.spec.machine_ref;
+    let jobs: Api<Job> = Api::all(context.client.clone());
+    let servers: Api<Server> = Api::namespaced(context.client.clone(), &reference.namespace);
+    let read = |kind| {
+        move |source| Error::Read {
+            kind,
+            name: "list".to_owned(),
+            source,
+        }
+    };
+    let all = jobs.list(&ListParams::default()).await.map_err(read("Jobs"))?;
+    let servers = servers
+        .list(&ListParams::default())
+        .await
+        .map_err(read("Servers"))?;
+    let attempt = servers
+        .items
+        .iter()
+        .find(|server| server.spec.bmc.as_ref() == Some(&reference.name))
+        .and_then(|server| {
+            let attempt = server.spec.attempt.as_ref().filter(|attempt| !attempt.closed)?;
+            Some(OpenAttempt {
+                server: server.name_any(),
+                workflow: attempt.workflow.clone(),
+            })
+        });
+    Ok(turn(job, &all.items, attempt.as_ref()))
+}
+
+fn new_task(job: &Job, machine: &Machine, index: usize) -> Task {
+    let (namespace, name) = place(job);
+    let spec = TaskSpec {
+        task: job.spec.tasks.get(index).cloned().unwrap_or_default(),
+        connection: machine.spec.connection.clone(),
+    };
+    let mut task = Task::new(&task_name(&name, index), spec);
+    task.metadata.namespace = Some(namespace);
+    task.metadata.labels = Some([(OWNER.to_owned(), name)].into());
+    task.metadata.owner_references = job.controller_owner_ref(&()).map(|owner| vec![owner]);
+    task
+}
+
+/// Not begun: no start time, only the reason.
+async fn waits(job: &Job, context: &Context, reason: String) -> Result<(), Error> {
+    let status = JobStatus {
+        conditions: conditions(ConditionKind::Running, None),
+        ..JobStatus::default()
+    };
+    let mut status = status;
+    for condition in &mut status.conditions {
+        condition.status = "False".to_owned();
+        condition.message = Some(reason.clone());
+    }
+    write(job, context, status).await
+}
+
+async fn running(job: &Job, context: &Context, message: String) -> Result<(), Error> {
+    let started = job.status.as_ref().and_then(|status| status.start_time.clone());
+    let status = JobStatus {
+        conditions: conditions(ConditionKind::Running, Some(message)),
+        start_time: started.or_else(|| Some(now())),
+        completion_time: None,
+    };
+    write(job, context, status).await
+}
+
+async fn end(
+    job: &Job,
+    context: &Context,
+    phase: ConditionKind,
+    message: Option<String>,
+) -> Result<Action, Error> {
+    let started = job.status.as_ref().and_then(|status| status.start_time.clone());
+    let status = JobStatus {
+        conditions: conditions(phase, message),
+        start_time: started.or_else(|| Some(now())),
+        completion_time: Some(now()),
+    };
+    write(job, context, status).await?;
+    Ok(Action::await_change())
+}
+
+/// Unchanged status is not written: the write would wake this controller again.
+async fn write(job: &Job, context: &Context, status: JobStatus) -> Result<(), Error> {
+    if job.status.as_ref() == Some(&status) {
+        return Ok(());
+    }
+    apply(&context.client, job, &status).await
+}

@@ -1,0 +1,82 @@
+//! Machine: asks each BMC for its power state, at an interval and when woken.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use bmc::Bmc as _;
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::{Controller, watcher};
+use kube::{Api, ResourceExt as _};
+use resources::bmc::Machine;
+use resources::keys::POLL_REQUESTED;
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, on_error};
+use crate::Error;
+use crate::connect::{open, sentence};
+use crate::engine::contact::{changed, next_poll};
+use crate::status::observe;
+
+pub(super) async fn run(context: Arc<Context>, cancel: CancellationToken) {
+    let machines: Api<Machine> = Api::all(context.client.clone());
+    Controller::new(machines, watcher::Config::default())
+        .with_config(Config::default().concurrency(context.options.concurrency))
+        .graceful_shutdown_on(async move { cancel.cancelled().await })
+        .run(reconcile, on_error, context)
+        .for_each(|_| std::future::ready(()))
+        .await;
+}
+
+async fn reconcile(machine: Arc<Machine>, context: Arc<Context>) -> Result<Action, Error> {
+    let uid = machine.uid().unwrap_or_default();
+    if machine.metadata.deletion_timestamp.is_some() {
+        context
+            .polled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&uid);
+        return Ok(Action::await_change());
+    }
+    let wish = machine.annotations().get(POLL_REQUESTED);
+    let granted = context
+        .polled
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&uid)
+        .cloned();
+    let last = machine
+        .status
+        .as_ref()
+        .and_then(|status| status.last_polled.as_ref())
+        .map(|time| time.0);
+    let woken = wish.is_some() && wish != granted.as_ref();
+    let wait = next_poll(last, context.options.poll, woken, Timestamp::now());
+    if wait > Duration::ZERO {
+        return Ok(Action::requeue(wait));
+    }
+    let answer = ask(&machine, &context).await?;
+    let after = observe(&context.client, &machine, answer).await?;
+    if let Some((from, to)) = changed(machine.status.as_ref(), &after) {
+        tracing::info!(bmc = %machine.name_any(), from = ?from, to = ?to, "power changed from outside");
+    }
+    if let Some(wish) = wish {
+        context
+            .polled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(uid, wish.clone());
+    }
+    Ok(Action::requeue(context.options.poll))
+}
+
+async fn ask(machine: &Machine, context: &Context) -> Result<Result<bmc::PowerState, String>, Error> {
+    let client = match open(&context.client, &machine.spec.connection).await? {
+        Ok(client) => client,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    let answer = client.power_state().await.map_err(|error| sentence(&error));
+    client.close().await;
+    Ok(answer)
+}

@@ -1,0 +1,238 @@
+//! Task: does one action on one BMC, tries again while that may help, and ends when the BMC shows it done.
+
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use bmc::{Bmc as _, Redfish};
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use kube::api::ListParams;
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::{Controller, watcher};
+use kube::{Api, ResourceExt as _};
+use resources::bmc::{ConditionKind, Machine, Task, TaskStatus};
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, on_error};
+use crate::Error;
+use crate::connect::{open, sentence};
+use crate::engine::action::{PowerStep, Work, backoff};
+use crate::engine::turn::{ended, holds};
+use crate::status::{apply, conditions, now, observe, place};
+
+/// How often the state is read while an action takes effect, and for how long within one reconcile.
+const LOOK: Duration = Duration::from_millis(500);
+const LOOKS: u32 = 20;
+/// Committed before a reset is sent; found again later, it means that nobody knows whether it was.
+const AT_MOST_ONCE: &str = "sending, at most once";
+
+pub(super) async fn run(context: Arc<Context>, cancel: CancellationToken) {
+    let tasks: Api<Task> = Api::all(context.client.clone());
+    Controller::new(tasks, watcher::Config::default())
+        .with_config(Config::default().concurrency(context.options.concurrency))
+        .graceful_shutdown_on(async move { cancel.cancelled().await })
+        .run(reconcile, on_error, context)
+        .for_each(|_| std::future::ready(()))
+        .await;
+}
+
+/// How one try ended.
+enum Outcome {
+    Done(Option<bmc::PowerState>),
+    /// Not yet; try or look again.
+    Later(String),
+    Never(String),
+}
+
+async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, Error> {
+    let held = task
+        .status
+        .as_ref()
+        .map(|status| status.conditions.as_slice())
+        .unwrap_or_default();
+    if task.metadata.deletion_timestamp.is_some() || ended(held) {
+        forget(&task, &context);
+        return Ok(Action::await_change());
+    }
+    let work = match Work::of(&task.spec.task) {
+        Ok(work) => work,
+        Err(problem) => return end(&task, &context, ConditionKind::Failed, Some(problem)).await,
+    };
+    let elapsed = elapsed(&task);
+    if elapsed > work.limit() {
+        let last = held
+            .iter()
+            .find_map(|condition| condition.message.clone())
+            .unwrap_or_default();
+        let reason = format!("not done within {} s: {last}", work.limit().as_secs());
+        return end(&task, &context, ConditionKind::Failed, Some(reason)).await;
+    }
+    if matches!(work, Work::Once(_)) && holds(held, ConditionKind::Running) && message(held) == AT_MOST_ONCE {
+        let reason = "the appliance restarted while sending this; whether it happened is unknown, so it is not repeated";
+        return end(&task, &context, ConditionKind::Failed, Some(reason.to_owned())).await;
+    }
+    let outcome = match open(&context.client, &task.spec.connection).await? {
+        Err(problem) => Outcome::Later(problem),
+        Ok(client) => {
+            let outcome = perform(&task, &context, &client, work).await;
+            client.close().await;
+            outcome?
+        }
+    };
+    match outcome {
+        Outcome::Done(power) => {
+            if let Some(power) = power {
+                tell_machine(&task, &context, power).await?;
+            }
+            end(&task, &context, ConditionKind::Completed, None).await
+        }
+        Outcome::Never(reason) => end(&task, &context, ConditionKind::Failed, Some(reason)).await,
+        Outcome::Later(reason) => {
+            running(&task, &context, reason).await?;
+            Ok(Action::requeue(backoff(elapsed)))
+        }
+    }
+}
+
+async fn perform(task: &Task, context: &Context, client: &Redfish, work: Work) -> Result<Outcome, Error> {
+    let result = match work {
+        Work::Status => client.power_state().await.map(|state| Outcome::Done(Some(state))),
+        Work::Boot(device, mode) => client
+            .set_boot_once(device, mode)
+            .await
+            .map(|()| Outcome::Done(None)),
+        Work::Power(_) => power(task, context, client, work).await,
+        Work::Once(action) => {
+            // A BMC that cannot be reached or refuses the login is found out before the point of no return.
+            if let Err(error) = client.power_state().await {
+                return Ok(sort(&error));
+            }
+            running(task, context, AT_MOST_ONCE.to_owned()).await?;
+            match client.power(action).await {
+                Ok(()) => client
+                    .power_state()
+                    .await
+                    .map(|state| Outcome::Done(Some(state)))
+                    .or(Ok(Outcome::Done(None))),
+                // Sent and not confirmed is not repeated.
+                Err(error) => Ok(Outcome::Never(sentence(&error))),
+            }
+        }
+    };
+    Ok(result.unwrap_or_else(|error| sort(&error)))
+}
+
+/// Sends the action if the state calls for it, then watches for its effect.
+async fn power(task: &Task, context: &Context, client: &Redfish, work: Work) -> Result<Outcome, bmc::Error> {
+    let Work::Power(action) = work else {
+        return Ok(Outcome::Never("not a power action".to_owned()));
+    };
+    let uid = task.uid().unwrap_or_default();
+    let mut shown = client.power_state().await?;
+    for _ in 0..LOOKS {
+        let sent = context
+            .sent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&uid)
+            .map(Instant::elapsed);
+        match work.step(shown, sent) {
+            PowerStep::Done => return Ok(Outcome::Done(Some(shown))),
+            PowerStep::Send => {
+                client.power(action).await?;
+                context
+                    .sent
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(uid.clone(), Instant::now());
+            }
+            PowerStep::Wait => tokio::time::sleep(LOOK).await,
+        }
+        shown = client.power_state().await?;
+    }
+    Ok(Outcome::Later(format!(
+        "asked for power {action}; the BMC still shows {shown}"
+    )))
+}
+
+fn sort(error: &bmc::Error) -> Outcome {
+    let reason = sentence(error);
+    if error.retryable() {
+        Outcome::Later(reason)
+    } else {
+        Outcome::Never(reason)
+    }
+}
+
+/// The Machine that this Task's connection is of learns its power state at once.
+async fn tell_machine(task: &Task, context: &Context, power: bmc::PowerState) -> Result<(), Error> {
+    let (namespace, _) = place(task);
+    let machines: Api<Machine> = Api::namespaced(context.client.clone(), &namespace);
+    let read = |source| Error::Read {
+        kind: "Machines",
+        name: namespace.clone(),
+        source,
+    };
+    let all = machines.list(&ListParams::default()).await.map_err(read)?;
+    for machine in all
+        .items
+        .iter()
+        .filter(|machine| machine.spec.connection.host == task.spec.connection.host)
+    {
+        observe(&context.client, machine, Ok(power)).await?;
+    }
+    Ok(())
+}
+
+fn elapsed(task: &Task) -> Duration {
+    let started = task.status.as_ref().and_then(|status| status.start_time.as_ref());
+    let since = started.map(|time| Timestamp::now().duration_since(time.0));
+    since
+        .and_then(|since| Duration::try_from(since).ok())
+        .unwrap_or_default()
+}
+
+fn message(held: &[resources::bmc::BmcCondition]) -> &str {
+    held.iter()
+        .find_map(|condition| condition.message.as_deref())
+        .unwrap_or_default()
+}
+
+async fn running(task: &Task, context: &Context, message: String) -> Result<(), Error> {
+    let started = task.status.as_ref().and_then(|status| status.start_time.clone());
+    let status = TaskStatus {
+        conditions: conditions(ConditionKind::Running, Some(message)),
+        start_time: started.or_else(|| Some(now())),
+        completion_time: None,
+    };
+    if task.status.as_ref() == Some(&status) {
+        return Ok(());
+    }
+    apply(&context.client, task, &status).await
+}
+
+async fn end(
+    task: &Task,
+    context: &Context,
+    phase: ConditionKind,
+    message: Option<String>,
+) -> Result<Action, Error> {
+    let started = task.status.as_ref().and_then(|status| status.start_time.clone());
+    let status = TaskStatus {
+        conditions: conditions(phase, message),
+        start_time: started.or_else(|| Some(now())),
+        completion_time: Some(now()),
+    };
+    apply(&context.client, task, &status).await?;
+    forget(task, context);
+    Ok(Action::await_change())
+}
+
+fn forget(task: &Task, context: &Context) {
+    let uid = task.uid().unwrap_or_default();
+    context
+        .sent
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .remove(&uid);
+}

@@ -1,0 +1,6 @@
+//! Decisions, pure: objects and time in, the next step out.
+
+pub(crate) mod action;
+pub(crate) mod contact;
+pub(crate) mod job;
+pub(crate) mod turn;

@@ -1,0 +1,86 @@
+//! Writing status, by server-side apply under our own field manager, and only here.
+
+use std::fmt::Debug;
+
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Resource};
+use resources::Time;
+use resources::bmc::{BmcCondition, ConditionKind, Machine, MachineStatus};
+use resources::keys::MANAGER_POWER;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::Error;
+use crate::engine::contact;
+
+/// Applies a status. An object that is gone meanwhile needs none.
+pub(crate) async fn apply<K, S>(client: &Client, object: &K, status: &S) -> Result<(), Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    S: Serialize,
+{
+    let (namespace, name) = place(object);
+    let document = json!({
+        "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": { "name": name }, "status": status,
+    });
+    let api: Api<K> = Api::namespaced(client.clone(), &namespace);
+    match api
+        .patch_status(
+            &name,
+            &PatchParams::apply(MANAGER_POWER).force(),
+            &Patch::Apply(document),
+        )
+        .await
+    {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
+        Err(source) => Err(Error::Write {
+            kind: "status of",
+            name: format!("{namespace}/{name}"),
+            source,
+        }),
+    }
+}
+
+/// Records what a BMC said on its Machine.
+pub(crate) async fn observe(
+    client: &Client,
+    machine: &Machine,
+    answer: Result<bmc::PowerState, String>,
+) -> Result<MachineStatus, Error> {
+    let after = contact::observed(machine.status.as_ref(), answer, Timestamp::now());
+    apply(client, machine, &after).await?;
+    Ok(after)
+}
+
+/// The conditions of a Job or Task in one phase: Running, then Completed or Failed.
+pub(crate) fn conditions(phase: ConditionKind, message: Option<String>) -> Vec<BmcCondition> {
+    let condition = |kind, holds: bool, message| BmcCondition {
+        kind,
+        status: if holds { "True" } else { "False" }.to_owned(),
+        message,
+    };
+    if phase == ConditionKind::Running {
+        return vec![condition(ConditionKind::Running, true, message)];
+    }
+    vec![
+        condition(ConditionKind::Running, false, None),
+        condition(phase, true, message),
+    ]
+}
+
+pub(crate) fn now() -> Time {
+    Time(Timestamp::now())
+}
+
+/// Namespace and name.
+pub(crate) fn place<K: Resource>(object: &K) -> (String, String) {
+    let meta = object.meta();
+    (
+        meta.namespace.clone().unwrap_or_default(),
+        meta.name.clone().unwrap_or_default(),
+    )
+}

@@ -1,0 +1,262 @@
+//! The controllers on the embedded API in process, against a Redfish BMC on loopback that behaves as each test says.
+
+mod fake_bmc;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use apiserver::{AesGcmSealer, ApiServer, Config};
+use fake_bmc::FakeBmc;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::PostParams;
+use kube::{Api, Client, Resource};
+use power::PowerOptions;
+use resources::bmc::{Job, Machine, PowerState, Task};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const NAMESPACE: &str = "default";
+
+struct Site {
+    client: Client,
+    cancel: CancellationToken,
+    controllers: JoinHandle<()>,
+    _server: ApiServer,
+    _dir: TempDir,
+}
+
+impl Site {
+    async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::new(dir.path().join("state.db"), Arc::new(AesGcmSealer::new(&[7; 32])));
+        config.definitions = resources::crds();
+        let server = ApiServer::open(config).await.unwrap();
+        let client = server.client();
+        let cancel = CancellationToken::new();
+        let options = PowerOptions {
+            poll: Duration::from_secs(3600),
+            ..PowerOptions::default()
+        };
+        let controllers = tokio::spawn(power::run(client.clone(), options, cancel.clone()));
+        Self {
+            client,
+            cancel,
+            controllers,
+            _server: server,
+            _dir: dir,
+        }
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+
+    async fn create<K>(&self, object: Value)
+    where
+        K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+            + Serialize
+            + DeserializeOwned
+            + Clone
+            + std::fmt::Debug,
+    {
+        let object: K = serde_json::from_value(object).unwrap();
+        self.api::<K>()
+            .create(&PostParams::default(), &object)
+            .await
+            .unwrap();
+    }
+
+    /// A BMC with its Secret; `options` go into the connection.
+    async fn add_bmc(&self, name: &str, bmc: &FakeBmc, password: &str) {
+        self.create::<Secret>(
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": format!("{name}-auth")},
+            "type": "kubernetes.io/basic-auth", "stringData": {"username": "ops", "password": password}}),
+        )
+        .await;
+        self.create::<Machine>(
+            json!({"apiVersion": "bmc.tinkerbell.org/v1alpha1", "kind": "Machine",
+            "metadata": {"name": name}, "spec": {"connection": {"host": "127.0.0.1", "insecureTLS": true,
+                "authSecretRef": {"name": format!("{name}-auth"), "namespace": NAMESPACE},
+                "providerOptions": {"redfish": {"port": bmc.port()}}}}}),
+        )
+        .await;
+    }
+
+    async fn add_job(&self, name: &str, machine: &str, tasks: Value) {
+        self.create::<Job>(
+            json!({"apiVersion": "bmc.tinkerbell.org/v1alpha1", "kind": "Job", "metadata": {"name": name},
+            "spec": {"machineRef": {"name": machine, "namespace": NAMESPACE}, "tasks": tasks}}),
+        )
+        .await;
+    }
+
+    /// Waits until the object's JSON meets the condition and returns it.
+    async fn wait<K>(&self, name: &str, what: &str, met: impl Fn(&Value) -> bool) -> Value
+    where
+        K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+            + Serialize
+            + DeserializeOwned
+            + Clone
+            + std::fmt::Debug,
+    {
+        let started = Instant::now();
+        loop {
+            let object = serde_json::to_value(self.api::<K>().get(name).await.unwrap()).unwrap();
+            if met(&object) {
+                return object;
+            }
+            assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "{name}: not {what}: {object:#}"
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn stop(self) {
+        self.cancel.cancel();
+        self.controllers.await.unwrap();
+    }
+}
+
+fn has(object: &Value, kind: &str) -> bool {
+    condition(object, kind).is_some_and(|condition| condition["status"] == "True")
+}
+
+fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
+    object
+        .pointer("/status/conditions")?
+        .as_array()?
+        .iter()
+        .find(|condition| condition["type"] == kind)
+}
+
+fn netboot() -> Value {
+    json!([{"powerAction": "off"}, {"oneTimeBootDeviceAction": {"device": ["pxe"], "efiBoot": true}}, {"powerAction": "on"}])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_netboot_job_goes_off_override_on() {
+    let site = Site::start().await;
+    let bmc = FakeBmc::start().await;
+    bmc.set_power("On");
+    site.add_bmc("m", &bmc, fake_bmc::PASSWORD).await;
+    let machine = site
+        .wait::<Machine>("m", "contacted", |object| has(object, "Contactable"))
+        .await;
+    assert_eq!(machine["status"]["powerState"], "on");
+
+    site.add_job("netboot", "m", netboot()).await;
+    let job = site
+        .wait::<Job>("netboot", "completed", |object| has(object, "Completed"))
+        .await;
+    assert!(job["status"]["startTime"].is_string() && job["status"]["completionTime"].is_string());
+    assert_eq!(bmc.changes(), ["ForceOff", "Once Pxe UEFI", "On"]);
+    for index in 0..3 {
+        let name = format!("netboot-task-{index}");
+        site.wait::<Task>(&name, "completed", |object| has(object, "Completed"))
+            .await;
+    }
+    let on = |object: &Value| object["status"]["powerState"] == json!(PowerState::On);
+    site.wait::<Machine>("m", "on", on).await;
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_one_machine_take_turns() {
+    let site = Site::start().await;
+    let bmc = FakeBmc::start().await;
+    bmc.set_delay(Duration::from_millis(1500));
+    site.add_bmc("m", &bmc, fake_bmc::PASSWORD).await;
+    site.add_job("a", "m", json!([{"powerAction": "on"}])).await;
+    site.wait::<Job>("a", "running", |object| has(object, "Running"))
+        .await;
+    site.add_job("b", "m", json!([{"powerAction": "off"}])).await;
+    let waits = |object: &Value| {
+        condition(object, "Running").is_some_and(|held| held["message"] == "waits for Job a")
+    };
+    site.wait::<Job>("b", "waiting for a", waits).await;
+    site.wait::<Job>("a", "completed", |object| has(object, "Completed"))
+        .await;
+    site.wait::<Job>("b", "completed", |object| has(object, "Completed"))
+        .await;
+    assert_eq!(bmc.changes(), ["On", "ForceOff"]);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_is_a_failed_job_with_a_reason() {
+    let site = Site::start().await;
+    let bmc = FakeBmc::start().await;
+    site.add_bmc("locked", &bmc, "fake-wrong-password").await;
+    let contact = |object: &Value| condition(object, "Contactable").is_some();
+    let machine = site.wait::<Machine>("locked", "tried", contact).await;
+    let held = condition(&machine, "Contactable").unwrap();
+    assert!(
+        held["status"] == "False"
+            && held["message"]
+                .as_str()
+                .unwrap()
+                .contains("refuses user name and password"),
+        "{held}"
+    );
+    assert_eq!(machine["status"]["powerState"], "unknown");
+
+    for (name, machine, tasks, reason) in [
+        (
+            "login",
+            "locked",
+            json!([{"powerAction": "on"}]),
+            "task 0: BMC 127.0.0.1 refuses",
+        ),
+        (
+            "media",
+            "locked",
+            json!([{"virtualMediaAction": {"mediaURL": "http://x", "kind": "CD"}}]),
+            "virtualMediaAction",
+        ),
+        (
+            "gone",
+            "nobody",
+            json!([{"powerAction": "on"}]),
+            "there is no BMC default/nobody",
+        ),
+    ] {
+        site.add_job(name, machine, tasks).await;
+        let job = site
+            .wait::<Job>(name, "failed", |object| has(object, "Failed"))
+            .await;
+        let message = condition(&job, "Failed").unwrap()["message"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert!(message.contains(reason), "{message}");
+    }
+    assert!(bmc.changes().is_empty());
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bmc_that_forgets_is_asked_again() {
+    let site = Site::start().await;
+    let bmc = FakeBmc::start().await;
+    bmc.forget_overrides(1);
+    site.add_bmc("m", &bmc, fake_bmc::PASSWORD).await;
+    site.add_job(
+        "boot",
+        "m",
+        json!([{"bootDevice": {"device": "pxe", "efiBoot": true}}]),
+    )
+    .await;
+    site.wait::<Job>("boot", "completed", |object| has(object, "Completed"))
+        .await;
+    assert_eq!(bmc.changes(), ["Once Pxe UEFI", "Once Pxe UEFI"]);
+    site.stop().await;
+}
