@@ -1,0 +1,14 @@
+//! DHCP as a function: packet, view and time in, reply out. No sockets, no clock.
+
+mod answer;
+mod boot;
+mod client;
+mod options;
+mod packet;
+mod reply;
+mod reservation;
+pub mod router;
+
+pub use answer::{Action, Destination, Lease, Outcome, Reply, answer};
+pub use options::{OptionError, Options};
+pub use packet::{MessageType, PacketError, Request};

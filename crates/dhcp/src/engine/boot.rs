@@ -1,0 +1,128 @@
+//! Boot data of a reply: next server, file, and the PXE and iPXE options (tinkerbell.md 2.3 to 2.5).
+//!
+//! iPXE of any make gets the script's URL, since the binary that we chain to is stock iPXE. One exception: an old
+//! iPXE in a card's ROM under UEFI cannot boot a local disk, so it is given the new binary first.
+
+use std::net::Ipv4Addr;
+
+use boot_script::{BootTarget, Decision, SiteSettings};
+
+use super::client::{Client, Program};
+use super::packet::Request;
+
+/// What Tinkerbell names when a machine must not boot from the network; no service has such a file.
+const NOT_ALLOWED: &str = "/netboot-not-allowed";
+/// Oldest iPXE that boots local disks under UEFI.
+const LOCAL_BOOT_VERSION: (u8, u8) = (1, 21);
+
+/// Boot data for one reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BootData {
+    pub(crate) next_server: Ipv4Addr,
+    /// Field `file`, or option 67 if it is too long for that.
+    pub(crate) file: String,
+    pub(crate) options: Vec<(u8, Vec<u8>)>,
+}
+
+/// Firmware families with a binary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    Bios,
+    Uefi64,
+    UefiArm64,
+}
+
+/// Family and boot program of a processor architecture. 32-bit UEFI has none: a 64-bit binary would not run there.
+pub(crate) const fn program_for(arch: u16) -> Option<(Family, &'static str)> {
+    match arch {
+        0..=5 | 20 => Some((Family::Bios, "undionly.kpxe")),
+        // Some x86-64 firmware calls itself EBC (9).
+        7 | 9 | 16 => Some((Family::Uefi64, "snponly.efi")),
+        11 | 19 => Some((Family::UefiArm64, "snp-arm64.efi")),
+        _ => None,
+    }
+}
+
+/// Boot data for a client; `None` when it gets an address only.
+pub(crate) fn boot_data(
+    request: &Request,
+    client: &Client,
+    target: &BootTarget,
+    decision: &Decision,
+    site: &SiteSettings,
+) -> Option<BootData> {
+    let interface = target.interface()?;
+    let dhcp = interface.dhcp.as_ref()?;
+    if let (Some(server), Some(file)) = (&dhcp.tftp_server_name, &dhcp.boot_file_name) {
+        return Some(users_own(server, file));
+    }
+    let netboot = interface.netboot.as_ref()?;
+    if client.program == Program::System {
+        return None;
+    }
+    let own_binary = netboot.ipxe.as_ref().and_then(|ipxe| ipxe.binary.as_deref());
+    let known = client.arch.and_then(program_for);
+    let binary = own_binary.or(known.map(|(_, name)| name));
+    let file = if decision.boots() {
+        file_for(request, client, known, binary, site)
+    } else {
+        None
+    };
+    let mut options = vec![(43, vec![6, 1, 8, 255])];
+    if client.program == Program::HttpBoot {
+        options.push((60, b"HTTPClient".to_vec()));
+    }
+    if client.program == Program::Ipxe {
+        // no-pxedhcp (176): the reply is complete, so iPXE need not look for a proxy.
+        options.push((175, vec![176, 1, 1]));
+    }
+    if let Some(guid) = &client.guid {
+        options.push((97, guid.clone()));
+    }
+    Some(match file {
+        Some(file) => BootData {
+            next_server: site.server_address,
+            file,
+            options,
+        },
+        None => BootData {
+            next_server: Ipv4Addr::UNSPECIFIED,
+            file: NOT_ALLOWED.to_owned(),
+            options,
+        },
+    })
+}
+
+fn file_for(
+    request: &Request,
+    client: &Client,
+    known: Option<(Family, &'static str)>,
+    binary: Option<&str>,
+    site: &SiteSettings,
+) -> Option<String> {
+    let mac = request.mac;
+    match client.program {
+        Program::Ipxe => {
+            let uefi = known.is_some_and(|(family, _)| family != Family::Bios);
+            let old = client
+                .ipxe_version
+                .is_some_and(|version| version < LOCAL_BOOT_VERSION);
+            match binary {
+                Some(binary) if uefi && old => Some(format!("tftp://{}/{mac}/{binary}", site.server_address)),
+                _ => Some(format!("{}/ipxe/script/{mac}/auto.ipxe", site.http_base())),
+            }
+        }
+        Program::HttpBoot => binary.map(|binary| format!("{}/ipxe/binary/{mac}/{binary}", site.http_base())),
+        Program::Pxe => binary.map(str::to_owned),
+        Program::System => None,
+    }
+}
+
+/// What the user set replaces everything else.
+fn users_own(server: &str, file: &str) -> BootData {
+    BootData {
+        next_server: server.parse().unwrap_or(Ipv4Addr::UNSPECIFIED),
+        file: file.to_owned(),
+        options: vec![(66, server.as_bytes().to_vec()), (67, file.as_bytes().to_vec())],
+    }
+}

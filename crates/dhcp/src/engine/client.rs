@@ -1,0 +1,130 @@
+//! What a client says of itself: firmware, iPXE, architecture (RFC 4578, RFC 3004, IANA processor architectures).
+
+use super::options::Options;
+use super::packet::Request;
+
+/// The boot program that asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// Firmware that fetches by TFTP.
+    Pxe,
+    /// UEFI firmware that fetches by HTTP.
+    HttpBoot,
+    /// iPXE, stock or Tinkerbell's.
+    Ipxe,
+    /// An operating system: no boot data.
+    System,
+}
+
+/// What matters of a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Client {
+    pub(crate) program: Program,
+    /// First known value of option 93.
+    pub(crate) arch: Option<u16>,
+    /// Option 97, if well formed.
+    pub(crate) guid: Option<Vec<u8>>,
+    /// Version of iPXE that the client tells, major and minor.
+    pub(crate) ipxe_version: Option<(u8, u8)>,
+}
+
+impl Client {
+    pub(crate) fn of(request: &Request) -> Self {
+        let options = &request.options;
+        let class = options.get(60).unwrap_or_default();
+        let user_class = |name| options.get(77).is_some_and(|raw| has_user_class(raw, name));
+        let program = if user_class(b"iPXE") || user_class(b"Tinkerbell") {
+            Program::Ipxe
+        } else if class.starts_with(b"HTTPClient") {
+            Program::HttpBoot
+        } else if class.starts_with(b"PXEClient") {
+            Program::Pxe
+        } else {
+            Program::System
+        };
+        let guid = options
+            .get(97)
+            .filter(|guid| guid.len() == 17 && guid.first() == Some(&0));
+        Self {
+            program,
+            arch: architecture(options),
+            guid: guid.map(<[u8]>::to_vec),
+            ipxe_version: version(options),
+        }
+    }
+}
+
+/// Whether option 77 is `name`, bare (as iPXE sends it) or in the length-prefixed list of RFC 3004.
+fn has_user_class(raw: &[u8], name: &[u8]) -> bool {
+    if raw == name {
+        return true;
+    }
+    let mut rest = raw;
+    while let Some((&length, after)) = rest.split_first() {
+        let Some((class, after)) = after.split_at_checked(usize::from(length)) else {
+            return false;
+        };
+        if class == name {
+            return true;
+        }
+        rest = after;
+    }
+    false
+}
+
+fn architecture(options: &Options) -> Option<u16> {
+    let values = options
+        .get(93)?
+        .chunks_exact(2)
+        .filter_map(|pair| <[u8; 2]>::try_from(pair).ok());
+    values
+        .map(u16::from_be_bytes)
+        .find(|value| super::boot::program_for(*value).is_some())
+}
+
+/// iPXE's version: sub-option 235 of option 175.
+fn version(options: &Options) -> Option<(u8, u8)> {
+    let mut rest = options.get(175)?;
+    while let [code, length, after @ ..] = rest {
+        let (value, after) = after.split_at_checked(usize::from(*length))?;
+        if let (235, [major, minor, ..]) = (*code, value) {
+            return Some((*major, *minor));
+        }
+        rest = after;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_class_in_both_forms() {
+        for (raw, found) in [
+            (&b"iPXE"[..], true),
+            (b"\x04iPXE", true),
+            (b"\x03abc\x04iPXE", true),
+            (b"iPXE2", false),
+            (b"\x05iPXE", false),
+            (b"", false),
+            (b"\0\0\0", false),
+        ] {
+            assert_eq!(has_user_class(raw, b"iPXE"), found, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn first_known_architecture_and_version() {
+        let options = Options::read(
+            &[93, 5, 0, 77, 0, 7, 0, 175, 8, 1, 1, 1, 235, 3, 1, 21, 1],
+            &[],
+            &[],
+        )
+        .unwrap();
+        assert_eq!(architecture(&options), Some(7));
+        assert_eq!(version(&options), Some((1, 21)));
+        let short = Options::read(&[93, 1, 0, 175, 3, 235, 9, 1], &[], &[]).unwrap();
+        assert_eq!((architecture(&short), version(&short)), (None, None));
+    }
+}

@@ -1,0 +1,279 @@
+//! The server in network namespaces against udhcpc: address, lease record before the ACK, NAK, router advertisement.
+//!
+//! Needs root, `ip` (iproute2), `unshare`, `nsenter` and `udhcpc`; says so and passes when one is missing.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::packets::{CLIENT, MAC, SERVER, interface, site, view};
+use boot_script::{EventSender, ViewHandle};
+use dhcp::{Config, Deps, RouterAdvertiser, Server};
+use resources::gantry::SessionPhase;
+use store::records::{Query, Records};
+use tokio_util::sync::CancellationToken;
+
+fn ip(arguments: &str) {
+    let output = Command::new("ip").args(arguments.split(' ')).output().unwrap();
+    assert!(
+        output.status.success(),
+        "ip {arguments}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// A process that keeps the client's namespace.
+struct Namespace(Child);
+
+impl Namespace {
+    fn new() -> Self {
+        let child = Command::new("unshare")
+            .args(["--net", "sleep", "600"])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let namespace = Self(child);
+        let own = fs::read_link("/proc/thread-self/ns/net").unwrap();
+        let path = format!("/proc/{}/ns/net", namespace.0.id());
+        wait("the client's namespace", || {
+            fs::read_link(&path).is_ok_and(|link| link != own)
+        });
+        namespace
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args([&format!("--net=/proc/{}/ns/net", self.0.id()), program]);
+        command
+    }
+
+    fn run(&self, line: &str) -> String {
+        let mut words = line.split(' ');
+        let output = self.command(words.next().unwrap()).args(words).output().unwrap();
+        assert!(
+            output.status.success(),
+            "{line}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn wait(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "waited in vain for {what}"
+        );
+        std::thread::yield_now();
+    }
+}
+
+fn missing() -> Option<&'static str> {
+    if !nix::unistd::geteuid().is_root() {
+        return Some("root");
+    }
+    ["ip", "unshare", "nsenter", "udhcpc"]
+        .into_iter()
+        .find(|program| {
+            !["/usr/bin", "/usr/sbin", "/bin", "/sbin"]
+                .iter()
+                .any(|dir| fs::exists(format!("{dir}/{program}")).unwrap())
+        })
+}
+
+/// One client run: what udhcpc's script was told.
+fn udhcpc(client: &Namespace, dir: &std::path::Path, arguments: &[&str]) -> (bool, String, Duration) {
+    let script = dir.join("script");
+    let told = dir.join("told");
+    fs::write(
+        &script,
+        format!("#!/bin/sh\n{{ echo event=$1; env; }} >> {}\n", told.display()),
+    )
+    .unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let _ = fs::remove_file(&told);
+    let start = Instant::now();
+    let output = client
+        .command("udhcpc")
+        .args(["-i", "client", "-f", "-q", "-n", "-t", "5", "-T", "2", "-s"])
+        .arg(&script)
+        .args(arguments)
+        .output()
+        .unwrap();
+    (
+        output.status.success(),
+        fs::read_to_string(&told).unwrap_or_default(),
+        start.elapsed(),
+    )
+}
+
+#[test]
+fn a_real_client_gets_its_reservation() {
+    if let Some(missing) = missing() {
+        println!("skipped: needs {missing}");
+        return;
+    }
+    // The namespace belongs to this thread; everything below runs in it or is its child.
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+    ip("link set lo up");
+    ip("link add server type veth peer name client");
+    ip(&format!("address add {SERVER}/24 dev server"));
+    let client = Namespace::new();
+    ip(&format!("link set client netns {}", client.0.id()));
+    client.run(&format!("ip link set client address {MAC}"));
+    client.run("ip link set client up");
+    ip("link set server up");
+    wait("the server's link-local address", || {
+        let text = Command::new("ip")
+            .args(["-6", "address", "show", "dev", "server"])
+            .output()
+            .unwrap()
+            .stdout;
+        let text = String::from_utf8(text).unwrap();
+        text.contains("fe80") && !text.contains("tentative")
+    });
+
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let (records, cancel, mut events) = runtime.block_on(async {
+        let records = Records::open(dir.path().join("records.db")).await.unwrap();
+        let handle = ViewHandle::new();
+        handle.store(view(interface(), Some(SessionPhase::Armed)));
+        let (sender, events) = EventSender::channel(1000);
+        let deps = Deps {
+            view: Arc::clone(&handle),
+            records: records.clone(),
+            events: sender,
+        };
+        let cancel = CancellationToken::new();
+        let server = Server::bind(Config {
+            interface: "server".into(),
+            site: site(),
+        })
+        .unwrap();
+        tokio::spawn(server.run(deps, cancel.clone()));
+        let advertiser = RouterAdvertiser::bind("server").unwrap();
+        tokio::spawn(advertiser.run(cancel.clone()));
+        (records, cancel, events)
+    });
+
+    std::thread::scope(|scope| {
+        let path = dir.path();
+        let client = &client;
+        let test = scope.spawn(move || {
+            let (ok, told, _) = udhcpc(client, path, &[]);
+            assert!(ok, "{told}");
+            for expected in [
+                "event=bound",
+                &format!("ip={CLIENT}"),
+                "subnet=255.255.255.0",
+                "router=10.0.0.254",
+                "dns=10.0.0.2",
+                "lease=86400",
+                "hostname=node-1",
+            ] {
+                assert!(told.lines().any(|line| line == expected), "{expected}: {told}");
+            }
+            // A client that asks for broadcast gets it too; one that wants another address gets its own.
+            for arguments in [&["-B"][..], &["-r", "10.0.0.99"]] {
+                let (ok, told, _) = udhcpc(client, path, arguments);
+                assert!(
+                    ok && told.contains(&format!("ip={CLIENT}")),
+                    "{arguments:?}: {told}"
+                );
+            }
+            // A stranger is not answered.
+            client.run("ip link set client down");
+            client.run("ip link set client address 02:00:00:00:00:09");
+            client.run("ip link set client up");
+            let (ok, told, _) = udhcpc(client, path, &["-t", "1"]);
+            assert!(!ok && !told.contains("event=bound"), "{told}");
+        });
+        runtime.block_on(async {
+            let served = async {
+                while !test.is_finished() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(60), served)
+                .await
+                .expect("the clients do not end");
+        });
+        test.join().unwrap();
+    });
+
+    let leases = runtime.block_on(records.list(&Query::default())).unwrap();
+    assert!(leases.len() >= 3, "{leases:?}");
+    for lease in &leases {
+        assert_eq!(lease.machine, "node-1");
+        assert_eq!(lease.payload["kind"], "Lease");
+        assert!(
+            lease.payload["text"].as_str().unwrap().contains("ACK 10.0.0.5"),
+            "{lease:?}"
+        );
+    }
+    let mut texts = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        texts.push(format!("{}: {}", event.machine, event.event.text));
+    }
+    assert!(
+        texts
+            .iter()
+            .any(|text| text.starts_with("02:00:00:00:00:09: DISCOVER")),
+        "{texts:?}"
+    );
+    runtime.block_on(solicit(&client));
+    cancel.cancel();
+}
+
+/// Sends a router solicitation from the client's namespace and reads the answer.
+async fn solicit(client: &Namespace) {
+    let path = format!("/proc/{}/ns/net", client.0.id());
+    let asking = tokio::task::spawn_blocking(move || {
+        let namespace = fs::File::open(path).unwrap();
+        nix::sched::setns(&namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+        let index = nix::net::if_::if_nametoindex("client").unwrap();
+        let kind = socket2::Type::RAW;
+        let mut socket =
+            socket2::Socket::new(socket2::Domain::IPV6, kind, Some(socket2::Protocol::ICMPV6)).unwrap();
+        socket.set_multicast_hops_v6(255).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        let routers = std::net::SocketAddrV6::new("ff02::2".parse().unwrap(), 0, 0, index);
+        let mut buffer = [0; 1500];
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(20) {
+            // Until duplicate address detection is done the client has no address to send from.
+            if socket
+                .send_to(&[133, 0, 0, 0, 0, 0, 0, 0], &routers.into())
+                .is_err()
+            {
+                std::thread::yield_now();
+                continue;
+            }
+            while let Ok(length) = socket.read(&mut buffer) {
+                if buffer[0] == 134 {
+                    return buffer[..length].to_vec();
+                }
+            }
+        }
+        panic!("no router advertisement");
+    });
+    let advertisement = asking.await.unwrap();
+    assert_eq!(advertisement.len(), 24);
+    assert_eq!(advertisement[5..8], [0, 0, 0], "no flags, router lifetime 0");
+}

@@ -1,0 +1,57 @@
+//! Mutated packets: no panic, replies of lawful size, only to machines that are known.
+
+use std::net::Ipv4Addr;
+
+use crate::packets::{clients, interface, now, options, site, view};
+use dhcp::engine::{Action, Request, answer};
+use proptest::prelude::*;
+use resources::gantry::SessionPhase;
+
+fn check(packet: &[u8]) -> Result<(), TestCaseError> {
+    let view = view(interface(), Some(SessionPhase::Armed));
+    let outcome = answer(packet, Ipv4Addr::new(10, 0, 0, 77), &view, &site(), now());
+    if let Action::Reply(reply) = outcome.action {
+        prop_assert!((300..=1472).contains(&reply.bytes.len()), "{}", reply.bytes.len());
+        prop_assert!(outcome.target.is_some());
+        prop_assert_eq!(reply.bytes[0], 2);
+        prop_assert_eq!(&reply.bytes[4..8], &packet[4..8], "the client's transaction");
+        let list = options(&reply.bytes);
+        prop_assert_eq!(list[0].0, 53);
+        prop_assert!(list.iter().all(|(code, _)| *code != 26));
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..1600)) {
+        let _ = Request::read(&bytes);
+        check(&bytes)?;
+    }
+
+    #[test]
+    fn any_options(field in prop::collection::vec(any::<u8>(), 0..1260), client in 0_usize..12) {
+        let packet = &clients()[client].1;
+        check(&[&packet.fixed[..], &packet.options, &field].concat())?;
+    }
+
+    #[test]
+    fn mutated_clients(
+        client in 0_usize..12,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+        cut in any::<prop::sample::Index>(),
+        whole in any::<bool>(),
+    ) {
+        let mut bytes = clients()[client].1.bytes();
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        if !whole {
+            bytes.truncate(cut.index(bytes.len() + 1));
+        }
+        check(&bytes)?;
+    }
+}

@@ -1,0 +1,92 @@
+//! The task of one transfer.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::UdpSocket;
+use tokio::time::Instant;
+
+use crate::engine::{Options, Outcome, Step, Transfer};
+
+/// A client sends ACK and ERROR only.
+const LONGEST: usize = 256;
+
+/// What a transfer needs.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) name: String,
+    pub(crate) content: Bytes,
+    pub(crate) options: Options,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: IpAddr,
+}
+
+/// A transfer that is over.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) peer: SocketAddr,
+    pub(crate) text: String,
+}
+
+impl Session {
+    pub(crate) async fn run(self) -> Ended {
+        let started = Instant::now();
+        let result = self.transfer(started).await;
+        let Self {
+            name,
+            content,
+            options,
+            peer,
+            ..
+        } = self;
+        let (size, milliseconds) = (content.len(), started.elapsed().as_millis());
+        let text = match result {
+            Ok(Outcome::Complete) => {
+                let Options {
+                    block_size, window, ..
+                } = options;
+                format!("{name}: {size} octets in {milliseconds} ms (block {block_size}, window {window})")
+            }
+            Ok(Outcome::Aborted(text)) if options.size => {
+                format!("{name}: told the size ({size}), then the client ended it: {text}")
+            }
+            Ok(Outcome::Aborted(text)) => format!("{name}: the client ended it: {text}"),
+            Ok(Outcome::Lost) => format!("{name}: the client fell silent after {milliseconds} ms"),
+            Err(error) => format!("{name}: {error}"),
+        };
+        Ended { peer, text }
+    }
+
+    async fn transfer(&self, started: Instant) -> io::Result<Outcome> {
+        // A port of its own, connected: nobody but the peer is heard, and the source is the address that was asked.
+        let socket = UdpSocket::bind((self.local, 0)).await?;
+        socket.connect(self.peer).await?;
+        let (mut transfer, mut step) = Transfer::start(self.content.clone(), self.options, Duration::ZERO);
+        let mut buffer = [0; LONGEST];
+        loop {
+            if let Some(outcome) = send(&socket, step).await? {
+                return Ok(outcome);
+            }
+            let deadline = started + transfer.deadline();
+            step = match tokio::time::timeout_at(deadline, socket.recv(&mut buffer)).await {
+                Ok(received) => {
+                    // A port unreachable message is the peer's way to say that it is gone.
+                    let Ok(length) = received else {
+                        return Ok(Outcome::Lost);
+                    };
+                    transfer.receive(buffer.get(..length).unwrap_or_default(), started.elapsed())
+                }
+                Err(_) => transfer.timeout(started.elapsed()),
+            };
+        }
+    }
+}
+
+async fn send(socket: &UdpSocket, step: Step) -> io::Result<Option<Outcome>> {
+    for datagram in &step.send {
+        socket.send(datagram).await?;
+    }
+    Ok(step.outcome)
+}
