@@ -1,0 +1,63 @@
+//! Reading an action's environment, with errors that name the variable.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::ActionContext;
+use crate::Error;
+
+impl ActionContext {
+    /// A setting that may be absent; empty counts as absent.
+    pub(super) fn optional(&self, name: &'static str) -> Option<&str> {
+        self.environment
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// A setting that must be there.
+    pub(super) fn required(&self, name: &'static str) -> Result<&str, Error> {
+        self.optional(name)
+            .ok_or_else(|| wrong(name, "is not set; the template must give it"))
+    }
+
+    /// A setting of some type, with the words for what it must be.
+    pub(super) fn parsed<T: FromStr>(&self, name: &'static str, must_be: &str) -> Result<Option<T>, Error> {
+        let parse = |value: &str| {
+            value
+                .trim()
+                .parse()
+                .map_err(|_| wrong(name, &format!("{value:?} is not {must_be}")))
+        };
+        self.optional(name).map(parse).transpose()
+    }
+
+    /// An octal mode.
+    pub(super) fn mode(&self, name: &'static str, default: u32) -> Result<u32, Error> {
+        let Some(value) = self.optional(name) else {
+            return Ok(default);
+        };
+        let digits = value.trim().trim_start_matches("0o");
+        let mode = u32::from_str_radix(digits, 8).ok().filter(|mode| *mode <= 0o7777);
+        mode.ok_or_else(|| wrong(name, &format!("{value:?} is not an octal mode such as 0644")))
+    }
+
+    /// The device that a setting names.
+    pub(super) fn device(&self, name: &'static str) -> Result<PathBuf, Error> {
+        self.host.device(self.required(name)?.trim())
+    }
+
+    /// Waits until disks may be written.
+    pub(super) fn admit(&self) -> Result<(), Error> {
+        self.lease
+            .wait(&self.cancel)
+            .map_err(|reason| Error::Stopped { reason })
+    }
+}
+
+pub(super) fn wrong(name: &'static str, reason: &str) -> Error {
+    Error::Setting {
+        name,
+        reason: reason.to_owned(),
+    }
+}

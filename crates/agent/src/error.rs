@@ -1,0 +1,161 @@
+//! What can go wrong on a machine.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Something on the machine or on the way to the appliance does not work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file or device of the machine.
+    #[error("{path}: {operation} failed")]
+    File {
+        /// File.
+        path: PathBuf,
+        /// What was tried.
+        operation: &'static str,
+        /// Cause.
+        #[source]
+        source: io::Error,
+    },
+    /// A request to the kernel.
+    #[error("{operation} failed")]
+    Kernel {
+        /// What was tried.
+        operation: String,
+        /// Cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel arguments lack something.
+    #[error("the kernel arguments say no {name}; boot this machine through the appliance's iPXE script")]
+    KernelArgument {
+        /// Argument.
+        name: &'static str,
+    },
+    /// There is no such NIC.
+    #[error("no NIC has the boot MAC address {mac}; the machine has {found}")]
+    NoBootNic {
+        /// Wanted.
+        mac: String,
+        /// What there is.
+        found: String,
+    },
+    /// rtnetlink.
+    #[error("{operation} failed")]
+    Netlink {
+        /// What was tried.
+        operation: String,
+        /// Cause.
+        #[source]
+        source: rtnetlink::Error,
+    },
+    /// No DHCP server answers.
+    #[error("no DHCP answer on {nic}: STP, LACP, VLAN, cable?")]
+    NoDhcp {
+        /// NIC.
+        nic: String,
+    },
+    /// The connection can't be set up.
+    #[error("the connection to the appliance can't be set up")]
+    Connection(#[source] agent_protocol::Error),
+    /// The key can't be made.
+    #[error("the machine's key can't be made")]
+    Key(#[source] rcgen::Error),
+    /// A call failed for good.
+    #[error("the appliance refuses {call}: {reason}")]
+    Refused {
+        /// Call.
+        call: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// The action is not known here.
+    #[error("this agent knows no action {kind:?}; the appliance is newer, boot the machine again")]
+    UnknownAction {
+        /// Kind on the wire.
+        kind: String,
+    },
+    /// A setting is missing or wrong.
+    #[error("{name}: {reason}")]
+    Setting {
+        /// Environment variable.
+        name: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is no such disk or partition.
+    #[error("no disk {name}; the machine has {found}")]
+    NoDisk {
+        /// As wanted.
+        name: String,
+        /// What there is.
+        found: String,
+    },
+    /// The image's address can't be fetched from.
+    #[error("{url}: {reason}")]
+    Fetch {
+        /// Address.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// The image or the disk.
+    #[error(transparent)]
+    Disk(#[from] disk_image::Error),
+    /// A path that leads out of the file system or is not absolute.
+    #[error("{path:?} is no absolute path without \"..\"")]
+    Path {
+        /// As given.
+        path: String,
+    },
+    /// No kernel was found to start.
+    #[error("no kernel to start: {reason}; set KERNEL_PATH, INITRD_PATH and CMD_LINE")]
+    NoKernel {
+        /// Why.
+        reason: String,
+    },
+    /// Cancelled by the appliance or by time.
+    #[error("stopped: {reason}")]
+    Stopped {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// The error and its causes in one line.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(next) = cause {
+            let more = next.to_string();
+            if !text.contains(&more) {
+                text.push_str(": ");
+                text.push_str(&more);
+            }
+            cause = next.source();
+        }
+        text
+    }
+
+    /// For `map_err` on file operations.
+    pub(crate) fn file(path: impl Into<PathBuf>, operation: &'static str) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File {
+            path,
+            operation,
+            source,
+        }
+    }
+
+    /// For `map_err` on system calls.
+    pub(crate) fn kernel<E: Into<io::Error>>(operation: impl Into<String>) -> impl FnOnce(E) -> Self {
+        let operation = operation.into();
+        move |source| Self::Kernel {
+            operation,
+            source: source.into(),
+        }
+    }
+}

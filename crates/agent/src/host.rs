@@ -1,0 +1,115 @@
+//! What actions need of a machine. The real one is `RealHost`; tests put directories and sparse files in its place.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use agent_protocol::v1::Firmware;
+use disk_image::Target;
+
+use crate::{BootOptions, Error};
+
+/// A machine, as actions see it.
+pub trait Host: Send + Sync {
+    /// The device that a disk or partition is called by in this boot. Waits a while for slow controllers.
+    ///
+    /// # Errors
+    /// When there is no such disk.
+    fn device(&self, name: &str) -> Result<PathBuf, Error>;
+
+    /// A name of the device that the next boot understands too.
+    fn stable_name(&self, device: &Path) -> PathBuf;
+
+    /// Opens a whole disk for writing.
+    ///
+    /// # Errors
+    /// When it is in use or can't be opened.
+    fn open_disk(&self, device: &Path) -> Result<Box<dyn Target>, Error>;
+
+    /// Mounts a file system.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn mount(&self, device: &Path, fs_type: &str, read_only: bool) -> Result<Mounted, Error>;
+
+    /// Starts fetching; the stream carries on after breaks.
+    ///
+    /// # Errors
+    /// When the address can't be fetched from at all.
+    fn fetch(&self, url: &str) -> Result<Box<dyn Read + Send>, Error>;
+
+    /// Firmware that started the machine.
+    fn firmware(&self) -> Firmware;
+
+    /// Whether Secure Boot is enforced.
+    fn secure_boot(&self) -> bool;
+
+    /// The UEFI boot options.
+    ///
+    /// # Errors
+    /// When the variables can't be read.
+    fn boot_options(&self) -> Result<BootOptions, Error>;
+
+    /// Changes the UEFI boot options from `now` to `wanted`.
+    ///
+    /// # Errors
+    /// When the firmware refuses.
+    fn set_boot_options(&self, now: &BootOptions, wanted: &BootOptions) -> Result<(), Error>;
+
+    /// Loads a kernel to be started by kexec.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn load_kernel(&self, kernel: &File, initrd: Option<&File>, command_line: &str) -> Result<(), Error>;
+}
+
+/// A mounted file system; unmounted when it goes.
+pub struct Mounted {
+    path: PathBuf,
+    unmount: Option<Box<dyn FnOnce() -> io::Result<()> + Send>>,
+}
+
+impl std::fmt::Debug for Mounted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mounted")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Mounted {
+    /// A file system at `path` and how to unmount it.
+    #[must_use]
+    pub fn new(path: PathBuf, unmount: Box<dyn FnOnce() -> io::Result<()> + Send>) -> Self {
+        Self {
+            path,
+            unmount: Some(unmount),
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Unmounts it: when this returns well, everything is on the disk.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn close(mut self) -> Result<(), Error> {
+        match self.unmount.take() {
+            Some(unmount) => unmount().map_err(Error::file(&self.path, "unmounting")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        if let Some(unmount) = self.unmount.take() {
+            // Only on the way out of an error, which is what gets reported.
+            let _ = unmount();
+        }
+    }
+}

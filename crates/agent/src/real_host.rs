@@ -1,0 +1,212 @@
+//! The machine that the agent runs on.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use agent_protocol::v1::Firmware;
+use disk_image::{DiskTarget, Target};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+use crate::host::{Host, Mounted};
+use crate::inventory::{Disks, firmware, secure_boot};
+use crate::system::{Modules, kexec_file_load, make_mutable};
+use crate::{BootOptions, Error, image_stream};
+
+/// Slow controllers find their disks within this time.
+const DISK_PATIENCE: Duration = Duration::from_secs(30);
+/// Where the installed file systems are mounted.
+const MOUNT_POINT: &str = "/run/target";
+/// Namespace of the UEFI specification's own variables.
+const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
+/// Non-volatile, boot service and runtime access.
+const ATTRIBUTES: u32 = 7;
+
+/// The real machine.
+#[derive(Debug)]
+pub struct RealHost {
+    sys: PathBuf,
+    disks: Disks,
+    modules: Arc<Modules>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl RealHost {
+    /// The machine, with images fetched on `runtime`.
+    #[must_use]
+    pub fn new(modules: Arc<Modules>, runtime: tokio::runtime::Handle) -> Self {
+        let sys = PathBuf::from("/sys");
+        Self {
+            disks: Disks::new(sys.clone(), PathBuf::from("/dev")),
+            sys,
+            modules,
+            runtime,
+        }
+    }
+
+    fn variables(&self) -> PathBuf {
+        self.sys.join("firmware/efi/efivars")
+    }
+
+    fn variable(&self, name: &str) -> PathBuf {
+        self.variables().join(format!("{name}-{GLOBAL}"))
+    }
+}
+
+impl Host for RealHost {
+    fn device(&self, name: &str) -> Result<PathBuf, Error> {
+        let start = Instant::now();
+        loop {
+            if let Some(device) = self.disks.find(name) {
+                return Ok(device);
+            }
+            if start.elapsed() > DISK_PATIENCE {
+                return Err(Error::NoDisk {
+                    name: name.to_owned(),
+                    found: self.disks.listing(),
+                });
+            }
+            std::thread::sleep(Duration::from_millis(250));
+            self.modules.load_for_devices();
+        }
+    }
+
+    fn stable_name(&self, device: &Path) -> PathBuf {
+        self.disks.stable_name(device)
+    }
+
+    fn open_disk(&self, device: &Path) -> Result<Box<dyn Target>, Error> {
+        Ok(Box::new(DiskTarget::open(device)?))
+    }
+
+    fn mount(&self, device: &Path, fs_type: &str, read_only: bool) -> Result<Mounted, Error> {
+        fs::create_dir_all(MOUNT_POINT).map_err(Error::file(MOUNT_POINT, "making the directory"))?;
+        self.modules.load(fs_type);
+        let flags = MsFlags::MS_NOSUID
+            | MsFlags::MS_NODEV
+            | if read_only {
+                MsFlags::MS_RDONLY
+            } else {
+                MsFlags::empty()
+            };
+        mount(Some(device), MOUNT_POINT, Some(fs_type), flags, None::<&str>).map_err(Error::kernel(
+            format!("mounting {} as {fs_type}", device.display()),
+        ))?;
+        Ok(Mounted::new(PathBuf::from(MOUNT_POINT), Box::new(unmount)))
+    }
+
+    fn fetch(&self, url: &str) -> Result<Box<dyn Read + Send>, Error> {
+        image_stream::fetch(url, &self.runtime)
+    }
+
+    fn firmware(&self) -> Firmware {
+        firmware(&self.sys)
+    }
+
+    fn secure_boot(&self) -> bool {
+        secure_boot(&self.sys).unwrap_or(false)
+    }
+
+    fn boot_options(&self) -> Result<BootOptions, Error> {
+        let directory = self.variables();
+        let mut options = BTreeMap::new();
+        let entries = fs::read_dir(&directory).map_err(Error::file(&directory, "listing"))?;
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let digits = name
+                .strip_prefix("Boot")
+                .and_then(|rest| rest.strip_suffix(&format!("-{GLOBAL}")));
+            let Some(number) = digits
+                .filter(|digits| digits.len() == 4)
+                .and_then(|hex| u16::from_str_radix(hex, 16).ok())
+            else {
+                continue;
+            };
+            if let Some(content) = read_variable(&entry.path())? {
+                options.insert(number, content);
+            }
+        }
+        let order = read_variable(&self.variable("BootOrder"))?.unwrap_or_default();
+        let order = order
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|pair| u16::from_le_bytes(*pair))
+            .collect();
+        Ok(BootOptions { options, order })
+    }
+
+    fn set_boot_options(&self, now: &BootOptions, wanted: &BootOptions) -> Result<(), Error> {
+        let path = |number: u16| self.variable(&format!("Boot{number:04X}"));
+        for (number, content) in &wanted.options {
+            if now.options.get(number) != Some(content) {
+                write_variable(&path(*number), content)?;
+            }
+        }
+        if now.order != wanted.order {
+            let octets: Vec<u8> = wanted
+                .order
+                .iter()
+                .flat_map(|number| number.to_le_bytes())
+                .collect();
+            write_variable(&self.variable("BootOrder"), &octets)?;
+        }
+        // Old ones go last: until here the machine can still boot as before.
+        for number in now
+            .options
+            .keys()
+            .filter(|number| !wanted.options.contains_key(number))
+        {
+            let path = path(*number);
+            let file = File::open(&path).map_err(Error::file(&path, "opening"))?;
+            make_mutable(&file).map_err(Error::file(&path, "making it writable"))?;
+            fs::remove_file(&path).map_err(Error::file(&path, "removing"))?;
+        }
+        Ok(())
+    }
+
+    fn load_kernel(&self, kernel: &File, initrd: Option<&File>, command_line: &str) -> Result<(), Error> {
+        kexec_file_load(kernel, initrd, command_line).map_err(Error::kernel("loading the kernel for kexec"))
+    }
+}
+
+/// Unmounts; a writer in the kernel may hold the file system for a moment.
+fn unmount() -> io::Result<()> {
+    let start = Instant::now();
+    loop {
+        match umount2(MOUNT_POINT, MntFlags::empty()) {
+            Err(nix::errno::Errno::EBUSY) if start.elapsed() < Duration::from_secs(10) => {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            other => return other.map_err(io::Error::from),
+        }
+    }
+}
+
+/// Content of a variable without its attributes; `None` when it is absent.
+fn read_variable(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match fs::read(path) {
+        Ok(octets) => Ok(octets.get(4..).map(<[u8]>::to_vec)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::file(path, "reading")(error)),
+    }
+}
+
+/// Writes a variable in one piece, as efivarfs wants it.
+fn write_variable(path: &Path, content: &[u8]) -> Result<(), Error> {
+    if let Ok(existing) = File::open(path) {
+        make_mutable(&existing).map_err(Error::file(path, "making it writable"))?;
+    }
+    let mut octets = ATTRIBUTES.to_le_bytes().to_vec();
+    octets.extend(content);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(Error::file(path, "opening"))?;
+    file.write_all(&octets).map_err(Error::file(path, "writing"))
+}

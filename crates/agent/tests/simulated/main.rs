@@ -1,0 +1,6 @@
+//! Every action on a simulated machine: run twice it changes nothing more, and killed at any call the next run ends as
+//! if nothing had happened.
+
+mod actions;
+mod files;
+mod host;
