@@ -3,6 +3,7 @@
 //!
 //! Everything here is idempotent and decided from the state in memory; at start one sweep finds what a crash left.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +26,10 @@ const EVENT_SECONDS: i64 = 3600;
 pub(crate) async fn run(core: Arc<Core>, cancel: CancellationToken) {
     let mut changed = core.storage.subscribe_all();
     let mut sweep = tokio::time::interval(SWEEP);
+    // Owners in foreground deletion whose dependents are still there.
+    let mut waiting = BTreeSet::new();
     for key in core.storage.keys() {
-        look_at_start(&core, key).await;
+        look_at_start(&core, key, &mut waiting).await;
     }
     loop {
         tokio::select! {
@@ -34,11 +37,11 @@ pub(crate) async fn run(core: Arc<Core>, cancel: CancellationToken) {
             _ = sweep.tick() => prune(&core).await,
             changed = changed.changed() => if changed.is_err() { return },
         }
-        handle(&core).await;
+        handle(&core, &mut waiting).await;
     }
 }
 
-async fn handle(core: &Core) {
+async fn handle(core: &Core, waiting: &mut BTreeSet<Key>) {
     let work = core.storage.take_deletions();
     for uid in &work.gone {
         for key in core.storage.dependents(uid) {
@@ -49,27 +52,27 @@ async fn handle(core: &Core) {
         owners_checked(core, key).await;
     }
     for key in &work.marked {
-        marked(core, key).await;
+        marked(core, key, waiting).await;
     }
     // A deletion may have been the last thing that a terminating parent waited for.
     if !work.gone.is_empty() {
         for resource in ["namespaces", definitions::RESOURCE] {
             for object in core.storage.list(resource, None).objects {
                 if object.value.is_terminating() {
-                    marked(core, &key_of(resource, &object.value)).await;
+                    marked(core, &key_of(resource, &object.value), waiting).await;
                 }
             }
         }
-        finish_foreground(core).await;
+        finish_foreground(core, waiting).await;
     }
 }
 
-async fn look_at_start(core: &Core, key: Key) {
+async fn look_at_start(core: &Core, key: Key, waiting: &mut BTreeSet<Key>) {
     let Some(object) = core.storage.get(&key) else {
         return;
     };
     if object.value.is_terminating() {
-        marked(core, &key).await;
+        marked(core, &key, waiting).await;
     } else if !object.value.owners().is_empty() {
         owners_checked(core, &key).await;
     }
@@ -134,7 +137,7 @@ async fn delete(core: &Core, key: &Key, object: &Stored) -> Result<(), WriteErro
 }
 
 /// Does what a marked object waits for, as far as it is ours.
-async fn marked(core: &Core, key: &Key) {
+async fn marked(core: &Core, key: &Key, waiting: &mut BTreeSet<Key>) {
     let Some(object) = core.storage.get(key).filter(|o| o.value.is_terminating()) else {
         return;
     };
@@ -164,21 +167,19 @@ async fn marked(core: &Core, key: &Key) {
             };
             report(dependent, delete(core, dependent, &found).await);
         }
-        if core.storage.dependents(uid).is_empty() {
-            report(key, without_finalizer(core, key, FOREGROUND).await);
-        }
+        waiting.insert(key.clone());
+        finish_foreground(core, waiting).await;
     }
 }
 
-/// Objects whose foreground deletion waited for something that is gone now.
-async fn finish_foreground(core: &Core) {
-    for key in core.storage.keys() {
-        let waits = core.storage.get(&key).is_some_and(|o| {
-            o.value.is_terminating()
-                && o.value.finalizers().contains(&FOREGROUND)
-                && core.storage.dependents(o.value.uid()).is_empty()
-        });
-        if waits {
+/// Owners whose foreground deletion waits for nothing any more.
+async fn finish_foreground(core: &Core, waiting: &mut BTreeSet<Key>) {
+    for key in waiting.clone() {
+        let Some(object) = core.storage.get(&key) else {
+            waiting.remove(&key);
+            continue;
+        };
+        if core.storage.dependents(object.value.uid()).is_empty() {
             report(&key, without_finalizer(core, &key, FOREGROUND).await);
         }
     }

@@ -85,7 +85,7 @@ impl Kind {
     }
 
     /// The object as a client of `version` sees it.
-    pub(crate) fn from_stored(&self, version: &str, object: &Value) -> Value {
+    pub(crate) fn view_of(&self, version: &str, object: &Value) -> Value {
         let mut object = object.clone();
         self.stamp(version, &mut object);
         for (here, stored) in self.renames {
@@ -110,7 +110,7 @@ impl Kind {
         object
     }
 
-    /// True when `from_stored` changes nothing.
+    /// True when `view_of` changes nothing.
     pub(crate) fn is_stored_form(&self, version: &str) -> bool {
         self.renames.is_empty() && self.storage_version().is_some_and(|v| v.name == version)
     }

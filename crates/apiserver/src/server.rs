@@ -18,7 +18,7 @@ use tower::Service;
 
 use crate::authn::Identity;
 use crate::error::Error;
-use crate::service::Router;
+use crate::service::{ListenerEnd, Router};
 
 /// A client has so long for its TLS handshake and for the head of a request.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -101,7 +101,9 @@ async fn serve_one(acceptor: TlsAcceptor, stream: TcpStream, router: Router, can
     let identity = certificates
         .and_then(|chain| chain.first())
         .and_then(|c| Identity::from_certificate(c));
+    let end = ListenerEnd(cancel.clone());
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(end.clone());
         if let Some(identity) = &identity {
             request.extensions_mut().insert(identity.clone());
         }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::USER_AGENT;
@@ -93,7 +94,16 @@ pub(crate) struct Call {
     pub(crate) view: View,
     pub(crate) now: Timestamp,
     pub(crate) warnings: Vec<String>,
+    /// Ends with the listener that took the request.
+    pub(crate) connection: CancellationToken,
 }
+
+/// Put by a listener into the extensions of its requests: cancelled when it ends, so that watches end too.
+#[derive(Debug, Clone)]
+pub(crate) struct ListenerEnd(pub(crate) CancellationToken);
+
+/// A request body must have come after so long.
+const BODY: Duration = Duration::from_secs(60);
 
 impl Call {
     /// Name in the path; empty for collections.
@@ -146,6 +156,10 @@ impl Router {
                 Body::full("ok"),
             ));
         }
+        if parts.headers.contains_key("impersonate-user") {
+            // Ignoring it would act with more rights than the caller meant to have.
+            return Err(ApiError::forbidden_path("impersonation is not supported"));
+        }
         let identity = self
             .core
             .tokens
@@ -155,11 +169,17 @@ impl Router {
                 let query = Query::parse(parts.uri.query().unwrap_or(""))?;
                 let verb = verb_of(&parts.method, &target, &query)?;
                 self.authorize(&identity, verb, &target)?;
-                let call = self.call(target, query, identity, &parts.headers)?;
+                let mut call = self.call(target, query, identity, &parts.headers)?;
+                if let Some(ListenerEnd(token)) = parts.extensions.get() {
+                    call.connection = token.clone();
+                }
                 let bytes = if verb == "get" || verb == "list" || verb == "watch" {
                     Bytes::new()
                 } else {
-                    body::read(body).await?
+                    let late = |_| ApiError::bad_request("the request body did not come in time");
+                    tokio::time::timeout(BODY, body::read(body))
+                        .await
+                        .map_err(late)??
                 };
                 run(call, verb, &parts.headers, &bytes).await
             }
@@ -248,6 +268,7 @@ impl Router {
             view,
             now: Timestamp::now(),
             warnings: Vec::new(),
+            connection: CancellationToken::new(),
         })
     }
 

@@ -47,7 +47,7 @@ impl Outcome {
             {
                 negotiate::json(code, stored.json())
             }
-            Outcome::Stored(code, stored) => one(call, code, &kind.from_stored(&version.name, &stored.value)),
+            Outcome::Stored(code, stored) => one(call, code, &kind.view_of(&version.name, &stored.value)),
             Outcome::Object(code, object) => one(call, code, &object),
             Outcome::List { metadata, objects } => many(call, metadata, &objects),
         }
@@ -100,7 +100,7 @@ fn many(call: &Call, metadata: Value, objects: &[Arc<Stored>]) -> Response<Body>
             View::Metadata => body.extend_from_slice(partial(&object.value).to_string().as_bytes()),
             _ if plain => body.extend_from_slice(&object.json()),
             _ => {
-                let text = kind.from_stored(&version.name, &object.value).to_string();
+                let text = kind.view_of(&version.name, &object.value).to_string();
                 body.extend_from_slice(text.as_bytes());
             }
         }

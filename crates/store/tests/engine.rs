@@ -1,5 +1,7 @@
 //! The engine on real files: batches, rollbacks, backup, migrations.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -271,7 +271,7 @@ fn advance<'v>(value: &'v Value, step: &Step) -> Vec<&'v Value> {
                 .collect()
         }
         Step::Where(path, wanted, equal) => {
-            let holds = |v: &&Value| find(v, path).iter().any(|found| *found == wanted) == *equal;
+            let holds = |v: &&Value| find(v, path).contains(&wanted) == *equal;
             children().into_iter().filter(holds).collect()
         }
     }

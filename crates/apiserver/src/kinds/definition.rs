@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::columns::parse_path;
 use super::{Cell, Column, Kind, Origin, Version, object_meta};
 use crate::meta::names::{NameRule, is_subdomain};
 use crate::meta::{Meta, as_map, time};
@@ -48,6 +49,7 @@ pub(crate) fn prepare_definition(object: &mut Value) -> Vec<Cause> {
     }
     for (i, version) in versions.iter().enumerate() {
         let at = format!("spec.versions[{i}].schema.openAPIV3Schema");
+        causes.extend(bad_columns(i, version));
         match version["schema"].get("openAPIV3Schema") {
             None => causes.push(Cause::required(&at, "schemas are required")),
             Some(schema) => {
@@ -58,6 +60,20 @@ pub(crate) fn prepare_definition(object: &mut Value) -> Vec<Cause> {
         }
     }
     causes
+}
+
+fn bad_columns(index: usize, version: &Value) -> Vec<Cause> {
+    let columns = version["additionalPrinterColumns"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .enumerate();
+    let bad = columns.filter(|(_, column)| column["jsonPath"].as_str().and_then(parse_path).is_none());
+    let cause = |(i, column): (usize, &Value)| {
+        let at = format!("spec.versions[{index}].additionalPrinterColumns[{i}].jsonPath");
+        Cause::invalid(&at, &column["jsonPath"], "not a JSONPath that is understood")
+    };
+    bad.map(cause).collect()
 }
 
 /// Names that follow from the kind when the author leaves them out.
@@ -245,6 +261,11 @@ mod tests {
             ("/spec/names/kind", json!(null), "spec.names.kind"),
             ("/metadata/name", json!("things"), "metadata.name"),
             ("/spec/scope", json!("Both"), "spec.scope"),
+            (
+                "/spec/versions/0/additionalPrinterColumns/0/jsonPath",
+                json!(".a[?(@.b)]"),
+                "spec.versions[0].additionalPrinterColumns[0].jsonPath",
+            ),
             ("/spec/versions", json!([]), "spec.versions"),
             ("/spec/versions/0/storage", json!(false), "spec.versions"),
             (

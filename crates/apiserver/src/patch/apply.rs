@@ -29,8 +29,10 @@ pub(crate) fn apply(
     let empty = json!({});
     let base = managed::without_managers(live.unwrap_or(&empty));
     let mut managers = live.map(managed::read).unwrap_or_default();
+    let wanted = in_scope(managed::ownable(schema, config), writer.subresource);
     if let Some(live) = live
         && managers.is_empty()
+        && !wanted.is_empty()
     {
         let fields = managed::ownable(schema, live);
         let before = Writer {
@@ -40,7 +42,6 @@ pub(crate) fn apply(
         };
         managers.push(before.manager(Operation::Update, fields));
     }
-    let wanted = in_scope(managed::ownable(schema, config), writer.subresource);
     let mut merged = walk::merge(Some(schema), &base, config);
     let last = take_own(&mut managers, writer);
     if let Some(last) = &last {

@@ -101,7 +101,7 @@ pub(crate) fn write(object: &mut Value, managers: &[Manager]) {
             entry
         })
         .collect();
-    let value = (!entries.is_empty()).then(|| Value::Array(entries));
+    let value = (!entries.is_empty()).then_some(Value::Array(entries));
     set_meta(object, "managedFields", value);
 }
 

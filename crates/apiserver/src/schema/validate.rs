@@ -245,6 +245,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    #[allow(clippy::too_many_lines, reason = "one row for each rule")]
     fn each_rule_has_a_good_and_a_bad_value() {
         let table = [
             (

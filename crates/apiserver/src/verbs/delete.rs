@@ -139,7 +139,7 @@ async fn attempt(call: &Call, current: &Stored, options: &Options) -> Result<Out
 }
 
 fn view(call: &Call, object: &Value) -> Value {
-    call.found.kind.from_stored(&call.found.version().name, object)
+    call.found.kind.view_of(&call.found.version().name, object)
 }
 
 /// Marks an object as being deleted.

@@ -99,11 +99,14 @@ pub(crate) fn finish(
     generation(call, old, &mut object);
     let kind = &call.found.kind;
     causes.extend(names::check(&object, kind.name_rule, kind.namespaced));
-    for cause in schema::validate(&schema, &object, "") {
-        if !causes.iter().any(|c| c.field == cause.field) {
-            causes.push(cause);
-        }
+    let mut faults = schema::validate(&schema, &object, "");
+    if let Some(old) = old.filter(|_| !faults.is_empty()) {
+        // What was wrong before a stricter schema came does not block a write that leaves it alone.
+        let before = schema::validate(&schema, old, "");
+        faults.retain(|fault| !before.contains(fault));
     }
+    faults.retain(|fault| !causes.iter().any(|c| c.field == fault.field));
+    causes.extend(faults);
     if !causes.is_empty() {
         return Err(ApiError::invalid(&kind.group, &kind.kind, object.name(), &causes));
     }

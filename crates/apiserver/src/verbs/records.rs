@@ -150,7 +150,13 @@ async fn watch(call: Call, records: Records) -> Result<Response<Body>, ApiError>
             initial.push(line("ADDED", &shown(&call, &[&object], json!({}), first)));
         }
     }
-    let shutdown = call.core.shutdown.clone();
+    let (shutdown, connection) = (call.core.shutdown.clone(), call.connection.clone());
+    let end = async move {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = connection.cancelled() => {}
+        }
+    };
     let live = stream::unfold(
         (follower, call, selection, last),
         |(mut follower, call, selection, last)| async move {
@@ -169,9 +175,7 @@ async fn watch(call: Call, records: Records) -> Result<Response<Body>, ApiError>
             }
         },
     );
-    let all = stream::iter(initial)
-        .chain(live)
-        .take_until(shutdown.cancelled_owned());
+    let all = stream::iter(initial).chain(live).take_until(end);
     Ok(negotiate::with_type(
         StatusCode::OK,
         "application/json",

@@ -101,7 +101,7 @@ impl Watcher {
             if !self.ready.is_empty() || self.ended {
                 continue;
             }
-            let shutdown = self.call.core.shutdown.clone();
+            let (shutdown, connection) = (self.call.core.shutdown.clone(), self.call.connection.clone());
             tokio::select! {
                 changed = self.changed.changed() => self.ended = changed.is_err(),
                 _ = self.bookmarks.tick(), if self.call.query.allow_bookmarks && self.call.view != View::Table => {
@@ -110,6 +110,7 @@ impl Watcher {
                 }
                 () = tokio::time::sleep_until(self.deadline) => self.ended = true,
                 () = shutdown.cancelled() => self.ended = true,
+                () = connection.cancelled() => self.ended = true,
             }
         }
     }
@@ -188,7 +189,7 @@ impl Watcher {
                 line.extend_from_slice(&stored.json());
             }
             View::Full | View::Discovery => {
-                let object = found.kind.from_stored(&version.name, &stored.value);
+                let object = found.kind.view_of(&version.name, &stored.value);
                 line.extend_from_slice(object.to_string().as_bytes());
             }
             View::Metadata => line.extend_from_slice(partial(&stored.value).to_string().as_bytes()),

@@ -192,7 +192,7 @@ async fn patch_once(
     let view = call
         .found
         .kind
-        .from_stored(&call.found.version().name, &current.value);
+        .view_of(&call.found.version().name, &current.value);
     let mut object = match kind {
         PatchKind::Json => patch::json_patch(&view, body)?,
         PatchKind::Merge => patch::merge_patch(&view, body)?,
@@ -232,7 +232,7 @@ async fn apply(call: &mut Call, current: Option<Arc<Stored>>, body: &Value) -> R
     prepare::limit_to_endpoint(call, &mut config);
     let live = current
         .as_ref()
-        .map(|c| call.found.kind.from_stored(&version.name, &c.value));
+        .map(|c| call.found.kind.view_of(&version.name, &c.value));
     let api_version = call.found.api_version();
     let writer = Writer {
         manager: &call.manager,
@@ -259,7 +259,7 @@ async fn store(
     ownership: Ownership,
 ) -> Result<Outcome, ApiError> {
     let version = call.found.version().name.clone();
-    let old = call.found.kind.from_stored(&version, &current.value);
+    let old = call.found.kind.view_of(&version, &current.value);
     let object = prepare::finish(call, Some(&old), object, ownership)?;
     if call.query.dry_run {
         return Ok(Outcome::Object(StatusCode::OK, object));

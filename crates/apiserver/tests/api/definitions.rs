@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use apiserver::ApiServer;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{DeleteParams, DynamicObject, PostParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, code, widget};
+use crate::fixture::{Fixture, code, config, widget};
 
 fn definition(plural: &str, kind: &str) -> Value {
     json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
@@ -63,6 +64,50 @@ async fn a_new_kind_is_served_at_once_in_all_versions() {
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
     panic!("the definition was not deleted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kinds_of_the_product_install_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut versions = Vec::new();
+    for _ in 0..2 {
+        let mut config = config(dir.path());
+        config.definitions = resources::crds();
+        config.namespaces = vec!["eksa-system".into()];
+        let began = std::time::Instant::now();
+        let server = ApiServer::open(config).await.unwrap();
+        println!("opened in {:?}", began.elapsed());
+        let definitions: Api<CustomResourceDefinition> = Api::all(server.client());
+        let list = definitions.list(&ListParams::default()).await.unwrap();
+        assert_eq!(list.items.len(), resources::crds().len());
+        versions.push(list.metadata.resource_version);
+        server.close().await;
+    }
+    assert_eq!(versions[0], versions[1], "a second start changes nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stricter_schema_does_not_lock_old_objects() {
+    let f = Fixture::new().await;
+    f.create(widget("a", json!({"size": 1}))).await.unwrap();
+    let definitions: Api<CustomResourceDefinition> = Api::all(f.client.clone());
+    let stricter = json!([{"op": "replace", "value": 5,
+        "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/size/minimum"}]);
+    let patch = Patch::Json::<()>(serde_json::from_value(stricter).unwrap());
+    definitions
+        .patch("widgets.example.dev", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    let status = Patch::Merge(json!({"status": {"phase": "Up"}}));
+    f.widgets()
+        .patch_status("a", &PatchParams::default(), &status)
+        .await
+        .unwrap();
+    let small = Patch::Merge(json!({"spec": {"size": 2}}));
+    assert_eq!(
+        code(f.widgets().patch("a", &PatchParams::default(), &small).await),
+        422
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,7 @@
 //! The whole API in process: real SQLite, `kube::Client` without a socket, TLS on loopback, the real kubectl.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
 mod apply;
 mod collect;
 mod crud;

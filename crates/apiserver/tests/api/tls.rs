@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use apiserver::{serve_tls, tls_config};
-use kube::api::{DynamicObject, ListParams};
+use futures::{StreamExt, TryStreamExt};
+use kube::api::{DynamicObject, ListParams, WatchParams};
 use kube::config::{AuthInfo, KubeConfigOptions};
 use kube::{Api, Client, Config};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
@@ -131,9 +132,13 @@ async fn identities_decide() {
     assert!(listener.widgets(admin).await.list(&list).await.is_ok());
     let nobody = listener.certificate("joe", "nobodies");
     assert_eq!(code(listener.widgets(nobody).await.list(&list).await), 403);
+    // An open watch does not hold the listener up.
+    let admin = listener.widgets(token("fake-admin-token")).await;
+    let mut watch = admin.watch(&WatchParams::default(), "0").await.unwrap().boxed();
     listener.cancel.cancel();
-    tokio::time::timeout(std::time::Duration::from_secs(10), listener.task)
+    tokio::time::timeout(std::time::Duration::from_secs(4), listener.task)
         .await
         .unwrap()
         .unwrap();
+    assert!(watch.try_next().await.unwrap().is_none());
 }
