@@ -1,7 +1,7 @@
 //! Which fields of a cluster may not change once it exists (EKS Anywhere's webhook rules), and versions.
 
 use kube::ResourceExt;
-use resources::anywhere::TinkerbellMachineConfig;
+use resources::anywhere::{ClusterSpec, ControlPlaneConfiguration, TinkerbellMachineConfig};
 
 use crate::bundle::ClusterBundle;
 use crate::rules::version;
@@ -43,33 +43,10 @@ fn cluster(old: &ClusterBundle, new: &ClusterBundle) -> Vec<Violation> {
         &before.datacenter_ref,
         &after.datacenter_ref,
     );
-    let (control_before, control) = (
+    control_plane(
         &before.control_plane_configuration,
         &after.control_plane_configuration,
-    );
-    fixed(
         &mut report,
-        "spec.controlPlaneConfiguration.endpoint",
-        &control_before.endpoint,
-        &control.endpoint,
-    );
-    fixed(
-        &mut report,
-        "spec.controlPlaneConfiguration.labels",
-        &control_before.labels,
-        &control.labels,
-    );
-    fixed(
-        &mut report,
-        "spec.controlPlaneConfiguration.taints",
-        &control_before.taints,
-        &control.taints,
-    );
-    fixed(
-        &mut report,
-        "spec.controlPlaneConfiguration.machineGroupRef",
-        &control_before.machine_group_ref,
-        &control.machine_group_ref,
     );
     let (network_before, network) = (&before.cluster_network, &after.cluster_network);
     fixed(
@@ -102,63 +79,72 @@ fn cluster(old: &ClusterBundle, new: &ClusterBundle) -> Vec<Violation> {
         &old.cni(),
         &new.cni(),
     );
-    let upgraded = before.kubernetes_version != after.kubernetes_version;
-    let mut scaled = control_before.count != control.count;
-    for (at, group) in after.worker_node_group_configurations.iter().enumerate() {
-        let path = format!("spec.workerNodeGroupConfigurations[{at}]");
-        let known = before
-            .worker_node_group_configurations
-            .iter()
-            .find(|known| known.name == group.name);
-        let Some(known) = known else {
+    let scaled = workers(before, after, &mut report);
+    kubernetes(before, after, scaled, &mut report);
+    report.found
+}
+
+fn control_plane(before: &ControlPlaneConfiguration, after: &ControlPlaneConfiguration, report: &mut Report) {
+    let path = |field: &str| format!("spec.controlPlaneConfiguration.{field}");
+    fixed(report, &path("endpoint"), &before.endpoint, &after.endpoint);
+    fixed(report, &path("labels"), &before.labels, &after.labels);
+    fixed(report, &path("taints"), &before.taints, &after.taints);
+    fixed(
+        report,
+        &path("machineGroupRef"),
+        &before.machine_group_ref,
+        &after.machine_group_ref,
+    );
+}
+
+/// Whether any count or the list of groups changes.
+fn workers(before: &ClusterSpec, after: &ClusterSpec, report: &mut Report) -> bool {
+    let (known, wanted) = (
+        &before.worker_node_group_configurations,
+        &after.worker_node_group_configurations,
+    );
+    let count = |spec: &ClusterSpec| spec.control_plane_configuration.count;
+    let mut scaled = count(before) != count(after) || known.len() != wanted.len();
+    for (at, group) in wanted.iter().enumerate() {
+        let Some(known) = known.iter().find(|known| known.name == group.name) else {
             scaled = true;
             continue;
         };
+        let path = |field: &str| format!("spec.workerNodeGroupConfigurations[{at}].{field}");
+        fixed(report, &path("labels"), &known.labels, &group.labels);
+        fixed(report, &path("taints"), &known.taints, &group.taints);
         fixed(
-            &mut report,
-            &format!("{path}.labels"),
-            &known.labels,
-            &group.labels,
-        );
-        fixed(
-            &mut report,
-            &format!("{path}.taints"),
-            &known.taints,
-            &group.taints,
-        );
-        fixed(
-            &mut report,
-            &format!("{path}.machineGroupRef"),
+            report,
+            &path("machineGroupRef"),
             &known.machine_group_ref,
             &group.machine_group_ref,
         );
         scaled |= known.count != group.count;
     }
-    scaled |= before.worker_node_group_configurations.len() != after.worker_node_group_configurations.len();
-    if upgraded && scaled {
+    scaled
+}
+
+fn kubernetes(before: &ClusterSpec, after: &ClusterSpec, scaled: bool, report: &mut Report) {
+    let (before, after) = (&before.kubernetes_version, &after.kubernetes_version);
+    if before == after {
+        return;
+    }
+    if scaled {
         report.add(
             "spec.kubernetesVersion",
             "cannot perform scale up or down during rolling upgrades",
             "change counts and version one after the other",
         );
     }
-    if upgraded
-        && let (Some(from), Some(to)) = (
-            version(&before.kubernetes_version),
-            version(&after.kubernetes_version),
-        )
+    if let (Some(from), Some(to)) = (version(before), version(after))
         && to != (from.0, from.1 + 1)
     {
         report.add(
             "spec.kubernetesVersion",
-            format!(
-                "from {} to {} is not one minor version up",
-                before.kubernetes_version, after.kubernetes_version
-            ),
+            format!("from {before} to {after} is not one minor version up"),
             format!("write {}.{} first", from.0, from.1 + 1),
         );
     }
-    report.found
 }
 
 fn datacenter(old: &ClusterBundle, new: &ClusterBundle) -> Vec<Violation> {

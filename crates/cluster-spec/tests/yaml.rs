@@ -1,5 +1,7 @@
 //! The file as users write it: what is accepted, what is said where.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
 use cluster_spec::{
     ClusterBundle, FreeHardware, Problems, check_hardware, check_update, parse, selector_terms,
 };

@@ -1,5 +1,7 @@
 //! One row of a table for each fault: where it is found and what is said.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
 use hardware_csv::{Faults, parse, warnings};
 
 const HEADER: &str = "hostname,bmc_ip,bmc_username,bmc_password,mac,ip_address,netmask,gateway,nameservers,labels,disk,vlan_id";

@@ -1,5 +1,7 @@
 //! Rows to objects, to YAML, back to CSV, and compared with what exists.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
 use hardware_csv::{Change, Clash, Existing, diff, parse, source_label, to_objects, to_yaml, write};
 use resources::keys;
 

@@ -1,5 +1,7 @@
 //! The first-boot script and the bootstrap script as programs: syntax, and what they do without a network.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
 use std::fs;
 use std::process::Command;
 
