@@ -74,7 +74,11 @@ impl ApiServer {
     pub async fn open(config: Config) -> Result<ApiServer, Error> {
         let storage = Storage::open(config.database, config.sealer).await?;
         let (records, record_kinds) = config.records.unzip();
-        let record_kinds: Vec<Kind> = record_kinds.iter().flatten().map(record_kind).collect();
+        let record_kinds: Vec<Arc<Kind>> = record_kinds
+            .iter()
+            .flatten()
+            .map(|kind| Arc::new(record_kind(kind)))
+            .collect();
         let cancel = CancellationToken::new();
         let core = Arc::new(Core::new(
             storage,
@@ -93,14 +97,7 @@ impl ApiServer {
             let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
             install(&router, "/api/v1/namespaces", &name, &namespace).await?;
         }
-        for definition in &config.definitions {
-            let name = definition.metadata.name.clone().unwrap_or_default();
-            let mut object = definitions::as_json(definition, &name)?;
-            object["apiVersion"] = "apiextensions.k8s.io/v1".into();
-            object["kind"] = "CustomResourceDefinition".into();
-            let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-            install(&router, path, &name, &object).await?;
-        }
+        install_definitions(&router, &config.definitions).await?;
         tasks.spawn(collector::run(core, server_token));
         Ok(ApiServer {
             router,
@@ -145,6 +142,23 @@ impl ApiServer {
         while self.tasks.join_next().await.is_some() {}
         self.database().close().await;
     }
+}
+
+/// Installs what is not there yet; all at once, so that they share their commits.
+async fn install_definitions(router: &Router, definitions: &[CustomResourceDefinition]) -> Result<(), Error> {
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let mut missing = Vec::new();
+    for definition in definitions {
+        let name = definition.metadata.name.clone().unwrap_or_default();
+        let object = definitions::as_json(definition, &name)?;
+        if !definitions::is_installed(&router.core().storage, &object) {
+            missing.push((name, object));
+        }
+    }
+    let installs = missing
+        .iter()
+        .map(|(name, object)| install(router, path, name, object));
+    futures::future::try_join_all(installs).await.map(drop)
 }
 
 /// Makes an object by server-side apply when it is absent or differs.

@@ -14,7 +14,7 @@ use crate::schema::Schema;
 
 pub(crate) use builtin::{builtin, object_meta, object_meta_published};
 pub(crate) use columns::{Cell, Column, cell};
-pub(crate) use definition::{definition_kind, established, names_accepted, prepare_definition};
+pub(crate) use definition::{definition_kind, established, fill_names, names_accepted, prepare_definition};
 pub(crate) use registry::{Found, Registry};
 
 /// Where a kind comes from; decides the few things that differ.

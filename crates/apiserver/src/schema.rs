@@ -9,6 +9,7 @@ mod prune;
 mod validate;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use regex::Regex;
 use serde_json::{Map, Value};
@@ -71,7 +72,7 @@ pub(crate) struct Schema {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rules {
     pub(crate) one_of_values: Vec<Value>,
-    pub(crate) pattern: Option<Regex>,
+    pub(crate) pattern: Option<Arc<Pattern>>,
     pub(crate) format: Option<String>,
     pub(crate) minimum: Option<(f64, bool)>,
     pub(crate) maximum: Option<(f64, bool)>,
@@ -86,10 +87,38 @@ pub(crate) struct Rules {
     pub(crate) not: Option<Box<Schema>>,
 }
 
+/// A `pattern`. Compiled at its first use: most are never used, and compiling all would dominate the start.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    pub(crate) text: String,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+impl Pattern {
+    fn new(text: &str) -> Pattern {
+        Pattern {
+            text: text.to_owned(),
+            compiled: OnceLock::new(),
+        }
+    }
+
+    /// True when the text matches, or when the pattern is unsound, which its definition should have been refused for.
+    pub(crate) fn matches(&self, text: &str) -> bool {
+        let compiled = self.compiled.get_or_init(|| Regex::new(&self.text).ok());
+        compiled.as_ref().is_none_or(|regex| regex.is_match(text))
+    }
+}
+
 impl Schema {
-    /// Reads a schema; the error names the place.
+    /// Reads a schema; the error names the place. Patterns are not looked at.
     pub(crate) fn parse(value: &Value) -> Result<Schema, String> {
         parse(value, "openAPIV3Schema", 0)
+    }
+
+    /// Reads a schema that is new to the server: its patterns must be sound too.
+    pub(crate) fn parse_new(value: &Value) -> Result<Schema, String> {
+        check_patterns(value, "openAPIV3Schema")?;
+        Schema::parse(value)
     }
 
     /// The schema of a field of an object, if one says anything about it.
@@ -108,6 +137,27 @@ impl Schema {
 }
 
 const DEEPEST: usize = 100;
+
+/// Looks at every text named `pattern`; a field of that name has an object there, no text.
+fn check_patterns(value: &Value, at: &str) -> Result<(), String> {
+    match value {
+        Value::Object(map) => {
+            for (key, inner) in map {
+                let place = format!("{at}.{key}");
+                match (key.as_str(), inner) {
+                    ("pattern", Value::String(text)) => {
+                        Regex::new(text).map_err(|e| format!("{place}: {e}"))?;
+                    }
+                    ("default" | "example" | "enum", _) => {}
+                    _ => check_patterns(inner, &place)?,
+                }
+            }
+            Ok(())
+        }
+        Value::Array(list) => list.iter().try_for_each(|inner| check_patterns(inner, at)),
+        _ => Ok(()),
+    }
+}
 
 fn parse(value: &Value, at: &str, depth: usize) -> Result<Schema, String> {
     let map = match value {
@@ -214,14 +264,10 @@ fn rules(map: &Map<String, Value>, at: &str, depth: usize) -> Result<Rules, Stri
             .map(|(i, v)| parse(v, &format!("{at}.{key}[{i}]"), depth + 1))
             .collect()
     };
-    let pattern = match map
+    let pattern = map
         .get("pattern")
         .and_then(Value::as_str)
-        .filter(|p| !p.is_empty())
-    {
-        None => None,
-        Some(text) => Some(Regex::new(text).map_err(|e| format!("{at}.pattern: {e}"))?),
-    };
+        .filter(|p| !p.is_empty());
     let not = match map.get("not") {
         None => None,
         Some(value) => Some(Box::new(parse(value, &format!("{at}.not"), depth + 1)?)),
@@ -232,7 +278,7 @@ fn rules(map: &Map<String, Value>, at: &str, depth: usize) -> Result<Rules, Stri
             .and_then(Value::as_array)
             .cloned()
             .unwrap_or_default(),
-        pattern,
+        pattern: pattern.map(|text| Arc::new(Pattern::new(text))),
         format: map.get("format").and_then(Value::as_str).map(str::to_owned),
         minimum: number("minimum").map(|n| (n, flag("exclusiveMinimum"))),
         maximum: number("maximum").map(|n| (n, flag("exclusiveMaximum"))),

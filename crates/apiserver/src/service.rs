@@ -37,7 +37,7 @@ pub(crate) struct Core {
     pub(crate) roles: Vec<Role>,
     pub(crate) admission: Vec<Admit>,
     pub(crate) records: Option<Records>,
-    record_kinds: Vec<Kind>,
+    record_kinds: Vec<Arc<Kind>>,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -48,7 +48,7 @@ impl Core {
         roles: Vec<Role>,
         admission: Vec<Admit>,
         records: Option<Records>,
-        record_kinds: Vec<Kind>,
+        record_kinds: Vec<Arc<Kind>>,
         shutdown: CancellationToken,
     ) -> Core {
         let registry = RwLock::new(Arc::new(Registry::default()));
@@ -76,7 +76,7 @@ impl Core {
     pub(crate) fn after_write(&self, resource: &str) {
         if resource == definitions::RESOURCE {
             let mut place = self.registry.write().unwrap_or_else(PoisonError::into_inner);
-            *place = Arc::new(definitions::registry(self, &self.record_kinds));
+            *place = Arc::new(definitions::registry(&self.storage, &self.record_kinds, &place));
         }
     }
 }

@@ -142,8 +142,14 @@ fn review(group: &'static str, kind: &'static str, plural: &'static str) -> Kind
     kind
 }
 
+static KINDS: LazyLock<Vec<Arc<Kind>>> = LazyLock::new(|| kinds().into_iter().map(Arc::new).collect());
+
 /// All built-in kinds.
-pub(crate) fn builtin() -> Vec<Kind> {
+pub(crate) fn builtin() -> &'static [Arc<Kind>] {
+    &KINDS
+}
+
+fn kinds() -> Vec<Kind> {
     let mut namespace = make(
         Base {
             namespaced: false,

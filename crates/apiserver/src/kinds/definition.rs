@@ -53,7 +53,7 @@ pub(crate) fn prepare_definition(object: &mut Value) -> Vec<Cause> {
         match version["schema"].get("openAPIV3Schema") {
             None => causes.push(Cause::required(&at, "schemas are required")),
             Some(schema) => {
-                if let Err(why) = Schema::parse(schema) {
+                if let Err(why) = Schema::parse_new(schema) {
                     causes.push(Cause::invalid(&at, &"schema".into(), &why));
                 }
             }
@@ -77,7 +77,7 @@ fn bad_columns(index: usize, version: &Value) -> Vec<Cause> {
 }
 
 /// Names that follow from the kind when the author leaves them out.
-fn fill_names(object: &mut Value) {
+pub(crate) fn fill_names(object: &mut Value) {
     let Some(kind) = object["spec"]["names"]["kind"].as_str().map(str::to_owned) else {
         return;
     };

@@ -9,6 +9,8 @@ use super::{Kind, Version};
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     kinds: Vec<Arc<Kind>>,
+    /// Kinds by the name and version of their definition, to be taken over when others change.
+    defined: HashMap<(String, u64), Arc<Kind>>,
     by_path: HashMap<(String, String, String), (usize, usize)>,
 }
 
@@ -33,8 +35,7 @@ impl Found {
 
 impl Registry {
     /// A registry of these kinds; earlier ones win where two claim the same path.
-    pub(crate) fn new(kinds: Vec<Kind>) -> Registry {
-        let kinds: Vec<Arc<Kind>> = kinds.into_iter().map(Arc::new).collect();
+    pub(crate) fn new(kinds: Vec<Arc<Kind>>, defined: HashMap<(String, u64), Arc<Kind>>) -> Registry {
         let mut by_path = HashMap::new();
         for (i, kind) in kinds.iter().enumerate() {
             for (j, version) in kind.versions.iter().enumerate().filter(|(_, v)| v.served) {
@@ -42,7 +43,11 @@ impl Registry {
                 by_path.entry(path).or_insert((i, j));
             }
         }
-        Registry { kinds, by_path }
+        Registry {
+            kinds,
+            defined,
+            by_path,
+        }
     }
 
     /// The kind behind `/apis/<group>/<version>/<plural>`.
@@ -53,6 +58,11 @@ impl Registry {
             kind: self.kinds[i].clone(),
             index: j,
         })
+    }
+
+    /// The kind that a definition of this name and version made.
+    pub(crate) fn defined(&self, name: &str, version: u64) -> Option<Arc<Kind>> {
+        self.defined.get(&(name.to_owned(), version)).cloned()
     }
 
     /// All kinds in the order of discovery.

@@ -96,9 +96,9 @@ fn check_text(rules: &Rules, text: &str, value: &Value, at: &str, causes: &mut V
         });
     }
     if let Some(pattern) = &rules.pattern
-        && !pattern.is_match(text)
+        && !pattern.matches(text)
     {
-        let text = format!("{at} in body should match '{pattern}'");
+        let text = format!("{at} in body should match '{}'", pattern.text);
         causes.push(Cause::invalid(at, value, &text));
     }
     if let Some(format) = &rules.format
@@ -442,7 +442,7 @@ mod tests {
                 "x-kubernetes-list-map-keys",
             ),
         ] {
-            let error = Schema::parse(&schema).unwrap_err();
+            let error = Schema::parse_new(&schema).unwrap_err();
             assert!(error.contains(place), "{error}");
         }
     }

@@ -254,7 +254,6 @@ impl Cache {
         let version = object.version;
         {
             let mut state = self.lock();
-            state.version = version;
             let place = (key.namespace.clone(), key.name.clone());
             let resource = state.resource(&key.resource);
             let previous = match kind {
@@ -269,6 +268,7 @@ impl Cache {
                 previous: previous.clone(),
             });
             resource.remember(change.clone());
+            state.version = version;
             if let Some(previous) = &previous {
                 state.unindex(key, &previous.value);
             }

@@ -68,6 +68,14 @@ pub(crate) async fn delete(call: &mut Call, body: &Value) -> Result<Outcome, Api
 
 fn check(call: &Call, current: &Stored, options: &Options) -> Result<(), ApiError> {
     let kind = &call.found.kind;
+    if &*kind.resource == "namespaces" && call.name() == "default" {
+        return Err(ApiError::forbidden(
+            "",
+            "namespaces",
+            "default",
+            "this namespace may not be deleted",
+        ));
+    }
     let conflict = |text: String| ApiError::conflict(&kind.group, &kind.plural, call.name(), &text);
     if !options.uid.is_empty() && options.uid != current.value.uid() {
         return Err(conflict(format!(

@@ -7,12 +7,13 @@ use serde_json::Value;
 
 use super::Outcome;
 use super::prepare::{self, Ownership};
+use crate::definitions;
 use crate::kinds::Origin;
 use crate::meta::{Meta, set_meta};
 use crate::patch::managed::Writer;
 use crate::patch::{self, PatchKind};
 use crate::service::Call;
-use crate::status::ApiError;
+use crate::status::{ApiError, Cause};
 use crate::storage::{Key, Stored, WriteError};
 
 /// How often a patch is computed again on a newer state. One writer of each round wins, so this ends.
@@ -33,6 +34,7 @@ pub(crate) async fn create(call: &mut Call, mut object: Value) -> Result<Outcome
             "resourceVersion should not be set on objects to be created",
         ));
     }
+    definition_stays(call)?;
     namespace_is_open(call, &object)?;
     let base = object.meta_str("generateName").to_owned();
     let generated = object.name().is_empty() && !base.is_empty();
@@ -73,6 +75,20 @@ fn generate(base: &str) -> String {
             .map(|r| char::from(ALPHABET[usize::from(*r) % ALPHABET.len()])),
     );
     name
+}
+
+/// No new objects of a kind whose definition is being deleted.
+fn definition_stays(call: &Call) -> Result<(), ApiError> {
+    let kind = &call.found.kind;
+    let definition =
+        (kind.origin == Origin::Custom).then(|| call.core.storage.get(&definitions::key_of(kind)));
+    match definition.flatten() {
+        Some(found) if found.value.is_terminating() => {
+            let text = "create not allowed while custom resource definition is terminating";
+            Err(ApiError::forbidden(&kind.group, &kind.plural, call.name(), text))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Objects go only into a namespace that exists and is not being deleted.
@@ -119,6 +135,16 @@ pub(crate) fn failed(call: &Call, name: &str, error: WriteError) -> ApiError {
 pub(crate) async fn update(call: &mut Call, mut object: Value) -> Result<Outcome, ApiError> {
     prepare::shape(call, &mut object)?;
     let given = object.meta_str("resourceVersion").to_owned();
+    if given.is_empty() && call.found.kind.origin == Origin::Custom {
+        let value = Value::from("");
+        let cause = Cause::invalid(
+            "metadata.resourceVersion",
+            &value,
+            "must be specified for an update",
+        );
+        let kind = &call.found.kind;
+        return Err(ApiError::invalid(&kind.group, &kind.kind, call.name(), &[cause]));
+    }
     for _ in 0..RETRIES {
         let current = call.current()?;
         check_expected(call, &current, &given, object.uid())?;
@@ -223,9 +249,8 @@ async fn apply(call: &mut Call, current: Option<Arc<Stored>>, body: &Value) -> R
             let text = "uid mismatch: the provided object specified a uid or version, and no existing object was found";
             return Err(ApiError::conflict(&kind.group, &kind.plural, call.name(), text).for_good());
         }
-        if call.found.kind.namespaced {
-            namespace_is_open(call, &config)?;
-        }
+        definition_stays(call)?;
+        namespace_is_open(call, &config)?;
     }
     // Unknown fields are judged on the configuration, before the merge hides where they came from.
     prepare::validate_fields(call, &mut config)?;

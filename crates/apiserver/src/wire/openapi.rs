@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn documents_name_their_kinds() {
-        let registry = Registry::new(builtin());
+        let registry = Registry::new(builtin().to_vec(), Default::default());
         let document = v3(&registry, "", "v1").unwrap();
         let secret = &document["components"]["schemas"]["io.k8s.api.core.v1.Secret"];
         assert_eq!(secret["x-kubernetes-group-version-kind"][0]["kind"], "Secret");

@@ -80,6 +80,9 @@ async fn a_stale_version_is_a_conflict() {
     let second = api.replace("a", &PostParams::default(), &first).await.unwrap();
     assert_eq!(second.data["spec"]["size"], json!(2));
     assert_eq!(code(api.replace("a", &PostParams::default(), &stale).await), 409);
+    let mut blind = second.clone();
+    blind.metadata.resource_version = None;
+    assert_eq!(code(api.replace("a", &PostParams::default(), &blind).await), 422);
     let version = stale.metadata.resource_version.unwrap();
     let test: json_patch::Patch = serde_json::from_value(json!([
         {"op": "test", "path": "/metadata/resourceVersion", "value": version},

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, WatchEvent, WatchParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, WatchEvent, WatchParams};
 use serde_json::json;
 
 use crate::fixture::{Fixture, code, widget};
@@ -72,6 +72,21 @@ async fn a_watch_resumes_over_a_restart() {
         .await
         .unwrap();
     assert_eq!(take(&mut resumed, 3).await, ["+c", "~a", "-b"]);
+    for name in ["a", "c"] {
+        f.widgets().delete(name, &DeleteParams::default()).await.unwrap();
+    }
+    let version = f
+        .widgets()
+        .list(&ListParams::default())
+        .await
+        .unwrap()
+        .metadata
+        .resource_version
+        .unwrap();
+    let before = (version.parse::<u64>().unwrap() - 1).to_string();
+    let f = f.reopen().await;
+    let mut resumed = watch(&f, &WatchParams::default(), &before).await.unwrap();
+    assert_eq!(take(&mut resumed, 1).await, ["-c"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
