@@ -20,6 +20,9 @@ pub trait Host: Send + Sync {
     /// A name of the device that the next boot understands too.
     fn stable_name(&self, device: &Path) -> PathBuf;
 
+    /// The whole disk that a partition is on; a disk is its own.
+    fn disk_of(&self, device: &Path) -> PathBuf;
+
     /// Opens a whole disk for writing.
     ///
     /// # Errors

@@ -6,9 +6,6 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-/// Time after the last answer until writing pauses. Reports go out every 10 s.
-pub(crate) const LIMIT: Duration = Duration::from_secs(45);
-
 /// When the appliance was heard last.
 #[derive(Debug)]
 pub struct Lease {
@@ -18,7 +15,7 @@ pub struct Lease {
 
 impl Default for Lease {
     fn default() -> Self {
-        Self::new(LIMIT)
+        Self::new(agent_protocol::LEASE)
     }
 }
 

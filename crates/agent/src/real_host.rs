@@ -78,6 +78,10 @@ impl Host for RealHost {
         self.disks.stable_name(device)
     }
 
+    fn disk_of(&self, device: &Path) -> PathBuf {
+        self.disks.disk_of(device)
+    }
+
     fn open_disk(&self, device: &Path) -> Result<Box<dyn Target>, Error> {
         Ok(Box::new(DiskTarget::open(device)?))
     }

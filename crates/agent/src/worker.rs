@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use agent_protocol::HEARTBEAT;
 use agent_protocol::v1::next_response::Step;
 use agent_protocol::v1::workflows_client::WorkflowsClient;
 use agent_protocol::v1::{Action, ActionState, NextRequest, ReportRequest};
@@ -16,8 +17,6 @@ use crate::{Console, Error, Host, Lease, Session, actions};
 
 /// Next blocks for up to a minute on the other side.
 const NEXT: Duration = Duration::from_secs(90);
-/// A running action is reported at least this often.
-const HEARTBEAT: Duration = Duration::from_secs(10);
 /// How often progress is looked at.
 const TICK: Duration = Duration::from_secs(1);
 /// After a cancelled action, the time its thread may take to stop.
@@ -173,8 +172,8 @@ impl Worker<'_> {
             .map(Duration::from_secs);
         let started = Instant::now();
         let mut last_report = Instant::now();
-        let mut shown = None;
-        let mut tick = tokio::time::interval(TICK);
+        let mut shown = board.progress();
+        let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
         loop {
             tokio::select! {
                 result = &mut thread => {
@@ -190,14 +189,14 @@ impl Worker<'_> {
                 return Ok(Err((ActionState::Timeout, Error::Stopped { reason })));
             }
             let (percent, phase) = board.progress();
-            if last_report.elapsed() < HEARTBEAT && (percent, phase) == shown.unwrap_or((None, "")) {
+            if last_report.elapsed() < HEARTBEAT && (percent, phase) == shown {
                 continue;
             }
-            if shown != Some((percent, phase)) && percent.is_some_and(|percent| percent.is_multiple_of(10)) {
+            if shown != (percent, phase) && percent.is_some_and(|percent| percent.is_multiple_of(10)) {
                 self.console
                     .say(format!("{}: {phase} {} %", action.name, percent.unwrap_or(0)));
             }
-            shown = Some((percent, phase));
+            shown = (percent, phase);
             last_report = Instant::now();
             report.percent = percent;
             phase.clone_into(&mut report.message);

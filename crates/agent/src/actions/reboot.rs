@@ -5,7 +5,9 @@
 
 use std::path::Path;
 
-use agent_protocol::environment::{DEST_DISK, FACT_DISK, FACT_ESP_GUID, FACT_FIRMWARE, FACT_HANDOVER};
+use agent_protocol::environment::{
+    BLOCK_DEVICE, DEST_DISK, FACT_DISK, FACT_ESP_GUID, FACT_FIRMWARE, FACT_HANDOVER,
+};
 use agent_protocol::v1::Firmware;
 use disk_image::gpt;
 
@@ -22,8 +24,8 @@ pub(super) fn run(context: &ActionContext) -> Result<Outcome, Error> {
     Ok(outcome)
 }
 
-/// Tells the firmware about the installed system; what it found goes into the facts. Without `DEST_DISK` there is
-/// nothing to tell.
+/// Tells the firmware about the installed system; what it found goes into the facts. The disk is `DEST_DISK`, else the
+/// one that `BLOCK_DEVICE` is on; with neither there is nothing to tell.
 pub(super) fn prepare(context: &ActionContext) -> Result<Outcome, Error> {
     let firmware = context.host.firmware();
     let name = if firmware == Firmware::Uefi {
@@ -32,10 +34,13 @@ pub(super) fn prepare(context: &ActionContext) -> Result<Outcome, Error> {
         "bios"
     };
     let outcome = Outcome::default().fact(FACT_FIRMWARE, name);
-    if context.optional(DEST_DISK).is_none() {
+    let device = if context.optional(DEST_DISK).is_some() {
+        context.device(DEST_DISK)?
+    } else if context.optional(BLOCK_DEVICE).is_some() {
+        context.host.disk_of(&context.device(BLOCK_DEVICE)?)
+    } else {
         return Ok(outcome);
-    }
-    let device = context.device(DEST_DISK)?;
+    };
     let stable = context.host.stable_name(&device).display().to_string();
     let mut outcome = outcome.fact(FACT_DISK, stable);
     let Some(esp) = esp(&device)? else {

@@ -104,26 +104,32 @@ impl Disks {
     /// A name that the next boot understands too; the device itself when the disk has no identity.
     #[must_use]
     pub fn stable_name(&self, device: &Path) -> PathBuf {
-        let Some(name) = device.file_name().map(|name| name.to_string_lossy().into_owned()) else {
-            return device.to_owned();
-        };
-        for disk in self.all() {
-            let Some(rest) = name.strip_prefix(&disk.name) else {
-                continue;
-            };
-            let part = rest.trim_start_matches('p');
-            if let Some(id) = disk.ids().into_iter().next() {
-                let suffix = if rest.is_empty() {
-                    String::new()
-                } else {
-                    format!("-part{part}")
-                };
-                if rest.is_empty() || part.parse::<u32>().is_ok() {
-                    return PathBuf::from(format!("/dev/disk/by-id/{id}{suffix}"));
-                }
+        let id = self.place_of(device).and_then(|(disk, partition)| {
+            let id = disk.ids().into_iter().next()?;
+            let suffix = partition.map_or_else(String::new, |number| format!("-part{number}"));
+            Some(PathBuf::from(format!("/dev/disk/by-id/{id}{suffix}")))
+        });
+        id.unwrap_or_else(|| device.to_owned())
+    }
+
+    /// The disk that a partition is on; what is no partition is its own.
+    #[must_use]
+    pub fn disk_of(&self, device: &Path) -> PathBuf {
+        let disk = self.place_of(device).map(|(disk, _)| self.dev.join(disk.name));
+        disk.unwrap_or_else(|| device.to_owned())
+    }
+
+    /// Disk and partition of a device node.
+    fn place_of(&self, device: &Path) -> Option<(DiskFacts, Option<u32>)> {
+        let name = device.file_name()?.to_str()?;
+        self.all().into_iter().find_map(|disk| {
+            let rest = name.strip_prefix(&disk.name)?;
+            if rest.is_empty() {
+                return Some((disk, None));
             }
-        }
-        device.to_owned()
+            let number = rest.strip_prefix('p').unwrap_or(rest).parse().ok()?;
+            (partition_name(&disk.name, number) == name).then_some((disk, Some(number)))
+        })
     }
 
     /// One line that lists what there is, for errors.
@@ -282,6 +288,10 @@ mod tests {
             assert!(name.starts_with("/dev/disk/by-id"), "{name:?}");
             assert_eq!(disks.find(&name.to_string_lossy()), Some(device));
         }
+        let disk_of = |node: &str| disks.disk_of(Path::new(node)).file_name().unwrap().to_owned();
+        assert_eq!(disk_of("/dev/nvme0n1p2"), "nvme0n1");
+        assert_eq!(disk_of("/dev/vda1"), "vda");
+        assert_eq!(disk_of("/dev/sda"), "sda");
         let without_identity = root.path().join("dev/vdb");
         assert_eq!(disks.stable_name(&without_identity), without_identity);
         let names: Vec<String> = disks.all().into_iter().map(|disk| disk.name).collect();

@@ -33,11 +33,16 @@ impl ModuleIndex {
             let needs = needs.split_whitespace().map(name_of).collect();
             index.modules.insert(name_of(path), (PathBuf::from(path), needs));
         }
+        // The list names every module of the distribution; only those that are here count.
         for line in alias.lines() {
-            let mut words = line.split_whitespace();
-            if let (Some("alias"), Some(pattern), Some(module)) = (words.next(), words.next(), words.next()) {
+            let named = line.strip_prefix("alias ").and_then(|rest| rest.rsplit_once(' '));
+            let Some((pattern, module)) = named else {
+                continue;
+            };
+            let module = module.replace('-', "_");
+            if index.modules.contains_key(&module) {
                 let class = pattern.split_once(':').map_or("", |(class, _)| class);
-                let entry = (pattern.to_owned(), module.replace('-', "_"));
+                let entry = (pattern.trim().to_owned(), module);
                 index.aliases.entry(class.to_owned()).or_default().push(entry);
             }
         }

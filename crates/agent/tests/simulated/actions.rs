@@ -2,8 +2,8 @@ use std::io::{Cursor, Read};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use agent::actions::{Outcome, run};
 use agent::Error;
+use agent::actions::{Outcome, run};
 use agent_protocol::ActionKind;
 use agent_protocol::v1::Firmware;
 use disk_image::{ImageReader, gpt, measure};
@@ -14,13 +14,15 @@ const MIB: usize = 1 << 20;
 
 /// A disk image with an EFI system partition and data behind it, by hand: two partitions in a valid table.
 fn image() -> Vec<u8> {
-    let mut image = vec![0; 24 * MIB];
+    let mut image = vec![0; 8 * MIB];
     image[0] = 0xeb;
     image[446 + 4] = 0xee;
     image[510] = 0x55;
     image[511] = 0xaa;
     let mut table = gptman::GPT::new_from(&mut Cursor::new(&mut image[..]), 512, [9; 16]).unwrap();
-    let esp = [0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b];
+    let esp = [
+        0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b,
+    ];
     table[1] = gptman::GPTPartitionEntry {
         partition_type_guid: esp,
         unique_partition_guid: [1; 16],
@@ -30,7 +32,7 @@ fn image() -> Vec<u8> {
         partition_name: "esp".into(),
     };
     table.write_into(&mut Cursor::new(&mut image[..])).unwrap();
-    for (at, octet) in image[6 * MIB..9 * MIB].iter_mut().enumerate() {
+    for (at, octet) in image[5 * MIB..6 * MIB].iter_mut().enumerate() {
         *octet = (at % 250) as u8 + 1;
     }
     image
@@ -50,7 +52,12 @@ fn installed() -> Arc<Machine> {
 type Settings = Vec<(&'static str, String)>;
 
 fn disk_settings(machine: &Machine) -> Settings {
-    let manifest = measure(ImageReader::open(Cursor::new(machine.image.clone())).unwrap(), "t", &mut |_| {}).unwrap();
+    let manifest = measure(
+        ImageReader::open(Cursor::new(machine.image.clone())).unwrap(),
+        "t",
+        &mut |_| {},
+    )
+    .unwrap();
     vec![
         ("IMG_URL", "http://192.0.2.1/images/a".to_owned()),
         ("DEST_DISK", "/dev/disk".to_owned()),
@@ -62,7 +69,10 @@ fn disk_settings(machine: &Machine) -> Settings {
 }
 
 fn owned(settings: &[(&'static str, &str)]) -> Settings {
-    settings.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
+    settings
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()))
+        .collect()
 }
 
 /// Owner of what the tests write; as root this is what a template would say.
@@ -98,16 +108,20 @@ fn settings(kind: ActionKind, machine: &Machine) -> Settings {
         ]),
         ActionKind::Kexec => owned(&[("BLOCK_DEVICE", "/dev/part2"), ("FS_TYPE", "ext4")]),
         ActionKind::Reboot => owned(&[("DEST_DISK", "/dev/disk")]),
-        ActionKind::Handover => owned(&[
-            ("DEST_DISK", "/dev/disk"),
-            ("BLOCK_DEVICE", "/dev/part2"),
-            ("FS_TYPE", "ext4"),
-        ]),
+        ActionKind::Handover => owned(&[("BLOCK_DEVICE", "/dev/part2"), ("FS_TYPE", "ext4")]),
     }
 }
 
-fn act(machine: &Arc<Machine>, kind: ActionKind, settings: &Settings, resumed: bool) -> Result<Outcome, Error> {
-    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+fn act(
+    machine: &Arc<Machine>,
+    kind: ActionKind,
+    settings: &Settings,
+    resumed: bool,
+) -> Result<Outcome, Error> {
+    let settings: Vec<(&str, &str)> = settings
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
     run(kind.name(), &context(machine, &settings, resumed))
 }
 
@@ -122,18 +136,33 @@ fn state(machine: &Machine) -> Vec<(String, Vec<u8>)> {
                 continue;
             }
             let mut content = Vec::new();
-            std::fs::File::open(entry.path()).unwrap().read_to_end(&mut content).unwrap();
-            let path = entry.path().strip_prefix(machine.root.path()).unwrap().display().to_string();
+            std::fs::File::open(entry.path())
+                .unwrap()
+                .read_to_end(&mut content)
+                .unwrap();
+            let path = entry
+                .path()
+                .strip_prefix(machine.root.path())
+                .unwrap()
+                .display()
+                .to_string();
             files.push((path, content));
         }
     }
     files.sort();
-    files.push(("options".into(), format!("{:?}", machine.options.lock().unwrap()).into_bytes()));
+    files.push((
+        "options".into(),
+        format!("{:?}", machine.options.lock().unwrap()).into_bytes(),
+    ));
     files
 }
 
 fn prepared(kind: ActionKind) -> Arc<Machine> {
-    if kind == ActionKind::Image2disk { Arc::new(Machine::new(image())) } else { installed() }
+    if kind == ActionKind::Image2disk {
+        Arc::new(Machine::new(image()))
+    } else {
+        installed()
+    }
 }
 
 #[test]
@@ -144,7 +173,10 @@ fn run_twice_changes_nothing_more() {
         let first = act(&machine, kind, &settings, false).unwrap();
         let after_first = state(&machine);
         let second = act(&machine, kind, &settings, true).unwrap();
-        assert!(state(&machine) == after_first, "{kind} changed something the second time");
+        assert!(
+            state(&machine) == after_first,
+            "{kind} changed something the second time"
+        );
         assert_eq!((first.facts, first.leave), (second.facts, second.leave), "{kind}");
         assert_eq!(first.leave.is_some(), kind.leaves_installer(), "{kind}");
         let writes = machine.option_writes.load(Ordering::SeqCst);
@@ -168,10 +200,22 @@ fn killed_here_and_run_again() {
             kills += 1;
             machine.budget.store(usize::MAX, Ordering::SeqCst);
             act(&machine, kind, &settings, true).unwrap();
-            let names = |machine: &Machine| state(machine).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
-            assert_eq!(names(&machine), names(&reference), "{kind} killed at call {budget}");
+            let names = |machine: &Machine| {
+                state(machine)
+                    .into_iter()
+                    .map(|(name, _)| name)
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(
+                names(&machine),
+                names(&reference),
+                "{kind} killed at call {budget}"
+            );
             if kind != ActionKind::Seed {
-                assert!(state(&machine) == state(&reference), "{kind} killed at call {budget}");
+                assert!(
+                    state(&machine) == state(&reference),
+                    "{kind} killed at call {budget}"
+                );
             }
         }
         assert!((1..20).contains(&kills), "{kind}: {kills} kills");
@@ -189,7 +233,10 @@ fn the_seed_s_key_survives_a_kill_after_the_request() {
     act(&machine, ActionKind::Seed, &settings, true).unwrap();
     let requests = machine.requests.lock().unwrap().clone();
     assert_eq!(requests.len(), 2);
-    assert_eq!(requests[0], requests[1], "the second request must be for the same key");
+    assert_eq!(
+        requests[0], requests[1],
+        "the second request must be for the same key"
+    );
     let key = machine.read("part2/etc/gantry/first-boot/key.pem");
     assert_eq!(public_key(&key), requests[0]);
     let config: serde_json::Value =
@@ -197,11 +244,17 @@ fn the_seed_s_key_survives_a_kill_after_the_request() {
     assert_eq!(config["endpoints"][0], "https://192.0.2.1:7443");
     assert_eq!(config["siteName"], "lab.gantry.test");
     use std::os::unix::fs::PermissionsExt;
-    let mode = |path: &str| std::fs::metadata(machine.file(path)).unwrap().permissions().mode() & 0o777;
+    let mode = |path: &str| {
+        std::fs::metadata(machine.file(path))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
     assert_eq!(mode("part2/etc/gantry/first-boot"), 0o700);
     assert_eq!(mode("part2/etc/gantry/first-boot/key.pem"), 0o600);
     assert_eq!(mode("part2/var/lib/cloud/seed/nocloud"), 0o700);
-    assert_eq!(mode("part2/var/lib/cloud/scripts/per-instance"), 0o755);
+    assert_eq!(mode("part2/var/lib/cloud/scripts/per-boot"), 0o755);
 }
 
 #[test]
@@ -231,7 +284,11 @@ fn handover_follows_policy_and_machine() {
         assert_eq!(outcome.facts["disk"], "/dev/disk/by-id/simulated/disk");
         if leave == Some(true) {
             let loaded = machine.loaded.lock().unwrap();
-            let expected = ("kernel".to_owned(), Some("initramfs".to_owned()), "root=LABEL=root ro".to_owned());
+            let expected = (
+                "kernel".to_owned(),
+                Some("initramfs".to_owned()),
+                "root=LABEL=root ro".to_owned(),
+            );
             assert_eq!(*loaded, [expected]);
         }
     }
@@ -259,7 +316,12 @@ fn errors_name_the_setting() {
         (ActionKind::Image2disk, "IMG_URL", "", "IMG_URL"),
         (ActionKind::Image2disk, "IMG_DIGEST", "md5:00", "IMG_DIGEST"),
         (ActionKind::Image2disk, "DEST_DISK", "/dev/sdz", "/dev/sdz"),
-        (ActionKind::Writefile, "DEST_PATH", "/../etc/passwd", "/../etc/passwd"),
+        (
+            ActionKind::Writefile,
+            "DEST_PATH",
+            "/../etc/passwd",
+            "/../etc/passwd",
+        ),
         (ActionKind::Writefile, "MODE", "rw", "MODE"),
         (ActionKind::Writefile, "UID", "root", "UID"),
         (ActionKind::Seed, "META_DATA", "", "META_DATA"),

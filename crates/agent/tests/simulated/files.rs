@@ -31,10 +31,20 @@ fn links_and_dots_stay_inside() {
     assert_eq!(std::fs::read_to_string(root.join("real/run/a")).unwrap(), "1");
     // A link as the last part is replaced, not followed.
     tree.place(&file("/real/link", "2")).unwrap();
-    assert!(std::fs::symlink_metadata(root.join("real/link")).unwrap().is_file());
+    assert!(
+        std::fs::symlink_metadata(root.join("real/link"))
+            .unwrap()
+            .is_file()
+    );
     let _ = tree.place(&file("/escape/b", "3"));
-    assert_eq!(std::fs::read_dir(outer.path().join("outside")).unwrap().count(), 1);
-    assert_eq!(std::fs::read_to_string(outer.path().join("outside/victim")).unwrap(), "safe");
+    assert_eq!(
+        std::fs::read_dir(outer.path().join("outside")).unwrap().count(),
+        1
+    );
+    assert_eq!(
+        std::fs::read_to_string(outer.path().join("outside/victim")).unwrap(),
+        "safe"
+    );
     for path in ["relative", "/../a", "/a/../../b", "/", "/a/", "", "/a\0b"] {
         assert!(tree.place(&file(path, "x")).is_err(), "{path:?}");
     }
@@ -45,8 +55,17 @@ fn the_same_again_is_left_alone_and_a_change_is_not() {
     let root = tempfile::tempdir().unwrap();
     let tree = FileTree::open(root.path()).unwrap();
     assert_eq!(tree.place(&file("/etc/new/a", "1")).unwrap(), Placed::Written);
-    assert_eq!(tree.place(&file("/etc/new/a", "1")).unwrap(), Placed::AlreadyThere);
-    let mode = |path: &str| std::fs::metadata(root.path().join(path)).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(
+        tree.place(&file("/etc/new/a", "1")).unwrap(),
+        Placed::AlreadyThere
+    );
+    let mode = |path: &str| {
+        std::fs::metadata(root.path().join(path))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o7777
+    };
     assert_eq!((mode("etc/new/a"), mode("etc/new")), (0o640, 0o750));
     let other_mode = NewFile {
         mode: 0o600,

@@ -14,26 +14,29 @@ use agent_protocol::v1::{Firmware, FirstBootResponse};
 use disk_image::{DiskTarget, Target};
 use tokio_util::sync::CancellationToken;
 
-pub struct Machine {
-    pub root: tempfile::TempDir,
-    pub firmware: Firmware,
-    pub secure_boot: bool,
-    pub image: Vec<u8>,
-    pub options: Mutex<BootOptions>,
-    pub option_writes: AtomicUsize,
-    pub loaded: Mutex<Vec<(String, Option<String>, String)>>,
-    pub kexec_fails: bool,
+pub(crate) struct Machine {
+    pub(crate) root: tempfile::TempDir,
+    pub(crate) firmware: Firmware,
+    pub(crate) secure_boot: bool,
+    pub(crate) image: Vec<u8>,
+    pub(crate) options: Mutex<BootOptions>,
+    pub(crate) option_writes: AtomicUsize,
+    pub(crate) loaded: Mutex<Vec<(String, Option<String>, String)>>,
+    pub(crate) kexec_fails: bool,
     /// Calls that still work.
-    pub budget: AtomicUsize,
-    pub requests: Mutex<Vec<String>>,
+    pub(crate) budget: AtomicUsize,
+    pub(crate) requests: Mutex<Vec<String>>,
 }
 
-pub const DISK: u64 = 64 << 20;
+pub(crate) const DISK: u64 = 16 << 20;
 
 impl Machine {
-    pub fn new(image: Vec<u8>) -> Self {
+    pub(crate) fn new(image: Vec<u8>) -> Self {
         let root = tempfile::tempdir().unwrap();
-        File::create(root.path().join("disk")).unwrap().set_len(DISK).unwrap();
+        File::create(root.path().join("disk"))
+            .unwrap()
+            .set_len(DISK)
+            .unwrap();
         for directory in ["part2", "part3"] {
             std::fs::create_dir(root.path().join(directory)).unwrap();
         }
@@ -60,20 +63,23 @@ impl Machine {
                 source: io::Error::other("killed here"),
             });
         }
-        self.budget.store(left.saturating_sub(usize::from(left != usize::MAX)), Ordering::SeqCst);
+        self.budget.store(
+            left.saturating_sub(usize::from(left != usize::MAX)),
+            Ordering::SeqCst,
+        );
         Ok(())
     }
 
-    pub fn file(&self, path: &str) -> PathBuf {
+    pub(crate) fn file(&self, path: &str) -> PathBuf {
         self.root.path().join(path)
     }
 
-    pub fn read(&self, path: &str) -> String {
+    pub(crate) fn read(&self, path: &str) -> String {
         std::fs::read_to_string(self.file(path)).unwrap()
     }
 }
 
-pub struct Simulated(pub Arc<Machine>);
+pub(crate) struct Simulated(pub(crate) Arc<Machine>);
 
 impl Host for Simulated {
     fn device(&self, name: &str) -> Result<PathBuf, Error> {
@@ -90,6 +96,9 @@ impl Host for Simulated {
     fn stable_name(&self, device: &Path) -> PathBuf {
         Path::new("/dev/disk/by-id/simulated").join(device.file_name().unwrap())
     }
+    fn disk_of(&self, _: &Path) -> PathBuf {
+        self.0.root.path().join("disk")
+    }
     fn open_disk(&self, device: &Path) -> Result<Box<dyn Target>, Error> {
         self.0.step("opening a disk")?;
         Ok(Box::new(DiskTarget::open(device)?))
@@ -103,9 +112,15 @@ impl Host for Simulated {
         self.0.step("fetching")?;
         let cut = self.0.budget.load(Ordering::SeqCst) == 0;
         // A machine that is about to die gets half of the image.
-        let length = if cut { self.0.image.len() / 2 } else { self.0.image.len() };
+        let length = if cut {
+            self.0.image.len() / 2
+        } else {
+            self.0.image.len()
+        };
         let broken = Broken(cut);
-        Ok(Box::new(Cursor::new(self.0.image[..length].to_vec()).chain(broken)))
+        Ok(Box::new(
+            Cursor::new(self.0.image[..length].to_vec()).chain(broken),
+        ))
     }
     fn firmware(&self) -> Firmware {
         self.0.firmware
@@ -151,12 +166,16 @@ struct Broken(bool);
 
 impl Read for Broken {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        if self.0 { Err(io::Error::other("killed here")) } else { Ok(0) }
+        if self.0 {
+            Err(io::Error::other("killed here"))
+        } else {
+            Ok(0)
+        }
     }
 }
 
 /// An action's context on this machine.
-pub fn context(machine: &Arc<Machine>, settings: &[(&str, &str)], resumed: bool) -> ActionContext {
+pub(crate) fn context(machine: &Arc<Machine>, settings: &[(&str, &str)], resumed: bool) -> ActionContext {
     let issuer = Arc::clone(machine);
     let environment: BTreeMap<String, String> = settings
         .iter()
@@ -192,7 +211,7 @@ fn key_of(request: &str) -> String {
 }
 
 /// A machine key as PEM, for comparison with what was requested.
-pub fn public_key(pem: &str) -> String {
+pub(crate) fn public_key(pem: &str) -> String {
     let key = MachineKey::from_pem(pem).unwrap();
     key_of(&key.request_pem().unwrap())
 }
