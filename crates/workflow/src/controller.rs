@@ -1,0 +1,133 @@
+//! The controller: reads a Workflow and what belongs to it live, decides by the pure states, does one effect or
+//! commits the status, and wakes agents that wait for their turn.
+
+mod effects;
+mod jobs;
+mod prepare;
+mod reconcile;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use kube::api::Api;
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{ObjectRef, Store, reflector};
+use kube::runtime::{Controller, WatchStreamExt as _, watcher};
+use kube::{Client, ResourceExt as _};
+use resources::bmc::Job;
+use resources::gantry::Server;
+use resources::tinkerbell::Workflow;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::action_log::LogWriter;
+use crate::error::Error;
+use crate::parts::Wake;
+
+/// Objects worked on at once.
+const CONCURRENCY: u16 = 64;
+/// After an error, before the next try.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// The controller, ready to run.
+pub struct WorkflowController {
+    shared: Arc<Shared>,
+    servers: Writer<Server>,
+    log: LogWriter,
+}
+
+impl std::fmt::Debug for WorkflowController {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WorkflowController")
+    }
+}
+
+/// What reconciliations share.
+struct Shared {
+    client: Client,
+    wake: Wake,
+}
+
+impl WorkflowController {
+    pub(crate) fn new(client: Client, wake: Wake, servers: Writer<Server>, log: LogWriter) -> Self {
+        Self {
+            shared: Arc::new(Shared { client, wake }),
+            servers,
+            log,
+        }
+    }
+
+    /// Runs until cancelled.
+    pub async fn run(self, cancel: CancellationToken) {
+        let Self { shared, servers, log } = self;
+        let client = shared.client.clone();
+        let wake = shared.wake.clone();
+        let everything = watcher::Config::default;
+        let mut tasks = JoinSet::new();
+
+        let follow = reflector(servers, watcher(Api::<Server>::all(client.clone()), everything()))
+            .default_backoff()
+            .for_each(move |_| {
+                wake.all();
+                std::future::ready(())
+            });
+        let stop_following = cancel.clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                () = stop_following.cancelled() => {}
+                () = follow => {}
+            }
+        });
+        tasks.spawn(log.run(cancel.clone()));
+
+        let workflows = Controller::new(Api::<Workflow>::all(client.clone()), everything());
+        let store = workflows.store();
+        let stop = cancel.clone();
+        let reconcile = workflows
+            .owns(Api::<Job>::all(client.clone()), everything())
+            .watches(Api::<Server>::all(client), everything(), move |server| {
+                of_server(&store, &server)
+            })
+            .with_config(Config::default().concurrency(CONCURRENCY))
+            .graceful_shutdown_on(async move { stop.cancelled().await })
+            .run(reconcile::reconcile, on_error, shared)
+            .for_each(|_| std::future::ready(()));
+        tasks.spawn(reconcile);
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(error = %error, "workflow controller ended");
+            }
+        }
+    }
+}
+
+/// The Workflows of a Server's Hardware that are not at their end.
+fn of_server(store: &Store<Workflow>, server: &Server) -> Vec<ObjectRef<Workflow>> {
+    let (hardware, namespace) = (Some(&server.spec.hardware), server.namespace());
+    let ended = |workflow: &Workflow| {
+        let state = workflow.status.as_ref().and_then(|status| status.state);
+        state.is_some_and(|state| state.is_terminal())
+    };
+    let mine = |workflow: &Arc<Workflow>| {
+        workflow.spec.hardware_ref.as_ref() == hardware
+            && workflow.namespace() == namespace
+            && !ended(workflow)
+    };
+    store
+        .state()
+        .iter()
+        .filter(|workflow| mine(workflow))
+        .map(|workflow| ObjectRef::from_obj(&**workflow))
+        .collect()
+}
+
+#[allow(clippy::needless_pass_by_value)]
+fn on_error(workflow: Arc<Workflow>, error: &Error, _: Arc<Shared>) -> Action {
+    let source = std::error::Error::source(error)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    tracing::warn!(workflow = %workflow.name_any(), error = %error, source, "reconciliation failed");
+    Action::requeue(AGAIN)
+}

@@ -1,0 +1,119 @@
+//! Effects of a state on Hardware and Server. Each may be repeated: it says what is to be.
+
+use jiff::Timestamp;
+use json_patch::PatchOperation;
+use kube::api::Api;
+use resources::gantry::{Attempt, Server};
+use resources::tinkerbell::{ActionState, AllowNetbootStatus, Hardware, WorkflowCondition};
+use resources::{Time, keys};
+use serde_json::json;
+
+use super::Shared;
+use super::reconcile::{After, Scene};
+use crate::commit::{Commit, add, commit, encoded};
+use crate::engine::{current, end};
+use crate::error::Error;
+
+/// Sets allowPXE of every NIC, as Tinkerbell does, and notes that it was done.
+pub(super) async fn allow_netboot(shared: &Shared, scene: &Scene, allow: bool) -> Result<After, Error> {
+    if let Some(hardware) = &scene.hardware {
+        let api: Api<Hardware> = Api::namespaced(shared.client.clone(), &scene.namespace);
+        match commit(&api, hardware, "allowPXE", toggles(hardware, allow)).await? {
+            Commit::Conflict => return Ok(After::Decide),
+            Commit::Done(_) => {
+                tracing::info!(
+                    machine = scene.machine(),
+                    allow,
+                    manager = keys::MANAGER_WORKFLOW,
+                    "allowPXE set"
+                );
+            }
+            Commit::Unchanged => {}
+        }
+    }
+    let now = Timestamp::now();
+    scene
+        .keep(|status| {
+            let options = status.boot_options.get_or_insert_default();
+            let netboot = options
+                .allow_netboot
+                .get_or_insert_with(AllowNetbootStatus::default);
+            if allow {
+                netboot.toggled_true = true;
+            } else {
+                netboot.toggled_false = true;
+            }
+            status.conditions.push(WorkflowCondition {
+                kind: if allow {
+                    "AllowNetbootTrue"
+                } else {
+                    "AllowNetbootFalse"
+                }
+                .into(),
+                status: "True".into(),
+                reason: Some("Complete".into()),
+                message: Some(format!("allowPXE of every interface is {allow}")),
+                time: Some(Time(now)),
+            });
+        })
+        .await?;
+    Ok(After::Decide)
+}
+
+fn toggles(hardware: &Hardware, allow: bool) -> Vec<PatchOperation> {
+    let interfaces = hardware.spec.interfaces.iter().enumerate();
+    let changes = interfaces.filter_map(|(at, interface)| match &interface.netboot {
+        Some(netboot) if netboot.allow_pxe == Some(allow) => None,
+        Some(_) => Some(add(
+            &format!("/spec/interfaces/{at}/netboot/allowPXE"),
+            json!(allow),
+        )),
+        None => Some(add(
+            &format!("/spec/interfaces/{at}/netboot"),
+            json!({ "allowPXE": allow }),
+        )),
+    });
+    changes.collect()
+}
+
+/// Changes this Workflow's attempt on the Server by compare-and-set.
+pub(super) async fn change_attempt(
+    shared: &Shared,
+    scene: &Scene,
+    change: impl FnOnce(&mut Attempt),
+) -> Result<After, Error> {
+    let Some(server) = &scene.server else {
+        return Ok(After::Decide);
+    };
+    let Some(mut attempt) = server
+        .spec
+        .attempt
+        .clone()
+        .filter(|attempt| attempt.workflow == scene.name)
+    else {
+        return Ok(After::Decide);
+    };
+    change(&mut attempt);
+    let api: Api<Server> = Api::namespaced(shared.client.clone(), &scene.namespace);
+    let value = encoded(&scene.name, &attempt)?;
+    commit(&api, server, "spec.attempt", vec![add("/spec/attempt", value)]).await?;
+    Ok(After::Decide)
+}
+
+/// Ends the action at hand with success.
+pub(super) async fn finish_action(scene: &Scene, message: String, now: Timestamp) -> Result<After, Error> {
+    tracing::info!(
+        machine = scene.machine(),
+        workflow = scene.name,
+        message,
+        "action taken as done"
+    );
+    scene
+        .keep(|status| {
+            if let Some((place, _, _)) = current(status) {
+                end(status, place, ActionState::Success, message, now);
+            }
+        })
+        .await?;
+    Ok(After::Decide)
+}

@@ -1,0 +1,198 @@
+//! One reconciliation of one Workflow.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use kube::api::Api;
+use kube::runtime::controller::Action;
+use resources::Time;
+use resources::gantry::Server;
+use resources::tinkerbell::{Hardware, Workflow, WorkflowState, WorkflowStatus};
+
+use super::{Shared, effects, jobs};
+use crate::commit::{Commit, commit_status};
+use crate::error::Error;
+use crate::states::{Effect, Snapshot, Step, decide};
+
+/// Between two looks at a Workflow to which nothing happens.
+const REST: Duration = Duration::from_secs(600);
+/// Longest time between two looks at one that waits.
+const LOOK: Duration = Duration::from_secs(60);
+/// Steps of one reconciliation.
+const HOPS: usize = 12;
+
+/// A Workflow with what belongs to it, as it is now.
+pub(super) struct Scene {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) api: Api<Workflow>,
+    pub(super) workflow: Workflow,
+    pub(super) hardware: Option<Hardware>,
+    pub(super) server: Option<Server>,
+}
+
+pub(super) async fn reconcile(known: Arc<Workflow>, shared: Arc<Shared>) -> Result<Action, Error> {
+    shared.wake.all();
+    let (namespace, name) = (known.namespace().unwrap_or_default(), known.name_any());
+    for _ in 0..HOPS {
+        let Some(scene) = look(&shared, &namespace, &name).await? else {
+            return Ok(Action::await_change());
+        };
+        let jobs = jobs::seen(&shared, &scene).await?;
+        let now = Timestamp::now();
+        let uefi = scene.hardware.as_ref().is_some_and(boots_by_uefi);
+        let snapshot = Snapshot {
+            workflow: &scene.workflow,
+            name: &name,
+            server: scene.server.as_ref(),
+            jobs: &jobs,
+            uefi,
+        };
+        match decide(&snapshot, now) {
+            Step::Done => return Ok(Action::requeue(REST)),
+            Step::Wait { reason, until } => {
+                if scene.keep(|status| waits(status, reason, until, now)).await? == Kept::Conflict {
+                    continue;
+                }
+                return Ok(Action::requeue(left(until, now)));
+            }
+            Step::Go { to, reason } => {
+                tracing::info!(machine = scene.machine(), workflow = name, state = ?to, reason, "workflow state");
+                scene.keep(|status| goes(status, to, reason, now)).await?;
+            }
+            Step::Do(effect) => {
+                if let After::Wait(pause) = carry_out(&shared, &scene, effect, now).await? {
+                    return Ok(Action::requeue(pause));
+                }
+            }
+        }
+        shared.wake.all();
+    }
+    Ok(Action::requeue(Duration::from_millis(200)))
+}
+
+/// What follows an effect.
+pub(super) enum After {
+    /// Look and decide again.
+    Decide,
+    /// Nothing to do for a while.
+    Wait(Duration),
+}
+
+async fn carry_out(shared: &Shared, scene: &Scene, effect: Effect, now: Timestamp) -> Result<After, Error> {
+    match effect {
+        Effect::Render => super::prepare::render(shared, scene, now).await,
+        Effect::RaiseAttempt => super::prepare::raise_attempt(shared, scene, now).await,
+        Effect::AllowNetboot(allow) => effects::allow_netboot(shared, scene, allow).await,
+        Effect::MakeJob { name, tasks } => jobs::make(shared, scene, &name, tasks).await,
+        Effect::NoteJob(name) => jobs::note(scene, &name).await,
+        Effect::RequestHandover => {
+            effects::change_attempt(shared, scene, |attempt| attempt.handover = true).await
+        }
+        Effect::CloseAttempt => effects::change_attempt(shared, scene, |attempt| attempt.closed = true).await,
+        Effect::FinishAction(message) => effects::finish_action(scene, message, now).await,
+    }
+}
+
+async fn look(shared: &Shared, namespace: &str, name: &str) -> Result<Option<Scene>, Error> {
+    let failed = |kind| {
+        move |source| Error::Read {
+            kind,
+            name: format!("{namespace}/{name}"),
+            source,
+        }
+    };
+    let api: Api<Workflow> = Api::namespaced(shared.client.clone(), namespace);
+    let Some(workflow) = api.get_opt(name).await.map_err(failed("Workflow"))? else {
+        return Ok(None);
+    };
+    if workflow.metadata.deletion_timestamp.is_some() {
+        return Ok(None);
+    }
+    let (mut hardware, mut server) = (None, None);
+    if let Some(reference) = &workflow.spec.hardware_ref {
+        let hardwares: Api<Hardware> = Api::namespaced(shared.client.clone(), namespace);
+        hardware = hardwares.get_opt(reference).await.map_err(failed("Hardware"))?;
+        let servers: Api<Server> = Api::namespaced(shared.client.clone(), namespace);
+        server = servers.get_opt(reference).await.map_err(failed("Server"))?;
+    }
+    Ok(Some(Scene {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        api,
+        workflow,
+        hardware,
+        server,
+    }))
+}
+
+/// Whether a change of the status was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    Yes,
+    Conflict,
+}
+
+impl Scene {
+    /// Changes the status by compare-and-set.
+    pub(super) async fn keep(&self, change: impl FnOnce(&mut WorkflowStatus)) -> Result<Kept, Error> {
+        let mut status = self.workflow.status.clone().unwrap_or_default();
+        change(&mut status);
+        match commit_status(&self.api, &self.workflow, &status).await? {
+            Commit::Conflict => Ok(Kept::Conflict),
+            Commit::Done(_) | Commit::Unchanged => Ok(Kept::Yes),
+        }
+    }
+
+    /// Name of the machine, for logs.
+    pub(super) fn machine(&self) -> &str {
+        self.workflow.spec.hardware_ref.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn since(&self, now: Timestamp) -> Timestamp {
+        let since = self
+            .workflow
+            .status
+            .as_ref()
+            .and_then(|status| status.since.as_ref());
+        let made = self.workflow.metadata.creation_timestamp.as_ref();
+        since.or(made).map_or(now, |time| time.0)
+    }
+}
+
+pub(super) fn goes(status: &mut WorkflowStatus, to: WorkflowState, reason: String, now: Timestamp) {
+    status.state = Some(to);
+    status.since = Some(Time(now));
+    status.reason = Some(reason);
+    status.deadline = None;
+    if to.is_terminal() {
+        status.percent = None;
+    }
+}
+
+fn waits(status: &mut WorkflowStatus, reason: String, until: Timestamp, now: Timestamp) {
+    // A deadline that is counted from now moves only when the reason does.
+    let known = status
+        .deadline
+        .as_ref()
+        .is_some_and(|known| known.0 > now && known.0 <= until);
+    if status.reason.as_ref() != Some(&reason) || !known {
+        status.deadline = Some(Time(until));
+    }
+    status.reason = Some(reason);
+}
+
+fn left(until: Timestamp, now: Timestamp) -> Duration {
+    let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+    (left + Duration::from_millis(100)).clamp(Duration::from_millis(500), LOOK)
+}
+
+fn boots_by_uefi(hardware: &Hardware) -> bool {
+    hardware
+        .spec
+        .interfaces
+        .iter()
+        .any(|nic| nic.dhcp.as_ref().is_some_and(|dhcp| dhcp.uefi == Some(true)))
+}

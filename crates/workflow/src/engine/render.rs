@@ -1,0 +1,198 @@
+//! From a checked document to the rows of a Workflow's status.
+
+use agent_protocol::ActionKind;
+use resources::tinkerbell::{ActionState, Namespaces, WorkflowAction, WorkflowTask};
+use template::{Action, Document, Task};
+
+/// What rendering puts into the status.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rendered {
+    /// Agent of the first task.
+    pub agent_id: String,
+    /// Seconds for everything; 0 means no limit.
+    pub global_timeout: i64,
+    /// Rows.
+    pub tasks: Vec<WorkflowTask>,
+}
+
+/// Checks what the document asks of us and makes rows of it; `mint` gives ids. All problems at once.
+pub fn rendered(document: &Document, mut mint: impl FnMut() -> String) -> Result<Rendered, String> {
+    let problems = problems(document);
+    if !problems.is_empty() {
+        return Err(problems.join("; "));
+    }
+    let tasks = document.tasks.iter().map(|task| row(task, &mut mint)).collect();
+    let agent_id = document
+        .tasks
+        .first()
+        .map(|task| task.worker.clone())
+        .unwrap_or_default();
+    Ok(Rendered {
+        agent_id,
+        global_timeout: document.global_timeout,
+        tasks,
+    })
+}
+
+fn problems(document: &Document) -> Vec<String> {
+    let mut problems = Vec::new();
+    let worker = document.tasks.first().map(|task| task.worker.as_str());
+    let last = document.tasks.len().saturating_sub(1);
+    for (task_at, task) in document.tasks.iter().enumerate() {
+        if Some(task.worker.as_str()) != worker {
+            problems.push(format!(
+                "tasks[{task_at}].worker: {:?} is another machine than that of tasks[0]; one Workflow drives one machine",
+                task.worker
+            ));
+        }
+        let end = task.actions.len().saturating_sub(1);
+        for (at, action) in task.actions.iter().enumerate() {
+            let field = format!(
+                "rendered line {}: tasks[{task_at}].actions[{at}].image",
+                action.image_line
+            );
+            match ActionKind::of_image(&action.image) {
+                None => problems.push(format!("{field}: {}", unsupported(&action.image))),
+                Some(kind) if kind.leaves_installer() && (task_at, at) != (last, end) => problems.push(
+                    format!("{field}: after {kind} the installer is gone, so it must be the last action"),
+                ),
+                Some(_) => {}
+            }
+        }
+    }
+    problems
+}
+
+fn unsupported(image: &str) -> String {
+    let names: Vec<&str> = ActionKind::ALL.into_iter().map(ActionKind::name).collect();
+    let hint = if image.contains("waitdaemon") {
+        "; it is not needed: the agent reports success before kexec and reboot"
+    } else {
+        ""
+    };
+    format!(
+        "there is no native action for {image:?}{hint}; supported are {}",
+        names.join(", ")
+    )
+}
+
+fn row(task: &Task, mint: &mut impl FnMut() -> String) -> WorkflowTask {
+    WorkflowTask {
+        id: mint(),
+        name: task.name.clone(),
+        agent_id: Some(task.worker.clone()),
+        volumes: task.volumes.clone(),
+        environment: task.environment.clone(),
+        actions: task
+            .actions
+            .iter()
+            .map(|action| action_row(action, mint()))
+            .collect(),
+    }
+}
+
+fn action_row(action: &Action, id: String) -> WorkflowAction {
+    WorkflowAction {
+        id,
+        name: action.name.clone(),
+        image: Some(action.image.clone()),
+        timeout: Some(action.timeout),
+        command: action.command.clone(),
+        volumes: action.volumes.clone(),
+        pid: action.pid.clone(),
+        namespaces: action.namespaces.as_ref().map(|shared| Namespaces {
+            network: shared.network.clone(),
+            pid: shared.pid.clone(),
+        }),
+        environment: action.environment.clone(),
+        state: ActionState::Pending,
+        ..WorkflowAction::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(images: &[&str]) -> Document {
+        let actions: String = images
+            .iter()
+            .enumerate()
+            .map(|(at, image)| format!("  - name: a{at}\n    image: {image}\n"))
+            .collect();
+        template::parse(
+            "t",
+            &format!("name: w\nglobal_timeout: 60\ntasks:\n- name: t\n  worker: m\n  actions:\n{actions}"),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn every_native_action_makes_a_row_with_its_own_id() {
+        let images = [
+            "quay.io/x/image2disk:v1",
+            "127.0.0.1/embedded/writefile",
+            "seed",
+            "gantry/handover",
+        ];
+        let mut ids = 0;
+        let rendered = rendered(&document(&images), || {
+            ids += 1;
+            format!("id-{ids}")
+        })
+        .unwrap();
+        assert_eq!((rendered.agent_id.as_str(), rendered.global_timeout), ("m", 60));
+        let task = &rendered.tasks[0];
+        let ids: Vec<_> = task.actions.iter().map(|action| action.id.as_str()).collect();
+        assert_eq!(ids, ["id-2", "id-3", "id-4", "id-5"]);
+        assert!(
+            task.actions
+                .iter()
+                .all(|action| action.state == ActionState::Pending && action.timeout == Some(3600))
+        );
+    }
+
+    #[test]
+    fn an_image_without_a_native_action_is_named_with_what_there_is() {
+        let error = rendered(
+            &document(&["image2disk", "quay.io/tinkerbell/actions/cexec:v1", "waitdaemon"]),
+            String::new,
+        )
+        .unwrap_err();
+        assert!(
+            error.contains("rendered line 10: tasks[0].actions[1].image: there is no native action for"),
+            "{error}"
+        );
+        assert!(error.contains("supported are image2disk, writefile"), "{error}");
+        assert!(
+            error.contains("actions[2].image") && error.contains("reports success before kexec"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn nothing_comes_after_the_installer_is_left() {
+        for leaving in ["kexec", "reboot", "handover"] {
+            assert!(
+                rendered(&document(&["image2disk", leaving]), String::new).is_ok(),
+                "{leaving}"
+            );
+            let error = rendered(&document(&[leaving, "writefile"]), String::new).unwrap_err();
+            assert!(error.contains("must be the last action"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_second_machine_is_refused() {
+        let mut two = document(&["image2disk"]);
+        two.tasks.push(Task {
+            worker: "other".into(),
+            ..two.tasks[0].clone()
+        });
+        assert!(
+            rendered(&two, String::new)
+                .unwrap_err()
+                .contains("tasks[1].worker")
+        );
+    }
+}

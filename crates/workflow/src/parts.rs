@@ -1,0 +1,94 @@
+//! What the appliance gives to this crate and gets from it.
+
+use std::sync::Arc;
+
+use agent_protocol::Leases;
+use kube::Client;
+use kube::runtime::reflector::{self, Store};
+use resources::gantry::Server;
+use store::records::Records;
+use tokio::sync::watch;
+
+use crate::action_log::{LogSender, channel};
+use crate::controller::WorkflowController;
+use crate::service::WorkflowsService;
+
+/// What the appliance gives.
+pub struct Context {
+    /// The API.
+    pub client: Client,
+    /// When agents were last heard; the same as that of `servers`.
+    pub leases: Arc<Leases>,
+    /// Where action logs go.
+    pub records: Records,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("workflow::Context")
+    }
+}
+
+/// What the appliance runs and puts behind its agent listener.
+#[derive(Debug)]
+pub struct Parts {
+    /// Run it until cancelled.
+    pub controller: WorkflowController,
+    /// `gantry.agent.v1.Workflows`; put `agent_protocol::v1::workflows_server::WorkflowsServer::new` around it.
+    pub workflows: WorkflowsService,
+}
+
+/// Makes the parts. They answer once the controller runs.
+#[must_use]
+pub fn build(context: Context) -> Parts {
+    let (servers, writer) = reflector::store();
+    let (log, log_writer) = channel(context.records);
+    let wake = Wake::default();
+    let desk = Desk {
+        client: context.client.clone(),
+        leases: context.leases,
+        servers,
+        log,
+        wake: wake.clone(),
+    };
+    Parts {
+        controller: WorkflowController::new(context.client, wake, writer, log_writer),
+        workflows: WorkflowsService::new(desk),
+    }
+}
+
+/// What the service needs. The store only finds a Server's name; what is decided by is read live.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) client: Client,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) servers: Store<Server>,
+    pub(crate) log: LogSender,
+    pub(crate) wake: Wake,
+}
+
+impl std::fmt::Debug for Desk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Desk")
+    }
+}
+
+/// Wakes agents that wait for their turn whenever a Workflow or its Server has changed.
+#[derive(Debug, Clone)]
+pub(crate) struct Wake(watch::Sender<u64>);
+
+impl Default for Wake {
+    fn default() -> Self {
+        Self(watch::Sender::new(0))
+    }
+}
+
+impl Wake {
+    pub(crate) fn all(&self) {
+        self.0.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.0.subscribe()
+    }
+}

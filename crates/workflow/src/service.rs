@@ -1,0 +1,319 @@
+//! `gantry.agent.v1.Workflows`: Next and Report. Commit before reply, always.
+//!
+//! A caller is the agent of its certificate and of nothing else: machine and attempt are read from it, and whether it
+//! still counts from the live Server (attempt number, holder's key, revoked serials). After the attempt has ended only
+//! an exact repetition of a report that was recorded is answered, so that an agent whose last reply was lost
+//! can leave.
+
+mod caller;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use agent_protocol::v1::workflows_server::Workflows;
+use agent_protocol::v1::{
+    self, Finished, NextRequest, NextResponse, ReportRequest, ReportResponse, Wait, next_response,
+};
+use agent_protocol::{ActionKind, NEXT_WAIT};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use kube::api::Api;
+use resources::gantry::HandoverPolicy;
+use resources::tinkerbell::{ActionState, Workflow, WorkflowStatus};
+use tonic::{Request, Response, Status};
+
+use self::caller::{Caller, Standing};
+use crate::action_log::Entry;
+use crate::commit::{Commit, commit_status};
+use crate::engine::{self, Place, Told, Turn, Unfit, hand_out, report, row, turn};
+use crate::error::Error;
+use crate::parts::Desk;
+
+/// How often a decision is made again because somebody else wrote in between.
+const TRIES: u32 = 8;
+/// Progress is committed at most so often for each Workflow.
+const PROGRESS: Duration = Duration::from_secs(1);
+
+/// The service. Clone it freely.
+#[derive(Debug, Clone)]
+pub struct WorkflowsService {
+    desk: Desk,
+    /// When progress was last committed, by Workflow.
+    progress: Arc<Mutex<HashMap<String, Instant>>>,
+}
+
+impl WorkflowsService {
+    pub(crate) fn new(desk: Desk) -> Self {
+        Self {
+            desk,
+            progress: Arc::default(),
+        }
+    }
+
+    async fn step(&self, caller: &Caller) -> Result<next_response::Step, Status> {
+        let mut changes = self.desk.wake.subscribe();
+        let until = tokio::time::Instant::now() + NEXT_WAIT;
+        loop {
+            changes.mark_unchanged();
+            let reason = match self.offer(caller).await? {
+                Offer::Step(step) => return Ok(step),
+                Offer::Wait(reason) => reason,
+                Offer::Again => continue,
+            };
+            let woken = tokio::time::timeout_at(until, changes.changed()).await;
+            if !matches!(woken, Ok(Ok(()))) {
+                return Ok(next_response::Step::Wait(Wait { reason }));
+            }
+        }
+    }
+
+    /// What the caller gets now.
+    async fn offer(&self, caller: &Caller) -> Result<Offer, Status> {
+        let present = caller.present(&self.desk).await?;
+        if present.standing == Standing::Ended {
+            return Err(Status::permission_denied(format!(
+                "attempt {} has ended",
+                caller.attempt
+            )));
+        }
+        self.desk.leases.hear(&caller.serial);
+        let (api, workflow) = present.workflow(&self.desk).await?;
+        let status = workflow.status.clone().unwrap_or_default();
+        match turn(&status, present.phase) {
+            Turn::Wait(reason) => Ok(Offer::Wait(reason)),
+            Turn::Finished(reason) => Ok(Offer::Step(next_response::Step::Finished(Finished { reason }))),
+            Turn::HandOut { place, resumed } => {
+                let next = hand_out(&status, place, present.claimed_at, Timestamp::now());
+                match commit_status(&api, &workflow, &next).await.map_err(failed)? {
+                    Commit::Conflict => return Ok(Offer::Again),
+                    Commit::Done(_) | Commit::Unchanged => {}
+                }
+                let action = action(&workflow, &next, place, resumed, caller.attempt, present.handover);
+                let action = action.ok_or_else(|| Status::internal("the action at hand has no row"))?;
+                tracing::info!(
+                    machine = present.machine,
+                    workflow = action.workflow,
+                    action = action.name,
+                    resumed,
+                    "action handed out"
+                );
+                Ok(Offer::Step(next_response::Step::Action(action)))
+            }
+        }
+    }
+
+    async fn reported(&self, caller: &Caller, request: ReportRequest) -> Result<ReportResponse, Status> {
+        if request.attempt != caller.attempt {
+            return Err(Status::permission_denied(format!(
+                "the certificate is of attempt {}, the report of {}",
+                caller.attempt, request.attempt
+            )));
+        }
+        let told = told(&request)?;
+        for _ in 0..TRIES {
+            let present = caller.present(&self.desk).await?;
+            let (api, workflow) = present.workflow(&self.desk).await?;
+            let name = full_name(&workflow);
+            if name != request.workflow {
+                return Err(Status::invalid_argument(format!(
+                    "the open attempt is that of workflow {name}"
+                )));
+            }
+            let status = workflow.status.clone().unwrap_or_default();
+            let next = report(&status, &told, Timestamp::now()).map_err(unfit)?;
+            if present.standing == Standing::Ended {
+                return match next == status && told.state != ActionState::Running {
+                    true => Ok(ReportResponse {}),
+                    false => Err(Status::permission_denied(format!(
+                        "attempt {} has ended",
+                        caller.attempt
+                    ))),
+                };
+            }
+            self.desk.leases.hear(&caller.serial);
+            if told.state == ActionState::Running && !self.progress_is_due(&name) {
+                self.log(&present.machine, &name, &status, &request, told.percent);
+                return Ok(ReportResponse {});
+            }
+            match commit_status(&api, &workflow, &next).await.map_err(failed)? {
+                Commit::Conflict => continue,
+                Commit::Unchanged => {}
+                Commit::Done(_) => {
+                    if told.state != ActionState::Running {
+                        let action = row(&next, &told.action_id).map(|(_, _, row)| row.name.clone());
+                        tracing::info!(machine = present.machine, workflow = name, action, state = ?told.state, "action reported");
+                    }
+                }
+            }
+            self.log(&present.machine, &name, &next, &request, told.percent);
+            return Ok(ReportResponse {});
+        }
+        Err(Status::unavailable(
+            Error::Busy {
+                name: request.workflow,
+            }
+            .to_string(),
+        ))
+    }
+
+    fn progress_is_due(&self, workflow: &str) -> bool {
+        let mut table = self
+            .progress
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let due = table.get(workflow).is_none_or(|last| last.elapsed() >= PROGRESS);
+        if due {
+            table.retain(|_, last| last.elapsed() < PROGRESS);
+            table.insert(workflow.to_owned(), Instant::now());
+        }
+        due
+    }
+
+    fn log(
+        &self,
+        machine: &str,
+        workflow: &str,
+        status: &WorkflowStatus,
+        request: &ReportRequest,
+        percent: Option<u8>,
+    ) {
+        let action = row(status, &request.action_id)
+            .map(|(_, _, row)| row.name.as_str())
+            .unwrap_or_default();
+        let mut lines = request.log.clone();
+        if !request.message.is_empty() && request.state() != v1::ActionState::Running {
+            lines.push(request.message.clone());
+        }
+        self.desk.log.send(&Entry {
+            machine,
+            workflow,
+            action,
+            percent,
+            lines: &lines,
+        });
+    }
+}
+
+/// Outcome of one look.
+enum Offer {
+    Step(next_response::Step),
+    Wait(String),
+    Again,
+}
+
+#[tonic::async_trait]
+impl Workflows for WorkflowsService {
+    async fn next(&self, request: Request<NextRequest>) -> Result<Response<NextResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let step = self.step(&caller).await?;
+        Ok(Response::new(NextResponse { step: Some(step) }))
+    }
+
+    async fn report(&self, request: Request<ReportRequest>) -> Result<Response<ReportResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        self.reported(&caller, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+}
+
+fn full_name(workflow: &Workflow) -> String {
+    format!(
+        "{}/{}",
+        workflow.namespace().unwrap_or_default(),
+        workflow.name_any()
+    )
+}
+
+fn action(
+    workflow: &Workflow,
+    status: &WorkflowStatus,
+    place: Place,
+    resumed: bool,
+    attempt: u64,
+    handover: HandoverPolicy,
+) -> Option<v1::Action> {
+    let task = status.tasks.get(place.task)?;
+    let row = task.actions.get(place.action)?;
+    let kind = engine::kind(row)?;
+    let mut environment: HashMap<String, String> = task
+        .environment
+        .iter()
+        .chain(&row.environment)
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    if kind == ActionKind::Handover {
+        let policy = match handover {
+            HandoverPolicy::Auto => "auto",
+            HandoverPolicy::Kexec => "kexec",
+            HandoverPolicy::Reboot => "reboot",
+        };
+        environment
+            .entry("HANDOVER".to_owned())
+            .or_insert_with(|| policy.to_owned());
+    }
+    Some(v1::Action {
+        workflow: full_name(workflow),
+        task_id: task.id.clone(),
+        action_id: row.id.clone(),
+        name: row.name.clone(),
+        image: row.image.clone().unwrap_or_default(),
+        kind: kind.name().to_owned(),
+        timeout_seconds: u64::try_from(row.timeout.unwrap_or_default()).unwrap_or_default(),
+        command: row.command.clone(),
+        environment,
+        resumed,
+        attempt,
+    })
+}
+
+fn told(request: &ReportRequest) -> Result<Told, Status> {
+    let state = match request.state() {
+        v1::ActionState::Running => ActionState::Running,
+        v1::ActionState::Success => ActionState::Success,
+        v1::ActionState::Failed => ActionState::Failed,
+        v1::ActionState::Timeout => ActionState::Timeout,
+        v1::ActionState::Unspecified => return Err(Status::invalid_argument("state is missing")),
+    };
+    Ok(Told {
+        action_id: request.action_id.clone(),
+        state,
+        percent: request
+            .percent
+            .map(|percent| u8::try_from(percent).unwrap_or(100).min(100)),
+        message: request.message.clone(),
+        facts: request
+            .facts
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect(),
+    })
+}
+
+fn unfit(why: Unfit) -> Status {
+    match why {
+        Unfit::Unknown(_) => Status::invalid_argument(why.to_string()),
+        Unfit::NotCurrent(_) | Unfit::Ended { .. } | Unfit::NotRunning(_) => {
+            Status::failed_precondition(why.to_string())
+        }
+    }
+}
+
+fn failed(error: Error) -> Status {
+    tracing::warn!(error = %error, "workflow call failed");
+    Status::unavailable(error.to_string())
+}
+
+/// The Workflow of a name, or the answer that it is gone.
+async fn read(api: &Api<Workflow>, name: &str) -> Result<Workflow, Status> {
+    let found = api.get_opt(name).await;
+    let found = found.map_err(|source| {
+        failed(Error::Read {
+            kind: "Workflow",
+            name: name.to_owned(),
+            source,
+        })
+    })?;
+    found.ok_or_else(|| Status::permission_denied(format!("workflow {name} was deleted")))
+}

@@ -1,0 +1,203 @@
+//! PREPARING. Entry: rendered. Exit: PENDING, when the machine is armed and on its way. Deadlines: 60 minutes for
+//! another Workflow on the same server (in the effect), 5 for arming, 15 for the BMC job.
+
+use jiff::Timestamp;
+use resources::gantry::SessionPhase;
+use resources::tinkerbell::{BootMode, WorkflowState};
+
+use super::boot::{When, carry, job_of_mode};
+use super::{Effect, Snapshot, Step, after, go, wait};
+
+const ARM_MINUTES: i64 = 5;
+
+pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
+    let options = snapshot.options();
+    if matches!(options.boot_mode, Some(BootMode::Isoboot | BootMode::Iso)) {
+        return go(
+            WorkflowState::Failed,
+            "spec.bootOptions.bootMode: isoboot is not supported; use netboot (this site serves no ISO)",
+        );
+    }
+    if snapshot.status().is_none_or(|status| status.attempt.is_none()) {
+        return Step::Do(Effect::RaiseAttempt);
+    }
+    if let Some(step) = snapshot.lost() {
+        return step;
+    }
+    let toggled = snapshot
+        .status()
+        .and_then(|status| status.boot_options.as_ref()?.allow_netboot.as_ref())
+        .is_some_and(|allow| allow.toggled_true);
+    if options.toggle_allow_netboot && !toggled {
+        return Step::Do(Effect::AllowNetboot(true));
+    }
+    let armed = snapshot
+        .session()
+        .is_some_and(|session| session.phase != SessionPhase::Arming);
+    if !armed {
+        let until = after(snapshot.since(now), ARM_MINUTES);
+        if now > until {
+            return go(
+                WorkflowState::Timeout,
+                "the boot services did not learn of the session; see the appliance's log",
+            );
+        }
+        return wait("the machine is being armed", until);
+    }
+    let Some((name, tasks)) = job_of_mode(snapshot, When::Preparing) else {
+        return go(
+            WorkflowState::Pending,
+            "armed; power the machine on and let it boot from the network",
+        );
+    };
+    if !snapshot.has_bmc() {
+        return go(
+            WorkflowState::Pending,
+            "armed; its Hardware names no BMC, so power it on by hand and let it boot from the network",
+        );
+    }
+    carry(snapshot, name, tasks, now)
+        .unwrap_or_else(|| go(WorkflowState::Pending, "powered on; waits for its agent"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{Sample, at};
+    use super::super::{JobSeen, boot};
+    use super::*;
+    use resources::bmc::{BootDevice, PowerAction};
+
+    fn sample() -> Sample {
+        let mut sample = Sample::new(WorkflowState::Preparing);
+        sample.boot(BootMode::Netboot);
+        sample
+    }
+
+    #[test]
+    fn the_way_to_pending_goes_step_by_step() {
+        let mut sample = sample();
+        sample.status().attempt = None;
+        assert_eq!(sample.step(at(0)), Step::Do(Effect::RaiseAttempt));
+        sample.status().attempt = Some(3);
+        assert_eq!(sample.step(at(0)), Step::Do(Effect::AllowNetboot(true)));
+        sample.toggled();
+        assert!(matches!(sample.step(at(0)), Step::Wait { reason, .. } if reason.contains("armed")));
+        sample.session(SessionPhase::Arming);
+        assert!(matches!(sample.step(at(0)), Step::Wait { .. }));
+        sample.session(SessionPhase::Armed);
+        let Step::Do(Effect::MakeJob { name, tasks }) = sample.step(at(0)) else {
+            panic!("no job")
+        };
+        assert_eq!(name, "netboot-w");
+        assert_eq!(tasks, boot::netboot(true));
+        assert_eq!(tasks[0].power_action, Some(PowerAction::Off));
+        let once = tasks[1].one_time_boot_device_action.clone().unwrap();
+        assert_eq!((once.device, once.efi_boot), (vec![BootDevice::Pxe], true));
+        assert_eq!(tasks[2].power_action, Some(PowerAction::On));
+        sample.job("netboot-w", JobSeen::Runs);
+        assert!(matches!(sample.step(at(0)), Step::Wait { reason, .. } if reason.contains("netboot-w")));
+        sample.job("netboot-w", JobSeen::Completed);
+        assert_eq!(sample.step(at(0)), Step::Do(Effect::NoteJob("netboot-w".into())));
+        sample.noted("netboot-w");
+        assert!(matches!(
+            sample.step(at(0)),
+            Step::Go {
+                to: WorkflowState::Pending,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn a_failed_or_endless_job_ends_it() {
+        let mut sample = sample();
+        sample.toggled();
+        sample.session(SessionPhase::Armed);
+        sample.job("netboot-w", JobSeen::Failed("password refused".into()));
+        let Step::Go {
+            to: WorkflowState::Failed,
+            reason,
+        } = sample.step(at(0))
+        else {
+            panic!("must fail")
+        };
+        assert!(reason.contains("password refused"), "{reason}");
+        sample.job("netboot-w", JobSeen::Runs);
+        assert!(matches!(
+            sample.step(at(16 * 60)),
+            Step::Go {
+                to: WorkflowState::Timeout,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn without_a_bmc_somebody_has_to_press_the_button() {
+        let mut sample = sample();
+        sample.toggled();
+        sample.session(SessionPhase::Armed);
+        sample.server.as_mut().unwrap().spec.bmc = None;
+        let Step::Go {
+            to: WorkflowState::Pending,
+            reason,
+        } = sample.step(at(0))
+        else {
+            panic!("must go on")
+        };
+        assert!(reason.contains("by hand"), "{reason}");
+    }
+
+    #[test]
+    fn arming_has_a_deadline_and_iso_is_refused() {
+        let mut sample = sample();
+        sample.toggled();
+        assert!(matches!(
+            sample.step(at(6 * 60)),
+            Step::Go {
+                to: WorkflowState::Timeout,
+                ..
+            }
+        ));
+        sample.boot(BootMode::Isoboot);
+        let Step::Go {
+            to: WorkflowState::Failed,
+            reason,
+        } = sample.step(at(0))
+        else {
+            panic!("must fail")
+        };
+        assert!(reason.contains("spec.bootOptions.bootMode"), "{reason}");
+    }
+
+    #[test]
+    fn a_fenced_or_frozen_attempt_is_lost() {
+        let mut sample = sample();
+        sample.session(SessionPhase::Frozen);
+        assert!(matches!(
+            sample.step(at(0)),
+            Step::Go {
+                to: WorkflowState::Failed,
+                ..
+            }
+        ));
+        sample.session(SessionPhase::Armed);
+        sample.attempt(4, "other");
+        let Step::Go {
+            to: WorkflowState::Failed,
+            reason,
+        } = sample.step(at(0))
+        else {
+            panic!("must fail")
+        };
+        assert!(reason.contains("fences"), "{reason}");
+        sample.server = None;
+        assert!(matches!(
+            sample.step(at(0)),
+            Step::Go {
+                to: WorkflowState::Failed,
+                ..
+            }
+        ));
+    }
+}

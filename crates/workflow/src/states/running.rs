@@ -1,0 +1,318 @@
+//! RUNNING. Entry: the first action is handed out. Exits: POST and FAILED by the agent's reports (service), TIMEOUT here.
+//! Deadlines: each action's own, the global one, half an hour between two actions.
+//!
+//! Also: before the action that leaves the installer the machine is disarmed; a machine whose agent was lost and that
+//! does not come back by itself is booted again by its BMC (the next boot of the same attempt); and a system
+//! that has shown itself proves that the installer was left, also when the agent could not say so.
+
+use jiff::{SignedDuration, Timestamp};
+use resources::gantry::SessionPhase;
+use resources::tinkerbell::{ActionState, BootMode, WorkflowState, WorkflowStatus};
+
+use super::boot::netboot;
+use super::{Effect, JobSeen, Snapshot, Step, after, go, wait};
+use crate::engine::{current, leaves, row_before};
+
+/// Seconds beyond its timeout that an action gets, so that the agent's own report comes first.
+const GRACE: i64 = 30;
+/// Minutes between two actions.
+const BETWEEN_MINUTES: i64 = 30;
+/// Time for a reset machine to come back by itself: firmware and installer of a slow one.
+const COMES_BACK: SignedDuration = SignedDuration::from_mins(4);
+
+pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
+    let Some(status) = snapshot.status() else {
+        return Step::Done;
+    };
+    let Some((place, _, action)) = current(status) else {
+        return go(WorkflowState::Post, "every action has succeeded");
+    };
+    if leaves(action) && action.state == ActionState::Running && has_shown_itself(snapshot) {
+        return Step::Do(Effect::FinishAction(
+            "the installed system has shown itself".into(),
+        ));
+    }
+    if let Some(step) = snapshot.lost() {
+        return step;
+    }
+    if let Some(stop) = status.global_execution_stop.as_ref().filter(|stop| now > stop.0) {
+        let seconds = status.global_timeout.unwrap_or_default();
+        return go(
+            WorkflowState::Timeout,
+            format!("global_timeout of {seconds} s passed at {}", stop.0),
+        );
+    }
+    let until = match (action.state, &action.execution_start) {
+        (ActionState::Running, Some(start)) => {
+            let seconds = action.timeout.unwrap_or_default();
+            let until = add(start.0, SignedDuration::from_secs(seconds.saturating_add(GRACE)));
+            if now > until {
+                let name = &action.name;
+                return go(
+                    WorkflowState::Timeout,
+                    format!("action {name} took longer than its timeout of {seconds} s"),
+                );
+            }
+            until
+        }
+        _ => {
+            let before = row_before(status, place).and_then(|row| row.execution_stop.as_ref());
+            let until = after(
+                before.map_or_else(|| snapshot.since(now), |stop| stop.0),
+                BETWEEN_MINUTES,
+            );
+            if now > until {
+                let name = &action.name;
+                return go(
+                    WorkflowState::Timeout,
+                    format!("the agent never asked for action {name}"),
+                );
+            }
+            until
+        }
+    };
+    if leaves(action) && snapshot.own_attempt().is_some_and(|attempt| !attempt.handover) {
+        return Step::Do(Effect::RequestHandover);
+    }
+    boot_again(snapshot, now).unwrap_or_else(|| wait(reason(snapshot, status), until))
+}
+
+fn add(time: Timestamp, by: SignedDuration) -> Timestamp {
+    time.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+fn has_shown_itself(snapshot: &Snapshot<'_>) -> bool {
+    let number = snapshot.status().and_then(|status| status.attempt);
+    let first = snapshot
+        .server
+        .and_then(|server| server.status.as_ref()?.first_boot.as_ref());
+    first.is_some_and(|first| Some(first.attempt) == number && first.requested_at.is_some())
+}
+
+/// The Job that boots a machine again whose agent was lost.
+fn boot_again(snapshot: &Snapshot<'_>, now: Timestamp) -> Option<Step> {
+    let session = snapshot
+        .session()
+        .filter(|session| session.phase == SessionPhase::Armed && session.boot > 1)?;
+    if !snapshot.has_bmc() || snapshot.options().boot_mode != Some(BootMode::Netboot) {
+        return None;
+    }
+    let since = add(session.armed_at.0, COMES_BACK);
+    let name = format!("netboot-{}-boot{}", snapshot.name, session.boot);
+    match snapshot.jobs.get(&name) {
+        None if now < since => Some(wait(
+            format!(
+                "the agent was lost; boot {} waits for the machine to come back by itself",
+                session.boot
+            ),
+            since,
+        )),
+        None => Some(Step::Do(Effect::MakeJob {
+            name,
+            tasks: netboot(snapshot.uefi),
+        })),
+        Some(JobSeen::Runs) => Some(wait(
+            format!("the agent was lost; BMC job {name} boots the machine again"),
+            session.deadline.0,
+        )),
+        Some(JobSeen::Completed) => Some(wait(
+            format!(
+                "the agent was lost; the machine was powered on for boot {}",
+                session.boot
+            ),
+            session.deadline.0,
+        )),
+        Some(JobSeen::Failed(why)) => Some(go(
+            WorkflowState::Failed,
+            format!("the agent was lost and BMC job {name} failed: {why}"),
+        )),
+    }
+    .filter(|_| now <= session.deadline.0)
+    .or_else(|| {
+        Some(go(
+            WorkflowState::Timeout,
+            "the agent was lost and the machine never came back",
+        ))
+    })
+}
+
+fn reason(snapshot: &Snapshot<'_>, status: &WorkflowStatus) -> String {
+    let phase = snapshot.session().map(|session| session.phase);
+    let disarming = snapshot.own_attempt().is_some_and(|attempt| attempt.handover)
+        && phase == Some(SessionPhase::Claimed);
+    if disarming {
+        return "the machine is being disarmed before it leaves the installer".into();
+    }
+    status.reason.clone().unwrap_or_else(|| "actions run".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{Sample, at};
+    use super::*;
+
+    fn sample() -> Sample {
+        let mut sample = Sample::new(WorkflowState::Running);
+        sample.boot(BootMode::Netboot);
+        sample.session(SessionPhase::Claimed);
+        sample.start(0, at(0));
+        sample
+    }
+
+    #[test]
+    fn an_action_may_take_its_timeout_and_a_grace() {
+        let sample = sample();
+        assert!(matches!(sample.step(at(600)), Step::Wait { until, .. } if until == at(630)));
+        let Step::Go {
+            to: WorkflowState::Timeout,
+            reason,
+        } = sample.step(at(631))
+        else {
+            panic!("must end")
+        };
+        assert_eq!(reason, "action stream took longer than its timeout of 600 s");
+    }
+
+    #[test]
+    fn the_global_timeout_holds_too() {
+        let mut sample = sample();
+        sample.status().global_execution_stop = Some(resources::Time(at(100)));
+        assert!(matches!(sample.step(at(100)), Step::Wait { .. }));
+        assert!(matches!(
+            sample.step(at(101)),
+            Step::Go {
+                to: WorkflowState::Timeout,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn an_agent_that_stops_asking_ends_it() {
+        let mut sample = sample();
+        sample.succeed(0, at(50));
+        assert!(matches!(sample.step(at(60)), Step::Wait { until, .. } if until == at(50 + 1800)));
+        assert!(matches!(
+            sample.step(at(50 + 1801)),
+            Step::Go {
+                to: WorkflowState::Timeout,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn the_machine_is_disarmed_before_the_last_action() {
+        let mut sample = sample();
+        sample.succeed(0, at(1));
+        assert!(
+            matches!(sample.step(at(2)), Step::Wait { .. }),
+            "not yet its turn"
+        );
+        sample.succeed(1, at(2));
+        assert_eq!(sample.step(at(3)), Step::Do(Effect::RequestHandover));
+        sample
+            .server
+            .as_mut()
+            .unwrap()
+            .spec
+            .attempt
+            .as_mut()
+            .unwrap()
+            .handover = true;
+        assert!(matches!(sample.step(at(3)), Step::Wait { reason, .. } if reason.contains("disarmed")));
+        sample.session(SessionPhase::Disarmed);
+        assert!(matches!(sample.step(at(3)), Step::Wait { .. }));
+    }
+
+    #[test]
+    fn the_first_boot_proves_that_the_installer_was_left() {
+        let mut sample = sample();
+        sample.succeed(0, at(1));
+        sample.succeed(1, at(2));
+        sample.start(2, at(3));
+        sample.session(SessionPhase::Disarmed);
+        sample
+            .server
+            .as_mut()
+            .unwrap()
+            .spec
+            .attempt
+            .as_mut()
+            .unwrap()
+            .handover = true;
+        assert!(matches!(sample.step(at(4)), Step::Wait { .. }));
+        sample.first_boot(2);
+        assert!(
+            matches!(sample.step(at(4)), Step::Wait { .. }),
+            "of another attempt"
+        );
+        sample.first_boot(3);
+        assert!(matches!(sample.step(at(4)), Step::Do(Effect::FinishAction(_))));
+    }
+
+    #[test]
+    fn a_lost_agent_is_booted_again_by_the_bmc_if_it_does_not_come_by_itself() {
+        let mut sample = sample();
+        sample.session(SessionPhase::Armed);
+        sample.next_boot(at(100));
+        assert!(matches!(sample.step(at(120)), Step::Wait { until, .. } if until == at(340)));
+        let Step::Do(Effect::MakeJob { name, .. }) = sample.step(at(340)) else {
+            panic!("no job")
+        };
+        assert_eq!(name, "netboot-w-boot2");
+        sample.job("netboot-w-boot2", JobSeen::Runs);
+        assert!(matches!(sample.step(at(350)), Step::Wait { .. }));
+        sample.job("netboot-w-boot2", JobSeen::Failed("unreachable".into()));
+        assert!(matches!(
+            sample.step(at(350)),
+            Step::Go {
+                to: WorkflowState::Failed,
+                ..
+            }
+        ));
+        sample.jobs.clear();
+        sample.server.as_mut().unwrap().spec.bmc = None;
+        assert!(
+            matches!(sample.step(at(350)), Step::Wait { .. }),
+            "without a BMC the timeouts decide"
+        );
+    }
+
+    #[test]
+    fn a_frozen_or_fenced_attempt_fails() {
+        let mut sample = sample();
+        sample.session(SessionPhase::Frozen);
+        assert!(matches!(
+            sample.step(at(1)),
+            Step::Go {
+                to: WorkflowState::Failed,
+                ..
+            }
+        ));
+        sample.session(SessionPhase::Claimed);
+        sample.attempt(4, "other");
+        assert!(matches!(
+            sample.step(at(1)),
+            Step::Go {
+                to: WorkflowState::Failed,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn without_an_open_action_it_goes_on() {
+        let mut sample = sample();
+        for action in 0..3 {
+            sample.succeed(action, at(1));
+        }
+        assert!(matches!(
+            sample.step(at(2)),
+            Step::Go {
+                to: WorkflowState::Post,
+                ..
+            }
+        ));
+    }
+}

@@ -1,0 +1,311 @@
+//! A Workflow from its Template to its end, against the embedded API: sessions and BMC are played by the test.
+
+mod site;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use agent_protocol::v1::next_response::Step;
+use agent_protocol::v1::workflows_server::Workflows as _;
+use agent_protocol::v1::{ActionState, NextRequest, ReportRequest};
+use resources::gantry::{Server, SessionPhase};
+use resources::tinkerbell::{Workflow, WorkflowState};
+use serde_json::json;
+use site::{NAMESPACE, Site};
+use tonic::{Code, Status};
+
+const TEMPLATE: &str = r#"version: "0.1"
+name: install
+global_timeout: 600
+tasks:
+- name: os
+  worker: "{{.device_1}}"
+  environment: {COMMON: "1"}
+  actions:
+  - name: stream
+    image: quay.io/tinkerbell/actions/image2disk:v1.0.0
+    timeout: 60
+    environment: {DEST_DISK: "{{ index .Hardware.Disks 0 }}"}
+  - name: leave
+    image: gantry/handover
+    timeout: 60
+"#;
+
+fn state(workflow: &Workflow) -> Option<WorkflowState> {
+    workflow.status.as_ref()?.state
+}
+
+fn reason(workflow: &Workflow) -> String {
+    workflow
+        .status
+        .as_ref()
+        .and_then(|status| status.reason.clone())
+        .unwrap_or_default()
+}
+
+fn report(action: &agent_protocol::v1::Action, state: ActionState) -> ReportRequest {
+    ReportRequest {
+        workflow: action.workflow.clone(),
+        action_id: action.action_id.clone(),
+        state: state.into(),
+        attempt: action.attempt,
+        ..ReportRequest::default()
+    }
+}
+
+async fn next(site: &Site) -> Result<Step, Status> {
+    let answer = site.workflows.next(site.request(NextRequest {}).await).await?;
+    Ok(answer.into_inner().step.unwrap())
+}
+
+fn action(step: Step) -> agent_protocol::v1::Action {
+    match step {
+        Step::Action(action) => action,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn attempt_is(number: u64) -> impl Fn(&Server) -> bool {
+    move |server| {
+        server
+            .spec
+            .attempt
+            .as_ref()
+            .is_some_and(|attempt| attempt.number == number)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workflow_runs_to_its_end() {
+    let site = Site::start().await;
+    site.machine("node-1").await;
+    site.template("install", TEMPLATE).await;
+    site.make_workflow(
+        "install-1",
+        "install",
+        json!({"toggleAllowNetboot": true, "bootMode": "netboot"}),
+    )
+    .await;
+
+    site.server("node-1", attempt_is(1)).await;
+    let preparing = site
+        .workflow("install-1", |workflow| {
+            workflow.status.as_ref().is_some_and(|s| s.attempt == Some(1))
+        })
+        .await;
+    let status = preparing.status.as_ref().unwrap();
+    assert_eq!(status.template_rendering.as_deref(), Some("successful"));
+    assert_eq!(status.agent_id.as_deref(), Some("52:54:00:00:00:01"));
+    assert_eq!(status.tasks[0].actions[0].environment["DEST_DISK"], "/dev/vda");
+    let early = next(&site).await;
+    assert_eq!(
+        early.unwrap_err().code(),
+        Code::PermissionDenied,
+        "nobody has claimed"
+    );
+
+    site.session("node-1", 1, SessionPhase::Armed).await;
+    let job = site.job("netboot-install-1").await;
+    assert_eq!(job.spec.machine_ref.name, "bmc-node-1");
+    assert_eq!(job.spec.tasks.len(), 3);
+    assert!(site.allow_pxe("node-1").await);
+    site.complete_job("netboot-install-1").await;
+    site.workflow("install-1", |workflow| {
+        state(workflow) == Some(WorkflowState::Pending)
+    })
+    .await;
+
+    site.session("node-1", 1, SessionPhase::Claimed).await;
+    let stream = action(next(&site).await.unwrap());
+    assert_eq!(
+        (stream.kind.as_str(), stream.resumed, stream.timeout_seconds),
+        ("image2disk", false, 60)
+    );
+    assert_eq!(
+        stream.environment,
+        HashMap::from([
+            ("COMMON".to_owned(), "1".to_owned()),
+            ("DEST_DISK".to_owned(), "/dev/vda".to_owned()),
+        ])
+    );
+    let live = site
+        .workflow("install-1", |workflow| {
+            state(workflow) == Some(WorkflowState::Running)
+        })
+        .await;
+    let current = live.status.unwrap().current_state.unwrap();
+    assert_eq!(
+        current.action_id.as_deref(),
+        Some(stream.action_id.as_str()),
+        "committed before the reply"
+    );
+    let again = action(next(&site).await.unwrap());
+    assert!(again.resumed && again.action_id == stream.action_id);
+
+    let mut progress = report(&stream, ActionState::Running);
+    (progress.percent, progress.log) = (Some(43), vec!["writing".into()]);
+    site.workflows.report(site.request(progress).await).await.unwrap();
+    site.workflow("install-1", |workflow| {
+        workflow.status.as_ref().is_some_and(|s| s.percent == Some(43))
+    })
+    .await;
+    site.logged("node-1", "writing").await;
+
+    let mut done = report(&stream, ActionState::Success);
+    done.facts.insert("disk".into(), "/dev/vda".into());
+    for _ in 0..2 {
+        site.workflows
+            .report(site.request(done.clone()).await)
+            .await
+            .unwrap();
+    }
+    let contrary = site
+        .workflows
+        .report(site.request(report(&stream, ActionState::Failed)).await)
+        .await;
+    assert_eq!(contrary.unwrap_err().code(), Code::FailedPrecondition);
+
+    // The handover waits until the machine is disarmed; the agent's question stays open meanwhile.
+    let asking = next(&site);
+    let disarm = async {
+        site.server("node-1", |server| {
+            server
+                .spec
+                .attempt
+                .as_ref()
+                .is_some_and(|attempt| attempt.handover)
+        })
+        .await;
+        site.session("node-1", 1, SessionPhase::Disarmed).await;
+    };
+    let (leave, ()) = tokio::join!(asking, disarm);
+    let leave = action(leave.unwrap());
+    assert_eq!(
+        (leave.kind.as_str(), leave.environment["HANDOVER"].as_str()),
+        ("handover", "auto")
+    );
+    let success = report(&leave, ActionState::Success);
+    site.workflows
+        .report(site.request(success.clone()).await)
+        .await
+        .unwrap();
+    let ended = site
+        .workflow("install-1", |workflow| {
+            state(workflow) == Some(WorkflowState::Success)
+        })
+        .await;
+    let status = ended.status.unwrap();
+    assert_eq!(status.facts["disk"], "/dev/vda");
+    let netboot = status.boot_options.unwrap().allow_netboot.unwrap();
+    assert!(netboot.toggled_true && netboot.toggled_false);
+    assert!(!site.allow_pxe("node-1").await);
+    let server = site
+        .server("node-1", |server| {
+            server.spec.attempt.as_ref().is_some_and(|attempt| attempt.closed)
+        })
+        .await;
+    assert_eq!(server.spec.attempt.unwrap().number, 1);
+
+    // The reply was lost: the same report again is answered, anything else is not.
+    site.workflows.report(site.request(success).await).await.unwrap();
+    assert_eq!(next(&site).await.unwrap_err().code(), Code::PermissionDenied);
+    let late = site
+        .workflows
+        .report(site.request(report(&leave, ActionState::Running)).await)
+        .await;
+    assert!(late.is_err());
+    tokio::time::timeout(Duration::from_secs(10), site.end())
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_action_ends_the_workflow_and_the_next_one_fences_it() {
+    let site = Site::start().await;
+    site.machine("node-1").await;
+    site.template("install", TEMPLATE).await;
+    site.make_workflow("install-1", "install", json!({})).await;
+    site.server("node-1", attempt_is(1)).await;
+    site.session("node-1", 1, SessionPhase::Claimed).await;
+    site.workflow("install-1", |workflow| {
+        state(workflow) == Some(WorkflowState::Pending)
+    })
+    .await;
+    let stream = action(next(&site).await.unwrap());
+
+    site.make_workflow("install-2", "install", json!({})).await;
+    site.workflow("install-2", |workflow| {
+        reason(workflow) == "Workflow install-1 runs on this server"
+    })
+    .await;
+
+    let mut failed = report(&stream, ActionState::Failed);
+    failed.message = "disk /dev/vda has 1 GiB, the image needs 4 GiB".into();
+    site.workflows.report(site.request(failed).await).await.unwrap();
+    let ended = site
+        .workflow("install-1", |workflow| {
+            state(workflow) == Some(WorkflowState::Failed)
+        })
+        .await;
+    assert_eq!(
+        reason(&ended),
+        "action stream failed: disk /dev/vda has 1 GiB, the image needs 4 GiB"
+    );
+
+    site.server("node-1", attempt_is(2)).await;
+    let stale = site
+        .workflows
+        .report(site.request(report(&stream, ActionState::Success)).await)
+        .await;
+    assert_eq!(
+        stale.unwrap_err().code(),
+        Code::PermissionDenied,
+        "attempt 1 is fenced"
+    );
+    let wrong = ReportRequest {
+        attempt: 2,
+        ..report(&stream, ActionState::Success)
+    };
+    let wrong = site.workflows.report(site.request(wrong).await).await;
+    assert_eq!(wrong.unwrap_err().code(), Code::PermissionDenied);
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_run_is_told_before_anything_happens() {
+    let site = Site::start().await;
+    site.machine("node-1").await;
+    for (name, text, part) in [
+        (
+            "cexec",
+            TEMPLATE.replace("image2disk:v1.0.0", "cexec:v1"),
+            "tasks[0].actions[0].image: there is no native action",
+        ),
+        (
+            "typo",
+            TEMPLATE.replace("device_1", "device_2"),
+            "line 6: there is no .device_2",
+        ),
+        (
+            "yaml",
+            TEMPLATE.replace("global_timeout", "global_timeuot"),
+            "rendered line 3",
+        ),
+    ] {
+        site.template(name, &text).await;
+        site.make_workflow(name, name, json!({"toggleAllowNetboot": true}))
+            .await;
+        let failed = site
+            .workflow(name, |workflow| state(workflow) == Some(WorkflowState::Failed))
+            .await;
+        assert!(reason(&failed).contains(part), "{name}: {}", reason(&failed));
+        assert_eq!(
+            failed.status.unwrap().template_rendering.as_deref(),
+            Some("failed")
+        );
+    }
+    let untouched = site.server("node-1", |_| true).await;
+    assert_eq!(untouched.spec.attempt, None);
+    assert_eq!(untouched.metadata.namespace.as_deref(), Some(NAMESPACE));
+    site.end().await;
+}
