@@ -25,6 +25,9 @@ pub enum Error {
         #[source]
         source: kube::Error,
     },
+    /// The Servers have not been read yet.
+    #[error("the appliance is still reading its objects; ask again")]
+    NotReady,
     /// Somebody else was first, again and again.
     #[error("{name} is being changed by others all the time; try again")]
     Busy {

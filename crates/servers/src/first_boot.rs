@@ -31,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(55);
 /// Between two looks at it.
 const LOOK: Duration = Duration::from_millis(500);
 const TRIES: u32 = 8;
+/// The document of a system for which its owner has nothing (`node-config` has the format).
+const NOTHING_TO_DO: &[u8] = br#"{"files":[],"command":[]}"#;
 /// Key of the Secret.
 const VALUE: &str = "value";
 
@@ -114,7 +116,7 @@ async fn deliver(desk: &Desk, identity: Option<Extension<Identity>>) -> Result<R
     let claim = server.spec.claim.clone();
     let wanted = claim.and_then(|claim| Some((claim.bootstrap_secret.clone()?, claim)));
     let data = match wanted {
-        None => Vec::new(),
+        None => NOTHING_TO_DO.to_vec(),
         Some((name, claim)) => secret_value(desk, &claim, &name).await?,
     };
     let (server, first) = update(desk, &system, false, |first| {
@@ -130,15 +132,10 @@ async fn deliver(desk: &Desk, identity: Option<Extension<Identity>>) -> Result<R
         );
     }
     let kind = [
-        (header::CONTENT_TYPE, "application/octet-stream"),
+        (header::CONTENT_TYPE, "application/json"),
         (header::CACHE_CONTROL, "no-store"),
     ];
-    let code = if data.is_empty() {
-        StatusCode::NO_CONTENT
-    } else {
-        StatusCode::OK
-    };
-    Ok((code, kind, data).into_response())
+    Ok((StatusCode::OK, kind, data).into_response())
 }
 
 async fn finish(desk: &Desk, identity: Option<Extension<Identity>>) -> Result<Response, Refusal> {

@@ -1,6 +1,7 @@
 //! What the appliance gives to this crate and gets from it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use agent_protocol::Leases;
 use boot_script::{EventSender, ViewHandle};
@@ -15,6 +16,9 @@ use resources::{BootEvent, BootEventKind, Mac};
 use crate::controller::ServersController;
 use crate::error::Error;
 use crate::service::SessionsService;
+
+/// How long a call waits for the first reading of the Servers.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What everything here shares.
 #[derive(Debug, Clone)]
@@ -88,6 +92,11 @@ impl Desk {
         &self,
         wanted: impl Fn(&Server) -> bool,
     ) -> Result<Option<(Api<Server>, Server)>, Error> {
+        // After a restart nobody is unknown before everything has been read.
+        let ready = tokio::time::timeout(PATIENCE, self.servers.wait_until_ready()).await;
+        if !matches!(ready, Ok(Ok(()))) {
+            return Err(Error::NotReady);
+        }
         let known = self.servers.state().into_iter().find(|server| wanted(server));
         let Some(known) = known else { return Ok(None) };
         let namespace = known.metadata.namespace.clone().unwrap_or_default();

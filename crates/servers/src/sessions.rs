@@ -115,11 +115,15 @@ pub fn claimed(session: &BootSession, claim: SessionClaim, now: Timestamp) -> Bo
     session
 }
 
-/// The session after its holder got another certificate, perhaps for another key.
+/// The session after its holder got another certificate, perhaps for another key. It was claimed when it was claimed.
 #[must_use]
-pub fn renewed(session: &BootSession, claim: SessionClaim, now: Timestamp) -> BootSession {
+pub fn renewed(session: &BootSession, mut claim: SessionClaim, now: Timestamp) -> BootSession {
     let mut session = session.clone();
-    let old = session.claim.replace(claim);
+    let old = session.claim.take();
+    if let Some(old) = &old {
+        claim.at = old.at.clone();
+    }
+    session.claim = Some(claim);
     session.revoked.extend(old.map(|claim| claim.serial));
     session.last_heard = Some(Time(now));
     session

@@ -82,7 +82,7 @@ pub(super) fn float(args: &[Value], at: usize) -> Result<f64, TemplateError> {
     arg(args, at).map(float_of)
 }
 
-pub(super) fn items<'a>(args: &'a [Value], at: usize) -> Result<&'a [Value], TemplateError> {
+pub(super) fn items(args: &[Value], at: usize) -> Result<&[Value], TemplateError> {
     match arg(args, at)? {
         Value::List(items) => Ok(items),
         Value::Nil => Ok(&[]),
