@@ -37,7 +37,6 @@ struct Shared {
 }
 
 /// The metadata routes. Requests need `ConnectInfo<SocketAddr>`.
-#[must_use]
 pub fn router(config: Config, deps: Deps) -> Router {
     let mut router = Router::new().route("/", get(answer));
     for version in VERSIONS {
