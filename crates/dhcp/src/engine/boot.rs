@@ -1,7 +1,7 @@
 //! Boot data of a reply: next server, file, and the PXE and iPXE options (tinkerbell.md 2.3 to 2.5).
 //!
-//! iPXE of any make gets the script's URL, since the binary that we chain to is stock iPXE. One exception: an old
-//! iPXE in a card's ROM under UEFI cannot boot a local disk, so it is given the new binary first.
+//! iPXE of any make gets the script's URL, since the binary that we chain to is stock iPXE. Its version cannot tell
+//! our binary from an older one in a card's ROM: Debian's build does not say what it is.
 
 use std::net::Ipv4Addr;
 
@@ -12,8 +12,6 @@ use super::packet::Request;
 
 /// What Tinkerbell names when a machine must not boot from the network; no service has such a file.
 const NOT_ALLOWED: &str = "/netboot-not-allowed";
-/// Oldest iPXE that boots local disks under UEFI.
-const LOCAL_BOOT_VERSION: (u8, u8) = (1, 21);
 
 /// Boot data for one reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,21 +22,13 @@ pub(crate) struct BootData {
     pub(crate) options: Vec<(u8, Vec<u8>)>,
 }
 
-/// Firmware families with a binary.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Family {
-    Bios,
-    Uefi64,
-    UefiArm64,
-}
-
-/// Family and boot program of a processor architecture. 32-bit UEFI has none: a 64-bit binary would not run there.
-pub(crate) const fn program_for(arch: u16) -> Option<(Family, &'static str)> {
+/// Boot program of a processor architecture. 32-bit UEFI has none: a 64-bit binary would not run there.
+pub(crate) const fn program_for(arch: u16) -> Option<&'static str> {
     match arch {
-        0..=5 | 20 => Some((Family::Bios, "undionly.kpxe")),
+        0..=5 | 20 => Some("undionly.kpxe"),
         // Some x86-64 firmware calls itself EBC (9).
-        7 | 9 | 16 => Some((Family::Uefi64, "snponly.efi")),
-        11 | 19 => Some((Family::UefiArm64, "snp-arm64.efi")),
+        7 | 9 | 16 => Some("snponly.efi"),
+        11 | 19 => Some("snp-arm64.efi"),
         _ => None,
     }
 }
@@ -61,10 +51,9 @@ pub(crate) fn boot_data(
         return None;
     }
     let own_binary = netboot.ipxe.as_ref().and_then(|ipxe| ipxe.binary.as_deref());
-    let known = client.arch.and_then(program_for);
-    let binary = own_binary.or(known.map(|(_, name)| name));
+    let binary = own_binary.or_else(|| client.arch.and_then(program_for));
     let file = if decision.boots() {
-        file_for(request, client, known, binary, site)
+        file_for(request, client, binary, site)
     } else {
         None
     };
@@ -93,25 +82,10 @@ pub(crate) fn boot_data(
     })
 }
 
-fn file_for(
-    request: &Request,
-    client: &Client,
-    known: Option<(Family, &'static str)>,
-    binary: Option<&str>,
-    site: &SiteSettings,
-) -> Option<String> {
+fn file_for(request: &Request, client: &Client, binary: Option<&str>, site: &SiteSettings) -> Option<String> {
     let mac = request.mac;
     match client.program {
-        Program::Ipxe => {
-            let uefi = known.is_some_and(|(family, _)| family != Family::Bios);
-            let old = client
-                .ipxe_version
-                .is_some_and(|version| version < LOCAL_BOOT_VERSION);
-            match binary {
-                Some(binary) if uefi && old => Some(format!("tftp://{}/{mac}/{binary}", site.server_address)),
-                _ => Some(format!("{}/ipxe/script/{mac}/auto.ipxe", site.http_base())),
-            }
-        }
+        Program::Ipxe => Some(format!("{}/ipxe/script/{mac}/auto.ipxe", site.http_base())),
         Program::HttpBoot => binary.map(|binary| format!("{}/ipxe/binary/{mac}/{binary}", site.http_base())),
         Program::Pxe => binary.map(str::to_owned),
         Program::System => None,

@@ -24,8 +24,6 @@ pub(crate) struct Client {
     pub(crate) arch: Option<u16>,
     /// Option 97, if well formed.
     pub(crate) guid: Option<Vec<u8>>,
-    /// Version of iPXE that the client tells, major and minor.
-    pub(crate) ipxe_version: Option<(u8, u8)>,
 }
 
 impl Client {
@@ -49,7 +47,6 @@ impl Client {
             program,
             arch: architecture(options),
             guid: guid.map(<[u8]>::to_vec),
-            ipxe_version: version(options),
         }
     }
 }
@@ -82,19 +79,6 @@ fn architecture(options: &Options) -> Option<u16> {
         .find(|value| super::boot::program_for(*value).is_some())
 }
 
-/// iPXE's version: sub-option 235 of option 175.
-fn version(options: &Options) -> Option<(u8, u8)> {
-    let mut rest = options.get(175)?;
-    while let [code, length, after @ ..] = rest {
-        let (value, after) = after.split_at_checked(usize::from(*length))?;
-        if let (235, [major, minor, ..]) = (*code, value) {
-            return Some((*major, *minor));
-        }
-        rest = after;
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,16 +99,10 @@ mod tests {
     }
 
     #[test]
-    fn first_known_architecture_and_version() {
-        let options = Options::read(
-            &[93, 5, 0, 77, 0, 7, 0, 175, 8, 1, 1, 1, 235, 3, 1, 21, 1],
-            &[],
-            &[],
-        )
-        .unwrap();
-        assert_eq!(architecture(&options), Some(7));
-        assert_eq!(version(&options), Some((1, 21)));
-        let short = Options::read(&[93, 1, 0, 175, 3, 235, 9, 1], &[], &[]).unwrap();
-        assert_eq!((architecture(&short), version(&short)), (None, None));
+    fn first_known_architecture() {
+        let options = |field: &[u8]| Options::read(field, &[], &[]).unwrap();
+        assert_eq!(architecture(&options(&[93, 5, 0, 77, 0, 7, 0])), Some(7));
+        assert_eq!(architecture(&options(&[93, 1, 0])), None);
+        assert_eq!(architecture(&options(&[])), None);
     }
 }

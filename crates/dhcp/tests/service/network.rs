@@ -5,16 +5,17 @@
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::packets::{CLIENT, MAC, SERVER, interface, site, view};
-use boot_script::{EventSender, ViewHandle};
+use boot_script::{Event, EventSender, ViewHandle};
 use dhcp::{Config, Deps, RouterAdvertiser, Server};
 use resources::gantry::SessionPhase;
 use store::records::{Query, Records};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 fn ip(arguments: &str) {
     let output = Command::new("ip").args(arguments.split(' ')).output().unwrap();
@@ -94,7 +95,7 @@ fn missing() -> Option<&'static str> {
 }
 
 /// One client run: what udhcpc's script was told.
-fn udhcpc(client: &Namespace, dir: &std::path::Path, arguments: &[&str]) -> (bool, String, Duration) {
+fn udhcpc(client: &Namespace, dir: &Path, arguments: &[&str]) -> (bool, String) {
     let script = dir.join("script");
     let told = dir.join("told");
     fs::write(
@@ -104,7 +105,6 @@ fn udhcpc(client: &Namespace, dir: &std::path::Path, arguments: &[&str]) -> (boo
     .unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     let _ = fs::remove_file(&told);
-    let start = Instant::now();
     let output = client
         .command("udhcpc")
         .args(["-i", "client", "-f", "-q", "-n", "-t", "5", "-T", "2", "-s"])
@@ -115,18 +115,11 @@ fn udhcpc(client: &Namespace, dir: &std::path::Path, arguments: &[&str]) -> (boo
     (
         output.status.success(),
         fs::read_to_string(&told).unwrap_or_default(),
-        start.elapsed(),
     )
 }
 
-#[test]
-fn a_real_client_gets_its_reservation() {
-    if let Some(missing) = missing() {
-        println!("skipped: needs {missing}");
-        return;
-    }
-    // The namespace belongs to this thread; everything below runs in it or is its child.
-    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+/// The interface `server` in this thread's namespace, with `client` at its other end.
+fn connected() -> Namespace {
     ip("link set lo up");
     ip("link add server type veth peer name client");
     ip(&format!("address add {SERVER}/24 dev server"));
@@ -144,66 +137,88 @@ fn a_real_client_gets_its_reservation() {
         let text = String::from_utf8(text).unwrap();
         text.contains("fe80") && !text.contains("tentative")
     });
+    client
+}
 
+struct Service {
+    records: Records,
+    events: mpsc::Receiver<Event>,
+    _stop: DropGuard,
+}
+
+async fn serve(dir: &Path) -> Service {
+    let records = Records::open(dir.join("records.db")).await.unwrap();
+    let handle = ViewHandle::new();
+    handle.store(view(interface(), Some(SessionPhase::Armed)));
+    let (sender, events) = EventSender::channel(1000);
+    let deps = Deps {
+        view: handle,
+        records: records.clone(),
+        events: sender,
+    };
+    let cancel = CancellationToken::new();
+    let server = Server::bind(Config {
+        interface: "server".into(),
+        site: site(),
+    })
+    .unwrap();
+    tokio::spawn(server.run(deps, cancel.clone()));
+    tokio::spawn(RouterAdvertiser::bind("server").unwrap().run(cancel.clone()));
+    Service {
+        records,
+        events,
+        _stop: cancel.drop_guard(),
+    }
+}
+
+/// What the clients do and expect.
+fn clients(client: &Namespace, path: &Path) {
+    let (ok, told) = udhcpc(client, path, &[]);
+    assert!(ok, "{told}");
+    for expected in [
+        "event=bound",
+        &format!("ip={CLIENT}"),
+        "subnet=255.255.255.0",
+        "router=10.0.0.254",
+        "dns=10.0.0.2",
+        "lease=86400",
+        "hostname=node-1",
+    ] {
+        assert!(told.lines().any(|line| line == expected), "{expected}: {told}");
+    }
+    // A client that asks for broadcast gets it too; one that wants another address gets its own.
+    for arguments in [&["-B"][..], &["-r", "10.0.0.99"]] {
+        let (ok, told) = udhcpc(client, path, arguments);
+        assert!(
+            ok && told.contains(&format!("ip={CLIENT}")),
+            "{arguments:?}: {told}"
+        );
+    }
+    // A stranger is not answered.
+    client.run("ip link set client down");
+    client.run("ip link set client address 02:00:00:00:00:09");
+    client.run("ip link set client up");
+    let (ok, told) = udhcpc(client, path, &["-t", "1"]);
+    assert!(!ok && !told.contains("event=bound"), "{told}");
+}
+
+#[test]
+fn a_real_client_gets_its_reservation() {
+    if let Some(missing) = missing() {
+        println!("skipped: needs {missing}");
+        return;
+    }
+    // The namespace belongs to this thread; everything below runs in it or is its child.
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+    let client = &connected();
     let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    let (records, cancel, mut events) = runtime.block_on(async {
-        let records = Records::open(dir.path().join("records.db")).await.unwrap();
-        let handle = ViewHandle::new();
-        handle.store(view(interface(), Some(SessionPhase::Armed)));
-        let (sender, events) = EventSender::channel(1000);
-        let deps = Deps {
-            view: Arc::clone(&handle),
-            records: records.clone(),
-            events: sender,
-        };
-        let cancel = CancellationToken::new();
-        let server = Server::bind(Config {
-            interface: "server".into(),
-            site: site(),
-        })
-        .unwrap();
-        tokio::spawn(server.run(deps, cancel.clone()));
-        let advertiser = RouterAdvertiser::bind("server").unwrap();
-        tokio::spawn(advertiser.run(cancel.clone()));
-        (records, cancel, events)
-    });
-
+    let mut service = runtime.block_on(serve(dir.path()));
     std::thread::scope(|scope| {
-        let path = dir.path();
-        let client = &client;
-        let test = scope.spawn(move || {
-            let (ok, told, _) = udhcpc(client, path, &[]);
-            assert!(ok, "{told}");
-            for expected in [
-                "event=bound",
-                &format!("ip={CLIENT}"),
-                "subnet=255.255.255.0",
-                "router=10.0.0.254",
-                "dns=10.0.0.2",
-                "lease=86400",
-                "hostname=node-1",
-            ] {
-                assert!(told.lines().any(|line| line == expected), "{expected}: {told}");
-            }
-            // A client that asks for broadcast gets it too; one that wants another address gets its own.
-            for arguments in [&["-B"][..], &["-r", "10.0.0.99"]] {
-                let (ok, told, _) = udhcpc(client, path, arguments);
-                assert!(
-                    ok && told.contains(&format!("ip={CLIENT}")),
-                    "{arguments:?}: {told}"
-                );
-            }
-            // A stranger is not answered.
-            client.run("ip link set client down");
-            client.run("ip link set client address 02:00:00:00:00:09");
-            client.run("ip link set client up");
-            let (ok, told, _) = udhcpc(client, path, &["-t", "1"]);
-            assert!(!ok && !told.contains("event=bound"), "{told}");
-        });
+        let test = scope.spawn(|| clients(client, dir.path()));
         runtime.block_on(async {
             let served = async {
                 while !test.is_finished() {
@@ -217,7 +232,7 @@ fn a_real_client_gets_its_reservation() {
         test.join().unwrap();
     });
 
-    let leases = runtime.block_on(records.list(&Query::default())).unwrap();
+    let leases = runtime.block_on(service.records.list(&Query::default())).unwrap();
     assert!(leases.len() >= 3, "{leases:?}");
     for lease in &leases {
         assert_eq!(lease.machine, "node-1");
@@ -228,7 +243,7 @@ fn a_real_client_gets_its_reservation() {
         );
     }
     let mut texts = Vec::new();
-    while let Ok(event) = events.try_recv() {
+    while let Ok(event) = service.events.try_recv() {
         texts.push(format!("{}: {}", event.machine, event.event.text));
     }
     assert!(
@@ -237,8 +252,7 @@ fn a_real_client_gets_its_reservation() {
             .any(|text| text.starts_with("02:00:00:00:00:09: DISCOVER")),
         "{texts:?}"
     );
-    runtime.block_on(solicit(&client));
-    cancel.cancel();
+    runtime.block_on(solicit(client));
 }
 
 /// Sends a router solicitation from the client's namespace and reads the answer.

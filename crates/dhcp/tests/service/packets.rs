@@ -127,24 +127,8 @@ pub(crate) fn clients() -> Vec<(&'static str, Packet)> {
             "no-94",
             Packet::new(1).option(60, b"PXEClient").option(93, &[0, 7]),
         ),
-        (
-            "ipxe",
-            pxe(0, b"PXEClient")
-                .option(77, b"iPXE")
-                .option(175, &[235, 3, 1, 0, 0]),
-        ),
-        (
-            "ipxe-rfc3004",
-            pxe(7, b"PXEClient")
-                .option(77, b"\x04iPXE")
-                .option(175, &[235, 3, 1, 21, 1]),
-        ),
-        (
-            "ipxe-old-uefi",
-            pxe(7, b"PXEClient")
-                .option(77, b"iPXE")
-                .option(175, &[235, 3, 1, 0, 0]),
-        ),
+        ("ipxe", pxe(0, b"PXEClient").option(77, b"iPXE")),
+        ("ipxe-rfc3004", pxe(7, b"PXEClient").option(77, b"\x04iPXE")),
         ("tinkerbell", pxe(7, b"PXEClient").option(77, b"Tinkerbell")),
     ]
 }

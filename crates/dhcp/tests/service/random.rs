@@ -32,14 +32,14 @@ proptest! {
     }
 
     #[test]
-    fn any_options(field in prop::collection::vec(any::<u8>(), 0..1260), client in 0_usize..12) {
+    fn any_options(field in prop::collection::vec(any::<u8>(), 0..1260), client in 0_usize..11) {
         let packet = &clients()[client].1;
         check(&[&packet.fixed[..], &packet.options, &field].concat())?;
     }
 
     #[test]
     fn mutated_clients(
-        client in 0_usize..12,
+        client in 0_usize..11,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
         cut in any::<prop::sample::Index>(),
         whole in any::<bool>(),
