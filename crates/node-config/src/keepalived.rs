@@ -24,7 +24,7 @@ pub(crate) fn configuration(cluster: &ClusterSettings, node: &NodeSettings) -> S
 }}
 
 vrrp_script api {{
-    script \"/bin/nc -z -w 5 127.0.0.1 {API_PORT}\"
+    script \"/bin/nc -w 5 127.0.0.1 {API_PORT}\"
     interval 5
     timeout 10
     fall 3
