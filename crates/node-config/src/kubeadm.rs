@@ -208,7 +208,6 @@ fn kubelet(cluster: &ClusterSettings) -> KubeletConfiguration {
             .unwrap_or_else(|| RESOLV_CONF.to_owned()),
         rotate_certificates: true,
         read_only_port: 0,
-        node_status_report_frequency: (cluster.profile == Profile::Lab).then_some("1m0s"),
     }
 }
 

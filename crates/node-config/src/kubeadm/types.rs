@@ -195,8 +195,6 @@ pub(super) struct KubeletConfiguration {
     pub(super) resolv_conf: String,
     pub(super) rotate_certificates: bool,
     pub(super) read_only_port: i32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) node_status_report_frequency: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]

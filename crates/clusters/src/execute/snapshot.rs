@@ -1,0 +1,159 @@
+//! What decisions look at.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use node_config::Profile;
+use resources::cluster_api::{Machine, MachineAddress};
+use resources::gantry::{Image, PlanClass, ProviderMachine, Server};
+
+use super::new_cluster::{NodeView, SystemView};
+use crate::plan::Desired;
+
+/// Settings of the coordinator.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Classes of plans that approve themselves.
+    pub self_approved: Vec<PlanClass>,
+    /// Profile of clusters that do not name one.
+    pub profile: Profile,
+    /// Minutes of a bootstrap token.
+    pub token_minutes: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            self_approved: vec![PlanClass::Create, PlanClass::Scale, PlanClass::Delete],
+            profile: Profile::Standard,
+            token_minutes: 10,
+        }
+    }
+}
+
+/// A bootstrap Secret, without what is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BootstrapSeen {
+    /// Token in the new cluster.
+    pub(crate) token_id: Option<String>,
+    /// When that token ends.
+    pub(crate) expires: Option<Timestamp>,
+    /// Whether it holds data; the value is dropped once the node has it.
+    pub(crate) filled: bool,
+}
+
+/// The new cluster's API.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ApiSeen {
+    /// No node was ever given its data: there is nothing to ask.
+    NotYet,
+    /// Asked, no answer.
+    Silent(String),
+    /// Answers.
+    Answers {
+        /// Nodes.
+        nodes: Vec<NodeView>,
+        /// What runs in it.
+        system: SystemView,
+    },
+}
+
+/// One look at a cluster.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// What is wanted; `None` when the cluster is being deleted and its documents are gone already.
+    pub(crate) desired: Option<Desired>,
+    /// Whether all authorities are there.
+    pub(crate) pki: bool,
+    /// Whether the kubeconfig is there.
+    pub(crate) kubeconfig: bool,
+    /// Whether Cluster API's Cluster and the ControlPlane are there.
+    pub(crate) parents: bool,
+    /// Images by URL.
+    pub(crate) images: BTreeMap<String, Image>,
+    /// Machines by name.
+    pub(crate) machines: BTreeMap<String, Machine>,
+    /// ProviderMachines by name.
+    pub(crate) provider_machines: BTreeMap<String, ProviderMachine>,
+    /// Bootstrap Secrets by machine.
+    pub(crate) bootstrap: BTreeMap<String, BootstrapSeen>,
+    /// Servers by name.
+    pub(crate) servers: BTreeMap<String, Server>,
+    /// The new cluster.
+    pub(crate) api: ApiSeen,
+    /// What else of the cluster there is: Secrets and such, by kind and name.
+    pub(crate) leftovers: Vec<(Leftover, String)>,
+}
+
+/// Kinds of things that go with a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leftover {
+    /// PKI, kubeconfig and bootstrap data.
+    Secret,
+    /// Cluster API's Cluster.
+    ClusterApi,
+    /// ControlPlane.
+    ControlPlane,
+    /// Plans but the one that is carried out.
+    Plan,
+}
+
+impl Snapshot {
+    /// An address of a machine by type.
+    pub(crate) fn address(&self, machine: &str, kind: &str) -> Option<&str> {
+        let status = self.provider_machines.get(machine)?.status.as_ref()?;
+        let wanted = |address: &&MachineAddress| address.kind == kind;
+        status
+            .addresses
+            .iter()
+            .find(wanted)
+            .map(|address| address.address.as_str())
+    }
+
+    /// The node of a machine.
+    pub(crate) fn node(&self, machine: &str) -> Option<&NodeView> {
+        let ApiSeen::Answers { nodes, .. } = &self.api else {
+            return None;
+        };
+        let name = self.address(machine, "Hostname")?;
+        nodes.iter().find(|node| node.name == name)
+    }
+
+    /// Whether the installed system has said that it is done with its first boot.
+    pub(crate) fn first_boot_done(&self, machine: &str) -> bool {
+        let host = self
+            .provider_machines
+            .get(machine)
+            .and_then(|machine| machine.status.as_ref()?.host.clone());
+        let server = host.and_then(|host| self.servers.get(&host));
+        let first_boot = server.and_then(|server| server.status.as_ref()?.first_boot.as_ref());
+        first_boot.is_some_and(|first_boot| first_boot.revoked_at.is_some())
+    }
+
+    /// Names of the machines that there are, in any of the two kinds.
+    pub(crate) fn existing(&self) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .machines
+            .keys()
+            .chain(self.provider_machines.keys())
+            .cloned()
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Whether a machine is one of the control plane.
+    pub(crate) fn is_control_plane(&self, machine: &str) -> bool {
+        let labelled =
+            |labels: &BTreeMap<String, String>| labels.contains_key(resources::keys::CONTROL_PLANE);
+        self.machines
+            .get(machine)
+            .is_some_and(|machine| labelled(machine.labels()))
+            || self
+                .provider_machines
+                .get(machine)
+                .is_some_and(|machine| labelled(machine.labels()))
+    }
+}

@@ -1,0 +1,156 @@
+//! One machine to one node. Image ready -> machine made -> installed system asks -> bootstrap data minted -> node in the
+//! API -> for joins: node Ready. The first member of the control plane is done when its node is in the API, because it can
+//! turn Ready only with the CNI.
+
+use jiff::Timestamp;
+use resources::gantry::{Image, ImageState, ProviderMachineState};
+
+use super::{Decision, Effect, wait};
+use crate::execute::snapshot::{ApiSeen, Snapshot};
+
+/// First member, or one more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    Init,
+    Join,
+}
+
+pub(super) fn decide(machine: &str, snapshot: &Snapshot, now: Timestamp, how: How) -> Decision {
+    let Some(desired) = &snapshot.desired else {
+        return wait("waits for the cluster's documents");
+    };
+    let Some(wanted) = desired.machine(machine) else {
+        return Decision::Failed(format!("{machine} is not wanted any more"));
+    };
+    let Some(provider) = snapshot.provider_machines.get(machine) else {
+        return match snapshot.images.get(&wanted.image_url) {
+            None => Decision::Do(Effect::MakeImage(wanted.image_url.clone())),
+            Some(image) => image_ready(image, &desired.version)
+                .unwrap_or_else(|| Decision::Do(Effect::MakeMachine(machine.to_owned()))),
+        };
+    };
+    if provider.metadata.deletion_timestamp.is_some() {
+        return wait(format!("waits for the earlier {machine} to be given back"));
+    }
+    if !snapshot.machines.contains_key(machine) {
+        return Decision::Do(Effect::MakeMachine(machine.to_owned()));
+    }
+    let status = provider.status.clone().unwrap_or_default();
+    let reason = status.reason.unwrap_or_else(|| "waits for its driver".to_owned());
+    if status.state == ProviderMachineState::Failed {
+        return Decision::Failed(format!("{machine}: {reason}"));
+    }
+    if status.bootstrap_requested_at.is_none() {
+        return Decision::Wait {
+            reason: format!("{machine}: {reason}"),
+            percent: status.percent,
+        };
+    }
+    if let Some(node) = snapshot.node(machine) {
+        if node.provider_id.is_none() {
+            return wait(format!("{machine}: node {} has no providerID yet", node.name));
+        }
+        if node.provider_id != status.provider_id {
+            return Decision::Failed(format!(
+                "node {} has providerID {}, wanted {}: an old node of that name is still in the cluster",
+                node.name,
+                node.provider_id.as_deref().unwrap_or("none"),
+                status.provider_id.as_deref().unwrap_or("none"),
+            ));
+        }
+        return node_seen(machine, snapshot, how);
+    }
+    match snapshot.bootstrap.get(machine) {
+        None => return mint(machine, how, snapshot),
+        // A token that ended before the node was there is replaced; a node that runs kubeadm already has no harm of it.
+        Some(seen) if seen.filled && seen.expires.is_some_and(|end| end < now) => {
+            return mint(machine, how, snapshot);
+        }
+        Some(seen) if !seen.filled && !snapshot.first_boot_done(machine) => {
+            return mint(machine, how, snapshot);
+        }
+        Some(_) => {}
+    }
+    match (&snapshot.api, how) {
+        (ApiSeen::Silent(why), How::Init) => wait(format!(
+            "{machine}: kubeadm init runs; {}:6443 does not answer yet ({why})",
+            desired.endpoint
+        )),
+        (ApiSeen::Silent(why), How::Join) => wait(format!(
+            "{machine}: kubeadm join runs; {}:6443 does not answer ({why})",
+            desired.endpoint
+        )),
+        (_, How::Init) => wait(format!("{machine}: the API answers; its node is not there yet")),
+        (_, How::Join) => wait(format!("{machine}: kubeadm join runs; its node is not there yet")),
+    }
+}
+
+/// A join token is made in the new cluster, so its API must answer.
+fn mint(machine: &str, how: How, snapshot: &Snapshot) -> Decision {
+    if let (How::Join, ApiSeen::Silent(why)) = (how, &snapshot.api) {
+        return wait(format!(
+            "{machine}: asks to join; the cluster's API does not answer ({why})"
+        ));
+    }
+    Decision::Do(Effect::Mint {
+        machine: machine.to_owned(),
+        init: how == How::Init,
+    })
+}
+
+fn node_seen(machine: &str, snapshot: &Snapshot, how: How) -> Decision {
+    let Some(node) = snapshot.node(machine) else {
+        return wait(format!("{machine}: waits for its node"));
+    };
+    let Some(wanted) = snapshot
+        .desired
+        .as_ref()
+        .and_then(|desired| desired.machine(machine))
+    else {
+        return Decision::Done;
+    };
+    let known = snapshot
+        .machines
+        .get(machine)
+        .and_then(|machine| machine.spec.provider_id.clone());
+    let labelled = wanted
+        .labels
+        .iter()
+        .all(|(key, value)| node.labels.get(key) == Some(value));
+    if known != node.provider_id || !labelled {
+        return Decision::Do(Effect::LabelNode(machine.to_owned()));
+    }
+    if how == How::Join && !node.ready {
+        let why = node.reason.as_deref().unwrap_or("no reason given");
+        return wait(format!("{machine}: node {} is not Ready yet: {why}", node.name));
+    }
+    if node.ready && snapshot.bootstrap.contains_key(machine) && snapshot.first_boot_done(machine) {
+        return Decision::Do(Effect::DropBootstrap(machine.to_owned()));
+    }
+    Decision::Done
+}
+
+/// `None` when the image can be installed.
+fn image_ready(image: &Image, version: &str) -> Option<Decision> {
+    let status = image.status.clone().unwrap_or_default();
+    let url = &image.spec.url;
+    match (status.state, status.manifest) {
+        (ImageState::Failed, _) => Some(Decision::Failed(format!(
+            "image {url}: {}",
+            status.reason.unwrap_or_else(|| "failed".to_owned())
+        ))),
+        (ImageState::Ready, Some(manifest)) => match manifest.kubernetes_version {
+            Some(inside) if inside != version => Some(Decision::Failed(format!(
+                "image {url} holds Kubernetes {inside}, the Release wants {version}; build the image again or name another"
+            ))),
+            _ => None,
+        },
+        (_, _) => Some(Decision::Wait {
+            reason: format!(
+                "image {url}: {}",
+                status.reason.unwrap_or_else(|| "being fetched".to_owned())
+            ),
+            percent: status.percent,
+        }),
+    }
+}

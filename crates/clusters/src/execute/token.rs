@@ -1,0 +1,87 @@
+//! kubeadm bootstrap tokens: `[a-z0-9]{6}.[a-z0-9]{16}`.
+
+use jiff::Timestamp;
+use rand::RngExt as _;
+use resources::Secret;
+use serde_json::{Value, json};
+
+const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+
+/// A token.
+#[derive(Debug, Clone)]
+pub(crate) struct Token {
+    /// Public part.
+    pub(crate) id: String,
+    /// The whole.
+    pub(crate) whole: Secret<String>,
+}
+
+impl Token {
+    /// A new one from the system's random numbers.
+    pub(crate) fn generate() -> Self {
+        let mut random = rand::rng();
+        let mut letters = |count: usize| -> String {
+            (0..count)
+                .map(|_| char::from(LETTERS[random.random_range(0..LETTERS.len())]))
+                .collect()
+        };
+        let id = letters(6);
+        let whole = Secret::new(format!("{id}.{}", letters(16)));
+        Self { id, whole }
+    }
+
+    /// Name of its Secret in the new cluster.
+    pub(crate) fn secret_name(id: &str) -> String {
+        format!("bootstrap-token-{id}")
+    }
+
+    /// The Secret in kube-system by which the new cluster knows the token: to join with, and to sign cluster-info.
+    pub(crate) fn secret(&self, expires: Timestamp) -> Value {
+        let secret = self
+            .whole
+            .reveal()
+            .split_once('.')
+            .map_or("", |(_, secret)| secret);
+        json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "bootstrap.kubernetes.io/token",
+            "metadata": { "name": Self::secret_name(&self.id), "namespace": "kube-system" },
+            "stringData": {
+                "token-id": self.id,
+                "token-secret": secret,
+                "expiration": seconds(expires),
+                "usage-bootstrap-authentication": "true",
+                "usage-bootstrap-signing": "true",
+                "auth-extra-groups": "system:bootstrappers:kubeadm:default-node-token",
+            },
+        })
+    }
+}
+
+/// RFC 3339 without a fraction, as the token controller reads it.
+pub(crate) fn seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_have_kubeadms_form_and_differ() {
+        let (one, two) = (Token::generate(), Token::generate());
+        assert_ne!(one.whole, two.whole);
+        let (id, secret) = one.whole.reveal().split_once('.').unwrap();
+        assert_eq!((id.len(), secret.len()), (6, 16));
+        assert!(
+            one.whole
+                .reveal()
+                .bytes()
+                .all(|octet| octet == b'.' || LETTERS.contains(&octet))
+        );
+        let object = one.secret("2026-01-02T03:04:05.678Z".parse().unwrap());
+        assert_eq!(object["stringData"]["expiration"], "2026-01-02T03:04:05Z");
+        assert_eq!(object["metadata"]["name"], format!("bootstrap-token-{id}"));
+    }
+}

@@ -1,0 +1,57 @@
+//! Which plan counts now. Plans of a cluster are numbered, `<cluster>-plan-<n>`; the highest number counts.
+
+use kube::ResourceExt;
+use resources::gantry::{Plan, PlanClass, PlanPhase, PlanSpec};
+
+use super::create::create;
+use super::desired::Desired;
+use super::scale::scale;
+
+/// The plan to store, with its number, when the one that counts does not lead to what is wanted.
+///
+/// `existing` names the machines that there are; `initialized` tells whether the cluster's API has ever answered.
+#[must_use]
+pub fn next_plan(
+    desired: &Desired,
+    plans: &[Plan],
+    existing: &[String],
+    initialized: bool,
+) -> Option<(u32, PlanSpec)> {
+    let current = current(plans, &desired.name);
+    let next = current.map_or(0, |(number, _)| number) + 1;
+    let Some((_, plan)) = current else {
+        return Some((next, create(desired)));
+    };
+    let phase = plan
+        .status
+        .as_ref()
+        .map(|status| status.phase)
+        .unwrap_or_default();
+    let same = plan.spec.desired == desired.digest() && plan.spec.class != PlanClass::Delete;
+    match phase {
+        PlanPhase::Pending | PlanPhase::Executing | PlanPhase::Failed if same => None,
+        _ if !initialized => (!same || phase == PlanPhase::Superseded).then(|| (next, create(desired))),
+        _ => scale(desired, existing).map(|spec| (next, spec)),
+    }
+}
+
+/// The plan with the highest number.
+pub(crate) fn current<'a>(plans: &'a [Plan], cluster: &str) -> Option<(u32, &'a Plan)> {
+    plans
+        .iter()
+        .filter_map(|plan| Some((number(plan, cluster)?, plan)))
+        .max_by_key(|(number, _)| *number)
+}
+
+/// The number in a plan's name.
+pub(crate) fn number(plan: &Plan, cluster: &str) -> Option<u32> {
+    plan.name_any()
+        .strip_prefix(&format!("{cluster}-plan-"))?
+        .parse()
+        .ok()
+}
+
+/// Name of a plan.
+pub(crate) fn plan_name(cluster: &str, number: u32) -> String {
+    format!("{cluster}-plan-{number}")
+}
