@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use agent_protocol::Leases;
 use agent_protocol::v1::sessions_server::SessionsServer;
+use agent_protocol::v1::workflows_server::WorkflowsServer;
 use artifacts::{Fetcher, ImageStore, Measure};
 use boot_script::{EventSender, ViewHandle};
+use clusters::{Coordinator, KubeNewClusters};
 use disk_image::ImageReader;
 use kube::Client;
+use node_config::Profile;
 use pki::ClientCertificates;
 use resources::ImageManifest;
 
@@ -61,13 +64,37 @@ pub(crate) async fn start(
     });
     tasks.spawn_infallible("servers", servers.controller.run(tasks.cancel()));
 
+    let records = foundation.records.clone();
+    let workflows = workflow::build(workflow::Context {
+        client: client.clone(),
+        leases,
+        records,
+    });
+    tasks.spawn_infallible("workflows", workflows.controller.run(tasks.cancel()));
+    start_clusters(foundation, &client, tasks);
+
     if let Some(address) = address {
         start_metal(foundation, &client, address, tasks);
         let services = tonic::service::Routes::new(SessionsServer::new(servers.sessions));
+        let services = services.add_service(WorkflowsServer::new(workflows.workflows));
         let router = services.prepare().into_axum_router().merge(servers.first_boot);
         serve_agents(foundation, address, router, tasks, listeners).await?;
     }
     Ok(())
+}
+
+fn start_clusters(foundation: &Foundation, client: &Client, tasks: &mut Tasks) {
+    let profile = if foundation.settings.lab_timings {
+        Profile::Lab
+    } else {
+        Profile::Standard
+    };
+    let options = clusters::Options {
+        profile,
+        ..clusters::Options::default()
+    };
+    let coordinator = Coordinator::new(client.clone(), options, Box::new(KubeNewClusters));
+    tasks.spawn_infallible("clusters", clusters::run_coordinator(coordinator, tasks.cancel()));
 }
 
 fn start_metal(foundation: &Foundation, client: &Client, address: Ipv4Addr, tasks: &mut Tasks) {

@@ -1,6 +1,7 @@
 //! Logs: text or JSON on standard error, and also in a file when one is named.
 
 use std::fs::{File, OpenOptions};
+use std::io::IsTerminal;
 use std::sync::Mutex;
 
 use tracing_subscriber::layer::SubscriberExt;
@@ -28,7 +29,10 @@ pub fn start_logs(settings: &Settings) -> Result<(), Error> {
         }
     });
     let to_terminal: Box<dyn Layer<Registry> + Send + Sync> = match settings.log_format {
-        LogFormat::Text => Box::new(fmt::layer().with_writer(std::io::stderr).with_target(true)),
+        LogFormat::Text => {
+            let colour = std::io::stderr().is_terminal();
+            Box::new(fmt::layer().with_ansi(colour).with_writer(std::io::stderr))
+        }
         LogFormat::Json => Box::new(fmt::layer().json().with_writer(std::io::stderr)),
     };
     let layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> =

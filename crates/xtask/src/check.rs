@@ -59,6 +59,8 @@ fn findings(workspace: &Workspace) -> anyhow::Result<Vec<Finding>> {
     let exemptions = Exemptions::read(&workspace.root.join("crates/xtask/exemptions.toml"))?;
     let mut findings = layers::check(workspace);
     findings.extend(documents::check(workspace, &sources));
+    let readme = std::fs::read_to_string(workspace.root.join("README.md")).unwrap_or_default();
+    findings.extend(documents::places(&workspace.root, &readme));
     findings.extend(names::check(&sources));
     let sizes = sizes::check(&sources);
     let purity = purity::check(&sources);

@@ -318,3 +318,27 @@ async fn supervise(directory: &Path) -> Outcome {
         .init();
     Ok(lab::supervise(directory).await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `hardware.csv.example` is what the quickstart uses; after a change of the plan it is made anew with
+    /// `gantry lab plan hardware --seed quickstart > hardware.csv.example`.
+    #[test]
+    fn the_example_is_the_quickstarts_hardware() {
+        let plan = RackPlan::derive("quickstart", &UpOptions::default());
+        let example = include_str!("../../../../hardware.csv.example");
+        assert_eq!(plan.hardware_csv(), example);
+    }
+
+    #[test]
+    fn the_defaults_of_the_flags_are_those_of_the_rack() {
+        use clap::Parser;
+        let cli = crate::cli::Cli::try_parse_from(["gantry", "lab", "up"]).unwrap();
+        let crate::cli::Command::Lab(LabCommand::Up(args)) = cli.command else {
+            panic!("not up")
+        };
+        assert_eq!(args.shape.options(), UpOptions::default());
+    }
+}

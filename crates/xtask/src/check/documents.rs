@@ -1,4 +1,7 @@
-//! Documents: each package says in one sentence what it owns, and each file of a library begins with its docs.
+//! Documents: each package says in one sentence what it owns, each file of a library begins with its docs, and the
+//! README's table "where do I change ...?" names places that exist.
+
+use std::path::Path;
 
 use super::Finding;
 use super::sources::Sources;
@@ -22,6 +25,23 @@ pub(super) fn check(workspace: &Workspace, sources: &Sources) -> Vec<Finding> {
                 source.path.display().to_string(),
                 "no module docs: begin with `//!` and say what it owns and what it refuses",
             ));
+        }
+    }
+    findings
+}
+
+/// Places in the table of a README that do not exist.
+pub(super) fn places(root: &Path, readme: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (number, line) in readme.lines().enumerate().filter(|(_, line)| line.starts_with('|')) {
+        // A path in back ticks has a slash; what stands in angle brackets is for the reader to fill in.
+        let paths = line.split('`').skip(1).step_by(2).filter(|text| text.contains('/') && !text.contains(' '));
+        for path in paths {
+            let known = path.split('<').next().unwrap_or(path);
+            if !root.join(known).exists() {
+                let place = format!("README.md:{}", number + 1);
+                findings.push(Finding::new(place, format!("{path} does not exist: say where it is now")));
+            }
         }
     }
     findings
@@ -54,6 +74,16 @@ mod tests {
                 "{text:?}"
             );
         }
+    }
+
+    #[test]
+    fn places_of_the_table_must_exist() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("a")).unwrap();
+        let table = "text `b/c`\n| what | where |\n| x | `a/<kind>.rs`, `other.rs` |\n| y | `b/c` |\n";
+        let found = places(root.path(), table);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].to_string().starts_with("README.md:4: b/c"), "{}", found[0]);
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn of_machine(snapshot: &Snapshot, evidence: &Evidence, bmc: &[CommandRecord], n
             record
                 .effect
                 .as_deref()
-                .is_some_and(|effect| effect.contains("on"))
+                .is_some_and(|effect| effect.starts_with("powered") && effect.ends_with(" on"))
         })
         .find_map(|record| record.time.parse().ok());
     let events = evidence.boot.get(name).map(Vec::as_slice).unwrap_or_default();
