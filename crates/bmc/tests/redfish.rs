@@ -1,5 +1,7 @@
 //! The Redfish client against a BMC that answers as each test says, over real TLS on loopback.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -262,8 +264,10 @@ async fn an_override_counts_only_if_it_is_shown() {
 #[tokio::test]
 async fn hostile_answers_are_typed_errors() {
     type Check = fn(&Error) -> bool;
+    /// Answer, check of the error, whether it may be tried again.
+    type Case = (fn() -> Answer, Check, bool);
     let root = |answer: fn() -> Answer| move |_: &str, _: &[Seen]| Some(answer());
-    let cases: [(fn() -> Answer, Check, bool); 10] = [
+    let cases: [Case; 10] = [
         (
             || Answer {
                 status: 200,

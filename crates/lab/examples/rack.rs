@@ -1,5 +1,7 @@
 //! A virtual rack by hand: `rack up|status|down|console|run|power|supervise`. For trying the crate without the CLI.
 
+#![allow(clippy::print_stdout)]
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;

@@ -4,8 +4,10 @@
 //! shows changes only after the process has.
 
 mod actor;
+mod bay;
 mod monitor;
 mod state;
 
-pub(crate) use actor::{Bay, MachineHandle, Refusal, spawn};
+pub(crate) use actor::{MachineHandle, Refusal, spawn};
+pub(crate) use bay::Bay;
 pub(crate) use state::{BootOverride, Enabled, MachineState, ResetKind, Target};

@@ -1,35 +1,18 @@
-//! The actor: takes requests of the BMC one after the other, follows the process, applies one-time boot.
+//! The actor: takes requests of the BMC one after the other and follows the process.
 //!
-//! One-time boot under BIOS is the order of the first boot; it is set back through the monitor before the guest's
-//! first instruction, so a reset by the guest finds the persistent order. Under UEFI it is BootNext, which the firmware
-//! itself uses up. Neither can be changed safely under a running machine (a flash file is open, and SeaBIOS resets
-//! once more by itself after each reset), so an override that is set while it runs makes the next reset end the
-//! process, and a new one is started.
-
-use std::os::fd::OwnedFd;
-use std::path::PathBuf;
-use std::process::Stdio;
-use std::sync::Arc;
-use std::time::Duration;
+//! A boot override that is set while the machine runs makes its next reset end the process, and a new one is started:
+//! see [`super::bay`] for why.
 
 use jiff::Timestamp;
-use serde_json::json;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::bay::{Bay, set_reboot_action};
 use super::monitor::{Event, Monitor};
-use super::state::{BootOverride, MachineState, ResetKind, Target};
+use super::state::{BootOverride, MachineState, ResetKind};
 use crate::Error;
-use crate::nvram::{BootTarget, Variables, put_network_first, set_boot_next};
-use crate::options::{Accelerator, Firmware};
-use crate::paths::RackPaths;
-use crate::plan::{MachinePlan, QemuFiles, arguments, boot_indexes};
-use crate::process::{die_with_parent, enter};
 use crate::status::Power;
-
-const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// Why a request was not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,16 +61,6 @@ impl MachineHandle {
         self.requests.send((request, reply)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
-}
-
-/// What an actor needs to run its machine.
-#[derive(Debug)]
-pub(crate) struct Bay {
-    pub(crate) plan: MachinePlan,
-    pub(crate) paths: Arc<RackPaths>,
-    pub(crate) namespace: OwnedFd,
-    pub(crate) accelerator: Accelerator,
-    pub(crate) uefi_code: PathBuf,
 }
 
 /// A handle and the task to spawn. The task ends, and kills the machine, when cancelled.
@@ -236,32 +209,9 @@ impl Actor {
     }
 
     async fn power_on(&mut self) -> Result<(), Error> {
-        let machine = self.bay.plan.name.clone();
         let boot = self.publish.borrow().boot;
-        self.write_nvram(boot)?;
-        let mut child = self.start_process(boot)?;
+        let (child, monitor) = self.bay.start(boot).await?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-        let prepared = tokio::select! {
-            prepared = timeout(START_LIMIT, self.prepare(boot)) => prepared.unwrap_or_else(|_| Err("did not start in time".to_owned())),
-            _ = child.wait() => Err(String::new()),
-        };
-        let monitor = match prepared {
-            Ok(monitor) => monitor,
-            Err(problem) => {
-                let _ = child.kill().await;
-                let log =
-                    std::fs::read_to_string(self.bay.paths.qemu_log(&self.bay.plan)).unwrap_or_default();
-                let last = log.lines().last().unwrap_or_default();
-                return Err(if problem.is_empty() {
-                    Error::QemuEnded {
-                        machine,
-                        output: last.to_owned(),
-                    }
-                } else {
-                    Error::Monitor { machine, problem }
-                });
-            }
-        };
         self.running = Some(Running {
             child,
             monitor,
@@ -274,90 +224,8 @@ impl Actor {
             state.pid = pid;
             state.power_ons += 1;
         });
-        tracing::info!(machine, "powered on");
+        tracing::info!(machine = %self.bay.plan.name, "powered on");
         Ok(())
-    }
-
-    /// Sets what the machine finds at later resets, then lets it run.
-    async fn prepare(&self, boot: BootOverride) -> Result<Monitor, String> {
-        let mut monitor = Monitor::connect(&self.bay.paths.monitor_socket(&self.bay.plan)).await?;
-        let later = boot.after_boot();
-        if self.bay.plan.firmware == Firmware::Bios {
-            set_net_index(&mut monitor, later, self.bay.plan.netboot_first).await?;
-        }
-        if later.in_force().is_some() {
-            set_reboot_action(&mut monitor, later).await?;
-        }
-        monitor.execute("cont", serde_json::Value::Null).await?;
-        Ok(monitor)
-    }
-
-    fn write_nvram(&self, boot: BootOverride) -> Result<(), Error> {
-        if self.bay.plan.firmware != Firmware::Uefi {
-            return Ok(());
-        }
-        let target = match boot.in_force() {
-            Some(Target::Pxe) => Some(BootTarget::Network),
-            Some(Target::Hdd) => Some(BootTarget::Disk),
-            Some(Target::BiosSetup) => Some(BootTarget::Setup),
-            Some(Target::None) | None => None,
-        };
-        if target.is_none() && !self.bay.plan.netboot_first {
-            return Ok(());
-        }
-        let path = self.bay.paths.nvram(&self.bay.plan);
-        let machine = &self.bay.plan;
-        let nvram = |problem: String| Error::Nvram {
-            machine: machine.name.clone(),
-            problem,
-        };
-        let mut variables =
-            Variables::parse(std::fs::read(&path).map_err(Error::file("reading", &path))?).map_err(nvram)?;
-        if machine.netboot_first {
-            put_network_first(&mut variables, machine);
-        }
-        if let Some(target) = target {
-            set_boot_next(&mut variables, machine, target);
-        }
-        std::fs::write(&path, variables.to_bytes().map_err(nvram)?).map_err(Error::file("writing", &path))
-    }
-
-    fn start_process(&self, boot: BootOverride) -> Result<Child, Error> {
-        let (plan, paths) = (&self.bay.plan, &self.bay.paths);
-        let (disks, nvram) = ([paths.disk(plan, 0), paths.disk(plan, 1)], paths.nvram(plan));
-        let files = QemuFiles {
-            uefi_code: &self.bay.uefi_code,
-            nvram: &nvram,
-            disks: [&disks[0], &disks[1]],
-            console_log: &paths.console_log(plan),
-            console_socket: &paths.console_socket(plan),
-            monitor_socket: &paths.monitor_socket(plan),
-        };
-        let log_path = paths.qemu_log(plan);
-        let log = std::fs::File::create(&log_path).map_err(Error::file("creating", &log_path))?;
-        let namespace = self
-            .bay
-            .namespace
-            .try_clone()
-            .map_err(Error::file("duplicating", &log_path))?;
-        let mut command = std::process::Command::new("qemu-system-x86_64");
-        command.args(arguments(
-            plan,
-            self.bay.accelerator,
-            &files,
-            boot.order(plan.netboot_first),
-        ));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        command.current_dir(paths.machine_dir(plan));
-        enter(&mut command, namespace);
-        die_with_parent(&mut command);
-        Command::from(command)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|source| Error::Spawn {
-                program: "qemu-system-x86_64".to_owned(),
-                source,
-            })
     }
 
     /// Cuts the power.
@@ -415,31 +283,6 @@ async fn next_event(running: &mut Option<Running>) -> Option<Event> {
         Some(running) => running.monitor.event().await,
         None => std::future::pending().await,
     }
-}
-
-/// Whether the guest's next reset is one, or ends the process so that an override can be applied.
-async fn set_reboot_action(monitor: &mut Monitor, boot: BootOverride) -> Result<(), String> {
-    let action = if boot.in_force().is_some() {
-        "shutdown"
-    } else {
-        "reset"
-    };
-    monitor
-        .execute("set-action", json!({ "reboot": action }))
-        .await
-        .map(drop)
-}
-
-/// SeaBIOS' order from the next reset on.
-async fn set_net_index(monitor: &mut Monitor, boot: BootOverride, netboot_first: bool) -> Result<(), String> {
-    let (_, net) = boot_indexes(boot.order(netboot_first));
-    // QEMU refuses the value that the card has already, so it is taken away first.
-    for value in [-1, i32::from(net)] {
-        let arguments =
-            json!({ "path": "/machine/peripheral/net1", "property": "bootindex", "value": value });
-        monitor.execute("qom-set", arguments).await?;
-    }
-    Ok(())
 }
 
 /// An error and its causes in one line, for the command log.

@@ -51,122 +51,116 @@ pub(crate) fn arguments(
     files: &QemuFiles<'_>,
     first_order: BootOrder,
 ) -> Vec<String> {
-    let path = |path: &Path| escape(&path.to_string_lossy());
-    let [first_disk, target_disk] = files.disks;
-    let bios = machine.firmware == Firmware::Bios;
+    let mut line = Line::default();
+    board(&mut line, machine, accelerator);
     let (disk_index, net_index) = boot_indexes(first_order);
-    let index = |index: u8| {
-        if bios {
-            format!(",bootindex={index}")
-        } else {
-            String::new()
+    match machine.firmware {
+        // The card's iPXE ROM boots.
+        Firmware::Bios => {
+            disks(&mut line, machine, files, &format!(",bootindex={disk_index}"));
+            cards(&mut line, machine, &format!(",bootindex={net_index}"));
         }
-    };
-    // Under BIOS the card's iPXE ROM boots; under UEFI the firmware's own PXE does, as on most real machines.
-    let boot_rom = if bios { "" } else { ",romfile=" };
-    let accel = if accelerator == Accelerator::Kvm {
-        "kvm"
-    } else {
-        "tcg,thread=multi"
-    };
+        // The firmware's own PXE boots, as on most real machines.
+        Firmware::Uefi => {
+            flash(&mut line, files);
+            disks(&mut line, machine, files, "");
+            cards(&mut line, machine, ",romfile=");
+        }
+    }
+    ports(&mut line, files);
+    line.0
+        .extend(["-nodefaults", "-no-user-config", "-S"].map(str::to_owned));
+    line.0
+}
 
-    let mut list: Vec<String> = Vec::new();
-    let mut push = |option: &str, value: String| {
-        list.push(format!("-{option}"));
-        list.push(value);
-    };
-    push("name", format!("{0},debug-threads=on", machine.name));
-    push("machine", "q35,graphics=off,vmport=off".to_owned());
-    push("accel", accel.to_owned());
-    push("cpu", "max".to_owned());
-    push("smp", machine.cpus.to_string());
-    push("m", format!("{}M", machine.memory_mib));
-    push("uuid", machine.uuid.clone());
-    push(
-        "smbios",
-        format!(
-            "type=1,manufacturer=Gantry,product=Virtual rack machine,serial={},uuid={}",
-            machine.serial, machine.uuid
-        ),
+/// A command line that grows by pairs.
+#[derive(Default)]
+struct Line(Vec<String>);
+
+impl Line {
+    fn add(&mut self, option: &str, value: impl Into<String>) {
+        self.0.push(format!("-{option}"));
+        self.0.push(value.into());
+    }
+}
+
+/// Processor, memory, identity, clock, entropy.
+fn board(line: &mut Line, machine: &MachinePlan, accelerator: Accelerator) {
+    let kvm = accelerator == Accelerator::Kvm;
+    let (serial, uuid) = (&machine.serial, &machine.uuid);
+    line.add("name", format!("{},debug-threads=on", machine.name));
+    line.add("machine", "q35,graphics=off,vmport=off");
+    line.add("accel", if kvm { "kvm" } else { "tcg,thread=multi" });
+    line.add("cpu", "max");
+    line.add("smp", machine.cpus.to_string());
+    line.add("m", format!("{}M", machine.memory_mib));
+    line.add("uuid", uuid);
+    let smbios =
+        format!("type=1,manufacturer=Gantry,product=Virtual rack machine,serial={serial},uuid={uuid}");
+    line.add("smbios", smbios);
+    line.add("rtc", "base=utc,clock=host");
+    line.add("boot", "menu=off");
+    line.add("object", "rng-random,id=entropy,filename=/dev/urandom");
+    line.add("device", "virtio-rng-pci,rng=entropy,addr=0x7");
+}
+
+/// The UEFI firmware and its variables.
+fn flash(line: &mut Line, files: &QemuFiles<'_>) {
+    let (code, variables) = (path(files.uefi_code), path(files.nvram));
+    line.add(
+        "drive",
+        format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"),
     );
-    push("rtc", "base=utc,clock=host".to_owned());
-    push("boot", "menu=off".to_owned());
-    if !bios {
-        push(
-            "drive",
-            format!(
-                "if=pflash,unit=0,format=raw,readonly=on,file={}",
-                path(files.uefi_code)
-            ),
-        );
-        push(
-            "drive",
-            format!("if=pflash,unit=1,format=raw,file={}", path(files.nvram)),
-        );
+    line.add("drive", format!("if=pflash,unit=1,format=raw,file={variables}"));
+}
+
+/// Both disks; `boot` goes to the target.
+fn disks(line: &mut Line, machine: &MachinePlan, files: &QemuFiles<'_>, boot: &str) {
+    for (number, (disk, boot)) in files.disks.into_iter().zip(["", boot]).enumerate() {
+        let (file, serial, slot) = (path(disk), machine.disk_serial(number), 5 + number);
+        let drive = format!("if=none,id=disk{number},format=raw,cache=unsafe,discard=unmap,file={file}");
+        line.add("drive", drive);
+        let device =
+            format!("virtio-blk-pci,id=blk{number},drive=disk{number},serial={serial},addr={slot:#x}{boot}");
+        line.add("device", device);
     }
-    for (number, disk) in [(0usize, first_disk), (1, target_disk)] {
-        push(
-            "drive",
-            format!(
-                "if=none,id=disk{number},format=raw,cache=unsafe,discard=unmap,file={}",
-                path(disk)
-            ),
-        );
-        let boot = if number == 1 {
-            index(disk_index)
-        } else {
-            String::new()
-        };
-        let slot = 5 + number;
-        let serial = machine.disk_serial(number);
-        push(
-            "device",
-            format!("virtio-blk-pci,id=blk{number},drive=disk{number},serial={serial},addr={slot:#x}{boot}"),
-        );
-    }
-    for (number, tap) in [machine.other_tap(), machine.boot_tap()].into_iter().enumerate() {
-        push(
+}
+
+/// Both network cards; `boot` goes to the booting one, the other has no ROM to boot from.
+fn cards(line: &mut Line, machine: &MachinePlan, boot: &str) {
+    let other = (machine.other_tap(), machine.other_mac, ",romfile=");
+    let booting = (machine.boot_tap(), machine.boot_mac, boot);
+    for (number, (tap, mac, options)) in [other, booting].into_iter().enumerate() {
+        let slot = 3 + number;
+        line.add(
             "netdev",
             format!("tap,id=link{number},ifname={tap},script=no,downscript=no"),
         );
+        let device =
+            format!("virtio-net-pci,id=net{number},netdev=link{number},mac={mac},addr={slot:#x}{options}");
+        line.add("device", device);
     }
-    push(
-        "device",
-        format!(
-            "virtio-net-pci,id=net0,netdev=link0,mac={},romfile=,addr=0x3",
-            machine.other_mac
-        ),
+}
+
+/// Serial port and monitor.
+fn ports(line: &mut Line, files: &QemuFiles<'_>) {
+    let (tty, log, qmp) = (
+        path(files.console_socket),
+        path(files.console_log),
+        path(files.monitor_socket),
     );
-    let boot = index(net_index);
-    push(
-        "device",
-        format!(
-            "virtio-net-pci,id=net1,netdev=link1,mac={}{boot_rom},addr=0x4{boot}",
-            machine.boot_mac
-        ),
-    );
-    push("object", "rng-random,id=entropy,filename=/dev/urandom".to_owned());
-    push("device", "virtio-rng-pci,rng=entropy,addr=0x7".to_owned());
-    push(
+    line.add(
         "chardev",
-        format!(
-            "socket,id=tty,path={},server=on,wait=off,logfile={},logappend=on",
-            path(files.console_socket),
-            path(files.console_log)
-        ),
+        format!("socket,id=tty,path={tty},server=on,wait=off,logfile={log},logappend=on"),
     );
-    push("serial", "chardev:tty".to_owned());
-    push(
-        "chardev",
-        format!(
-            "socket,id=qmp,path={},server=on,wait=off",
-            path(files.monitor_socket)
-        ),
-    );
-    push("mon", "chardev=qmp,mode=control".to_owned());
-    push("display", "none".to_owned());
-    list.extend(["-nodefaults", "-no-user-config", "-S"].map(str::to_owned));
-    list
+    line.add("serial", "chardev:tty");
+    line.add("chardev", format!("socket,id=qmp,path={qmp},server=on,wait=off"));
+    line.add("mon", "chardev=qmp,mode=control");
+    line.add("display", "none");
+}
+
+fn path(path: &Path) -> String {
+    escape(&path.to_string_lossy())
 }
 
 /// QEMU reads a doubled comma as one.

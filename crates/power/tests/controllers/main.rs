@@ -1,5 +1,7 @@
 //! The controllers on the embedded API in process, against a Redfish BMC on loopback that behaves as each test says.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
 mod fake_bmc;
 
 use std::sync::Arc;
