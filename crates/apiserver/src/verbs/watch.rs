@@ -105,6 +105,8 @@ impl Watcher {
             tokio::select! {
                 changed = self.changed.changed() => self.ended = changed.is_err(),
                 _ = self.bookmarks.tick(), if self.call.query.allow_bookmarks && self.call.view != View::Table => {
+                    // A bookmark of the newest version lets a client resume long after.
+                    self.collect();
                     let line = self.bookmark(false);
                     self.ready.push_back(line);
                 }

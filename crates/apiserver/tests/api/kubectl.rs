@@ -129,6 +129,7 @@ async fn kubectl_works_on_custom_and_core_kinds() {
         custom(&tool);
         core(&tool);
         discovery(&tool);
+        product(&tool);
         let faults = tool.faults.lock().unwrap();
         assert!(faults.is_empty(), "{}", faults.join("\n"));
     })
@@ -217,6 +218,63 @@ fn discovery(tool: &Tool) {
     tool.good("auth can-i delete widgets", &["yes"]);
     tool.good("get crd", &["widgets.example.dev"]);
     tool.good("get --raw /readyz", &["ok"]);
+}
+
+const HARDWARE: &str = "apiVersion: tinkerbell.org/v1alpha1
+kind: Hardware
+metadata: {name: node-1, labels: {type: cp}}
+spec:
+  disks: [{device: /dev/sdb}]
+  metadata: {instance: {id: '52:54:00:00:00:01', hostname: node-1}}
+  interfaces:
+  - dhcp: {mac: '52:54:00:00:00:01', hostname: node-1, ip: {address: 192.0.2.5, netmask: 255.255.255.0}}
+    netboot: {allowPXE: true, allowWorkflow: true}
+";
+const CLUSTER: &str = "apiVersion: anywhere.eks.amazonaws.com/v1alpha1
+kind: Cluster
+metadata: {name: spine}
+spec:
+  kubernetesVersion: '1.35'
+  controlPlaneConfiguration: {count: 1, endpoint: {host: 192.0.2.9}, machineGroupRef: {kind: TinkerbellMachineConfig, name: cp}}
+  datacenterRef: {kind: TinkerbellDatacenterConfig, name: rack}
+  clusterNetwork: {cniConfig: {flannel: {}}, pods: {cidrBlocks: [10.1.0.0/16]}, services: {cidrBlocks: [10.2.0.0/16]}}
+  managementCluster: {name: spine}
+";
+
+/// The kinds of the product, as the users' documents use them.
+fn product(tool: &Tool) {
+    tool.file("hardware.yaml", HARDWARE);
+    tool.good(
+        "apply -f hardware.yaml",
+        &["hardware.tinkerbell.org/node-1 created"],
+    );
+    tool.good("apply -f hardware.yaml", &["unchanged"]);
+    tool.good("get hardware -o wide", &["NAME", "node-1"]);
+    tool.good("get hw -l type=cp -o name", &["hardware.tinkerbell.org/node-1"]);
+    tool.good("describe hw node-1", &["52:54:00:00:00:01", "Events:"]);
+    tool.good("explain hardware.spec.interfaces.dhcp", &["mac"]);
+    tool.good(
+        "label hw node-1 v1alpha1.tinkerbell.org/ownerName=x",
+        &["labeled"],
+    );
+    tool.file("bad-hardware.yaml", &HARDWARE.replace("allowPXE", "allowPxe"));
+    tool.bad(
+        "apply -f bad-hardware.yaml",
+        "unknown field \"spec.interfaces[0].netboot.allowPxe\"",
+    );
+    tool.file("cluster.yaml", CLUSTER);
+    tool.good("apply --server-side -f cluster.yaml", &["serverside-applied"]);
+    let status = r#"patch clusters.anywhere.eks.amazonaws.com spine --subresource=status --type=merge -p {"status":{"phase":"Ready"}}"#;
+    tool.good(status, &["patched"]);
+    tool.good(
+        "get clusters.anywhere.eks.amazonaws.com",
+        &["VERSION", "1.35", "Ready"],
+    );
+    tool.good(
+        "wait --for=jsonpath={.status.phase}=Ready cluster.anywhere.eks.amazonaws.com/spine --timeout=5s",
+        &["condition met"],
+    );
+    tool.good("delete -f cluster.yaml -f hardware.yaml", &["deleted"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
