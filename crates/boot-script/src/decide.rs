@@ -6,7 +6,9 @@
 //! |---|---|---|---|---|
 //! | not loaded, ambiguous | | | | nothing |
 //! | unknown | | | | what the site says: nothing, or the installer without rights |
-//! | known | no, or no netboot block | any | any | not allowed |
+//! | known | no netboot block | any | any | not allowed |
+//! | known | no, but we installed it | any | any | its disk: firmware that finds nothing tries IPv6 and HTTP for minutes |
+//! | known | no | any | any | not allowed |
 //! | known | yes | open | yes | its own script |
 //! | known | yes | open | no | installer with the boot id |
 //! | known | yes | none, and nothing was installed by us | yes | its own script |
@@ -138,16 +140,18 @@ fn of_machine(target: &BootTarget, site: &SiteSettings, now: Timestamp) -> Decis
             reason: "the interface has no netboot block".into(),
         };
     };
-    if netboot.allow_pxe != Some(true) {
-        return Decision::NotAllowed {
-            reason: "netboot.allowPXE is not true".into(),
-        };
-    }
     let machine = &target.machine;
     let esp_guid = machine
         .local_boot
         .as_ref()
         .and_then(|local| local.esp_guid.clone());
+    if netboot.allow_pxe != Some(true) {
+        let reason = "netboot.allowPXE is not true".into();
+        return match &machine.local_boot {
+            Some(_) => Decision::LocalDisk { esp_guid, reason },
+            None => Decision::NotAllowed { reason },
+        };
+    }
     match open_session(machine, now) {
         Ok((boot_id, attempt)) => own_script(netboot).unwrap_or_else(|| {
             let boot_id = Some(boot_id.to_owned());

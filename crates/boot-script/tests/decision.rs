@@ -140,6 +140,39 @@ fn without_allow_pxe_nothing_boots_from_the_network() {
 }
 
 #[test]
+fn what_we_installed_boots_its_disk_whatever_allow_pxe_says() {
+    for session in [None].into_iter().chain(PHASES.map(|phase| Some(session(phase)))) {
+        let mut facts = machine(
+            Some(Netboot {
+                allow_pxe: Some(false),
+                ..Netboot::default()
+            }),
+            session,
+        );
+        let esp_guid = Some("g".to_owned());
+        facts.local_boot = Some(LocalBoot {
+            firmware: Firmware::Uefi,
+            disk: "/dev/vda".into(),
+            esp_guid: esp_guid.clone(),
+            image: None,
+        });
+        let decision = of(
+            facts.clone(),
+            &SiteSettings {
+                idle_installer: true,
+                ..site()
+            },
+        );
+        assert!(
+            matches!(&decision, Decision::LocalDisk { esp_guid: found, .. } if *found == esp_guid),
+            "{decision:?}"
+        );
+        facts.hardware.interfaces[0].netboot = None;
+        assert!(matches!(of(facts, &site()), Decision::NotAllowed { .. }));
+    }
+}
+
+#[test]
 fn only_the_newest_attempt_before_its_handover_is_armed() {
     let armed = || machine(Some(allowed()), Some(session(SessionPhase::Armed)));
     assert!(!is_local(&of(armed(), &site())));

@@ -74,6 +74,12 @@ pub(crate) fn boot_data(
             file,
             options,
         },
+        // A whole URL, so that HTTP firmware gets its 404 at once and does not wait for nobody.
+        None if client.program == Program::HttpBoot => BootData {
+            next_server: site.server_address,
+            file: format!("{}{NOT_ALLOWED}", site.http_base()),
+            options,
+        },
         None => BootData {
             next_server: Ipv4Addr::UNSPECIFIED,
             file: NOT_ALLOWED.to_owned(),
