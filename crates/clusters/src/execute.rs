@@ -11,6 +11,7 @@ mod mint;
 mod new_cluster;
 mod pki_secrets;
 mod progress;
+mod round;
 mod snapshot;
 mod states;
 mod status;

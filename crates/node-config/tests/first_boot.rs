@@ -65,6 +65,7 @@ target = os.path.abspath("out/file")
 document = {"files": [{"path": target, "mode": 0o640, "contentBase64": base64.b64encode(b"secret-canary").decode()}],
             "command": ["/bin/sh", "-c", "echo ran >> " + os.path.abspath("count")]}
 class Context:
+    verify_flags = 0
     def load_cert_chain(self, *a): pass
 f.ssl.create_default_context = lambda *a, **k: Context()
 asked = []
@@ -102,6 +103,7 @@ for name in ("key.pem", "certificate.pem", "ca.pem", "ran"):
     open(name, "w").write("fake")
 json.dump({"endpoints": [], "siteName": "site"}, open("first-boot.json", "w"))
 class Context:
+    verify_flags = 0
     def load_cert_chain(self, *a): pass
 f.ssl.create_default_context = lambda *a, **k: Context()
 asked = []

@@ -10,30 +10,24 @@ use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Client, ResourceExt};
-use node_config::Profile;
 use resources::anywhere::{Cluster, FailureReason};
 use resources::gantry::{ControlPlane, Image, Plan, PlanClass, PlanPhase, ProviderMachine, ReleaseSpec};
 use resources::{Digest, keys};
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
 use super::connections::Connections;
 use super::documents::{self, Documents};
-use super::effects::{Work, carry_out};
-use super::look::{self, Seen};
-use super::new_cluster::{NewCluster, NewClusters};
+use super::look;
+use super::new_cluster::NewClusters;
+use super::round::{LATER, Next, Round, SOON, set_finalizer};
 use super::snapshot::{ApiSeen, Options};
-use super::states::{self, Decision};
 use super::status::{self, Word};
-use super::tell::{store_plan, tell, tell_machines, write_plan};
-use super::words::{approve, busy, phase, resting};
-use super::{APPROVED_BY, PROFILE_ANNOTATION, progress};
+use super::tell::{store_plan, tell};
+use super::words::phase;
 use crate::error::Error;
 use crate::plan::{Desired, current, delete, next_plan};
 
-const SOON: Duration = Duration::from_secs(5);
-const LATER: Duration = Duration::from_secs(30);
 /// Decisions in one round; more of them means that effects do not show.
 const ROUNDS: usize = 60;
 
@@ -99,14 +93,6 @@ fn failed(cluster: Arc<Cluster>, error: &Error, _: Arc<Coordinator>) -> Action {
     }
     tracing::warn!(cluster = %cluster.name_any(), error = %text, "a cluster could not be driven on");
     Action::requeue(SOON)
-}
-
-/// What a look leads to.
-enum Next {
-    /// Look again at once.
-    Again,
-    /// Look again later.
-    After(Duration),
 }
 
 impl Coordinator {
@@ -201,8 +187,17 @@ impl Coordinator {
             store_plan(access, &name, number, &spec, &seen.plans).await?;
             return Ok(Next::Again);
         }
-        self.carry_on(access, cluster, seen, api, &release.spec, now)
-            .await
+        Round {
+            options: &self.options,
+            access,
+            cluster,
+            seen: &seen,
+            api,
+            release: &release.spec,
+            now,
+        }
+        .carry_on()
+        .await
     }
 
     async fn delete(&self, access: &Access, cluster: &Cluster) -> Result<Next, Error> {
@@ -238,136 +233,18 @@ impl Coordinator {
             }
         }
         self.connections.forget(&access.namespace, &name);
-        self.carry_on(access, cluster, seen, None, &ReleaseSpec::default(), now)
-            .await
-    }
-
-    /// Takes the plan that counts one decision further.
-    async fn carry_on(
-        &self,
-        access: &Access,
-        cluster: &Cluster,
-        seen: Seen,
-        api: Option<Arc<dyn NewCluster>>,
-        release: &ReleaseSpec,
-        now: Timestamp,
-    ) -> Result<Next, Error> {
-        let name = cluster.name_any();
-        let Seen {
-            snapshot,
-            secrets,
-            plans,
-        } = seen;
-        let Some((_, plan)) = current(&plans, &name) else {
-            return Ok(Next::After(SOON));
-        };
-        let mut plan = plan.clone();
-        let mut progress = progress::status(&plan);
-        match progress.phase {
-            PlanPhase::Done if plan.spec.class == PlanClass::Delete => {
-                access.delete::<Plan>(&plan.name_any()).await?;
-                set_finalizer(access, cluster, false).await?;
-                return Ok(Next::After(LATER));
-            }
-            PlanPhase::Pending => {
-                if approve(&self.options, &plan, &mut progress, now) {
-                    write_plan(access, &mut plan, progress).await?;
-                    return Ok(Next::Again);
-                }
-                let reason = format!(
-                    "plan {} waits for approval: annotate it with {APPROVED_BY}=NAME",
-                    plan.name_any()
-                );
-                let word = Word {
-                    phase: "Planning",
-                    reason: Some(reason),
-                    ..Word::default()
-                };
-                tell(access, cluster, Some(&snapshot), Some(&plan), word, now).await?;
-                return Ok(Next::After(LATER));
-            }
-            PlanPhase::Done | PlanPhase::Failed | PlanPhase::Superseded => {
-                let pause = if matches!(snapshot.api, ApiSeen::Answers { .. }) {
-                    LATER
-                } else {
-                    SOON
-                };
-                let word = resting(&plan, &progress);
-                tell_machines(access, &snapshot, None, now).await?;
-                tell(access, cluster, Some(&snapshot), Some(&plan), word, now).await?;
-                return Ok(Next::After(pause));
-            }
-            PlanPhase::Executing => {}
+        let release = ReleaseSpec::default();
+        Round {
+            options: &self.options,
+            access,
+            cluster,
+            seen: &seen,
+            api: None,
+            release: &release,
+            now,
         }
-        let Some(step) = progress::at_hand(&plan, &progress).cloned() else {
-            return Ok(Next::After(SOON));
-        };
-        progress::start(&mut progress, &step, now);
-        if let Some(reason) = progress::overdue(&progress, &step, now) {
-            progress::failed(&mut progress, &step.id, &reason, now);
-            write_plan(access, &mut plan, progress).await?;
-            return Ok(Next::Again);
-        }
-        let mut decision = states::decide(&step, &snapshot, now);
-        if let Decision::Do(effect) = &decision {
-            tracing::info!(cluster = %name, step = %step.id, effect = ?effect, "a step of the plan acts");
-            let work = Work {
-                access: access.clone(),
-                options: &self.options,
-                profile: profile(cluster, self.options.profile),
-                release,
-                cluster: &name,
-                snapshot: &snapshot,
-                secrets,
-                api,
-                now,
-            };
-            match carry_out(&work, effect).await? {
-                None => {
-                    write_plan(access, &mut plan, progress).await?;
-                    return Ok(Next::Again);
-                }
-                Some(reason) => {
-                    decision = Decision::Wait {
-                        reason,
-                        percent: None,
-                    }
-                }
-            }
-        }
-        match decision {
-            Decision::Wait { reason, .. } => {
-                progress::wait(&mut progress, &step.id, &reason);
-                let deadline = progress::row(&progress, &step.id)
-                    .and_then(|row| row.deadline.as_ref().map(|time| time.0));
-                write_plan(access, &mut plan, progress).await?;
-                let at = step
-                    .machine
-                    .clone()
-                    .map(|machine| (machine, reason.clone(), deadline));
-                tell_machines(access, &snapshot, at, now).await?;
-                let word = Word {
-                    phase: busy(&plan),
-                    reason: Some(reason),
-                    deadline,
-                    failure: None,
-                };
-                tell(access, cluster, Some(&snapshot), Some(&plan), word, now).await?;
-                Ok(Next::After(SOON))
-            }
-            Decision::Failed(reason) => {
-                tracing::warn!(cluster = %name, step = %step.id, error = %reason, "a step of the plan has failed");
-                progress::failed(&mut progress, &step.id, &reason, now);
-                write_plan(access, &mut plan, progress).await?;
-                Ok(Next::Again)
-            }
-            Decision::Done | Decision::Do(_) => {
-                tracing::info!(cluster = %name, step = %step.id, "a step of the plan is done");
-                progress::done(&mut progress, &step.id, now);
-                write_plan(access, &mut plan, progress).await?;
-                Ok(Next::Again)
-            }
-        }
+        .carry_on()
+        .await
     }
 }
 
@@ -382,28 +259,6 @@ fn failed_before(plan: &Plan, now: Timestamp) -> bool {
     };
     let since = status.since.as_ref().map_or(now, |since| since.0);
     now.duration_since(since).as_secs() > 60
-}
-
-async fn set_finalizer(access: &Access, cluster: &Cluster, add: bool) -> Result<(), Error> {
-    let mut wanted: Vec<String> = cluster.finalizers().to_vec();
-    wanted.retain(|name| name != keys::CLUSTER_FINALIZER);
-    if add {
-        wanted.push(keys::CLUSTER_FINALIZER.to_owned());
-    }
-    // "add" replaces a member that is there, so one form serves all cases.
-    let patch = json!([
-        { "op": "test", "path": "/metadata/resourceVersion", "value": cluster.resource_version() },
-        { "op": "add", "path": "/metadata/finalizers", "value": wanted },
-    ]);
-    access.json_patch::<Cluster>(&cluster.name_any(), patch).await
-}
-
-fn profile(cluster: &Cluster, ordinary: Profile) -> Profile {
-    match cluster.annotations().get(PROFILE_ANNOTATION).map(String::as_str) {
-        Some("lab") => Profile::Lab,
-        Some("standard") => Profile::Standard,
-        _ => ordinary,
-    }
 }
 
 /// The documents are wrong: say so and wait for a change.

@@ -23,9 +23,9 @@ pub(crate) struct Work<'a> {
     pub(crate) options: &'a Options,
     pub(crate) profile: Profile,
     pub(crate) release: &'a ReleaseSpec,
-    pub(crate) cluster: &'a str,
+    pub(crate) cluster: String,
     pub(crate) snapshot: &'a Snapshot,
-    pub(crate) secrets: BTreeMap<String, KubeSecret>,
+    pub(crate) secrets: &'a BTreeMap<String, KubeSecret>,
     pub(crate) api: Option<Arc<dyn NewCluster>>,
     pub(crate) now: Timestamp,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Work<'a> {
 pub(crate) async fn carry_out(work: &Work<'_>, effect: &Effect) -> Result<Option<String>, Error> {
     let access = &work.access;
     match effect {
-        Effect::MakePki => pki_secrets::make(access, work.cluster, work.now)
+        Effect::MakePki => pki_secrets::make(access, &work.cluster, work.now)
             .await
             .map(|()| None),
         Effect::MakeImage(url) => machines::make_image(access, url).await.map(|()| None),
@@ -58,8 +58,8 @@ pub(crate) async fn carry_out(work: &Work<'_>, effect: &Effect) -> Result<Option
             let Some(desired) = &work.snapshot.desired else {
                 return Ok(None);
             };
-            let pki = pki_secrets::read(&work.secrets, work.cluster)?;
-            pki_secrets::write_kubeconfig(access, &pki, work.cluster, &desired.endpoint, work.now).await?;
+            let pki = pki_secrets::read(work.secrets, &work.cluster)?;
+            pki_secrets::write_kubeconfig(access, &pki, &work.cluster, &desired.endpoint, work.now).await?;
             Ok(None)
         }
         Effect::RemoveMachine(name) => remove_machine(work, name).await,

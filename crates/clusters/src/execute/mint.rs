@@ -25,7 +25,7 @@ pub(crate) async fn mint(work: &Work<'_>, machine: &str, init: bool) -> Result<O
     ) else {
         return Ok(None);
     };
-    let pki = pki_secrets::read(&work.secrets, &desired.name)?;
+    let pki = pki_secrets::read(work.secrets, &desired.name)?;
     let token = Token::generate();
     let expires = work
         .now

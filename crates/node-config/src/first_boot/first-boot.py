@@ -161,6 +161,8 @@ def main():
     with open(path("first-boot.json"), encoding="utf-8") as stream:
         config = json.load(stream)
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=path("ca.pem"))
+    # Newer Pythons also ask for extensions that say nothing about trust.
+    context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(path("certificate.pem"), path("key.pem"))
     if not os.path.exists(path("ran")):

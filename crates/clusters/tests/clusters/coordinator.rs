@@ -1,10 +1,5 @@
 //! The coordinator on a real embedded API; the driver, the image store and the new cluster are played by the test.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
-
-mod fixture;
-mod world;
-
 use clusters::Options;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -13,7 +8,7 @@ use resources::anywhere::Cluster;
 use resources::cluster_api::{Cluster as CapiCluster, Machine, MachinePhase};
 use resources::gantry::{ControlPlane, Plan, PlanClass, PlanPhase, ProviderMachine};
 
-use world::World;
+use crate::world::{self, World};
 
 #[tokio::test]
 async fn a_cluster_comes_up_one_machine_after_the_other() {

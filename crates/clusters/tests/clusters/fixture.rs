@@ -1,5 +1,4 @@
 //! A small cluster of one control plane and one worker.
-#![allow(dead_code, reason = "each test program uses its part")]
 
 use cluster_spec::ClusterBundle;
 use resources::gantry::{ComponentImage, Release, ReleaseNodeImage, ReleaseSpec};
@@ -49,7 +48,7 @@ spec:
 ";
 
 /// The Release of Kubernetes 1.35.
-pub fn release() -> Release {
+pub(crate) fn release() -> Release {
     let image = |name: &str, image: &str| ComponentImage {
         name: name.to_owned(),
         image: image.to_owned(),
@@ -76,6 +75,6 @@ pub fn release() -> Release {
 }
 
 /// The cluster with its defaults.
-pub fn bundle() -> ClusterBundle {
+pub(crate) fn bundle() -> ClusterBundle {
     cluster_spec::parse(YAML, "cluster.yaml", &[release()]).unwrap_or_else(|problems| panic!("{problems}"))
 }

@@ -1,5 +1,4 @@
 //! Everything around the coordinator, played: hardware, the image store, the driver, the nodes and the new cluster's API.
-#![allow(dead_code, reason = "each test uses its part")]
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -120,8 +119,8 @@ impl NewCluster for Played {
 }
 
 /// The test's world.
-pub struct World {
-    pub client: Client,
+pub(crate) struct World {
+    pub(crate) client: Client,
     server: ApiServer,
     dir: tempfile::TempDir,
     inside: Played,
@@ -130,16 +129,16 @@ pub struct World {
 }
 
 /// Whether a dying client has died.
-pub fn is_dead(left: &AtomicUsize) -> bool {
+pub(crate) fn is_dead(left: &AtomicUsize) -> bool {
     left.load(Ordering::SeqCst) == 0
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(Options::default()).await
     }
 
-    pub async fn with(options: Options) -> Self {
+    pub(crate) async fn with(options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::new(dir.path().join("state.db"), Arc::new(AesGcmSealer::new(&[7; 32])));
         config.definitions = resources::crds();
@@ -165,7 +164,7 @@ impl World {
         world
     }
 
-    pub fn api<K>(&self) -> Api<K>
+    pub(crate) fn api<K>(&self) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
@@ -212,7 +211,7 @@ impl World {
             .await;
     }
 
-    pub async fn remove_hardware(&self, name: &str) {
+    pub(crate) async fn remove_hardware(&self, name: &str) {
         self.api::<Hardware>()
             .delete(name, &Default::default())
             .await
@@ -223,11 +222,11 @@ impl World {
             .unwrap();
     }
 
-    pub async fn apply_cluster(&self) {
+    pub(crate) async fn apply_cluster(&self) {
         self.create(&fixture::bundle().cluster).await;
     }
 
-    pub async fn apply_configs(&self) {
+    pub(crate) async fn apply_configs(&self) {
         let bundle = fixture::bundle();
         self.create(&bundle.datacenter).await;
         for config in bundle.machine_configs.values() {
@@ -235,12 +234,12 @@ impl World {
         }
     }
 
-    pub async fn apply_documents(&self) {
+    pub(crate) async fn apply_documents(&self) {
         self.apply_configs().await;
         self.apply_cluster().await;
     }
 
-    pub async fn scale_workers(&self, count: i32) {
+    pub(crate) async fn scale_workers(&self, count: i32) {
         let patch = json!([{ "op": "replace", "path": "/spec/workerNodeGroupConfigurations/0/count", "value": count }]);
         let patch: json_patch::Patch = serde_json::from_value(patch).unwrap();
         let api = self.api::<Cluster>();
@@ -249,7 +248,7 @@ impl World {
             .unwrap();
     }
 
-    pub async fn annotate_plan(&self, name: &str, key: &str, value: &str) {
+    pub(crate) async fn annotate_plan(&self, name: &str, key: &str, value: &str) {
         let patch = json!({ "metadata": { "annotations": { key: value } } });
         let api = self.api::<resources::gantry::Plan>();
         api.patch(name, &PatchParams::default(), &Patch::Merge(&patch))
@@ -257,15 +256,15 @@ impl World {
             .unwrap();
     }
 
-    pub fn fail_machine(&self, name: &str, reason: &str) {
+    pub(crate) fn fail_machine(&self, name: &str, reason: &str) {
         *self.failing.lock().unwrap() = Some((name.to_owned(), reason.to_owned()));
     }
 
-    pub async fn cluster(&self) -> Option<Cluster> {
+    pub(crate) async fn cluster(&self) -> Option<Cluster> {
         self.api::<Cluster>().get_opt("demo").await.unwrap()
     }
 
-    pub async fn names<K>(&self) -> Vec<String>
+    pub(crate) async fn names<K>(&self) -> Vec<String>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
             + Clone
@@ -285,24 +284,24 @@ impl World {
         names
     }
 
-    pub async fn secrets(&self) -> Vec<String> {
+    pub(crate) async fn secrets(&self) -> Vec<String> {
         self.names::<KubeSecret>().await
     }
 
-    pub fn log(&self) -> Vec<String> {
+    pub(crate) fn log(&self) -> Vec<String> {
         self.inside.with(|inside| inside.log.clone())
     }
 
-    pub fn tokens(&self) -> Vec<String> {
+    pub(crate) fn tokens(&self) -> Vec<String> {
         self.inside.with(|inside| inside.tokens.clone())
     }
 
-    pub fn forget_nodes(&self) {
+    pub(crate) fn forget_nodes(&self) {
         self.inside.with(|inside| *inside = Inside::default());
     }
 
     /// A client that makes so many writes and then refuses everything.
-    pub fn dying_client(&self, writes: usize) -> (Client, Arc<AtomicUsize>) {
+    pub(crate) fn dying_client(&self, writes: usize) -> (Client, Arc<AtomicUsize>) {
         let left = Arc::new(AtomicUsize::new(writes + 1));
         let (counter, client) = (left.clone(), self.client.clone());
         let service = tower::service_fn(move |request: http::Request<Body>| {
@@ -311,7 +310,7 @@ impl World {
             let dead = counter.load(Ordering::SeqCst) == 0
                 || write
                     && counter
-                        .try_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+                        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
                         .is_ok_and(|left| left == 1);
             async move {
                 if dead {
@@ -333,7 +332,7 @@ impl World {
     }
 
     /// Lets coordinator and world act in turn until the cluster is in this phase.
-    pub async fn drive_to(&self, phase: &str, client: &Client) {
+    pub(crate) async fn drive_to(&self, phase: &str, client: &Client) {
         for _ in 0..60 {
             self.coordinator(client)
                 .reconcile(NAMESPACE, "demo")
@@ -350,7 +349,7 @@ impl World {
         );
     }
 
-    pub async fn drive_until_dead(&self, phase: &str, client: &Client, dead: &AtomicUsize) {
+    pub(crate) async fn drive_until_dead(&self, phase: &str, client: &Client, dead: &AtomicUsize) {
         for _ in 0..60 {
             let result = self.coordinator(client).reconcile(NAMESPACE, "demo").await;
             if is_dead(dead) || self.phase().await.as_deref() == Some(phase) {
@@ -362,7 +361,7 @@ impl World {
         panic!("neither dead nor {phase}");
     }
 
-    pub async fn drive_to_gone(&self, client: &Client) {
+    pub(crate) async fn drive_to_gone(&self, client: &Client) {
         for _ in 0..60 {
             self.coordinator(client)
                 .reconcile(NAMESPACE, "demo")
@@ -379,7 +378,7 @@ impl World {
         );
     }
 
-    pub async fn drive_to_machines(&self, wanted: &[&str]) {
+    pub(crate) async fn drive_to_machines(&self, wanted: &[&str]) {
         for _ in 0..60 {
             self.coordinator(&self.client)
                 .reconcile(NAMESPACE, "demo")
@@ -405,7 +404,7 @@ impl World {
     }
 
     /// The status after one round.
-    pub async fn settled(&self) -> ClusterStatus {
+    pub(crate) async fn settled(&self) -> ClusterStatus {
         self.coordinator(&self.client)
             .reconcile(NAMESPACE, "demo")
             .await

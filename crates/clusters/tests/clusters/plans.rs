@@ -1,12 +1,10 @@
 //! Plans: golden steps, and which plan counts.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
-
 use clusters::{Desired, create, delete, next_plan, scale};
 use resources::Digest;
 use resources::gantry::{Plan, PlanClass, PlanPhase, PlanSpec, PlanStatus, ReleaseSpec};
 
-mod fixture;
+use crate::fixture;
 
 fn desired(workers: i32) -> Desired {
     let mut bundle = fixture::bundle();

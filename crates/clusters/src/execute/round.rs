@@ -1,0 +1,204 @@
+//! One decision of the plan that counts: its phase, the step at hand, the effect, and what is told of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use node_config::Profile;
+use resources::anywhere::Cluster;
+use resources::gantry::{Plan, PlanClass, PlanPhase, PlanStatus, PlanStep, ReleaseSpec};
+use resources::keys;
+use serde_json::json;
+
+use super::access::Access;
+use super::effects::{Work, carry_out};
+use super::look::Seen;
+use super::new_cluster::NewCluster;
+use super::snapshot::{ApiSeen, Options};
+use super::states::{self, Decision};
+use super::status::Word;
+use super::tell::{tell, tell_machines, write_plan};
+use super::words::{approve, busy, resting};
+use super::{APPROVED_BY, PROFILE_ANNOTATION, progress};
+use crate::error::Error;
+use crate::plan::current;
+
+/// Pause after which something may have moved.
+pub(crate) const SOON: Duration = Duration::from_secs(5);
+/// Pause after which somebody may have changed something.
+pub(crate) const LATER: Duration = Duration::from_secs(30);
+
+/// What a look leads to.
+pub(crate) enum Next {
+    /// Look again at once.
+    Again,
+    /// Look again later.
+    After(Duration),
+}
+
+/// Everything of one round.
+pub(crate) struct Round<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) access: &'a Access,
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) seen: &'a Seen,
+    pub(crate) api: Option<Arc<dyn NewCluster>>,
+    pub(crate) release: &'a ReleaseSpec,
+    pub(crate) now: Timestamp,
+}
+
+impl Round<'_> {
+    /// Takes the plan that counts one decision further.
+    pub(crate) async fn carry_on(self) -> Result<Next, Error> {
+        let Some((_, plan)) = current(&self.seen.plans, &self.cluster.name_any()) else {
+            return Ok(Next::After(SOON));
+        };
+        let mut plan = plan.clone();
+        let mut progress = progress::status(&plan);
+        match progress.phase {
+            PlanPhase::Done if plan.spec.class == PlanClass::Delete => {
+                self.access.delete::<Plan>(&plan.name_any()).await?;
+                set_finalizer(self.access, self.cluster, false).await?;
+                Ok(Next::After(LATER))
+            }
+            PlanPhase::Pending => {
+                if approve(self.options, &plan, &mut progress, self.now) {
+                    write_plan(self.access, &mut plan, progress).await?;
+                    return Ok(Next::Again);
+                }
+                let reason = format!(
+                    "plan {} waits for approval: annotate it with {APPROVED_BY}=NAME",
+                    plan.name_any()
+                );
+                self.tell(
+                    &plan,
+                    Word {
+                        phase: "Planning",
+                        reason: Some(reason),
+                        ..Word::default()
+                    },
+                )
+                .await?;
+                Ok(Next::After(LATER))
+            }
+            PlanPhase::Done | PlanPhase::Failed | PlanPhase::Superseded => {
+                tell_machines(self.access, &self.seen.snapshot, None, self.now).await?;
+                self.tell(&plan, resting(&plan, &progress)).await?;
+                let answers = matches!(self.seen.snapshot.api, ApiSeen::Answers { .. });
+                Ok(Next::After(if answers { LATER } else { SOON }))
+            }
+            PlanPhase::Executing => match progress::at_hand(&plan, &progress).cloned() {
+                Some(step) => self.step(plan, progress, &step).await,
+                None => Ok(Next::After(SOON)),
+            },
+        }
+    }
+
+    /// Decides the step at hand and does what it says.
+    async fn step(self, mut plan: Plan, mut progress: PlanStatus, step: &PlanStep) -> Result<Next, Error> {
+        progress::start(&mut progress, step, self.now);
+        let mut decision = match progress::overdue(&progress, step, self.now) {
+            Some(reason) => Decision::Failed(reason),
+            None => states::decide(step, &self.seen.snapshot, self.now),
+        };
+        if let Decision::Do(effect) = &decision {
+            tracing::info!(cluster = %self.cluster.name_any(), step = %step.id, effect = ?effect, "a step of the plan acts");
+            match carry_out(&self.work(), effect).await? {
+                None => {
+                    write_plan(self.access, &mut plan, progress).await?;
+                    return Ok(Next::Again);
+                }
+                Some(reason) => {
+                    decision = Decision::Wait {
+                        reason,
+                        percent: None,
+                    }
+                }
+            }
+        }
+        match decision {
+            Decision::Wait { reason, .. } => {
+                progress::wait(&mut progress, &step.id, &reason);
+                let row = progress::row(&progress, &step.id);
+                let deadline = row.and_then(|row| row.deadline.as_ref().map(|time| time.0));
+                write_plan(self.access, &mut plan, progress).await?;
+                let at = step
+                    .machine
+                    .clone()
+                    .map(|machine| (machine, reason.clone(), deadline));
+                tell_machines(self.access, &self.seen.snapshot, at, self.now).await?;
+                self.tell(
+                    &plan,
+                    Word {
+                        phase: busy(&plan),
+                        reason: Some(reason),
+                        deadline,
+                        failure: None,
+                    },
+                )
+                .await?;
+                return Ok(Next::After(SOON));
+            }
+            Decision::Failed(reason) => {
+                tracing::warn!(cluster = %self.cluster.name_any(), step = %step.id, error = %reason, "a step of the plan has failed");
+                progress::failed(&mut progress, &step.id, &reason, self.now);
+            }
+            Decision::Done | Decision::Do(_) => {
+                tracing::info!(cluster = %self.cluster.name_any(), step = %step.id, "a step of the plan is done");
+                progress::done(&mut progress, &step.id, self.now);
+            }
+        }
+        write_plan(self.access, &mut plan, progress).await?;
+        Ok(Next::Again)
+    }
+
+    async fn tell(&self, plan: &Plan, word: Word) -> Result<(), Error> {
+        tell(
+            self.access,
+            self.cluster,
+            Some(&self.seen.snapshot),
+            Some(plan),
+            word,
+            self.now,
+        )
+        .await
+    }
+
+    fn work(&self) -> Work<'_> {
+        Work {
+            access: self.access.clone(),
+            options: self.options,
+            profile: profile(self.cluster, self.options.profile),
+            release: self.release,
+            cluster: self.cluster.name_any(),
+            snapshot: &self.seen.snapshot,
+            secrets: &self.seen.secrets,
+            api: self.api.clone(),
+            now: self.now,
+        }
+    }
+}
+
+/// Holds the Cluster until everything of it is given back, or lets it go.
+pub(crate) async fn set_finalizer(access: &Access, cluster: &Cluster, add: bool) -> Result<(), Error> {
+    let mut wanted: Vec<String> = cluster.finalizers().to_vec();
+    wanted.retain(|name| name != keys::CLUSTER_FINALIZER);
+    if add {
+        wanted.push(keys::CLUSTER_FINALIZER.to_owned());
+    }
+    // "add" replaces a member that is there, so one form serves all cases.
+    let patch = json!([
+        { "op": "test", "path": "/metadata/resourceVersion", "value": cluster.resource_version() },
+        { "op": "add", "path": "/metadata/finalizers", "value": wanted },
+    ]);
+    access.json_patch::<Cluster>(&cluster.name_any(), patch).await
+}
+
+fn profile(cluster: &Cluster, ordinary: Profile) -> Profile {
+    match cluster.annotations().get(PROFILE_ANNOTATION).map(String::as_str) {
+        Some("lab") => Profile::Lab,
+        Some("standard") => Profile::Standard,
+        _ => ordinary,
+    }
+}
