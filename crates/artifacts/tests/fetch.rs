@@ -1,4 +1,5 @@
 //! Fetching over real HTTP on loopback and from files: resume, sidecars, wrong digests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
 use std::sync::Arc;

@@ -14,7 +14,7 @@ const END: u64 = 1 << 20;
 /// its old partitions. Ascending, not overlapping.
 #[must_use]
 pub(crate) fn stretches(size: u64, head: &[u8]) -> Vec<Range<u64>> {
-    let mut homes = vec![0..size];
+    let mut homes: Vec<Range<u64>> = std::iter::once(0..size).collect();
     if let Some(table) = gpt::parse(head) {
         homes.extend(table.partitions.iter().map(|partition| {
             partition.first.saturating_mul(SECTOR)..partition.last.saturating_add(1).saturating_mul(SECTOR)

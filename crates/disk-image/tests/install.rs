@@ -1,4 +1,5 @@
 //! Whole writes on sparse files: every format, twice, cut off anywhere, and each reason to refuse.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs::File;
 use std::io::{self, Cursor, Write};

@@ -117,11 +117,14 @@ async fn exchange(
                 continue;
             };
             let reply = parse(buffer.get(..length).unwrap_or_default(), nic.mac, transaction);
-            let fits = match (&reply, wanted) {
-                (Some(Reply::Offer(_)), Wanted::Any) => true,
-                (Some(Reply::Ack(_) | Reply::Nak), Wanted::Offered(_) | Wanted::InUse(_)) => true,
-                _ => false,
-            };
+            let fits = matches!(
+                (&reply, wanted),
+                (Some(Reply::Offer(_)), Wanted::Any)
+                    | (
+                        Some(Reply::Ack(_) | Reply::Nak),
+                        Wanted::Offered(_) | Wanted::InUse(_)
+                    )
+            );
             if fits {
                 return reply;
             }

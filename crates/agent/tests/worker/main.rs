@@ -1,4 +1,5 @@
 //! Claim, work and report against an appliance on loopback: refusals, lost answers, restarts, fences, time limits.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod appliance;
 #[path = "../simulated/host.rs"]
