@@ -9,6 +9,7 @@
 
 mod benches;
 mod kubectl;
+mod rack;
 mod server;
 mod stories;
 mod waiting;

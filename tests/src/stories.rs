@@ -1,6 +1,7 @@
 //! The registry of stories.
 
 mod api;
+mod cluster;
 
 use std::pin::Pin;
 
@@ -30,14 +31,24 @@ pub(crate) struct Story {
 }
 
 /// All stories.
-pub(crate) const ALL: &[Story] = &[Story {
-    name: "api",
-    tier: "ci",
-    about: "kubectl against gantry serve, and kill -9 in the middle of writes: nothing acknowledged is lost",
-    needs: "kubectl (from the image cache, else on PATH); no root",
-    minutes: 1,
-    run: |options| Box::pin(api::run(options)),
-}];
+pub(crate) const ALL: &[Story] = &[
+    Story {
+        name: "api",
+        tier: "ci",
+        about: "kubectl against gantry serve, and kill -9 in the middle of writes: nothing acknowledged is lost",
+        needs: "kubectl (from the image cache, else on PATH); no root",
+        minutes: 1,
+        run: |options| Box::pin(api::run(options)),
+    },
+    Story {
+        name: "cluster",
+        tier: "ci",
+        about: "UEFI: two blank machines become a cluster, appliance killed at half of an image; Service, canary, delete",
+        needs: "root, QEMU, built images (gantry image build), 6 GB of memory",
+        minutes: 15,
+        run: |options| Box::pin(cluster::run(options)),
+    },
+];
 
 #[cfg(test)]
 mod tests {

@@ -16,6 +16,7 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -64,21 +65,8 @@ pub(crate) async fn run(listener: TcpListener, endpoint: Endpoint, cancel: Cance
 
 async fn serve(stream: TcpStream, peer: SocketAddr, endpoint: Endpoint, cancel: CancellationToken) {
     let _ = stream.set_nodelay(true);
-    let acceptor = TlsAcceptor::from(endpoint.tls);
-    let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            tracing::debug!(error = &error as &dyn std::error::Error, peer = %peer, "TLS handshake of an agent failed");
-            return;
-        }
-        Err(_) => return,
-    };
-    let identity = match pki::peer_identity(stream.get_ref().1.peer_certificates(), &endpoint.site) {
-        Ok(identity) => identity,
-        Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, peer = %peer, "certificate names nobody");
-            return;
-        }
+    let Some((stream, identity)) = greet(stream, peer, &endpoint).await else {
+        return;
     };
     let router = endpoint.router;
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
@@ -109,6 +97,32 @@ async fn serve(stream: TcpStream, peer: SocketAddr, endpoint: Endpoint, cancel: 
     };
     if let Err(error) = ended {
         tracing::debug!(error, peer = %peer, "an agent's connection ended early");
+    }
+}
+
+/// TLS, and who the peer is by it; nothing when there is nobody to serve.
+async fn greet(
+    stream: TcpStream,
+    peer: SocketAddr,
+    endpoint: &Endpoint,
+) -> Option<(TlsStream<TcpStream>, Option<pki::Identity>)> {
+    let acceptor = TlsAcceptor::from(endpoint.tls.clone());
+    let refused =
+        |error: &dyn std::error::Error| tracing::warn!(error, peer = %peer, "an agent is not let in");
+    let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            refused(&error);
+            return None;
+        }
+        Err(_) => return None,
+    };
+    match pki::peer_identity(stream.get_ref().1.peer_certificates(), &endpoint.site) {
+        Ok(identity) => Some((stream, identity)),
+        Err(error) => {
+            refused(&error);
+            None
+        }
     }
 }
 
@@ -180,7 +194,7 @@ mod tests {
                 .await
                 .ends_with("nobody")
         );
-        let admin = ca.issue_admin_client("alice", &[], hour).unwrap();
+        let admin = ca.issue_admin_client("alice", "people", hour).unwrap();
         use rustls_pki_types::pem::PemObject;
         let chain =
             vec![rustls_pki_types::CertificateDer::from_pem_slice(admin.certificate.as_bytes()).unwrap()];

@@ -51,7 +51,7 @@ pub(crate) fn chain(snapshot: &Snapshot, evidence: &Evidence, target: &Target, n
                 chain.provider_machine(0, machine);
             }
         }
-        Target::Server(name) => chain.from_server(name),
+        Target::Server(name) => chain.user_of(name),
         Target::Unknown(address) => chain.stranger(address),
     }
     if let Some(waits) = chain.waits.take() {
@@ -188,7 +188,7 @@ impl<'a> Chain<'a> {
         }
     }
 
-    fn from_server(&mut self, name: &str) {
+    fn user_of(&mut self, name: &str) {
         let snapshot = self.snapshot;
         let user = snapshot
             .provider_machines

@@ -54,7 +54,7 @@ async fn records(client: &Client, plural: &str, machine: &str) -> Outcome<Vec<Re
     );
     let list: List = client.request(Request::get(uri).body(Vec::new())?).await?;
     let mut items = list.items;
-    items.sort_by(|a, b| b.time.cmp(&a.time));
+    items.sort_by_key(|record| std::cmp::Reverse(record.time));
     Ok(items)
 }
 

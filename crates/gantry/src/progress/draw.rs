@@ -55,9 +55,9 @@ impl Screen {
         if let Some(bars) = &mut self.bars {
             bars.show(view);
         }
-        self.tell("", &without_times(&view.headline));
+        self.tell("", &view.headline);
         for machine in &view.machines {
-            self.tell(&machine.name, &change(machine));
+            self.tell(&machine.name, &line(machine));
         }
     }
 
@@ -69,10 +69,11 @@ impl Screen {
     }
 
     fn tell(&mut self, key: &str, text: &str) {
-        if self.told.get(key).is_some_and(|last| last == text) {
+        let essence = essence(text);
+        if self.told.get(key).is_some_and(|last| *last == essence) {
             return;
         }
-        self.told.insert(key.to_owned(), text.to_owned());
+        self.told.insert(key.to_owned(), essence);
         if self.bars.is_none() {
             output::note(text);
         }
@@ -128,11 +129,11 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// What counts as a change of a machine: state, reason and each tenth of the way.
-fn change(machine: &MachineRow) -> String {
+/// A machine in one line.
+fn line(machine: &MachineRow) -> String {
     let percent = machine
         .percent
-        .map_or(String::new(), |percent| format!(" {} %", percent / 10 * 10));
+        .map_or(String::new(), |percent| format!(" {percent} %"));
     let reason = if machine.reason.is_empty() {
         String::new()
     } else {
@@ -144,8 +145,22 @@ fn change(machine: &MachineRow) -> String {
     )
 }
 
-fn without_times(headline: &str) -> String {
-    headline.split(" (deadline").next().unwrap_or(headline).to_owned()
+/// What counts as a change: the words without deadlines, and of each percentage only its tens.
+fn essence(text: &str) -> String {
+    let text = text.split(" (deadline").next().unwrap_or(text);
+    let words: Vec<&str> = text.split(' ').collect();
+    let coarse = |at: usize, word: &str| match word.parse::<u8>() {
+        Ok(percent) if words.get(at + 1).is_some_and(|next| next.starts_with('%')) => {
+            (percent / 10).to_string()
+        }
+        _ => word.to_owned(),
+    };
+    words
+        .iter()
+        .enumerate()
+        .map(|(at, word)| coarse(at, word))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]
@@ -169,7 +184,12 @@ mod tests {
             reason: "stream-image".into(),
             elapsed: "1s".into(),
         };
-        assert_eq!(change(&row(41)), change(&row(49)));
-        assert_eq!(change(&row(50)), "m (h): installing 50 %: stream-image");
+        assert_eq!(essence(&line(&row(41))), essence(&line(&row(49))));
+        assert_ne!(essence(&line(&row(49))), essence(&line(&row(50))));
+        assert_eq!(line(&row(50)), "m (h): installing 50 %: stream-image");
+        assert_eq!(
+            essence("runs: 2 %, writing (deadline in 5s)"),
+            essence("runs: 9 %, writing (deadline in 1s)")
+        );
     }
 }

@@ -121,7 +121,8 @@ fn row(snapshot: &Snapshot, machine: &ProviderMachine, now: Timestamp) -> Machin
         action,
         status.reason.or_else(|| workflow.and_then(|w| w.reason.clone())),
     ) {
-        (Some(action), Some(reason)) => format!("{action}: {reason}"),
+        (Some(action), Some(reason)) if !reason.contains(&action) => format!("{action}: {reason}"),
+        (Some(_), Some(reason)) => reason,
         (action, reason) => action.or(reason).unwrap_or_default(),
     };
     MachineRow {

@@ -1,7 +1,7 @@
 //! `gantry create cluster -f FILE -z CSV`: check everything, apply everything, then only watch.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use cluster_spec::{ClusterBundle, FreeHardware};
@@ -25,6 +25,8 @@ use crate::{connection, output};
 
 /// How often progress is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long an appliance may be silent before watching ends.
+const SILENCE: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Args)]
 pub(crate) struct CreateClusterArgs {
@@ -226,12 +228,28 @@ async fn watch(client: &Client, checked: &Checked, args: &CreateClusterArgs, mut
     );
     let limit = args
         .timeout
-        .map(|minutes| tokio::time::Instant::now() + Duration::from_secs(minutes * 60));
+        .map(|minutes| Instant::now() + Duration::from_secs(minutes * 60));
     let mut told_plan = None;
+    let (mut silent_since, mut told_silence) = (None::<Instant>, false);
     let stop = tokio::signal::ctrl_c();
     tokio::pin!(stop);
     loop {
-        let snapshot = Snapshot::progress(client, &checked.namespace).await?;
+        let snapshot = match Snapshot::progress(client, &checked.namespace).await {
+            Ok(snapshot) => snapshot,
+            // The appliance may be starting anew; the cluster goes on meanwhile.
+            Err(error) if silent_since.get_or_insert_with(Instant::now).elapsed() < SILENCE => {
+                if !std::mem::replace(&mut told_silence, true) {
+                    screen.say(&format!("the appliance does not answer, trying again: {error}"));
+                }
+                tokio::time::sleep(LOOK).await;
+                continue;
+            }
+            Err(error) => {
+                screen.end();
+                return Err(error);
+            }
+        };
+        (silent_since, told_silence) = (None, false);
         if let Some(plan) = snapshot
             .plan_of(&name)
             .filter(|plan| told_plan.as_ref() != Some(&plan.name_any()))
@@ -254,7 +272,7 @@ async fn watch(client: &Client, checked: &Checked, args: &CreateClusterArgs, mut
             }
             Verdict::Going => {}
         }
-        if limit.is_some_and(|limit| tokio::time::Instant::now() > limit) {
+        if limit.is_some_and(|limit| Instant::now() > limit) {
             screen.end();
             return Err(Failure::text(format!(
                 "{name}: not ready in time; it goes on; {again}"

@@ -1,0 +1,337 @@
+//! A virtual rack with an appliance beside it, as the quickstart has them: the appliance in the rack's site namespace,
+//! as an unprivileged user with three capabilities; the commands of a user as root in the same namespace.
+
+use std::fs::{File, Permissions};
+use std::io::Read;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use lab::{Firmware, RackPaths, RackPlan, UpOptions};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, Uid};
+
+use crate::server::program;
+use crate::waiting::until;
+
+/// The appliance's user; no account has it.
+const USER: u32 = 64990;
+const CAPABILITIES: &str = "-all,+net_admin,+net_bind_service,+net_raw";
+/// Octets of a file that are looked at together.
+const PIECE: usize = 1 << 20;
+const START: Duration = Duration::from_secs(60);
+
+/// What a rack needs that is not there.
+pub(crate) fn missing() -> Option<String> {
+    if !Uid::effective().is_root() {
+        return Some("root, for network namespaces".to_owned());
+    }
+    let tools = ["qemu-system-x86_64", "ip", "setpriv", "strip"];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let present = |tool: &&str| std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
+    let lacks: Vec<&str> = tools.into_iter().filter(|tool| !present(tool)).collect();
+    if !lacks.is_empty() {
+        return Some(format!("{} (hack/needs installs them)", lacks.join(", ")));
+    }
+    let listed = Command::new(program().ok()?)
+        .args(["image", "list", "-o", "json"])
+        .output()
+        .ok()?;
+    let parts: Vec<serde_json::Value> = serde_json::from_slice(&listed.stdout).unwrap_or_default();
+    let built = |name: &str| {
+        parts
+            .iter()
+            .any(|part| part["name"] == name && !part["built"].is_null())
+    };
+    let images = ["kubernetes", "boot", "node-debian"];
+    images
+        .iter()
+        .any(|name| !built(name))
+        .then(|| "images: gantry image build".to_owned())
+}
+
+/// A rack that is up.
+pub(crate) struct Rack {
+    pub(crate) plan: RackPlan,
+    pub(crate) paths: RackPaths,
+    /// URL of the node image, as a cluster names it.
+    pub(crate) image: String,
+    folder: tempfile::TempDir,
+    appliance: Option<Child>,
+}
+
+impl Rack {
+    /// Starts a rack of powered-off machines; its disks are proven blank.
+    pub(crate) fn up(seed: &str, machines: usize, firmware: Firmware) -> anyhow::Result<Rack> {
+        let options = UpOptions {
+            machines,
+            firmware,
+            ..UpOptions::default()
+        };
+        let plan = RackPlan::derive(seed, &options);
+        let paths = RackPaths::new(&lab::state_root(), &plan.id);
+        let folder = tempfile::Builder::new()
+            .prefix("gantry-rack-")
+            .tempdir_in("/var/tmp")?;
+        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
+        let bin = folder.path().join("bin");
+        std::fs::create_dir(&bin)?;
+        for source in [program()?, program()?.with_file_name("gantry-agent")] {
+            // Stripped: the agent travels over the network, and the appliance's user may not read our target folder.
+            let to = bin.join(source.file_name().context("no name")?);
+            done(Command::new("strip").arg("-o").arg(&to).arg(&source))?;
+        }
+        let mut rack = Rack {
+            plan,
+            paths,
+            image: String::new(),
+            folder,
+            appliance: None,
+        };
+        rack.image = rack
+            .user(&["image", "export", &rack.file("parts").display().to_string()])?
+            .trim()
+            .to_owned();
+        done(
+            Command::new("chmod")
+                .arg("-R")
+                .arg("a+rX")
+                .arg(rack.file("parts")),
+        )?;
+        let (count, firmware) = (machines.to_string(), firmware.to_string());
+        rack.user(&[
+            "lab",
+            "up",
+            "--detach",
+            "--capture",
+            "--seed",
+            seed,
+            "--machines",
+            &count,
+            "--firmware",
+            &firmware,
+        ])?;
+        rack.write_inputs()?;
+        Ok(rack)
+    }
+
+    /// Every disk of every machine holds only zeros.
+    pub(crate) fn blank(&self) -> anyhow::Result<()> {
+        for machine in &self.plan.machines {
+            for disk in 0..2 {
+                let path = self.paths.disk(machine, disk);
+                ensure!(lab::is_blank(&path)?, "{} is not blank", path.display());
+            }
+        }
+        Ok(())
+    }
+
+    /// A file of the story's folder.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts the appliance and waits until its API answers.
+    pub(crate) async fn serve(&mut self) -> anyhow::Result<()> {
+        for name in ["data", "keys"] {
+            let path = self.file(name);
+            std::fs::create_dir_all(&path)?;
+            std::fs::set_permissions(&path, Permissions::from_mode(0o700))?;
+            chown(&path, Some(USER), Some(USER))?;
+        }
+        let log = File::options()
+            .append(true)
+            .create(true)
+            .open(self.file("serve.log"))?;
+        let user = USER.to_string();
+        let mut command = lab::site_command(&self.plan, "setpriv")?;
+        command.args([
+            "--reuid",
+            &user,
+            "--regid",
+            &user,
+            "--clear-groups",
+            "--no-new-privs",
+        ]);
+        for set in ["--inh-caps", "--ambient-caps", "--bounding-set"] {
+            command.arg(format!("{set}={CAPABILITIES}"));
+        }
+        command.arg(self.file("bin/gantry")).arg("serve");
+        for (flag, name) in [("--data", "data"), ("--key-dir", "keys"), ("--parts", "parts")] {
+            command.arg(flag).arg(self.file(name));
+        }
+        let address = self.plan.site_address.to_string();
+        command.args(["--interface", self.plan.site_interface, "--address", &address]);
+        command.args([
+            "--lab-timings",
+            "true",
+            "--kernel-arguments",
+            "console=ttyS0,115200",
+        ]);
+        command
+            .env_remove("GANTRY_CONFIG")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        self.appliance = Some(command.spawn().context("the appliance does not start")?);
+        let answered = until("the appliance answers", START, || async {
+            self.gantry(&["version", "--server"])
+        })
+        .await;
+        answered.map(drop).with_context(|| self.log())
+    }
+
+    /// `kill -9` of the appliance.
+    pub(crate) fn kill_appliance(&mut self) -> anyhow::Result<()> {
+        let mut child = self.appliance.take().context("no appliance runs")?;
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// Ends the appliance by SIGTERM; it must end cleanly.
+    pub(crate) fn end_appliance(&mut self) -> anyhow::Result<()> {
+        let Some(mut child) = self.appliance.take() else {
+            return Ok(());
+        };
+        kill(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGTERM)?;
+        let status = child.wait()?;
+        ensure!(
+            status.success(),
+            "the appliance ended with {status} on SIGTERM\n{}",
+            self.log()
+        );
+        Ok(())
+    }
+
+    /// A command of the user beside the appliance.
+    pub(crate) fn command(&self, arguments: &[&str]) -> anyhow::Result<Command> {
+        let program = self.file("bin/gantry").display().to_string();
+        let mut command = lab::site_command(&self.plan, &program)?;
+        command.current_dir(self.folder.path());
+        command
+            .arg("--kubeconfig")
+            .arg(self.file("data/admin.kubeconfig"))
+            .args(arguments);
+        Ok(command)
+    }
+
+    /// Runs gantry against the appliance.
+    pub(crate) fn gantry(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        done(&mut self.command(arguments)?)
+    }
+
+    /// Runs kubectl against the new cluster.
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let name = &self.plan.cluster_name;
+        let program = self.file("parts/bin/kubectl").display().to_string();
+        let mut command = lab::site_command(&self.plan, &program)?;
+        command
+            .arg("--kubeconfig")
+            .arg(self.file(&format!("{name}/{name}-eks-a-cluster.kubeconfig")))
+            .args(arguments);
+        println!("$ kubectl {}", arguments.join(" "));
+        let text = done(&mut command)?;
+        print!("{text}");
+        Ok(text)
+    }
+
+    /// The end of the appliance's log.
+    pub(crate) fn log(&self) -> String {
+        let text = std::fs::read_to_string(self.file("serve.log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(60)..].join("\n")
+    }
+
+    /// Ends everything; on a failure it says what the machines last wrote.
+    pub(crate) fn down(mut self, failed: bool) {
+        if failed {
+            println!(
+                "{}",
+                self.user(&["lab", "status", &self.plan.id]).unwrap_or_default()
+            );
+            println!(
+                "{}",
+                self.gantry(&["explain", &self.plan.cluster_name])
+                    .unwrap_or_default()
+            );
+            println!("{}", self.log());
+        }
+        if self.appliance.is_some() {
+            drop(self.kill_appliance());
+        }
+        if let Err(error) = self.user(&["lab", "down", &self.plan.id]) {
+            eprintln!("rack {} stays: {error:#}", self.plan.id);
+        }
+    }
+
+    fn write_inputs(&self) -> anyhow::Result<()> {
+        std::fs::write(self.file("hardware.csv"), self.plan.hardware_csv())?;
+        let machines = self.plan.machines.len().to_string();
+        let cluster = self.user(&[
+            "lab",
+            "plan",
+            "cluster",
+            "--seed",
+            &self.plan.seed,
+            "--machines",
+            &machines,
+            "--os-image-url",
+            &self.image,
+        ])?;
+        Ok(std::fs::write(self.file("cluster.yaml"), cluster)?)
+    }
+
+    /// Runs gantry outside of the site.
+    fn user(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        done(Command::new(self.file("bin/gantry")).args(arguments))
+    }
+}
+
+/// Runs a command to its end; its standard output.
+pub(crate) fn done(command: &mut Command) -> anyhow::Result<String> {
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    if !output.status.success() {
+        bail!(
+            "{command:?}: {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Whether a file holds the bytes; read in pieces, because captures are large.
+pub(crate) fn holds(path: &Path, needle: &[u8]) -> anyhow::Result<bool> {
+    let mut file = File::open(path).with_context(|| path.display().to_string())?;
+    let mut piece = Vec::with_capacity(2 * PIECE);
+    loop {
+        // What may be the start of the needle stays for the next piece.
+        let keep = piece.len().saturating_sub(needle.len().saturating_sub(1));
+        piece.drain(..keep);
+        if (&mut file).take(PIECE as u64).read_to_end(&mut piece)? == 0 {
+            return Ok(false);
+        }
+        if piece.windows(needle.len()).any(|window| window == needle) {
+            return Ok(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn needles_are_found_across_pieces() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut content = vec![b'x'; PIECE - 3];
+        content.extend(b"needle");
+        content.extend(vec![b'y'; PIECE]);
+        std::fs::write(file.path(), content).unwrap();
+        assert!(holds(file.path(), b"needle").unwrap());
+        assert!(!holds(file.path(), b"needles").unwrap());
+    }
+}
