@@ -2,6 +2,7 @@
 
 mod api;
 mod cluster;
+mod installer_bios;
 
 use std::pin::Pin;
 
@@ -47,6 +48,14 @@ pub(crate) const ALL: &[Story] = &[
         needs: "root, QEMU, built images (gantry image build), 6 GB of memory",
         minutes: 15,
         run: |options| Box::pin(cluster::run(options)),
+    },
+    Story {
+        name: "installer-bios",
+        tier: "ci",
+        about: "BIOS: a user's Template puts a system on a blank disk, by kexec with one power-on, and by reboot",
+        needs: "root, QEMU, built images (gantry image build), 4 GB of memory",
+        minutes: 12,
+        run: |options| Box::pin(installer_bios::run(options)),
     },
 ];
 
