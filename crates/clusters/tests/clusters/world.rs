@@ -121,8 +121,8 @@ impl NewCluster for Played {
 /// The test's world.
 pub(crate) struct World {
     pub(crate) client: Client,
-    server: ApiServer,
-    dir: tempfile::TempDir,
+    _server: ApiServer,
+    _dir: tempfile::TempDir,
     inside: Played,
     options: Options,
     failing: Mutex<Option<(String, String)>>,
@@ -147,8 +147,8 @@ impl World {
         let client = server.client();
         let world = Self {
             client,
-            server,
-            dir,
+            _server: server,
+            _dir: dir,
             inside: Played::default(),
             options,
             failing: Mutex::new(None),
