@@ -107,8 +107,7 @@ async fn greet(
     endpoint: &Endpoint,
 ) -> Option<(TlsStream<TcpStream>, Option<pki::Identity>)> {
     let acceptor = TlsAcceptor::from(endpoint.tls.clone());
-    let refused =
-        |error: &dyn std::error::Error| tracing::warn!(error, peer = %peer, "an agent is not let in");
+    let refused = |error: &(dyn std::error::Error + 'static)| tracing::warn!(error, peer = %peer, "an agent is not let in");
     let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
