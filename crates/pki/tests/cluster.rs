@@ -1,5 +1,7 @@
 //! The PKI of a cluster, as kubeadm and kubectl read it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use jiff::{SignedDuration, Timestamp};
 use pki::{ClusterPki, Validity};
 use rustls_pki_types::CertificateDer;

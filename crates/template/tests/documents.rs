@@ -1,5 +1,7 @@
 //! Templates as users have them, rendered to documents; and what is said of broken ones.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::collections::BTreeMap;
 
 use resources::tinkerbell::Hardware;

@@ -1,5 +1,7 @@
 //! Every function by its own example, and against arguments that it was not made for.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -16,9 +16,9 @@ use crate::Error;
 
 /// What became of a write.
 #[derive(Debug)]
-pub(crate) enum Commit<K> {
+pub(crate) enum Commit {
     /// It is durable.
-    Done(Box<K>),
+    Done,
     /// There was nothing to write.
     Unchanged,
     /// Somebody else was first: read again and decide again.
@@ -30,7 +30,7 @@ pub(crate) async fn commit_status(
     api: &Api<Workflow>,
     base: &Workflow,
     status: &WorkflowStatus,
-) -> Result<Commit<Workflow>, Error> {
+) -> Result<Commit, Error> {
     let new = fields(base, status)?;
     let changes = match &base.status {
         None => vec![add("/status", Value::Object(new))],
@@ -53,7 +53,7 @@ pub(crate) async fn commit<K>(
     base: &K,
     what: &'static str,
     changes: Vec<PatchOperation>,
-) -> Result<Commit<K>, Error>
+) -> Result<Commit, Error>
 where
     K: Resource + Clone + Debug + DeserializeOwned,
 {
@@ -126,9 +126,9 @@ fn pointer(path: &str) -> PointerBuf {
     PointerBuf::parse(path).unwrap_or_default()
 }
 
-fn outcome<K: Resource>(result: kube::Result<K>, base: &K, what: &'static str) -> Result<Commit<K>, Error> {
+fn outcome<K: Resource>(result: kube::Result<K>, base: &K, what: &'static str) -> Result<Commit, Error> {
     match result {
-        Ok(object) => Ok(Commit::Done(Box::new(object))),
+        Ok(_) => Ok(Commit::Done),
         // 409 is a changed object; 422 is what a failed `test` gives.
         Err(kube::Error::Api(status)) if matches!(status.code, 409 | 422) => Ok(Commit::Conflict),
         Err(source) => Err(Error::Write {

@@ -57,7 +57,7 @@ impl WorkflowsService {
         loop {
             changes.mark_unchanged();
             let reason = match self.offer(caller).await? {
-                Offer::Step(step) => return Ok(step),
+                Offer::Step(step) => return Ok(*step),
                 Offer::Wait(reason) => reason,
                 Offer::Again => continue,
             };
@@ -82,12 +82,12 @@ impl WorkflowsService {
         let status = workflow.status.clone().unwrap_or_default();
         match turn(&status, present.phase) {
             Turn::Wait(reason) => Ok(Offer::Wait(reason)),
-            Turn::Finished(reason) => Ok(Offer::Step(next_response::Step::Finished(Finished { reason }))),
+            Turn::Finished(reason) => Ok(Offer::step(next_response::Step::Finished(Finished { reason }))),
             Turn::HandOut { place, resumed } => {
                 let next = hand_out(&status, place, present.claimed_at, Timestamp::now());
                 match commit_status(&api, &workflow, &next).await.map_err(failed)? {
                     Commit::Conflict => return Ok(Offer::Again),
-                    Commit::Done(_) | Commit::Unchanged => {}
+                    Commit::Done | Commit::Unchanged => {}
                 }
                 let action = action(&workflow, &next, place, resumed, caller.attempt, present.handover);
                 let action = action.ok_or_else(|| Status::internal("the action at hand has no row"))?;
@@ -98,7 +98,7 @@ impl WorkflowsService {
                     resumed,
                     "action handed out"
                 );
-                Ok(Offer::Step(next_response::Step::Action(action)))
+                Ok(Offer::step(next_response::Step::Action(action)))
             }
         }
     }
@@ -139,7 +139,7 @@ impl WorkflowsService {
             match commit_status(&api, &workflow, &next).await.map_err(failed)? {
                 Commit::Conflict => continue,
                 Commit::Unchanged => {}
-                Commit::Done(_) => {
+                Commit::Done => {
                     if told.state != ActionState::Running {
                         let action = row(&next, &told.action_id).map(|(_, _, row)| row.name.clone());
                         tracing::info!(machine = present.machine, workflow = name, action, state = ?told.state, "action reported");
@@ -197,9 +197,15 @@ impl WorkflowsService {
 
 /// Outcome of one look.
 enum Offer {
-    Step(next_response::Step),
+    Step(Box<next_response::Step>),
     Wait(String),
     Again,
+}
+
+impl Offer {
+    fn step(step: next_response::Step) -> Self {
+        Self::Step(Box::new(step))
+    }
 }
 
 #[tonic::async_trait]

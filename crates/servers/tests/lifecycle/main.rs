@@ -1,15 +1,19 @@
 //! A server from its Hardware to its release, against the embedded API: the workflow engine, the agent and the installed
 //! system are played by the test.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod site;
 
 use std::time::Duration;
 
 use agent_protocol::v1::sessions_server::Sessions as _;
-use agent_protocol::v1::{ClaimRequest, FirstBootRequest, Inventory, RenewRequest, claim_response::Outcome};
+use agent_protocol::v1::{
+    ClaimRequest, FirstBootRequest, Granted, Inventory, RenewRequest, claim_response::Outcome,
+};
 use axum::body::Body;
 use axum::http::{Request as HttpRequest, StatusCode};
-use kube::ResourceExt as _;
+use pki::Identity;
 use resources::gantry::{Server, ServerState, SessionPhase};
 use resources::keys::OWNER_NAME;
 use serde_json::json;
@@ -90,154 +94,172 @@ async fn owner_labels_mirror_a_claim_and_take_one_in() {
     site.end().await;
 }
 
+/// What the agent with this request gets for a boot id.
+async fn claim(site: &Site, boot_id: &str, csr: &str) -> Outcome {
+    let request = ClaimRequest {
+        boot_id: boot_id.to_owned(),
+        csr_pem: csr.to_owned(),
+        inventory: Some(Inventory {
+            cpus: 4,
+            ..Inventory::default()
+        }),
+        ..ClaimRequest::default()
+    };
+    site.sessions
+        .claim(Request::new(request))
+        .await
+        .unwrap()
+        .into_inner()
+        .outcome
+        .unwrap()
+}
+
+fn granted(outcome: Outcome) -> Granted {
+    match outcome {
+        Outcome::Granted(granted) => granted,
+        Outcome::Refused(refused) => panic!("{refused:?}"),
+    }
+}
+
+fn refused(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Refused(refused) => refused.reason,
+        Outcome::Granted(granted) => panic!("{granted:?}"),
+    }
+}
+
+async fn renew(site: &Site, csr: &str, identity: &Identity) -> Result<String, Code> {
+    let request = RenewRequest {
+        csr_pem: csr.to_owned(),
+    };
+    let answer = site.sessions.renew(site.request(request, identity)).await;
+    answer
+        .map(|answer| answer.into_inner().certificate_pem)
+        .map_err(|status| status.code())
+}
+
+/// Raises the attempt as the workflow engine does; the boot id once it is armed.
+async fn armed(site: &Site, number: u64, workflow: &str) -> String {
+    site.workflow(workflow, "node-1", "PENDING").await;
+    let attempt = json!({"number": number, "workflow": workflow});
+    site.merge_server("node-1", json!({"spec": {"attempt": attempt}}))
+        .await;
+    let is_armed = |server: &Server| {
+        let session = server
+            .status
+            .as_ref()
+            .and_then(|status| status.boot_session.as_ref());
+        session.is_some_and(|session| session.attempt == number && session.phase == SessionPhase::Armed)
+    };
+    let server = site.server("node-1", is_armed).await;
+    assert_eq!(state(&server), Some(ServerState::Provisioning));
+    server.status.unwrap().boot_session.unwrap().boot_id
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_attempt_from_arming_to_the_first_boot() {
+async fn a_boot_belongs_to_the_first_key_also_after_a_restart() {
     let site = Site::start().await;
     site.hardware("node-1").await;
     site.server("node-1", |server| state(server) == Some(ServerState::Available))
         .await;
-    let claim = json!({"kind": "ProviderMachine", "name": "prod-1", "namespace": NAMESPACE, "bootstrapSecret": "prod-1-data"});
-    site.merge_server("node-1", json!({"spec": {"claim": claim}}))
-        .await;
     let (csr, _) = key_and_request();
-    let claim = |boot_id: &str, csr: &str| {
-        let inventory = Inventory {
-            cpus: 4,
-            ..Inventory::default()
-        };
-        Request::new(ClaimRequest {
-            boot_id: boot_id.to_owned(),
-            csr_pem: csr.to_owned(),
-            inventory: Some(inventory),
-            ..ClaimRequest::default()
-        })
-    };
-    let outcome = site
-        .sessions
-        .claim(claim("00ff", &csr))
-        .await
-        .unwrap()
-        .into_inner()
-        .outcome;
     assert!(
-        matches!(outcome, Some(Outcome::Refused(_))),
-        "not armed: {outcome:?}"
+        refused(claim(&site, "00ff", &csr).await).contains("restart the machine"),
+        "not armed"
     );
-
-    site.workflow("install-1", "node-1", "PENDING").await;
-    site.merge_server(
-        "node-1",
-        json!({"spec": {"attempt": {"number": 1, "workflow": "install-1"}}}),
-    )
-    .await;
-    let armed = site
-        .server("node-1", |server| phase(server) == Some(SessionPhase::Armed))
-        .await;
-    assert_eq!(state(&armed), Some(ServerState::Provisioning));
-    let boot_id = armed.status.unwrap().boot_session.unwrap().boot_id;
+    let boot_id = armed(&site, 1, "install-1").await;
     assert_eq!(boot_id.len(), 32);
-
-    let granted = |outcome: Option<Outcome>| match outcome {
-        Some(Outcome::Granted(granted)) => granted,
-        other => panic!("{other:?}"),
-    };
-    let first = granted(
-        site.sessions
-            .claim(claim(&boot_id, &csr))
-            .await
-            .unwrap()
-            .into_inner()
-            .outcome,
-    );
+    let first = granted(claim(&site, &boot_id, &csr).await);
     assert_eq!((first.attempt, first.machine.as_str()), (1, "node-1"));
     let live = site
         .server("node-1", |server| phase(server) == Some(SessionPhase::Claimed))
         .await;
     let status = live.status.unwrap();
     assert_eq!(status.inventory.unwrap().cpus, Some(4));
+    let committed = status.boot_session.unwrap().claim.unwrap().certificate;
+    assert_eq!(committed, first.certificate_pem, "committed before the reply");
     assert_eq!(
-        status.boot_session.unwrap().claim.unwrap().certificate,
-        first.certificate_pem,
-        "committed before the reply"
+        granted(claim(&site, &boot_id, &csr).await).certificate_pem,
+        first.certificate_pem
     );
-    let again = granted(
-        site.sessions
-            .claim(claim(&boot_id, &csr))
-            .await
-            .unwrap()
-            .into_inner()
-            .outcome,
+
+    // The reply may be lost with the process.
+    let site = site.restart().await;
+    assert_eq!(
+        granted(claim(&site, &boot_id, &csr).await).certificate_pem,
+        first.certificate_pem
     );
-    assert_eq!(again.certificate_pem, first.certificate_pem);
     let (other, _) = key_and_request();
-    let outcome = site
-        .sessions
-        .claim(claim(&boot_id, &other))
-        .await
-        .unwrap()
-        .into_inner()
-        .outcome;
-    assert!(
-        matches!(outcome, Some(Outcome::Refused(ref refused)) if refused.reason.contains("another agent")),
-        "{outcome:?}"
-    );
-
-    // A second key was seen; the first is heard after it: frozen, unless it is the same instant. Take another attempt
-    // for the rest.
-    site.merge_workflow(
-        "install-1",
-        json!({"status": {"state": "FAILED", "reason": "second key"}}),
-    )
+    assert!(refused(claim(&site, &boot_id, &other).await).contains("another agent"));
+    site.server("node-1", |server| {
+        let session = server
+            .status
+            .as_ref()
+            .and_then(|status| status.boot_session.as_ref());
+        session.is_some_and(|session| session.contender.is_some())
+    })
     .await;
-    site.workflow("install-2", "node-1", "PENDING").await;
-    site.merge_server(
-        "node-1",
-        json!({"spec": {"attempt": {"number": 2, "workflow": "install-2"}}}),
-    )
-    .await;
-    let armed = site
-        .server("node-1", |server| {
-            let session = server
-                .status
-                .as_ref()
-                .and_then(|status| status.boot_session.as_ref());
-            session.is_some_and(|session| session.attempt == 2 && session.phase == SessionPhase::Armed)
-        })
+    // Both are alive: nobody is served.
+    assert!(refused(claim(&site, &boot_id, &csr).await).contains("two agents"));
+    site.server("node-1", |server| phase(server) == Some(SessionPhase::Frozen))
         .await;
-    let boot_id = armed.status.unwrap().boot_session.unwrap().boot_id;
-    let first_identity = site.identity(&first.certificate_pem);
-    let fenced = site
-        .sessions
-        .renew(site.request(RenewRequest { csr_pem: csr.clone() }, &first_identity))
-        .await;
+    let agent = site.identity(&first.certificate_pem);
     assert_eq!(
-        fenced.unwrap_err().code(),
-        Code::PermissionDenied,
-        "attempt 1 is fenced"
+        renew(&site, &csr, &agent).await,
+        Err(Code::PermissionDenied),
+        "frozen"
     );
-    let grant = granted(
-        site.sessions
-            .claim(claim(&boot_id, &csr))
-            .await
-            .unwrap()
-            .into_inner()
-            .outcome,
-    );
-    let identity = site.identity(&grant.certificate_pem);
 
-    let renewed = site
-        .sessions
-        .renew(site.request(RenewRequest { csr_pem: csr.clone() }, &identity))
+    let end = json!({"status": {"state": "FAILED", "reason": "frozen"}});
+    site.merge_workflow("install-1", end).await;
+    armed(&site, 2, "install-2").await;
+    assert_eq!(
+        renew(&site, &csr, &agent).await,
+        Err(Code::PermissionDenied),
+        "fenced"
+    );
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_installation_from_claim_to_release() {
+    let site = Site::start().await;
+    site.hardware("node-1").await;
+    site.server("node-1", |server| state(server) == Some(ServerState::Available))
+        .await;
+    let owner = json!({"kind": "ProviderMachine", "name": "prod-1", "namespace": NAMESPACE,
+        "bootstrapSecret": "prod-1-data"});
+    site.merge_server("node-1", json!({"spec": {"claim": owner}}))
+        .await;
+    let (agent, system) = installs(&site).await;
+    leaves(&site).await;
+    shows_itself(&site, &agent, &system).await;
+    site.merge_server("node-1", json!({"spec": {"claim": null}}))
+        .await;
+    let free = site
+        .server("node-1", |server| state(server) == Some(ServerState::Available))
+        .await;
+    let status = free.status.as_ref().unwrap();
+    assert!(status.boot_session.is_none() && status.first_boot.is_none());
+    assert!(
+        status.local_boot.is_some(),
+        "the machine still boots what is on its disk"
+    );
+    assert_eq!(free.spec.attempt.as_ref().unwrap().number, 1, "the fence stays");
+    tokio::time::timeout(Duration::from_secs(10), site.end())
         .await
         .unwrap();
-    let identity_after = site.identity(&renewed.into_inner().certificate_pem);
-    let old = site
-        .sessions
-        .renew(site.request(RenewRequest { csr_pem: csr.clone() }, &identity))
-        .await;
+}
+
+/// Claim, renewal and the certificate of the first boot; gives the agent and the installed system.
+async fn installs(site: &Site) -> (Identity, Identity) {
+    let (csr, _) = key_and_request();
+    let boot_id = armed(site, 1, "install").await;
+    let first = site.identity(&granted(claim(site, &boot_id, &csr).await).certificate_pem);
+    let agent = site.identity(&renew(site, &csr, &first).await.unwrap());
     assert_eq!(
-        old.unwrap_err().code(),
-        Code::PermissionDenied,
+        renew(site, &csr, &first).await,
+        Err(Code::PermissionDenied),
         "the old serial is revoked"
     );
     let nobody = site
@@ -252,24 +274,25 @@ async fn an_attempt_from_arming_to_the_first_boot() {
             FirstBootRequest {
                 csr_pem: seed.clone(),
             },
-            &identity_after,
+            &agent,
         )
     };
-    let first_boot = site.sessions.first_boot(ask()).await.unwrap().into_inner();
-    assert_eq!(first_boot.site_name, site::SITE);
+    let answer = site.sessions.first_boot(ask()).await.unwrap().into_inner();
+    assert_eq!(answer.site_name, site::SITE);
     let same = site.sessions.first_boot(ask()).await.unwrap().into_inner();
-    assert_eq!(same.certificate_pem, first_boot.certificate_pem);
+    assert_eq!(same.certificate_pem, answer.certificate_pem);
+    let system = site.identity(&answer.certificate_pem);
+    (agent, system)
+}
 
+async fn leaves(site: &Site) {
     site.merge_server("node-1", json!({"spec": {"attempt": {"handover": true}}}))
         .await;
     site.server("node-1", |server| phase(server) == Some(SessionPhase::Disarmed))
         .await;
     let facts = json!({"firmware": "uefi", "disk": "/dev/disk/by-id/x"});
-    site.merge_workflow(
-        "install-2",
-        json!({"status": {"state": "SUCCESS", "facts": facts}}),
-    )
-    .await;
+    site.merge_workflow("install", json!({"status": {"state": "SUCCESS", "facts": facts}}))
+        .await;
     site.merge_server("node-1", json!({"spec": {"attempt": {"closed": true}}}))
         .await;
     let waiting = site
@@ -280,78 +303,47 @@ async fn an_attempt_from_arming_to_the_first_boot() {
         Some(ServerState::Provisioning),
         "no sign of the installed system yet"
     );
+}
 
-    let system = site.identity(&first_boot.certificate_pem);
-    let post = |path: &str, identity: Option<&pki::Identity>| {
+async fn shows_itself(site: &Site, agent: &Identity, system: &Identity) {
+    let post = |path: &str, identity: Option<&Identity>| {
         let mut request = HttpRequest::post(path).body(Body::empty()).unwrap();
         if let Some(identity) = identity {
             request.extensions_mut().insert(identity.clone());
         }
         site.first_boot.clone().oneshot(request)
     };
-    assert_eq!(
-        post("/v1/first-boot", None).await.unwrap().status(),
-        StatusCode::UNAUTHORIZED
-    );
-    assert_eq!(
-        post("/v1/first-boot", Some(&identity_after))
-            .await
-            .unwrap()
-            .status(),
-        StatusCode::UNAUTHORIZED
-    );
-    let asking = tokio::spawn(post("/v1/first-boot", Some(&system)));
-    let asked = |server: &Server| {
-        let first = server
-            .status
-            .as_ref()
-            .and_then(|status| status.first_boot.as_ref());
-        first.is_some_and(|first| first.requested_at.is_some())
-    };
+    for wrong in [None, Some(agent)] {
+        assert_eq!(
+            post("/v1/first-boot", wrong).await.unwrap().status(),
+            StatusCode::UNAUTHORIZED
+        );
+    }
+    let asking = tokio::spawn(post("/v1/first-boot", Some(system)));
     let running = site
-        .server("node-1", |server| {
-            asked(server) && state(server) == Some(ServerState::Running)
-        })
+        .server("node-1", |server| state(server) == Some(ServerState::Running))
         .await;
-    assert!(
-        running.status.as_ref().unwrap().local_boot.is_some(),
-        "what was installed is recorded"
-    );
-    assert!(running.status.unwrap().first_boot.unwrap().delivered_at.is_none());
+    let status = running.status.unwrap();
+    assert!(status.local_boot.is_some(), "what was installed is recorded");
+    let first = status.first_boot.unwrap();
+    assert!(first.requested_at.is_some() && first.delivered_at.is_none());
     site.secret("prod-1-data", "join me").await;
     let response = asking.await.unwrap().unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     let body = axum::body::to_bytes(response.into_body(), 1024).await.unwrap();
     assert_eq!(&body[..], b"join me");
-    let again = post("/v1/first-boot", Some(&system)).await.unwrap();
+    let again = post("/v1/first-boot", Some(system)).await.unwrap();
     assert_eq!(again.status(), StatusCode::OK, "the same key may ask again");
     for _ in 0..2 {
         assert_eq!(
-            post("/v1/first-boot/done", Some(&system)).await.unwrap().status(),
+            post("/v1/first-boot/done", Some(system)).await.unwrap().status(),
             StatusCode::NO_CONTENT
         );
     }
     assert_eq!(
-        post("/v1/first-boot", Some(&system)).await.unwrap().status(),
+        post("/v1/first-boot", Some(system)).await.unwrap().status(),
         StatusCode::FORBIDDEN,
         "revoked"
     );
     assert_eq!(site.secret_value("prod-1-data").await, None, "the value is gone");
-
-    site.merge_server("node-1", json!({"spec": {"claim": null}}))
-        .await;
-    let free = site
-        .server("node-1", |server| state(server) == Some(ServerState::Available))
-        .await;
-    let status = free.status.as_ref().unwrap();
-    assert!(status.boot_session.is_none() && status.first_boot.is_none());
-    assert!(
-        status.local_boot.is_some(),
-        "the machine still boots what is on its disk"
-    );
-    assert_eq!(free.spec.attempt.as_ref().unwrap().number, 2, "the fence stays");
-    assert_eq!(free.name_any(), "node-1");
-    tokio::time::timeout(Duration::from_secs(10), site.end())
-        .await
-        .unwrap();
 }

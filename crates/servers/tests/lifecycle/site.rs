@@ -34,7 +34,7 @@ pub(crate) struct Site {
     api: ApiServer,
     tasks: JoinSet<()>,
     cancel: CancellationToken,
-    _scratch: TempDir,
+    scratch: TempDir,
 }
 
 pub(crate) fn key_and_request() -> (String, KeyPair) {
@@ -51,7 +51,15 @@ pub(crate) fn key_and_request() -> (String, KeyPair) {
 
 impl Site {
     pub(crate) async fn start() -> Self {
-        let scratch = tempfile::tempdir().unwrap();
+        Self::on(tempfile::tempdir().unwrap()).await
+    }
+
+    /// Ends everything and starts it again on the same files.
+    pub(crate) async fn restart(self) -> Self {
+        Self::on(self.end().await).await
+    }
+
+    async fn on(scratch: TempDir) -> Self {
         let sealer = Arc::new(AesGcmSealer::new(&[7; 32]));
         let mut config = Config::new(scratch.path().join("state.db"), sealer);
         config.definitions = resources::crds();
@@ -84,11 +92,11 @@ impl Site {
             api,
             tasks,
             cancel,
-            _scratch: scratch,
+            scratch,
         }
     }
 
-    pub(crate) async fn end(self) {
+    pub(crate) async fn end(self) -> TempDir {
         let Self {
             sessions,
             first_boot,
@@ -96,12 +104,13 @@ impl Site {
             api,
             mut tasks,
             cancel,
-            _scratch,
+            scratch,
         } = self;
         cancel.cancel();
         drop((sessions, first_boot, client));
         while tasks.join_next().await.is_some() {}
         api.close().await;
+        scratch
     }
 
     fn api<K>(&self) -> Api<K>

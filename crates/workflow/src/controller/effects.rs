@@ -20,7 +20,7 @@ pub(super) async fn allow_netboot(shared: &Shared, scene: &Scene, allow: bool) -
         let api: Api<Hardware> = Api::namespaced(shared.client.clone(), &scene.namespace);
         match commit(&api, hardware, "allowPXE", toggles(hardware, allow)).await? {
             Commit::Conflict => return Ok(After::Decide),
-            Commit::Done(_) => {
+            Commit::Done => {
                 tracing::info!(
                     machine = scene.machine(),
                     allow,

@@ -181,7 +181,7 @@ pub(super) async fn raise_attempt(shared: &Shared, scene: &Scene, now: Timestamp
             let change = add("/spec/attempt", encoded(&scene.name, &attempt)?);
             match commit(&api, server, "spec.attempt", vec![change]).await? {
                 Commit::Conflict => return Ok(After::Decide),
-                Commit::Done(_) | Commit::Unchanged => {}
+                Commit::Done | Commit::Unchanged => {}
             }
             tracing::info!(
                 machine = scene.machine(),

@@ -142,7 +142,7 @@ impl Scene {
         change(&mut status);
         match commit_status(&self.api, &self.workflow, &status).await? {
             Commit::Conflict => Ok(Kept::Conflict),
-            Commit::Done(_) | Commit::Unchanged => Ok(Kept::Yes),
+            Commit::Done | Commit::Unchanged => Ok(Kept::Yes),
         }
     }
 

@@ -1,5 +1,7 @@
 //! A Workflow from its Template to its end, against the embedded API: sessions and BMC are played by the test.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod site;
 
 use std::collections::HashMap;
@@ -86,7 +88,16 @@ async fn a_workflow_runs_to_its_end() {
         json!({"toggleAllowNetboot": true, "bootMode": "netboot"}),
     )
     .await;
+    is_brought_up(&site).await;
+    first_action(&site).await;
+    leaves(&site).await;
+    tokio::time::timeout(Duration::from_secs(10), site.end())
+        .await
+        .unwrap();
+}
 
+/// Rendered, attempt raised, armed, powered on: pending.
+async fn is_brought_up(site: &Site) {
     site.server("node-1", attempt_is(1)).await;
     let preparing = site
         .workflow("install-1", |workflow| {
@@ -97,7 +108,7 @@ async fn a_workflow_runs_to_its_end() {
     assert_eq!(status.template_rendering.as_deref(), Some("successful"));
     assert_eq!(status.agent_id.as_deref(), Some("52:54:00:00:00:01"));
     assert_eq!(status.tasks[0].actions[0].environment["DEST_DISK"], "/dev/vda");
-    let early = next(&site).await;
+    let early = next(site).await;
     assert_eq!(
         early.unwrap_err().code(),
         Code::PermissionDenied,
@@ -114,9 +125,12 @@ async fn a_workflow_runs_to_its_end() {
         state(workflow) == Some(WorkflowState::Pending)
     })
     .await;
+}
 
+/// Handed out, again as resumed, progress, success twice, never backwards.
+async fn first_action(site: &Site) {
     site.session("node-1", 1, SessionPhase::Claimed).await;
-    let stream = action(next(&site).await.unwrap());
+    let stream = action(next(site).await.unwrap());
     assert_eq!(
         (stream.kind.as_str(), stream.resumed, stream.timeout_seconds),
         ("image2disk", false, 60)
@@ -139,7 +153,7 @@ async fn a_workflow_runs_to_its_end() {
         Some(stream.action_id.as_str()),
         "committed before the reply"
     );
-    let again = action(next(&site).await.unwrap());
+    let again = action(next(site).await.unwrap());
     assert!(again.resumed && again.action_id == stream.action_id);
 
     let mut progress = report(&stream, ActionState::Running);
@@ -164,9 +178,11 @@ async fn a_workflow_runs_to_its_end() {
         .report(site.request(report(&stream, ActionState::Failed)).await)
         .await;
     assert_eq!(contrary.unwrap_err().code(), Code::FailedPrecondition);
+}
 
-    // The handover waits until the machine is disarmed; the agent's question stays open meanwhile.
-    let asking = next(&site);
+/// The handover waits until the machine is disarmed; the agent's question stays open meanwhile.
+async fn leaves(site: &Site) {
+    let asking = next(site);
     let disarm = async {
         site.server("node-1", |server| {
             server
@@ -208,15 +224,12 @@ async fn a_workflow_runs_to_its_end() {
 
     // The reply was lost: the same report again is answered, anything else is not.
     site.workflows.report(site.request(success).await).await.unwrap();
-    assert_eq!(next(&site).await.unwrap_err().code(), Code::PermissionDenied);
+    assert_eq!(next(site).await.unwrap_err().code(), Code::PermissionDenied);
     let late = site
         .workflows
         .report(site.request(report(&leave, ActionState::Running)).await)
         .await;
     assert!(late.is_err());
-    tokio::time::timeout(Duration::from_secs(10), site.end())
-        .await
-        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
