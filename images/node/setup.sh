@@ -41,6 +41,10 @@ systemctl -q mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e
     systemd-pcrphase.service systemd-pcrphase-initrd.service systemd-pcrphase-sysinit.service
 systemctl -q disable nftables.service 2>/dev/null || true
 
+# The seed's directory, so that whoever writes a seed into the disk need not make it.
+mkdir -p /var/lib/cloud/seed/nocloud
+chmod 0700 /var/lib/cloud/seed
+
 # Identity is made on the machine: machine-id by systemd, host keys by cloud-init.
 rm -f /etc/ssh/ssh_host_* /var/lib/dbus/machine-id /var/lib/systemd/random-seed /etc/hostname
 : > /etc/machine-id

@@ -141,9 +141,14 @@ impl Cache {
 
 /// Only the result is forced to disk; the scratch space beside it is many times as large and about to go.
 fn sync_files(folder: &Path) -> Result<()> {
-    for entry in fs::read_dir(folder).map_err(Error::file("list", folder))?.flatten() {
+    for entry in fs::read_dir(folder)
+        .map_err(Error::file("list", folder))?
+        .flatten()
+    {
         let path = entry.path();
-        fs::File::open(&path).and_then(|file| file.sync_all()).map_err(Error::file("sync", &path))?;
+        fs::File::open(&path)
+            .and_then(|file| file.sync_all())
+            .map_err(Error::file("sync", &path))?;
     }
     Ok(())
 }

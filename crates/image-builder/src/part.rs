@@ -55,7 +55,7 @@ impl Part {
     #[must_use]
     pub const fn about(self) -> &'static str {
         match self {
-            Self::Kubernetes => "Kubernetes programs, kubectl among them",
+            Self::Kubernetes => "Kubernetes programs in one file, kubectl among them",
             Self::Etcd => "etcd server",
             Self::Coredns => "cluster DNS server",
             Self::Flannel => "pod network daemon",

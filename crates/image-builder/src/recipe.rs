@@ -43,6 +43,7 @@ pub(crate) const FILES: &[RecipeFile] = recipe_files![
     "installer/modules.list",
     "kubernetes/go.mod",
     "kubernetes/go.sum",
+    "kubernetes/main.go",
     "node/files/boot/grub/grub.cfg",
     "node/files/etc/cloud/cloud.cfg.d/90-gantry.cfg",
     "node/files/etc/containerd/config.toml",

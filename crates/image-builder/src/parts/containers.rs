@@ -1,5 +1,6 @@
-//! The container images that a node brings along, under the names that kubeadm expects: one static program
-//! each; programs from Debian come with their libraries. `images/containers/images.json` names all of them.
+//! The container images that a node brings along, under the names that kubeadm expects: static programs, and
+//! programs from Debian with their libraries. `images/containers/images.json` names all of them. What several
+//! images have in common is one layer, which a node stores and maps once.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,8 +18,17 @@ use crate::release::{CONTAINER_LIST, ContainerImage, versions, with_versions, wr
 
 const RECIPE: &str = "containers/images.json";
 /// Programs and libraries: the tree without its kernel.
-const USERLAND: [&str; 9] =
-    ["./bin", "./sbin", "./lib", "./lib64", "./etc", "./usr/bin", "./usr/sbin", "./usr/lib64", "./usr/lib/x86_64-linux-gnu"];
+const USERLAND: [&str; 9] = [
+    "./bin",
+    "./sbin",
+    "./lib",
+    "./lib64",
+    "./etc",
+    "./usr/bin",
+    "./usr/sbin",
+    "./usr/lib64",
+    "./usr/lib/x86_64-linux-gnu",
+];
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,11 +37,13 @@ struct Recipe {
     images: Vec<Wanted>,
 }
 
-/// Files from Debian.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A layer that several images share; a node stores it once.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct Base {
-    /// Programs, with the libraries they are linked to.
+    /// Programs of other parts.
+    binaries: Vec<Binary>,
+    /// Programs of Debian, with the libraries they are linked to.
     programs: Vec<String>,
     /// Folders of plug-ins, with the libraries they are linked to.
     trees: Vec<String>,
@@ -45,8 +57,12 @@ struct Base {
 #[serde(deny_unknown_fields)]
 struct Wanted {
     image: String,
-    base: Option<String>,
+    /// From the bottom up.
+    #[serde(default)]
+    bases: Vec<String>,
     binary: Option<Binary>,
+    #[serde(default)]
+    links: BTreeMap<String, String>,
     #[serde(default)]
     scripts: BTreeMap<String, String>,
     #[serde(default)]
@@ -81,13 +97,9 @@ pub(crate) fn build(job: &Job<'_>) -> Result<()> {
     for (number, wanted) in recipe.images.iter().enumerate() {
         let own = own_layer(job, wanted, &pause)?;
         let own = if own.is_empty() { None } else { Some(pack(&own)?) };
-        list.push(write(
-            job,
-            wanted,
-            &skeleton,
-            bases.get(wanted.base.as_deref().unwrap_or_default()),
-            own.as_ref(),
-        )?);
+        let shared = wanted.bases.iter().filter_map(|base| bases.get(base.as_str()));
+        let layers = [&skeleton].into_iter().chain(shared).chain(&own).collect();
+        list.push(write(job, wanted, layers)?);
         job.percent(u8::try_from((number + 1) * 100 / recipe.images.len()).unwrap_or(100));
     }
     write_json(&job.out.join(CONTAINER_LIST), &list)
@@ -112,7 +124,7 @@ fn read_recipe() -> Result<Recipe> {
     let unknown = recipe
         .images
         .iter()
-        .filter_map(|image| image.base.as_ref())
+        .flat_map(|image| &image.bases)
         .find(|base| !recipe.bases.contains_key(*base));
     unknown.map_or(Ok(()), |base| Err(wrong(format!("there is no base {base:?}"))))?;
     Ok(recipe)
@@ -155,6 +167,9 @@ fn skeleton() -> Layer {
 
 fn base_layer(job: &Job<'_>, root: &Path, base: &Base) -> Result<Layer> {
     let mut layer = Layer::new();
+    for binary in &base.binaries {
+        add_binary(&mut layer, binary, job.input(Part::named(&binary.part)?)?);
+    }
     for path in &base.files {
         add(&mut layer, root, path)?;
     }
@@ -235,14 +250,22 @@ fn within(root: &Path, path: &str) -> Result<PathBuf> {
     }
 }
 
+fn add_binary(layer: &mut Layer, binary: &Binary, folder: &Path) {
+    let from = folder.join(&binary.file);
+    layer.insert(key(&binary.to), Node::Copy { from, mode: 0o755 });
+}
+
 fn own_layer(job: &Job<'_>, wanted: &Wanted, pause: &Path) -> Result<Layer> {
     let mut layer = Layer::new();
     if let Some(binary) = &wanted.binary {
-        let from = match binary.part.as_str() {
-            "pause" => pause.to_owned(),
-            part => job.input(Part::named(part)?)?.join(&binary.file),
+        let folder = match binary.part.as_str() {
+            "pause" => pause.parent().unwrap_or(&job.work),
+            part => job.input(Part::named(part)?)?,
         };
-        layer.insert(key(&binary.to), Node::Copy { from, mode: 0o755 });
+        add_binary(&mut layer, binary, folder);
+    }
+    for (path, target) in &wanted.links {
+        layer.insert(key(path), Node::Link(target.clone()));
     }
     for (path, source) in &wanted.scripts {
         layer.insert(
@@ -256,13 +279,7 @@ fn own_layer(job: &Job<'_>, wanted: &Wanted, pause: &Path) -> Result<Layer> {
     Ok(layer)
 }
 
-fn write(
-    job: &Job<'_>,
-    wanted: &Wanted,
-    skeleton: &Packed,
-    base: Option<&Packed>,
-    own: Option<&Packed>,
-) -> Result<ContainerImage> {
+fn write(job: &Job<'_>, wanted: &Wanted, layers: Vec<&Packed>) -> Result<ContainerImage> {
     let name = &wanted.image;
     let short = name.rsplit('/').next().unwrap_or(name).replace(':', "-");
     let file = format!("{short}.tar");
@@ -275,7 +292,7 @@ fn write(
     };
     let image = Image {
         name,
-        layers: [Some(skeleton), base, own].into_iter().flatten().collect(),
+        layers,
         entrypoint,
     };
     let digest = oci::write(&image, &path).map_err(Error::file("write", &path))?;
@@ -317,13 +334,18 @@ mod tests {
 
     #[test]
     fn every_binary_and_script_exists_in_a_recipe() {
-        for image in read_recipe().unwrap().images {
+        let recipe = read_recipe().unwrap();
+        for image in &recipe.images {
             assert!(
                 image.binary.is_some() || !image.entrypoint.is_empty(),
                 "{} starts nothing",
                 image.image
             );
-            if let Some(binary) = image.binary.filter(|binary| binary.part != "pause") {
+            let shared = image.bases.iter().flat_map(|base| &recipe.bases[base].binaries);
+            for binary in shared
+                .chain(&image.binary)
+                .filter(|binary| binary.part != "pause")
+            {
                 assert!(
                     Part::Containers
                         .inputs()

@@ -1,8 +1,11 @@
-//! Programs from the Go module proxy: a module of ours requires the project and names its commands as tools.
+//! Programs from the Go module proxy: a module of ours requires the project and names its commands as tools, or
+//! for Kubernetes holds a `main` that is all of them in one file (`images/kubernetes/main.go` says why).
 //! `go.sum` pins every byte; nothing is resolved at build time.
 
+use std::os::unix::fs::symlink;
+
 use crate::command::Run;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::host;
 use crate::part::Part;
 use crate::parts::Job;
@@ -12,17 +15,15 @@ use crate::release::{Versions, versions};
 /// Import path and the program's name.
 type Program = (&'static str, &'static str);
 
-const KUBERNETES: &[Program] = &[
-    ("k8s.io/kubernetes/cmd/kubelet", "kubelet"),
-    ("k8s.io/kubernetes/cmd/kubeadm", "kubeadm"),
-    ("k8s.io/kubernetes/cmd/kubectl", "kubectl"),
-    ("k8s.io/kubernetes/cmd/kube-apiserver", "kube-apiserver"),
-    (
-        "k8s.io/kubernetes/cmd/kube-controller-manager",
-        "kube-controller-manager",
-    ),
-    ("k8s.io/kubernetes/cmd/kube-scheduler", "kube-scheduler"),
-    ("k8s.io/kubernetes/cmd/kube-proxy", "kube-proxy"),
+/// Names that the one Kubernetes program is called by.
+pub(super) const KUBERNETES_NAMES: [&str; 7] = [
+    "kubelet",
+    "kubeadm",
+    "kubectl",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
 ];
 
 struct Module {
@@ -37,7 +38,7 @@ const fn module(part: Part) -> Module {
         Part::Etcd => ("etcd/", &[("go.etcd.io/etcd/server/v3", "etcd")]),
         Part::Coredns => ("coredns/", &[("github.com/coredns/coredns", "coredns")]),
         Part::Flannel => ("flannel/", &[("github.com/flannel-io/flannel", "flanneld")]),
-        _ => ("kubernetes/", KUBERNETES),
+        _ => ("kubernetes/", &[(".", "kube")]),
     };
     Module {
         folder,
@@ -81,7 +82,7 @@ fn linker_flags(part: Part, versions: &Versions) -> String {
 pub(crate) fn build(job: &Job<'_>) -> Result<()> {
     let go = host::go(job.part)?;
     let module = module(job.part);
-    for (name, text) in recipe::below(module.folder).filter(|(name, _)| name.starts_with("go.")) {
+    for (name, text) in recipe::below(module.folder).filter(|(name, _)| !name.ends_with(".sh")) {
         recipe::write(&job.work.join(name), text, false)?;
     }
     job.step(format!("compile {} program(s)", module.programs.len()));
@@ -107,7 +108,15 @@ pub(crate) fn build(job: &Job<'_>) -> Result<()> {
             .arg(package);
         job.run(run)?;
     }
-    Ok(())
+    let names: &[&str] = if job.part == Part::Kubernetes {
+        &KUBERNETES_NAMES
+    } else {
+        &[]
+    };
+    names.iter().try_for_each(|name| {
+        let link = job.out.join(name);
+        symlink("kube", &link).map_err(Error::file("link", &link))
+    })
 }
 
 #[cfg(test)]
@@ -116,7 +125,7 @@ mod tests {
 
     #[test]
     fn every_program_is_a_tool_of_its_module() {
-        for part in [Part::Kubernetes, Part::Etcd, Part::Coredns, Part::Flannel] {
+        for part in [Part::Etcd, Part::Coredns, Part::Flannel] {
             let module = module(part);
             let text = recipe::text(&format!("{}go.mod", module.folder)).unwrap();
             for (package, _) in module.programs {
@@ -127,6 +136,15 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn the_one_program_answers_to_every_name() {
+        let source = recipe::text("kubernetes/main.go").unwrap();
+        for name in KUBERNETES_NAMES {
+            assert!(source.contains(&format!("case \"{name}\":")), "{name}");
+        }
+        assert_eq!(source.matches("case \"").count(), KUBERNETES_NAMES.len());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! and UEFI (layout in [`crate::disk`]), without machine-id and host keys.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::command::Run;
@@ -41,10 +42,7 @@ pub(crate) fn build(job: &Job<'_>) -> Result<()> {
 
     job.step("set up");
     lay_files(&root, &versions)?;
-    for program in ["kubelet", "kubeadm", "kubectl"] {
-        let from = job.input(Part::Kubernetes)?.join(program);
-        fs::copy(&from, root.join("usr/bin").join(program)).map_err(Error::file("copy", &from))?;
-    }
+    install_kubernetes(job, &root)?;
     let script = recipe::unpack("node/setup.sh", &job.work)?;
     job.run(Run::contained_script(&script).arg(&root))?;
 
@@ -73,6 +71,16 @@ pub(crate) fn build(job: &Job<'_>) -> Result<()> {
     manifest.kubernetes_version = Some(versions.kubernetes.clone());
     manifest.cni = Some(NODE_CNI.to_owned());
     write_json(&job.out.join(format!("{name}.json")), &manifest)
+}
+
+fn install_kubernetes(job: &Job<'_>, root: &Path) -> Result<()> {
+    let programs = root.join("usr/bin");
+    let from = job.input(Part::Kubernetes)?.join("kube");
+    fs::copy(&from, programs.join("kube")).map_err(Error::file("copy", &from))?;
+    ["kubelet", "kubeadm", "kubectl"].iter().try_for_each(|name| {
+        let link = programs.join(name);
+        symlink("kube", &link).map_err(Error::file("link", &link))
+    })
 }
 
 fn lay_files(root: &Path, versions: &Versions) -> Result<()> {
