@@ -103,7 +103,7 @@ impl Database {
         })
     }
 
-    /// Writes a consistent copy to `target` while readers and the writer go on; see [`crate::backup`].
+    /// Writes a consistent copy to `target` while readers and the writer go on.
     pub async fn backup(&self, target: &Path) -> Result<(), Error> {
         let connection = connect_options(&self.path)
             .create_if_missing(false)
