@@ -92,9 +92,7 @@ async fn serve(asked: Arc<AtomicUsize>) -> String {
                     .status(StatusCode::PARTIAL_CONTENT)
                     .header("content-range", range)
             };
-            answer
-                .body(Body::from_stream(pieces))
-                .unwrap()
+            answer.body(Body::from_stream(pieces)).unwrap()
         }
     };
     let router = Router::new().route("/disk.raw", get(handler));

@@ -16,7 +16,7 @@ use resources::ImageManifest;
 
 const MIB: usize = 1 << 20;
 const IMAGE: usize = 24 * MIB;
-const DISK: u64 = 64 << 20;
+const DISK: u64 = 32 << 20;
 
 /// A disk with boot code, an ESP and a root partition that has data and holes.
 fn image() -> Vec<u8> {
@@ -189,7 +189,7 @@ fn a_wrong_digest_leaves_a_disk_that_cannot_boot() {
             ..Expected::default()
         },
         Expected {
-            raw_digest: Some(wrong.octets().map(|octet| !octet)).map(resources::Digest::new),
+            raw_digest: Some(resources::Digest::new(wrong.octets().map(|octet| !octet))),
             ..Expected::default()
         },
         Expected {
