@@ -95,6 +95,7 @@ fn an_unknown_field_and_a_wrong_cidr_are_told_together() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table of faults")]
 fn one_fault_is_one_problem_at_its_field() {
     let table = [
         (

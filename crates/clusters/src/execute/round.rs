@@ -95,62 +95,76 @@ impl Round<'_> {
         }
     }
 
-    /// Decides the step at hand and does what it says.
+    /// Decides the step at hand, does what it says and tells of it.
     async fn step(self, mut plan: Plan, mut progress: PlanStatus, step: &PlanStep) -> Result<Next, Error> {
         progress::start(&mut progress, step, self.now);
-        let mut decision = match progress::overdue(&progress, step, self.now) {
+        let decision = match progress::overdue(&progress, step, self.now) {
             Some(reason) => Decision::Failed(reason),
             None => states::decide(step, &self.seen.snapshot, self.now),
         };
-        if let Decision::Do(effect) = &decision {
-            tracing::info!(cluster = %self.cluster.name_any(), step = %step.id, effect = ?effect, "a step of the plan acts");
-            match carry_out(&self.work(), effect).await? {
-                None => {
-                    write_plan(self.access, &mut plan, progress).await?;
-                    return Ok(Next::Again);
-                }
-                Some(reason) => {
-                    decision = Decision::Wait {
-                        reason,
-                        percent: None,
-                    }
-                }
-            }
-        }
-        match decision {
-            Decision::Wait { reason, .. } => {
-                progress::wait(&mut progress, &step.id, &reason);
-                let row = progress::row(&progress, &step.id);
-                let deadline = row.and_then(|row| row.deadline.as_ref().map(|time| time.0));
-                write_plan(self.access, &mut plan, progress).await?;
-                let at = step
-                    .machine
-                    .clone()
-                    .map(|machine| (machine, reason.clone(), deadline));
-                tell_machines(self.access, &self.seen.snapshot, at, self.now).await?;
-                self.tell(
-                    &plan,
-                    Word {
-                        phase: busy(&plan),
-                        reason: Some(reason),
-                        deadline,
-                        failure: None,
-                    },
-                )
-                .await?;
-                return Ok(Next::After(SOON));
-            }
+        match self.act(step, decision).await? {
+            Decision::Wait { reason, .. } => return self.wait(plan, progress, step, reason).await,
+            // The effect is done; what it led to shows at the next look.
+            Decision::Do(_) => {}
             Decision::Failed(reason) => {
-                tracing::warn!(cluster = %self.cluster.name_any(), step = %step.id, error = %reason, "a step of the plan has failed");
                 progress::failed(&mut progress, &step.id, &reason, self.now);
+                self.report(step, Some(&reason));
             }
-            Decision::Done | Decision::Do(_) => {
-                tracing::info!(cluster = %self.cluster.name_any(), step = %step.id, "a step of the plan is done");
+            Decision::Done => {
                 progress::done(&mut progress, &step.id, self.now);
+                self.report(step, None);
             }
         }
         write_plan(self.access, &mut plan, progress).await?;
         Ok(Next::Again)
+    }
+
+    /// Carries the effect of a decision out; an effect that the new cluster does not take is a wait.
+    async fn act(&self, step: &PlanStep, decision: Decision) -> Result<Decision, Error> {
+        let Decision::Do(effect) = &decision else {
+            return Ok(decision);
+        };
+        let cluster = self.cluster.name_any();
+        tracing::info!(%cluster, step = %step.id, ?effect, "a step of the plan acts");
+        let refused = carry_out(&self.work(), effect).await?;
+        Ok(refused.map_or(decision, |reason| Decision::Wait {
+            reason,
+            percent: None,
+        }))
+    }
+
+    async fn wait(
+        &self,
+        mut plan: Plan,
+        mut progress: PlanStatus,
+        step: &PlanStep,
+        reason: String,
+    ) -> Result<Next, Error> {
+        progress::wait(&mut progress, &step.id, &reason);
+        let row = progress::row(&progress, &step.id);
+        let deadline = row.and_then(|row| row.deadline.as_ref().map(|time| time.0));
+        write_plan(self.access, &mut plan, progress).await?;
+        let at = step
+            .machine
+            .clone()
+            .map(|machine| (machine, reason.clone(), deadline));
+        tell_machines(self.access, &self.seen.snapshot, at, self.now).await?;
+        let word = Word {
+            phase: busy(&plan),
+            reason: Some(reason),
+            deadline,
+            failure: None,
+        };
+        self.tell(&plan, word).await?;
+        Ok(Next::After(SOON))
+    }
+
+    fn report(&self, step: &PlanStep, failure: Option<&str>) {
+        let cluster = self.cluster.name_any();
+        match failure {
+            None => tracing::info!(%cluster, step = %step.id, "a step of the plan is done"),
+            Some(error) => tracing::warn!(%cluster, step = %step.id, error, "a step of the plan has failed"),
+        }
     }
 
     async fn tell(&self, plan: &Plan, word: Word) -> Result<(), Error> {
