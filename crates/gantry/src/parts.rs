@@ -95,10 +95,12 @@ fn node_image(facts: &ReleaseFacts, folder: &Path) -> anyhow::Result<PathBuf> {
 
 /// Links the file, or copies it to another file system; appears complete or not at all.
 fn place(from: &Path, to: &Path) -> anyhow::Result<()> {
+    // A program may be one of several names of a file; the link must be to the file.
+    let from = from.canonicalize().with_context(|| from.display().to_string())?;
     let draft = to.with_extension("draft");
     let _ = fs::remove_file(&draft);
-    if fs::hard_link(from, &draft).is_err() {
-        fs::copy(from, &draft).with_context(|| format!("copy {} to {}", from.display(), draft.display()))?;
+    if fs::hard_link(&from, &draft).is_err() {
+        fs::copy(&from, &draft).with_context(|| format!("copy {} to {}", from.display(), draft.display()))?;
     }
     // Renaming one link of a file over another of the same file does nothing, so the old one goes first.
     let _ = fs::remove_file(to);
@@ -122,10 +124,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         fs::write(&from, "1").unwrap();
+        let name = folder.path().join("name");
+        std::os::unix::fs::symlink(&from, &name).unwrap();
         place(&from, &to).unwrap();
-        place(&from, &to).unwrap();
+        place(&name, &to).unwrap();
+        assert!(!fs::symlink_metadata(&to).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&to).unwrap(), "1");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 
     #[test]
