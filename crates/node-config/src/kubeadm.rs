@@ -133,19 +133,8 @@ fn timeouts(profile: Profile) -> Option<Timeouts> {
 
 fn cluster_configuration(cluster: &ClusterSettings) -> ClusterConfiguration {
     let patient = cluster.profile == Profile::Lab;
-    let election = |patient: bool| -> ArgList {
-        if patient {
-            arguments([
-                ("leader-elect-lease-duration", "60s"),
-                ("leader-elect-renew-deadline", "40s"),
-                ("leader-elect-retry-period", "10s"),
-            ])
-        } else {
-            Vec::new()
-        }
-    };
     let mut controller_manager = arguments([("node-cidr-mask-size", cluster.node_mask.to_string())]);
-    controller_manager.extend(election(patient));
+    controller_manager.extend(election(cluster));
     if patient {
         controller_manager.extend(arguments([("node-monitor-grace-period", "2m0s")]));
     }
@@ -182,7 +171,7 @@ fn cluster_configuration(cluster: &ClusterSettings) -> ClusterConfiguration {
             extra_args: controller_manager,
         },
         scheduler: ControlPlaneComponent {
-            extra_args: election(patient),
+            extra_args: election(cluster),
         },
         etcd: Etcd {
             local: LocalEtcd {
@@ -194,6 +183,20 @@ fn cluster_configuration(cluster: &ClusterSettings) -> ClusterConfiguration {
         dns: Dns {
             image_tag: cluster.images.coredns_tag.clone(),
         },
+    }
+}
+
+/// Leases of kube-controller-manager and kube-scheduler in the lab: a slow machine must not lose one, and with one member
+/// there is nobody to win it.
+fn election(cluster: &ClusterSettings) -> ArgList {
+    match (cluster.profile, cluster.control_planes) {
+        (Profile::Standard, _) => Vec::new(),
+        (Profile::Lab, 0 | 1) => arguments([("leader-elect", "false")]),
+        (Profile::Lab, _) => arguments([
+            ("leader-elect-lease-duration", "60s"),
+            ("leader-elect-renew-deadline", "40s"),
+            ("leader-elect-retry-period", "10s"),
+        ]),
     }
 }
 

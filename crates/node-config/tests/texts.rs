@@ -156,6 +156,15 @@ fn first_control_plane() {
 }
 
 #[test]
+fn several_members_elect_with_patience() {
+    let mut cluster = cluster(Profile::Lab);
+    cluster.control_planes = 3;
+    let text = shown(&init(&cluster, &node(), &keys(), &secrets().token).unwrap());
+    assert_eq!(text.matches("name: leader-elect-lease-duration").count(), 2);
+    assert!(!text.contains("name: leader-elect\n"));
+}
+
+#[test]
 fn without_a_load_balancer_there_is_no_keepalived() {
     let mut cluster = cluster(Profile::Standard);
     cluster.load_balancer = false;
