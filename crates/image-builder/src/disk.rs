@@ -90,7 +90,7 @@ pub(crate) fn core_image(core: &[u8]) -> Option<Vec<u8>> {
     let mut core = core.to_vec();
     core.resize(core.len().next_multiple_of(usize::try_from(SECTOR).ok()?), 0);
     let sectors = core.len() as u64 / SECTOR;
-    if sectors < 2 || sectors > BIOS_SECTORS {
+    if !(2..=BIOS_SECTORS).contains(&sectors) {
         return None;
     }
     let rest = u16::try_from(sectors - 1).ok()?;
