@@ -157,7 +157,10 @@ impl MetalDriver {
         job.labels_mut()
             .insert(MACHINE_LABEL.to_owned(), snapshot.machine.name_any());
         // The power arbiter lets Jobs of an attempt's owner through while the attempt is open.
-        job.metadata.owner_references = snapshot.machine.controller_owner_ref(&()).map(|owner| vec![owner]);
+        job.metadata.owner_references = snapshot
+            .machine
+            .controller_owner_ref(&())
+            .map(|owner| vec![owner]);
         self.apply(snapshot, "Job", &job).await
     }
 

@@ -33,14 +33,25 @@ pub(super) fn check(workspace: &Workspace, sources: &Sources) -> Vec<Finding> {
 /// Places in the table of a README that do not exist.
 pub(super) fn places(root: &Path, readme: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (number, line) in readme.lines().enumerate().filter(|(_, line)| line.starts_with('|')) {
+    for (number, line) in readme
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| line.starts_with('|'))
+    {
         // A path in back ticks has a slash; what stands in angle brackets is for the reader to fill in.
-        let paths = line.split('`').skip(1).step_by(2).filter(|text| text.contains('/') && !text.contains(' '));
+        let paths = line
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|text| text.contains('/') && !text.contains(' '));
         for path in paths {
             let known = path.split('<').next().unwrap_or(path);
             if !root.join(known).exists() {
                 let place = format!("README.md:{}", number + 1);
-                findings.push(Finding::new(place, format!("{path} does not exist: say where it is now")));
+                findings.push(Finding::new(
+                    place,
+                    format!("{path} does not exist: say where it is now"),
+                ));
             }
         }
     }
@@ -83,7 +94,11 @@ mod tests {
         let table = "text `b/c`\n| what | where |\n| x | `a/<kind>.rs`, `other.rs` |\n| y | `b/c` |\n";
         let found = places(root.path(), table);
         assert_eq!(found.len(), 1);
-        assert!(found[0].to_string().starts_with("README.md:4: b/c"), "{}", found[0]);
+        assert!(
+            found[0].to_string().starts_with("README.md:4: b/c"),
+            "{}",
+            found[0]
+        );
     }
 
     #[test]
