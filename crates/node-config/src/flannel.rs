@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::ClusterSettings;
+use crate::cluster::{API_PORT, ClusterSettings};
 
 /// flannel's objects, in the order in which they are applied.
 #[must_use]
@@ -88,6 +88,9 @@ fn daemon_set(cluster: &ClusterSettings, labels: &Value) -> Value {
                                 from_pod("POD_NAME", "metadata.name"),
                                 from_pod("POD_NAMESPACE", "metadata.namespace"),
                                 from_pod("NODE_IP", "status.hostIP"),
+                                // Not by the Service: the pod network must not wait for kube-proxy.
+                                { "name": "KUBERNETES_SERVICE_HOST", "value": cluster.endpoint.to_string() },
+                                { "name": "KUBERNETES_SERVICE_PORT", "value": API_PORT.to_string() },
                                 { "name": "EVENT_QUEUE_DEPTH", "value": "5000" },
                             ],
                             "resources": { "requests": { "cpu": "50m", "memory": "50Mi" } },
