@@ -43,7 +43,7 @@ pub(crate) const ALL: &[Story] = &[
     },
     Story {
         name: "cluster",
-        tier: "ci",
+        tier: "full",
         about: "UEFI: two blank machines become a cluster, appliance killed at half of an image; Service, canary, delete",
         needs: "root, QEMU, built images (gantry image build), 6 GB of memory",
         minutes: 15,
