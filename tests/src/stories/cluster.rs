@@ -139,9 +139,17 @@ fn service(rack: &Rack) -> anyhow::Result<()> {
     rack.kubectl(&["rollout", "status", "deployment/web", "--timeout=300s"])?;
     rack.kubectl(&["wait", "--for=condition=complete", "job/asks", "--timeout=600s"])?;
     let answers = rack.kubectl(&["logs", "job/asks"])?;
+    // The job asks from its first moment on: what it says of a Service that is not there yet is no answer.
+    let machines: Vec<&str> = rack
+        .plan
+        .machines
+        .iter()
+        .map(|machine| machine.name.as_str())
+        .collect();
     let mut hosts: Vec<&str> = answers
         .lines()
         .filter_map(|line| line.rsplit(' ').next())
+        .filter(|host| machines.contains(host))
         .collect();
     hosts.sort_unstable();
     hosts.dedup();
