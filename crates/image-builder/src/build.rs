@@ -21,16 +21,13 @@ use crate::parts::{self, Job};
 use crate::progress::{Event, Progress};
 use crate::recipe;
 
-/// Debian's archive.
-const MIRROR: &str = "http://deb.debian.org/debian";
-
 /// How to build.
 pub struct BuildOptions {
     /// Where results are kept.
     pub cache_dir: PathBuf,
     /// Build the named parts again although they are in the cache.
     pub force: bool,
-    /// Debian archive or a mirror of it.
+    /// Debian archive or a mirror of it; the one that this host's apt uses unless said otherwise.
     pub debian_mirror: String,
     /// Hears what happens.
     pub progress: Arc<Progress>,
@@ -54,7 +51,7 @@ impl Default for BuildOptions {
         Self {
             cache_dir: default_cache_dir(),
             force: false,
-            debian_mirror: MIRROR.to_owned(),
+            debian_mirror: host::debian_mirror(),
             progress: Arc::new(|_| ()),
             cancel: Arc::default(),
         }

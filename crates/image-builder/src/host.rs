@@ -149,6 +149,34 @@ fn new_enough(output: &str) -> bool {
     version.is_some_and(|version| numbers(&version) >= numbers(GO))
 }
 
+/// The Debian archive that this host's apt uses: the first of its sources whose path ends in `/debian`. Empty when
+/// there is none.
+pub(crate) fn debian_mirror() -> String {
+    let folder = std::fs::read_dir("/etc/apt/sources.list.d")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut files: Vec<_> = folder.map(|entry| entry.path()).collect();
+    files.push("/etc/apt/sources.list".into());
+    files.sort();
+    let texts = files.iter().filter_map(|file| std::fs::read_to_string(file).ok());
+    texts
+        .into_iter()
+        .find_map(|text| archive(&text))
+        .unwrap_or_default()
+}
+
+/// The archive in a file of sources, in either of apt's formats (sources.list(5)).
+fn archive(text: &str) -> Option<String> {
+    let sources = text
+        .lines()
+        .filter(|line| line.starts_with("URIs:") || line.starts_with("deb "));
+    sources
+        .flat_map(str::split_whitespace)
+        .find(|word| word.contains("://") && word.trim_end_matches('/').ends_with("/debian"))
+        .map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,5 +201,14 @@ mod tests {
         assert!(present("sh", &folders));
         assert!(present("/proc/self/status", &folders));
         assert!(!present("no-such-program", &folders) && !present("/no/such/file", &folders));
+    }
+
+    #[test]
+    fn both_formats_of_sources_name_their_archive() {
+        let one = "deb [trusted=yes] http://mirror.example/debian trixie main\n";
+        let other = "URIs: http://mirror.example/debian-security\nURIs: https://mirror.example/debian/\n";
+        assert_eq!(archive(one).as_deref(), Some("http://mirror.example/debian"));
+        assert_eq!(archive(other).as_deref(), Some("https://mirror.example/debian/"));
+        assert_eq!(archive("# deb http://mirror.example/debian x\n"), None);
     }
 }
