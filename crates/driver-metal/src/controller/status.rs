@@ -102,9 +102,6 @@ fn observed(snapshot: &Snapshot) -> ProviderMachineStatus {
 }
 
 fn newest_workflow(snapshot: &Snapshot) -> Option<String> {
-    let count = u32::try_from(snapshot.workflows.len())
-        .ok()
-        .filter(|count| *count > 0)?;
-    let name = snapshot.workflow_name(count);
+    let name = snapshot.workflow_name(snapshot.installations());
     snapshot.workflows.contains_key(&name).then_some(name)
 }

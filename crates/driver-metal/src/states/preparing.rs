@@ -65,8 +65,9 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
             None,
         );
     }
-    let next = snapshot.workflow_name(begun(snapshot).saturating_add(1));
-    let current = snapshot.workflow_name(begun(snapshot));
+    let begun = snapshot.installations();
+    let next = snapshot.workflow_name(begun.saturating_add(1));
+    let current = snapshot.workflow_name(begun);
     let open = |name: &String| {
         let workflow = snapshot.workflows.get(name)?;
         let over = workflow
@@ -83,8 +84,4 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
         },
         None => Step::Do(Effect::Install { workflow: next }),
     }
-}
-
-fn begun(snapshot: &Snapshot) -> u32 {
-    snapshot.installations()
 }
