@@ -9,6 +9,7 @@
 
 mod benches;
 mod kubectl;
+mod new_cluster;
 mod rack;
 mod server;
 mod stories;

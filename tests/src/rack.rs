@@ -4,12 +4,14 @@
 use std::fs::{File, Permissions};
 use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use lab::{Firmware, RackPaths, RackPlan, UpOptions};
+use kill_points::KillPoint;
+use lab::{MachinePlan, RackPaths, RackPlan, UpOptions};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 
@@ -22,13 +24,22 @@ const CAPABILITIES: &str = "-all,+net_admin,+net_bind_service,+net_raw";
 /// Octets of a file that are looked at together.
 const PIECE: usize = 1 << 20;
 const START: Duration = Duration::from_secs(60);
+/// Until a kill point is reached; machines are emulated.
+const POINT: Duration = Duration::from_secs(30 * 60);
 
 /// What a rack needs that is not there.
 pub(crate) fn missing() -> Option<String> {
     if !Uid::effective().is_root() {
         return Some("root, for network namespaces".to_owned());
     }
-    let tools = ["qemu-system-x86_64", "ip", "setpriv", "strip"];
+    let tools = [
+        "qemu-system-x86_64",
+        "ip",
+        "setpriv",
+        "strip",
+        "curl",
+        "ssh-keyscan",
+    ];
     let path = std::env::var_os("PATH").unwrap_or_default();
     let present = |tool: &&str| std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
     let lacks: Vec<&str> = tools.into_iter().filter(|tool| !present(tool)).collect();
@@ -64,12 +75,7 @@ pub(crate) struct Rack {
 
 impl Rack {
     /// Starts a rack of powered-off machines; its disks are proven blank.
-    pub(crate) fn up(seed: &str, machines: usize, firmware: Firmware) -> anyhow::Result<Rack> {
-        let options = UpOptions {
-            machines,
-            firmware,
-            ..UpOptions::default()
-        };
+    pub(crate) fn up(seed: &str, options: UpOptions) -> anyhow::Result<Rack> {
         let plan = RackPlan::derive(seed, &options);
         let paths = RackPaths::new(&lab::state_root(), &plan.id);
         let folder = tempfile::Builder::new()
@@ -100,19 +106,14 @@ impl Rack {
                 .arg("a+rX")
                 .arg(rack.file("parts")),
         )?;
-        let (count, firmware) = (machines.to_string(), firmware.to_string());
-        rack.user(&[
-            "lab",
-            "up",
-            "--detach",
-            "--capture",
-            "--seed",
-            seed,
-            "--machines",
-            &count,
-            "--firmware",
-            &firmware,
-        ])?;
+        let (count, firmware) = (options.machines.to_string(), options.firmware.to_string());
+        let disk = options.disk_gib.to_string();
+        let mut up = vec!["lab", "up", "--detach", "--capture", "--seed", seed];
+        up.extend(["--machines", &count, "--firmware", &firmware, "--disk", &disk]);
+        if options.netboot_first {
+            up.push("--netboot-first");
+        }
+        rack.user(&up)?;
         rack.write_inputs()?;
         Ok(rack)
     }
@@ -133,8 +134,22 @@ impl Rack {
         self.folder.path().join(name)
     }
 
+    /// Names of the machines.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.plan.machines.iter().map(|machine| machine.name.as_str())
+    }
+
     /// Starts the appliance and waits until its API answers.
     pub(crate) async fn serve(&mut self) -> anyhow::Result<()> {
+        self.start(None).await
+    }
+
+    /// Starts an appliance that is killed when it reaches a point.
+    pub(crate) async fn serve_until(&mut self, point: KillPoint) -> anyhow::Result<()> {
+        self.start(Some(point)).await
+    }
+
+    async fn start(&mut self, kill_at: Option<KillPoint>) -> anyhow::Result<()> {
         for name in ["data", "keys"] {
             let path = self.file(name);
             std::fs::create_dir_all(&path)?;
@@ -170,6 +185,9 @@ impl Rack {
             "--kernel-arguments",
             "console=ttyS0,115200",
         ]);
+        if let Some(point) = kill_at {
+            command.env("GANTRY_KILL_AT", point.name());
+        }
         command
             .env_remove("GANTRY_CONFIG")
             .stdin(Stdio::null())
@@ -181,6 +199,30 @@ impl Rack {
         })
         .await;
         answered.map(drop).with_context(|| self.log())
+    }
+
+    /// Waits until the appliance was killed at the point that [`Rack::serve_until`] named.
+    pub(crate) async fn dies_at(&mut self, point: KillPoint) -> anyhow::Result<()> {
+        let mut child = self.appliance.take().context("no appliance runs")?;
+        let end = tokio::time::Instant::now() + POINT;
+        let status = loop {
+            match child.try_wait()? {
+                Some(status) => break status,
+                None if tokio::time::Instant::now() > end => {
+                    child.kill()?;
+                    child.wait()?;
+                    bail!("the appliance did not reach {point} within {} s", POINT.as_secs());
+                }
+                None => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        };
+        ensure!(
+            status.signal() == Some(Signal::SIGKILL as i32),
+            "the appliance ended with {status} before {point}\n{}",
+            self.log()
+        );
+        println!("kill -9 at {point}");
+        Ok(())
     }
 
     /// `kill -9` of the appliance.
@@ -223,8 +265,16 @@ impl Rack {
         done(&mut self.command(arguments)?)
     }
 
-    /// Runs kubectl against the new cluster.
+    /// Runs kubectl against the new cluster and shows what it prints.
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        println!("$ kubectl {}", arguments.join(" "));
+        let text = self.asked(arguments)?;
+        print!("{text}");
+        Ok(text)
+    }
+
+    /// What kubectl says about the new cluster.
+    pub(crate) fn asked(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let name = &self.plan.cluster_name;
         let program = self.file("parts/bin/kubectl").display().to_string();
         let mut command = lab::site_command(&self.plan, &program)?;
@@ -232,10 +282,41 @@ impl Rack {
             .arg("--kubeconfig")
             .arg(self.file(&format!("{name}/{name}-eks-a-cluster.kubeconfig")))
             .args(arguments);
-        println!("$ kubectl {}", arguments.join(" "));
-        let text = done(&mut command)?;
-        print!("{text}");
-        Ok(text)
+        done(&mut command)
+    }
+
+    /// Resets a machine hard, as an operator does at its BMC. The appliance has no part in it.
+    pub(crate) fn reset(&self, machine: &str) -> anyhow::Result<()> {
+        let of = |plan: &&MachinePlan| plan.name == machine;
+        let plan = self.plan.machines.iter().find(of).context("no such machine")?;
+        let user = format!("{}:{}", plan.bmc_user, plan.bmc_password.reveal());
+        let url = format!(
+            "https://{}/redfish/v1/Systems/1/Actions/ComputerSystem.Reset",
+            plan.bmc_ip
+        );
+        let mut command = lab::site_command(&self.plan, "curl")?;
+        command.args([
+            "--silent",
+            "--show-error",
+            "--fail",
+            "--insecure",
+            "--max-time",
+            "30",
+        ]);
+        command.args(["--user", &user, "--json", r#"{"ResetType":"ForceRestart"}"#, &url]);
+        done(&mut command).map(drop)
+    }
+
+    /// The SSH host keys of a machine, sorted.
+    pub(crate) fn host_keys(&self, machine: &str) -> anyhow::Result<String> {
+        let of = |plan: &&MachinePlan| plan.name == machine;
+        let plan = self.plan.machines.iter().find(of).context("no such machine")?;
+        let mut command = lab::site_command(&self.plan, "ssh-keyscan")?;
+        let text = done(command.args(["-T", "30", &plan.ip.to_string()]))?;
+        let mut keys: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        keys.sort_unstable();
+        ensure!(!keys.is_empty(), "{machine} shows no SSH host key");
+        Ok(keys.join("\n"))
     }
 
     /// The end of the appliance's log.

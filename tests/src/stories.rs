@@ -3,6 +3,7 @@
 mod api;
 mod cluster;
 mod installer_bios;
+mod resets;
 
 use std::pin::Pin;
 
@@ -44,7 +45,7 @@ pub(crate) const ALL: &[Story] = &[
     Story {
         name: "cluster",
         tier: "full",
-        about: "UEFI: two blank machines become a cluster, appliance killed at half of an image; Service, canary, delete",
+        about: "UEFI: two blank machines become a cluster, appliance killed four times; Service, canary, delete",
         needs: "root, QEMU, built images (gantry image build), 6 GB of memory",
         minutes: 15,
         run: |options| Box::pin(cluster::run(options)),
@@ -56,6 +57,14 @@ pub(crate) const ALL: &[Story] = &[
         needs: "root, QEMU, built images (gantry image build), 4 GB of memory",
         minutes: 12,
         run: |options| Box::pin(installer_bios::run(options)),
+    },
+    Story {
+        name: "resets",
+        tier: "full",
+        about: "UEFI, network first: machines reset while they install and when they run, appliance up and down; then roles swapped",
+        needs: "root, QEMU, built images (gantry image build), 6 GB of memory",
+        minutes: 35,
+        run: |options| Box::pin(resets::run(options)),
     },
 ];
 

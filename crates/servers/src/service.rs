@@ -5,6 +5,7 @@ use agent_protocol::v1::{
     RenewResponse, claim_response, sessions_server::Sessions,
 };
 use jiff::Timestamp;
+use kill_points::KillPoint;
 use kube::ResourceExt as _;
 use kube::api::Api;
 use pki::{Identity, IssuedCertificate, SiteCa, Validity};
@@ -162,6 +163,7 @@ impl SessionsService {
             .filter(|session| session.contender.is_none())
             .and_then(|session| session.claim.as_ref())
         {
+            kill_points::reach(KillPoint::ClaimCommitted);
             self.desk.context.leases.hear(&claim.serial);
         }
         tracing::info!(machine = %server.name_any(), mac = ?mac, event, "boot session");

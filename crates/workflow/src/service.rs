@@ -17,9 +17,10 @@ use agent_protocol::v1::{
 };
 use agent_protocol::{ActionKind, NEXT_WAIT};
 use jiff::Timestamp;
+use kill_points::KillPoint;
 use kube::ResourceExt as _;
 use kube::api::Api;
-use resources::gantry::HandoverPolicy;
+use resources::gantry::{HandoverPolicy, SessionPhase};
 use resources::tinkerbell::{ActionState, Workflow, WorkflowStatus};
 use tonic::{Request, Response, Status};
 
@@ -84,6 +85,9 @@ impl WorkflowsService {
             Turn::Wait(reason) => Ok(Offer::Wait(reason)),
             Turn::Finished(reason) => Ok(Offer::step(next_response::Step::Finished(Finished { reason }))),
             Turn::HandOut { place, resumed } => {
+                if present.phase == SessionPhase::Disarmed {
+                    kill_points::reach(KillPoint::Disarmed);
+                }
                 let next = hand_out(&status, place, present.claimed_at, Timestamp::now());
                 match commit_status(&api, &workflow, &next).await.map_err(failed)? {
                     Commit::Conflict => return Ok(Offer::Again),

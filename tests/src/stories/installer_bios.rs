@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use lab::Firmware;
+use lab::{Firmware, UpOptions};
 use serde_json::{Value, json};
 
 use super::Options;
@@ -27,7 +27,12 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
         .seed
         .unwrap_or_else(|| format!("bios-{:08x}", std::process::id()));
     println!("seed {seed}");
-    let mut rack = Rack::up(&seed, 1, Firmware::Bios)?;
+    let options = UpOptions {
+        machines: 1,
+        firmware: Firmware::Bios,
+        ..UpOptions::default()
+    };
+    let mut rack = Rack::up(&seed, options)?;
     let result = tell(&mut rack).await;
     rack.down(result.is_err());
     result.map(|()| End::Passed)
