@@ -1,5 +1,6 @@
-//! A cluster from nothing: keys, the first control-plane member, its CNI, the other members, the workers; one after the
-//! other, because machines that boot together starve each other and because a worker needs an API to join.
+//! A cluster from nothing: keys, the first control-plane member, its CNI, the other members, the workers. They join one
+//! after the other, because a worker needs an API to join; they are installed as soon as the first member starts its
+//! control plane.
 
 use resources::gantry::{PlanClass, PlanSpec, PlanStepKind};
 

@@ -1,12 +1,13 @@
 //! One machine to one node. Image ready -> machine made -> installed system asks -> bootstrap data minted -> node in the
 //! API -> for joins: node Ready. The first member of the control plane is done when its node is in the API, because it can
-//! turn Ready only with the CNI.
+//! turn Ready only with the CNI; while it starts, the machines of the later steps are installed already.
 
 use jiff::Timestamp;
 use resources::gantry::{Image, ImageState, ProviderMachineState};
 
 use super::{Decision, Effect, wait};
 use crate::execute::snapshot::{ApiSeen, Snapshot};
+use crate::plan::{Desired, DesiredMachine};
 
 /// First member, or one more.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,11 +24,7 @@ pub(super) fn decide(machine: &str, snapshot: &Snapshot, now: Timestamp, how: Ho
         return Decision::Failed(format!("{machine} is not wanted any more"));
     };
     let Some(provider) = snapshot.provider_machines.get(machine) else {
-        return match snapshot.images.get(&wanted.image_url) {
-            None => Decision::Do(Effect::MakeImage(wanted.image_url.clone())),
-            Some(image) => image_ready(image, &desired.version)
-                .unwrap_or_else(|| Decision::Do(Effect::MakeMachine(machine.to_owned()))),
-        };
+        return begin(wanted, &desired.version, snapshot);
     };
     if provider.metadata.deletion_timestamp.is_some() {
         return wait(format!("waits for the earlier {machine} to be given back"));
@@ -71,6 +68,11 @@ pub(super) fn decide(machine: &str, snapshot: &Snapshot, now: Timestamp, how: Ho
         }
         Some(_) => {}
     }
+    if how == How::Init
+        && let Some(effect) = early(desired, snapshot)
+    {
+        return Decision::Do(effect);
+    }
     match (&snapshot.api, how) {
         (ApiSeen::Silent(why), How::Init) => wait(format!(
             "{machine}: kubeadm init runs; {}:6443 does not answer yet ({why})",
@@ -83,6 +85,27 @@ pub(super) fn decide(machine: &str, snapshot: &Snapshot, now: Timestamp, how: Ho
         (_, How::Init) => wait(format!("{machine}: the API answers; its node is not there yet")),
         (_, How::Join) => wait(format!("{machine}: kubeadm join runs; its node is not there yet")),
     }
+}
+
+/// The first thing to do for a machine that is not there.
+fn begin(wanted: &DesiredMachine, version: &str, snapshot: &Snapshot) -> Decision {
+    match snapshot.images.get(&wanted.image_url) {
+        None => Decision::Do(Effect::MakeImage(wanted.image_url.clone())),
+        Some(image) => image_ready(image, version)
+            .unwrap_or_else(|| Decision::Do(Effect::MakeMachine(wanted.name.clone()))),
+    }
+}
+
+/// While the first member starts its control plane the other machines can be installed: they ask for what they need to
+/// join, and wait with that until their own step gives it. What hinders one of them is told in its step.
+fn early(desired: &Desired, snapshot: &Snapshot) -> Option<Effect> {
+    let absent = |machine: &&DesiredMachine| !snapshot.provider_machines.contains_key(&machine.name);
+    desired.machines.iter().filter(absent).find_map(|machine| {
+        match begin(machine, &desired.version, snapshot) {
+            Decision::Do(effect) => Some(effect),
+            _ => None,
+        }
+    })
 }
 
 /// A join token is made in the new cluster, so its API must answer.

@@ -176,6 +176,13 @@ fn asked(name: &str) -> Snapshot {
     seen
 }
 
+/// A machine that its driver is busy with.
+fn with_worker(mut seen: Snapshot) -> Snapshot {
+    let worker = provider("demo-md-0-0", ProviderMachineState::Installing, false);
+    seen.provider_machines.insert("demo-md-0-0".to_owned(), worker);
+    seen
+}
+
 fn minted(expires: &str, filled: bool) -> BootstrapSeen {
     BootstrapSeen {
         token_id: Some("abcdef".to_owned()),
@@ -260,7 +267,7 @@ fn the_driver_is_followed() {
 
 #[test]
 fn data_is_minted_when_asked_for_and_again_when_it_is_stale() {
-    let mut seen = asked("demo-cp-0");
+    let mut seen = with_worker(asked("demo-cp-0"));
     let mint = Decision::Do(Effect::Mint {
         machine: "demo-cp-0".to_owned(),
         init: true,
@@ -294,8 +301,32 @@ fn data_is_minted_when_asked_for_and_again_when_it_is_stale() {
 }
 
 #[test]
-fn the_first_member_is_done_with_its_node() {
+fn the_others_are_installed_while_the_first_member_starts() {
     let mut seen = asked("demo-cp-0");
+    seen.images.insert(URL.to_owned(), image(ImageState::Ready, None));
+    let first = init(&seen);
+    assert!(matches!(first, Decision::Do(Effect::Mint { .. })), "{first:?}");
+    seen.bootstrap
+        .insert("demo-cp-0".to_owned(), minted("2026-01-02T03:10:00Z", true));
+    seen.api = ApiSeen::Silent("connection refused".to_owned());
+    assert_eq!(
+        init(&seen),
+        Decision::Do(Effect::MakeMachine("demo-md-0-0".to_owned()))
+    );
+    waits(&init(&with_worker(seen)), "kubeadm init runs");
+    // An image that is not there does not hinder the first member.
+    let mut seen = asked("demo-cp-0");
+    seen.images
+        .insert(URL.to_owned(), image(ImageState::Failed, None));
+    seen.bootstrap
+        .insert("demo-cp-0".to_owned(), minted("2026-01-02T03:10:00Z", true));
+    seen.api = ApiSeen::Silent("connection refused".to_owned());
+    waits(&init(&seen), "kubeadm init runs");
+}
+
+#[test]
+fn the_first_member_is_done_with_its_node() {
+    let mut seen = with_worker(asked("demo-cp-0"));
     seen.bootstrap
         .insert("demo-cp-0".to_owned(), minted("2026-01-02T03:10:00Z", true));
     seen.api = ApiSeen::Answers {
