@@ -2,13 +2,13 @@
 //! as an unprivileged user with three capabilities; the commands of a user as root in the same namespace.
 
 use std::fs::{File, Permissions};
-use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use aho_corasick::AhoCorasick;
 use anyhow::{Context, bail, ensure};
 use kill_points::KillPoint;
 use lab::{MachinePlan, RackPaths, RackPlan, UpOptions};
@@ -21,8 +21,6 @@ use crate::waiting::until;
 /// The appliance's user; no account has it.
 const USER: u32 = 64990;
 const CAPABILITIES: &str = "-all,+net_admin,+net_bind_service,+net_raw";
-/// Octets of a file that are looked at together.
-const PIECE: usize = 1 << 20;
 const START: Duration = Duration::from_secs(60);
 /// Until a kill point is reached; machines are emulated.
 const POINT: Duration = Duration::from_secs(30 * 60);
@@ -384,20 +382,12 @@ pub(crate) fn done(command: &mut Command) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Whether a file holds the bytes; read in pieces, because captures are large.
-pub(crate) fn holds(path: &Path, needle: &[u8]) -> anyhow::Result<bool> {
-    let mut file = File::open(path).with_context(|| path.display().to_string())?;
-    let mut piece = Vec::with_capacity(2 * PIECE);
-    loop {
-        // What may be the start of the needle stays for the next piece.
-        let keep = piece.len().saturating_sub(needle.len().saturating_sub(1));
-        piece.drain(..keep);
-        if (&mut file).take(PIECE as u64).read_to_end(&mut piece)? == 0 {
-            return Ok(false);
-        }
-        if piece.windows(needle.len()).any(|window| window == needle) {
-            return Ok(true);
-        }
+/// The first of the patterns that a file holds; captures and images are large, so it is read once for all of them.
+pub(crate) fn held(path: &Path, patterns: &AhoCorasick) -> anyhow::Result<Option<usize>> {
+    let file = File::open(path).with_context(|| path.display().to_string())?;
+    match patterns.stream_find_iter(file).next() {
+        Some(found) => Ok(Some(found?.pattern().as_usize())),
+        None => Ok(None),
     }
 }
 
@@ -406,13 +396,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn needles_are_found_across_pieces() {
+    fn patterns_are_found_wherever_they_are() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut content = vec![b'x'; PIECE - 3];
+        let mut content = vec![b'x'; (1 << 16) - 3];
         content.extend(b"needle");
-        content.extend(vec![b'y'; PIECE]);
+        content.extend(vec![b'y'; 1 << 20]);
         std::fs::write(file.path(), content).unwrap();
-        assert!(holds(file.path(), b"needle").unwrap());
-        assert!(!holds(file.path(), b"needles").unwrap());
+        let of = |texts: &[&str]| AhoCorasick::new(texts).unwrap();
+        assert_eq!(held(file.path(), &of(&["pin", "needle"])).unwrap(), Some(1));
+        assert_eq!(held(file.path(), &of(&["pin", "needles"])).unwrap(), None);
     }
 }

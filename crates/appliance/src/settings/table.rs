@@ -162,7 +162,8 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "log",
         value: "FILTER",
-        default: "info",
+        // That a new cluster does not answer yet is a reason to wait, told in its status; the client calls it an error.
+        default: "info,kube_client::client::builder=off",
         example: "",
         about: "What is logged: error, warn, info, debug or trace, also by module (`info,dhcp=debug`).",
         set: |s, text| {
