@@ -21,6 +21,9 @@ pub enum Error {
         #[source]
         source: kube::Error,
     },
+    /// A compare-and-set failed.
+    #[error(transparent)]
+    Commit(#[from] compare_and_set::Error),
     /// An API did not answer in time.
     #[error("no answer about {what} within {seconds} s")]
     Timeout {

@@ -16,6 +16,9 @@ pub enum Error {
         #[source]
         source: Box<kube::Error>,
     },
+    /// A compare-and-set failed.
+    #[error(transparent)]
+    Commit(#[from] compare_and_set::Error),
     /// The installation's texts could not be made.
     #[error("cannot make the workflow of {machine}")]
     Texts {

@@ -1,5 +1,8 @@
 //! What can go wrong between a decision and its commit.
 
+use kube::ResourceExt as _;
+use resources::gantry::Server;
+
 /// One failed operation.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -28,21 +31,9 @@ pub enum Error {
     /// The Servers have not been read yet.
     #[error("the appliance is still reading its objects; ask again")]
     NotReady,
-    /// Somebody else was first, again and again.
-    #[error("{name} is being changed by others all the time; try again")]
-    Busy {
-        /// Namespace and name.
-        name: String,
-    },
-    /// A status cannot be written as JSON.
-    #[error("cannot encode the status of {name}")]
-    Encode {
-        /// Namespace and name.
-        name: String,
-        /// Cause.
-        #[source]
-        source: serde_json::Error,
-    },
+    /// A compare-and-set failed.
+    #[error(transparent)]
+    Commit(#[from] compare_and_set::Error),
     /// A certificate cannot be given.
     #[error("no certificate for {machine}")]
     Certificate {
@@ -52,4 +43,9 @@ pub enum Error {
         #[source]
         source: pki::Error,
     },
+}
+
+/// Namespace and name, for messages.
+pub(crate) fn place(server: &Server) -> String {
+    format!("{}/{}", server.namespace().unwrap_or_default(), server.name_any())
 }

@@ -12,6 +12,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
+use compare_and_set::Outcome;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
@@ -21,9 +22,8 @@ use resources::gantry::{Claim, FirstBoot, Server};
 use resources::{Digest, Time};
 use serde_json::json;
 
-use crate::commit::{Commit, commit_status};
 use crate::error::Error;
-use crate::parts::{Desk, read};
+use crate::parts::{Desk, WRITER, read};
 use crate::sessions::standing_for_first_boot;
 
 /// How long a call waits for the Secret.
@@ -194,19 +194,16 @@ async fn update(
         if let Some(first) = &mut status.first_boot {
             change(first);
         }
-        match commit_status(&api, &server, &status).await? {
-            Commit::Done(server) => return Ok((*server, true)),
-            Commit::Unchanged => return Ok((server, false)),
-            Commit::Conflict => {
+        match WRITER.status(&api, &server, &status).await.map_err(Error::from)? {
+            Outcome::Written(server) => return Ok((*server, true)),
+            Outcome::Unchanged => return Ok((server, false)),
+            Outcome::Lost => {
                 let live = read(&api, &server).await?;
                 server = live.ok_or_else(|| forbidden("this machine is not known any more".into()))?;
             }
         }
     }
-    Err(Error::Busy {
-        name: server.name_any(),
-    }
-    .into())
+    Err(Error::from(compare_and_set::Error::busy(&server)).into())
 }
 
 /// Waits for the value; it comes to be only after the question was committed.

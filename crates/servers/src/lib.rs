@@ -11,7 +11,6 @@
 //! Invariant: nothing that a peer may rely on leaves this crate before it is committed, and at most one key at a time
 //! is the agent of a machine.
 
-mod commit;
 mod controller;
 mod error;
 mod first_boot;

@@ -5,18 +5,21 @@ use std::time::Duration;
 
 use agent_protocol::Leases;
 use boot_script::{EventSender, ViewHandle};
+use compare_and_set::Writer;
 use jiff::Timestamp;
 use kube::Client;
 use kube::api::Api;
 use kube::runtime::reflector::Store;
 use pki::SiteCa;
 use resources::gantry::Server;
-use resources::{BootEvent, BootEventKind, Mac};
+use resources::{BootEvent, BootEventKind, Mac, keys};
 
 use crate::controller::ServersController;
 use crate::error::Error;
 use crate::service::SessionsService;
 
+/// Writes what was decided, unless somebody else was first.
+pub(crate) const WRITER: Writer = Writer::new(keys::MANAGER_SERVERS);
 /// How long a call waits for the first reading of the Servers.
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -4,6 +4,7 @@ use agent_protocol::v1::{
     ClaimRequest, ClaimResponse, FirstBootRequest, FirstBootResponse, Granted, Refused, RenewRequest,
     RenewResponse, claim_response, sessions_server::Sessions,
 };
+use compare_and_set::Outcome;
 use jiff::Timestamp;
 use kill_points::KillPoint;
 use kube::ResourceExt as _;
@@ -13,10 +14,9 @@ use resources::gantry::{BootSession, FirstBoot, Server, ServerStatus, SessionCla
 use resources::{Digest, Mac, Time};
 use tonic::{Request, Response, Status};
 
-use crate::commit::{Commit, commit_status};
 use crate::error::Error;
 use crate::inventory::inventory;
-use crate::parts::{Desk, read};
+use crate::parts::{Desk, WRITER, read};
 use crate::sessions::{self, Ask, CERTIFICATE_LIFE, ClaimDecision, FIRST_BOOT_LIFE, claim};
 
 /// How often a decision is made again because somebody else wrote in between.
@@ -152,9 +152,9 @@ impl SessionsService {
                 (answer, text)
             }
         };
-        match commit_status(api, server, &status).await.map_err(failed)? {
-            Commit::Conflict => return Ok(None),
-            Commit::Done(_) | Commit::Unchanged => {}
+        match committed(api, server, &status).await? {
+            Outcome::Lost => return Ok(None),
+            Outcome::Written(_) | Outcome::Unchanged => {}
         }
         if let Some(claim) = status
             .boot_session
@@ -209,9 +209,9 @@ impl SessionsService {
             let issued = self.issue(&server, csr, agent.attempt, now)?;
             let (certificate_pem, serial) = (issued.pem.clone(), issued.serial.clone());
             status.boot_session = Some(sessions::renewed(session, held(issued, now), now));
-            match commit_status(&api, &server, &status).await.map_err(failed)? {
-                Commit::Conflict => server = live(&api, &server).await?,
-                Commit::Done(_) | Commit::Unchanged => {
+            match committed(&api, &server, &status).await? {
+                Outcome::Lost => server = live(&api, &server).await?,
+                Outcome::Written(_) | Outcome::Unchanged => {
                     self.desk.context.leases.hear(&serial);
                     self.desk.context.leases.forget(&agent.serial);
                     self.desk.record(
@@ -260,9 +260,9 @@ impl SessionsService {
                 delivered_at: None,
                 revoked_at: None,
             });
-            match commit_status(&api, &server, &status).await.map_err(failed)? {
-                Commit::Conflict => server = live(&api, &server).await?,
-                Commit::Done(_) | Commit::Unchanged => {
+            match committed(&api, &server, &status).await? {
+                Outcome::Lost => server = live(&api, &server).await?,
+                Outcome::Written(_) | Outcome::Unchanged => {
                     let text = format!("first-boot certificate of attempt {} given out", agent.attempt);
                     self.desk.record(&server, None, text);
                     return Ok(self.first_boot_response(pem, now));
@@ -354,6 +354,15 @@ fn check(agent: &Agent, server: &Server) -> Result<(), Status> {
         .map_err(|why| Status::permission_denied(why.to_string()))
 }
 
+async fn committed(
+    api: &Api<Server>,
+    server: &Server,
+    status: &ServerStatus,
+) -> Result<Outcome<Server>, Status> {
+    let outcome = WRITER.status(api, server, status).await;
+    outcome.map_err(|error| failed(error.into()))
+}
+
 async fn live(api: &Api<Server>, server: &Server) -> Result<Server, Status> {
     let found = read(api, server).await.map_err(failed)?;
     found.ok_or_else(|| Status::permission_denied("this machine is not known any more"))
@@ -405,10 +414,5 @@ fn certificate(server: &Server, source: pki::Error) -> Status {
 }
 
 fn busy(server: &Server) -> Status {
-    Status::unavailable(
-        Error::Busy {
-            name: server.name_any(),
-        }
-        .to_string(),
-    )
+    Status::unavailable(compare_and_set::Error::busy(server).to_string())
 }

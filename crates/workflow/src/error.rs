@@ -25,19 +25,7 @@ pub enum Error {
         #[source]
         source: kube::Error,
     },
-    /// Somebody else was first, again and again.
-    #[error("{name} is being changed by others all the time; try again")]
-    Busy {
-        /// Name.
-        name: String,
-    },
-    /// A value cannot be written as JSON.
-    #[error("cannot encode {name}")]
-    Encode {
-        /// Name.
-        name: String,
-        /// Cause.
-        #[source]
-        source: serde_json::Error,
-    },
+    /// A compare-and-set failed.
+    #[error(transparent)]
+    Commit(#[from] compare_and_set::Error),
 }

@@ -13,7 +13,6 @@
 //! machine is disarmed, committed and visible to the boot services.
 
 mod action_log;
-mod commit;
 mod controller;
 pub mod engine;
 mod error;

@@ -3,15 +3,22 @@
 use std::sync::Arc;
 
 use agent_protocol::Leases;
+use compare_and_set::Writer;
 use kube::Client;
 use kube::runtime::reflector::{self, Store};
 use resources::gantry::Server;
+use resources::keys;
 use store::records::Records;
 use tokio::sync::watch;
 
 use crate::action_log::{LogSender, channel};
 use crate::controller::WorkflowController;
 use crate::service::WorkflowsService;
+
+/// Writes what was decided, unless somebody else was first.
+pub(crate) const WRITER: Writer = Writer::new(keys::MANAGER_WORKFLOW);
+/// Where a Server says which attempt counts.
+pub(crate) const ATTEMPT: [&str; 2] = ["spec", "attempt"];
 
 /// What the appliance gives.
 pub struct Context {

@@ -16,6 +16,7 @@ use agent_protocol::v1::{
     self, Finished, NextRequest, NextResponse, ReportRequest, ReportResponse, Wait, next_response,
 };
 use agent_protocol::{ActionKind, NEXT_WAIT};
+use compare_and_set::Outcome;
 use jiff::Timestamp;
 use kill_points::KillPoint;
 use kube::ResourceExt as _;
@@ -26,10 +27,9 @@ use tonic::{Request, Response, Status};
 
 use self::caller::{Caller, Standing};
 use crate::action_log::Entry;
-use crate::commit::{Commit, commit_status};
 use crate::engine::{self, Place, Told, Turn, Unfit, hand_out, report, row, turn};
 use crate::error::Error;
-use crate::parts::Desk;
+use crate::parts::{Desk, WRITER};
 
 /// How often a decision is made again because somebody else wrote in between.
 const TRIES: u32 = 8;
@@ -89,9 +89,9 @@ impl WorkflowsService {
                     kill_points::reach(KillPoint::Disarmed);
                 }
                 let next = hand_out(&status, place, present.claimed_at, Timestamp::now());
-                match commit_status(&api, &workflow, &next).await.map_err(failed)? {
-                    Commit::Conflict => return Ok(Offer::Again),
-                    Commit::Done | Commit::Unchanged => {}
+                match committed(&api, &workflow, &next).await? {
+                    Outcome::Lost => return Ok(Offer::Again),
+                    Outcome::Written(_) | Outcome::Unchanged => {}
                 }
                 let action = action(&workflow, &next, place, resumed, caller.attempt, present.handover);
                 let action = action.ok_or_else(|| Status::internal("the action at hand has no row"))?;
@@ -140,10 +140,10 @@ impl WorkflowsService {
                 self.log(&present.machine, &name, &status, &request, told.percent);
                 return Ok(ReportResponse {});
             }
-            match commit_status(&api, &workflow, &next).await.map_err(failed)? {
-                Commit::Conflict => continue,
-                Commit::Unchanged => {}
-                Commit::Done => {
+            match committed(&api, &workflow, &next).await? {
+                Outcome::Lost => continue,
+                Outcome::Unchanged => {}
+                Outcome::Written(_) => {
                     if told.state != ActionState::Running {
                         let action = row(&next, &told.action_id).map(|(_, _, row)| row.name.clone());
                         tracing::info!(machine = present.machine, workflow = name, action, state = ?told.state, "action reported");
@@ -153,12 +153,10 @@ impl WorkflowsService {
             self.log(&present.machine, &name, &next, &request, told.percent);
             return Ok(ReportResponse {});
         }
-        Err(Status::unavailable(
-            Error::Busy {
-                name: request.workflow,
-            }
-            .to_string(),
-        ))
+        let busy = compare_and_set::Error::Busy {
+            object: request.workflow,
+        };
+        Err(Status::unavailable(busy.to_string()))
     }
 
     fn progress_is_due(&self, workflow: &str) -> bool {
@@ -313,6 +311,15 @@ fn unfit(why: Unfit) -> Status {
 fn failed(error: Error) -> Status {
     tracing::warn!(error = %error, "workflow call failed");
     Status::unavailable(error.to_string())
+}
+
+async fn committed(
+    api: &Api<Workflow>,
+    workflow: &Workflow,
+    status: &WorkflowStatus,
+) -> Result<Outcome<Workflow>, Status> {
+    let outcome = WRITER.status(api, workflow, status).await;
+    outcome.map_err(|error| failed(error.into()))
 }
 
 /// The Workflow of a name, or the answer that it is gone.

@@ -1,10 +1,11 @@
-//! Calls to the API, each with a time limit, and the few forms of writing that are used: apply, JSON patch, delete.
+//! Calls to the API, each with a time limit, and the few forms of writing that are used: apply, compare-and-set, delete.
 
 use std::time::Duration;
 
+use compare_and_set::Writer;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
-use kube::{Client, Resource};
+use kube::{Client, Resource, ResourceExt as _};
 use resources::keys;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -13,6 +14,8 @@ use crate::error::Error;
 
 /// Longest wait for one answer of the appliance's API.
 const CALL: Duration = Duration::from_secs(30);
+
+const WRITER: Writer = Writer::new(keys::MANAGER_CLUSTERS);
 
 /// A kind that lives in namespaces.
 pub(crate) trait Kind:
@@ -35,10 +38,10 @@ pub(crate) struct Access {
     pub(crate) namespace: String,
 }
 
-async fn limited<T>(
+async fn limited<T, E>(
     what: String,
-    future: impl Future<Output = Result<T, kube::Error>>,
-    failed: fn(String, kube::Error) -> Error,
+    future: impl Future<Output = Result<T, E>>,
+    failed: fn(String, E) -> Error,
 ) -> Result<T, Error> {
     match tokio::time::timeout(CALL, future).await {
         Ok(result) => result.map_err(|source| failed(what, source)),
@@ -136,30 +139,12 @@ impl Access {
         }
     }
 
-    /// JSON patch. A conflict or a failed test is no error: the next look decides again.
-    pub(crate) async fn json_patch<K: Kind>(&self, name: &str, patch: Value) -> Result<(), Error> {
-        let what = named::<K>(name);
-        let patch: json_patch::Patch = serde_json::from_value(patch).map_err(|source| Error::Json {
-            what: what.clone(),
-            source,
-        })?;
-        let params = PatchParams {
-            field_manager: Some(keys::MANAGER_CLUSTERS.to_owned()),
-            ..PatchParams::default()
-        };
-        match limited(
-            what,
-            self.api::<K>().patch(name, &params, &Patch::<()>::Json(patch)),
-            write,
-        )
-        .await
-        {
-            Err(Error::Write {
-                source: kube::Error::Api(status),
-                ..
-            }) if [404, 409, 422].contains(&status.code) => Ok(()),
-            other => other.map(drop),
-        }
+    /// Adds or takes away a finalizer. Who was slower than somebody else decides again at the next look.
+    pub(crate) async fn hold<K: Kind>(&self, object: &K, finalizer: &str, held: bool) -> Result<(), Error> {
+        let what = format!("finalizers of {}", named::<K>(&object.name_any()));
+        let api = self.api::<K>();
+        let write = WRITER.finalizer(&api, object, finalizer, held);
+        limited(what, write, |_, source| source.into()).await.map(drop)
     }
 
     pub(crate) async fn delete<K: Kind>(&self, name: &str) -> Result<(), Error> {

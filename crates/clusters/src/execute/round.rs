@@ -9,7 +9,6 @@ use node_config::Profile;
 use resources::anywhere::Cluster;
 use resources::gantry::{Plan, PlanClass, PlanPhase, PlanStatus, PlanStep, ReleaseSpec};
 use resources::keys;
-use serde_json::json;
 
 use super::access::Access;
 use super::effects::{Work, carry_out};
@@ -196,17 +195,7 @@ impl Round<'_> {
 
 /// Holds the Cluster until everything of it is given back, or lets it go.
 pub(crate) async fn set_finalizer(access: &Access, cluster: &Cluster, add: bool) -> Result<(), Error> {
-    let mut wanted: Vec<String> = cluster.finalizers().to_vec();
-    wanted.retain(|name| name != keys::CLUSTER_FINALIZER);
-    if add {
-        wanted.push(keys::CLUSTER_FINALIZER.to_owned());
-    }
-    // "add" replaces a member that is there, so one form serves all cases.
-    let patch = json!([
-        { "op": "test", "path": "/metadata/resourceVersion", "value": cluster.resource_version() },
-        { "op": "add", "path": "/metadata/finalizers", "value": wanted },
-    ]);
-    access.json_patch::<Cluster>(&cluster.name_any(), patch).await
+    access.hold(cluster, keys::CLUSTER_FINALIZER, add).await
 }
 
 fn profile(cluster: &Cluster, ordinary: Profile) -> Profile {

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use compare_and_set::{Change, Outcome, Writer};
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
@@ -13,13 +14,17 @@ use resources::tinkerbell::{Template, Workflow};
 use resources::{ImageManifest, Time, keys};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::MetalDriver;
 use crate::error::Error;
 use crate::installation::{Installation, MACHINE_LABEL};
 use crate::snapshot::Snapshot;
 use crate::step::Effect;
+
+const WRITER: Writer = Writer::new(keys::MANAGER_METAL);
+/// Who has a server.
+const CLAIM: [&str; 2] = ["spec", "claim"];
 
 impl MetalDriver {
     pub(super) async fn perform(
@@ -30,20 +35,23 @@ impl MetalDriver {
     ) -> Result<(), Error> {
         tracing::info!(machine = %snapshot.machine.name_any(), effect = ?effect, "provider machine effect");
         match effect {
-            Effect::AddFinalizer => self.finalizers(snapshot, true).await,
+            Effect::AddFinalizer => self.hold(snapshot, true).await,
             Effect::RemoveFinalizer => {
                 self.remove_labelled::<Job>(snapshot, "Job").await?;
-                self.finalizers(snapshot, false).await
+                self.hold(snapshot, false).await
             }
             Effect::Claim { server } => {
                 let found = snapshot
                     .servers
                     .iter()
                     .find(|candidate| candidate.name_any() == server);
-                let claim = serde_json::to_value(claim(&snapshot.machine, now)).ok();
-                self.set_claim(found, claim).await
+                let claim = Change::set(&CLAIM, json!(claim(&snapshot.machine, now)));
+                self.set_claim(snapshot, found, claim).await
             }
-            Effect::Unclaim => self.set_claim(snapshot.claimed(), None).await,
+            Effect::Unclaim => {
+                let server = snapshot.claimed();
+                self.set_claim(snapshot, server, Change::remove(&CLAIM)).await
+            }
             Effect::Install { workflow } => self.install(snapshot, &workflow, now).await,
             Effect::RemoveWorkflows => {
                 // Templates first: the workflows are what tells that there is something left to remove.
@@ -68,30 +76,25 @@ impl MetalDriver {
         )
     }
 
-    async fn finalizers(&self, snapshot: &Snapshot, add: bool) -> Result<(), Error> {
-        let name = snapshot.machine.name_any();
-        let mut finalizers = snapshot.machine.finalizers().to_vec();
-        finalizers.retain(|finalizer| finalizer != keys::PROVIDER_MACHINE_FINALIZER);
-        if add {
-            finalizers.push(keys::PROVIDER_MACHINE_FINALIZER.to_owned());
-        }
-        let version = snapshot.machine.metadata.resource_version.clone();
-        let operations = guarded(version, "/metadata/finalizers", Some(json!(finalizers)));
-        let outcome = self
-            .api::<ProviderMachine>(snapshot)
-            .patch(&name, &PatchParams::default(), &Patch::Json::<()>(operations))
-            .await;
-        unless_lost(outcome, "hold", "ProviderMachine", &name)
+    async fn hold(&self, snapshot: &Snapshot, held: bool) -> Result<(), Error> {
+        let finalizer = keys::PROVIDER_MACHINE_FINALIZER;
+        let outcome = WRITER
+            .finalizer(&self.api(snapshot), &snapshot.machine, finalizer, held)
+            .await?;
+        note(&outcome, "ProviderMachine", &snapshot.machine.name_any());
+        Ok(())
     }
 
-    async fn set_claim(&self, server: Option<&Server>, claim: Option<Value>) -> Result<(), Error> {
+    async fn set_claim(
+        &self,
+        snapshot: &Snapshot,
+        server: Option<&Server>,
+        claim: Change,
+    ) -> Result<(), Error> {
         let Some(server) = server else { return Ok(()) };
-        let (name, namespace) = (server.name_any(), server.namespace().unwrap_or_default());
-        let operations = guarded(server.metadata.resource_version.clone(), "/spec/claim", claim);
-        let outcome = Api::<Server>::namespaced(self.client.clone(), &namespace)
-            .patch(&name, &PatchParams::default(), &Patch::Json::<()>(operations))
-            .await;
-        unless_lost(outcome, "claim", "Server", &name)
+        let outcome = WRITER.change(&self.api(snapshot), server, vec![claim]).await?;
+        note(&outcome, "Server", &server.name_any());
+        Ok(())
     }
 
     async fn install(&self, snapshot: &Snapshot, name: &str, now: Timestamp) -> Result<(), Error> {
@@ -222,29 +225,9 @@ fn claim(machine: &ProviderMachine, now: Timestamp) -> Claim {
     }
 }
 
-/// A change that holds only if the object is still as it was read.
-fn guarded(version: Option<String>, path: &str, value: Option<Value>) -> json_patch::Patch {
-    let change = match value {
-        Some(value) => json!({ "op": "add", "path": path, "value": value }),
-        None => json!({ "op": "remove", "path": path }),
-    };
-    let test = json!({ "op": "test", "path": "/metadata/resourceVersion", "value": version });
-    serde_json::from_value(json!([test, change])).unwrap_or_default()
-}
-
-/// A conflict or a failed test means that somebody was faster: the next decision sees what they did.
-fn unless_lost<K>(
-    outcome: kube::Result<K>,
-    operation: &'static str,
-    kind: &'static str,
-    name: &str,
-) -> Result<(), Error> {
-    match outcome {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409 | 422) => {
-            tracing::debug!(machine = %name, reason = %status.reason, "changed meanwhile, decided again");
-            Ok(())
-        }
-        Err(error) => Err(Error::api(operation, kind, name)(error)),
+/// Lost means that somebody was faster: the next decision sees what they did.
+fn note<K>(outcome: &Outcome<K>, kind: &'static str, name: &str) {
+    if matches!(outcome, Outcome::Lost) {
+        tracing::debug!(kind, name, "changed meanwhile, decided again");
     }
 }

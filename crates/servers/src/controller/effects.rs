@@ -1,5 +1,6 @@
 //! Effects of a state on other objects. Each may be repeated: it says what is to be, not what to change.
 
+use compare_and_set::Change;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Resource as _, ResourceExt as _};
 use resources::Time;
@@ -8,10 +9,12 @@ use resources::keys::{OWNER_NAME, OWNER_NAMESPACE};
 use resources::tinkerbell::Hardware;
 use serde_json::{Value, json};
 
-use crate::commit::{commit_spec, place};
-use crate::error::Error;
-use crate::parts::Context;
+use crate::error::{Error, place};
+use crate::parts::{Context, WRITER};
 use crate::states::Effect;
+
+/// Who has the server.
+const CLAIM: [&str; 2] = ["spec", "claim"];
 
 pub(super) async fn carry_out(
     context: &Context,
@@ -27,13 +30,13 @@ pub(super) async fn carry_out(
         Effect::TakeIn(mut claim) => {
             claim.at = Some(Time(jiff::Timestamp::now()));
             tracing::info!(machine = %server.name_any(), owner = claim.name, "claim taken in from the owner label");
-            let value = serde_json::to_value(claim).map_err(|source| Error::Encode {
-                name: place(server),
-                source,
-            })?;
-            commit_spec(api, server, "claim", Some(value)).await.map(|_| ())
+            // Lost or not, the next look decides by what is there.
+            Ok(WRITER.set(api, server, &CLAIM, &claim).await.map(drop)?)
         }
-        Effect::DropClaim => commit_spec(api, server, "claim", None).await.map(|_| ()),
+        Effect::DropClaim => {
+            let gone = vec![Change::remove(&CLAIM)];
+            Ok(WRITER.change(api, server, gone).await.map(drop)?)
+        }
         Effect::Delete => {
             let only = Preconditions {
                 uid: server.metadata.uid.clone(),

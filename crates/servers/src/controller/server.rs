@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_protocol::LEASE;
+use compare_and_set::Outcome as Write;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use kube::api::Api;
@@ -13,9 +14,8 @@ use resources::tinkerbell::{Hardware, Workflow};
 use resources::{Time, bmc};
 
 use super::effects;
-use crate::commit::{Commit, commit_status, place};
-use crate::error::Error;
-use crate::parts::{Context, read, record};
+use crate::error::{Error, place};
+use crate::parts::{Context, WRITER, read, record};
 use crate::service::mint_boot_id;
 use crate::sessions::{self, Seen, Upkeep, upkeep};
 use crate::states::{Effect, Snapshot, Step, decide};
@@ -59,10 +59,10 @@ pub(super) async fn reconcile(known: Arc<Server>, context: Arc<Context>) -> Resu
     let Some(status) = server.status.clone() else {
         return Ok(Action::requeue(REST));
     };
-    let server = match commit_status(&api, &base, &status).await? {
-        Commit::Conflict => return Ok(Action::requeue(Duration::from_millis(100))),
-        Commit::Unchanged => base,
-        Commit::Done(server) => *server,
+    let server = match WRITER.status(&api, &base, &status).await? {
+        Write::Lost => return Ok(Action::requeue(Duration::from_millis(100))),
+        Write::Unchanged => base,
+        Write::Written(server) => *server,
     };
     announce(&context, &server, step);
     if let Outcome::Effect(effect) = outcome {

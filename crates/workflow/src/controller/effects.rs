@@ -1,7 +1,7 @@
 //! Effects of a state on Hardware and Server. Each may be repeated: it says what is to be.
 
+use compare_and_set::{Change, Outcome};
 use jiff::Timestamp;
-use json_patch::PatchOperation;
 use kube::api::Api;
 use resources::gantry::{Attempt, Server};
 use resources::tinkerbell::{ActionState, AllowNetbootStatus, Hardware, WorkflowCondition};
@@ -10,17 +10,17 @@ use serde_json::json;
 
 use super::Shared;
 use super::reconcile::{After, Scene};
-use crate::commit::{Commit, add, commit, encoded};
 use crate::engine::{current, end};
 use crate::error::Error;
+use crate::parts::{ATTEMPT, WRITER};
 
 /// Sets allowPXE of every NIC, as Tinkerbell does, and notes that it was done.
 pub(super) async fn allow_netboot(shared: &Shared, scene: &Scene, allow: bool) -> Result<After, Error> {
     if let Some(hardware) = &scene.hardware {
         let api: Api<Hardware> = Api::namespaced(shared.client.clone(), &scene.namespace);
-        match commit(&api, hardware, "allowPXE", toggles(hardware, allow)).await? {
-            Commit::Conflict => return Ok(After::Decide),
-            Commit::Done => {
+        match WRITER.change(&api, hardware, toggles(hardware, allow)).await? {
+            Outcome::Lost => return Ok(After::Decide),
+            Outcome::Written(_) => {
                 tracing::info!(
                     machine = scene.machine(),
                     allow,
@@ -28,7 +28,7 @@ pub(super) async fn allow_netboot(shared: &Shared, scene: &Scene, allow: bool) -
                     "allowPXE set"
                 );
             }
-            Commit::Unchanged => {}
+            Outcome::Unchanged => {}
         }
     }
     let now = Timestamp::now();
@@ -60,18 +60,16 @@ pub(super) async fn allow_netboot(shared: &Shared, scene: &Scene, allow: bool) -
     Ok(After::Decide)
 }
 
-fn toggles(hardware: &Hardware, allow: bool) -> Vec<PatchOperation> {
+fn toggles(hardware: &Hardware, allow: bool) -> Vec<Change> {
     let interfaces = hardware.spec.interfaces.iter().enumerate();
-    let changes = interfaces.filter_map(|(at, interface)| match &interface.netboot {
-        Some(netboot) if netboot.allow_pxe == Some(allow) => None,
-        Some(_) => Some(add(
-            &format!("/spec/interfaces/{at}/netboot/allowPXE"),
-            json!(allow),
-        )),
-        None => Some(add(
-            &format!("/spec/interfaces/{at}/netboot"),
-            json!({ "allowPXE": allow }),
-        )),
+    let changes = interfaces.filter_map(|(at, interface)| {
+        let at = at.to_string();
+        let netboot = ["spec", "interfaces", &at, "netboot"];
+        match &interface.netboot {
+            Some(options) if options.allow_pxe == Some(allow) => None,
+            Some(_) => Some(Change::set(&[&netboot[..], &["allowPXE"]].concat(), json!(allow))),
+            None => Some(Change::set(&netboot, json!({ "allowPXE": allow }))),
+        }
     });
     changes.collect()
 }
@@ -95,8 +93,8 @@ pub(super) async fn change_attempt(
     };
     change(&mut attempt);
     let api: Api<Server> = Api::namespaced(shared.client.clone(), &scene.namespace);
-    let value = encoded(&scene.name, &attempt)?;
-    commit(&api, server, "spec.attempt", vec![add("/spec/attempt", value)]).await?;
+    // Lost or not, it is decided again.
+    WRITER.set(&api, server, &ATTEMPT, &attempt).await.map(drop)?;
     Ok(After::Decide)
 }
 

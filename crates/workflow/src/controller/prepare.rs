@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use compare_and_set::Outcome;
 use jiff::{SignedDuration, Timestamp};
 use kube::api::Api;
 use resources::Time;
@@ -10,9 +11,9 @@ use resources::tinkerbell::{Hardware, Template, Workflow, WorkflowCondition, Wor
 
 use super::Shared;
 use super::reconcile::{After, Kept, Scene, goes};
-use crate::commit::{Commit, add, commit, encoded};
 use crate::engine::{Rendered, rendered};
 use crate::error::Error;
+use crate::parts::{ATTEMPT, WRITER};
 
 /// How long an object that a Workflow names may be missing.
 const MISSING: SignedDuration = SignedDuration::from_secs(60);
@@ -178,10 +179,9 @@ pub(super) async fn raise_attempt(shared: &Shared, scene: &Scene, now: Timestamp
                 ..Attempt::default()
             };
             let api: Api<Server> = Api::namespaced(shared.client.clone(), &scene.namespace);
-            let change = add("/spec/attempt", encoded(&scene.name, &attempt)?);
-            match commit(&api, server, "spec.attempt", vec![change]).await? {
-                Commit::Conflict => return Ok(After::Decide),
-                Commit::Done | Commit::Unchanged => {}
+            match WRITER.set(&api, server, &ATTEMPT, &attempt).await? {
+                Outcome::Lost => return Ok(After::Decide),
+                Outcome::Written(_) | Outcome::Unchanged => {}
             }
             tracing::info!(
                 machine = scene.machine(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use compare_and_set::Outcome;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::Api;
@@ -12,8 +13,8 @@ use resources::gantry::Server;
 use resources::tinkerbell::{Hardware, Workflow, WorkflowState, WorkflowStatus};
 
 use super::{Shared, effects, jobs};
-use crate::commit::{Commit, commit_status};
 use crate::error::Error;
+use crate::parts::WRITER;
 use crate::states::{Effect, Snapshot, Step, decide};
 
 /// Between two looks at a Workflow to which nothing happens.
@@ -140,9 +141,9 @@ impl Scene {
     pub(super) async fn keep(&self, change: impl FnOnce(&mut WorkflowStatus)) -> Result<Kept, Error> {
         let mut status = self.workflow.status.clone().unwrap_or_default();
         change(&mut status);
-        match commit_status(&self.api, &self.workflow, &status).await? {
-            Commit::Conflict => Ok(Kept::Conflict),
-            Commit::Done | Commit::Unchanged => Ok(Kept::Yes),
+        match WRITER.status(&self.api, &self.workflow, &status).await? {
+            Outcome::Lost => Ok(Kept::Conflict),
+            Outcome::Written(_) | Outcome::Unchanged => Ok(Kept::Yes),
         }
     }
 
