@@ -79,4 +79,63 @@ mod tests {
             );
         }
     }
+
+    /// The schema of the field at a JSONPath of printer columns: fields, `\.` in a name, `[..]` for an entry of a list.
+    fn field<'a>(mut schema: &'a serde_json::Value, path: &str) -> Option<&'a serde_json::Value> {
+        let path = path.strip_prefix('.')?.replace("\\.", "\0");
+        let mut outside = true;
+        let path: String = path
+            .chars()
+            .map(|c| {
+                outside = if outside { c != '[' } else { c == ']' };
+                if c == '.' && outside { '\n' } else { c }
+            })
+            .collect();
+        for step in path.split('\n') {
+            let (name, list) = step
+                .split_once('[')
+                .map_or((step, false), |(name, _)| (name, true));
+            schema = schema.pointer("/properties")?.get(name)?;
+            if list {
+                schema = schema.get("items")?;
+            }
+        }
+        Some(schema)
+    }
+
+    #[test]
+    fn every_column_shows_a_field_that_the_schema_has() {
+        let mut columns = 0;
+        for crd in crds() {
+            let name = crd.metadata.name.clone().unwrap();
+            for version in &crd.spec.versions {
+                let schema = serde_json::to_value(version.schema.as_ref().unwrap()).unwrap();
+                for column in version.additional_printer_columns.iter().flatten() {
+                    let path = &column.json_path;
+                    let known =
+                        path.starts_with(".metadata.") || field(&schema["openAPIV3Schema"], path).is_some();
+                    assert!(known, "{name}: {path}");
+                    columns += 1;
+                }
+            }
+        }
+        assert!(columns > 60, "{columns}");
+    }
+
+    #[test]
+    fn tables_are_not_names_alone() {
+        for crd in crds() {
+            let name = crd.metadata.name.clone().unwrap();
+            let version = &crd.spec.versions[0];
+            let columns = version.additional_printer_columns.iter().flatten();
+            let paths: Vec<&str> = columns.map(|column| column.json_path.as_str()).collect();
+            // What belongs to a Cluster is looked at there.
+            let settings = crd.spec.group == "anywhere.eks.amazonaws.com" && !name.starts_with("clusters.");
+            assert_eq!(paths.is_empty(), settings, "{name}");
+            assert!(
+                settings || paths.contains(&".metadata.creationTimestamp"),
+                "{name}"
+            );
+        }
+    }
 }

@@ -22,6 +22,9 @@ use super::cluster_status::ClusterStatus;
     printcolumn = r#"{"name":"Version","type":"string","jsonPath":".spec.kubernetesVersion"}"#,
     printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Endpoint","type":"string","jsonPath":".spec.controlPlaneConfiguration.endpoint.host","priority":1}"#,
+    printcolumn = r#"{"name":"Control-Planes","type":"integer","jsonPath":".spec.controlPlaneConfiguration.count","priority":1}"#,
+    printcolumn = r#"{"name":"Workers","type":"string","jsonPath":".spec.workerNodeGroupConfigurations[*].count","priority":1}"#,
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.reason"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]

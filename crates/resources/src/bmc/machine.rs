@@ -16,7 +16,13 @@ use crate::Time;
     category = "tinkerbell",
     namespaced,
     status = "MachineStatus",
-    derive = "PartialEq"
+    derive = "PartialEq",
+    printcolumn = r#"{"name":"Host","type":"string","jsonPath":".spec.connection.host"}"#,
+    printcolumn = r#"{"name":"Power","type":"string","jsonPath":".status.powerState"}"#,
+    printcolumn = r#"{"name":"Contactable","type":"string","jsonPath":".status.conditions[?(@.type==\"Contactable\")].status"}"#,
+    printcolumn = r#"{"name":"Polled","type":"date","jsonPath":".status.lastPolled","priority":1}"#,
+    printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Contactable\")].message","priority":1}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 pub struct MachineSpec {
     /// The connection.

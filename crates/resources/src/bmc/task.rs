@@ -18,7 +18,13 @@ use crate::Time;
     category = "tinkerbell",
     namespaced,
     status = "TaskStatus",
-    derive = "PartialEq"
+    derive = "PartialEq",
+    printcolumn = r#"{"name":"Host","type":"string","jsonPath":".spec.connection.host"}"#,
+    printcolumn = r#"{"name":"Completed","type":"string","jsonPath":".status.conditions[?(@.type==\"Completed\")].status"}"#,
+    printcolumn = r#"{"name":"Failed","type":"string","jsonPath":".status.conditions[?(@.type==\"Failed\")].status"}"#,
+    printcolumn = r#"{"name":"Started","type":"date","jsonPath":".status.startTime","priority":1}"#,
+    printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.status==\"True\")].message","priority":1}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 pub struct TaskSpec {
     /// The action.

@@ -20,7 +20,9 @@ use crate::{Digest, ImageManifest, Time};
     printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
     printcolumn = r#"{"name":"Percent","type":"integer","jsonPath":".status.percent"}"#,
     printcolumn = r#"{"name":"Digest","type":"string","jsonPath":".status.manifest.digest","priority":1}"#,
-    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.reason"}"#
+    printcolumn = r#"{"name":"URL","type":"string","jsonPath":".spec.url","priority":1}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.reason"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 pub struct ImageSpec {
     /// `http://`, `https://` or `file://` (a path on the appliance). A manifest beside it (`URL.manifest.json`) is used when there is one.

@@ -25,7 +25,9 @@ use crate::cluster_api::MachineAddress;
     printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
     printcolumn = r#"{"name":"Host","type":"string","jsonPath":".status.host"}"#,
     printcolumn = r#"{"name":"Percent","type":"integer","jsonPath":".status.percent"}"#,
-    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.reason"}"#
+    printcolumn = r#"{"name":"Workflow","type":"string","jsonPath":".status.workflow","priority":1}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.reason"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ProviderMachineSpec {

@@ -16,7 +16,8 @@ use crate::Digest;
     category = "gantry",
     derive = "PartialEq",
     printcolumn = r#"{"name":"Kubernetes","type":"string","jsonPath":".spec.kubernetesVersion"}"#,
-    printcolumn = r#"{"name":"Patch","type":"string","jsonPath":".spec.patchVersion"}"#
+    printcolumn = r#"{"name":"Patch","type":"string","jsonPath":".spec.patchVersion"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseSpec {

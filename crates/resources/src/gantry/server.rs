@@ -24,8 +24,10 @@ use crate::{Digest, Mac, Time};
     printcolumn = r#"{"name":"Claim","type":"string","jsonPath":".spec.claim.name"}"#,
     printcolumn = r#"{"name":"Attempt","type":"integer","jsonPath":".spec.attempt.number"}"#,
     printcolumn = r#"{"name":"Session","type":"string","jsonPath":".status.bootSession.phase","priority":1}"#,
+    printcolumn = r#"{"name":"BMC","type":"string","jsonPath":".spec.bmc","priority":1}"#,
     printcolumn = r#"{"name":"Since","type":"date","jsonPath":".status.since"}"#,
-    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.reason"}"#
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.reason"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp","priority":1}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ServerSpec {

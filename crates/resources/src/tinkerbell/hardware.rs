@@ -23,7 +23,14 @@ use crate::Mac;
     status = "HardwareStatus",
     derive = "PartialEq",
     derive = "Default",
-    printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#
+    printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
+    printcolumn = r#"{"name":"MAC","type":"string","jsonPath":".spec.interfaces[0].dhcp.mac"}"#,
+    printcolumn = r#"{"name":"IP","type":"string","jsonPath":".spec.interfaces[0].dhcp.ip.address"}"#,
+    printcolumn = r#"{"name":"Owner","type":"string","jsonPath":".metadata.labels.v1alpha1\\.tinkerbell\\.org/ownerName"}"#,
+    printcolumn = r#"{"name":"BMC","type":"string","jsonPath":".spec.bmcRef.name","priority":1}"#,
+    printcolumn = r#"{"name":"PXE","type":"boolean","jsonPath":".spec.interfaces[0].netboot.allowPXE","priority":1}"#,
+    printcolumn = r#"{"name":"Disk","type":"string","jsonPath":".spec.disks[0].device","priority":1}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct HardwareSpec {

@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
     namespaced,
     status = "TemplateStatus",
     derive = "PartialEq",
-    printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#
+    printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 pub struct TemplateSpec {
     /// Go template of the workflow's YAML.

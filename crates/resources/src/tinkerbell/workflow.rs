@@ -27,7 +27,10 @@ use crate::bmc::Action;
     printcolumn = r#"{"name":"Action","type":"string","jsonPath":".status.currentState.actionName"}"#,
     printcolumn = r#"{"name":"Agent","type":"string","jsonPath":".status.agentID"}"#,
     printcolumn = r#"{"name":"Hardware","type":"string","jsonPath":".spec.hardwareRef"}"#,
-    printcolumn = r#"{"name":"Template-Rendering","type":"string","jsonPath":".status.templateRendering","priority":1}"#
+    printcolumn = r#"{"name":"Template-Rendering","type":"string","jsonPath":".status.templateRendering","priority":1}"#,
+    printcolumn = r#"{"name":"Attempt","type":"integer","jsonPath":".status.attempt","priority":1}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.reason"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct WorkflowSpec {
