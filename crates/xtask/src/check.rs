@@ -2,6 +2,7 @@
 
 mod documents;
 mod exemptions;
+mod features;
 mod layers;
 mod lexer;
 mod names;
@@ -58,6 +59,7 @@ fn findings(workspace: &Workspace) -> anyhow::Result<Vec<Finding>> {
     let sources = Sources::read(workspace)?;
     let exemptions = Exemptions::read(&workspace.root.join("crates/xtask/exemptions.toml"))?;
     let mut findings = layers::check(workspace);
+    findings.extend(features::check()?);
     findings.extend(documents::check(workspace, &sources));
     let readme = std::fs::read_to_string(workspace.root.join("README.md")).unwrap_or_default();
     findings.extend(documents::places(&workspace.root, &readme));

@@ -119,7 +119,7 @@ fn images() -> anyhow::Result<()> {
 
 fn static_builds() -> anyhow::Result<()> {
     programs::build_shipped("debug")?;
-    for (_, name) in programs::SHIPPED {
+    for name in programs::SHIPPED {
         let path = programs::program("debug", name)?;
         let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
         if let Some(needs) = elf::dynamic_need(&bytes)? {

@@ -14,8 +14,8 @@ pub(crate) const SKIPPED: i32 = 77;
 /// Where everything is built for; see `.cargo/config.toml`.
 const TARGET: &str = "x86_64-unknown-linux-musl";
 
-/// The programs that ship, with their packages.
-pub(crate) const SHIPPED: [(&str, &str); 2] = [("gantry", "gantry"), ("agent", "gantry-agent")];
+/// The programs that ship.
+pub(crate) const SHIPPED: [&str; 2] = ["gantry", "gantry-agent"];
 
 /// One story as `--list --json` tells it.
 #[derive(Debug, Clone, Deserialize)]
@@ -52,7 +52,7 @@ pub(crate) fn stories() -> anyhow::Result<Vec<Story>> {
 
 /// The program of the package `tests`, built, with the places of the shipped programs in its environment.
 pub(crate) fn tests() -> anyhow::Result<Command> {
-    build(&["--package", "tests"])?;
+    build(&["--bin", "tests"])?;
     let mut command = Command::new(program("debug", "tests")?);
     command.env("GANTRY_PROGRAM", program("debug", "gantry")?);
     command.env("GANTRY_AGENT_PROGRAM", program("debug", "gantry-agent")?);
@@ -62,8 +62,8 @@ pub(crate) fn tests() -> anyhow::Result<Command> {
 /// Builds the programs that ship.
 pub(crate) fn build_shipped(profile: &str) -> anyhow::Result<()> {
     let mut arguments = Vec::new();
-    for (package, program) in SHIPPED {
-        arguments.extend(["--package", package, "--bin", program]);
+    for program in SHIPPED {
+        arguments.extend(["--bin", program]);
     }
     if profile == "release" {
         arguments.push("--release");
@@ -92,9 +92,11 @@ fn hand_over(verb: &str, arguments: &[String], profile: &str) -> anyhow::Result<
     Ok(status.success())
 }
 
+/// Of the whole workspace, because cargo resolves features for what is selected: tests and programs then share every
+/// library. With `--package` most of them would be compiled a second time.
 fn build(arguments: &[&str]) -> anyhow::Result<()> {
     let status = Command::new(cargo())
-        .arg("build")
+        .args(["build", "--workspace"])
         .args(arguments)
         .status()
         .context("cargo does not start")?;
