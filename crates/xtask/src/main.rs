@@ -1,12 +1,13 @@
 //! `cargo xtask`: what keeps the workspace in order.
 //!
-//! Owns the rules that no compiler checks (`check`), the one CI run that people and machines use (`ci`), and the
+//! Owns the rules that no compiler checks (`check`), the one CI run that people and machines use (`ci`), what may be depended on (`deny`), and the
 //! way to stories and benchmarks, which live in the package `tests`. Refuses to change files.
 
 #![allow(clippy::print_stdout, reason = "a command-line program for people")]
 
 mod check;
 mod ci;
+mod deny;
 mod programs;
 mod workspace;
 
@@ -27,10 +28,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check layers, purity, sizes, names and descriptions.
+    /// Check layers, features, purity, sizes, names and descriptions.
     Check,
     /// Everything that must pass: fmt, clippy, doc, tests, check, static builds, stories.
     Ci(ci::Options),
+    /// Licences, bans and sources of all dependencies, by cargo-deny; by hand, when dependencies change.
+    Deny,
     /// Run end-to-end stories by name, or list them with what they need and how long they take.
     Story(Passed),
     /// Run benchmarks by name, or list them.
@@ -60,6 +63,7 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
     match cli.command {
         Command::Check => check::run(),
         Command::Ci(options) => ci::run(&options),
+        Command::Deny => deny::run(),
         Command::Story(passed) => programs::story(&passed.arguments),
         Command::Bench(passed) => programs::bench(&passed.arguments),
     }
