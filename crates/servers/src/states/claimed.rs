@@ -44,13 +44,7 @@ mod tests {
         sample.label(OWNER_NAME, "somebody-else");
         assert_eq!(sample.step(at(0)), Step::Do(mirror));
         sample.owned_by("prod-1");
-        assert!(matches!(
-            sample.step(at(0)),
-            Step::Go {
-                to: ServerState::Provisioning,
-                ..
-            }
-        ));
+        sample.goes(at(0), ServerState::Provisioning);
     }
 
     #[test]
@@ -62,13 +56,7 @@ mod tests {
             matches!(sample.step(at(0)), Step::Done { reason: Some(reason) } if reason.contains("prod-1"))
         );
         sample.server.spec.claim = None;
-        assert!(matches!(
-            sample.step(at(0)),
-            Step::Go {
-                to: ServerState::Releasing,
-                ..
-            }
-        ));
+        sample.goes(at(0), ServerState::Releasing);
     }
 
     #[test]

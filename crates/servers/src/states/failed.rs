@@ -41,21 +41,9 @@ mod tests {
             }
         );
         sample.attempt(2);
-        assert!(matches!(
-            sample.step(at(0)),
-            Step::Go {
-                to: ServerState::Provisioning,
-                ..
-            }
-        ));
+        sample.goes(at(0), ServerState::Provisioning);
         sample.workflow_ends(WorkflowState::Failed, "");
         sample.server.spec.claim = None;
-        assert!(matches!(
-            sample.step(at(0)),
-            Step::Go {
-                to: ServerState::Releasing,
-                ..
-            }
-        ));
+        sample.goes(at(0), ServerState::Releasing);
     }
 }

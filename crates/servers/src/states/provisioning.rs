@@ -196,20 +196,13 @@ mod tests {
     fn an_attempt_to_erase_is_wiping() {
         let mut sample = sample();
         sample.server.spec.attempt.as_mut().unwrap().purpose = Purpose::Wipe;
-        assert!(matches!(to(&sample.step(at(0))), Some((ServerState::Wiping, _))));
-    }
-
-    fn to(step: &Step) -> Option<(ServerState, &str)> {
-        match step {
-            Step::Go { to, reason } => Some((*to, reason)),
-            _ => None,
-        }
+        sample.goes(at(0), ServerState::Wiping);
     }
 
     #[test]
     fn every_phase_of_an_open_session_has_a_reason_and_a_deadline() {
         let mut sample = sample();
-        assert!(matches!(sample.step(at(0)), Step::Wait { reason, .. } if reason.contains("being armed")));
+        assert!(sample.waits(at(0)).0.contains("being armed"));
         for (phase, part) in [
             (SessionPhase::Arming, "boot services"),
             (SessionPhase::Armed, "waits for the machine's agent"),
@@ -219,9 +212,7 @@ mod tests {
             (SessionPhase::Closed, "closed"),
         ] {
             sample.session(phase);
-            let Step::Wait { reason, until } = sample.step(at(10)) else {
-                panic!("{phase:?}")
-            };
+            let (reason, until) = sample.waits(at(10));
             assert!(reason.contains(part), "{phase:?}: {reason}");
             assert!(until > at(10), "{phase:?}");
         }
@@ -232,24 +223,15 @@ mod tests {
         let mut sample = sample();
         sample.workflow_ends(WorkflowState::Failed, "no disk");
         assert_eq!(
-            to(&sample.step(at(0))),
-            Some((ServerState::Claimed, "attempt 3 failed: no disk"))
+            sample.goes(at(0), ServerState::Claimed),
+            "attempt 3 failed: no disk"
         );
         sample.workflow_ends(WorkflowState::Timeout, "late");
-        assert_eq!(
-            to(&sample.step(at(0))),
-            Some((ServerState::Claimed, "attempt 3 failed: late"))
-        );
+        assert_eq!(sample.goes(at(0), ServerState::Claimed), "attempt 3 failed: late");
         sample.workflow = None;
-        assert_eq!(
-            to(&sample.step(at(0))),
-            Some((ServerState::Claimed, "workflow w was deleted"))
-        );
+        assert_eq!(sample.goes(at(0), ServerState::Claimed), "workflow w was deleted");
         sample.server.spec.claim = None;
-        assert!(matches!(
-            to(&sample.step(at(0))),
-            Some((ServerState::Releasing, _))
-        ));
+        sample.goes(at(0), ServerState::Releasing);
     }
 
     #[test]
@@ -257,26 +239,14 @@ mod tests {
         let mut sample = sample();
         sample.workflow_ends(WorkflowState::Success, "");
         sample.first_boot(3);
-        let Step::Wait { until, .. } = sample.step(at(10)) else {
-            panic!("must wait")
-        };
-        assert_eq!(until, at(7200));
-        assert!(matches!(
-            to(&sample.step(at(7201))),
-            Some((ServerState::Failed, _))
-        ));
+        assert_eq!(sample.waits(at(10)).1, at(7200));
+        sample.goes(at(7201), ServerState::Failed);
         sample.requested();
-        assert!(matches!(
-            to(&sample.step(at(10))),
-            Some((ServerState::Running, _))
-        ));
+        sample.goes(at(10), ServerState::Running);
         sample.first_boot(2);
         sample.requested();
-        let step = sample.step(at(10));
-        assert!(
-            matches!(to(&step), Some((ServerState::Running, reason)) if reason.contains("no seed")),
-            "{step:?}"
-        );
+        let reason = sample.goes(at(10), ServerState::Running);
+        assert!(reason.contains("no seed"), "{reason}");
     }
 
     #[test]
@@ -298,6 +268,6 @@ mod tests {
             (Firmware::Uefi, "/dev/disk/by-id/x")
         );
         sample.server.status.as_mut().unwrap().local_boot = Some(found);
-        assert!(matches!(to(&sample.step(at(0))), Some((ServerState::Running, _))));
+        sample.goes(at(0), ServerState::Running);
     }
 }

@@ -50,17 +50,9 @@ mod tests {
         sample.label(OWNER_NAME, "prod-1");
         sample.session(SessionPhase::Disarmed);
         sample.first_boot(3);
-        let Step::Wait { reason, until } = sample.step(at(10)) else {
-            panic!("an open workflow holds it")
-        };
+        let (reason, until) = sample.waits(at(10));
         assert!(reason.contains("workflow w") && until > at(10), "{reason}");
-        assert!(matches!(
-            sample.step(at(6 * 60)),
-            Step::Go {
-                to: ServerState::Failed,
-                ..
-            }
-        ));
+        sample.goes(at(6 * 60), ServerState::Failed);
         sample.workflow_ends(WorkflowState::Failed, "");
         assert_eq!(sample.step(at(10)), Step::Do(Effect::CloseSession));
         sample.session(SessionPhase::Closed);

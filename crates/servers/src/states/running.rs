@@ -36,20 +36,8 @@ mod tests {
         sample.workflow_ends(WorkflowState::Success, "");
         assert_eq!(sample.step(at(0)), Step::Done { reason: None });
         sample.attempt(2);
-        assert!(matches!(
-            sample.step(at(0)),
-            Step::Go {
-                to: ServerState::Provisioning,
-                ..
-            }
-        ));
+        sample.goes(at(0), ServerState::Provisioning);
         sample.server.spec.claim = None;
-        assert!(matches!(
-            sample.step(at(0)),
-            Step::Go {
-                to: ServerState::Releasing,
-                ..
-            }
-        ));
+        sample.goes(at(0), ServerState::Releasing);
     }
 }

@@ -64,6 +64,24 @@ impl Sample {
         decide(&snapshot, now)
     }
 
+    /// The reason of the step to this state, which must be the next one.
+    #[track_caller]
+    pub(super) fn goes(&self, now: Timestamp, state: ServerState) -> String {
+        match self.step(now) {
+            Step::Go { to, reason } if to == state => reason,
+            step => panic!("not to {state:?} but {step:?}"),
+        }
+    }
+
+    /// What is waited for and until when; waiting must be the next step.
+    #[track_caller]
+    pub(super) fn waits(&self, now: Timestamp) -> (String, Timestamp) {
+        match self.step(now) {
+            Step::Wait { reason, until } => (reason, until),
+            step => panic!("no waiting but {step:?}"),
+        }
+    }
+
     pub(super) fn claim(&mut self, kind: &str, name: &str) {
         self.server.spec.claim = Some(Claim {
             kind: kind.into(),

@@ -33,22 +33,10 @@ mod tests {
     fn only_a_finished_wipe_frees_the_server() {
         let mut sample = Sample::new(ServerState::Wiping);
         sample.attempt(1);
-        assert!(matches!(sample.step(at(0)), Step::Wait { .. }));
+        sample.waits(at(0));
         sample.workflow_ends(WorkflowState::Success, "");
-        assert!(matches!(
-            sample.step(at(0)),
-            Step::Go {
-                to: ServerState::Releasing,
-                ..
-            }
-        ));
+        sample.goes(at(0), ServerState::Releasing);
         sample.workflow_ends(WorkflowState::Failed, "");
-        assert!(matches!(
-            sample.step(at(0)),
-            Step::Go {
-                to: ServerState::Failed,
-                ..
-            }
-        ));
+        sample.goes(at(0), ServerState::Failed);
     }
 }

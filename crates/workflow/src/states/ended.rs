@@ -25,15 +25,7 @@ mod tests {
         ] {
             let mut sample = Sample::new(state);
             assert_eq!(sample.step(at(0)), Step::Do(Effect::CloseAttempt));
-            sample
-                .server
-                .as_mut()
-                .unwrap()
-                .spec
-                .attempt
-                .as_mut()
-                .unwrap()
-                .closed = true;
+            sample.own_attempt().closed = true;
             assert_eq!(sample.step(at(0)), Step::Done);
             sample.attempt(4, "other");
             assert_eq!(sample.step(at(0)), Step::Done);

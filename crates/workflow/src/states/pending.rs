@@ -53,25 +53,16 @@ mod tests {
     #[test]
     fn it_waits_as_long_as_the_window_is_open() {
         let mut sample = Sample::new(WorkflowState::Pending);
-        assert!(matches!(sample.step(at(0)), Step::Wait { .. }));
+        sample.waits(at(0));
         sample.session(SessionPhase::Armed);
-        let Step::Wait { until, .. } = sample.step(at(60)) else {
-            panic!("must wait")
-        };
-        assert_eq!(until, at(45 * 60));
+        assert_eq!(sample.waits(at(60)).1, at(45 * 60));
         for (power, part) in [
             (Some("off"), "is off"),
             (Some("on"), "no DHCP seen"),
             (None, "powered on"),
         ] {
             sample.server.as_mut().unwrap().status.as_mut().unwrap().power = power.map(str::to_owned);
-            let Step::Go {
-                to: WorkflowState::Timeout,
-                reason,
-            } = sample.step(at(45 * 60 + 1))
-            else {
-                panic!("must end")
-            };
+            let reason = sample.goes(at(45 * 60 + 1), WorkflowState::Timeout);
             assert!(reason.contains(part), "{reason}");
         }
     }
@@ -80,14 +71,8 @@ mod tests {
     fn an_agent_that_never_asks_ends_it() {
         let mut sample = Sample::new(WorkflowState::Pending);
         sample.session(SessionPhase::Claimed);
-        assert!(matches!(sample.step(at(60)), Step::Wait { until, .. } if until == at(600)));
-        assert!(matches!(
-            sample.step(at(601)),
-            Step::Go {
-                to: WorkflowState::Timeout,
-                ..
-            }
-        ));
+        assert_eq!(sample.waits(at(60)).1, at(600));
+        sample.goes(at(601), WorkflowState::Timeout);
     }
 
     #[test]
@@ -95,16 +80,7 @@ mod tests {
         let mut sample = Sample::new(WorkflowState::Pending);
         for phase in [SessionPhase::Frozen, SessionPhase::Closed] {
             sample.session(phase);
-            assert!(
-                matches!(
-                    sample.step(at(60)),
-                    Step::Go {
-                        to: WorkflowState::Failed,
-                        ..
-                    }
-                ),
-                "{phase:?}"
-            );
+            sample.goes(at(60), WorkflowState::Failed);
         }
     }
 }

@@ -40,22 +40,8 @@ mod tests {
         assert_eq!(sample.step(at(0)), Step::Do(Effect::AllowNetboot(false)));
         sample.cleared();
         assert_eq!(sample.step(at(0)), Step::Do(Effect::CloseAttempt));
-        sample
-            .server
-            .as_mut()
-            .unwrap()
-            .spec
-            .attempt
-            .as_mut()
-            .unwrap()
-            .closed = true;
-        assert!(matches!(
-            sample.step(at(0)),
-            Step::Go {
-                to: WorkflowState::Success,
-                ..
-            }
-        ));
+        sample.own_attempt().closed = true;
+        sample.goes(at(0), WorkflowState::Success);
     }
 
     #[test]

@@ -81,9 +81,9 @@ mod tests {
         sample.status().attempt = Some(3);
         assert_eq!(sample.step(at(0)), Step::Do(Effect::AllowNetboot(true)));
         sample.toggled();
-        assert!(matches!(sample.step(at(0)), Step::Wait { reason, .. } if reason.contains("armed")));
+        assert!(sample.waits(at(0)).0.contains("armed"));
         sample.session(SessionPhase::Arming);
-        assert!(matches!(sample.step(at(0)), Step::Wait { .. }));
+        sample.waits(at(0));
         sample.session(SessionPhase::Armed);
         let Step::Do(Effect::MakeJob { name, tasks }) = sample.step(at(0)) else {
             panic!("no job")
@@ -95,17 +95,11 @@ mod tests {
         assert_eq!((once.device, once.efi_boot), (vec![BootDevice::Pxe], true));
         assert_eq!(tasks[2].power_action, Some(PowerAction::On));
         sample.job("netboot-w", JobSeen::Runs);
-        assert!(matches!(sample.step(at(0)), Step::Wait { reason, .. } if reason.contains("netboot-w")));
+        assert!(sample.waits(at(0)).0.contains("netboot-w"));
         sample.job("netboot-w", JobSeen::Completed);
         assert_eq!(sample.step(at(0)), Step::Do(Effect::NoteJob("netboot-w".into())));
         sample.noted("netboot-w");
-        assert!(matches!(
-            sample.step(at(0)),
-            Step::Go {
-                to: WorkflowState::Pending,
-                ..
-            }
-        ));
+        sample.goes(at(0), WorkflowState::Pending);
     }
 
     #[test]
@@ -114,22 +108,10 @@ mod tests {
         sample.toggled();
         sample.session(SessionPhase::Armed);
         sample.job("netboot-w", JobSeen::Failed("password refused".into()));
-        let Step::Go {
-            to: WorkflowState::Failed,
-            reason,
-        } = sample.step(at(0))
-        else {
-            panic!("must fail")
-        };
+        let reason = sample.goes(at(0), WorkflowState::Failed);
         assert!(reason.contains("password refused"), "{reason}");
         sample.job("netboot-w", JobSeen::Runs);
-        assert!(matches!(
-            sample.step(at(16 * 60)),
-            Step::Go {
-                to: WorkflowState::Timeout,
-                ..
-            }
-        ));
+        sample.goes(at(16 * 60), WorkflowState::Timeout);
     }
 
     #[test]
@@ -138,13 +120,7 @@ mod tests {
         sample.toggled();
         sample.session(SessionPhase::Armed);
         sample.server.as_mut().unwrap().spec.bmc = None;
-        let Step::Go {
-            to: WorkflowState::Pending,
-            reason,
-        } = sample.step(at(0))
-        else {
-            panic!("must go on")
-        };
+        let reason = sample.goes(at(0), WorkflowState::Pending);
         assert!(reason.contains("by hand"), "{reason}");
     }
 
@@ -152,21 +128,9 @@ mod tests {
     fn arming_has_a_deadline_and_iso_is_refused() {
         let mut sample = sample();
         sample.toggled();
-        assert!(matches!(
-            sample.step(at(6 * 60)),
-            Step::Go {
-                to: WorkflowState::Timeout,
-                ..
-            }
-        ));
+        sample.goes(at(6 * 60), WorkflowState::Timeout);
         sample.boot(BootMode::Isoboot);
-        let Step::Go {
-            to: WorkflowState::Failed,
-            reason,
-        } = sample.step(at(0))
-        else {
-            panic!("must fail")
-        };
+        let reason = sample.goes(at(0), WorkflowState::Failed);
         assert!(reason.contains("spec.bootOptions.bootMode"), "{reason}");
     }
 
@@ -174,30 +138,12 @@ mod tests {
     fn a_fenced_or_frozen_attempt_is_lost() {
         let mut sample = sample();
         sample.session(SessionPhase::Frozen);
-        assert!(matches!(
-            sample.step(at(0)),
-            Step::Go {
-                to: WorkflowState::Failed,
-                ..
-            }
-        ));
+        sample.goes(at(0), WorkflowState::Failed);
         sample.session(SessionPhase::Armed);
         sample.attempt(4, "other");
-        let Step::Go {
-            to: WorkflowState::Failed,
-            reason,
-        } = sample.step(at(0))
-        else {
-            panic!("must fail")
-        };
+        let reason = sample.goes(at(0), WorkflowState::Failed);
         assert!(reason.contains("fences"), "{reason}");
         sample.server = None;
-        assert!(matches!(
-            sample.step(at(0)),
-            Step::Go {
-                to: WorkflowState::Failed,
-                ..
-            }
-        ));
+        sample.goes(at(0), WorkflowState::Failed);
     }
 }

@@ -162,14 +162,8 @@ mod tests {
     #[test]
     fn an_action_may_take_its_timeout_and_a_grace() {
         let sample = sample();
-        assert!(matches!(sample.step(at(600)), Step::Wait { until, .. } if until == at(630)));
-        let Step::Go {
-            to: WorkflowState::Timeout,
-            reason,
-        } = sample.step(at(631))
-        else {
-            panic!("must end")
-        };
+        assert_eq!(sample.waits(at(600)).1, at(630));
+        let reason = sample.goes(at(631), WorkflowState::Timeout);
         assert_eq!(reason, "action stream took longer than its timeout of 600 s");
     }
 
@@ -177,52 +171,30 @@ mod tests {
     fn the_global_timeout_holds_too() {
         let mut sample = sample();
         sample.status().global_execution_stop = Some(resources::Time(at(100)));
-        assert!(matches!(sample.step(at(100)), Step::Wait { .. }));
-        assert!(matches!(
-            sample.step(at(101)),
-            Step::Go {
-                to: WorkflowState::Timeout,
-                ..
-            }
-        ));
+        sample.waits(at(100));
+        sample.goes(at(101), WorkflowState::Timeout);
     }
 
     #[test]
     fn an_agent_that_stops_asking_ends_it() {
         let mut sample = sample();
         sample.succeed(0, at(50));
-        assert!(matches!(sample.step(at(60)), Step::Wait { until, .. } if until == at(50 + 1800)));
-        assert!(matches!(
-            sample.step(at(50 + 1801)),
-            Step::Go {
-                to: WorkflowState::Timeout,
-                ..
-            }
-        ));
+        assert_eq!(sample.waits(at(60)).1, at(50 + 1800));
+        sample.goes(at(50 + 1801), WorkflowState::Timeout);
     }
 
     #[test]
     fn the_machine_is_disarmed_before_the_last_action() {
         let mut sample = sample();
         sample.succeed(0, at(1));
-        assert!(
-            matches!(sample.step(at(2)), Step::Wait { .. }),
-            "not yet its turn"
-        );
+        // not yet its turn
+        sample.waits(at(2));
         sample.succeed(1, at(2));
         assert_eq!(sample.step(at(3)), Step::Do(Effect::RequestHandover));
-        sample
-            .server
-            .as_mut()
-            .unwrap()
-            .spec
-            .attempt
-            .as_mut()
-            .unwrap()
-            .handover = true;
-        assert!(matches!(sample.step(at(3)), Step::Wait { reason, .. } if reason.contains("disarmed")));
+        sample.own_attempt().handover = true;
+        assert!(sample.waits(at(3)).0.contains("disarmed"));
         sample.session(SessionPhase::Disarmed);
-        assert!(matches!(sample.step(at(3)), Step::Wait { .. }));
+        sample.waits(at(3));
     }
 
     #[test]
@@ -232,21 +204,11 @@ mod tests {
         sample.succeed(1, at(2));
         sample.start(2, at(3));
         sample.session(SessionPhase::Disarmed);
-        sample
-            .server
-            .as_mut()
-            .unwrap()
-            .spec
-            .attempt
-            .as_mut()
-            .unwrap()
-            .handover = true;
-        assert!(matches!(sample.step(at(4)), Step::Wait { .. }));
+        sample.own_attempt().handover = true;
+        sample.waits(at(4));
         sample.first_boot(2);
-        assert!(
-            matches!(sample.step(at(4)), Step::Wait { .. }),
-            "of another attempt"
-        );
+        // of another attempt
+        sample.waits(at(4));
         sample.first_boot(3);
         assert!(matches!(sample.step(at(4)), Step::Do(Effect::FinishAction(_))));
     }
@@ -256,49 +218,29 @@ mod tests {
         let mut sample = sample();
         sample.session(SessionPhase::Armed);
         sample.next_boot(at(100));
-        assert!(matches!(sample.step(at(120)), Step::Wait { until, .. } if until == at(340)));
+        assert_eq!(sample.waits(at(120)).1, at(340));
         let Step::Do(Effect::MakeJob { name, .. }) = sample.step(at(340)) else {
             panic!("no job")
         };
         assert_eq!(name, "netboot-w-boot2");
         sample.job("netboot-w-boot2", JobSeen::Runs);
-        assert!(matches!(sample.step(at(350)), Step::Wait { .. }));
+        sample.waits(at(350));
         sample.job("netboot-w-boot2", JobSeen::Failed("unreachable".into()));
-        assert!(matches!(
-            sample.step(at(350)),
-            Step::Go {
-                to: WorkflowState::Failed,
-                ..
-            }
-        ));
+        sample.goes(at(350), WorkflowState::Failed);
         sample.jobs.clear();
         sample.server.as_mut().unwrap().spec.bmc = None;
-        assert!(
-            matches!(sample.step(at(350)), Step::Wait { .. }),
-            "without a BMC the timeouts decide"
-        );
+        // without a BMC the timeouts decide
+        sample.waits(at(350));
     }
 
     #[test]
     fn a_frozen_or_fenced_attempt_fails() {
         let mut sample = sample();
         sample.session(SessionPhase::Frozen);
-        assert!(matches!(
-            sample.step(at(1)),
-            Step::Go {
-                to: WorkflowState::Failed,
-                ..
-            }
-        ));
+        sample.goes(at(1), WorkflowState::Failed);
         sample.session(SessionPhase::Claimed);
         sample.attempt(4, "other");
-        assert!(matches!(
-            sample.step(at(1)),
-            Step::Go {
-                to: WorkflowState::Failed,
-                ..
-            }
-        ));
+        sample.goes(at(1), WorkflowState::Failed);
     }
 
     #[test]
@@ -307,12 +249,6 @@ mod tests {
         for action in 0..3 {
             sample.succeed(action, at(1));
         }
-        assert!(matches!(
-            sample.step(at(2)),
-            Step::Go {
-                to: WorkflowState::Post,
-                ..
-            }
-        ));
+        sample.goes(at(2), WorkflowState::Post);
     }
 }

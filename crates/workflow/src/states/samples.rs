@@ -61,8 +61,30 @@ impl Sample {
         decide(&snapshot, now)
     }
 
+    /// The reason of the step to this state, which must be the next one.
+    #[track_caller]
+    pub(super) fn goes(&self, now: Timestamp, state: WorkflowState) -> String {
+        match self.step(now) {
+            Step::Go { to, reason } if to == state => reason,
+            step => panic!("not to {state:?} but {step:?}"),
+        }
+    }
+
+    /// What is waited for and until when; waiting must be the next step.
+    #[track_caller]
+    pub(super) fn waits(&self, now: Timestamp) -> (String, Timestamp) {
+        match self.step(now) {
+            Step::Wait { reason, until } => (reason, until),
+            step => panic!("no waiting but {step:?}"),
+        }
+    }
+
     pub(super) fn status(&mut self) -> &mut WorkflowStatus {
         self.workflow.status.as_mut().unwrap()
+    }
+
+    pub(super) fn own_attempt(&mut self) -> &mut Attempt {
+        self.server.as_mut().unwrap().spec.attempt.as_mut().unwrap()
     }
 
     pub(super) fn attempt(&mut self, number: u64, workflow: &str) {
