@@ -2,32 +2,24 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::sync::Arc;
-
-use apiserver::{AesGcmSealer, ApiServer, Config};
 use compare_and_set::{Change, Error, Outcome, Writer};
-use kube::api::{DeleteParams, PostParams};
+use kube::api::DeleteParams;
 use kube::{Api, ResourceExt as _};
 use resources::gantry::{Server, ServerState, ServerStatus};
 use serde_json::json;
-use tempfile::TempDir;
+use sim::Site;
 
 const WRITER: Writer = Writer::new("first");
 const OTHER: Writer = Writer::new("second");
 
-async fn site() -> (ApiServer, Api<Server>, Server, TempDir) {
-    let scratch = tempfile::tempdir().unwrap();
-    let sealer = Arc::new(AesGcmSealer::new(&[7; 32]));
-    let mut config = Config::new(scratch.path().join("state.db"), sealer);
-    config.definitions = resources::crds();
-    let site = ApiServer::open(config).await.unwrap();
-    let api = Api::namespaced(site.client(), "default");
-    let spec = serde_json::from_value(json!({"machineId": "m-1", "hardware": "node-1"})).unwrap();
-    let server = api
-        .create(&PostParams::default(), &Server::new("node-1", spec))
-        .await
-        .unwrap();
-    (site, api, server, scratch)
+async fn site() -> (Api<Server>, Server, Site) {
+    let site = Site::start("default").await;
+    let server = json!({
+        "apiVersion": "gantry.dev/v1alpha1", "kind": "Server", "metadata": {"name": "node-1"},
+        "spec": {"machineId": "m-1", "hardware": "node-1"}
+    });
+    let server = site.make(server).await;
+    (site.api(), server, site)
 }
 
 fn available() -> ServerStatus {
@@ -40,7 +32,7 @@ fn available() -> ServerStatus {
 
 #[tokio::test]
 async fn the_second_writer_of_what_was_read_loses() {
-    let (_site, api, read, _scratch) = site().await;
+    let (api, read, _site) = site().await;
     let path = ["spec", "attempt"];
     let attempt = |workflow: &str| json!({"number": 1, "workflow": workflow});
     let first = WRITER.set(&api, &read, &path, &attempt("a")).await.unwrap();
@@ -61,7 +53,7 @@ async fn the_second_writer_of_what_was_read_loses() {
 
 #[tokio::test]
 async fn of_many_at_once_one_wins() {
-    let (_site, api, read, _scratch) = site().await;
+    let (api, read, _site) = site().await;
     let tries = (0..8_u64).map(|number| {
         let (api, read) = (api.clone(), read.clone());
         tokio::spawn(async move {
@@ -81,7 +73,7 @@ async fn of_many_at_once_one_wins() {
 
 #[tokio::test]
 async fn a_status_is_written_once() {
-    let (_site, api, read, _scratch) = site().await;
+    let (api, read, _site) = site().await;
     let Outcome::Written(written) = WRITER.status(&api, &read, &available()).await.unwrap() else {
         panic!("not written")
     };
@@ -100,7 +92,7 @@ async fn a_status_is_written_once() {
 
 #[tokio::test]
 async fn a_finalizer_comes_and_goes() {
-    let (_site, api, read, _scratch) = site().await;
+    let (api, read, _site) = site().await;
     let name = "gantry.dev/held";
     let Outcome::Written(held) = WRITER.finalizer(&api, &read, name, true).await.unwrap() else {
         panic!("not written")
@@ -114,7 +106,7 @@ async fn a_finalizer_comes_and_goes() {
 
 #[tokio::test]
 async fn an_object_that_is_gone_is_a_lost_race() {
-    let (_site, api, read, _scratch) = site().await;
+    let (api, read, _site) = site().await;
     api.delete("node-1", &DeleteParams::default()).await.unwrap();
     let outcome = WRITER.status(&api, &read, &available()).await.unwrap();
     assert!(matches!(outcome, Outcome::Lost), "{outcome:?}");
@@ -122,7 +114,7 @@ async fn an_object_that_is_gone_is_a_lost_race() {
 
 #[tokio::test]
 async fn an_invalid_object_is_an_error_and_no_lost_race() {
-    let (_site, api, read, _scratch) = site().await;
+    let (api, read, _site) = site().await;
     let refused = WRITER.set(&api, &read, &["spec", "machineId"], &7).await;
     let error = refused.expect_err("a number is no machineId");
     assert!(matches!(error, Error::Write { .. }), "{error:?}");

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use apiserver::{AesGcmSealer, ApiServer, Config};
 use base64::Engine as _;
 use clusters::{Coordinator, NewCluster, NewClusters, NodeView, Options, SystemView};
 use futures::FutureExt;
@@ -121,8 +120,7 @@ impl NewCluster for Played {
 /// The test's world.
 pub(crate) struct World {
     pub(crate) client: Client,
-    _server: ApiServer,
-    _dir: tempfile::TempDir,
+    site: sim::Site,
     inside: Played,
     options: Options,
     failing: Mutex<Option<(String, String)>>,
@@ -139,16 +137,10 @@ impl World {
     }
 
     pub(crate) async fn with(options: Options) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let mut config = Config::new(dir.path().join("state.db"), Arc::new(AesGcmSealer::new(&[7; 32])));
-        config.definitions = resources::crds();
-        config.namespaces = vec![NAMESPACE.to_owned()];
-        let server = ApiServer::open(config).await.unwrap();
-        let client = server.client();
+        let site = sim::Site::start(NAMESPACE).await;
         let world = Self {
-            client,
-            _server: server,
-            _dir: dir,
+            client: site.client(),
+            site,
             inside: Played::default(),
             options,
             failing: Mutex::new(None),
@@ -168,7 +160,7 @@ impl World {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
-        Api::namespaced(self.client.clone(), NAMESPACE)
+        self.site.api()
     }
 
     async fn create<K>(&self, object: &K)

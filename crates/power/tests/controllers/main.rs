@@ -4,103 +4,72 @@
 
 mod fake_bmc;
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use apiserver::{AesGcmSealer, ApiServer, Config};
 use fake_bmc::FakeBmc;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::PostParams;
-use kube::{Api, Client, Resource};
+use kube::Resource;
 use power::PowerOptions;
 use resources::bmc::{Job, Machine, PowerState, Task};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 const NAMESPACE: &str = "default";
 
 struct Site {
-    client: Client,
+    api: sim::Site,
     cancel: CancellationToken,
     controllers: JoinHandle<()>,
-    _server: ApiServer,
-    _dir: TempDir,
 }
 
 impl Site {
     async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let mut config = Config::new(dir.path().join("state.db"), Arc::new(AesGcmSealer::new(&[7; 32])));
-        config.definitions = resources::crds();
-        let server = ApiServer::open(config).await.unwrap();
-        let client = server.client();
+        let api = sim::Site::start(NAMESPACE).await;
         let cancel = CancellationToken::new();
         let options = PowerOptions {
             poll: Duration::from_secs(3600),
             ..PowerOptions::default()
         };
-        let controllers = tokio::spawn(power::run(client.clone(), options, cancel.clone()));
+        let controllers = tokio::spawn(power::run(api.client(), options, cancel.clone()));
         Self {
-            client,
+            api,
             cancel,
             controllers,
-            _server: server,
-            _dir: dir,
         }
-    }
-
-    fn api<K>(&self) -> Api<K>
-    where
-        K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
-    {
-        Api::namespaced(self.client.clone(), NAMESPACE)
-    }
-
-    async fn create<K>(&self, object: Value)
-    where
-        K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
-            + Serialize
-            + DeserializeOwned
-            + Clone
-            + std::fmt::Debug,
-    {
-        let object: K = serde_json::from_value(object).unwrap();
-        self.api::<K>()
-            .create(&PostParams::default(), &object)
-            .await
-            .unwrap();
     }
 
     /// A BMC with its Secret; `options` go into the connection.
     async fn add_bmc(&self, name: &str, bmc: &FakeBmc, password: &str) {
-        self.create::<Secret>(
-            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": format!("{name}-auth")},
+        self.api
+            .make::<Secret>(
+                json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": format!("{name}-auth")},
             "type": "kubernetes.io/basic-auth", "stringData": {"username": "ops", "password": password}}),
-        )
-        .await;
-        self.create::<Machine>(
-            json!({"apiVersion": "bmc.tinkerbell.org/v1alpha1", "kind": "Machine",
+            )
+            .await;
+        self.api
+            .make::<Machine>(
+                json!({"apiVersion": "bmc.tinkerbell.org/v1alpha1", "kind": "Machine",
             "metadata": {"name": name}, "spec": {"connection": {"host": "127.0.0.1", "insecureTLS": true,
                 "authSecretRef": {"name": format!("{name}-auth"), "namespace": NAMESPACE},
                 "providerOptions": {"redfish": {"port": bmc.port()}}}}}),
-        )
-        .await;
+            )
+            .await;
     }
 
     async fn add_job(&self, name: &str, machine: &str, tasks: Value) {
-        self.create::<Job>(
-            json!({"apiVersion": "bmc.tinkerbell.org/v1alpha1", "kind": "Job", "metadata": {"name": name},
+        self.api
+            .make::<Job>(
+                json!({"apiVersion": "bmc.tinkerbell.org/v1alpha1", "kind": "Job", "metadata": {"name": name},
             "spec": {"machineRef": {"name": machine, "namespace": NAMESPACE}, "tasks": tasks}}),
-        )
-        .await;
+            )
+            .await;
     }
 
     /// Waits until the object's JSON meets the condition and returns it.
-    async fn wait<K>(&self, name: &str, what: &str, met: impl Fn(&Value) -> bool) -> Value
+    async fn wait<K>(&self, name: &str, met: impl Fn(&Value) -> bool) -> Value
     where
         K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
             + Serialize
@@ -108,18 +77,9 @@ impl Site {
             + Clone
             + std::fmt::Debug,
     {
-        let started = Instant::now();
-        loop {
-            let object = serde_json::to_value(self.api::<K>().get(name).await.unwrap()).unwrap();
-            if met(&object) {
-                return object;
-            }
-            assert!(
-                started.elapsed() < Duration::from_secs(60),
-                "{name}: not {what}: {object:#}"
-            );
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let holds = |object: &K| met(&serde_json::to_value(object).unwrap());
+        let object: K = self.api.when(name, holds).await;
+        serde_json::to_value(object).unwrap()
     }
 
     async fn stop(self) {
@@ -151,23 +111,22 @@ async fn a_netboot_job_goes_off_override_on() {
     bmc.set_power("On");
     site.add_bmc("m", &bmc, fake_bmc::PASSWORD).await;
     let machine = site
-        .wait::<Machine>("m", "contacted", |object| has(object, "Contactable"))
+        .wait::<Machine>("m", |object| has(object, "Contactable"))
         .await;
     assert_eq!(machine["status"]["powerState"], "on");
 
     site.add_job("netboot", "m", netboot()).await;
     let job = site
-        .wait::<Job>("netboot", "completed", |object| has(object, "Completed"))
+        .wait::<Job>("netboot", |object| has(object, "Completed"))
         .await;
     assert!(job["status"]["startTime"].is_string() && job["status"]["completionTime"].is_string());
     assert_eq!(bmc.changes(), ["ForceOff", "Once Pxe UEFI", "On"]);
     for index in 0..3 {
         let name = format!("netboot-task-{index}");
-        site.wait::<Task>(&name, "completed", |object| has(object, "Completed"))
-            .await;
+        site.wait::<Task>(&name, |object| has(object, "Completed")).await;
     }
     let on = |object: &Value| object["status"]["powerState"] == json!(PowerState::On);
-    site.wait::<Machine>("m", "on", on).await;
+    site.wait::<Machine>("m", on).await;
     site.stop().await;
 }
 
@@ -178,17 +137,14 @@ async fn jobs_of_one_machine_take_turns() {
     bmc.set_delay(Duration::from_millis(1500));
     site.add_bmc("m", &bmc, fake_bmc::PASSWORD).await;
     site.add_job("a", "m", json!([{"powerAction": "on"}])).await;
-    site.wait::<Job>("a", "running", |object| has(object, "Running"))
-        .await;
+    site.wait::<Job>("a", |object| has(object, "Running")).await;
     site.add_job("b", "m", json!([{"powerAction": "off"}])).await;
     let waits = |object: &Value| {
         condition(object, "Running").is_some_and(|held| held["message"] == "waits for Job a")
     };
-    site.wait::<Job>("b", "waiting for a", waits).await;
-    site.wait::<Job>("a", "completed", |object| has(object, "Completed"))
-        .await;
-    site.wait::<Job>("b", "completed", |object| has(object, "Completed"))
-        .await;
+    site.wait::<Job>("b", waits).await;
+    site.wait::<Job>("a", |object| has(object, "Completed")).await;
+    site.wait::<Job>("b", |object| has(object, "Completed")).await;
     assert_eq!(bmc.changes(), ["On", "ForceOff"]);
     site.stop().await;
 }
@@ -199,7 +155,7 @@ async fn what_cannot_be_is_a_failed_job_with_a_reason() {
     let bmc = FakeBmc::start().await;
     site.add_bmc("locked", &bmc, "fake-wrong-password").await;
     let contact = |object: &Value| condition(object, "Contactable").is_some();
-    let machine = site.wait::<Machine>("locked", "tried", contact).await;
+    let machine = site.wait::<Machine>("locked", contact).await;
     let held = condition(&machine, "Contactable").unwrap();
     assert!(
         held["status"] == "False"
@@ -232,9 +188,7 @@ async fn what_cannot_be_is_a_failed_job_with_a_reason() {
         ),
     ] {
         site.add_job(name, machine, tasks).await;
-        let job = site
-            .wait::<Job>(name, "failed", |object| has(object, "Failed"))
-            .await;
+        let job = site.wait::<Job>(name, |object| has(object, "Failed")).await;
         let message = condition(&job, "Failed").unwrap()["message"]
             .as_str()
             .unwrap()
@@ -257,8 +211,7 @@ async fn a_bmc_that_forgets_is_asked_again() {
         json!([{"bootDevice": {"device": "pxe", "efiBoot": true}}]),
     )
     .await;
-    site.wait::<Job>("boot", "completed", |object| has(object, "Completed"))
-        .await;
+    site.wait::<Job>("boot", |object| has(object, "Completed")).await;
     assert_eq!(bmc.changes(), ["Once Pxe UEFI", "Once Pxe UEFI"]);
     site.stop().await;
 }

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use agent_protocol::Leases;
-use apiserver::{AesGcmSealer, ApiServer, Config};
 use boot_script::{EventSender, ViewHandle, follow};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client, ResourceExt as _};
+use kube::ResourceExt as _;
+use kube::api::DeleteParams;
 use pki::{Identity, KeyDir, SiteCa};
 use rcgen::{CertificateParams, KeyPair};
 use resources::gantry::Server;
@@ -23,18 +21,13 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) const NAMESPACE: &str = "eksa-system";
 pub(crate) const SITE: &str = "site.gantry.internal";
-/// How long a condition may take to come true.
-const PATIENCE: Duration = Duration::from_secs(30);
-const LOOK: Duration = Duration::from_millis(50);
 
 pub(crate) struct Site {
     pub(crate) sessions: SessionsService,
     pub(crate) first_boot: axum::Router,
-    client: Client,
-    api: ApiServer,
+    api: sim::Site,
     tasks: JoinSet<()>,
     cancel: CancellationToken,
-    scratch: TempDir,
 }
 
 pub(crate) fn key_and_request() -> (String, KeyPair) {
@@ -51,22 +44,18 @@ pub(crate) fn key_and_request() -> (String, KeyPair) {
 
 impl Site {
     pub(crate) async fn start() -> Self {
-        Self::on(tempfile::tempdir().unwrap()).await
+        Self::on(sim::Site::start(NAMESPACE).await).await
     }
 
     /// Ends everything and starts it again on the same files.
     pub(crate) async fn restart(self) -> Self {
-        Self::on(self.end().await).await
+        let scratch = self.end().await;
+        Self::on(sim::Site::on(scratch, NAMESPACE).await).await
     }
 
-    async fn on(scratch: TempDir) -> Self {
-        let sealer = Arc::new(AesGcmSealer::new(&[7; 32]));
-        let mut config = Config::new(scratch.path().join("state.db"), sealer);
-        config.definitions = resources::crds();
-        config.namespaces = vec![NAMESPACE.to_owned()];
-        let api = ApiServer::open(config).await.unwrap();
+    async fn on(api: sim::Site) -> Self {
         let client = api.client();
-        let keys = KeyDir::open(scratch.path().join("keys")).unwrap();
+        let keys = KeyDir::open(api.scratch().join("keys")).unwrap();
         let ca = Arc::new(SiteCa::load_or_create(&keys, SITE, Timestamp::now()).unwrap());
         let view = ViewHandle::new();
         let (events, mut records) = EventSender::channel(1024);
@@ -88,11 +77,9 @@ impl Site {
         Self {
             sessions: parts.sessions,
             first_boot: parts.first_boot,
-            client,
             api,
             tasks,
             cancel,
-            scratch,
         }
     }
 
@@ -100,62 +87,42 @@ impl Site {
         let Self {
             sessions,
             first_boot,
-            client,
             api,
             mut tasks,
             cancel,
-            scratch,
         } = self;
         cancel.cancel();
-        drop((sessions, first_boot, client));
+        drop((sessions, first_boot));
         while tasks.join_next().await.is_some() {}
-        api.close().await;
-        scratch
-    }
-
-    fn api<K>(&self) -> Api<K>
-    where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
-        K::DynamicType: Default,
-    {
-        Api::namespaced(self.client.clone(), NAMESPACE)
+        api.end().await
     }
 
     pub(crate) async fn hardware(&self, name: &str) {
-        let hardware: Hardware = serde_json::from_value(json!({
+        let hardware = json!({
             "apiVersion": "tinkerbell.org/v1alpha1", "kind": "Hardware", "metadata": {"name": name},
             "spec": {
                 "bmcRef": {"kind": "Machine", "name": format!("bmc-{name}")},
                 "disks": [{"device": "/dev/vda"}],
                 "interfaces": [{"netboot": {"allowPXE": true}, "dhcp": {"mac": "52:54:00:00:00:01"}}]
             }
-        }))
-        .unwrap();
-        self.api::<Hardware>()
-            .create(&PostParams::default(), &hardware)
-            .await
-            .unwrap();
+        });
+        self.api.make::<Hardware>(hardware).await;
     }
 
     pub(crate) async fn merge_hardware(&self, name: &str, change: Value) {
-        self.api::<Hardware>()
-            .patch(name, &PatchParams::default(), &Patch::Merge(change))
-            .await
-            .unwrap();
+        self.api.merge::<Hardware>(name, change).await;
     }
 
     pub(crate) async fn delete_hardware(&self, name: &str) {
-        self.api::<Hardware>()
+        self.api
+            .api::<Hardware>()
             .delete(name, &DeleteParams::default())
             .await
             .unwrap();
     }
 
     pub(crate) async fn merge_server(&self, name: &str, change: Value) {
-        self.api::<Server>()
-            .patch(name, &PatchParams::default(), &Patch::Merge(change))
-            .await
-            .unwrap();
+        self.api.merge::<Server>(name, change).await;
     }
 
     pub(crate) async fn workflow(&self, name: &str, hardware: &str, state: &str) {
@@ -163,33 +130,22 @@ impl Site {
             "apiVersion": "tinkerbell.org/v1alpha1", "kind": "Workflow", "metadata": {"name": name},
             "spec": {"hardwareRef": hardware}
         });
-        let workflow: Workflow = serde_json::from_value(workflow).unwrap();
-        self.api::<Workflow>()
-            .create(&PostParams::default(), &workflow)
-            .await
-            .unwrap();
+        self.api.make::<Workflow>(workflow).await;
         self.merge_workflow(name, json!({"status": {"state": state}}))
             .await;
     }
 
     pub(crate) async fn merge_workflow(&self, name: &str, change: Value) {
-        let api = self.api::<Workflow>();
-        api.patch_status(name, &PatchParams::default(), &Patch::Merge(change))
-            .await
-            .unwrap();
+        self.api.merge_status::<Workflow>(name, change).await;
     }
 
     pub(crate) async fn secret(&self, name: &str, value: &str) {
         let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"value": value}});
-        let secret: Secret = serde_json::from_value(secret).unwrap();
-        self.api::<Secret>()
-            .create(&PostParams::default(), &secret)
-            .await
-            .unwrap();
+        self.api.make::<Secret>(secret).await;
     }
 
     pub(crate) async fn secret_value(&self, name: &str) -> Option<Vec<u8>> {
-        let secret = self.api::<Secret>().get(name).await.unwrap();
+        let secret = self.api.api::<Secret>().get(name).await.unwrap();
         secret
             .data
             .and_then(|mut data| data.remove("value"))
@@ -198,30 +154,11 @@ impl Site {
 
     /// The server once `condition` holds.
     pub(crate) async fn server(&self, name: &str, condition: impl Fn(&Server) -> bool) -> Server {
-        let api = self.api::<Server>();
-        let mut last = None;
-        let found = tokio::time::timeout(PATIENCE, async {
-            loop {
-                last = api.get_opt(name).await.unwrap();
-                if let Some(server) = last.clone().filter(&condition) {
-                    return server;
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-        });
-        found
-            .await
-            .unwrap_or_else(|_| panic!("condition never held; last: {last:#?}"))
+        self.api.when(name, condition).await
     }
 
     pub(crate) async fn gone(&self, name: &str) {
-        let api = self.api::<Server>();
-        let wait = async {
-            while api.get_opt(name).await.unwrap().is_some() {
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, wait).await.unwrap();
+        self.api.gone::<Server>(name).await;
     }
 
     pub(crate) async fn hardware_when(
@@ -229,13 +166,9 @@ impl Site {
         name: &str,
         condition: impl Fn(&BTreeMap<String, String>) -> bool,
     ) {
-        let api = self.api::<Hardware>();
-        let wait = async {
-            while !condition(api.get(name).await.unwrap().labels()) {
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, wait).await.unwrap();
+        self.api
+            .when::<Hardware>(name, |hardware| condition(hardware.labels()))
+            .await;
     }
 
     /// The identity that TLS would make of this certificate.

@@ -1,0 +1,161 @@
+//! The embedded API on scratch files.
+
+use std::fmt::Debug;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use apiserver::{AesGcmSealer, ApiServer, Config};
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long a condition may take to come true.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// An API in process with every kind of this workspace; its methods work in one namespace.
+pub struct Site {
+    namespace: &'static str,
+    client: Client,
+    server: ApiServer,
+    scratch: TempDir,
+}
+
+impl Debug for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Site")
+            .field("namespace", &self.namespace)
+            .field("scratch", &self.scratch)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Site {
+    /// A new one.
+    pub async fn start(namespace: &'static str) -> Self {
+        Self::on(tempfile::tempdir().unwrap(), namespace).await
+    }
+
+    /// On the files of one that has ended.
+    pub async fn on(scratch: TempDir, namespace: &'static str) -> Self {
+        let sealer = Arc::new(AesGcmSealer::new(&[7; 32]));
+        let mut config = Config::new(scratch.path().join("state.db"), sealer);
+        config.definitions = resources::crds();
+        config.namespaces = vec![namespace.to_owned()];
+        let server = ApiServer::open(config).await.unwrap();
+        Self {
+            namespace,
+            client: server.client(),
+            server,
+            scratch,
+        }
+    }
+
+    /// Closes it; nobody else may hold a client any more.
+    pub async fn end(self) -> TempDir {
+        drop(self.client);
+        self.server.close().await;
+        self.scratch
+    }
+
+    /// A client of it.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// A folder for whatever the test needs.
+    #[must_use]
+    pub fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// The objects of a kind.
+    #[must_use]
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client(), self.namespace)
+    }
+
+    /// Makes an object.
+    pub async fn make<K>(&self, object: Value) -> K
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + Serialize
+            + DeserializeOwned,
+    {
+        let object: K = serde_json::from_value(object).unwrap();
+        self.api().create(&PostParams::default(), &object).await.unwrap()
+    }
+
+    /// Merges a change into an object.
+    pub async fn merge<K>(&self, name: &str, change: Value)
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        let patch = Patch::Merge(change);
+        self.api::<K>()
+            .patch(name, &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+    }
+
+    /// Merges a change into the status of an object, as its owner would.
+    pub async fn merge_status<K>(&self, name: &str, change: Value)
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        let patch = Patch::Merge(change);
+        self.api::<K>()
+            .patch_status(name, &PatchParams::default(), &patch)
+            .await
+            .unwrap();
+    }
+
+    /// The object once it is there and `condition` holds.
+    pub async fn when<K>(&self, name: &str, condition: impl Fn(&K) -> bool) -> K
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        let api = self.api::<K>();
+        let mut last = None;
+        let found = tokio::time::timeout(PATIENCE, async {
+            loop {
+                last = api.get_opt(name).await.unwrap();
+                if let Some(object) = last.clone().filter(&condition) {
+                    return object;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        });
+        found
+            .await
+            .unwrap_or_else(|_| panic!("condition never held for {name}; last: {last:#?}"))
+    }
+
+    /// Returns once there is no such object.
+    pub async fn gone<K>(&self, name: &str)
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        let api = self.api::<K>();
+        let wait = async {
+            while api.get_opt(name).await.unwrap().is_some() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+            panic!("{name} is still there");
+        }
+    }
+}
