@@ -14,9 +14,9 @@ use resources::tinkerbell::{Hardware, Workflow};
 pub struct Snapshot {
     /// The object itself.
     pub machine: ProviderMachine,
-    /// Every Server of the namespace.
+    /// The Server that the machine has; every Server of the namespace while it has none.
     pub servers: Vec<Server>,
-    /// Hardware by name.
+    /// Hardware of these Servers, by name.
     pub hardware: BTreeMap<String, Hardware>,
     /// The image that is to be installed.
     pub image: Option<Image>,
@@ -36,19 +36,20 @@ pub(crate) enum JobEnd {
     Failed,
 }
 
+/// Whether `machine` has claimed `server`.
+pub(crate) fn claims(machine: &ProviderMachine, server: &Server) -> bool {
+    server.spec.claim.as_ref().is_some_and(|claim| {
+        claim.kind == "ProviderMachine"
+            && claim.name == machine.name_any()
+            && claim.namespace == machine.namespace().unwrap_or_default()
+    })
+}
+
 impl Snapshot {
     /// The Server that this machine has claimed.
     #[must_use]
     pub fn claimed(&self) -> Option<&Server> {
-        let (name, namespace) = (
-            self.machine.name_any(),
-            self.machine.namespace().unwrap_or_default(),
-        );
-        self.servers.iter().find(|server| {
-            server.spec.claim.as_ref().is_some_and(|claim| {
-                claim.kind == "ProviderMachine" && claim.name == name && claim.namespace == namespace
-            })
-        })
+        self.servers.iter().find(|server| claims(&self.machine, server))
     }
 
     pub(crate) fn deleting(&self) -> bool {

@@ -14,35 +14,65 @@ use serde::de::DeserializeOwned;
 use super::MetalDriver;
 use crate::error::Error;
 use crate::installation::MACHINE_LABEL;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, claims};
 
 impl MetalDriver {
     /// The snapshot, or nothing when the object is gone.
     pub(super) async fn read(&self, machine: &ProviderMachine) -> Result<Option<Snapshot>, Error> {
         let (name, namespace) = (machine.name_any(), machine.namespace().unwrap_or_default());
-        let machines = Api::<ProviderMachine>::namespaced(self.client.clone(), &namespace);
-        let live =
-            machines
-                .get_opt(&name)
-                .await
-                .map_err(Error::api("read", "ProviderMachine", name.as_str()))?;
-        let Some(machine) = live else { return Ok(None) };
+        let live = self.get(&namespace, "ProviderMachine", &name).await?;
+        let Some(machine): Option<ProviderMachine> = live else {
+            return Ok(None);
+        };
         let everything = ListParams::default();
         let mine = ListParams::default().labels(&format!("{MACHINE_LABEL}={name}"));
-        let servers = self.list::<Server>(&namespace, "Server", &everything).await?;
+        let (servers, hardware) = match self.host(&machine).await? {
+            Some(host) => host,
+            None => (
+                self.list::<Server>(&namespace, "Server", &everything).await?,
+                self.list::<Hardware>(&namespace, "Hardware", &everything).await?,
+            ),
+        };
         let images = self.list::<Image>(&namespace, "Image", &everything).await?;
         let image = images
             .into_iter()
             .find(|image| image.spec.url == machine.spec.image_url);
         Ok(Some(Snapshot {
             servers,
-            hardware: by_name(self.list::<Hardware>(&namespace, "Hardware", &everything).await?),
+            hardware: by_name(hardware),
             image,
             workflows: by_name(self.list::<Workflow>(&namespace, "Workflow", &mine).await?),
             jobs: by_name(self.list::<Job>(&namespace, "Job", &mine).await?),
             patience: self.settings.patience,
             machine,
         }))
+    }
+
+    /// The server that the status names, with its Hardware, if the machine still has it. Without one every server is
+    /// looked at: that a machine has none is never believed of an older reading.
+    async fn host(&self, machine: &ProviderMachine) -> Result<Option<(Vec<Server>, Vec<Hardware>)>, Error> {
+        let Some(host) = machine.status.as_ref().and_then(|status| status.host.as_deref()) else {
+            return Ok(None);
+        };
+        let namespace = machine.namespace().unwrap_or_default();
+        let Some(server) = self.get::<Server>(&namespace, "Server", host).await? else {
+            return Ok(None);
+        };
+        if !claims(machine, &server) {
+            return Ok(None);
+        }
+        let hardware = self
+            .get::<Hardware>(&namespace, "Hardware", &server.spec.hardware)
+            .await?;
+        Ok(Some((vec![server], hardware.into_iter().collect())))
+    }
+
+    async fn get<K>(&self, namespace: &str, kind: &'static str, name: &str) -> Result<Option<K>, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        let api = Api::<K>::namespaced(self.client.clone(), namespace);
+        api.get_opt(name).await.map_err(Error::api("read", kind, name))
     }
 
     async fn list<K>(&self, namespace: &str, kind: &'static str, params: &ListParams) -> Result<Vec<K>, Error>
