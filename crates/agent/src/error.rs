@@ -127,17 +127,7 @@ impl Error {
     /// The error and its causes in one line.
     #[must_use]
     pub fn line(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(next) = cause {
-            let more = next.to_string();
-            if !text.contains(&more) {
-                text.push_str(": ");
-                text.push_str(&more);
-            }
-            cause = next.source();
-        }
-        text
+        causes::line(self)
     }
 
     /// For `map_err` on file operations.

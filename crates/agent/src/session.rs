@@ -248,15 +248,5 @@ pub(crate) fn is_final(status: &Status) -> bool {
 
 /// A status in one line, with the network's own words where there are some.
 pub(crate) fn spoken(status: &Status) -> String {
-    let mut text = format!("{:?}: {}", status.code(), status.message());
-    let mut cause = std::error::Error::source(status);
-    while let Some(next) = cause {
-        let more = next.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = next.source();
-    }
-    text
+    causes::appended(format!("{:?}: {}", status.code(), status.message()), status)
 }

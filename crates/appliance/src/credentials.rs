@@ -4,9 +4,8 @@
 //! each start, readable by its owner only.
 
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -32,7 +31,7 @@ pub(crate) fn admin_token(keys: &KeyDir) -> Result<Secret<String>, Error> {
         Err(error) => return Err(Error::file("read", &path)(error)),
     }
     let token = hex::encode(rand::random::<[u8; 32]>());
-    write_private(&path, token.as_bytes())?;
+    pki::write_private(&path, token.as_bytes()).map_err(Error::file("write", &path))?;
     Ok(Secret::new(token))
 }
 
@@ -77,24 +76,7 @@ pub(crate) fn write_kubeconfig(
     // JSON is YAML, and this file is for programs.
     let mut text = serde_json::to_string_pretty(&config).unwrap_or_default();
     text.push('\n');
-    write_private(path, text.as_bytes())
-}
-
-/// Writes a file that only its owner may read; it appears complete or not at all.
-fn write_private(path: &Path, content: &[u8]) -> Result<(), Error> {
-    let draft = path.with_extension(format!("draft-{}", std::process::id()));
-    let write = || {
-        let _ = fs::remove_file(&draft);
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&draft)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&draft, path)
-    };
-    write().map_err(Error::file("write", path))
+    pki::write_private(path, text.as_bytes()).map_err(Error::file("write", path))
 }
 
 #[cfg(test)]

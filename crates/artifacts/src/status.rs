@@ -44,7 +44,7 @@ pub(crate) fn ready(manifest: &ImageManifest, now: Timestamp) -> ImageStatus {
 pub(crate) fn failed(before: &ImageStatus, error: &Error, now: Timestamp) -> ImageStatus {
     let since = begun(before, now);
     let deadline = since.saturating_add(FETCH_LIMIT).unwrap_or(Timestamp::MAX);
-    let reason = with_causes(error);
+    let reason = causes::line(error);
     if error.is_retryable() && now < deadline {
         return ImageStatus {
             reason: Some(format!("{reason}; trying again every {} s", RETRY.as_secs())),
@@ -67,21 +67,6 @@ fn begun(before: &ImageStatus, now: Timestamp) -> Timestamp {
         (ImageState::Fetching, Some(since)) => since.0,
         _ => now,
     }
-}
-
-/// The error and its causes in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let next_text = next.to_string();
-        if !text.contains(&next_text) {
-            text.push_str(": ");
-            text.push_str(&next_text);
-        }
-        cause = next.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -78,13 +78,9 @@ pub fn check_hardware(bundle: &ClusterBundle, free: &[FreeHardware]) -> Vec<Viol
 }
 
 fn shown(terms: &[SelectorTerm]) -> String {
-    let term = |term: &SelectorTerm| {
-        let pairs: Vec<String> = term
-            .match_labels
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
-        format!("{{{}}}", pairs.join(","))
-    };
-    terms.iter().map(term).collect::<Vec<_>>().join(" or ")
+    terms
+        .iter()
+        .map(|term| format!("{{{term}}}"))
+        .collect::<Vec<_>>()
+        .join(" or ")
 }

@@ -158,9 +158,6 @@ fn labelled<K: Resource>(object: &K) -> Option<ObjectRef<ProviderMachine>> {
 }
 
 fn failed(machine: &ProviderMachine, error: &Error) -> Action {
-    let source = std::error::Error::source(error)
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    tracing::warn!(machine = %machine.name_any(), error = %error, source, "reconciliation failed");
+    tracing::warn!(machine = %machine.name_any(), error = causes::line(error), "reconciliation failed");
     Action::requeue(AGAIN)
 }

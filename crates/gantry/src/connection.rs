@@ -42,7 +42,7 @@ pub(crate) async fn connect(global: &Global) -> Outcome<Client> {
         ))),
         Ok(Err(error)) => Err(no_server(
             &path,
-            &format!("{url} does not answer: {}", causes(&error)),
+            &format!("{url} does not answer: {}", causes::line(&error)),
         )),
         Err(_) => Err(no_server(
             &path,
@@ -57,19 +57,6 @@ fn no_server(path: &Path, reason: &str) -> Failure {
          --kubeconfig FILE ... (or $GANTRY_KUBECONFIG)",
         path.display()
     ))
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let more = cause.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

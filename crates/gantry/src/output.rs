@@ -1,9 +1,7 @@
 //! All output: results on standard output, everything about the way there on standard error.
 #![allow(clippy::print_stdout, reason = "the one module that prints")]
 
-use std::fs::OpenOptions;
 use std::io::{IsTerminal, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::failure::{Failure, Outcome};
@@ -53,19 +51,8 @@ fn write(text: &str, end: bool) {
 
 /// Writes a file that only its owner may read; it appears complete or not at all.
 pub(crate) fn private_file(path: &Path, content: &[u8]) -> Outcome {
-    let draft = path.with_extension("draft");
-    let write = || {
-        let _ = std::fs::remove_file(&draft);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&draft)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        std::fs::rename(&draft, path)
-    };
-    write().map_err(|error: std::io::Error| Failure::text(format!("write {}: {error}", path.display())))
+    pki::write_private(path, content)
+        .map_err(|error| Failure::text(format!("write {}: {error}", path.display())))
 }
 
 /// Columns, aligned, without borders.

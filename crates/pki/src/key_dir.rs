@@ -3,12 +3,13 @@
 //! A key file appears complete or not at all: it is written under another name with mode 0600, synced, and linked to
 //! its name, which fails when another process was first; then that one's content counts.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::Error;
+use crate::private_file::write_new;
 
 /// A directory of key files.
 #[derive(Debug, Clone)]
@@ -52,7 +53,7 @@ impl KeyDir {
             other => return other,
         }
         let draft = self.file(&format!(".{name}.{}", std::process::id()));
-        self.write_new(&draft, &make()?)?;
+        write_new(&draft, &make()?).map_err(|source| failed("write", &draft, source))?;
         let linked = fs::hard_link(&draft, &path);
         let _ = fs::remove_file(&draft);
         match linked {
@@ -64,21 +65,6 @@ impl KeyDir {
             .and_then(|directory| directory.sync_all())
             .map_err(|source| failed("sync", &self.path, source))?;
         read(&path)
-    }
-
-    fn write_new(&self, path: &Path, content: &[u8]) -> Result<(), Error> {
-        // A draft of a process that was killed is nobody's.
-        let _ = fs::remove_file(path);
-        let write = || {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)?;
-            file.write_all(content)?;
-            file.sync_all()
-        };
-        write().map_err(|source| failed("write", path, source))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Keys and certificates of a site.
 //!
 //! Owns: the key directory ([`KeyDir`]: 0700, files 0600, made at the first start), sealing of secrets ([`Sealer`],
-//! AES-256-GCM), the site CA ([`SiteCa`]) with the certificates that it gives to the server, to agents for one
+//! AES-256-GCM), files that only their owner reads ([`write_private`]), the site CA ([`SiteCa`]) with the certificates that it gives to the server, to agents for one
 //! attempt, to installed systems for their first boot and to administrators, the [`Identity`] that such a
 //! certificate proves, TLS settings of a listener ([`server_config`]), and the CAs of a cluster ([`ClusterPki`]).
 //!
@@ -22,6 +22,7 @@ mod error;
 mod identity;
 mod key_dir;
 mod kubeconfig;
+mod private_file;
 mod sealer;
 mod site_ca;
 mod tls;
@@ -31,6 +32,7 @@ pub use cluster::{ClusterPki, Credential, ServiceAccountKeys};
 pub use error::Error;
 pub use identity::{Identity, peer_identity};
 pub use key_dir::KeyDir;
+pub use private_file::write_private;
 pub use sealer::Sealer;
 pub use site_ca::{IssuedCertificate, SiteCa};
 pub use tls::{ClientCertificates, server_config};

@@ -33,7 +33,7 @@ pub(crate) async fn open(
         return Ok(Err(format!("Secret {place} does not exist")));
     };
     Ok(connection_of(connection, &secret, &place)
-        .and_then(|connection| Redfish::new(connection).map_err(|e| sentence(&e))))
+        .and_then(|connection| Redfish::new(connection).map_err(|e| causes::line(&e))))
 }
 
 fn connection_of(
@@ -78,20 +78,6 @@ fn connection_of(
         timeout: REQUEST_LIMIT,
         system: redfish.system_name,
     })
-}
-
-/// An error and its causes as one line for a status.
-pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(current) = cause {
-        let next = current.to_string();
-        if !text.contains(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = current.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -14,7 +14,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
-use crate::connect::sentence;
 
 /// How often and how much at once.
 #[derive(Debug, Clone)]
@@ -65,6 +64,6 @@ pub async fn run(client: Client, options: PowerOptions, cancel: CancellationToke
 
 /// The API server did not take or give something: again soon.
 fn on_error<K>(_: Arc<K>, error: &Error, _: Arc<Context>) -> Action {
-    tracing::warn!(error = %sentence(error), "power reconcile failed");
+    tracing::warn!(error = %causes::line(error), "power reconcile failed");
     Action::requeue(Duration::from_secs(5))
 }

@@ -115,10 +115,7 @@ fn stop(cancel: &CancellationToken) -> impl Future<Output = ()> + Send + Sync + 
 }
 
 fn failed<K: Resource>(object: &K, error: &Error) -> Action {
-    let source = std::error::Error::source(error)
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    tracing::warn!(machine = %object.name_any(), error = %error, source, "reconciliation failed");
+    tracing::warn!(machine = %object.name_any(), error = causes::line(error), "reconciliation failed");
     Action::requeue(AGAIN)
 }
 

@@ -85,14 +85,14 @@ async fn reconcile(cluster: Arc<Cluster>, coordinator: Arc<Coordinator>) -> Resu
 }
 
 fn failed(cluster: Arc<Cluster>, error: &Error, _: Arc<Coordinator>) -> Action {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(source) = cause {
-        text = format!("{text}: {source}");
-        cause = source.source();
-    }
-    tracing::warn!(cluster = %cluster.name_any(), error = %text, "a cluster could not be driven on");
+    tracing::warn!(cluster = %cluster.name_any(), error = causes::line(error), "a cluster could not be driven on");
     Action::requeue(SOON)
+}
+
+/// Whether the object stays until everything of it is given back.
+fn held(cluster: &Cluster) -> bool {
+    let mut finalizers = cluster.finalizers().iter();
+    finalizers.any(|known| known == keys::CLUSTER_FINALIZER)
 }
 
 impl Coordinator {
@@ -134,11 +134,7 @@ impl Coordinator {
     async fn create(&self, access: &Access, cluster: &Cluster) -> Result<Next, Error> {
         let now = Timestamp::now();
         let name = cluster.name_any();
-        if !cluster
-            .finalizers()
-            .iter()
-            .any(|known| known == keys::CLUSTER_FINALIZER)
-        {
+        if !held(cluster) {
             set_finalizer(access, cluster, true).await?;
             return Ok(Next::Again);
         }
@@ -203,11 +199,7 @@ impl Coordinator {
     async fn delete(&self, access: &Access, cluster: &Cluster) -> Result<Next, Error> {
         let now = Timestamp::now();
         let name = cluster.name_any();
-        if !cluster
-            .finalizers()
-            .iter()
-            .any(|known| known == keys::CLUSTER_FINALIZER)
-        {
+        if !held(cluster) {
             return Ok(Next::After(LATER));
         }
         let seen = look::read(access, &name, None).await?;

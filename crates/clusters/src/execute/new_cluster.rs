@@ -78,14 +78,14 @@ pub struct KubeNewClusters;
 impl NewClusters for KubeNewClusters {
     fn connect(&self, kubeconfig: Secret<String>) -> BoxFuture<'_, Result<Box<dyn NewCluster>, Failure>> {
         async move {
-            let parsed = Kubeconfig::from_yaml(kubeconfig.reveal()).map_err(|error| chain(&error))?;
+            let parsed = Kubeconfig::from_yaml(kubeconfig.reveal()).map_err(|error| causes::line(&error))?;
             let mut config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default())
                 .await
-                .map_err(|error| chain(&error))?;
+                .map_err(|error| causes::line(&error))?;
             config.connect_timeout = Some(Duration::from_secs(5));
             config.read_timeout = Some(CALL);
             config.write_timeout = Some(CALL);
-            let client = Client::try_from(config).map_err(|error| chain(&error))?;
+            let client = Client::try_from(config).map_err(|error| causes::line(&error))?;
             Ok(Box::new(KubeNewCluster { client }) as Box<dyn NewCluster>)
         }
         .boxed()
@@ -96,22 +96,9 @@ struct KubeNewCluster {
     client: Client,
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        let next = source.to_string();
-        if !text.contains(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = source.source();
-    }
-    text
-}
-
 async fn limited<T>(future: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Failure> {
     match tokio::time::timeout(CALL, future).await {
-        Ok(result) => result.map_err(|error| chain(&error)),
+        Ok(result) => result.map_err(|error| causes::line(&error)),
         Err(_) => Err(format!("no answer within {} s", CALL.as_secs())),
     }
 }

@@ -71,15 +71,11 @@ pub struct DesiredMachine {
 impl DesiredMachine {
     /// The choice of hardware, for people.
     pub(crate) fn selector_text(&self) -> String {
-        let term = |term: &SelectorTerm| {
-            let pairs: Vec<String> = term
-                .match_labels
-                .iter()
-                .map(|(key, value)| format!("{key}={value}"))
-                .collect();
-            pairs.join(",")
-        };
-        self.selector.iter().map(term).collect::<Vec<_>>().join(" or ")
+        self.selector
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(" or ")
     }
 }
 

@@ -135,7 +135,7 @@ impl Actor {
     }
 
     async fn handle(&mut self, request: Request) -> Outcome {
-        let failed = |error: Error| Refusal::Failed(chain(&error));
+        let failed = |error: Error| Refusal::Failed(causes::line(&error));
         match request {
             Request::Boot(boot) => self.set_boot(boot).await,
             Request::Reset(kind) => match (kind, self.running.is_some()) {
@@ -188,7 +188,7 @@ impl Actor {
             self.power_off().await;
             self.power_on()
                 .await
-                .map_err(|error| Refusal::Failed(chain(&error)))?;
+                .map_err(|error| Refusal::Failed(causes::line(&error)))?;
         } else {
             self.execute("system_reset").await?;
         }
@@ -273,7 +273,7 @@ impl Actor {
         if running.restart
             && let Err(error) = self.power_on().await
         {
-            tracing::error!(machine = %self.bay.plan.name, error = %chain(&error), "machine not started again after its reset");
+            tracing::error!(machine = %self.bay.plan.name, error = %causes::line(&error), "machine not started again after its reset");
         }
     }
 }
@@ -283,15 +283,4 @@ async fn next_event(running: &mut Option<Running>) -> Option<Event> {
         Some(running) => running.monitor.event().await,
         None => std::future::pending().await,
     }
-}
-
-/// An error and its causes in one line, for the command log.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(current) = cause {
-        text = format!("{text}: {current}");
-        cause = current.source();
-    }
-    text
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Context, on_error};
 use crate::Error;
-use crate::connect::{open, sentence};
+use crate::connect::open;
 use crate::engine::contact::{changed, next_poll};
 use crate::status::observe;
 
@@ -76,7 +76,7 @@ async fn ask(machine: &Machine, context: &Context) -> Result<Result<bmc::PowerSt
         Ok(client) => client,
         Err(problem) => return Ok(Err(problem)),
     };
-    let answer = client.power_state().await.map_err(|error| sentence(&error));
+    let answer = client.power_state().await.map_err(|error| causes::line(&error));
     client.close().await;
     Ok(answer)
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Context, on_error};
 use crate::Error;
-use crate::connect::{open, sentence};
+use crate::connect::open;
 use crate::engine::action::{PowerStep, Work, backoff};
 use crate::engine::turn::{ended, holds};
 use crate::status::{apply, conditions, now, observe, place};
@@ -115,7 +115,7 @@ async fn perform(task: &Task, context: &Context, client: &Redfish, work: Work) -
                     .map(|state| Outcome::Done(Some(state)))
                     .or(Ok(Outcome::Done(None))),
                 // Sent and not confirmed is not repeated.
-                Err(error) => Ok(Outcome::Never(sentence(&error))),
+                Err(error) => Ok(Outcome::Never(causes::line(&error))),
             }
         }
     };
@@ -156,7 +156,7 @@ async fn power(task: &Task, context: &Context, client: &Redfish, work: Work) -> 
 }
 
 fn sort(error: &bmc::Error) -> Outcome {
-    let reason = sentence(error);
+    let reason = causes::line(error);
     if error.retryable() {
         Outcome::Later(reason)
     } else {

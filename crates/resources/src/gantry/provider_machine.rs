@@ -1,6 +1,7 @@
 //! ProviderMachine: what a provider's driver makes for one Machine, behind `spec.infrastructureRef`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -81,6 +82,17 @@ pub struct SelectorTerm {
     /// Labels.
     #[serde(default)]
     pub match_labels: BTreeMap<String, String>,
+}
+
+impl fmt::Display for SelectorTerm {
+    /// `key=value,key=value`, for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pairs = self
+            .match_labels
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"));
+        f.write_str(&pairs.collect::<Vec<_>>().join(","))
+    }
 }
 
 /// State of a provider's machine.
