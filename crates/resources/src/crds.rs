@@ -80,11 +80,11 @@ mod tests {
         }
     }
 
-    /// The schema of the field at a JSONPath of printer columns: fields, `\.` in a name, `[..]` for an entry of a list.
+    /// The schema of the field at a JSONPath of printer columns: names, and `[..]` for an entry of a list.
     fn field<'a>(mut schema: &'a serde_json::Value, path: &str) -> Option<&'a serde_json::Value> {
-        let path = path.strip_prefix('.')?.replace("\\.", "\0");
         let mut outside = true;
         let path: String = path
+            .strip_prefix('.')?
             .chars()
             .map(|c| {
                 outside = if outside { c != '[' } else { c == ']' };

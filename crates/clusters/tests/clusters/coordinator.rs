@@ -96,42 +96,10 @@ async fn it_is_deleted_and_made_again_with_new_keys() {
         .unwrap();
     world.drive_to_gone(&world.client).await;
     assert!(world.secrets().await.is_empty());
-    assert!(
-        world
-            .api::<Plan>()
-            .list(&Default::default())
-            .await
-            .unwrap()
-            .items
-            .is_empty()
-    );
-    assert!(
-        world
-            .api::<Machine>()
-            .list(&Default::default())
-            .await
-            .unwrap()
-            .items
-            .is_empty()
-    );
-    assert!(
-        world
-            .api::<ProviderMachine>()
-            .list(&Default::default())
-            .await
-            .unwrap()
-            .items
-            .is_empty()
-    );
-    assert!(
-        world
-            .api::<ControlPlane>()
-            .list(&Default::default())
-            .await
-            .unwrap()
-            .items
-            .is_empty()
-    );
+    assert!(world.names::<Plan>().await.is_empty());
+    assert!(world.names::<Machine>().await.is_empty());
+    assert!(world.names::<ProviderMachine>().await.is_empty());
+    assert!(world.names::<ControlPlane>().await.is_empty());
     world.forget_nodes();
     world.apply_cluster().await;
     world.drive_to("Running", &world.client).await;
