@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use resources::Time;
 use resources::bmc;
-use resources::gantry::{Plan, ProviderMachine, Server, ServerStatus, StepState};
+use resources::gantry::{BootSession, Plan, ProviderMachine, Server, ServerStatus, StepState};
 use resources::tinkerbell::{ActionState, Hardware, Workflow};
 
 use super::evidence::{Evidence, Record};
@@ -266,6 +266,7 @@ impl<'a> Chain<'a> {
                     word(session.phase)
                 ),
             );
+            self.packets(depth + 2, session);
         }
         if let Some(first) = &status.first_boot {
             let asked = |at: &Option<Time>| {
@@ -279,6 +280,28 @@ impl<'a> Chain<'a> {
                 asked(&first.delivered_at)
             );
             self.say(depth + 1, text);
+        }
+    }
+
+    /// What was heard of the machine since it was armed, and whom else the boot services heard when it was nothing.
+    fn packets(&mut self, depth: usize, session: &BootSession) {
+        if let Some(last) = &session.last_packet {
+            let ago = time::ago(last.at.0, self.now);
+            return self.say(depth, format!("last packet {ago} ago: {}", last.text));
+        }
+        if session.claim.is_some() {
+            return;
+        }
+        self.say(
+            depth,
+            "no packet of it since it was armed: cable, switch port, MAC in its Hardware, boot order?",
+        );
+        if !session.strangers.is_empty() {
+            let macs: Vec<String> = session.strangers.iter().map(ToString::to_string).collect();
+            self.say(
+                depth,
+                format!("asked meanwhile, and no Hardware names them: {}", macs.join(", ")),
+            );
         }
     }
 
@@ -480,6 +503,24 @@ Cluster c
 Gantry waits for: waits for the agent (deadline in 9m0s)
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_silent_machine_shows_whom_else_was_heard() {
+        let mut snapshot = snapshot();
+        let session = json!({
+            "attempt": 1, "boot": 1, "bootId": "b", "phase": "armed", "armedAt": "2026-01-01T00:00:00Z",
+            "deadline": "2026-01-01T00:45:00Z", "strangers": ["02:00:00:00:00:09"],
+        });
+        let status = snapshot.servers[0].status.as_mut().unwrap();
+        status.boot_session = Some(serde_json::from_value(session).unwrap());
+        let target = Target::Server("node-1".into());
+        let lines = chain(&snapshot, &Evidence::default(), &target, at());
+        let text: String = lines.iter().map(|line| format!("{}\n", line.text)).collect();
+        assert!(
+            text.contains("no packet of it since it was armed") && text.contains("02:00:00:00:00:09"),
+            "{text}"
+        );
     }
 
     #[test]

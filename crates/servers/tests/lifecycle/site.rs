@@ -77,6 +77,7 @@ impl Site {
             leases: Arc::new(Leases::default()),
             endpoints: vec!["https://192.0.2.1:7443".into()],
             events,
+            post_minutes: 30,
         };
         let parts = build(context);
         let cancel = CancellationToken::new();
