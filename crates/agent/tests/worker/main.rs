@@ -202,10 +202,9 @@ async fn the_time_limit_stops_an_action() {
     let appliance = Appliance::new(vec![slow, reboot("2")]);
     let (port, _server) = appliance.serve("127.0.0.1:0").await;
     let session = session(&appliance, port).await;
-    let machine = Arc::new(Machine {
-        firmware: Firmware::Bios,
-        ..Machine::new(endless_image())
-    });
+    let mut machine = Machine::new(endless_image());
+    machine.firmware = Firmware::Bios;
+    let machine = Arc::new(machine);
     machine.budget.store(usize::MAX, Ordering::SeqCst);
     let host: Arc<dyn Host> = Arc::new(Simulated(machine));
     // Without a lease the write waits before its first block, until the limit stops it.

@@ -15,6 +15,7 @@ use pki::{Identity, KeyDir, SiteCa};
 use rcgen::{CertificateParams, KeyPair};
 use resources::gantry::Server;
 use resources::tinkerbell::{Hardware, Workflow};
+use resources::{BootEvent, BootEventKind, Mac};
 use serde_json::{Value, json};
 use servers::{Context, SessionsService, build};
 use tempfile::TempDir;
@@ -30,6 +31,8 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(crate) struct Site {
     pub(crate) sessions: SessionsService,
     pub(crate) first_boot: axum::Router,
+    events: EventSender,
+    view: Arc<ViewHandle>,
     client: Client,
     api: ApiServer,
     tasks: JoinSet<()>,
@@ -79,6 +82,7 @@ impl Site {
             events,
             post_minutes: 30,
         };
+        let (heard, looked_at) = (context.events.clone(), view.clone());
         let parts = build(context);
         let cancel = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -89,6 +93,8 @@ impl Site {
         Self {
             sessions: parts.sessions,
             first_boot: parts.first_boot,
+            events: heard,
+            view: looked_at,
             client,
             api,
             tasks,
@@ -101,6 +107,8 @@ impl Site {
         let Self {
             sessions,
             first_boot,
+            events,
+            view: _,
             client,
             api,
             mut tasks,
@@ -108,10 +116,23 @@ impl Site {
             scratch,
         } = self;
         cancel.cancel();
-        drop((sessions, first_boot, client));
+        drop((sessions, first_boot, events, client));
         while tasks.join_next().await.is_some() {}
         api.close().await;
         scratch
+    }
+
+    /// A DHCP request, as the boot services tell it.
+    pub(crate) fn hear(&self, mac: Mac) {
+        let event = BootEvent {
+            kind: BootEventKind::Dhcp,
+            mac: Some(mac),
+            peer: None,
+            text: "DISCOVER".into(),
+        };
+        let view = self.view.load();
+        let target = view.by_mac(mac).known().cloned();
+        self.events.send(target.as_deref(), Timestamp::now(), event);
     }
 
     fn api<K>(&self) -> Api<K>
