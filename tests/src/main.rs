@@ -10,6 +10,7 @@
 mod benches;
 mod kubectl;
 mod new_cluster;
+mod objects;
 mod rack;
 mod server;
 mod stories;

@@ -67,6 +67,8 @@ pub(crate) struct Rack {
     pub(crate) paths: RackPaths,
     /// URL of the node image, as a cluster names it.
     pub(crate) image: String,
+    /// Further flags of `gantry serve`.
+    pub(crate) serve_flags: Vec<String>,
     folder: tempfile::TempDir,
     appliance: Option<Child>,
 }
@@ -91,6 +93,7 @@ impl Rack {
             plan,
             paths,
             image: String::new(),
+            serve_flags: Vec::new(),
             folder,
             appliance: None,
         };
@@ -183,6 +186,7 @@ impl Rack {
             "--kernel-arguments",
             "console=ttyS0,115200",
         ]);
+        command.args(&self.serve_flags);
         if let Some(point) = kill_at {
             command.env("GANTRY_KILL_AT", point.name());
         }
@@ -261,6 +265,18 @@ impl Rack {
     /// Runs gantry against the appliance.
     pub(crate) fn gantry(&self, arguments: &[&str]) -> anyhow::Result<String> {
         done(&mut self.command(arguments)?)
+    }
+
+    /// Runs gantry against the appliance with input that it must refuse: its exit code and what it said, which is shown.
+    pub(crate) fn refused(&self, arguments: &[&str]) -> anyhow::Result<(i32, String)> {
+        println!("$ gantry {}", arguments.join(" "));
+        let output = self.command(arguments)?.stdin(Stdio::null()).output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let code = output.status.code().unwrap_or(-1);
+        print!("{}{said}", String::from_utf8_lossy(&output.stdout));
+        println!("(exit code {code})");
+        ensure!(code != 0, "gantry {} must be refused", arguments.join(" "));
+        Ok((code, said))
     }
 
     /// Runs kubectl against the new cluster and shows what it prints.

@@ -2,6 +2,7 @@
 
 mod api;
 mod cluster;
+mod faults;
 mod installer_bios;
 mod resets;
 
@@ -49,6 +50,14 @@ pub(crate) const ALL: &[Story] = &[
         needs: "root, QEMU, built images (gantry image build), 6 GB of memory",
         minutes: 15,
         run: |options| Box::pin(cluster::run(options)),
+    },
+    Story {
+        name: "faults",
+        tier: "full",
+        about: "BIOS: bad files, bad images, a small disk and a silent machine: each told with place and next step",
+        needs: "root, QEMU, built images (gantry image build), 4 GB of memory",
+        minutes: 8,
+        run: |options| Box::pin(faults::run(options)),
     },
     Story {
         name: "installer-bios",

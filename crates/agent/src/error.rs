@@ -130,6 +130,18 @@ impl Error {
         causes::line(self)
     }
 
+    /// Whether no other try can succeed before somebody changes disk, image or template.
+    #[must_use]
+    pub const fn is_hopeless(&self) -> bool {
+        match self {
+            Self::Disk(error) => error.is_hopeless(),
+            Self::UnknownAction { .. } | Self::Setting { .. } | Self::NoDisk { .. } | Self::Path { .. } => {
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// For `map_err` on file operations.
     pub(crate) fn file(path: impl Into<PathBuf>, operation: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();

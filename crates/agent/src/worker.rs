@@ -8,6 +8,7 @@ use agent_protocol::HEARTBEAT;
 use agent_protocol::v1::next_response::Step;
 use agent_protocol::v1::workflows_client::WorkflowsClient;
 use agent_protocol::v1::{Action, ActionState, NextRequest, ReportRequest};
+use resources::keys::FACT_HOPELESS;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Status};
 
@@ -142,6 +143,9 @@ impl Worker<'_> {
             Err((state, error)) => {
                 report.set_state(state);
                 report.message = error.line();
+                if error.is_hopeless() {
+                    report.facts.insert(FACT_HOPELESS.to_owned(), "true".to_owned());
+                }
             }
         }
         console.say(format!("{}: {}", action.name, report.message));

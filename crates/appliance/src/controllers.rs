@@ -61,6 +61,7 @@ pub(crate) async fn start(
             .map(|address| format!("https://{address}:{}", settings.agent_port))
             .collect(),
         events: events.clone(),
+        post_minutes: settings.post_minutes,
     });
     tasks.spawn_infallible("servers", servers.controller.run(tasks.cancel()));
 

@@ -43,6 +43,8 @@ pub struct Settings {
     pub unknown_machines: UnknownPolicy,
     /// Whether machines without an attempt boot the installer.
     pub idle_installer: bool,
+    /// Minutes from power-on to a machine's first packet, where its Server does not say.
+    pub post_minutes: u32,
     /// Further kernel arguments of the installer.
     pub kernel_arguments: Vec<String>,
     /// Folder of installer, iPXE, node images and release.

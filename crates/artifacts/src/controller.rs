@@ -18,8 +18,6 @@ use tokio_util::sync::CancellationToken;
 use crate::fetch::{Fetcher, Progress};
 use crate::{Error, status};
 
-/// How often a failed image is looked at again: somebody may have put the right file there.
-const AFTER_FAILURE: Duration = Duration::from_secs(300);
 /// How often a ready image is looked for in the store.
 const WHEN_READY: Duration = Duration::from_secs(600);
 /// Pause between two writes of the progress.
@@ -66,7 +64,7 @@ async fn reconcile(image: Arc<Image>, context: Arc<Context>) -> Result<Action, E
         }
         // A failure stands for a while; the status write itself must not start the next try.
         (ImageState::Failed, _) if !due(&before, Timestamp::now()) => {
-            return Ok(Action::requeue(AFTER_FAILURE));
+            return Ok(Action::requeue(status::AFTER_FAILURE.unsigned_abs()));
         }
         _ => {}
     }
@@ -84,7 +82,7 @@ async fn reconcile(image: Arc<Image>, context: Arc<Context>) -> Result<Action, E
             tracing::warn!(image = name, url = image.spec.url, error = %error, "image not fetched");
             let after = status::failed(&before, &error, now);
             let next = match after.state {
-                ImageState::Failed => AFTER_FAILURE,
+                ImageState::Failed => status::AFTER_FAILURE.unsigned_abs(),
                 _ => status::RETRY.unsigned_abs(),
             };
             (after, next)
@@ -95,7 +93,9 @@ async fn reconcile(image: Arc<Image>, context: Arc<Context>) -> Result<Action, E
 }
 
 fn due(before: &ImageStatus, now: Timestamp) -> bool {
-    let wait = AFTER_FAILURE.saturating_sub(Duration::from_secs(1));
+    let wait = status::AFTER_FAILURE
+        .unsigned_abs()
+        .saturating_sub(Duration::from_secs(1));
     before
         .since
         .as_ref()

@@ -56,18 +56,24 @@ pub enum Error {
         reason: String,
     },
     /// The file is not the wanted one.
-    #[error("{url}: wrong digest: the file is {found}, expected {expected}")]
+    #[error(
+        "{url}: wrong digest: the file is {found}, {said_by} says {expected}; it is set aside and nothing boots from it: \
+         put the right file there, or correct the digest"
+    )]
     WrongDigest {
         /// Address.
         url: String,
         /// Wanted.
         expected: Digest,
+        /// Where that stands.
+        said_by: String,
         /// Found.
         found: Digest,
     },
     /// The manifest beside the image does not describe it.
     #[error(
-        "{url}.manifest.json does not describe the image: {field} is {found}, the manifest says {expected}"
+        "{url}.manifest.json does not describe the image: {field} is {found}, the manifest says {expected}; put the \
+         manifest of this image there, or none"
     )]
     WrongManifest {
         /// Address of the image.

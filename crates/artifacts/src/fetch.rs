@@ -115,9 +115,9 @@ impl Fetcher {
             "file" => local_sidecars(&parsed.to_file_path().map_err(|()| wrong())?).await?,
             _ => return Err(wrong()),
         };
-        let wanted = sidecars.wanted(digest);
-        if let Some(wanted) = wanted
-            && let Some(manifest) = self.store.manifest(wanted).await?
+        let wanted = sidecars.wanted(digest, url);
+        if let Some((wanted, _)) = &wanted
+            && let Some(manifest) = self.store.manifest(*wanted).await?
         {
             return Ok(manifest);
         }
@@ -301,13 +301,14 @@ impl Fetcher {
 fn checked(
     url: &str,
     mut measured: ImageManifest,
-    wanted: Option<Digest>,
+    wanted: Option<(Digest, String)>,
     published: Option<ImageManifest>,
 ) -> Result<ImageManifest, Error> {
-    if let Some(expected) = wanted.filter(|wanted| *wanted != measured.digest) {
+    if let Some((expected, said_by)) = wanted.filter(|(wanted, _)| *wanted != measured.digest) {
         return Err(Error::WrongDigest {
             url: url.to_owned(),
             expected,
+            said_by,
             found: measured.digest,
         });
     }

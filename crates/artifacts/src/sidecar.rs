@@ -15,10 +15,15 @@ pub(crate) struct Sidecars {
 }
 
 impl Sidecars {
-    /// The digest that the file must have, if anything says so. The Image's own wins.
-    pub(crate) fn wanted(&self, spec: Option<Digest>) -> Option<Digest> {
-        spec.or(self.manifest.as_ref().map(|manifest| manifest.digest))
-            .or(self.digest)
+    /// The digest that the file must have and who says so, if anything does. The Image's own wins.
+    pub(crate) fn wanted(&self, spec: Option<Digest>, url: &str) -> Option<(Digest, String)> {
+        let own = spec.map(|digest| (digest, "spec.digest of the Image".to_owned()));
+        let of_manifest = || {
+            let manifest = self.manifest.as_ref()?;
+            Some((manifest.digest, format!("{url}.manifest.json")))
+        };
+        own.or_else(of_manifest)
+            .or_else(|| Some((self.digest?, format!("{url}.sha256"))))
     }
 }
 

@@ -11,6 +11,8 @@ use crate::Error;
 pub(crate) const FETCH_LIMIT: SignedDuration = SignedDuration::from_mins(60);
 /// Pause before the next try.
 pub(crate) const RETRY: SignedDuration = SignedDuration::from_secs(15);
+/// How often a failed image is looked at again: somebody may have put the right file there.
+pub(crate) const AFTER_FAILURE: SignedDuration = SignedDuration::from_mins(5);
 
 /// Fetching goes on since `before` said so, or from now.
 pub(crate) fn fetching(before: &ImageStatus, percent: u8, now: Timestamp) -> ImageStatus {
@@ -55,7 +57,10 @@ pub(crate) fn failed(before: &ImageStatus, error: &Error, now: Timestamp) -> Ima
     ImageStatus {
         state: ImageState::Failed,
         since: Some(Time(now)),
-        reason: Some(reason),
+        reason: Some(format!(
+            "{reason}; it is looked for again every {} min",
+            AFTER_FAILURE.as_mins()
+        )),
         deadline: None,
         percent: None,
         manifest: None,
@@ -103,11 +108,22 @@ mod tests {
         let error = Error::WrongDigest {
             url: "file:///a".into(),
             expected: digest(1),
+            said_by: "file:///a.sha256".into(),
             found: digest(2),
         };
         let status = failed(&fetching(&ImageStatus::default(), 50, at(5)), &error, at(9));
         assert_eq!(status.state, ImageState::Failed);
         let reason = status.reason.unwrap();
-        assert!(reason.contains(&digest(1).to_string()) && reason.contains(&digest(2).to_string()));
+        let (expected, found) = (digest(1).to_string(), digest(2).to_string());
+        for part in [
+            "file:///a:",
+            &found,
+            "file:///a.sha256 says",
+            &expected,
+            "put the right file there",
+            "every 5 min",
+        ] {
+            assert!(reason.contains(part), "{part:?} is missing in: {reason}");
+        }
     }
 }

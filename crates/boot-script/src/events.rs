@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use resources::BootEvent;
 use tokio::sync::mpsc;
 
+use crate::sightings::Sightings;
 use crate::target::BootTarget;
 
 /// A boot event with the machine's key and the time.
@@ -25,6 +26,7 @@ pub struct Event {
 pub struct EventSender {
     sender: mpsc::Sender<Event>,
     dropped: Arc<AtomicU64>,
+    sightings: Arc<Sightings>,
 }
 
 impl EventSender {
@@ -36,6 +38,7 @@ impl EventSender {
             Self {
                 sender,
                 dropped: Arc::new(AtomicU64::new(0)),
+                sightings: Arc::default(),
             },
             receiver,
         )
@@ -43,6 +46,7 @@ impl EventSender {
 
     /// Records an event of a machine, or of a peer that no Hardware names.
     pub fn send(&self, target: Option<&BootTarget>, at: Timestamp, mut event: BootEvent) {
+        self.sightings.note(target, at, &event);
         let machine = match target {
             Some(target) => {
                 event.mac.get_or_insert(target.mac);
@@ -57,6 +61,12 @@ impl EventSender {
         if self.sender.try_send(Event { machine, at, event }).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// What was heard last; complete also when events were dropped.
+    #[must_use]
+    pub fn sightings(&self) -> &Sightings {
+        &self.sightings
     }
 
     /// How many events were dropped.

@@ -2,7 +2,8 @@
 //!
 //! Owns the pure decision ([`decide`]), the scripts that follow from it ([`render`]), and the in-memory view of
 //! Hardware and Server ([`BootView`]) that all boot services answer from. [`follow`] keeps that view by the one
-//! watch; [`EventSender`] is the bounded way from the boot services to the records.
+//! watch; [`EventSender`] is the bounded way from the boot services to the records, and [`Sightings`] what they
+//! heard last of each armed machine.
 //!
 //! Refuses: to answer packets or requests itself, to write any object, and to put anything secret into a script.
 //!
@@ -15,6 +16,7 @@ mod events;
 mod follow;
 mod handle;
 mod script;
+mod sightings;
 mod site;
 mod target;
 mod token;
@@ -26,6 +28,7 @@ pub use events::{Event, EventSender};
 pub use follow::follow;
 pub use handle::ViewHandle;
 pub use script::{INITRAMFS_FILE, KERNEL_FILE, SITE_CA_FILE, Subject, render};
+pub use sightings::Sightings;
 pub use site::{SiteSettings, UnknownPolicy};
 pub use target::{BootTarget, MachineFacts, Session};
 pub use view::{BootView, Lookup};

@@ -14,6 +14,9 @@ pub struct BootLoader {
 /// Partition type of an EFI system partition in a master boot record.
 const MBR_ESP: u8 = 0xef;
 
+/// Partition type of the entry that protects a GPT.
+const MBR_GPT: u8 = 0xee;
+
 /// Looks for boot code and an EFI system partition. It can't tell whether the code behind them is whole; it tells disks
 /// from file systems and archives.
 #[must_use]
@@ -38,6 +41,27 @@ pub fn boot_loader(head: &[u8]) -> BootLoader {
     }
 }
 
+/// Octets of the disk up to the end of the last partition of a master boot record; `None` without one, and where the
+/// record only protects a GPT.
+pub(crate) fn mbr_end(head: &[u8]) -> Option<u64> {
+    let sector = head.get(..512).filter(|sector| sector.ends_with(&[0x55, 0xaa]))?;
+    let entries = sector.get(446..510)?.chunks_exact(16);
+    let ends = entries.filter_map(|entry| {
+        let field = |at: usize| {
+            Some(u64::from(u32::from_le_bytes(
+                entry.get(at..at + 4)?.try_into().ok()?,
+            )))
+        };
+        let kind = entry.get(4).copied().filter(|kind| *kind != 0)?;
+        Some((kind, (field(8)? + field(12)?) * gpt::SECTOR))
+    });
+    let ends: Vec<(u8, u64)> = ends.collect();
+    if ends.iter().any(|(kind, _)| *kind == MBR_GPT) {
+        return None;
+    }
+    ends.into_iter().map(|(_, end)| end).max().filter(|end| *end > 0)
+}
+
 impl BootLoader {
     /// Whether any firmware can start it.
     #[must_use]
@@ -57,6 +81,17 @@ mod tests {
         sector[510] = 0x55;
         sector[511] = 0xaa;
         sector
+    }
+
+    #[test]
+    fn a_master_boot_record_tells_where_its_partitions_end() {
+        let mut head = sector(0xeb, 0x83);
+        head[446 + 8..446 + 16].copy_from_slice(&[0, 8, 0, 0, 0, 0x10, 0, 0]);
+        assert_eq!(mbr_end(&head), Some((2048 + 4096) * 512));
+        head[462 + 4] = 0xee;
+        assert_eq!(mbr_end(&head), None, "the GPT tells it");
+        assert_eq!(mbr_end(&[0; 4096]), None);
+        assert_eq!(mbr_end(b"short"), None);
     }
 
     #[test]

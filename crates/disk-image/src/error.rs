@@ -33,8 +33,24 @@ pub enum Error {
          use a whole-disk image, not a file system or an installer archive"
     )]
     NoBootLoader,
+    /// Only another kind of firmware could start it.
+    #[error(
+        "the image has no {lacks}, and this machine was started by {machine} firmware, so it could never boot it: use an \
+         image for {machine}, or change the machine's boot mode"
+    )]
+    OtherFirmware {
+        /// Firmware of the machine.
+        machine: &'static str,
+        /// What it would need.
+        lacks: &'static str,
+    },
     /// The image does not fit.
-    #[error("disk too small: {disk} has {disk_size} octets, the image needs {image_size}")]
+    #[error(
+        "disk too small: {disk} has {}, the image needs {}; name a larger disk of this machine (column disk of its \
+         hardware CSV) or use a smaller image",
+        sized(*disk_size),
+        sized(*image_size)
+    )]
     DiskTooSmall {
         /// Disk.
         disk: PathBuf,
@@ -44,7 +60,10 @@ pub enum Error {
         image_size: u64,
     },
     /// The served file is not the wanted one.
-    #[error("wrong digest: the image is {found}, expected {expected}")]
+    #[error(
+        "wrong digest: the image is {found}, expected {expected}; it was damaged where it is kept or on its way and will \
+         not boot: have it fetched again, or correct the digest"
+    )]
     WrongDigest {
         /// Wanted.
         expected: Digest,
@@ -94,10 +113,61 @@ pub enum Error {
     },
 }
 
+/// Octets, and what they are in a unit for people.
+fn sized(octets: u64) -> String {
+    let (unit, name) = if octets >= 1 << 30 {
+        (1 << 30, "GiB")
+    } else {
+        (1 << 20, "MiB")
+    };
+    let tenths = u128::from(octets) * 10 / unit;
+    format!("{octets} octets ({}.{} {name})", tenths / 10, tenths % 10)
+}
+
 impl Error {
     /// Whether the same try later can succeed: the network broke or the caller stopped it.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Self::Source { .. } | Self::Stopped { .. })
+    }
+
+    /// Whether no other try can succeed before somebody chooses another image or disk. A damaged stream or a disk that
+    /// refuses may be well the next time.
+    #[must_use]
+    pub const fn is_hopeless(&self) -> bool {
+        matches!(
+            self,
+            Self::Empty
+                | Self::UnsupportedFormat { .. }
+                | Self::NoBootLoader
+                | Self::OtherFirmware { .. }
+                | Self::DiskTooSmall { .. }
+                | Self::PartitionTable { .. }
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_is_too_small_is_told_with_sizes_and_next_step() {
+        let error = Error::DiskTooSmall {
+            disk: "/dev/vdb".into(),
+            disk_size: 1 << 30,
+            image_size: 1 << 31,
+        };
+        let text = error.to_string();
+        let parts = [
+            "/dev/vdb has 1073741824 octets (1.0 GiB)",
+            "needs 2147483648 octets (2.0 GiB)",
+            "larger disk",
+        ];
+        for part in parts {
+            assert!(text.contains(part), "{part:?} is missing in: {text}");
+        }
+        assert!(error.is_hopeless() && !error.is_retryable());
+        assert_eq!(sized(20_971_520), "20971520 octets (20.0 MiB)");
     }
 }

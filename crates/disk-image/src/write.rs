@@ -5,8 +5,9 @@ mod read_back;
 mod stream;
 
 use resources::Digest;
+use resources::gantry::Firmware;
 
-use crate::boot_loader::boot_loader;
+use crate::boot_loader::{BootLoader, boot_loader, mbr_end};
 use crate::gpt::{self, Relocated, SECTOR};
 use crate::target::{ALIGNMENT, Target};
 use crate::{Error, ImageReader, StreamTotals, signatures};
@@ -32,6 +33,8 @@ pub struct WriteJob<'a> {
     pub expected: Expected,
     /// Identities of disk and partitions come from this; `None` leaves the image's own.
     pub seed: Option<&'a [u8]>,
+    /// Firmware that has to start the image; `None`: any.
+    pub firmware: Option<Firmware>,
 }
 
 /// What was written.
@@ -85,9 +88,7 @@ pub fn install(
     let mut head = vec![0; HEAD];
     let length = image.read(&mut head)?;
     head.truncate(length);
-    if !boot_loader(&head).any() {
-        return Err(Error::NoBootLoader);
-    }
+    check_boot_loader(boot_loader(&head), job.firmware)?;
     let declared = declared_size(&head, job.expected.raw_size);
     check_size(target, declared.unwrap_or(length as u64))?;
     if gpt::parse(&head).is_some() && u64::from(target.sector_size()) != SECTOR {
@@ -122,16 +123,32 @@ pub fn install(
     })
 }
 
-/// Size of the raw disk if it is told, or by the place of the image's second partition table.
+/// Refuses what the machine could never start, before it overwrites what it could.
+fn check_boot_loader(found: BootLoader, firmware: Option<Firmware>) -> Result<(), Error> {
+    match firmware {
+        _ if !found.any() => Err(Error::NoBootLoader),
+        Some(Firmware::Bios) if !found.bios => Err(Error::OtherFirmware {
+            machine: "BIOS",
+            lacks: "boot code in its first sector",
+        }),
+        Some(Firmware::Uefi) if !found.uefi => Err(Error::OtherFirmware {
+            machine: "UEFI",
+            lacks: "EFI system partition",
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Size of the raw disk if it is told, else up to the end of the image's last partition.
 fn declared_size(head: &[u8], told: Option<u64>) -> Option<u64> {
-    told.or_else(|| {
-        let table = gpt::parse(head)?;
-        table
-            .partitions
+    let of_gpt = || {
+        let partitions = gpt::parse(head)?.partitions;
+        partitions
             .iter()
             .map(|partition| (partition.last + 1) * SECTOR)
             .max()
-    })
+    };
+    told.or_else(of_gpt).or_else(|| mbr_end(head))
 }
 
 fn check_size(target: &dyn Target, image_size: u64) -> Result<(), Error> {

@@ -13,6 +13,7 @@ use disk_image::{
 };
 use gptman::{GPT, GPTPartitionEntry};
 use resources::ImageManifest;
+use resources::gantry::Firmware;
 
 const MIB: usize = 1 << 20;
 const IMAGE: usize = 24 * MIB;
@@ -92,9 +93,19 @@ fn disk(directory: &Path, size: u64) -> DiskTarget {
 }
 
 fn write(file: Vec<u8>, target: &dyn Target, expected: Expected) -> Result<Written, Error> {
+    write_for(file, target, expected, None)
+}
+
+fn write_for(
+    file: Vec<u8>,
+    target: &dyn Target,
+    expected: Expected,
+    firmware: Option<Firmware>,
+) -> Result<Written, Error> {
     let job = WriteJob {
         expected,
         seed: Some(b"machine and attempt"),
+        firmware,
     };
     install(ImageReader::open(Cursor::new(file))?, target, &job, &Ungated)
 }
@@ -221,6 +232,9 @@ fn refusals_come_before_the_first_write() {
             "{error}"
         );
     }
+    let error = write(with_master_boot_record(), &small, Expected::default()).unwrap_err();
+    assert!(matches!(error, Error::DiskTooSmall { .. }), "{error}");
+    assert_eq!(contents(&small), before, "told before anything is written");
     let mut no_loader = image();
     no_loader[..512].fill(0);
     let mut filesystem = vec![0; 4 * MIB];
@@ -232,6 +246,35 @@ fn refusals_come_before_the_first_write() {
     assert_eq!(contents(&small), before);
     assert!(DiskTarget::open(&directory.path().join("mistyped")).is_err());
     assert!(!directory.path().join("mistyped").exists());
+}
+
+/// The image with a master boot record alone: its one partition reaches to the end.
+fn with_master_boot_record() -> Vec<u8> {
+    let mut image = image();
+    image[512..34 * 512].fill(0);
+    image[446..510].fill(0);
+    image[446 + 4] = 0x83;
+    image[446 + 8..446 + 12].copy_from_slice(&2048_u32.to_le_bytes());
+    image[446 + 12..446 + 16].copy_from_slice(&(IMAGE as u32 / 512 - 2048).to_le_bytes());
+    image
+}
+
+#[test]
+fn an_image_for_the_other_firmware_is_refused_before_the_first_write() {
+    let mut for_uefi = image();
+    for_uefi[..440].fill(0);
+    for (file, other, right) in [
+        (for_uefi, Firmware::Bios, Firmware::Uefi),
+        (with_master_boot_record(), Firmware::Uefi, Firmware::Bios),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let target = disk(directory.path(), DISK);
+        let before = contents(&target);
+        let error = write_for(file.clone(), &target, Expected::default(), Some(other)).unwrap_err();
+        assert!(matches!(error, Error::OtherFirmware { .. }), "{error}");
+        assert_eq!(contents(&target), before);
+        write_for(file, &target, Expected::default(), Some(right)).unwrap();
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod provider_machine;
 mod release;
 mod server;
 
-pub use boot_session::{BootSession, Contender, FirstBoot, SessionClaim, SessionPhase};
+pub use boot_session::{BootSession, Contender, FirstBoot, LastPacket, SessionClaim, SessionPhase};
 pub use control_plane::{ControlPlane, ControlPlaneSpec, ControlPlaneStatus};
 pub use image::{Image, ImageSpec, ImageState, ImageStatus};
 pub use plan::{

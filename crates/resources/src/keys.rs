@@ -48,3 +48,6 @@ pub const MANAGER_CLUSTERS: &str = "gantry-clusters";
 pub const MANAGER_METAL: &str = "gantry-driver-metal";
 /// Field manager of the image store.
 pub const MANAGER_ARTIFACTS: &str = "gantry-artifacts";
+
+/// Fact of a failed action, `true`: the same again can't succeed before somebody changes disk, image or template.
+pub const FACT_HOPELESS: &str = "hopeless";

@@ -36,8 +36,16 @@ pub struct Context {
     pub leases: Arc<Leases>,
     /// Where the agent endpoint is reached: `https://HOST:PORT`, in the order in which they are tried.
     pub endpoints: Vec<String>,
-    /// The way to the records.
+    /// The way to the records, and what was heard of machines.
     pub events: EventSender,
+    /// Minutes that a machine may take from power-on to its first packet, where its Server does not say.
+    pub post_minutes: u32,
+}
+
+impl Context {
+    pub(crate) fn post_minutes(&self, server: &Server) -> u32 {
+        server.spec.post_minutes.unwrap_or(self.post_minutes)
+    }
 }
 
 /// A client that can be printed.

@@ -132,8 +132,8 @@ impl SessionsService {
             ClaimDecision::Grant | ClaimDecision::GrantNextBoot => {
                 let session = match decision {
                     ClaimDecision::GrantNextBoot => {
-                        let window = sessions::window(server.spec.post_minutes);
-                        sessions::next_boot(&session, mint_boot_id(), now, window)
+                        let post_minutes = self.desk.context.post_minutes(server);
+                        sessions::next_boot(&session, mint_boot_id(), now, post_minutes)
                     }
                     _ => session,
                 };

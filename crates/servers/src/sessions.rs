@@ -29,10 +29,11 @@
 //!
 //! # The armed window
 //!
-//! It ends [`window`] after arming: the firmware's allowance for power-on (Server `postMinutes`, 30 by default) and a
+//! It ends [`window`] after arming: the firmware's allowance for power-on (Server `postMinutes`, else the site's) and a
 //! quarter of an hour for the way to the installer. A claim after it is refused.
 
 mod claim;
+mod hearing;
 mod standing;
 mod upkeep;
 
@@ -43,6 +44,7 @@ use resources::gantry::{BootSession, SessionClaim, SessionPhase};
 use resources::{Digest, Time};
 
 pub use claim::{Ask, ClaimDecision, claim};
+pub use hearing::hearing;
 pub use standing::{NotAllowed, standing, standing_for_first_boot};
 pub use upkeep::{Seen, Upkeep, apply, upkeep};
 
@@ -52,8 +54,6 @@ pub const CERTIFICATE_LIFE: SignedDuration = SignedDuration::from_hours(1);
 pub const FIRST_BOOT_LIFE: SignedDuration = SignedDuration::from_hours(2);
 /// A certificate that ends sooner is replaced when its key asks again.
 const RENEW_BEFORE: SignedDuration = SignedDuration::from_mins(10);
-/// Minutes of firmware self test when the Server says nothing.
-const POST_MINUTES: u32 = 30;
 /// From the first packet to the agent's claim.
 const BOOT_ALLOWANCE: SignedDuration = SignedDuration::from_mins(15);
 /// Earlier boots that are remembered.
@@ -61,21 +61,23 @@ const REMEMBERED: usize = 8;
 
 /// How long an armed session waits for its machine.
 #[must_use]
-pub fn window(post_minutes: Option<u32>) -> SignedDuration {
-    let post = SignedDuration::from_mins(i64::from(post_minutes.unwrap_or(POST_MINUTES)));
-    post.saturating_add(BOOT_ALLOWANCE)
+pub fn window(post_minutes: u32) -> SignedDuration {
+    SignedDuration::from_mins(i64::from(post_minutes)).saturating_add(BOOT_ALLOWANCE)
 }
 
 /// The first boot of an attempt.
 #[must_use]
-pub fn first(attempt: u64, boot_id: String, now: Timestamp, window: SignedDuration) -> BootSession {
+pub fn first(attempt: u64, boot_id: String, now: Timestamp, post_minutes: u32) -> BootSession {
     BootSession {
         attempt,
         boot: 1,
         boot_id,
         phase: SessionPhase::Arming,
         armed_at: Time(now),
-        deadline: Time(later(now, window)),
+        deadline: Time(later(now, window(post_minutes))),
+        post_minutes: Some(post_minutes),
+        last_packet: None,
+        strangers: Vec::new(),
         claim: None,
         revoked: Vec::new(),
         last_heard: None,
@@ -86,13 +88,8 @@ pub fn first(attempt: u64, boot_id: String, now: Timestamp, window: SignedDurati
 
 /// The next boot of the same attempt: fences the claim of this one.
 #[must_use]
-pub fn next_boot(
-    session: &BootSession,
-    boot_id: String,
-    now: Timestamp,
-    window: SignedDuration,
-) -> BootSession {
-    let mut next = first(session.attempt, boot_id, now, window);
+pub fn next_boot(session: &BootSession, boot_id: String, now: Timestamp, post_minutes: u32) -> BootSession {
+    let mut next = first(session.attempt, boot_id, now, post_minutes);
     next.boot = session.boot.saturating_add(1);
     next.revoked.clone_from(&session.revoked);
     next.revoked
@@ -191,7 +188,7 @@ pub(crate) mod samples {
     }
 
     pub(crate) fn session(phase: SessionPhase) -> BootSession {
-        let mut session = first(3, "boot-a".into(), at(0), SignedDuration::from_mins(45));
+        let mut session = first(3, "boot-a".into(), at(0), 30);
         session.phase = phase;
         if !matches!(phase, SessionPhase::Arming | SessionPhase::Armed) {
             session.claim = Some(claim_of(1, "01"));

@@ -114,7 +114,7 @@ impl WorkflowsService {
                 caller.attempt, request.attempt
             )));
         }
-        let told = told(&request)?;
+        let mut told = told(&request)?;
         for _ in 0..TRIES {
             let present = caller.present(&self.desk).await?;
             let (api, workflow) = present.workflow(&self.desk).await?;
@@ -125,6 +125,7 @@ impl WorkflowsService {
                 )));
             }
             let status = workflow.status.clone().unwrap_or_default();
+            told.machine.clone_from(&present.machine);
             let next = report(&status, &told, Timestamp::now()).map_err(unfit)?;
             if present.standing == Standing::Ended {
                 return match next == status && told.state != ActionState::Running {
@@ -285,6 +286,7 @@ fn told(request: &ReportRequest) -> Result<Told, Status> {
         v1::ActionState::Unspecified => return Err(Status::invalid_argument("state is missing")),
     };
     Ok(Told {
+        machine: String::new(),
         action_id: request.action_id.clone(),
         state,
         percent: request

@@ -17,6 +17,7 @@ mod unrendered;
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use resources::Mac;
 use resources::bmc::Action;
 use resources::gantry::{Attempt, BootSession, Server, SessionPhase};
 use resources::tinkerbell::{BootOptions, Workflow, WorkflowState, WorkflowStatus};
@@ -45,6 +46,8 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) jobs: &'a BTreeMap<String, JobSeen>,
     /// Whether a NIC of the Hardware boots by UEFI.
     pub(crate) uefi: bool,
+    /// The MAC address that the machine boots by: the first of its Hardware.
+    pub(crate) mac: Option<Mac>,
 }
 
 /// One step.
@@ -110,8 +113,11 @@ fn wait(reason: impl Into<String>, until: Timestamp) -> Step {
 }
 
 fn after(time: Timestamp, minutes: i64) -> Timestamp {
-    time.checked_add(SignedDuration::from_mins(minutes))
-        .unwrap_or(Timestamp::MAX)
+    add(time, SignedDuration::from_mins(minutes))
+}
+
+fn add(time: Timestamp, by: SignedDuration) -> Timestamp {
+    time.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 impl<'a> Snapshot<'a> {

@@ -299,6 +299,19 @@ fn handover_follows_policy_and_machine() {
 }
 
 #[test]
+fn an_image_that_is_not_what_its_name_says_leaves_a_disk_that_cannot_boot() {
+    let machine = Arc::new(Machine::new(image()));
+    let named = format!("http://192.0.2.1:7080/images/{}", "0".repeat(64));
+    let settings = owned(&[("IMG_URL", named.as_str()), ("DEST_DISK", "/dev/disk")]);
+    let error = act(&machine, ActionKind::Image2disk, &settings, false).unwrap_err();
+    assert!(error.line().contains("wrong digest"), "{}", error.line());
+    let mut head = vec![1; 1 << 20];
+    let disk = std::fs::File::open(machine.file("disk")).unwrap();
+    (&disk).read_exact(&mut head).unwrap();
+    assert!(head.iter().all(|octet| *octet == 0));
+}
+
+#[test]
 fn under_bios_no_variable_is_written() {
     let mut machine = Arc::into_inner(installed()).unwrap();
     machine.firmware = Firmware::Bios;

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use agent::{Console, Ended, Host, Lease, MachineKey, Session, claim, work};
 use agent_protocol::SteppedClock;
-use agent_protocol::v1::{Action, ActionState, ClaimRequest};
+use agent_protocol::v1::{Action, ActionState, ClaimRequest, Firmware};
 use appliance::{Appliance, SITE};
 use host::{Machine, Simulated};
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -202,7 +202,9 @@ async fn the_time_limit_stops_an_action() {
     let appliance = Appliance::new(vec![slow, reboot("2")]);
     let (port, _server) = appliance.serve("127.0.0.1:0").await;
     let session = session(&appliance, port).await;
-    let machine = Arc::new(Machine::new(endless_image()));
+    let mut machine = Machine::new(endless_image());
+    machine.firmware = Firmware::Bios;
+    let machine = Arc::new(machine);
     machine.budget.store(usize::MAX, Ordering::SeqCst);
     let host: Arc<dyn Host> = Arc::new(Simulated(machine));
     // Without a lease the write waits before its first block, until the limit stops it.
@@ -212,6 +214,27 @@ async fn the_time_limit_stops_an_action() {
     let ended = tokio::time::timeout(Duration::from_secs(60), work).await.unwrap();
     assert_eq!(ended, Ended::Leave { kexec: false });
     assert_eq!(states(&appliance)[0].1, ActionState::Timeout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_that_no_other_try_mends_says_so() {
+    let settings = [
+        ("IMG_URL", "http://192.0.2.1/a"),
+        ("DEST_DISK", "/dev/disk"),
+        ("IMG_DIGEST", "md5:00"),
+    ];
+    let appliance = Appliance::new(vec![action("1", "image2disk", &settings), reboot("2")]);
+    let (port, _server) = appliance.serve("127.0.0.1:0").await;
+    let session = session(&appliance, port).await;
+    let (_, host) = machine();
+    run(&session, &host).await;
+    assert_eq!(states(&appliance)[0].1, ActionState::Failed);
+    let state = appliance.state.lock().unwrap();
+    let told = |id: &str| {
+        let mut of_action = state.reports.iter().filter(|report| report.action_id == id);
+        of_action.any(|report| report.facts.contains_key("hopeless"))
+    };
+    assert!(told("1") && !told("2"));
 }
 
 /// Boots, as far as anybody can tell.

@@ -127,6 +127,15 @@ pub const KEYS: &[Key] = &[
         set: |s, text| parsed::<bool>(text, "true or false").map(|on| s.idle_installer = on),
     },
     Key {
+        name: "postMinutes",
+        value: "MINUTES",
+        default: "30",
+        example: "",
+        about: "Minutes that a machine's firmware may take from power-on to its first packet, after which the attempt\n\
+                ends with the reason; `spec.postMinutes` of a Server wins.",
+        set: |s, text| post_minutes(text).map(|minutes| s.post_minutes = minutes),
+    },
+    Key {
         name: "kernelArguments",
         value: "WORDS",
         default: "",
@@ -235,6 +244,7 @@ pub(super) fn empty() -> Settings {
         agent_port: 0,
         unknown_machines: UnknownPolicy::Silent,
         idle_installer: false,
+        post_minutes: 0,
         kernel_arguments: Vec::new(),
         parts: None,
         lab_timings: false,
@@ -257,6 +267,11 @@ fn port(text: &str) -> Result<u16, String> {
         0 => Err("it must be a port, 1 to 65535".to_owned()),
         port => Ok(port),
     })
+}
+
+fn post_minutes(text: &str) -> Result<u32, String> {
+    let minutes = text.parse().ok().filter(|minutes| (1..=1440).contains(minutes));
+    minutes.ok_or_else(|| "it must be a number of minutes, 1 to 1440".to_owned())
 }
 
 fn path(text: &str) -> Result<PathBuf, String> {
@@ -318,6 +333,7 @@ mod tests {
             ("httpPort", "0"),
             ("unknownMachines", "maybe"),
             ("idleInstaller", "yes"),
+            ("postMinutes", "0"),
             ("logFormat", "xml"),
         ];
         for (name, text) in bad {

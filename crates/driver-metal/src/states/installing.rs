@@ -1,8 +1,9 @@
 //! `installing`: a workflow runs. Left to `booting` when it succeeds; back to `preparing` for another attempt when it
-//! fails, twice at most, then to `failed`. The workflow has deadlines of its own for every wait.
+//! fails, twice at most and not at all when the next would fail the same way, then to `failed`. The workflow has deadlines of its own for every wait.
 
 use jiff::Timestamp;
 use resources::gantry::ProviderMachineState;
+use resources::keys::FACT_HOPELESS;
 use resources::tinkerbell::{Workflow, WorkflowState};
 
 use super::fail;
@@ -34,6 +35,11 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
         },
         Some(WorkflowState::Failed | WorkflowState::Timeout) => {
             let reason = reason.unwrap_or_else(|| "the workflow failed".to_owned());
+            if status.facts.get(FACT_HOPELESS).is_some_and(|fact| fact == "true") {
+                return fail(format!(
+                    "{reason}; another installation would fail the same way, so none is tried"
+                ));
+            }
             let tried = snapshot.installations();
             if tried >= INSTALLATIONS {
                 return fail(format!("{tried} installations failed; the last: {reason}"));

@@ -233,6 +233,15 @@ fn installing_follows_its_workflow_and_tries_three_times() {
         Some(ProviderMachineState::Preparing)
     );
     assert_eq!(next(3, WorkflowState::Failed), Some(ProviderMachineState::Failed));
+    let mut hopeless = with_workflow(claimed(state), 1, WorkflowState::Failed);
+    let workflow = hopeless.workflows.get_mut("blue-cp-0-1").unwrap();
+    let facts = &mut workflow.status.as_mut().unwrap().facts;
+    facts.insert("hopeless".into(), "true".into());
+    let step = decide(&hopeless, START);
+    assert!(
+        matches!(&step, Step::Go { state: ProviderMachineState::Failed, reason } if reason.contains("disk is gone")),
+        "{step:?}"
+    );
     assert_eq!(next(1, WorkflowState::Running), None);
     assert_eq!(
         go(&decide(&claimed(state), START)),

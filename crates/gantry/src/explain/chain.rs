@@ -295,6 +295,24 @@ Gantry waits for: waits for the agent (deadline in 9m0s)
     }
 
     #[test]
+    fn a_silent_machine_shows_whom_else_was_heard() {
+        let mut snapshot = snapshot();
+        let session = json!({
+            "attempt": 1, "boot": 1, "bootId": "b", "phase": "armed", "armedAt": "2026-01-01T00:00:00Z",
+            "deadline": "2026-01-01T00:45:00Z", "strangers": ["02:00:00:00:00:09"],
+        });
+        let status = snapshot.servers[0].status.as_mut().unwrap();
+        status.boot_session = Some(serde_json::from_value(session).unwrap());
+        let target = Target::Server("node-1".into());
+        let lines = chain(&snapshot, &Evidence::default(), &target, at());
+        let text: String = lines.iter().map(|line| format!("{}\n", line.text)).collect();
+        assert!(
+            text.contains("no packet of it since it was armed") && text.contains("02:00:00:00:00:09"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn a_cluster_shows_its_machines() {
         let text = text(&Target::Cluster("c".into()), &Evidence::default());
         assert!(

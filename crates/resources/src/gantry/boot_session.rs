@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Time};
+use crate::{Digest, Mac, Time};
 
 /// One armed boot. Boot k+1 of an attempt has its own `bootId` and revokes boot k.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -19,8 +19,18 @@ pub struct BootSession {
     pub phase: SessionPhase,
     /// When it was armed.
     pub armed_at: Time,
-    /// When the armed window closes; moves once, at power-on or at the first packet.
+    /// When the armed window closes: the firmware's allowance after arming, and the way to the installer.
     pub deadline: Time,
+    /// Minutes that the firmware may take from power-on to its first packet, as they were set when it was armed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_minutes: Option<u32>,
+    /// What the boot services heard of the machine last while it was armed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_packet: Option<LastPacket>,
+    /// Addresses that asked meanwhile and that no Hardware names; kept while the machine itself is silent, because one of
+    /// them may be its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strangers: Vec<Mac>,
     /// Who claimed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<SessionClaim>,
@@ -36,6 +46,16 @@ pub struct BootSession {
     /// Boot ids of earlier boots of this attempt: a machine that still carries one may claim this boot.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub superseded: Vec<String>,
+}
+
+/// A packet or request of a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastPacket {
+    /// When.
+    pub at: Time,
+    /// What it was and what was answered, in one line.
+    pub text: String,
 }
 
 /// A second key that asked for a claimed boot: the same machine after a reset, or somebody else.

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use kube::api::Api;
 use kube::runtime::controller::Action;
-use resources::gantry::{Server, ServerStatus, SessionPhase};
+use resources::gantry::{BootSession, Server, ServerStatus, SessionPhase};
 use resources::tinkerbell::{Hardware, Workflow};
 use resources::{Time, bmc};
 
@@ -26,6 +26,8 @@ const VIEW_PATIENCE: Duration = Duration::from_secs(2);
 const REST: Duration = Duration::from_secs(600);
 /// States that one reconciliation may go through.
 const HOPS: usize = 8;
+/// Between two looks at what the boot services heard of an armed machine.
+const HEARING: Duration = Duration::from_secs(10);
 /// How old the recorded time of the agent's last word may be.
 const HEARD_STALE: SignedDuration = SignedDuration::from_secs(30);
 
@@ -142,8 +144,9 @@ async fn keep_session(context: &Context, server: &mut Server, around: &Around, n
     if step == Upkeep::AwaitDisarmed && disarmed_is_visible(context, server, around.hardware.as_ref()).await {
         step = upkeep(attempt, session, seen(false, true, silence));
     }
-    let window = sessions::window(server.spec.post_minutes);
-    let mut next = sessions::apply(step, attempt, session, window, mint_boot_id, now);
+    let post_minutes = context.post_minutes(server);
+    let next = sessions::apply(step, attempt, session, post_minutes, mint_boot_id, now);
+    let mut next = next.map(|session| heard(context, server, &session));
     if let Some(session) = next
         .as_mut()
         .filter(|session| session.phase == SessionPhase::Claimed && silence < LEASE)
@@ -158,6 +161,13 @@ async fn keep_session(context: &Context, server: &mut Server, around: &Around, n
     }
     server.status.get_or_insert_default().boot_session = next;
     step
+}
+
+fn heard(context: &Context, server: &Server, session: &BootSession) -> BootSession {
+    let sightings = context.events.sightings();
+    let namespace = server.namespace().unwrap_or_default();
+    let last = sightings.last(&namespace, &server.spec.hardware);
+    sessions::hearing(session, last, |since| sightings.strangers(since))
 }
 
 async fn armed_is_visible(context: &Context, server: &Server) -> bool {
@@ -315,14 +325,16 @@ fn until_next(context: &Context, server: &Server, step: Upkeep, outcome: &Outcom
         .status
         .as_ref()
         .and_then(|status| status.boot_session.as_ref());
-    let of_session = session
-        .filter(|session| session.phase == SessionPhase::Claimed)
-        .map(|session| {
+    let of_session = session.and_then(|session| match session.phase {
+        SessionPhase::Claimed => {
             let serial = session.claim.as_ref().map_or("", |claim| claim.serial.as_str());
             let left = LEASE.saturating_sub(context.leases.silence(serial)) + Duration::from_millis(100);
             let often = if session.contender.is_some() { 2 } else { 15 };
-            left.min(Duration::from_secs(often))
-        });
+            Some(left.min(Duration::from_secs(often)))
+        }
+        SessionPhase::Armed => Some(HEARING),
+        _ => None,
+    });
     let of_state = match outcome {
         Outcome::Rest(Some(until)) => {
             let left = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default();

@@ -142,7 +142,6 @@ mod tests {
     use super::super::{claimed, next_boot};
     use super::*;
     use crate::sessions::samples::claim_of;
-    use jiff::SignedDuration;
 
     fn attempt() -> Attempt {
         Attempt {
@@ -283,7 +282,7 @@ mod tests {
         );
 
         // The controller was first: boot 2 is armed, the machine still carries boot 1's id.
-        let armed = next_boot(&held, "boot-b".into(), at(61), SignedDuration::from_mins(45));
+        let armed = next_boot(&held, "boot-b".into(), at(61), 30);
         assert_eq!(
             (armed.boot, armed.revoked.as_slice()),
             (2, &["01".to_owned()][..])

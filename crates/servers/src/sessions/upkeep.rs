@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agent_protocol::LEASE;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use resources::gantry::{Attempt, BootSession, SessionPhase};
 
 use super::{closed, first, frozen, next_boot};
@@ -92,7 +92,7 @@ pub fn apply(
     step: Upkeep,
     attempt: Option<&Attempt>,
     session: Option<&BootSession>,
-    window: SignedDuration,
+    post_minutes: u32,
     boot_id: impl FnOnce() -> String,
     now: Timestamp,
 ) -> Option<BootSession> {
@@ -104,10 +104,10 @@ pub fn apply(
     };
     match step {
         Upkeep::Rest | Upkeep::AwaitArmed | Upkeep::AwaitDisarmed => session.cloned(),
-        Upkeep::Arm => attempt.map(|attempt| first(attempt.number, boot_id(), now, window)),
+        Upkeep::Arm => attempt.map(|attempt| first(attempt.number, boot_id(), now, post_minutes)),
         Upkeep::MarkArmed => phase(SessionPhase::Armed),
         Upkeep::MarkDisarmed => phase(SessionPhase::Disarmed),
-        Upkeep::NextBoot => session.map(|session| next_boot(session, boot_id(), now, window)),
+        Upkeep::NextBoot => session.map(|session| next_boot(session, boot_id(), now, post_minutes)),
         Upkeep::Freeze => session.map(frozen),
         Upkeep::Close => session.map(closed),
     }
@@ -161,14 +161,7 @@ mod tests {
             assert_eq!(step(&attempt(4), phase, seen()), Upkeep::Arm, "{phase:?}");
             assert_eq!(step(&attempt(2), phase, seen()), Upkeep::Rest, "{phase:?}");
         }
-        let armed = apply(
-            Upkeep::Arm,
-            Some(&attempt(4)),
-            None,
-            SignedDuration::from_mins(45),
-            || "id".into(),
-            at(0),
-        );
+        let armed = apply(Upkeep::Arm, Some(&attempt(4)), None, 30, || "id".into(), at(0));
         let armed = armed.unwrap();
         assert_eq!(
             (armed.attempt, armed.boot, armed.phase),
@@ -233,15 +226,7 @@ mod tests {
         }
         assert_eq!(step(&over, SessionPhase::Closed, seen()), Upkeep::Rest);
         let open = session(SessionPhase::Disarmed);
-        let closed = apply(
-            Upkeep::Close,
-            None,
-            Some(&open),
-            SignedDuration::ZERO,
-            String::new,
-            at(0),
-        )
-        .unwrap();
+        let closed = apply(Upkeep::Close, None, Some(&open), 30, String::new, at(0)).unwrap();
         assert_eq!(
             (closed.phase, closed.revoked),
             (SessionPhase::Closed, vec!["01".to_owned()])
@@ -261,7 +246,7 @@ mod tests {
             Upkeep::NextBoot,
             None,
             Some(&held),
-            SignedDuration::from_mins(45),
+            30,
             || "boot-b".into(),
             at(100),
         );
@@ -295,15 +280,7 @@ mod tests {
         assert_eq!(decide(39), Upkeep::Rest, "a word that was on its way");
         assert_eq!(decide(30), Upkeep::Freeze);
         assert_eq!(decide(45), Upkeep::NextBoot);
-        let frozen = apply(
-            Upkeep::Freeze,
-            None,
-            Some(&held),
-            SignedDuration::ZERO,
-            String::new,
-            at(0),
-        )
-        .unwrap();
+        let frozen = apply(Upkeep::Freeze, None, Some(&held), 30, String::new, at(0)).unwrap();
         assert_eq!(
             (frozen.phase, frozen.revoked),
             (SessionPhase::Frozen, vec!["01".to_owned()])

@@ -14,6 +14,7 @@ use agent_protocol::v1::{
 use axum::body::Body;
 use axum::http::{Request as HttpRequest, StatusCode};
 use pki::Identity;
+use resources::Mac;
 use resources::gantry::{Server, ServerState, SessionPhase};
 use resources::keys::OWNER_NAME;
 use serde_json::json;
@@ -136,6 +137,41 @@ async fn renew(site: &Site, csr: &str, identity: &Identity) -> Result<String, Co
     answer
         .map(|answer| answer.into_inner().certificate_pem)
         .map_err(|status| status.code())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_keeps_what_was_heard_of_its_machine() {
+    let site = Site::start().await;
+    site.hardware("node-1").await;
+    site.server("node-1", |server| state(server) == Some(ServerState::Available))
+        .await;
+    site.merge_server("node-1", json!({"spec": {"postMinutes": 7}}))
+        .await;
+    armed(&site, 1, "w").await;
+    let session = |server: &Server| server.status.as_ref()?.boot_session.clone();
+    let stranger = Mac::new([2, 0, 0, 0, 0, 9]);
+    site.hear(stranger);
+    // Any change wakes the controller; otherwise it looks every ten seconds.
+    let touch = |minutes: u32| json!({"spec": {"postMinutes": minutes}});
+    site.merge_server("node-1", touch(8)).await;
+    let lonely = site
+        .server("node-1", |server| {
+            session(server).is_some_and(|session| session.strangers == [stranger])
+        })
+        .await;
+    let lonely = session(&lonely).unwrap();
+    assert_eq!((lonely.post_minutes, lonely.last_packet), (Some(7), None));
+    site.hear("52:54:00:00:00:01".parse().unwrap());
+    site.merge_server("node-1", touch(9)).await;
+    let heard = site
+        .server("node-1", |server| {
+            session(server).is_some_and(|session| session.last_packet.is_some())
+        })
+        .await;
+    let heard = session(&heard).unwrap();
+    assert_eq!(heard.last_packet.unwrap().text, "DHCP: DISCOVER");
+    assert!(heard.strangers.is_empty());
+    site.end().await;
 }
 
 /// Raises the attempt as the workflow engine does; the boot id once it is armed.

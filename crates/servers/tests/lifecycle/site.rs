@@ -13,6 +13,7 @@ use pki::{Identity, KeyDir, SiteCa};
 use rcgen::{CertificateParams, KeyPair};
 use resources::gantry::Server;
 use resources::tinkerbell::{Hardware, Workflow};
+use resources::{BootEvent, BootEventKind, Mac};
 use serde_json::{Value, json};
 use servers::{Context, SessionsService, build};
 use tempfile::TempDir;
@@ -25,6 +26,8 @@ pub(crate) const SITE: &str = "site.gantry.internal";
 pub(crate) struct Site {
     pub(crate) sessions: SessionsService,
     pub(crate) first_boot: axum::Router,
+    events: EventSender,
+    view: Arc<ViewHandle>,
     api: sim::Site,
     tasks: JoinSet<()>,
     cancel: CancellationToken,
@@ -66,7 +69,9 @@ impl Site {
             leases: Arc::new(Leases::default()),
             endpoints: vec!["https://192.0.2.1:7443".into()],
             events,
+            post_minutes: 30,
         };
+        let (heard, looked_at) = (context.events.clone(), view.clone());
         let parts = build(context);
         let cancel = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -77,6 +82,8 @@ impl Site {
         Self {
             sessions: parts.sessions,
             first_boot: parts.first_boot,
+            events: heard,
+            view: looked_at,
             api,
             tasks,
             cancel,
@@ -87,14 +94,29 @@ impl Site {
         let Self {
             sessions,
             first_boot,
+            events,
+            view: _,
             api,
             mut tasks,
             cancel,
         } = self;
         cancel.cancel();
-        drop((sessions, first_boot));
+        drop((sessions, first_boot, events));
         while tasks.join_next().await.is_some() {}
         api.end().await
+    }
+
+    /// A DHCP request, as the boot services tell it.
+    pub(crate) fn hear(&self, mac: Mac) {
+        let event = BootEvent {
+            kind: BootEventKind::Dhcp,
+            mac: Some(mac),
+            peer: None,
+            text: "DISCOVER".into(),
+        };
+        let view = self.view.load();
+        let target = view.by_mac(mac).known().cloned();
+        self.events.send(target.as_deref(), Timestamp::now(), event);
     }
 
     pub(crate) async fn hardware(&self, name: &str) {

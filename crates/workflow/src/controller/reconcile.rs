@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::Api;
 use kube::runtime::controller::Action;
-use resources::Time;
 use resources::gantry::Server;
 use resources::tinkerbell::{Hardware, Workflow, WorkflowState, WorkflowStatus};
+use resources::{Mac, Time};
 
 use super::{Shared, effects, jobs};
 use crate::error::Error;
@@ -50,6 +50,7 @@ pub(super) async fn reconcile(known: Arc<Workflow>, shared: Arc<Shared>) -> Resu
             server: scene.server.as_ref(),
             jobs: &jobs,
             uefi,
+            mac: scene.hardware.as_ref().and_then(boot_mac),
         };
         match decide(&snapshot, now) {
             Step::Done => return Ok(Action::requeue(REST)),
@@ -188,6 +189,11 @@ fn waits(status: &mut WorkflowStatus, reason: String, until: Timestamp, now: Tim
 fn left(until: Timestamp, now: Timestamp) -> Duration {
     let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
     (left + Duration::from_millis(100)).clamp(Duration::from_millis(500), LOOK)
+}
+
+fn boot_mac(hardware: &Hardware) -> Option<Mac> {
+    let mut interfaces = hardware.spec.interfaces.iter();
+    interfaces.find_map(|nic| nic.dhcp.as_ref()?.mac)
 }
 
 fn boots_by_uefi(hardware: &Hardware) -> bool {

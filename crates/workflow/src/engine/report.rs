@@ -16,6 +16,8 @@ const FACTS: usize = 32;
 /// A report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
+    /// Name of the machine that tells it.
+    pub machine: String,
     /// Which action.
     pub action_id: String,
     /// Its state; never pending.
@@ -95,6 +97,14 @@ pub fn report(status: &WorkflowStatus, told: &Told, now: Timestamp) -> Result<Wo
         .map(|(key, value)| (cut(key), cut(value)));
     next.facts.extend(facts);
     end(&mut next, place, told.state, message, now);
+    if let Some(reason) = next
+        .reason
+        .as_mut()
+        .filter(|_| told.state != ActionState::Success && !told.machine.is_empty())
+    {
+        // Whoever reads it may have many machines before him.
+        *reason = format!("{}: {reason}", told.machine);
+    }
     Ok(next)
 }
 
@@ -167,6 +177,7 @@ mod tests {
 
     fn told(id: &str, state: ActionState) -> Told {
         Told {
+            machine: "node-1".into(),
             action_id: id.into(),
             state,
             percent: None,
@@ -244,12 +255,12 @@ mod tests {
             (
                 ActionState::Failed,
                 WorkflowState::Failed,
-                "action stream failed: no space",
+                "node-1: action stream failed: no space",
             ),
             (
                 ActionState::Timeout,
                 WorkflowState::Timeout,
-                "action stream took too long: no space",
+                "node-1: action stream took too long: no space",
             ),
         ] {
             let failed = Told {

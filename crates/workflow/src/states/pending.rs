@@ -1,13 +1,16 @@
 //! PENDING. Entry: the machine is on its way to the installer. Exit: RUNNING, when the first action is handed out (by
-//! the service). Deadlines: the session's armed window; 10 minutes from the agent's claim to its first question.
+//! the service). Deadlines: the firmware's allowance from power-on to the first packet, when a BMC powered the machine on;
+//! the session's armed window; 10 minutes from the agent's claim to its first question.
 
-use jiff::Timestamp;
-use resources::gantry::SessionPhase;
+use jiff::{SignedDuration, Timestamp};
+use resources::gantry::{BootSession, SessionPhase};
 use resources::tinkerbell::WorkflowState;
 
-use super::{Snapshot, Step, after, go, wait};
+use super::{Snapshot, Step, add, after, go, wait};
 
 const ASK_MINUTES: i64 = 10;
+/// What the boot services heard reaches the session a little later.
+const HEARING: SignedDuration = SignedDuration::from_secs(30);
 
 pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
     if let Some(step) = snapshot.lost() {
@@ -27,26 +30,98 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
             }
             wait("the agent has started and asks for its first action", until)
         }
-        _ if now > session.deadline.0 => go(WorkflowState::Timeout, missing(snapshot)),
-        _ => wait("waits for the machine to boot the installer", session.deadline.0),
+        _ => boots(snapshot, session, now),
     }
 }
 
-fn missing(snapshot: &Snapshot<'_>) -> String {
-    let power = snapshot
-        .server
-        .and_then(|server| server.status.as_ref()?.power.clone());
-    match power.as_deref() {
-        Some("off") => "the machine is off: it never came to the installer; power it on and start a new attempt".into(),
-        Some(_) => "the machine is on but its agent never came: look at `gantry explain` for the last packet (no DHCP \
-                    seen: STP, LACP, VLAN, cable?), then start a new attempt"
-            .into(),
-        None => "the agent never came; was the machine powered on, and does it boot from the network?".into(),
+/// Waits for the first packet, then for the agent.
+fn boots(snapshot: &Snapshot<'_>, session: &BootSession, now: Timestamp) -> Step {
+    let window = session.deadline.0;
+    let silent_until = powered_on(snapshot)
+        .filter(|_| session.last_packet.is_none())
+        .and_then(|at| Some((at, session.post_minutes?)));
+    if let Some((at, minutes)) = silent_until {
+        let until = add(after(at, i64::from(minutes)), HEARING).min(window);
+        if now > until {
+            return go(WorkflowState::Timeout, silent(snapshot, session, at, now));
+        }
+        let waits = format!("powered on; waits for a DHCP request{}", of_mac(snapshot));
+        return wait(waits, until);
     }
+    if now > window {
+        return go(WorkflowState::Timeout, missing(snapshot, session));
+    }
+    wait("waits for the machine to boot the installer", window)
+}
+
+/// When the BMC had powered the machine on for this Workflow: with the end of that Job it became PENDING.
+fn powered_on(snapshot: &Snapshot<'_>) -> Option<Timestamp> {
+    let status = snapshot.status()?;
+    let jobs = &status.boot_options.as_ref()?.jobs;
+    let done = snapshot.has_bmc() && jobs.values().any(|job| job.complete);
+    done.then(|| status.since.as_ref().map(|since| since.0)).flatten()
+}
+
+/// The machine was never heard: when it was powered on, what was seen instead, and what to check.
+fn silent(snapshot: &Snapshot<'_>, session: &BootSession, at: Timestamp, now: Timestamp) -> String {
+    let seconds = now.duration_since(at).as_secs();
+    let (minutes, rest) = (seconds / 60, seconds % 60);
+    let mac = of_mac(snapshot);
+    let power = power(snapshot).map_or(String::new(), |power| format!(" (power now: {power})"));
+    let strangers: Vec<String> = session.strangers.iter().map(ToString::to_string).collect();
+    let (seen, check) = match strangers.as_slice() {
+        [] => (String::new(), "the MAC in its Hardware"),
+        macs => (
+            format!("; {} asked meanwhile, which no Hardware names", macs.join(", ")),
+            "whether one of these is the machine's real MAC (then mend its Hardware)",
+        ),
+    };
+    format!(
+        "the machine was powered on at {at:.0}{power} and no DHCP request{mac} was seen in {minutes} min {rest} s{seen}: check {check}, \
+         cable and switch port (STP, LACP, VLAN), and that it boots from the network; then start a new attempt"
+    )
+}
+
+/// The machine was heard and its agent never came, or nobody knows when it was powered on.
+fn missing(snapshot: &Snapshot<'_>, session: &BootSession) -> String {
+    if let Some(last) = &session.last_packet {
+        return format!(
+            "the machine was last heard at {:.0} ({}) and its agent never came: look at its console, then start a new attempt",
+            last.at.0, last.text
+        );
+    }
+    match power(snapshot) {
+        Some("off") => {
+            "the machine is off: it never came to the installer; power it on and start a new attempt".into()
+        }
+        Some(_) => format!(
+            "the machine is on and no DHCP request{} was seen (STP, LACP, VLAN, cable, MAC, boot order?); look at its \
+             console, then start a new attempt",
+            of_mac(snapshot)
+        ),
+        None => format!(
+            "no DHCP request{} was seen; was the machine powered on, and does it boot from the network? Start a new attempt then",
+            of_mac(snapshot)
+        ),
+    }
+}
+
+fn power<'a>(snapshot: &Snapshot<'a>) -> Option<&'a str> {
+    snapshot.server?.status.as_ref()?.power.as_deref()
+}
+
+fn of_mac(snapshot: &Snapshot<'_>) -> String {
+    snapshot
+        .mac
+        .map_or(String::new(), |mac| format!(" from MAC {mac}"))
 }
 
 #[cfg(test)]
 mod tests {
+    use resources::gantry::LastPacket;
+    use resources::tinkerbell::BootMode;
+    use resources::{Mac, Time};
+
     use super::super::samples::{Sample, at};
     use super::*;
 
@@ -58,13 +133,88 @@ mod tests {
         assert_eq!(sample.waits(at(60)).1, at(45 * 60));
         for (power, part) in [
             (Some("off"), "is off"),
-            (Some("on"), "no DHCP seen"),
+            (Some("on"), "no DHCP request from MAC 02:00:00:00:00:01"),
             (None, "powered on"),
         ] {
             sample.server.as_mut().unwrap().status.as_mut().unwrap().power = power.map(str::to_owned);
             let reason = sample.goes(at(45 * 60 + 1), WorkflowState::Timeout);
             assert!(reason.contains(part), "{reason}");
         }
+    }
+
+    fn reason(step: &Step) -> &str {
+        match step {
+            Step::Go {
+                to: WorkflowState::Timeout,
+                reason,
+            } => reason,
+            other => panic!("must end: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_machine_that_is_never_heard_has_the_firmwares_allowance() {
+        let mut sample = Sample::new(WorkflowState::Pending);
+        sample.boot(BootMode::Netboot);
+        sample.noted("netboot-w");
+        sample.session(SessionPhase::Armed);
+        let allowance = 30 * 60 + 30;
+        let Step::Wait { until, reason: waits } = sample.step(at(60)) else {
+            panic!("must wait")
+        };
+        assert_eq!(until, at(allowance));
+        assert!(waits.contains("02:00:00:00:00:01"), "{waits}");
+        sample.server.as_mut().unwrap().status.as_mut().unwrap().power = Some("on".into());
+        let step = sample.step(at(allowance + 1));
+        let text = reason(&step);
+        let powered = format!("powered on at {:.0} (power now: on)", at(0));
+        let parts = [
+            powered.as_str(),
+            "no DHCP request from MAC 02:00:00:00:00:01 was seen in 30 min 31 s",
+            "check the MAC in its Hardware, cable",
+            "new attempt",
+        ];
+        for part in parts {
+            assert!(text.contains(part), "{part:?} is missing in: {text}");
+        }
+        sample.boot_session().strangers = vec![Mac::new([2, 0, 0, 0, 0, 9])];
+        let step = sample.step(at(allowance + 1));
+        let text = reason(&step);
+        assert!(
+            text.contains("02:00:00:00:00:09 asked meanwhile") && text.contains("real MAC"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_machine_that_was_heard_has_the_whole_window() {
+        let mut sample = Sample::new(WorkflowState::Pending);
+        sample.boot(BootMode::Netboot);
+        sample.noted("netboot-w");
+        sample.session(SessionPhase::Armed);
+        sample.boot_session().last_packet = Some(LastPacket {
+            at: Time(at(20)),
+            text: "HTTP: boot script".into(),
+        });
+        let Step::Wait { until, .. } = sample.step(at(31 * 60)) else {
+            panic!("must wait")
+        };
+        assert_eq!(until, at(45 * 60));
+        let step = sample.step(at(45 * 60 + 1));
+        let text = reason(&step);
+        assert!(
+            text.contains("HTTP: boot script") && text.contains(&format!("{:.0}", at(20))),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn without_a_bmc_nobody_knows_when_the_button_was_pressed() {
+        let mut sample = Sample::new(WorkflowState::Pending);
+        sample.boot(BootMode::Netboot);
+        sample.session(SessionPhase::Armed);
+        sample.server.as_mut().unwrap().spec.bmc = None;
+        assert!(matches!(sample.step(at(31 * 60)), Step::Wait { until, .. } if until == at(45 * 60)));
     }
 
     #[test]

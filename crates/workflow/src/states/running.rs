@@ -10,7 +10,7 @@ use resources::gantry::SessionPhase;
 use resources::tinkerbell::{ActionState, BootMode, WorkflowState, WorkflowStatus};
 
 use super::boot::netboot;
-use super::{Effect, JobSeen, Snapshot, Step, after, go, wait};
+use super::{Effect, JobSeen, Snapshot, Step, add, after, go, wait};
 use crate::engine::{current, leaves, row_before};
 
 /// Seconds beyond its timeout that an action gets, so that the agent's own report comes first.
@@ -75,10 +75,6 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
         return Step::Do(Effect::RequestHandover);
     }
     boot_again(snapshot, now).unwrap_or_else(|| wait(reason(snapshot, status), until))
-}
-
-fn add(time: Timestamp, by: SignedDuration) -> Timestamp {
-    time.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 fn has_shown_itself(snapshot: &Snapshot<'_>) -> bool {

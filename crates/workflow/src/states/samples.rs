@@ -11,7 +11,7 @@ use resources::tinkerbell::{
     ActionState, AllowNetbootStatus, BootMode, BootOptions, CustombootConfig, JobStatus, Workflow,
     WorkflowSpec, WorkflowState, WorkflowStatus,
 };
-use resources::{Digest, Time};
+use resources::{Digest, Mac, Time};
 
 use super::{JobSeen, Snapshot, Step, decide};
 pub(super) use crate::engine::samples::at;
@@ -57,6 +57,7 @@ impl Sample {
             server: self.server.as_ref(),
             jobs: &self.jobs,
             uefi: true,
+            mac: Some(Mac::new([2, 0, 0, 0, 0, 1])),
         };
         decide(&snapshot, now)
     }
@@ -164,6 +165,9 @@ impl Sample {
             phase,
             armed_at: Time(at(0)),
             deadline: Time(at(45 * 60)),
+            post_minutes: Some(30),
+            last_packet: None,
+            strangers: Vec::new(),
             claim: Some(claim).filter(|_| !matches!(phase, SessionPhase::Arming | SessionPhase::Armed)),
             revoked: Vec::new(),
             last_heard: None,
@@ -177,6 +181,11 @@ impl Sample {
             .as_mut()
             .unwrap()
             .boot_session = Some(session);
+    }
+
+    pub(super) fn boot_session(&mut self) -> &mut BootSession {
+        let status = self.server.as_mut().unwrap().status.as_mut().unwrap();
+        status.boot_session.as_mut().unwrap()
     }
 
     pub(super) fn next_boot(&mut self, armed_at: Timestamp) {

@@ -262,7 +262,7 @@ async fn a_failed_action_ends_the_workflow_and_the_next_one_fences_it() {
         .await;
     assert_eq!(
         reason(&ended),
-        "action stream failed: disk /dev/vda has 1 GiB, the image needs 4 GiB"
+        "node-1: action stream failed: disk /dev/vda has 1 GiB, the image needs 4 GiB"
     );
 
     site.server("node-1", attempt_is(2)).await;

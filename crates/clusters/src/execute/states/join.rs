@@ -153,15 +153,21 @@ fn node_seen(machine: &str, snapshot: &Snapshot, how: How) -> Decision {
     Decision::Done
 }
 
+/// The image's reason with its address, by which most reasons begin already.
+fn image_told(url: &str, reason: Option<&str>) -> String {
+    match reason {
+        None => format!("image {url} is being fetched"),
+        Some(reason) if reason.starts_with(url) => format!("image {reason}"),
+        Some(reason) => format!("image {url}: {reason}"),
+    }
+}
+
 /// `None` when the image can be installed.
 fn image_ready(image: &Image, version: &str) -> Option<Decision> {
     let status = image.status.clone().unwrap_or_default();
     let url = &image.spec.url;
     match (status.state, status.manifest) {
-        (ImageState::Failed, _) => Some(Decision::Failed(format!(
-            "image {url}: {}",
-            status.reason.unwrap_or_else(|| "failed".to_owned())
-        ))),
+        (ImageState::Failed, _) => Some(Decision::Failed(image_told(url, status.reason.as_deref()))),
         (ImageState::Ready, Some(manifest)) => match manifest.kubernetes_version {
             Some(inside) if inside != version => Some(Decision::Failed(format!(
                 "image {url} holds Kubernetes {inside}, the Release wants {version}; build the image again or name another"
@@ -169,10 +175,7 @@ fn image_ready(image: &Image, version: &str) -> Option<Decision> {
             _ => None,
         },
         (_, _) => Some(Decision::Wait {
-            reason: format!(
-                "image {url}: {}",
-                status.reason.unwrap_or_else(|| "being fetched".to_owned())
-            ),
+            reason: image_told(url, status.reason.as_deref()),
             percent: status.percent,
         }),
     }

@@ -1,7 +1,7 @@
 //! A server in the chain, and what hangs on it: boot session, Hardware, BMC with its last job, workflow.
 
 use kube::ResourceExt;
-use resources::gantry::{Server, ServerStatus};
+use resources::gantry::{BootSession, Server, ServerStatus};
 use resources::tinkerbell::{ActionState, Hardware, Workflow};
 use resources::{Time, bmc};
 
@@ -74,6 +74,7 @@ impl Chain<'_> {
                     word(session.phase)
                 ),
             );
+            self.packets(depth + 2, session);
         }
         if let Some(first) = &status.first_boot {
             let asked = |at: &Option<Time>| {
@@ -87,6 +88,28 @@ impl Chain<'_> {
                 asked(&first.delivered_at)
             );
             self.say(depth + 1, text);
+        }
+    }
+
+    /// What was heard of the machine since it was armed, and whom else the boot services heard when it was nothing.
+    fn packets(&mut self, depth: usize, session: &BootSession) {
+        if let Some(last) = &session.last_packet {
+            let ago = time::ago(last.at.0, self.now);
+            return self.say(depth, format!("last packet {ago} ago: {}", last.text));
+        }
+        if session.claim.is_some() {
+            return;
+        }
+        self.say(
+            depth,
+            "no packet of it since it was armed: cable, switch port, MAC in its Hardware, boot order?",
+        );
+        if !session.strangers.is_empty() {
+            let macs: Vec<String> = session.strangers.iter().map(ToString::to_string).collect();
+            self.say(
+                depth,
+                format!("asked meanwhile, and no Hardware names them: {}", macs.join(", ")),
+            );
         }
     }
 

@@ -1,0 +1,58 @@
+//! Story `faults`: what a user gets for bad input and broken things. A CSV and a YAML with faults, an image with a wrong
+//! digest, one that was damaged after it was checked, one without a boot loader, a disk that is too small, a machine that
+//! never boots: each ends within its deadline with a reason that names the place and the next step, and nothing is
+//! half-applied. One BIOS machine with a small disk.
+
+mod images;
+mod input;
+mod machine;
+
+use anyhow::ensure;
+use lab::{Firmware, UpOptions};
+
+use super::Options;
+use crate::End;
+use crate::rack::{Rack, missing};
+
+pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
+    if let Some(what) = missing() {
+        return Ok(End::Skipped(what));
+    }
+    let seed = options
+        .seed
+        .unwrap_or_else(|| format!("faults-{:08x}", std::process::id()));
+    println!("seed {seed}");
+    let shape = UpOptions {
+        machines: 1,
+        firmware: Firmware::Bios,
+        disk_gib: 1,
+        ..UpOptions::default()
+    };
+    let mut rack = Rack::up(&seed, shape)?;
+    let result = tell(&mut rack).await;
+    rack.down(result.is_err());
+    result.map(|()| End::Passed)
+}
+
+async fn tell(rack: &mut Rack) -> anyhow::Result<()> {
+    rack.blank()?;
+    // A machine that is silent for a minute and a half is given up; the firmware of the rack takes seconds.
+    rack.serve_flags = vec!["--post-minutes".to_owned(), "1".to_owned()];
+    rack.serve().await?;
+    input::csv(rack)?;
+    input::yaml(rack)?;
+    images::refused(rack)?;
+    rack.blank()?;
+    machine::disk_too_small(rack).await?;
+    rack.blank()?;
+    machine::damaged_image(rack).await?;
+    machine::never_boots(rack).await?;
+    rack.end_appliance()
+}
+
+/// Every part stands in the text.
+fn says(text: &str, parts: &[&str]) -> anyhow::Result<()> {
+    let lacks: Vec<&&str> = parts.iter().filter(|part| !text.contains(**part)).collect();
+    ensure!(lacks.is_empty(), "{lacks:?} is missing in: {text}");
+    Ok(())
+}
