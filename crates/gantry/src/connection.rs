@@ -20,6 +20,7 @@ pub(crate) fn kubeconfig(global: &Global) -> PathBuf {
 
 /// A client whose server has answered.
 pub(crate) async fn connect(global: &Global) -> Outcome<Client> {
+    tell(global.verbosity);
     let path = kubeconfig(global);
     if !path.exists() {
         return Err(no_server(&path, "there is no such file"));
@@ -51,6 +52,18 @@ pub(crate) async fn connect(global: &Global) -> Outcome<Client> {
     }
 }
 
+/// Logs to standard error. Never more than requests: what lies below them would show what they carry.
+fn tell(verbosity: u8) {
+    let level = match verbosity {
+        0 => return,
+        1..=3 => tracing::Level::INFO,
+        4.. => tracing::Level::DEBUG,
+    };
+    let log = tracing_subscriber::fmt().with_max_level(level);
+    // A second connection of the same command finds it set up.
+    let _ = log.with_writer(std::io::stderr).try_init();
+}
+
 fn no_server(path: &Path, reason: &str) -> Failure {
     Failure::NoServer(format!(
         "no appliance found with kubeconfig {}: {reason}.\nStart one:   gantry serve\nor name one: gantry \
@@ -67,6 +80,7 @@ mod tests {
     async fn without_a_server_the_command_that_starts_one_is_told() {
         let global = Global {
             kubeconfig: Some(PathBuf::from("/nonexistent/kubeconfig")),
+            verbosity: 0,
         };
         let failure = connect(&global).await.err().unwrap();
         assert!(matches!(failure, Failure::NoServer(_)));

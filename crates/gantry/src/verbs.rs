@@ -4,6 +4,7 @@ pub(crate) mod apply_hardware;
 pub(crate) mod completion;
 pub(crate) mod create_cluster;
 pub(crate) mod delete_cluster;
+mod eksa_flags;
 pub(crate) mod explain;
 pub(crate) mod generate_hardware;
 pub(crate) mod get;

@@ -21,6 +21,7 @@ use crate::failure::{Failure, Outcome};
 use crate::hardware::{self, Csv};
 use crate::progress::{Screen, Verdict, plan_lines, view};
 use crate::snapshot::Snapshot;
+use crate::verbs::eksa_flags::CreateFlags;
 use crate::{connection, output};
 
 /// How often progress is looked at.
@@ -42,6 +43,8 @@ pub(crate) struct CreateClusterArgs {
     /// Give up watching after so many minutes; the cluster goes on.
     #[arg(long, value_name = "MINUTES")]
     timeout: Option<u64>,
+    #[command(flatten)]
+    pub(crate) eksa: CreateFlags,
 }
 
 /// Everything that was checked before anything is applied.
@@ -52,6 +55,7 @@ struct Checked {
 }
 
 pub(crate) async fn run(global: &Global, args: &CreateClusterArgs) -> Outcome {
+    args.eksa.judge().settle()?.iter().for_each(output::note);
     let csv = args.hardware_csv.as_deref().map(hardware::read).transpose();
     let text = std::fs::read_to_string(&args.file)
         .map_err(|error| Failure::BadInput(format!("{}: {error}", args.file.display())))?;

@@ -13,6 +13,7 @@ use crate::cli::Global;
 use crate::failure::{Failure, Outcome};
 use crate::progress::{Screen, view};
 use crate::snapshot::Snapshot;
+use crate::verbs::eksa_flags::DeleteFlags;
 use crate::{connection, output};
 
 const LOOK: Duration = Duration::from_secs(1);
@@ -31,9 +32,12 @@ pub(crate) struct DeleteClusterArgs {
     /// Return once the deletion is asked for.
     #[arg(long)]
     no_wait: bool,
+    #[command(flatten)]
+    pub(crate) eksa: DeleteFlags,
 }
 
 pub(crate) async fn run(global: &Global, args: &DeleteClusterArgs) -> Outcome {
+    args.eksa.judge().settle()?.iter().for_each(output::note);
     let name = match (&args.name, &args.file) {
         (Some(name), _) => name.clone(),
         (None, Some(file)) => name_in(file)?,
