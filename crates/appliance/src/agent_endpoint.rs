@@ -164,8 +164,8 @@ mod tests {
         let tls = pki::server_config(&ca, &own, ClientCertificates::Optional).unwrap();
         let who = |identity: Option<axum::Extension<pki::Identity>>| async move {
             identity.map_or("nobody".to_owned(), |identity| match identity.0 {
-                pki::Identity::Admin { name, .. } => name,
-                _ => "somebody else".to_owned(),
+                pki::Identity::Attempt { machine_id, .. } => machine_id,
+                pki::Identity::FirstBoot { .. } => "an installed system".to_owned(),
             })
         };
         let endpoint = Endpoint {
@@ -193,15 +193,16 @@ mod tests {
                 .await
                 .ends_with("nobody")
         );
-        let admin = ca.issue_admin_client("alice", "people", hour).unwrap();
         use rustls_pki_types::pem::PemObject;
-        let chain =
-            vec![rustls_pki_types::CertificateDer::from_pem_slice(admin.certificate.as_bytes()).unwrap()];
-        let key = rustls_pki_types::PrivateKeyDer::from_pem_slice(admin.key.reveal().as_bytes()).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let request = rcgen::CertificateParams::default().serialize_request(&key).unwrap();
+        let issued = ca.issue_attempt(&request.pem().unwrap(), "m-1", 1, hour).unwrap();
+        let chain = vec![rustls_pki_types::CertificateDer::from_pem_slice(issued.pem.as_bytes()).unwrap()];
+        let key = rustls_pki_types::PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
         assert!(
             ask(address, client().with_client_auth_cert(chain, key).unwrap())
                 .await
-                .ends_with("alice")
+                .ends_with("m-1")
         );
         cancel.cancel();
         server.await.unwrap();

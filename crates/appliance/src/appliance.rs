@@ -143,7 +143,7 @@ impl Foundation {
         let token = credentials::admin_token(&keys)?;
         let records = Records::open(data.file("records.db")).await.map_err(store)?;
         let mut config = apiserver::Config::new(data.file("state.db"), Arc::new(Seal(sealer)));
-        config.tokens = vec![(token.reveal().clone(), apiserver::Identity::admin("admin"))];
+        config.tokens = vec![(token.reveal().clone(), apiserver::Identity::admin(credentials::ADMIN))];
         config.definitions = resources::crds();
         config.namespaces = vec![keys::DEFAULT_NAMESPACE.to_owned()];
         config.records = Some((records.clone(), record_kinds()));
@@ -222,7 +222,14 @@ async fn serve_api(foundation: &Foundation, tasks: &mut Tasks) -> Result<Listene
         "Kubernetes API",
         apiserver::serve_tls(listener, Arc::new(tls), router, tasks.cancel()),
     );
-    credentials::write_kubeconfig(&foundation.kubeconfig, bound, &foundation.ca, &foundation.token)?;
+    let admin = credentials::admin_certificate(&foundation.ca).map_err(keys_failed)?;
+    credentials::write_kubeconfig(
+        &foundation.kubeconfig,
+        bound,
+        &foundation.ca,
+        &foundation.token,
+        &admin,
+    )?;
     Ok(Listener {
         what: "Kubernetes API",
         place: format!("https://{bound}"),

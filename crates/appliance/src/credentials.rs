@@ -1,7 +1,9 @@
-//! Credentials of the API: the listener's certificate, the admin's token, and the kubeconfig that carries both.
+//! Credentials of the API: the listener's certificate, the admin's token and client certificate, and the kubeconfig
+//! that carries them.
 //!
 //! The token lies with the keys, outside the data directory; the kubeconfig in the data directory is written anew at
-//! each start, readable by its owner only.
+//! each start, readable by its owner only. Its context `gantry` uses the token, `gantry-certificate` a client
+//! certificate that is made anew as well, for tools that know no tokens.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -20,6 +22,8 @@ use crate::error::Error;
 /// Life of the listeners' certificates; they are made anew at each start.
 const SERVER_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365);
 const TOKEN_FILE: &str = "admin.token";
+/// The administrator's name as a user of the API.
+pub(crate) const ADMIN: &str = "admin";
 
 /// The admin's bearer token, made at the first start.
 pub(crate) fn admin_token(keys: &KeyDir) -> Result<Secret<String>, Error> {
@@ -48,17 +52,31 @@ pub(crate) fn server_certificate(ca: &SiteCa, address: IpAddr) -> Result<Credent
     )
 }
 
+/// The admin's client certificate; the token is what can be taken back, so it lives no longer than a listener's.
+pub(crate) fn admin_certificate(ca: &SiteCa) -> Result<Credential, pki::Error> {
+    ca.issue_api_client(
+        ADMIN,
+        apiserver::MASTERS,
+        Validity::lasting(Timestamp::now(), SERVER_LIFE),
+    )
+}
+
 /// Writes the admin's kubeconfig.
 pub(crate) fn write_kubeconfig(
     path: &Path,
     api: SocketAddr,
     ca: &SiteCa,
     token: &Secret<String>,
+    certificate: &Credential,
 ) -> Result<(), Error> {
     let host = if api.ip().is_unspecified() {
         SocketAddr::from(([127, 0, 0, 1], api.port()))
     } else {
         api
+    };
+    let context = |name: &str, user: &str| {
+        let namespace = resources::keys::DEFAULT_NAMESPACE;
+        json!({"name": name, "context": {"cluster": "gantry", "user": user, "namespace": namespace}})
     };
     let config = json!({
         "apiVersion": "v1",
@@ -67,10 +85,14 @@ pub(crate) fn write_kubeconfig(
             "server": format!("https://{host}"),
             "certificate-authority-data": STANDARD.encode(ca.ca_pem()),
         }}],
-        "users": [{"name": "admin", "user": {"token": token.reveal()}}],
-        "contexts": [{"name": "gantry", "context": {
-            "cluster": "gantry", "user": "admin", "namespace": resources::keys::DEFAULT_NAMESPACE,
-        }}],
+        "users": [
+            {"name": ADMIN, "user": {"token": token.reveal()}},
+            {"name": "admin-certificate", "user": {
+                "client-certificate-data": STANDARD.encode(&certificate.certificate),
+                "client-key-data": STANDARD.encode(certificate.key.reveal()),
+            }},
+        ],
+        "contexts": [context("gantry", ADMIN), context("gantry-certificate", "admin-certificate")],
         "current-context": "gantry",
     });
     // JSON is YAML, and this file is for programs.
@@ -82,6 +104,11 @@ pub(crate) fn write_kubeconfig(
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::Arc;
+
+    use rustls_pki_types::pem::PemObject;
+    use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
 
@@ -98,6 +125,79 @@ mod tests {
         assert_eq!(mode(&keys.path().join(TOKEN_FILE)), 0o600);
     }
 
+    /// The code of an answer; 200 when it is none of an error.
+    async fn answer(config: kube::Config) -> u16 {
+        use k8s_openapi::api::core::v1::Namespace;
+        let client = kube::Client::try_from(config).unwrap();
+        let namespaces: kube::Api<Namespace> = kube::Api::all(client);
+        match namespaces.list(&kube::api::ListParams::default()).await {
+            Ok(_) => 200,
+            Err(kube::Error::Api(status)) => status.code,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_kubeconfig_works_by_token_and_by_certificate_and_an_agents_certificate_does_not() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let keys = KeyDir::open(folder.path().join("keys")).unwrap();
+        let ca = SiteCa::load_or_create(&keys, "test", Timestamp::now()).unwrap();
+        let token = admin_token(&keys).unwrap();
+        let sealer = Arc::new(apiserver::AesGcmSealer::new(&[7; 32]));
+        let mut config = apiserver::Config::new(folder.path().join("state.db"), sealer);
+        config.tokens = vec![(token.reveal().clone(), apiserver::Identity::admin(ADMIN))];
+        let api = apiserver::ApiServer::open(config).await.unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let own = server_certificate(&ca, address.ip()).unwrap();
+        let chain = vec![CertificateDer::from_pem_slice(own.certificate.as_bytes()).unwrap()];
+        let key = PrivateKeyDer::from_pem_slice(own.key.reveal().as_bytes()).unwrap();
+        let tls = apiserver::tls_config(chain, key, &[ca.ca_der().clone()]).unwrap();
+        let cancel = CancellationToken::new();
+        let serving = apiserver::serve_tls(listener, Arc::new(tls), api.router(), cancel.clone());
+        let serving = tokio::spawn(serving);
+
+        let path = folder.path().join("admin.kubeconfig");
+        let admin = admin_certificate(&ca).unwrap();
+        write_kubeconfig(&path, address, &ca, &token, &admin).unwrap();
+        let config = |context: &str, file: kube::config::Kubeconfig| {
+            let options = kube::config::KubeConfigOptions {
+                context: Some(context.to_owned()),
+                ..Default::default()
+            };
+            async move {
+                kube::Config::from_custom_kubeconfig(file, &options)
+                    .await
+                    .unwrap()
+            }
+        };
+        let file = kube::config::Kubeconfig::read_from(&path).unwrap();
+        for context in ["gantry", "gantry-certificate"] {
+            assert_eq!(
+                answer(config(context, file.clone()).await).await,
+                200,
+                "{context}"
+            );
+        }
+        let key = rcgen::KeyPair::generate().unwrap();
+        let request = rcgen::CertificateParams::default()
+            .serialize_request(&key)
+            .unwrap();
+        let hour = Validity::lasting(Timestamp::now(), SignedDuration::from_hours(1));
+        let issued = ca.issue_attempt(&request.pem().unwrap(), "m-1", 1, hour).unwrap();
+        let agent = Credential {
+            certificate: issued.pem,
+            key: Secret::new(key.serialize_pem()),
+        };
+        write_kubeconfig(&path, address, &ca, &token, &agent).unwrap();
+        let file = kube::config::Kubeconfig::read_from(&path).unwrap();
+        assert_eq!(answer(config("gantry-certificate", file).await).await, 401);
+        cancel.cancel();
+        serving.await.unwrap();
+        api.close().await;
+    }
+
     #[test]
     fn the_kubeconfig_is_private_and_names_a_reachable_address() {
         let folder = tempfile::tempdir().unwrap();
@@ -105,7 +205,9 @@ mod tests {
         let ca = SiteCa::load_or_create(&keys, "test", Timestamp::now()).unwrap();
         let path = folder.path().join("admin.kubeconfig");
         let token = Secret::new("obviously-fake".to_owned());
-        write_kubeconfig(&path, SocketAddr::from(([0, 0, 0, 0], 7)), &ca, &token).unwrap();
+        let certificate = admin_certificate(&ca).unwrap();
+        let api = SocketAddr::from(([0, 0, 0, 0], 7));
+        write_kubeconfig(&path, api, &ca, &token, &certificate).unwrap();
         assert_eq!(mode(&path), 0o600);
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains("https://127.0.0.1:7"), "{text}");

@@ -1,7 +1,8 @@
 //! Who a peer is, as its certificate proves it.
 //!
 //! The one constructor takes a certificate that TLS verified against the site CA. The names are
-//! `spiffe://<site>/machine/<machineId>/attempt/<n>`, `.../first-boot/<n>` and `spiffe://<site>/admin/<name>`.
+//! `spiffe://<site>/machine/<machineId>/attempt/<n>` and `.../first-boot/<n>`. Certificates of API users have no such name
+//! and are nobody here.
 
 use resources::Digest;
 use rustls_pki_types::CertificateDer;
@@ -35,19 +36,6 @@ pub enum Identity {
         machine_id: String,
         /// Attempt that installed it.
         attempt: u64,
-        /// Serial number of the certificate, hex.
-        serial: String,
-        /// Digest of the public key (SubjectPublicKeyInfo).
-        public_key: Digest,
-    },
-    /// A person or a program that administers the site.
-    Admin {
-        /// Site.
-        site: String,
-        /// User name.
-        name: String,
-        /// Groups.
-        groups: Vec<String>,
         /// Serial number of the certificate, hex.
         serial: String,
         /// Digest of the public key (SubjectPublicKeyInfo).
@@ -104,20 +92,6 @@ impl Identity {
                     site,
                     machine_id,
                     attempt,
-                    serial,
-                    public_key,
-                })
-            }
-            ["admin", name] => {
-                let organisations = parsed.subject().iter_organization();
-                let groups = organisations
-                    .filter_map(|o| o.as_str().ok())
-                    .map(str::to_owned)
-                    .collect();
-                Ok(Self::Admin {
-                    site,
-                    name: (*name).to_owned(),
-                    groups,
                     serial,
                     public_key,
                 })

@@ -119,16 +119,12 @@ fn a_peer_is_who_its_certificate_says_and_nobody_without() {
         "{identity:?}"
     );
 
-    let admin = ca
-        .issue_admin_client("gantry-admin", "system:masters", hour())
+    let user = ca
+        .issue_api_client("gantry-admin", "system:masters", hour())
         .unwrap();
-    let identity = shake(&ca, Some(&admin), SITE).unwrap();
-    let Some(Identity::Admin { name, groups, .. }) = identity else {
-        panic!("{identity:?}")
-    };
-    assert_eq!(
-        (name.as_str(), groups),
-        ("gantry-admin", vec!["system:masters".to_owned()])
+    assert!(
+        shake(&ca, Some(&user), SITE).is_err(),
+        "a user of the API is no machine"
     );
 }
 
@@ -142,23 +138,33 @@ fn what_the_site_did_not_issue_for_clients_is_no_identity() {
         "a server certificate is none for clients"
     );
     let elsewhere = tempfile::tempdir().unwrap();
-    let other = ca(elsewhere.path())
-        .issue_admin_client("root", "system:masters", hour())
-        .unwrap();
+    let other = agent(&ca(elsewhere.path()), hour());
     assert!(
         shake(&site, Some(&other), SITE).is_err(),
         "another CA of the same name"
     );
     let now = Timestamp::now();
     let past = Validity::until(now, now - SignedDuration::from_mins(1));
-    let expired = site.issue_admin_client("root", "system:masters", past).unwrap();
-    assert!(shake(&site, Some(&expired), SITE).is_err(), "expired");
-    let admin = site.issue_admin_client("root", "ops", hour()).unwrap();
-    let der = CertificateDer::from_pem_slice(admin.certificate.as_bytes()).unwrap();
+    assert!(
+        shake(&site, Some(&agent(&site, past)), SITE).is_err(),
+        "expired"
+    );
+    let here = agent(&site, hour());
+    assert!(shake(&site, Some(&here), SITE).is_ok());
+    let der = CertificateDer::from_pem_slice(here.certificate.as_bytes()).unwrap();
     assert!(matches!(
         Identity::from_verified(&der, "site.gantry"),
         Err(Error::NoIdentity { .. })
     ));
+}
+
+/// Key and certificate of an agent.
+fn agent(ca: &SiteCa, validity: Validity) -> Credential {
+    let (csr, key) = request();
+    Credential {
+        certificate: ca.issue_attempt(&csr, MACHINE, 1, validity).unwrap().pem,
+        key: resources::Secret::new(key.serialize_pem()),
+    }
 }
 
 #[test]
