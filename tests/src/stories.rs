@@ -45,7 +45,7 @@ pub(crate) const ALL: &[Story] = &[
     },
     Story {
         name: "cluster",
-        tier: "full",
+        tier: "ci",
         about: "UEFI: two blank machines become a cluster, appliance killed four times; Service, canary, delete",
         needs: "root, QEMU, built images (gantry image build), 6 GB of memory",
         minutes: 15,
