@@ -195,7 +195,9 @@ mod tests {
         );
         use rustls_pki_types::pem::PemObject;
         let key = rcgen::KeyPair::generate().unwrap();
-        let request = rcgen::CertificateParams::default().serialize_request(&key).unwrap();
+        let request = rcgen::CertificateParams::default()
+            .serialize_request(&key)
+            .unwrap();
         let issued = ca.issue_attempt(&request.pem().unwrap(), "m-1", 1, hour).unwrap();
         let chain = vec![rustls_pki_types::CertificateDer::from_pem_slice(issued.pem.as_bytes()).unwrap()];
         let key = rustls_pki_types::PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();

@@ -143,7 +143,10 @@ impl Foundation {
         let token = credentials::admin_token(&keys)?;
         let records = Records::open(data.file("records.db")).await.map_err(store)?;
         let mut config = apiserver::Config::new(data.file("state.db"), Arc::new(Seal(sealer)));
-        config.tokens = vec![(token.reveal().clone(), apiserver::Identity::admin(credentials::ADMIN))];
+        config.tokens = vec![(
+            token.reveal().clone(),
+            apiserver::Identity::admin(credentials::ADMIN),
+        )];
         config.definitions = resources::crds();
         config.namespaces = vec![keys::DEFAULT_NAMESPACE.to_owned()];
         config.records = Some((records.clone(), record_kinds()));

@@ -171,12 +171,7 @@ impl SiteCa {
     /// Key and certificate of a user of the Kubernetes API: user name as CN, group as O, as Kubernetes reads them, and no
     /// alternative name: names with a URI belong to machines, and the API refuses them. One group: a name of rcgen
     /// holds each attribute once.
-    pub fn issue_api_client(
-        &self,
-        name: &str,
-        group: &str,
-        validity: Validity,
-    ) -> Result<Credential, Error> {
+    pub fn issue_api_client(&self, name: &str, group: &str, validity: Validity) -> Result<Credential, Error> {
         let params = leaf(
             name,
             Some(group),

@@ -145,10 +145,7 @@ fn what_the_site_did_not_issue_for_clients_is_no_identity() {
     );
     let now = Timestamp::now();
     let past = Validity::until(now, now - SignedDuration::from_mins(1));
-    assert!(
-        shake(&site, Some(&agent(&site, past)), SITE).is_err(),
-        "expired"
-    );
+    assert!(shake(&site, Some(&agent(&site, past)), SITE).is_err(), "expired");
     let here = agent(&site, hour());
     assert!(shake(&site, Some(&here), SITE).is_ok());
     let der = CertificateDer::from_pem_slice(here.certificate.as_bytes()).unwrap();

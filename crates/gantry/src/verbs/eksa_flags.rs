@@ -282,7 +282,9 @@ fn duration(text: &str) -> Result<String, String> {
     const UNITS: [&str; 6] = ["ns", "us", "ms", "s", "m", "h"];
     let mut rest = text;
     while !rest.is_empty() {
-        let unit_at = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let unit_at = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(rest.len());
         let (number, tail) = rest.split_at(unit_at);
         let end = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(end);
