@@ -41,11 +41,6 @@ impl Server {
         Ok(server)
     }
 
-    /// Number of the process.
-    pub(crate) fn pid(&self) -> Option<u32> {
-        self.child.id()
-    }
-
     /// The admin's kubeconfig.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.folder.path().join("data/admin.kubeconfig")
@@ -102,7 +97,8 @@ impl Server {
     }
 }
 
-async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
+/// A client for a kubeconfig.
+pub(crate) async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
     let file = Kubeconfig::read_from(kubeconfig)?;
     let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
     config.connect_timeout = Some(Duration::from_secs(2));

@@ -31,6 +31,7 @@ pub use observer::{Capture, disk_fingerprint, is_blank, range_digest};
 pub use options::{Accelerator, DownOptions, Firmware, UpOptions};
 pub use paths::{RackPaths, state_root};
 pub use plan::{Facts, MachineFacts, MachinePlan, RackPlan, Role};
+pub use process::in_namespace;
 pub use rack::{Progress, Rack};
 pub use redfish::CommandRecord;
 pub use status::{MachineStatus, Power, RackStatus, find, list, status};

@@ -52,7 +52,18 @@ pub(crate) fn own_session(command: &mut Command) {
     unsafe { command.pre_exec(hook) };
 }
 
-/// Runs a function on a thread of its own inside the namespace. Sockets that it opens stay there.
+/// Runs a function on a thread of its own inside a named network namespace: its sockets and processes are there.
+///
+/// # Errors
+/// When there is no such namespace, and what the function fails with.
+pub fn in_namespace<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    inside(open_namespace(name)?, work)
+}
+
+/// As [`in_namespace`], in one that is open. Sockets that the function opens stay there.
 pub(crate) fn inside<T: Send + 'static>(
     namespace: OwnedFd,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
