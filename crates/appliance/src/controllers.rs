@@ -43,7 +43,7 @@ pub(crate) async fn start(
     let store = ImageStore::open(foundation.data())
         .await
         .map_err(Error::part("image store"))?;
-    let fetcher = Fetcher::new(store, measure()).map_err(Error::part("image store"))?;
+    let fetcher = Fetcher::new(store, measure());
     tasks.spawn_infallible(
         "images",
         artifacts::run_images(client.clone(), fetcher, tasks.cancel()),

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -56,7 +56,9 @@ impl Progress {
 #[derive(Clone)]
 pub struct Fetcher {
     store: ImageStore,
-    client: reqwest::Client,
+    /// Made at the first use: it reads every certificate that the host trusts, and a site whose images are files
+    /// needs none.
+    client: Arc<OnceLock<reqwest::Client>>,
     measure: Measure,
 }
 
@@ -70,20 +72,25 @@ impl std::fmt::Debug for Fetcher {
 
 impl Fetcher {
     /// A fetcher with its own HTTP client. Proxies come from the environment.
-    ///
-    /// # Errors
-    /// When the client can't be set up.
-    pub fn new(store: ImageStore, measure: Measure) -> Result<Self, Error> {
-        let client = reqwest::Client::builder()
+    #[must_use]
+    pub fn new(store: ImageStore, measure: Measure) -> Self {
+        Self {
+            store,
+            client: Arc::default(),
+            measure,
+        }
+    }
+
+    fn client(&self) -> Result<&reqwest::Client, Error> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let made = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(20))
             .read_timeout(Duration::from_secs(60))
             .build()
             .map_err(Error::Client)?;
-        Ok(Self {
-            store,
-            client,
-            measure,
-        })
+        Ok(self.client.get_or_init(|| made))
     }
 
     /// The store.
@@ -204,7 +211,7 @@ impl Fetcher {
             url: url.to_string(),
             source,
         };
-        let answer = self.client.get(url.clone()).send().await.map_err(broken)?;
+        let answer = self.client()?.get(url.clone()).send().await.map_err(broken)?;
         match answer.status() {
             StatusCode::OK => {}
             // Stores without listing right answer 403 for what is not there.
@@ -238,7 +245,7 @@ impl Fetcher {
         let validator_path = validator_path(partial);
         let validator = fs::read_to_string(&validator_path).await.ok();
         let have = fs::metadata(partial).await.map_or(0, |metadata| metadata.len());
-        let mut request = self.client.get(url.clone());
+        let mut request = self.client()?.get(url.clone());
         if let Some(validator) = validator.filter(|_| have > 0) {
             request = request
                 .header(RANGE, format!("bytes={have}-"))

@@ -48,7 +48,7 @@ fn measure() -> Measure {
 
 async fn fetcher(directory: &Path) -> Fetcher {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    Fetcher::new(ImageStore::open(directory).await.unwrap(), measure()).unwrap()
+    Fetcher::new(ImageStore::open(directory).await.unwrap(), measure())
 }
 
 /// Serves the content; the first answer breaks off in the middle. Counts octets asked for.
