@@ -1,5 +1,6 @@
 //! Gantry's way: hardware.csv and cluster.yaml in, two Ready nodes out.
 
+use std::fs::File;
 use std::process::Stdio;
 use std::time::SystemTime;
 
@@ -30,6 +31,7 @@ async fn measured(rack: &mut Rack) -> anyhow::Result<Way> {
         .command(&["create", "cluster", "-f", "cluster.yaml", "-z", "hardware.csv"])?
         .stdin(Stdio::null())
         .stdout(Stdio::null())
+        .stderr(File::create(rack.file("create.log"))?)
         .spawn()
         .context("gantry create cluster")?;
     let kubeconfig = rack.file("observer.kubeconfig");
