@@ -38,6 +38,7 @@ pub(super) fn write_image(
             raw_size: Some(manifest.raw_size),
         },
         seed: Some(id.as_bytes()),
+        firmware: None,
     };
     let reader = ImageReader::open(File::open(image)?)?;
     disk_image::install(reader, &DiskTarget::open(disk)?, &job, &Ungated)
