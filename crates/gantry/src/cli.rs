@@ -74,7 +74,7 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Create {
     /// Create a cluster from EKS Anywhere YAML; the same command again continues.
-    Cluster(verbs::create_cluster::CreateClusterArgs),
+    Cluster(Box<verbs::create_cluster::CreateClusterArgs>),
     /// Import hardware from a CSV file.
     Hardware(verbs::apply_hardware::ApplyHardwareArgs),
 }
