@@ -4,6 +4,7 @@
 //! like one of the agent.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -15,32 +16,47 @@ pub const LEASE: Duration = Duration::from_secs(45);
 pub const NEXT_WAIT: Duration = Duration::from_secs(20);
 
 /// When each agent was last heard, by the serial number of its certificate.
-#[derive(Debug)]
 pub struct Leases {
+    clock: Box<dyn Fn() -> Instant + Send + Sync>,
     started: Instant,
     heard: Mutex<HashMap<String, Instant>>,
 }
 
+impl fmt::Debug for Leases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leases")
+            .field("heard", &self.table().len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Default for Leases {
     fn default() -> Self {
-        Self {
-            started: Instant::now(),
-            heard: Mutex::default(),
-        }
+        Self::with_clock(Instant::now)
     }
 }
 
 impl Leases {
+    /// Leases that count on this clock.
+    pub fn with_clock(clock: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
+        Self {
+            started: clock(),
+            clock: Box::new(clock),
+            heard: Mutex::default(),
+        }
+    }
+
     /// The agent with this certificate has just been heard.
     pub fn hear(&self, serial: &str) {
-        self.table().insert(serial.to_owned(), Instant::now());
+        let now = (self.clock)();
+        self.table().insert(serial.to_owned(), now);
     }
 
     /// How long the agent has been silent; counted from the start of this process at most.
     #[must_use]
     pub fn silence(&self, serial: &str) -> Duration {
         let last = self.table().get(serial).copied();
-        last.unwrap_or(self.started).elapsed()
+        (self.clock)().saturating_duration_since(last.unwrap_or(self.started))
     }
 
     /// The certificate counts no more.

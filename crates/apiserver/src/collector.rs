@@ -257,8 +257,7 @@ async fn without_owner(core: &Core, key: &Key, uid: &str) -> Result<(), WriteErr
 async fn prune(core: &Core) {
     let oldest = Timestamp::now().as_second() - EVENT_SECONDS;
     for event in core.storage.list("events", None).objects {
-        let made = event.value.meta_str("creationTimestamp").parse::<Timestamp>();
-        if made.is_ok_and(|made| made.as_second() < oldest) {
+        if is_older(&event.value, oldest) {
             let key = key_of("events", &event.value);
             report(&key, delete(core, &key, &event).await);
         }
@@ -268,9 +267,40 @@ async fn prune(core: &Core) {
     }
 }
 
+/// Whether an Event was made, and counted on last, before this second.
+fn is_older(event: &Value, second: i64) -> bool {
+    let last = event["lastTimestamp"].as_str();
+    let last = last.unwrap_or_else(|| event.meta_str("creationTimestamp"));
+    last.parse::<Timestamp>()
+        .is_ok_and(|last| last.as_second() < second)
+}
+
 /// A lost race needs no words: the change that won wakes the collector again.
 fn report(key: &Key, done: Result<(), WriteError>) {
     if let Err(WriteError::Store(error)) = done {
         tracing::warn!(error = %error, object = %key, "an object could not be collected");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_event_lives_from_its_last_count() {
+        let second = "2026-01-01T01:00:00Z".parse::<Timestamp>().unwrap().as_second();
+        let event = |made: &str, last: Option<&str>| json!({"metadata": {"creationTimestamp": made}, "lastTimestamp": last});
+        let (old, new) = ("2026-01-01T00:59:59Z", "2026-01-01T01:00:00Z");
+        for (made, last, expected) in [
+            (old, None, true),
+            (new, None, false),
+            (old, Some(old), true),
+            (old, Some(new), false),
+            ("", None, false),
+        ] {
+            assert_eq!(is_older(&event(made, last), second), expected, "{made} {last:?}");
+        }
     }
 }

@@ -16,12 +16,15 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{Controller, watcher};
 use kube::{Client, Resource, ResourceExt as _};
 use resources::bmc::Job;
-use resources::gantry::{Image, ProviderMachine, Server};
+use resources::gantry::{Image, ProviderMachine, ProviderMachineState, Server};
+use resources::keys;
 use resources::tinkerbell::Workflow;
+use telemetry::Events;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::installation::MACHINE_LABEL;
+use crate::snapshot::Snapshot;
 use crate::states::decide;
 use crate::step::Step;
 
@@ -141,7 +144,10 @@ impl MetalDriver {
             }
             Step::Go { state, reason } => {
                 tracing::info!(machine = %machine.name_any(), state = ?state, reason = %reason, "provider machine moves on");
-                self.write_state(&snapshot, state, reason, now).await?;
+                self.write_state(&snapshot, state, reason.clone(), now).await?;
+                if state == ProviderMachineState::Failed {
+                    self.alarm(&snapshot, &reason).await;
+                }
                 Ok(Action::requeue(Duration::ZERO))
             }
             Step::Do(effect) => {
@@ -149,6 +155,20 @@ impl MetalDriver {
                 Ok(Action::requeue(Duration::ZERO))
             }
         }
+    }
+
+    /// Shows on the machine and on the Hardware that it has, if it has one, that it failed for good.
+    async fn alarm(&self, snapshot: &Snapshot, reason: &str) {
+        let hardware = snapshot.claimed().map(|server| server.spec.hardware.as_str());
+        let text = format!("Machine {}: {reason}", snapshot.machine.name_any());
+        Events::new(self.client.clone(), keys::MANAGER_METAL)
+            .warn_of_machine(
+                &snapshot.machine,
+                hardware.unwrap_or_default(),
+                "MachineFailed",
+                &text,
+            )
+            .await;
     }
 }
 

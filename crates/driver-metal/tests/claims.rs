@@ -18,10 +18,14 @@ use tokio_util::sync::CancellationToken;
 const NAMESPACE: &str = "eksa-system";
 
 async fn machine(site: &Site, name: &str) {
+    machine_in(site, name, 60).await;
+}
+
+async fn machine_in(site: &Site, name: &str, minutes: u32) {
     site.make::<ProviderMachine>(json!({
         "apiVersion": "gantry.dev/v1alpha1", "kind": "ProviderMachine", "metadata": {"name": name},
         "spec": {"provider": "metal", "clusterName": "prod", "machine": name, "imageURL": "file:///image.gz",
-            "selector": [{"matchLabels": {"type": "worker"}}]}
+            "selector": [{"matchLabels": {"type": "worker"}}], "deadlineMinutes": minutes}
     }))
     .await;
 }
@@ -98,6 +102,22 @@ async fn each_machine_gets_a_server_of_its_own_and_gives_it_back() {
     assert_eq!(server.spec.claim.as_ref().unwrap().name, last.name_any());
     let other = site.api::<Server>().get("d").await.unwrap();
     assert_eq!(other.spec.claim, None, "its labels do not match");
+    cancel.cancel();
+    driver.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_machine_that_failed_for_good_is_an_alarm() {
+    let site = Site::start(NAMESPACE).await;
+    machine_in(&site, "prod-1", 0).await;
+    let (driver, cancel) = drive(&site);
+    let failed = |machine: &ProviderMachine| {
+        machine.status.as_ref().map(|status| status.state) == Some(ProviderMachineState::Failed)
+    };
+    let machine = site.when("prod-1", failed).await;
+    let reason = machine.status.unwrap().reason.unwrap();
+    let text = site.event("ProviderMachine", "prod-1", "MachineFailed").await;
+    assert_eq!(text, format!("Machine prod-1: {reason}"));
     cancel.cancel();
     driver.await.unwrap();
 }

@@ -2,6 +2,7 @@
 
 mod chain;
 mod evidence;
+mod session;
 mod target;
 
 pub(crate) use chain::chain;

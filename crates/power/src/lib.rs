@@ -10,10 +10,12 @@
 //! waived. A power change from outside is reported, never corrected.
 #![forbid(unsafe_code)]
 
+mod alarms;
 mod connect;
 mod controller;
 mod engine;
 mod error;
+mod server;
 mod status;
 
 pub use controller::{PowerOptions, run};

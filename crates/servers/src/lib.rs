@@ -11,6 +11,7 @@
 //! Invariant: nothing that a peer may rely on leaves this crate before it is committed, and at most one key at a time
 //! is the agent of a machine.
 
+mod alarms;
 mod controller;
 mod error;
 mod first_boot;

@@ -14,6 +14,7 @@ use resources::gantry::{BootSession, FirstBoot, Server, ServerStatus, SessionCla
 use resources::{Digest, Mac, Time};
 use tonic::{Request, Response, Status};
 
+use crate::alarms::{Alarm, alarm};
 use crate::error::Error;
 use crate::inventory::inventory;
 use crate::parts::{Desk, WRITER, read};
@@ -92,6 +93,7 @@ impl SessionsService {
         mac: Option<Mac>,
     ) -> Result<Option<claim_response::Outcome>, Status> {
         let now = Timestamp::now();
+        let raised = Alarm::of(&decision);
         let Some(session) = status.boot_session.clone() else {
             return Ok(Some(refused(
                 "this machine is not armed: no workflow waits for it",
@@ -122,7 +124,6 @@ impl SessionsService {
                 (refused(reason.clone(), retry), format!("second key: {reason}"))
             }
             ClaimDecision::Freeze { reason } => {
-                tracing::error!(machine = %server.name_any(), "boot session frozen: two agents are alive");
                 status.boot_session = Some(sessions::frozen(&session));
                 (
                     refused(reason.clone(), RETRY),
@@ -167,7 +168,10 @@ impl SessionsService {
             self.desk.context.leases.hear(&claim.serial);
         }
         tracing::info!(machine = %server.name_any(), mac = ?mac, event, "boot session");
-        self.desk.record(server, mac, event);
+        self.desk.record(server, mac, event.clone());
+        if let Some(raised) = raised {
+            alarm(&self.desk.context, server, raised, &event).await;
+        }
         Ok(Some(answer))
     }
 

@@ -15,11 +15,15 @@
 //! is either an impostor or the same machine after a reset, and the two look alike: a reset machine boots the installer again
 //! with the boot id that the script carries, and makes a new key. They are told apart by the lease:
 //!
-//! - While the claim is fresh (heard within 45 s), the second key is refused and recorded as *contender*; it is told
-//!   how long to wait and asks again.
-//! - Is the holder heard after that, both are alive: the session is frozen, the certificate revoked, an alarm raised.
+//! - While the claim is fresh (heard within 45 s), the second key is refused and recorded as *contender*, with an alarm
+//!   (Event `SecondAgent`); it is told how long to wait and asks again. Nothing is frozen yet, since freezing here would
+//!   stop every installation whose machine is reset and back within the lease, and the second key has got nothing.
+//! - Is the holder heard more than two seconds after that, both are alive: the session is frozen, the certificate
+//!   revoked, an alarm raised (`SessionFrozen`). The Workflow fails with it, and a new attempt, by its ProviderMachine or
+//!   by a new Workflow, is what serves the machine again: its number fences both keys.
 //! - Is the holder silent until its lease ends, it was reset (or cut off; then it has stopped writing by itself). Boot
-//!   k+1 begins at once: a new boot id, boot k's certificate revoked.
+//!   k+1 begins at once (`AgentLost`): a new boot id, boot k's certificate revoked. The second key gets it when it asks
+//!   next, and continues the Workflow at the action that was running.
 //!
 //! A machine's kernel arguments are fixed when its agent runs, so a reset machine usually still carries boot id k
 //! when boot k+1 begins. Boot ids are public and prove nothing, therefore an earlier boot id of the *same attempt* may

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use apiserver::{AesGcmSealer, ApiServer, Config};
 use k8s_openapi::NamespaceResourceScope;
-use kube::api::{Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::Event;
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -141,6 +142,31 @@ impl Site {
         found
             .await
             .unwrap_or_else(|_| panic!("condition never held for {name}; last: {last:#?}"))
+    }
+
+    /// The newest text of the Event with this reason on an object, once there is one.
+    pub async fn event(&self, kind: &str, name: &str, reason: &str) -> String {
+        let found = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let mut events = self.events(kind, name).await;
+                if let Some(at) = events.iter().position(|(known, _)| known == reason) {
+                    return events.swap_remove(at).1;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        });
+        found
+            .await
+            .unwrap_or_else(|_| panic!("no event {reason} on {kind} {name}"))
+    }
+
+    /// Reason and text of the Events on an object.
+    pub async fn events(&self, kind: &str, name: &str) -> Vec<(String, String)> {
+        let selector = format!("involvedObject.kind={kind},involvedObject.name={name}");
+        let found = self.api::<Event>();
+        let found = found.list(&ListParams::default().fields(&selector)).await;
+        let told = |event: Event| Some((event.reason?, event.message?));
+        found.unwrap().items.into_iter().filter_map(told).collect()
     }
 
     /// Returns once there is no such object.

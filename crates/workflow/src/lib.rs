@@ -13,6 +13,7 @@
 //! machine is disarmed, committed and visible to the boot services.
 
 mod action_log;
+mod alarms;
 mod controller;
 pub mod engine;
 mod error;

@@ -27,6 +27,7 @@ use tonic::{Request, Response, Status};
 
 use self::caller::{Caller, Standing};
 use crate::action_log::Entry;
+use crate::alarms;
 use crate::engine::{self, Place, Told, Turn, Unfit, hand_out, report, row, turn};
 use crate::error::Error;
 use crate::parts::{Desk, WRITER};
@@ -149,6 +150,7 @@ impl WorkflowsService {
                         let action = row(&next, &told.action_id).map(|(_, _, row)| row.name.clone());
                         tracing::info!(machine = present.machine, workflow = name, action, state = ?told.state, "action reported");
                     }
+                    alarms::ended(&self.desk.client, &workflow, &next).await;
                 }
             }
             self.log(&present.machine, &name, &next, &request, told.percent);

@@ -171,7 +171,9 @@ impl<'a> Snapshot<'a> {
         let session = self.session()?;
         match session.phase {
             SessionPhase::Frozen => failed(
-                "two agents with different keys claimed this machine; see who answers for it, then start again".into(),
+                "two agents with different keys claimed this machine, so neither is served; look for a second machine \
+                 with its MAC address, then start a new Workflow (a cluster's machine starts one by itself)"
+                    .into(),
             ),
             SessionPhase::Closed => failed(format!("the boot session of attempt {} was closed", attempt.number)),
             _ => None,

@@ -10,14 +10,15 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{Controller, watcher};
 use kube::{Api, Resource as _, ResourceExt as _};
 use resources::bmc::{ConditionKind, Job, JobStatus, Machine, Task, TaskSpec};
-use resources::gantry::Server;
 use resources::keys::MANAGER_POWER;
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, on_error};
 use crate::Error;
+use crate::alarms;
 use crate::engine::job::{JobStep, next, task_name};
 use crate::engine::turn::{OpenAttempt, Turn, has_ended, turn};
+use crate::server;
 use crate::status::{apply, conditions, now, place};
 
 /// Label of a Task with the name of its Job, as Rufio sets it.
@@ -150,30 +151,20 @@ async fn step(job: &Job, machine: &Machine, context: &Context) -> Result<Action,
 async fn my_turn(job: &Job, context: &Context) -> Result<Turn, Error> {
     let reference = &job.spec.machine_ref;
     let jobs: Api<Job> = Api::all(context.client.clone());
-    let servers: Api<Server> = Api::namespaced(context.client.clone(), &reference.namespace);
-    let read = |kind| {
-        move |source| Error::Read {
-            kind,
-            name: "list".to_owned(),
-            source,
-        }
-    };
-    let all = jobs.list(&ListParams::default()).await.map_err(read("Jobs"))?;
-    let servers = servers
-        .list(&ListParams::default())
-        .await
-        .map_err(read("Servers"))?;
-    let attempt = servers
-        .items
-        .iter()
-        .find(|server| server.spec.bmc.as_ref() == Some(&reference.name))
-        .and_then(|server| {
-            let attempt = server.spec.attempt.as_ref().filter(|attempt| !attempt.closed)?;
-            Some(OpenAttempt {
-                server: server.name_any(),
-                workflow: attempt.workflow.clone(),
-            })
-        });
+    let all = jobs.list(&ListParams::default()).await;
+    let all = all.map_err(|source| Error::Read {
+        kind: "Jobs",
+        name: "list".to_owned(),
+        source,
+    })?;
+    let server = server::of_bmc(&context.client, &reference.namespace, &reference.name).await?;
+    let attempt = server.and_then(|server| {
+        let attempt = server.spec.attempt.as_ref().filter(|attempt| !attempt.closed)?;
+        Some(OpenAttempt {
+            server: server.name_any(),
+            workflow: attempt.workflow.clone(),
+        })
+    });
     Ok(turn(job, &all.items, attempt.as_ref()))
 }
 
@@ -221,12 +212,16 @@ async fn end(
     message: Option<String>,
 ) -> Result<Action, Error> {
     let started = job.status.as_ref().and_then(|status| status.start_time.clone());
+    let why = message.clone().filter(|_| phase == ConditionKind::Failed);
     let status = JobStatus {
         conditions: conditions(phase, message),
         start_time: started.or_else(|| Some(now())),
         completion_time: Some(now()),
     };
     write(job, context, status).await?;
+    if let Some(why) = why {
+        alarms::job_failed(&context.client, job, &why).await;
+    }
     Ok(Action::await_change())
 }
 

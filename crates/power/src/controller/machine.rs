@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Context, on_error};
 use crate::Error;
+use crate::alarms::bmc_unreachable;
 use crate::connect::open;
-use crate::engine::contact::{changed, next_poll};
+use crate::engine::contact::{changed, lost, next_poll};
 use crate::status::observe;
 
 pub(super) async fn run(context: Arc<Context>, cancel: CancellationToken) {
@@ -60,6 +61,9 @@ async fn reconcile(machine: Arc<Machine>, context: Arc<Context>) -> Result<Actio
     let after = observe(&context.client, &machine, answer).await?;
     if let Some((from, to)) = changed(machine.status.as_ref(), &after) {
         tracing::info!(bmc = %machine.name_any(), from = ?from, to = ?to, "power changed from outside");
+    }
+    if let Some(why) = lost(machine.status.as_ref(), &after) {
+        bmc_unreachable(&context.client, &machine, why).await;
     }
     if let Some(wish) = wish {
         context

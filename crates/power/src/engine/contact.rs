@@ -66,6 +66,17 @@ pub(crate) fn changed(
     (before != after).then_some((before, after))
 }
 
+/// Why the BMC cannot be spoken to, when that is news: it was well before, or the reason was another.
+pub(crate) fn lost<'a>(before: Option<&MachineStatus>, after: &'a MachineStatus) -> Option<&'a str> {
+    let why = why(after)?;
+    (before.and_then(self::why) != Some(why)).then_some(why)
+}
+
+fn why(status: &MachineStatus) -> Option<&str> {
+    let held = status.conditions.iter().find(|held| held.kind == CONTACTABLE)?;
+    held.message.as_deref().filter(|_| held.status == "False")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +100,23 @@ mod tests {
         assert_eq!(lost.power_state, Some(api::PowerState::Unknown));
         assert_eq!(changed(Some(&second), &lost), None);
         assert_eq!(changed(None, &first), None);
+    }
+
+    #[test]
+    fn a_loss_is_news_once() {
+        let fine = observed(None, Ok(PowerState::Off), at(0));
+        let gone = |why: &str| observed(Some(&fine), Err(why.to_owned()), at(60));
+        let (mute, locked) = (gone("no route"), gone("password refused"));
+        for (before, after, news) in [
+            (None, &fine, None),
+            (None, &mute, Some("no route")),
+            (Some(&fine), &mute, Some("no route")),
+            (Some(&mute), &mute, None),
+            (Some(&mute), &locked, Some("password refused")),
+            (Some(&mute), &fine, None),
+        ] {
+            assert_eq!(lost(before, after), news);
+        }
     }
 
     #[test]

@@ -11,6 +11,8 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Resource;
 use power::PowerOptions;
 use resources::bmc::{Job, Machine, PowerState, Task};
+use resources::gantry::Server;
+use resources::tinkerbell::Hardware;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -56,6 +58,20 @@ impl Site {
                 "authSecretRef": {"name": format!("{name}-auth"), "namespace": NAMESPACE},
                 "providerOptions": {"redfish": {"port": bmc.port()}}}}}),
             )
+            .await;
+    }
+
+    /// A machine that has this BMC.
+    async fn add_server(&self, name: &str, bmc: &str) {
+        self.api
+            .make::<Hardware>(
+                json!({"apiVersion": "tinkerbell.org/v1alpha1", "kind": "Hardware",
+                "metadata": {"name": name}, "spec": {}}),
+            )
+            .await;
+        self.api
+            .make::<Server>(json!({"apiVersion": "gantry.dev/v1alpha1", "kind": "Server",
+                "metadata": {"name": name}, "spec": {"machineId": "m-1", "hardware": name, "bmc": bmc}}))
             .await;
     }
 
@@ -153,6 +169,7 @@ async fn jobs_of_one_machine_take_turns() {
 async fn what_cannot_be_is_a_failed_job_with_a_reason() {
     let site = Site::start().await;
     let bmc = FakeBmc::start().await;
+    site.add_server("node-1", "locked").await;
     site.add_bmc("locked", &bmc, "fake-wrong-password").await;
     let contact = |object: &Value| condition(object, "Contactable").is_some();
     let machine = site.wait::<Machine>("locked", contact).await;
@@ -196,6 +213,20 @@ async fn what_cannot_be_is_a_failed_job_with_a_reason() {
         assert!(message.contains(reason), "{message}");
     }
     assert!(bmc.changes().is_empty());
+    for (kind, name, reason, part) in [
+        ("Machine", "locked", "BmcUnreachable", "BMC locked: "),
+        (
+            "Hardware",
+            "node-1",
+            "BmcUnreachable",
+            "refuses user name and password",
+        ),
+        ("Job", "gone", "PowerFailed", "there is no BMC"),
+        ("Hardware", "node-1", "PowerFailed", "Job "),
+    ] {
+        let text = site.api.event(kind, name, reason).await;
+        assert!(text.contains(part), "{kind} {name}: {text}");
+    }
     site.stop().await;
 }
 

@@ -14,6 +14,7 @@ use resources::tinkerbell::{Hardware, Workflow};
 use resources::{Time, bmc};
 
 use super::effects;
+use crate::alarms::{Alarm, alarm};
 use crate::error::{Error, place};
 use crate::parts::{Context, WRITER, read, record};
 use crate::service::mint_boot_id;
@@ -66,7 +67,7 @@ pub(super) async fn reconcile(known: Arc<Server>, context: Arc<Context>) -> Resu
         Write::Unchanged => base,
         Write::Written(server) => *server,
     };
-    announce(&context, &server, step);
+    announce(&context, &server, step).await;
     if let Outcome::Effect(effect) = outcome {
         effects::carry_out(&context, &api, &server, effect).await?;
         return Ok(Action::requeue(Duration::from_millis(200)));
@@ -282,8 +283,8 @@ fn in_status(status: &mut ServerStatus, effect: &Effect) -> bool {
     true
 }
 
-/// Evidence of what was committed for the session.
-fn announce(context: &Context, server: &Server, step: Upkeep) {
+/// Evidence of what was committed for the session, and alarms.
+async fn announce(context: &Context, server: &Server, step: Upkeep) {
     let Some(session) = server
         .status
         .as_ref()
@@ -303,15 +304,18 @@ fn announce(context: &Context, server: &Server, step: Upkeep) {
             "agent silent for {} s: boot {boot} of attempt {attempt} begins",
             LEASE.as_secs()
         ),
-        Upkeep::Freeze => {
-            tracing::error!(machine = %server.name_any(), "boot session frozen: two agents are alive");
-            "ALARM, session frozen: two agents with different keys are alive".to_owned()
-        }
+        Upkeep::Freeze => "ALARM, session frozen: two agents with different keys are alive".to_owned(),
         Upkeep::MarkDisarmed => format!("disarmed in attempt {attempt}"),
         Upkeep::Close => format!("session of attempt {attempt} closed"),
     };
     tracing::info!(machine = %server.name_any(), event = text, "boot session");
-    record(context, server, None, text);
+    record(context, server, None, text.clone());
+    let raised = match step {
+        Upkeep::NextBoot => Alarm::AgentLost,
+        Upkeep::Freeze => Alarm::SessionFrozen,
+        _ => return,
+    };
+    alarm(context, server, raised, &text).await;
 }
 
 fn until_next(context: &Context, server: &Server, step: Upkeep, outcome: &Outcome) -> Duration {

@@ -97,7 +97,9 @@ fn open(snapshot: &Snapshot<'_>, attempt: &Attempt, now: Timestamp) -> Step {
         ),
         SessionPhase::Claimed => (format!("workflow {} runs", attempt.workflow), running_until),
         SessionPhase::Frozen => (
-            "frozen: two agents with different keys claimed this machine".to_owned(),
+            "frozen: two agents with different keys claimed this machine; the attempt fails, look for a second \
+             machine with its MAC address"
+                .to_owned(),
             running_until,
         ),
         SessionPhase::Disarmed => (

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod rivals;
 mod site;
 
 use std::time::Duration;
@@ -176,6 +177,7 @@ async fn a_session_keeps_what_was_heard_of_its_machine() {
 
 /// Raises the attempt as the workflow engine does; the boot id once it is armed.
 async fn armed(site: &Site, number: u64, workflow: &str) -> String {
+    site.server("node-1", |server| state(server).is_some()).await;
     site.workflow(workflow, "node-1", "PENDING").await;
     let attempt = json!({"number": number, "workflow": workflow});
     site.merge_server("node-1", json!({"spec": {"attempt": attempt}}))

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use agent_protocol::Leases;
 use boot_script::{EventSender, ViewHandle, follow};
@@ -26,6 +28,9 @@ pub(crate) const SITE: &str = "site.gantry.internal";
 pub(crate) struct Site {
     pub(crate) sessions: SessionsService,
     pub(crate) first_boot: axum::Router,
+    leases: Arc<Leases>,
+    /// Seconds that the leases' clock is ahead.
+    ahead: Arc<AtomicU64>,
     events: EventSender,
     view: Arc<ViewHandle>,
     api: sim::Site,
@@ -62,11 +67,16 @@ impl Site {
         let ca = Arc::new(SiteCa::load_or_create(&keys, SITE, Timestamp::now()).unwrap());
         let view = ViewHandle::new();
         let (events, mut records) = EventSender::channel(1024);
+        let ahead = Arc::new(AtomicU64::new(0));
+        let clock = Arc::clone(&ahead);
+        let leases =
+            Leases::with_clock(move || Instant::now() + Duration::from_secs(clock.load(Ordering::SeqCst)));
+        let leases = Arc::new(leases);
         let context = Context {
             client: client.clone().into(),
             ca,
             view: view.clone(),
-            leases: Arc::new(Leases::default()),
+            leases: leases.clone(),
             endpoints: vec!["https://192.0.2.1:7443".into()],
             events,
             post_minutes: 30,
@@ -82,6 +92,8 @@ impl Site {
         Self {
             sessions: parts.sessions,
             first_boot: parts.first_boot,
+            leases,
+            ahead,
             events: heard,
             view: looked_at,
             api,
@@ -95,10 +107,10 @@ impl Site {
             sessions,
             first_boot,
             events,
-            view: _,
             api,
             mut tasks,
             cancel,
+            ..
         } = self;
         cancel.cancel();
         drop((sessions, first_boot, events));
@@ -117,6 +129,29 @@ impl Site {
         let view = self.view.load();
         let target = view.by_mac(mac).known().cloned();
         self.events.send(target.as_deref(), Timestamp::now(), event);
+    }
+
+    /// Lets time pass for the leases of agents.
+    pub(crate) fn forward(&self, by: Duration) {
+        self.ahead.fetch_add(by.as_secs(), Ordering::SeqCst);
+    }
+
+    /// The agent with this certificate is heard, as by any of its calls.
+    pub(crate) fn hear_agent(&self, agent: &Identity) {
+        let Identity::Attempt { serial, .. } = agent else {
+            panic!("{agent:?}")
+        };
+        self.leases.hear(serial);
+    }
+
+    /// The text of the Event with this reason on a Hardware, once there is one.
+    pub(crate) async fn event(&self, hardware: &str, reason: &str) -> String {
+        self.api.event("Hardware", hardware, reason).await
+    }
+
+    /// Reason and text of the Events on a Hardware.
+    pub(crate) async fn events(&self, hardware: &str) -> Vec<(String, String)> {
+        self.api.events("Hardware", hardware).await
     }
 
     pub(crate) async fn hardware(&self, name: &str) {

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use compare_and_set::Outcome;
 use jiff::Timestamp;
-use kube::ResourceExt as _;
 use kube::api::Api;
 use kube::runtime::controller::Action;
+use kube::{Client, ResourceExt as _};
 use resources::gantry::Server;
 use resources::tinkerbell::{Hardware, Workflow, WorkflowState, WorkflowStatus};
 use resources::{Mac, Time};
 
 use super::{Shared, effects, jobs};
+use crate::alarms;
 use crate::error::Error;
 use crate::parts::WRITER;
 use crate::states::{Effect, Snapshot, Step, decide};
@@ -29,6 +30,7 @@ pub(super) struct Scene {
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) api: Api<Workflow>,
+    pub(super) client: Client,
     pub(super) workflow: Workflow,
     pub(super) hardware: Option<Hardware>,
     pub(super) server: Option<Server>,
@@ -124,6 +126,7 @@ async fn look(shared: &Shared, namespace: &str, name: &str) -> Result<Option<Sce
         namespace: namespace.to_owned(),
         name: name.to_owned(),
         api,
+        client: shared.client.clone(),
         workflow,
         hardware,
         server,
@@ -138,14 +141,16 @@ pub(super) enum Kept {
 }
 
 impl Scene {
-    /// Changes the status by compare-and-set.
+    /// Changes the status by compare-and-set, and tells when the change ended the Workflow badly.
     pub(super) async fn keep(&self, change: impl FnOnce(&mut WorkflowStatus)) -> Result<Kept, Error> {
         let mut status = self.workflow.status.clone().unwrap_or_default();
         change(&mut status);
         match WRITER.status(&self.api, &self.workflow, &status).await? {
-            Outcome::Lost => Ok(Kept::Conflict),
-            Outcome::Written(_) | Outcome::Unchanged => Ok(Kept::Yes),
+            Outcome::Lost => return Ok(Kept::Conflict),
+            Outcome::Written(_) => alarms::ended(&self.client, &self.workflow, &status).await,
+            Outcome::Unchanged => {}
         }
+        Ok(Kept::Yes)
     }
 
     /// Name of the machine, for logs.

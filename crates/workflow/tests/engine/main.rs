@@ -264,6 +264,10 @@ async fn a_failed_action_ends_the_workflow_and_the_next_one_fences_it() {
         reason(&ended),
         "node-1: action stream failed: disk /dev/vda has 1 GiB, the image needs 4 GiB"
     );
+    for (kind, name) in [("Workflow", "install-1"), ("Hardware", "node-1")] {
+        let text = site.event(kind, name, "InstallationFailed").await;
+        assert_eq!(text, format!("Workflow install-1: {}", reason(&ended)));
+    }
 
     site.server("node-1", attempt_is(2)).await;
     let stale = site
@@ -312,6 +316,8 @@ async fn what_cannot_run_is_told_before_anything_happens() {
             .workflow(name, |workflow| state(workflow) == Some(WorkflowState::Failed))
             .await;
         assert!(reason(&failed).contains(part), "{name}: {}", reason(&failed));
+        let text = site.event("Workflow", name, "InstallationFailed").await;
+        assert!(text.contains(part), "{text}");
         assert_eq!(
             failed.status.unwrap().template_rendering.as_deref(),
             Some("failed")

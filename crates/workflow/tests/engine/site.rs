@@ -166,6 +166,11 @@ impl Site {
         self.api.when(name, condition).await
     }
 
+    /// The text of the Event with this reason on an object, once there is one.
+    pub(crate) async fn event(&self, kind: &str, name: &str, reason: &str) -> String {
+        self.api.event(kind, name, reason).await
+    }
+
     pub(crate) async fn allow_pxe(&self, name: &str) -> bool {
         let hardware = self.api.api::<Hardware>().get(name).await.unwrap();
         hardware.spec.interfaces[0]

@@ -1,10 +1,11 @@
 //! A server in the chain, and what hangs on it: boot session, Hardware, BMC with its last job, workflow.
 
 use kube::ResourceExt;
-use resources::gantry::{BootSession, Server, ServerStatus};
+use resources::bmc;
+use resources::gantry::{Server, ServerStatus};
 use resources::tinkerbell::{ActionState, Hardware, Workflow};
-use resources::{Time, bmc};
 
+use super::super::session;
 use super::super::target::{addresses, macs};
 use super::Chain;
 use crate::snapshot::word;
@@ -55,61 +56,8 @@ impl Chain<'_> {
         if let Some(claim) = &server.spec.claim {
             self.say(depth + 1, format!("claimed by {} {}", claim.kind, claim.name));
         }
-        if let (Some(attempt), Some(session)) = (&server.spec.attempt, &status.boot_session) {
-            let claimed = session
-                .claim
-                .as_ref()
-                .map_or("nobody claimed it".to_owned(), |claim| {
-                    format!("claimed {} ago", time::ago(claim.at.0, self.now))
-                });
-            let heard = session.last_heard.as_ref().map_or(String::new(), |heard| {
-                format!(", agent heard {} ago", time::ago(heard.0, self.now))
-            });
-            self.say(
-                depth + 1,
-                format!(
-                    "attempt {}, boot {}: session {}, {claimed}{heard}",
-                    attempt.number,
-                    session.boot,
-                    word(session.phase)
-                ),
-            );
-            self.packets(depth + 2, session);
-        }
-        if let Some(first) = &status.first_boot {
-            let asked = |at: &Option<Time>| {
-                at.as_ref().map_or("not yet".to_owned(), |at| {
-                    format!("{} ago", time::ago(at.0, self.now))
-                })
-            };
-            let text = format!(
-                "first boot: asked {}, delivered {}",
-                asked(&first.requested_at),
-                asked(&first.delivered_at)
-            );
-            self.say(depth + 1, text);
-        }
-    }
-
-    /// What was heard of the machine since it was armed, and whom else the boot services heard when it was nothing.
-    fn packets(&mut self, depth: usize, session: &BootSession) {
-        if let Some(last) = &session.last_packet {
-            let ago = time::ago(last.at.0, self.now);
-            return self.say(depth, format!("last packet {ago} ago: {}", last.text));
-        }
-        if session.claim.is_some() {
-            return;
-        }
-        self.say(
-            depth,
-            "no packet of it since it was armed: cable, switch port, MAC in its Hardware, boot order?",
-        );
-        if !session.strangers.is_empty() {
-            let macs: Vec<String> = session.strangers.iter().map(ToString::to_string).collect();
-            self.say(
-                depth,
-                format!("asked meanwhile, and no Hardware names them: {}", macs.join(", ")),
-            );
+        for line in session::lines(server, depth + 1, self.now) {
+            self.say(line.depth, line.text);
         }
     }
 

@@ -1,0 +1,20 @@
+//! The Server that a BMC belongs to.
+
+use kube::api::ListParams;
+use kube::{Api, Client};
+use resources::gantry::Server;
+
+use crate::Error;
+
+/// The Server of this namespace whose BMC has this name.
+pub(crate) async fn of_bmc(client: &Client, namespace: &str, bmc: &str) -> Result<Option<Server>, Error> {
+    let servers: Api<Server> = Api::namespaced(client.clone(), namespace);
+    let found = servers.list(&ListParams::default()).await;
+    let found = found.map_err(|source| Error::Read {
+        kind: "Servers",
+        name: "list".to_owned(),
+        source,
+    })?;
+    let is_of = |server: &Server| server.spec.bmc.as_deref() == Some(bmc);
+    Ok(found.items.into_iter().find(is_of))
+}

@@ -1,0 +1,10 @@
+//! What people are told of trouble, beside status and logs.
+//!
+//! Owns core Events ([`Events`]): the one place that writes them, so that `kubectl describe hardware NAME` and
+//! `kubectl get events` show alarms. Refuses to decide what is an alarm, and to fail anybody: an Event that cannot be
+//! written is logged, since the status of the object says the same.
+#![forbid(unsafe_code)]
+
+mod events;
+
+pub use events::Events;
