@@ -1,4 +1,4 @@
-//! Builds parts in order: what the cache has is taken, the rest made under the lock.
+//! Builds parts, inputs first: what the cache has is taken, the rest made under the lock.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use crate::cache::{Cache, Record, default_cache_dir};
 use crate::error::{Error, Result};
 use crate::host;
+use crate::lanes;
 use crate::part::Part;
 use crate::parts::{self, Job};
 use crate::progress::{Event, Progress};
@@ -31,7 +32,7 @@ pub struct BuildOptions {
     pub debian_mirror: String,
     /// Hears what happens.
     pub progress: Arc<Progress>,
-    /// Set to stop the build.
+    /// Set to stop the build; a part that fails sets it for the part beside it.
     pub cancel: Arc<AtomicBool>,
 }
 
@@ -144,22 +145,19 @@ pub fn build(names: &[String], options: &BuildOptions) -> Result<Vec<Built>> {
     check_host(&missing, options)?;
     let _guard = cache.lock(&*options.progress)?;
     cache.sweep()?;
-    let mut result = Vec::new();
-    for part in Part::ALL
-        .into_iter()
+    let ordered = Part::ALL.into_iter();
+    let ordered: Vec<Part> = ordered
         .filter(|part| wanted.contains(part) || missing.contains(part))
-    {
-        let Some(&digest) = digests.get(&part) else {
-            continue;
-        };
+        .collect();
+    let built = lanes::build(&ordered, &options.cancel, |part| {
         // Looked up again: another process may have built it while this one waited for the lock.
-        let built = match find(part)? {
-            Some(record) => announce(&cache, record, options),
-            None => make(part, digest, &digests, &cache, options)?,
-        };
-        result.push(built);
-    }
-    Ok(result)
+        match (find(part)?, digests.get(&part)) {
+            (Some(record), _) => Ok(Some(announce(&cache, record, options))),
+            (None, Some(&digest)) => make(part, digest, &digests, &cache, options).map(Some),
+            (None, None) => Ok(None),
+        }
+    })?;
+    Ok(built.into_values().flatten().collect())
 }
 
 /// The wanted parts that are not there, and of their inputs those that are not there either.

@@ -17,6 +17,7 @@ mod error;
 mod host;
 mod initramfs;
 mod kernel_modules;
+mod lanes;
 mod oci;
 mod part;
 mod parts;
