@@ -7,13 +7,18 @@
 
 #![allow(clippy::print_stdout, reason = "a command-line program for people")]
 
+mod agent_endpoint;
 mod benches;
+mod first_boot;
+mod gantry;
 mod kubectl;
+mod namespace;
 mod new_cluster;
 mod objects;
 mod rack;
 mod server;
 mod stories;
+mod trace;
 mod waiting;
 
 use std::process::ExitCode;

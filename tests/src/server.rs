@@ -27,18 +27,41 @@ pub(crate) fn program() -> anyhow::Result<PathBuf> {
 pub(crate) struct Server {
     folder: tempfile::TempDir,
     port: u16,
+    /// Further arguments of `serve`.
+    arguments: Vec<String>,
     child: Child,
 }
 
 impl Server {
     /// Starts one with an empty data directory and waits until its API answers.
     pub(crate) async fn start() -> anyhow::Result<Server> {
+        Server::start_with(&[]).await
+    }
+
+    /// As [`Server::start`], with more arguments.
+    pub(crate) async fn start_with(arguments: &[&str]) -> anyhow::Result<Server> {
         let folder = tempfile::Builder::new().prefix("gantry-story-").tempdir()?;
         let port = free_port()?;
-        let child = spawn(folder.path(), port)?;
-        let mut server = Server { folder, port, child };
+        let arguments: Vec<String> = arguments.iter().map(|&text| text.to_owned()).collect();
+        let child = spawn(folder.path(), port, &arguments)?;
+        let mut server = Server {
+            folder,
+            port,
+            arguments,
+            child,
+        };
         server.wait().await?;
         Ok(server)
+    }
+
+    /// Number of the process.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Port of its API.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// The admin's kubeconfig.
@@ -58,7 +81,7 @@ impl Server {
 
     /// Starts it again on the same data.
     pub(crate) async fn restart(&mut self) -> anyhow::Result<()> {
-        self.child = spawn(self.folder.path(), self.port)?;
+        self.child = spawn(self.folder.path(), self.port, &self.arguments)?;
         self.wait().await
     }
 
@@ -105,7 +128,7 @@ pub(crate) async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
     Ok(Client::try_from(config)?)
 }
 
-fn spawn(folder: &Path, port: u16) -> anyhow::Result<Child> {
+fn spawn(folder: &Path, port: u16, arguments: &[String]) -> anyhow::Result<Child> {
     let log = std::fs::OpenOptions::new()
         .append(true)
         .create(true)
@@ -117,6 +140,7 @@ fn spawn(folder: &Path, port: u16) -> anyhow::Result<Child> {
         .arg("--key-dir")
         .arg(folder.join("keys"))
         .args(["--api-listen", &format!("127.0.0.1:{port}")])
+        .args(arguments)
         // The cache of the machine is none of the story's business.
         .env("XDG_CACHE_HOME", folder.join("cache"))
         .env_remove("GANTRY_CONFIG")

@@ -2,6 +2,7 @@
 
 mod api;
 mod cluster;
+mod durability;
 mod faults;
 mod installer_bios;
 mod resets;
@@ -50,6 +51,14 @@ pub(crate) const ALL: &[Story] = &[
         needs: "root, QEMU, built images (gantry image build), 6 GB of memory",
         minutes: 15,
         run: |options| Box::pin(cluster::run(options)),
+    },
+    Story {
+        name: "durability",
+        tier: "ci",
+        about: "strace on gantry serve: no API, DHCP, agent or first-boot reply leaves before its commit is synced",
+        needs: "root, strace, udhcpc (hack/needs installs them)",
+        minutes: 1,
+        run: |options| Box::pin(durability::run(options)),
     },
     Story {
         name: "faults",

@@ -1,5 +1,8 @@
 //! Story `api`: the real kubectl gets, applies, describes, edits, waits for, watches and deletes Hardware and Cluster;
-//! then `kill -9` hits the server in the middle of writes, and nothing that it acknowledged is lost.
+//! hardware goes from a CSV, a cluster is deleted by name; then `kill -9` hits the server in the middle of writes, and
+//! nothing that it acknowledged is lost.
+
+mod pruning;
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -15,6 +18,7 @@ use resources::tinkerbell::{Hardware, HardwareSpec};
 
 use super::Options;
 use crate::End;
+use crate::gantry::Gantry;
 use crate::kubectl::Kubectl;
 use crate::server::Server;
 use crate::waiting::until;
@@ -33,11 +37,18 @@ pub(crate) async fn run(_: Options) -> anyhow::Result<End> {
             "no kubectl: build it with `gantry image build kubernetes`".to_owned(),
         ));
     };
+    let folder = tempfile::tempdir()?;
+    let gantry = Gantry::new(&server.kubeconfig(), folder.path());
+    let cli = gantry.clone();
     let shown = tokio::task::spawn_blocking(move || -> anyhow::Result<()> {
+        certificate(&kubectl)?;
         hardware(&kubectl)?;
-        cluster(&kubectl)
+        cluster(&kubectl)?;
+        deletion(&kubectl, &cli)
     });
     shown.await?.with_context(|| server.log())?;
+    let pruned = pruning::run(&server.client().await?, &gantry, folder.path()).await;
+    pruned.with_context(|| server.log())?;
     for round in 1..=KILLS {
         crash(&mut server, round).await?;
     }
@@ -123,6 +134,30 @@ fn cluster(kubectl: &Kubectl) -> anyhow::Result<()> {
         "10.3.0.0/16",
     )?;
     watched_deletion(kubectl, name, "story")
+}
+
+/// The admin's kubeconfig works by client certificate as by token.
+fn certificate(kubectl: &Kubectl) -> anyhow::Result<()> {
+    for context in ["gantry", "gantry-certificate"] {
+        let namespaces = kubectl.run(&["--context", context, "get", "namespaces"])?;
+        expect(&namespaces, NAMESPACE)?;
+    }
+    Ok(())
+}
+
+/// `gantry delete cluster`: by name and by file, and a name that is wrong.
+fn deletion(kubectl: &Kubectl, gantry: &Gantry) -> anyhow::Result<()> {
+    let told = gantry.refused(&["delete", "cluster", "nobody"], 1)?;
+    expect(&told, "there is no cluster nobody in eksa-system")?;
+    let told = gantry.refused(&["delete", "cluster", "story", "--force-cleanup"], 4)?;
+    expect(&told, "--force-cleanup")?;
+    let running = CLUSTER.replace("  annotations: {anywhere.eks.amazonaws.com/paused: 'true'}\n", "");
+    kubectl.run_with(&["apply", "-f", "-"], &running)?;
+    let told = gantry.run(&["delete", "cluster", "story"])?;
+    expect(&told, "story: deleted")?;
+    let left = kubectl.run(&["get", "clusters.anywhere.eks.amazonaws.com", "-A", "-o", "name"])?;
+    ensure!(left.trim().is_empty(), "left: {left}");
+    Ok(())
 }
 
 /// `kubectl edit` with a program as editor.

@@ -1,0 +1,124 @@
+//! Network namespaces for stories: one of the story's own, and one for a client at the other end of a cable.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{bail, ensure};
+use nix::unistd::Uid;
+
+use crate::waiting::until;
+
+/// Set in the story that runs in a namespace of its own.
+const OWN: &str = "GANTRY_STORY_NAMESPACE";
+/// The appliance's end of the cable.
+pub(crate) const SERVER_LINK: &str = "server";
+const CLIENT_LINK: &str = "client";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What is needed and not there.
+pub(crate) fn missing(tools: &[&str]) -> Option<String> {
+    if !Uid::effective().is_root() {
+        return Some("root, for network namespaces".to_owned());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let present = |tool: &str| std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
+    let lacks: Vec<&str> = tools.iter().copied().filter(|tool| !present(tool)).collect();
+    (!lacks.is_empty()).then(|| format!("{} (hack/needs installs them)", lacks.join(", ")))
+}
+
+/// Whether this process is the one that [`again_in_own`] started.
+pub(crate) fn is_own() -> bool {
+    std::env::var_os(OWN).is_some()
+}
+
+/// Runs the story again in a network namespace that goes with it.
+pub(crate) async fn again_in_own(story: &str) -> anyhow::Result<()> {
+    let status = tokio::process::Command::new("unshare")
+        .arg("--net")
+        .arg(std::env::current_exe()?)
+        .args(["story", story])
+        .env(OWN, "1")
+        .kill_on_drop(true)
+        .status()
+        .await?;
+    ensure!(status.success(), "it failed in its namespace: {status}");
+    Ok(())
+}
+
+/// A namespace at the other end of a cable. It goes with this value.
+pub(crate) struct ClientNamespace(Child);
+
+impl ClientNamespace {
+    /// Makes the cable; `address` is that of our end, `mac` that of the other.
+    pub(crate) async fn connected(address: &str, mac: &str) -> anyhow::Result<ClientNamespace> {
+        ensure!(is_own(), "only in a namespace of one's own");
+        let keeper = Command::new("unshare")
+            .args(["--net", "sleep", "3600"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()?;
+        let client = ClientNamespace(keeper);
+        let ours = std::fs::read_link("/proc/self/ns/net")?;
+        let theirs = format!("/proc/{}/ns/net", client.0.id());
+        until("the client's namespace", PATIENCE, || async {
+            match std::fs::read_link(&theirs) {
+                Ok(link) if link != ours => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await?;
+        let process = client.0.id().to_string();
+        ip(&["link", "set", "lo", "up"])?;
+        ip(&[
+            "link",
+            "add",
+            SERVER_LINK,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            CLIENT_LINK,
+        ])?;
+        ip(&["address", "add", address, "dev", SERVER_LINK])?;
+        ip(&["link", "set", CLIENT_LINK, "netns", &process])?;
+        client.run(&["ip", "link", "set", CLIENT_LINK, "address", mac])?;
+        client.run(&["ip", "link", "set", CLIENT_LINK, "up"])?;
+        ip(&["link", "set", SERVER_LINK, "up"])?;
+        Ok(client)
+    }
+
+    /// The client's end of the cable.
+    pub(crate) fn link(&self) -> &'static str {
+        CLIENT_LINK
+    }
+
+    /// Runs a command there.
+    pub(crate) fn run(&self, command: &[&str]) -> anyhow::Result<()> {
+        let namespace = format!("--net=/proc/{}/ns/net", self.0.id());
+        finished(Command::new("nsenter").arg(namespace).args(command), command)
+    }
+}
+
+impl Drop for ClientNamespace {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn ip(arguments: &[&str]) -> anyhow::Result<()> {
+    finished(Command::new("ip").args(arguments), arguments)
+}
+
+fn finished(command: &mut Command, told: &[&str]) -> anyhow::Result<()> {
+    let output = command.output()?;
+    if !output.status.success() {
+        bail!(
+            "{}: {}{}",
+            told.join(" "),
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(())
+}
