@@ -67,7 +67,7 @@ pub(crate) enum Effect {
 /// Decides the step at hand.
 pub(crate) fn decide(step: &PlanStep, snapshot: &Snapshot, now: Timestamp) -> Decision {
     let machine = step.machine.as_deref().unwrap_or_default();
-    match step.kind {
+    let decision = match step.kind {
         PlanStepKind::MakePki => pki::decide(snapshot),
         PlanStepKind::InitControlPlane => join::decide(machine, snapshot, now, join::How::Init),
         PlanStepKind::JoinControlPlane | PlanStepKind::JoinWorker => {
@@ -77,6 +77,12 @@ pub(crate) fn decide(step: &PlanStep, snapshot: &Snapshot, now: Timestamp) -> De
         PlanStepKind::Finish => finish::decide(snapshot),
         PlanStepKind::RemoveMachine => remove::machine(machine, snapshot),
         PlanStepKind::RemoveCluster => remove::cluster(snapshot),
+    };
+    match (&decision, step.kind) {
+        (Decision::Wait { .. }, PlanStepKind::InstallCni | PlanStepKind::JoinWorker) => {
+            join::ahead(snapshot, now).map_or(decision, Decision::Do)
+        }
+        _ => decision,
     }
 }
 

@@ -1,9 +1,10 @@
 //! One machine to one node. Image ready -> machine made -> installed system asks -> bootstrap data minted -> node in the
 //! API -> for joins: node Ready. The first member of the control plane is done when its node is in the API, because it can
-//! turn Ready only with the CNI; while it starts, the machines of the later steps are installed already.
+//! turn Ready only with the CNI; while it starts, the machines of the later steps are installed already, and once its
+//! API answers all workers join side by side.
 
 use jiff::Timestamp;
-use resources::gantry::{Image, ImageState, ProviderMachineState};
+use resources::gantry::{Image, ImageState, MachineRole, ProviderMachineState};
 
 use super::{Decision, Effect, wait};
 use crate::execute::snapshot::{ApiSeen, Snapshot};
@@ -105,6 +106,17 @@ fn early(desired: &Desired, snapshot: &Snapshot) -> Option<Effect> {
             Decision::Do(effect) => Some(effect),
             _ => None,
         }
+    })
+}
+
+/// What can be done for any worker while the step at hand waits. Members of the control plane keep to their own steps:
+/// etcd takes them one at a time.
+pub(super) fn ahead(snapshot: &Snapshot, now: Timestamp) -> Option<Effect> {
+    let machines = snapshot.desired.iter().flat_map(|desired| &desired.machines);
+    let mut workers = machines.filter(|machine| machine.role == MachineRole::Worker);
+    workers.find_map(|worker| match decide(&worker.name, snapshot, now, How::Join) {
+        Decision::Do(effect) => Some(effect),
+        _ => None,
     })
 }
 

@@ -1,5 +1,7 @@
 //! Each kind of step: what it waits for, does, and when it is done or failed.
 
+mod ahead;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -178,8 +180,11 @@ fn asked(name: &str) -> Snapshot {
 
 /// A machine that its driver is busy with.
 fn with_worker(mut seen: Snapshot) -> Snapshot {
-    let worker = provider("demo-md-0-0", ProviderMachineState::Installing, false);
-    seen.provider_machines.insert("demo-md-0-0".to_owned(), worker);
+    let name = "demo-md-0-0";
+    let worker = provider(name, ProviderMachineState::Installing, false);
+    seen.provider_machines.insert(name.to_owned(), worker);
+    seen.machines
+        .insert(name.to_owned(), Machine::new(name, MachineSpec::default()));
     seen
 }
 
@@ -301,30 +306,6 @@ fn data_is_minted_when_asked_for_and_again_when_it_is_stale() {
 }
 
 #[test]
-fn the_others_are_installed_while_the_first_member_starts() {
-    let mut seen = asked("demo-cp-0");
-    seen.images.insert(URL.to_owned(), image(ImageState::Ready, None));
-    let first = init(&seen);
-    assert!(matches!(first, Decision::Do(Effect::Mint { .. })), "{first:?}");
-    seen.bootstrap
-        .insert("demo-cp-0".to_owned(), minted("2026-01-02T03:10:00Z", true));
-    seen.api = ApiSeen::Silent("connection refused".to_owned());
-    assert_eq!(
-        init(&seen),
-        Decision::Do(Effect::MakeMachine("demo-md-0-0".to_owned()))
-    );
-    waits(&init(&with_worker(seen)), "kubeadm init runs");
-    // An image that is not there does not hinder the first member.
-    let mut seen = asked("demo-cp-0");
-    seen.images
-        .insert(URL.to_owned(), image(ImageState::Failed, None));
-    seen.bootstrap
-        .insert("demo-cp-0".to_owned(), minted("2026-01-02T03:10:00Z", true));
-    seen.api = ApiSeen::Silent("connection refused".to_owned());
-    waits(&init(&seen), "kubeadm init runs");
-}
-
-#[test]
 fn the_first_member_is_done_with_its_node() {
     let mut seen = with_worker(asked("demo-cp-0"));
     seen.bootstrap
@@ -401,7 +382,7 @@ fn a_joining_node_must_be_ready() {
 #[test]
 fn the_cni_is_applied_once() {
     let cni = |seen: &Snapshot| decided(PlanStepKind::InstallCni, None, seen);
-    let mut seen = snapshot();
+    let mut seen = with_worker(snapshot());
     waits(&cni(&seen), "waits for the cluster's API");
     seen.api = node(false, true);
     assert_eq!(cni(&seen), Decision::Do(Effect::ApplyCni));
