@@ -47,7 +47,7 @@ async fn run(words: &[&str]) -> anyhow::Result<()> {
 
 async fn up(words: &[&str]) -> anyhow::Result<()> {
     let mut options = UpOptions {
-        capture: true,
+        capture: Some(u16::MAX),
         accelerator: Accelerator::Auto,
         ..UpOptions::default()
     };

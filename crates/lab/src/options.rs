@@ -31,8 +31,8 @@ pub struct UpOptions {
     pub keep_disks: bool,
     /// Leave a supervisor behind and return when the rack is ready.
     pub detach: bool,
-    /// Capture all packets of the boot network to `boot.pcap` in the state directory.
-    pub capture: bool,
+    /// Capture so many octets of each packet of the boot network to `boot.pcap` in the state directory.
+    pub capture: Option<u16>,
     /// Program and arguments that run [`crate::supervise`] on the directory appended to them.
     /// Empty: this program with `lab supervise`.
     pub supervisor: Vec<String>,
@@ -53,7 +53,7 @@ impl Default for UpOptions {
             accelerator: Accelerator::Auto,
             keep_disks: false,
             detach: false,
-            capture: false,
+            capture: None,
             supervisor: Vec::new(),
             state_root: None,
         }

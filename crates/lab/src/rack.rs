@@ -106,8 +106,11 @@ async fn assemble(
     step("making networks");
     namespace::create(plan)?;
     let capture = match options.capture {
-        true => Some(Capture::start(&plan.rack_namespace, "br-boot", &paths.capture())?),
-        false => None,
+        Some(octets) => {
+            let (namespace, file) = (&plan.rack_namespace, paths.capture());
+            Some(Capture::start(namespace, "br-boot", &file, octets)?)
+        }
+        None => None,
     };
     step("starting BMCs");
     let log = Arc::new(CommandLog::open(&paths.bmc_log())?);

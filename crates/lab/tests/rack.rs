@@ -108,7 +108,7 @@ impl Running {
             firmware,
             memory_mib: vec![512],
             accelerator: Accelerator::Tcg,
-            capture: true,
+            capture: Some(u16::MAX),
             state_root: Some(root.path().to_owned()),
             ..UpOptions::default()
         };

@@ -80,9 +80,9 @@ pub(crate) struct UpArgs {
     /// Return when the rack is ready and leave it running.
     #[arg(long)]
     detach: bool,
-    /// Capture the packets of the boot network.
-    #[arg(long)]
-    capture: bool,
+    /// Capture the packets of the boot network, whole or the first OCTETS of each.
+    #[arg(long, value_name = "OCTETS", num_args = 0..=1, require_equals = true, default_missing_value = "65535")]
+    capture: Option<u16>,
 }
 
 #[derive(Debug, Args)]

@@ -12,8 +12,8 @@ use super::packet_socket;
 use crate::Error;
 use crate::process::{inside, open_namespace};
 
-/// Longest part of a frame that is kept.
-const SNAP: usize = 65_535;
+/// Longest frame.
+const FRAME: usize = 65_535;
 const WAIT: Duration = Duration::from_millis(200);
 
 /// A capture that runs until stopped or dropped.
@@ -24,8 +24,8 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Starts to write all frames of an interface in a namespace to a file.
-    pub fn start(namespace: &str, interface: &str, path: &Path) -> Result<Self, Error> {
+    /// Starts to write the first `octets` of all frames of an interface in a namespace to a file.
+    pub fn start(namespace: &str, interface: &str, path: &Path, octets: u16) -> Result<Self, Error> {
         let failed = |source| Error::Namespace {
             name: namespace.to_owned(),
             source,
@@ -39,7 +39,7 @@ impl Capture {
         let thread = std::thread::Builder::new()
             .name("capture".to_owned())
             .spawn(move || {
-                if let Err(error) = record(socket, file, &stopped) {
+                if let Err(error) = record(socket, file, octets.into(), &stopped) {
                     tracing::error!(error = %error, "packet capture ended");
                 }
             });
@@ -66,16 +66,17 @@ impl Drop for Capture {
     }
 }
 
-fn record(mut socket: socket2::Socket, file: File, stop: &AtomicBool) -> io::Result<()> {
+fn record(mut socket: socket2::Socket, file: File, octets: usize, stop: &AtomicBool) -> io::Result<()> {
     let mut out = BufWriter::new(file);
     out.write_all(&file_header())?;
-    let mut frame = vec![0u8; SNAP];
+    let mut frame = vec![0u8; FRAME];
     while !stop.load(Ordering::SeqCst) {
         match socket.read(&mut frame) {
             Ok(length) => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                out.write_all(&frame_header(now, length))?;
-                out.write_all(frame.get(..length).unwrap_or_default())?;
+                let kept = length.min(octets);
+                out.write_all(&frame_header(now, kept, length))?;
+                out.write_all(frame.get(..kept).unwrap_or_default())?;
             }
             // Quiet: a good moment to let readers see what is there.
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
@@ -99,13 +100,13 @@ fn file_header() -> [u8; 24] {
     header
 }
 
-fn frame_header(now: Duration, length: usize) -> [u8; 16] {
+fn frame_header(now: Duration, kept: usize, length: usize) -> [u8; 16] {
     let mut header = [0u8; 16];
     let seconds = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
-    let length = u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+    let octets = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes();
     header[0..4].copy_from_slice(&seconds.to_le_bytes());
     header[4..8].copy_from_slice(&now.subsec_micros().to_le_bytes());
-    header[8..12].copy_from_slice(&length);
-    header[12..16].copy_from_slice(&length);
+    header[8..12].copy_from_slice(&octets(kept));
+    header[12..16].copy_from_slice(&octets(length));
     header
 }
