@@ -61,7 +61,10 @@ pub(crate) async fn start(
             .map(|address| format!("https://{address}:{}", settings.agent_port))
             .collect(),
         events: events.clone(),
-        post_minutes: settings.post_minutes,
+        allowances: servers::Allowances {
+            post_minutes: settings.post_minutes,
+            manual_minutes: settings.manual_minutes,
+        },
     });
     tasks.spawn_infallible("servers", servers.controller.run(tasks.cancel()));
 

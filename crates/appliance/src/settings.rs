@@ -45,6 +45,8 @@ pub struct Settings {
     pub idle_installer: bool,
     /// Minutes from power-on to a machine's first packet, where its Server does not say.
     pub post_minutes: u32,
+    /// Minutes until somebody powers an armed machine on that Gantry does not, where its Server does not say.
+    pub manual_minutes: u32,
     /// Further kernel arguments of the installer.
     pub kernel_arguments: Vec<String>,
     /// Folder of installer, iPXE, node images and release.

@@ -12,11 +12,13 @@ use kube::api::Api;
 use kube::runtime::reflector::Store;
 use pki::SiteCa;
 use resources::gantry::Server;
+use resources::tinkerbell::Workflow;
 use resources::{BootEvent, BootEventKind, Mac, keys};
 
 use crate::controller::ServersController;
 use crate::error::Error;
 use crate::service::SessionsService;
+use crate::sessions::{Allowances, Window};
 
 /// Writes what was decided, unless somebody else was first.
 pub(crate) const WRITER: Writer = Writer::new(keys::MANAGER_SERVERS);
@@ -38,13 +40,14 @@ pub struct Context {
     pub endpoints: Vec<String>,
     /// The way to the records, and what was heard of machines.
     pub events: EventSender,
-    /// Minutes that a machine may take from power-on to its first packet, where its Server does not say.
-    pub post_minutes: u32,
+    /// How long armed machines are waited for, where their Servers do not say.
+    pub allowances: Allowances,
 }
 
 impl Context {
-    pub(crate) fn post_minutes(&self, server: &Server) -> u32 {
-        server.spec.post_minutes.unwrap_or(self.post_minutes)
+    /// How an armed session of this machine waits.
+    pub(crate) fn window(&self, server: &Server, workflow: Option<&Workflow>) -> Window {
+        Window::of(&server.spec, workflow, self.allowances)
     }
 }
 

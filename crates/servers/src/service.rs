@@ -133,8 +133,9 @@ impl SessionsService {
             ClaimDecision::Grant | ClaimDecision::GrantNextBoot => {
                 let session = match decision {
                     ClaimDecision::GrantNextBoot => {
-                        let post_minutes = self.desk.context.post_minutes(server);
-                        sessions::next_boot(&session, mint_boot_id(), now, post_minutes)
+                        // Its machine runs, so who powered it on does not matter.
+                        let window = self.desk.context.window(server, None);
+                        sessions::next_boot(&session, mint_boot_id(), now, window)
                     }
                     _ => session,
                 };

@@ -33,13 +33,14 @@
 //!
 //! # The armed window
 //!
-//! It ends [`window`] after arming: the firmware's allowance for power-on (Server `postMinutes`, else the site's) and a
-//! quarter of an hour for the way to the installer. A claim after it is refused.
+//! It counts from the machine's start ([`Window`]): before that the session waits for power-on or the first packet, and
+//! with it the deadline moves, once. Boot k+1 has no such wait: its machine runs. A claim after the deadline is refused.
 
 mod claim;
 mod hearing;
 mod standing;
 mod upkeep;
+mod window;
 
 use std::time::Duration;
 
@@ -51,6 +52,7 @@ pub use claim::{Ask, ClaimDecision, claim};
 pub use hearing::hearing;
 pub use standing::{NotAllowed, standing, standing_for_first_boot};
 pub use upkeep::{Seen, Upkeep, apply, upkeep};
+pub use window::{Allowances, Window};
 
 /// Life of an agent's certificate.
 pub const CERTIFICATE_LIFE: SignedDuration = SignedDuration::from_hours(1);
@@ -58,28 +60,21 @@ pub const CERTIFICATE_LIFE: SignedDuration = SignedDuration::from_hours(1);
 pub const FIRST_BOOT_LIFE: SignedDuration = SignedDuration::from_hours(2);
 /// A certificate that ends sooner is replaced when its key asks again.
 const RENEW_BEFORE: SignedDuration = SignedDuration::from_mins(10);
-/// From the first packet to the agent's claim.
-const BOOT_ALLOWANCE: SignedDuration = SignedDuration::from_mins(15);
 /// Earlier boots that are remembered.
 const REMEMBERED: usize = 8;
 
-/// How long an armed session waits for its machine.
+/// The first boot of an attempt: waits for its machine to start.
 #[must_use]
-pub fn window(post_minutes: u32) -> SignedDuration {
-    SignedDuration::from_mins(i64::from(post_minutes)).saturating_add(BOOT_ALLOWANCE)
-}
-
-/// The first boot of an attempt.
-#[must_use]
-pub fn first(attempt: u64, boot_id: String, now: Timestamp, post_minutes: u32) -> BootSession {
+pub fn first(attempt: u64, boot_id: String, now: Timestamp, window: Window) -> BootSession {
     BootSession {
         attempt,
         boot: 1,
         boot_id,
         phase: SessionPhase::Arming,
         armed_at: Time(now),
-        deadline: Time(later(now, window(post_minutes))),
-        post_minutes: Some(post_minutes),
+        deadline: Time(window.before_start(now)),
+        started_at: None,
+        post_minutes: Some(window.post_minutes),
         last_packet: None,
         strangers: Vec::new(),
         claim: None,
@@ -90,10 +85,20 @@ pub fn first(attempt: u64, boot_id: String, now: Timestamp, post_minutes: u32) -
     }
 }
 
+/// The session of a machine that started then: the window counts from there.
+#[must_use]
+pub fn started(session: &BootSession, at: Timestamp, window: Window) -> BootSession {
+    let mut session = session.clone();
+    session.started_at = Some(Time(at));
+    session.post_minutes = Some(window.post_minutes);
+    session.deadline = Time(window.after_start(at));
+    session
+}
+
 /// The next boot of the same attempt: fences the claim of this one.
 #[must_use]
-pub fn next_boot(session: &BootSession, boot_id: String, now: Timestamp, post_minutes: u32) -> BootSession {
-    let mut next = first(session.attempt, boot_id, now, post_minutes);
+pub fn next_boot(session: &BootSession, boot_id: String, now: Timestamp, window: Window) -> BootSession {
+    let mut next = started(&first(session.attempt, boot_id, now, window), now, window);
     next.boot = session.boot.saturating_add(1);
     next.revoked.clone_from(&session.revoked);
     next.revoked
@@ -173,6 +178,12 @@ pub(crate) mod samples {
     //! Sessions for tables.
     use super::*;
 
+    pub(crate) const WINDOW: Window = Window {
+        ours: true,
+        start_minutes: 30,
+        post_minutes: 30,
+    };
+
     pub(crate) fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
@@ -192,7 +203,7 @@ pub(crate) mod samples {
     }
 
     pub(crate) fn session(phase: SessionPhase) -> BootSession {
-        let mut session = first(3, "boot-a".into(), at(0), 30);
+        let mut session = started(&first(3, "boot-a".into(), at(0), WINDOW), at(0), WINDOW);
         session.phase = phase;
         if !matches!(phase, SessionPhase::Arming | SessionPhase::Armed) {
             session.claim = Some(claim_of(1, "01"));

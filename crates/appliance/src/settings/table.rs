@@ -133,7 +133,16 @@ pub const KEYS: &[Key] = &[
         example: "",
         about: "Minutes that a machine's firmware may take from power-on to its first packet, after which the attempt\n\
                 ends with the reason; `spec.postMinutes` of a Server wins.",
-        set: |s, text| post_minutes(text).map(|minutes| s.post_minutes = minutes),
+        set: |s, text| minutes(text, 1440).map(|minutes| s.post_minutes = minutes),
+    },
+    Key {
+        name: "manualMinutes",
+        value: "MINUTES",
+        default: "1440",
+        example: "",
+        about: "Minutes that an armed machine waits for somebody to power it on where Gantry does not (no BMC, or a\n\
+                workflow without a boot mode); `spec.manualMinutes` of a Server wins.",
+        set: |s, text| minutes(text, 43_200).map(|minutes| s.manual_minutes = minutes),
     },
     Key {
         name: "kernelArguments",
@@ -245,6 +254,7 @@ pub(super) fn empty() -> Settings {
         unknown_machines: UnknownPolicy::Silent,
         idle_installer: false,
         post_minutes: 0,
+        manual_minutes: 0,
         kernel_arguments: Vec::new(),
         parts: None,
         lab_timings: false,
@@ -269,9 +279,9 @@ fn port(text: &str) -> Result<u16, String> {
     })
 }
 
-fn post_minutes(text: &str) -> Result<u32, String> {
-    let minutes = text.parse().ok().filter(|minutes| (1..=1440).contains(minutes));
-    minutes.ok_or_else(|| "it must be a number of minutes, 1 to 1440".to_owned())
+fn minutes(text: &str, most: u32) -> Result<u32, String> {
+    let minutes = text.parse().ok().filter(|minutes| (1..=most).contains(minutes));
+    minutes.ok_or_else(|| format!("it must be a number of minutes, 1 to {most}"))
 }
 
 fn path(text: &str) -> Result<PathBuf, String> {
@@ -334,6 +344,7 @@ mod tests {
             ("unknownMachines", "maybe"),
             ("idleInstaller", "yes"),
             ("postMinutes", "0"),
+            ("manualMinutes", "43201"),
             ("logFormat", "xml"),
         ];
         for (name, text) in bad {

@@ -51,6 +51,17 @@ pub(crate) fn start(status: &mut PlanStatus, step: &PlanStep, now: Timestamp) {
     }
 }
 
+/// Counts the time of a step from `at` on, unless it has longer: somebody else is waited for until then.
+pub(crate) fn count_from(status: &mut PlanStatus, step: &PlanStep, at: Timestamp) {
+    let span = SignedDuration::from_mins(i64::from(step.deadline_minutes));
+    let until = at.saturating_add(span).unwrap_or(Timestamp::MAX);
+    let row = status.steps.iter_mut().find(|row| row.id == step.id);
+    let deadline = row.and_then(|row| row.deadline.as_mut());
+    if let Some(deadline) = deadline.filter(|deadline| deadline.0 < until) {
+        *deadline = Time(until);
+    }
+}
+
 /// Notes what the step at hand waits for.
 pub(crate) fn wait(status: &mut PlanStatus, id: &str, reason: &str) {
     if let Some(row) = status.steps.iter_mut().find(|row| row.id == id) {
@@ -91,9 +102,45 @@ pub(crate) fn overdue(status: &PlanStatus, step: &PlanStep, now: Timestamp) -> O
     let deadline = row.deadline.as_ref()?;
     (now > deadline.0).then(|| {
         let last = row.reason.as_deref().unwrap_or("nothing");
-        format!(
-            "not done within {} minutes; last it waited for: {last}",
-            step.deadline_minutes
-        )
+        format!("not done until {:.0}; last it waited for: {last}", deadline.0)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use resources::Digest;
+    use resources::gantry::{PlanClass, PlanSpec, PlanStepKind};
+
+    use super::*;
+
+    #[test]
+    fn a_step_counts_from_when_its_machine_is_waited_for() {
+        let at = |minute: i64| Timestamp::from_second(1_800_000_000 + 60 * minute).unwrap();
+        let step = PlanStep {
+            id: "join".into(),
+            kind: PlanStepKind::JoinWorker,
+            machine: Some("w-1".into()),
+            text: "join".into(),
+            deadline_minutes: 120,
+        };
+        let spec = PlanSpec {
+            cluster: "prod".into(),
+            desired: Digest::new([1; 32]),
+            class: PlanClass::Create,
+            steps: vec![step.clone()],
+        };
+        let mut progress = status(&Plan::new("p", spec));
+        start(&mut progress, &step, at(0));
+        assert_eq!(overdue(&progress, &step, at(120)), None);
+        assert!(overdue(&progress, &step, at(121)).is_some());
+        // Somebody may power its machine on until then.
+        count_from(&mut progress, &step, at(1440));
+        assert_eq!(overdue(&progress, &step, at(1560)), None);
+        // It started at once: what was given is not taken back.
+        count_from(&mut progress, &step, at(30));
+        assert_eq!(overdue(&progress, &step, at(1560)), None);
+        wait(&mut progress, "join", "w-1: waits for power-on");
+        let reason = overdue(&progress, &step, at(1561)).unwrap();
+        assert!(reason.ends_with("w-1: waits for power-on"), "{reason}");
+    }
 }

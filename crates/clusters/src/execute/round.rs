@@ -97,6 +97,10 @@ impl Round<'_> {
     /// Decides the step at hand, does what it says and tells of it.
     async fn step(self, mut plan: Plan, mut progress: PlanStatus, step: &PlanStep) -> Result<Next, Error> {
         progress::start(&mut progress, step, self.now);
+        let machine = step.machine.as_deref();
+        if let Some(until) = machine.and_then(|machine| self.seen.snapshot.power_on_until(machine)) {
+            progress::count_from(&mut progress, step, until);
+        }
         let decision = match progress::overdue(&progress, step, self.now) {
             Some(reason) => Decision::Failed(reason),
             None => states::decide(step, &self.seen.snapshot, self.now),

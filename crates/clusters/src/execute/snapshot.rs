@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use node_config::Profile;
 use resources::cluster_api::{Machine, MachineAddress};
-use resources::gantry::{Image, PlanClass, ProviderMachine, Server};
+use resources::gantry::{Image, PlanClass, ProviderMachine, Server, ServerStatus, SessionPhase};
 
 use super::new_cluster::{NodeView, SystemView};
 use crate::plan::Desired;
@@ -120,14 +120,24 @@ impl Snapshot {
         nodes.iter().find(|node| node.name == name)
     }
 
+    /// What is known of the server of a machine.
+    fn server(&self, machine: &str) -> Option<&ServerStatus> {
+        let status = self.provider_machines.get(machine)?.status.as_ref()?;
+        let server = self.servers.get(status.host.as_ref()?)?;
+        server.status.as_ref()
+    }
+
+    /// Until when the machine may be powered on, while it is armed and has not been: that may be a person's work.
+    pub(crate) fn power_on_until(&self, machine: &str) -> Option<Timestamp> {
+        let session = self.server(machine)?.boot_session.as_ref()?;
+        let waits = session.phase == SessionPhase::Armed && session.started_at.is_none();
+        waits.then_some(session.deadline.0)
+    }
+
     /// Whether the installed system has said that it is done with its first boot.
     pub(crate) fn first_boot_done(&self, machine: &str) -> bool {
-        let host = self
-            .provider_machines
-            .get(machine)
-            .and_then(|machine| machine.status.as_ref()?.host.clone());
-        let server = host.and_then(|host| self.servers.get(&host));
-        let first_boot = server.and_then(|server| server.status.as_ref()?.first_boot.as_ref());
+        let server = self.server(machine);
+        let first_boot = server.and_then(|server| server.first_boot.as_ref());
         first_boot.is_some_and(|first_boot| first_boot.revoked_at.is_some())
     }
 

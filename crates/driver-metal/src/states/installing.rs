@@ -1,7 +1,7 @@
 //! `installing`: a workflow runs. Left to `booting` when it succeeds; back to `preparing` for another attempt when it
 //! fails, twice at most and not at all when the next would fail the same way, then to `failed`. The workflow has deadlines of its own for every wait.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use resources::gantry::ProviderMachineState;
 use resources::keys::FACT_HOPELESS;
 use resources::tinkerbell::{Workflow, WorkflowState};
@@ -14,9 +14,11 @@ use crate::step::Step;
 const INSTALLATIONS: u32 = 3;
 /// Against a workflow engine that does not answer at all.
 const MINUTES: u32 = 120;
+/// For that engine to end what is over.
+const GRACE: SignedDuration = SignedDuration::from_mins(1);
 
 pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
-    let until = snapshot.minutes_on(MINUTES, now);
+    let mut until = snapshot.minutes_on(MINUTES, now);
     if snapshot.claimed().is_none() {
         return fail("the server was taken away while it was being installed");
     }
@@ -28,6 +30,11 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
     };
     let status = workflow.status.clone().unwrap_or_default();
     let reason = status.reason.clone();
+    let deadline = status.deadline.as_ref().map(|deadline| deadline.0);
+    if let Some(its_own) = deadline {
+        // It may wait longer: a day for somebody who powers the machine on.
+        until = until.max(its_own.saturating_add(GRACE).unwrap_or(Timestamp::MAX));
+    }
     match status.state {
         Some(WorkflowState::Success) => Step::Go {
             state: ProviderMachineState::Booting,
@@ -50,12 +57,12 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
             }
         }
         _ if now >= until => fail(format!(
-            "no end after {MINUTES} minutes: {}",
+            "the workflow should have ended at {until:.0}: {}",
             reason.unwrap_or_default()
         )),
         _ => Step::Wait {
             reason: describe(workflow, reason),
-            until: Some(status.deadline.map_or(until, |deadline| deadline.0.min(until))),
+            until: Some(deadline.unwrap_or(until)),
             percent: status.percent,
         },
     }

@@ -254,6 +254,32 @@ fn installing_follows_its_workflow_and_tries_three_times() {
 }
 
 #[test]
+fn installing_ends_when_the_engine_is_silent_beyond_its_own_deadline() {
+    let mut installing = with_workflow(
+        claimed(ProviderMachineState::Installing),
+        1,
+        WorkflowState::Pending,
+    );
+    let until = |snapshot: &Snapshot, minute| match decide(snapshot, at(minute)) {
+        Step::Wait { until, .. } => until,
+        _ => None,
+    };
+    assert_eq!(until(&installing, 119), Some(at(120)));
+    assert_eq!(
+        go(&decide(&installing, at(120))),
+        Some(ProviderMachineState::Failed)
+    );
+    let workflow = installing.workflows.get_mut("blue-cp-0-1").unwrap();
+    workflow.status.as_mut().unwrap().deadline = Some(Time(at(1440)));
+    // Somebody has to power it on, and has a day for that.
+    assert_eq!(until(&installing, 1439), Some(at(1440)));
+    assert_eq!(
+        go(&decide(&installing, at(1441))),
+        Some(ProviderMachineState::Failed)
+    );
+}
+
+#[test]
 fn booting_ends_with_a_sign_of_life_or_after_one_reset() {
     let silent = with_workflow(claimed(ProviderMachineState::Booting), 1, WorkflowState::Success);
     assert!(matches!(decide(&silent, at(1)), Step::Wait { until: Some(until), .. } if until == at(10)));

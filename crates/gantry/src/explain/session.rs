@@ -17,7 +17,8 @@ pub(super) fn lines(server: &Server, depth: usize, now: Timestamp) -> Vec<Line> 
     let mut lines = Vec::new();
     if let (Some(attempt), Some(session)) = (&server.spec.attempt, &status.boot_session) {
         lines.push(line(depth, of_session(attempt.number, session, now)));
-        let below = packets(session, now).into_iter().chain(rivals(session, now));
+        let below = window(session, now).into_iter().chain(packets(session, now));
+        let below = below.chain(rivals(session, now));
         lines.extend(below.map(|text| line(depth + 1, text)));
     }
     if let Some(first) = &status.first_boot {
@@ -43,6 +44,21 @@ fn of_session(attempt: u64, session: &BootSession, now: Timestamp) -> String {
     )
 }
 
+/// What an armed session waits for, and how long.
+fn window(session: &BootSession, now: Timestamp) -> Option<String> {
+    if !matches!(session.phase, SessionPhase::Arming | SessionPhase::Armed) {
+        return None;
+    }
+    let until = time::until(session.deadline.0, now);
+    Some(match &session.started_at {
+        Some(at) => format!(
+            "started {} ago; its agent is waited for (ends {until})",
+            time::ago(at.0, now)
+        ),
+        None => format!("not seen to start; power-on or its first packet is waited for (ends {until})"),
+    })
+}
+
 /// What was heard of the machine since it was armed, and whom else the boot services heard when it was nothing.
 fn packets(session: &BootSession, now: Timestamp) -> Vec<String> {
     if let Some(last) = &session.last_packet {
@@ -52,9 +68,13 @@ fn packets(session: &BootSession, now: Timestamp) -> Vec<String> {
     if session.claim.is_some() {
         return Vec::new();
     }
-    let mut lines = vec![
-        "no packet of it since it was armed: cable, switch port, MAC in its Hardware, boot order?".to_owned(),
-    ];
+    let since = match session.started_at {
+        Some(_) => "it started",
+        None => "it was armed",
+    };
+    let mut lines = vec![format!(
+        "no packet of it since {since}: cable, switch port, MAC in its Hardware, boot order?"
+    )];
     if !session.strangers.is_empty() {
         let macs: Vec<String> = session.strangers.iter().map(ToString::to_string).collect();
         lines.push(format!(
@@ -129,6 +149,26 @@ mod tests {
 
     fn key() -> String {
         format!("sha256:{}", "a".repeat(64))
+    }
+
+    #[test]
+    fn an_armed_session_says_what_it_waits_for_and_how_long() {
+        let waiting = told(&json!({"deadline": "2026-01-02T00:00:00Z"}));
+        assert!(
+            waiting[1].starts_with("not seen to start; power-on or its first packet"),
+            "{waiting:?}"
+        );
+        assert!(waiting[2].contains("since it was armed"), "{waiting:?}");
+        let silent = told(&json!({"startedAt": "2026-01-01T00:00:20Z"}));
+        assert_eq!(
+            silent[1],
+            "started 40s ago; its agent is waited for (ends in 44m0s)"
+        );
+        assert!(silent[2].contains("since it started"), "{silent:?}");
+        let packet = json!({"at": "2026-01-01T00:00:50Z", "text": "DHCP: DISCOVER"});
+        let heard = told(&json!({"startedAt": "2026-01-01T00:00:20Z", "lastPacket": packet}));
+        assert_eq!(heard[2], "last packet 10s ago: DHCP: DISCOVER");
+        assert_eq!(heard.len(), 3);
     }
 
     #[test]

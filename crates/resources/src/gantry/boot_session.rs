@@ -19,12 +19,16 @@ pub struct BootSession {
     pub phase: SessionPhase,
     /// When it was armed.
     pub armed_at: Time,
-    /// When the armed window closes: the firmware's allowance after arming, and the way to the installer.
+    /// When the armed window closes. It moves once, when the machine starts: until then it is how long Gantry waits for
+    /// that, from then on the firmware's allowance and the way to the installer.
     pub deadline: Time,
-    /// Minutes that the firmware may take from power-on to its first packet, as they were set when it was armed.
+    /// When the machine started: when it was powered on, or its first packet where nobody tells that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// Minutes that the firmware may take from power-on to its first packet, as they were set when the window began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_minutes: Option<u32>,
-    /// What the boot services heard of the machine last while it was armed.
+    /// What the boot services heard last of the boot that is waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_packet: Option<LastPacket>,
     /// Addresses that asked meanwhile and that no Hardware names; kept while the machine itself is silent, because one of

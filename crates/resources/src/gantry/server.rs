@@ -47,9 +47,13 @@ pub struct ServerSpec {
     /// How the machine gets from the installer to the installed system.
     #[serde(default)]
     pub handover: HandoverPolicy,
-    /// Minutes that the firmware may take from power-on to its first packet; 30 when absent.
+    /// Minutes that the firmware may take from power-on to its first packet; the site's `postMinutes` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_minutes: Option<u32>,
+    /// Minutes that an armed machine waits for somebody to power it on where Gantry does not; the site's `manualMinutes`
+    /// when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manual_minutes: Option<u32>,
 }
 
 /// Who has a server.

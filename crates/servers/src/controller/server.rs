@@ -18,7 +18,7 @@ use crate::alarms::{Alarm, alarm};
 use crate::error::{Error, place};
 use crate::parts::{Context, WRITER, read, record};
 use crate::service::mint_boot_id;
-use crate::sessions::{self, Seen, Upkeep, upkeep};
+use crate::sessions::{self, Seen, Upkeep, Window, upkeep};
 use crate::states::{Effect, Snapshot, Step, decide};
 
 /// Longest time that a reconciliation waits for the boot services' view.
@@ -37,6 +37,8 @@ struct Around {
     hardware: Option<Hardware>,
     workflow: Option<Workflow>,
     power: Option<String>,
+    /// Its BMC says on, and said off at the last look.
+    switched_on: bool,
 }
 
 pub(super) async fn reconcile(known: Arc<Server>, context: Arc<Context>) -> Result<Action, Error> {
@@ -111,9 +113,11 @@ async fn look_around(context: &Context, namespace: &str, server: &Server) -> Res
                 })
         }
     };
+    let before = server.status.as_ref().and_then(|status| status.power.as_deref());
     Ok(Around {
         hardware,
         workflow,
+        switched_on: (before, power.as_deref()) == (Some("off"), Some("on")),
         power,
     })
 }
@@ -122,17 +126,23 @@ async fn look_around(context: &Context, namespace: &str, server: &Server) -> Res
 async fn keep_session(context: &Context, server: &mut Server, around: &Around, now: Timestamp) -> Upkeep {
     let snapshot = snapshot(server, around);
     let open = snapshot.open_attempt().is_some();
+    let workflow = around.workflow.as_ref();
+    let window = context.window(server, workflow);
+    let session = server
+        .status
+        .as_ref()
+        .and_then(|status| status.boot_session.as_ref())
+        .map(|session| heard(context, server, session, window));
+    let session = session.as_ref();
+    let started = session.and_then(|session| window.start(session, workflow, around.switched_on, now));
     let seen = |view_armed, view_disarmed, silence| Seen {
         open,
         view_armed,
         view_disarmed,
+        started,
         silence,
         now,
     };
-    let session = server
-        .status
-        .as_ref()
-        .and_then(|status| status.boot_session.as_ref());
     let serial = session
         .and_then(|session| session.claim.as_ref())
         .map(|claim| claim.serial.as_str());
@@ -145,9 +155,7 @@ async fn keep_session(context: &Context, server: &mut Server, around: &Around, n
     if step == Upkeep::AwaitDisarmed && disarmed_is_visible(context, server, around.hardware.as_ref()).await {
         step = upkeep(attempt, session, seen(false, true, silence));
     }
-    let post_minutes = context.post_minutes(server);
-    let next = sessions::apply(step, attempt, session, post_minutes, mint_boot_id, now);
-    let mut next = next.map(|session| heard(context, server, &session));
+    let mut next = sessions::apply(step, attempt, session, window, mint_boot_id, now);
     if let Some(session) = next
         .as_mut()
         .filter(|session| session.phase == SessionPhase::Claimed && silence < LEASE)
@@ -164,11 +172,12 @@ async fn keep_session(context: &Context, server: &mut Server, around: &Around, n
     step
 }
 
-fn heard(context: &Context, server: &Server, session: &BootSession) -> BootSession {
+fn heard(context: &Context, server: &Server, session: &BootSession, window: Window) -> BootSession {
     let sightings = context.events.sightings();
     let namespace = server.namespace().unwrap_or_default();
     let last = sightings.last(&namespace, &server.spec.hardware);
-    sessions::hearing(session, last, |since| sightings.strangers(since))
+    let from = window.hears_from(session);
+    sessions::hearing(session, from, last, |since| sightings.strangers(since))
 }
 
 async fn armed_is_visible(context: &Context, server: &Server) -> bool {
@@ -298,6 +307,10 @@ async fn announce(context: &Context, server: &Server, step: Upkeep) {
         Upkeep::Arm => format!("arming for attempt {attempt}"),
         Upkeep::MarkArmed => format!(
             "armed for attempt {attempt}, boot {boot}, until {}",
+            session.deadline.0
+        ),
+        Upkeep::Start(at) => format!(
+            "machine of attempt {attempt} started at {at:.0}, armed until {}",
             session.deadline.0
         ),
         Upkeep::NextBoot => format!(

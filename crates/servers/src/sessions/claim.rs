@@ -138,7 +138,7 @@ fn of_claimed(session: &BootSession, ask: Ask<'_>, silence: Duration, now: Times
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{at, key, session};
+    use super::super::samples::{WINDOW, at, key, session};
     use super::super::{claimed, next_boot};
     use super::*;
     use crate::sessions::samples::claim_of;
@@ -282,7 +282,7 @@ mod tests {
         );
 
         // The controller was first: boot 2 is armed, the machine still carries boot 1's id.
-        let armed = next_boot(&held, "boot-b".into(), at(61), 30);
+        let armed = next_boot(&held, "boot-b".into(), at(61), WINDOW);
         assert_eq!(
             (armed.boot, armed.revoked.as_slice()),
             (2, &["01".to_owned()][..])

@@ -8,11 +8,12 @@ use resources::{Mac, Time};
 /// Strangers that are kept.
 const STRANGERS: usize = 4;
 
-/// The session with what was heard: the machine's last packet, else the strangers that asked since it was armed (the
-/// newest first).
+/// The session with what was heard: the machine's last packet that counts ([`super::Window::hears_from`]), else the
+/// strangers that asked since it was armed (the newest first).
 #[must_use]
 pub fn hearing(
     session: &BootSession,
+    from: Option<Timestamp>,
     last: Option<(Timestamp, String)>,
     strangers: impl FnOnce(Timestamp) -> Vec<Mac>,
 ) -> BootSession {
@@ -21,7 +22,8 @@ pub fn hearing(
         session.strangers.clear();
         return session;
     }
-    if let Some((at, text)) = last.filter(|(at, _)| *at >= session.armed_at.0) {
+    let counts = |at: Timestamp| from.is_some_and(|from| at >= from);
+    if let Some((at, text)) = last.filter(|(at, _)| counts(*at)) {
         session.last_packet = Some(LastPacket { at: Time(at), text });
     }
     if session.last_packet.is_some() {
@@ -48,30 +50,34 @@ mod tests {
     #[test]
     fn strangers_stand_in_until_the_machine_is_heard() {
         let armed = session(SessionPhase::Armed);
-        let lonely = hearing(&armed, Some((at(-5), "old".into())), |since| {
+        let lonely = hearing(&armed, Some(at(0)), Some((at(-5), "old".into())), |since| {
             assert_eq!(since, at(0));
             (1..=6).map(mac).collect()
         });
         assert_eq!(
             lonely.last_packet, None,
-            "what came before the arming proves nothing"
+            "what came before the start proves nothing"
         );
+        let early = hearing(&armed, None, Some((at(5), "old".into())), |_| Vec::new());
+        assert_eq!(early.last_packet, None, "nor what comes before our power-on");
         assert_eq!(lonely.strangers, [mac(1), mac(2), mac(3), mac(4)]);
         // A stranger that is forgotten by the boot services stays.
-        assert_eq!(hearing(&lonely, None, |_| Vec::new()), lonely);
-        let heard = hearing(&lonely, Some((at(7), "DHCP: DISCOVER".into())), |_| vec![mac(9)]);
+        assert_eq!(hearing(&lonely, Some(at(0)), None, |_| Vec::new()), lonely);
+        let packet = Some((at(7), "DHCP: DISCOVER".to_owned()));
+        let heard = hearing(&lonely, Some(at(0)), packet, |_| vec![mac(9)]);
         let packet = heard.last_packet.clone().unwrap();
         assert_eq!((packet.at.0, packet.text.as_str()), (at(7), "DHCP: DISCOVER"));
         assert!(heard.strangers.is_empty());
         // After a restart of the appliance nothing is lost.
-        assert_eq!(hearing(&heard, None, |_| vec![mac(9)]), heard);
+        assert_eq!(hearing(&heard, Some(at(0)), None, |_| vec![mac(9)]), heard);
     }
 
     #[test]
     fn a_claimed_session_hears_nothing_more() {
         let mut held = session(SessionPhase::Claimed);
         held.strangers = vec![mac(1)];
-        let after = hearing(&held, Some((at(7), "DHCP: REQUEST".into())), |_| vec![mac(2)]);
+        let packet = Some((at(7), "DHCP: REQUEST".to_owned()));
+        let after = hearing(&held, Some(at(0)), packet, |_| vec![mac(2)]);
         assert_eq!((after.last_packet, after.strangers), (None, vec![]));
     }
 }

@@ -6,7 +6,7 @@ use agent_protocol::LEASE;
 use jiff::Timestamp;
 use resources::gantry::{Attempt, BootSession, SessionPhase};
 
-use super::{closed, first, frozen, next_boot};
+use super::{Window, closed, first, frozen, next_boot, started};
 
 /// Time between a contender's question and the holder's next word that proves both alive, so that a word already on
 /// its way does not.
@@ -21,6 +21,8 @@ pub struct Seen {
     pub view_armed: bool,
     /// The boot services let the machine boot its own disk.
     pub view_disarmed: bool,
+    /// When the machine started, if it has since it was armed.
+    pub started: Option<Timestamp>,
     /// How long the holder has not been heard.
     pub silence: Duration,
     /// Now.
@@ -38,6 +40,8 @@ pub enum Upkeep {
     AwaitArmed,
     /// They do.
     MarkArmed,
+    /// The machine started then: its window counts from there.
+    Start(Timestamp),
     /// The holder is gone: the next boot begins.
     NextBoot,
     /// Two agents are alive.
@@ -69,7 +73,10 @@ pub fn upkeep(attempt: Option<&Attempt>, session: Option<&BootSession>, seen: Se
         _ if attempt.handover => Upkeep::AwaitDisarmed,
         SessionPhase::Arming if seen.view_armed => Upkeep::MarkArmed,
         SessionPhase::Arming => Upkeep::AwaitArmed,
-        SessionPhase::Armed => Upkeep::Rest,
+        SessionPhase::Armed => {
+            let in_time = |at: &Timestamp| session.started_at.is_none() && *at <= session.deadline.0;
+            seen.started.filter(in_time).map_or(Upkeep::Rest, Upkeep::Start)
+        }
         SessionPhase::Claimed if both_alive(session, seen) => Upkeep::Freeze,
         SessionPhase::Claimed if seen.silence >= LEASE => Upkeep::NextBoot,
         SessionPhase::Claimed => Upkeep::Rest,
@@ -92,7 +99,7 @@ pub fn apply(
     step: Upkeep,
     attempt: Option<&Attempt>,
     session: Option<&BootSession>,
-    post_minutes: u32,
+    window: Window,
     boot_id: impl FnOnce() -> String,
     now: Timestamp,
 ) -> Option<BootSession> {
@@ -104,10 +111,11 @@ pub fn apply(
     };
     match step {
         Upkeep::Rest | Upkeep::AwaitArmed | Upkeep::AwaitDisarmed => session.cloned(),
-        Upkeep::Arm => attempt.map(|attempt| first(attempt.number, boot_id(), now, post_minutes)),
+        Upkeep::Arm => attempt.map(|attempt| first(attempt.number, boot_id(), now, window)),
+        Upkeep::Start(at) => session.map(|session| started(session, at, window)),
         Upkeep::MarkArmed => phase(SessionPhase::Armed),
         Upkeep::MarkDisarmed => phase(SessionPhase::Disarmed),
-        Upkeep::NextBoot => session.map(|session| next_boot(session, boot_id(), now, post_minutes)),
+        Upkeep::NextBoot => session.map(|session| next_boot(session, boot_id(), now, window)),
         Upkeep::Freeze => session.map(frozen),
         Upkeep::Close => session.map(closed),
     }
@@ -115,7 +123,7 @@ pub fn apply(
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{at, key, session};
+    use super::super::samples::{WINDOW, at, key, session};
     use super::*;
     use resources::Time;
     use resources::gantry::Contender;
@@ -125,6 +133,7 @@ mod tests {
             open: true,
             view_armed: false,
             view_disarmed: false,
+            started: None,
             silence: Duration::from_secs(5),
             now: at(100),
         }
@@ -161,13 +170,49 @@ mod tests {
             assert_eq!(step(&attempt(4), phase, seen()), Upkeep::Arm, "{phase:?}");
             assert_eq!(step(&attempt(2), phase, seen()), Upkeep::Rest, "{phase:?}");
         }
-        let armed = apply(Upkeep::Arm, Some(&attempt(4)), None, 30, || "id".into(), at(0));
+        let armed = apply(
+            Upkeep::Arm,
+            Some(&attempt(4)),
+            None,
+            WINDOW,
+            || "id".into(),
+            at(0),
+        );
         let armed = armed.unwrap();
         assert_eq!(
             (armed.attempt, armed.boot, armed.phase),
             (4, 1, SessionPhase::Arming)
         );
-        assert_eq!(armed.deadline.0, at(45 * 60));
+        assert_eq!((armed.deadline.0, armed.started_at), (at(30 * 60), None));
+    }
+
+    #[test]
+    fn the_window_counts_once_from_the_start_of_the_machine() {
+        let mut waiting = session(SessionPhase::Armed);
+        (waiting.started_at, waiting.deadline) = (None, Time(at(24 * 3600)));
+        let step = |session: &BootSession, started| {
+            let seen = Seen {
+                started: Some(at(90)).filter(|_| started),
+                ..seen()
+            };
+            upkeep(Some(&attempt(3)), Some(session), seen)
+        };
+        assert_eq!(step(&waiting, false), Upkeep::Rest);
+        assert_eq!(step(&waiting, true), Upkeep::Start(at(90)));
+        let moved = apply(
+            Upkeep::Start(at(90)),
+            None,
+            Some(&waiting),
+            WINDOW,
+            String::new,
+            at(100),
+        )
+        .unwrap();
+        assert_eq!(moved.started_at, Some(Time(at(90))));
+        assert_eq!(moved.deadline.0, at(90 + 45 * 60));
+        assert_eq!(step(&moved, true), Upkeep::Rest, "it moves once");
+        waiting.deadline = Time(at(89));
+        assert_eq!(step(&waiting, true), Upkeep::Rest, "it is over");
     }
 
     #[test]
@@ -226,7 +271,7 @@ mod tests {
         }
         assert_eq!(step(&over, SessionPhase::Closed, seen()), Upkeep::Rest);
         let open = session(SessionPhase::Disarmed);
-        let closed = apply(Upkeep::Close, None, Some(&open), 30, String::new, at(0)).unwrap();
+        let closed = apply(Upkeep::Close, None, Some(&open), WINDOW, String::new, at(0)).unwrap();
         assert_eq!(
             (closed.phase, closed.revoked),
             (SessionPhase::Closed, vec!["01".to_owned()])
@@ -246,11 +291,12 @@ mod tests {
             Upkeep::NextBoot,
             None,
             Some(&held),
-            30,
+            WINDOW,
             || "boot-b".into(),
             at(100),
         );
         let next = next.unwrap();
+        assert_eq!(next.deadline.0, at(100 + 45 * 60), "its machine runs already");
         assert_eq!(
             (next.boot, next.boot_id.as_str(), next.phase),
             (2, "boot-b", SessionPhase::Arming)
@@ -280,7 +326,7 @@ mod tests {
         assert_eq!(decide(39), Upkeep::Rest, "a word that was on its way");
         assert_eq!(decide(30), Upkeep::Freeze);
         assert_eq!(decide(45), Upkeep::NextBoot);
-        let frozen = apply(Upkeep::Freeze, None, Some(&held), 30, String::new, at(0)).unwrap();
+        let frozen = apply(Upkeep::Freeze, None, Some(&held), WINDOW, String::new, at(0)).unwrap();
         assert_eq!(
             (frozen.phase, frozen.revoked),
             (SessionPhase::Frozen, vec!["01".to_owned()])

@@ -87,6 +87,10 @@ fn open(snapshot: &Snapshot<'_>, attempt: &Attempt, now: Timestamp) -> Step {
             format!("the agent was lost; boot {} is armed for it", session.boot),
             session.deadline.0,
         ),
+        SessionPhase::Armed if session.started_at.is_none() => (
+            "armed: waits for power-on or the machine's first packet".to_owned(),
+            session.deadline.0,
+        ),
         SessionPhase::Armed => (
             "armed: waits for the machine's agent".to_owned(),
             session.deadline.0,
@@ -218,6 +222,10 @@ mod tests {
             assert!(reason.contains(part), "{phase:?}: {reason}");
             assert!(until > at(10), "{phase:?}");
         }
+        sample.session(SessionPhase::Armed);
+        let status = sample.server.status.as_mut().unwrap();
+        status.boot_session.as_mut().unwrap().started_at = None;
+        assert!(sample.waits(at(10)).0.contains("power-on"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod rivals;
 mod site;
+mod window;
 
 use std::time::Duration;
 
@@ -179,6 +180,11 @@ async fn a_session_keeps_what_was_heard_of_its_machine() {
 async fn armed(site: &Site, number: u64, workflow: &str) -> String {
     site.server("node-1", |server| state(server).is_some()).await;
     site.workflow(workflow, "node-1", "PENDING").await;
+    raised(site, number, workflow).await
+}
+
+/// As [`armed`], for a Workflow that is there.
+async fn raised(site: &Site, number: u64, workflow: &str) -> String {
     let attempt = json!({"number": number, "workflow": workflow});
     site.merge_server("node-1", json!({"spec": {"attempt": attempt}}))
         .await;

@@ -13,11 +13,12 @@ use kube::ResourceExt as _;
 use kube::api::DeleteParams;
 use pki::{Identity, KeyDir, SiteCa};
 use rcgen::{CertificateParams, KeyPair};
+use resources::bmc::Machine;
 use resources::gantry::Server;
 use resources::tinkerbell::{Hardware, Workflow};
 use resources::{BootEvent, BootEventKind, Mac};
 use serde_json::{Value, json};
-use servers::{Context, SessionsService, build};
+use servers::{Allowances, Context, SessionsService, build};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -79,7 +80,10 @@ impl Site {
             leases: leases.clone(),
             endpoints: vec!["https://192.0.2.1:7443".into()],
             events,
-            post_minutes: 30,
+            allowances: Allowances {
+                post_minutes: 30,
+                manual_minutes: 1440,
+            },
         };
         let (heard, looked_at) = (context.events.clone(), view.clone());
         let parts = build(context);
@@ -166,6 +170,23 @@ impl Site {
         self.api.make::<Hardware>(hardware).await;
     }
 
+    /// The BMC of `hardware`, which says this of the machine's power.
+    pub(crate) async fn bmc(&self, name: &str, power: &str) {
+        let bmc = json!({
+            "apiVersion": "bmc.tinkerbell.org/v1alpha1", "kind": "Machine", "metadata": {"name": name},
+            "spec": {"connection": {"host": "192.0.2.9", "port": 443, "insecureTLS": true,
+                "authSecretRef": {"name": "x", "namespace": NAMESPACE}}}
+        });
+        self.api.make::<Machine>(bmc).await;
+        self.power(name, power).await;
+    }
+
+    /// What a BMC says of the machine's power.
+    pub(crate) async fn power(&self, name: &str, power: &str) {
+        let status = json!({"status": {"powerState": power}});
+        self.api.merge_status::<Machine>(name, status).await;
+    }
+
     pub(crate) async fn merge_hardware(&self, name: &str, change: Value) {
         self.api.merge::<Hardware>(name, change).await;
     }
@@ -183,9 +204,13 @@ impl Site {
     }
 
     pub(crate) async fn workflow(&self, name: &str, hardware: &str, state: &str) {
+        self.workflow_of_mode(name, hardware, state, json!({})).await;
+    }
+
+    pub(crate) async fn workflow_of_mode(&self, name: &str, hardware: &str, state: &str, options: Value) {
         let workflow = json!({
             "apiVersion": "tinkerbell.org/v1alpha1", "kind": "Workflow", "metadata": {"name": name},
-            "spec": {"hardwareRef": hardware}
+            "spec": {"hardwareRef": hardware, "bootOptions": options}
         });
         self.api.make::<Workflow>(workflow).await;
         self.merge_workflow(name, json!({"status": {"state": state}}))

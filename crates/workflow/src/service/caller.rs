@@ -188,6 +188,7 @@ mod tests {
             phase,
             armed_at: at.clone(),
             deadline: at,
+            started_at: None,
             post_minutes: None,
             last_packet: None,
             strangers: Vec::new(),

@@ -1,6 +1,6 @@
 //! PENDING. Entry: the machine is on its way to the installer. Exit: RUNNING, when the first action is handed out (by
-//! the service). Deadlines: the firmware's allowance from power-on to the first packet, when a BMC powered the machine on;
-//! the session's armed window; 10 minutes from the agent's claim to its first question.
+//! the service). Deadlines: the session's armed window, which `servers` counts; in it the firmware's allowance from
+//! power-on to the first packet; 10 minutes from the agent's claim to its first question.
 
 use jiff::{SignedDuration, Timestamp};
 use resources::gantry::{BootSession, SessionPhase};
@@ -34,16 +34,15 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
     }
 }
 
-/// Waits for the first packet, then for the agent.
+/// Waits for the machine's start, for its first packet, then for the agent.
 fn boots(snapshot: &Snapshot<'_>, session: &BootSession, now: Timestamp) -> Step {
     let window = session.deadline.0;
-    let silent_until = powered_on(snapshot)
-        .filter(|_| session.last_packet.is_none())
-        .and_then(|at| Some((at, session.post_minutes?)));
-    if let Some((at, minutes)) = silent_until {
+    let started = session.started_at.as_ref().map(|at| at.0);
+    let silent = started.filter(|_| session.last_packet.is_none());
+    if let Some((at, minutes)) = silent.zip(session.post_minutes) {
         let until = add(after(at, i64::from(minutes)), HEARING).min(window);
         if now > until {
-            return go(WorkflowState::Timeout, silent(snapshot, session, at, now));
+            return go(WorkflowState::Timeout, never_heard(snapshot, session, at, now));
         }
         let waits = format!("powered on; waits for a DHCP request{}", of_mac(snapshot));
         return wait(waits, until);
@@ -51,38 +50,40 @@ fn boots(snapshot: &Snapshot<'_>, session: &BootSession, now: Timestamp) -> Step
     if now > window {
         return go(WorkflowState::Timeout, missing(snapshot, session));
     }
-    wait("waits for the machine to boot the installer", window)
-}
-
-/// When the BMC had powered the machine on for this Workflow: with the end of that Job it became PENDING.
-fn powered_on(snapshot: &Snapshot<'_>) -> Option<Timestamp> {
-    let status = snapshot.status()?;
-    let jobs = &status.boot_options.as_ref()?.jobs;
-    let done = snapshot.has_bmc() && jobs.values().any(|job| job.complete);
-    done.then(|| status.since.as_ref().map(|since| since.0)).flatten()
+    let mac = of_mac(snapshot);
+    let waits = match started {
+        Some(_) => "waits for the machine to boot the installer".to_owned(),
+        None => format!("waits for power-on and a DHCP request{mac}: let the machine boot from the network"),
+    };
+    wait(waits, window)
 }
 
 /// The machine was never heard: when it was powered on, what was seen instead, and what to check.
-fn silent(snapshot: &Snapshot<'_>, session: &BootSession, at: Timestamp, now: Timestamp) -> String {
+fn never_heard(snapshot: &Snapshot<'_>, session: &BootSession, at: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(at).as_secs();
     let (minutes, rest) = (seconds / 60, seconds % 60);
     let mac = of_mac(snapshot);
     let power = power(snapshot).map_or(String::new(), |power| format!(" (power now: {power})"));
-    let strangers: Vec<String> = session.strangers.iter().map(ToString::to_string).collect();
-    let (seen, check) = match strangers.as_slice() {
-        [] => (String::new(), "the MAC in its Hardware"),
-        macs => (
-            format!("; {} asked meanwhile, which no Hardware names", macs.join(", ")),
-            "whether one of these is the machine's real MAC (then mend its Hardware)",
-        ),
-    };
+    let (seen, check) = strangers(session);
     format!(
         "the machine was powered on at {at:.0}{power} and no DHCP request{mac} was seen in {minutes} min {rest} s{seen}: check {check}, \
          cable and switch port (STP, LACP, VLAN), and that it boots from the network; then start a new attempt"
     )
 }
 
-/// The machine was heard and its agent never came, or nobody knows when it was powered on.
+/// Who was seen instead of the machine, and what to check for that.
+fn strangers(session: &BootSession) -> (String, &'static str) {
+    let macs: Vec<String> = session.strangers.iter().map(ToString::to_string).collect();
+    if macs.is_empty() {
+        return (String::new(), "the MAC in its Hardware");
+    }
+    (
+        format!("; {} asked meanwhile, which no Hardware names", macs.join(", ")),
+        "whether one of these is the machine's real MAC (then mend its Hardware)",
+    )
+}
+
+/// The machine was heard and its agent never came, or nobody saw it start.
 fn missing(snapshot: &Snapshot<'_>, session: &BootSession) -> String {
     if let Some(last) = &session.last_packet {
         return format!(
@@ -90,18 +91,21 @@ fn missing(snapshot: &Snapshot<'_>, session: &BootSession) -> String {
             last.at.0, last.text
         );
     }
+    let (mac, since) = (of_mac(snapshot), session.armed_at.0);
+    let (seen, check) = strangers(session);
     match power(snapshot) {
         Some("off") => {
-            "the machine is off: it never came to the installer; power it on and start a new attempt".into()
+            format!(
+                "the machine is off, and nobody powered it on since {since:.0}; power it on and start a new attempt"
+            )
         }
         Some(_) => format!(
-            "the machine is on and no DHCP request{} was seen (STP, LACP, VLAN, cable, MAC, boot order?); look at its \
-             console, then start a new attempt",
-            of_mac(snapshot)
+            "the machine is on and no DHCP request{mac} was seen since {since:.0}{seen}: check {check}, cable and switch port \
+             (STP, LACP, VLAN), and that it boots from the network; then start a new attempt"
         ),
         None => format!(
-            "no DHCP request{} was seen; was the machine powered on, and does it boot from the network? Start a new attempt then",
-            of_mac(snapshot)
+            "no DHCP request{mac} was seen since {since:.0}{seen}: was the machine powered on, and does it boot from the \
+             network? Check {check}, cable and switch port, then start a new attempt"
         ),
     }
 }
@@ -119,7 +123,6 @@ fn of_mac(snapshot: &Snapshot<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use resources::gantry::LastPacket;
-    use resources::tinkerbell::BootMode;
     use resources::{Mac, Time};
 
     use super::super::samples::{Sample, at};
@@ -132,7 +135,7 @@ mod tests {
         sample.session(SessionPhase::Armed);
         assert_eq!(sample.waits(at(60)).1, at(45 * 60));
         for (power, part) in [
-            (Some("off"), "is off"),
+            (Some("off"), "nobody powered it on"),
             (Some("on"), "no DHCP request from MAC 02:00:00:00:00:01"),
             (None, "powered on"),
         ] {
@@ -140,6 +143,9 @@ mod tests {
             let reason = sample.goes(at(45 * 60 + 1), WorkflowState::Timeout);
             assert!(reason.contains(part), "{reason}");
         }
+        sample.boot_session().strangers = vec![Mac::new([2, 0, 0, 0, 0, 9])];
+        let reason = sample.goes(at(45 * 60 + 1), WorkflowState::Timeout);
+        assert!(reason.contains("02:00:00:00:00:09 asked meanwhile"), "{reason}");
     }
 
     fn reason(step: &Step) -> &str {
@@ -155,9 +161,8 @@ mod tests {
     #[test]
     fn a_machine_that_is_never_heard_has_the_firmwares_allowance() {
         let mut sample = Sample::new(WorkflowState::Pending);
-        sample.boot(BootMode::Netboot);
-        sample.noted("netboot-w");
         sample.session(SessionPhase::Armed);
+        sample.boot_session().started_at = Some(Time(at(0)));
         let allowance = 30 * 60 + 30;
         let Step::Wait { until, reason: waits } = sample.step(at(60)) else {
             panic!("must wait")
@@ -189,9 +194,8 @@ mod tests {
     #[test]
     fn a_machine_that_was_heard_has_the_whole_window() {
         let mut sample = Sample::new(WorkflowState::Pending);
-        sample.boot(BootMode::Netboot);
-        sample.noted("netboot-w");
         sample.session(SessionPhase::Armed);
+        sample.boot_session().started_at = Some(Time(at(0)));
         sample.boot_session().last_packet = Some(LastPacket {
             at: Time(at(20)),
             text: "HTTP: boot script".into(),
@@ -209,12 +213,17 @@ mod tests {
     }
 
     #[test]
-    fn without_a_bmc_nobody_knows_when_the_button_was_pressed() {
+    fn before_the_start_it_waits_for_power_on_as_long_as_the_window_says() {
         let mut sample = Sample::new(WorkflowState::Pending);
-        sample.boot(BootMode::Netboot);
         sample.session(SessionPhase::Armed);
         sample.server.as_mut().unwrap().spec.bmc = None;
-        assert!(matches!(sample.step(at(31 * 60)), Step::Wait { until, .. } if until == at(45 * 60)));
+        sample.boot_session().deadline = Time(at(86_400));
+        let (reason, until) = sample.waits(at(31 * 60));
+        assert_eq!(until, at(86_400));
+        assert!(
+            reason.contains("power-on") && reason.contains("02:00:00:00:00:01"),
+            "{reason}"
+        );
     }
 
     #[test]

@@ -165,6 +165,7 @@ impl Sample {
             phase,
             armed_at: Time(at(0)),
             deadline: Time(at(45 * 60)),
+            started_at: None,
             post_minutes: Some(30),
             last_packet: None,
             strangers: Vec::new(),
