@@ -192,7 +192,12 @@ pub(super) async fn raise_attempt(shared: &Shared, scene: &Scene, now: Timestamp
             number
         }
     };
-    match scene.keep(|status| status.attempt = Some(number)).await? {
+    let begins = |status: &mut WorkflowStatus| {
+        status.attempt = Some(number);
+        // What follows has its own time; waiting for another Workflow was no part of it.
+        status.since = Some(Time(now));
+    };
+    match scene.keep(begins).await? {
         Kept::Yes | Kept::Conflict => Ok(After::Decide),
     }
 }

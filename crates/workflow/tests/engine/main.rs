@@ -251,6 +251,7 @@ async fn a_failed_action_ends_the_workflow_and_the_next_one_fences_it() {
         reason(workflow) == "Workflow install-1 runs on this server"
     })
     .await;
+    site.since("install-2", 50).await;
 
     let mut failed = report(&stream, ActionState::Failed);
     failed.message = "disk /dev/vda has 1 GiB, the image needs 4 GiB".into();
@@ -270,6 +271,20 @@ async fn a_failed_action_ends_the_workflow_and_the_next_one_fences_it() {
     }
 
     site.server("node-1", attempt_is(2)).await;
+    let second = site
+        .workflow("install-2", |workflow| {
+            workflow
+                .status
+                .as_ref()
+                .is_some_and(|status| status.attempt == Some(2))
+                && reason(workflow) != "Workflow install-1 runs on this server"
+        })
+        .await;
+    assert_eq!(
+        (state(&second), reason(&second).as_str()),
+        (Some(WorkflowState::Preparing), "the machine is being armed"),
+        "the wait before its attempt does not count"
+    );
     let stale = site
         .workflows
         .report(site.request(report(&stream, ActionState::Success)).await)

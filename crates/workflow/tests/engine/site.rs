@@ -148,6 +148,15 @@ impl Site {
         self.api.merge_status::<Server>(server, status).await;
     }
 
+    /// Makes a Workflow be in its state for so long.
+    pub(crate) async fn since(&self, workflow: &str, minutes: i64) {
+        let since = Timestamp::now()
+            .checked_sub(SignedDuration::from_mins(minutes))
+            .unwrap();
+        let status = json!({"status": {"since": since}});
+        self.api.merge_status::<Workflow>(workflow, status).await;
+    }
+
     /// What `power` would commit.
     pub(crate) async fn complete_job(&self, name: &str) {
         let status = json!({"status": {"conditions": [{"type": "Completed", "status": "True"}]}});
