@@ -62,10 +62,10 @@ pub(crate) const ALL: &[Story] = &[
     },
     Story {
         name: "faults",
-        tier: "full",
+        tier: "ci",
         about: "BIOS: bad files, bad images, a small disk and a silent machine: each told with place and next step",
         needs: "root, QEMU, built images (gantry image build), 4 GB of memory",
-        minutes: 8,
+        minutes: 4,
         run: |options| Box::pin(faults::run(options)),
     },
     Story {
