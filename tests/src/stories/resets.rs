@@ -66,6 +66,12 @@ async fn tell(rack: &mut Rack) -> anyhow::Result<()> {
     std::fs::write(rack.file("hardware.csv"), swapped)?;
     ended(create(rack)?, Ok(())).await?;
     roles_are_swapped(&before, &ready(rack)?)?;
+    // systemd takes an emulated machine's id from its firmware, so that one stays; these are made at first boot.
+    let shown = host_keys(rack)?;
+    ensure!(
+        keys.iter().zip(&shown).all(|(old, new)| old != new),
+        "a system of the first cluster is there still: {shown:?}"
+    );
     println!("created again with the roles swapped");
     rack.end_appliance()
 }
@@ -149,12 +155,11 @@ fn installations(rack: &Rack) -> anyhow::Result<Vec<Value>> {
     Ok(found)
 }
 
-/// Every node has the other role, and is another system on the same metal.
+/// Every node has the other role.
 fn roles_are_swapped(before: &BTreeMap<String, Node>, now: &BTreeMap<String, Node>) -> anyhow::Result<()> {
     for (name, node) in now {
         let old = before.get(name).context("a node with an unknown name")?;
         ensure!(old.control_plane != node.control_plane, "{name} has its old role");
-        ensure!(old.machine_id != node.machine_id, "{name} is its old system");
     }
     Ok(())
 }
