@@ -105,13 +105,10 @@ async fn assemble(
     write_file(&paths.facts(), 0o644, to_json(&plan.facts()).as_bytes())?;
     step("making networks");
     namespace::create(plan)?;
-    let capture = match options.capture {
-        Some(octets) => {
-            let (namespace, file) = (&plan.rack_namespace, paths.capture());
-            Some(Capture::start(namespace, "br-boot", &file, octets)?)
-        }
-        None => None,
-    };
+    let capture = options
+        .capture
+        .map(|octets| Capture::start(&plan.rack_namespace, "br-boot", &paths.capture(), octets))
+        .transpose()?;
     step("starting BMCs");
     let log = Arc::new(CommandLog::open(&paths.bmc_log())?);
     let shared_paths = Arc::new(paths.clone());

@@ -16,3 +16,14 @@ pub enum Error {
         source: kube::Error,
     },
 }
+
+impl Error {
+    /// The objects of a kind cannot be listed.
+    pub(crate) fn listing(kind: &'static str) -> impl FnOnce(kube::Error) -> Self {
+        move |source| Self::Read {
+            kind,
+            name: "list".to_owned(),
+            source,
+        }
+    }
+}

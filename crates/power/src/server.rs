@@ -10,11 +10,7 @@ use crate::Error;
 pub(crate) async fn of_bmc(client: &Client, namespace: &str, bmc: &str) -> Result<Option<Server>, Error> {
     let servers: Api<Server> = Api::namespaced(client.clone(), namespace);
     let found = servers.list(&ListParams::default()).await;
-    let found = found.map_err(|source| Error::Read {
-        kind: "Servers",
-        name: "list".to_owned(),
-        source,
-    })?;
+    let found = found.map_err(Error::listing("Servers"))?;
     let is_of = |server: &Server| server.spec.bmc.as_deref() == Some(bmc);
     Ok(found.items.into_iter().find(is_of))
 }

@@ -8,10 +8,10 @@ use crate::parts::Context;
 use crate::sessions::ClaimDecision;
 
 /// Text of [`Alarm::SessionFrozen`]: what happened and what to do.
-const FROZEN: &str = "two agents with different keys are alive on this machine, so neither is served and \
-                                 the attempt fails; look for a second machine with its MAC address (gantry explain \
-                                 NAME shows the packets), then a new attempt arms the machine anew: its cluster \
-                                 starts one by itself, else create a new Workflow";
+const FROZEN: &str = "two agents with different keys are alive on this machine, so neither is served and the \
+                      attempt fails; look for a second machine with its MAC address (gantry explain NAME shows the \
+                      packets), then a new attempt arms the machine anew: its cluster starts one by itself, else \
+                      create a new Workflow";
 
 /// Text of [`Alarm::AgentLost`].
 const LOST: &str = "the agent was not heard for its lease, so the next boot of its attempt has begun; was the machine \

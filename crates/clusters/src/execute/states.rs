@@ -32,6 +32,16 @@ pub(crate) enum Decision {
     Failed(String),
 }
 
+impl Decision {
+    /// What there is to do, if anything.
+    fn effect(self) -> Option<Effect> {
+        match self {
+            Self::Do(effect) => Some(effect),
+            Self::Wait { .. } | Self::Done | Self::Failed(_) => None,
+        }
+    }
+}
+
 /// What the shell does. Every effect may be repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {

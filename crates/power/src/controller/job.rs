@@ -152,11 +152,7 @@ async fn my_turn(job: &Job, context: &Context) -> Result<Turn, Error> {
     let reference = &job.spec.machine_ref;
     let jobs: Api<Job> = Api::all(context.client.clone());
     let all = jobs.list(&ListParams::default()).await;
-    let all = all.map_err(|source| Error::Read {
-        kind: "Jobs",
-        name: "list".to_owned(),
-        source,
-    })?;
+    let all = all.map_err(Error::listing("Jobs"))?;
     let server = server::of_bmc(&context.client, &reference.namespace, &reference.name).await?;
     let attempt = server.and_then(|server| {
         let attempt = server.spec.attempt.as_ref().filter(|attempt| !attempt.closed)?;

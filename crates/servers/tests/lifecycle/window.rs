@@ -21,6 +21,10 @@ fn started(server: &Server) -> bool {
     session.is_some_and(|session| session.started_at.is_some())
 }
 
+fn power(server: &Server) -> Option<&str> {
+    server.status.as_ref()?.power.as_deref()
+}
+
 /// A change wakes the controller sooner than its next look.
 async fn wake(site: &Site, change: &str) {
     site.merge_server("node-1", json!({"metadata": {"annotations": {"look": change}}}))
@@ -57,10 +61,7 @@ async fn it_counts_from_power_on_where_a_bmc_says_so() {
     )
     .await;
     site.bmc("bmc-node-1", "off").await;
-    site.server("node-1", |server| {
-        server.status.as_ref().and_then(|status| status.power.as_deref()) == Some("off")
-    })
-    .await;
+    site.server("node-1", |server| power(server) == Some("off")).await;
     armed(&site, 1, "install-1").await;
     let waiting = site.server("node-1", |_| true).await;
     assert!(!started(&waiting));
@@ -84,11 +85,7 @@ async fn where_we_power_it_on_nothing_else_counts() {
     site.bmc("bmc-node-1", "off").await;
     site.hear("52:54:00:00:00:01".parse().unwrap());
     site.power("bmc-node-1", "on").await;
-    let on = site
-        .server("node-1", |server| {
-            server.status.as_ref().and_then(|status| status.power.as_deref()) == Some("on")
-        })
-        .await;
+    let on = site.server("node-1", |server| power(server) == Some("on")).await;
     let waiting = session(&on);
     assert!((25..=30).contains(&minutes_left(&waiting)));
     assert_eq!(

@@ -98,15 +98,11 @@ fn begin(wanted: &DesiredMachine, version: &str, snapshot: &Snapshot) -> Decisio
 }
 
 /// While the first member starts its control plane the other machines can be installed: they ask for what they need to
-/// join, and wait with that until their own step gives it. What hinders one of them is told in its step.
+/// join, and wait for that. What hinders one of them is told in its step.
 fn early(desired: &Desired, snapshot: &Snapshot) -> Option<Effect> {
     let absent = |machine: &&DesiredMachine| !snapshot.provider_machines.contains_key(&machine.name);
-    desired.machines.iter().filter(absent).find_map(|machine| {
-        match begin(machine, &desired.version, snapshot) {
-            Decision::Do(effect) => Some(effect),
-            _ => None,
-        }
-    })
+    let mut machines = desired.machines.iter().filter(absent);
+    machines.find_map(|machine| begin(machine, &desired.version, snapshot).effect())
 }
 
 /// What can be done for any worker while the step at hand waits. Members of the control plane keep to their own steps:
@@ -114,10 +110,7 @@ fn early(desired: &Desired, snapshot: &Snapshot) -> Option<Effect> {
 pub(super) fn ahead(snapshot: &Snapshot, now: Timestamp) -> Option<Effect> {
     let machines = snapshot.desired.iter().flat_map(|desired| &desired.machines);
     let mut workers = machines.filter(|machine| machine.role == MachineRole::Worker);
-    workers.find_map(|worker| match decide(&worker.name, snapshot, now, How::Join) {
-        Decision::Do(effect) => Some(effect),
-        _ => None,
-    })
+    workers.find_map(|worker| decide(&worker.name, snapshot, now, How::Join).effect())
 }
 
 /// A join token is made in the new cluster, so its API must answer.
