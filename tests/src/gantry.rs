@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 
+use crate::kubectl::finished;
 use crate::server::program;
 
 /// `gantry` with a kubeconfig and a working directory.
@@ -25,19 +26,13 @@ impl Gantry {
 
     /// Runs a command and gives what it printed.
     pub(crate) fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let output = self.output(arguments)?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        print!("{text}");
-        if output.status.success() {
-            return Ok(text);
-        }
-        bail!("gantry {}: {}", arguments.join(" "), complaint(&output))
+        finished("gantry", arguments, &self.output(arguments)?)
     }
 
     /// Runs a command that has to fail with this exit code; gives what it complained of.
     pub(crate) fn refused(&self, arguments: &[&str], code: i32) -> anyhow::Result<String> {
         let output = self.output(arguments)?;
-        let complaint = complaint(&output);
+        let complaint = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         println!("{complaint}");
         ensure!(
             output.status.code() == Some(code),
@@ -57,8 +52,4 @@ impl Gantry {
             .env("GANTRY_KUBECONFIG", &self.kubeconfig);
         Ok(command.output()?)
     }
-}
-
-fn complaint(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).trim().to_owned()
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, bail};
 
@@ -40,7 +40,7 @@ impl Kubectl {
 
     /// Runs it and gives its output.
     pub(crate) fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        finished(self.command(arguments).output()?, arguments)
+        finished("kubectl", arguments, &self.command(arguments).output()?)
     }
 
     /// Runs it with a text on standard input.
@@ -56,7 +56,7 @@ impl Kubectl {
             .take()
             .context("no standard input")?
             .write_all(input.as_bytes())?;
-        finished(child.wait_with_output()?, arguments)
+        finished("kubectl", arguments, &child.wait_with_output()?)
     }
 
     /// Runs it and expects that it fails; gives what it said.
@@ -68,14 +68,15 @@ impl Kubectl {
     }
 }
 
-fn finished(output: std::process::Output, arguments: &[&str]) -> anyhow::Result<String> {
+/// Shows what a program printed and gives it; a failure is told with its complaint.
+pub(crate) fn finished(program: &str, arguments: &[&str], output: &Output) -> anyhow::Result<String> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     print!("{text}");
     if output.status.success() {
         return Ok(text);
     }
     bail!(
-        "kubectl {}: {}",
+        "{program} {}: {}",
         arguments.join(" "),
         String::from_utf8_lossy(&output.stderr).trim()
     )

@@ -3,9 +3,10 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use nix::unistd::Uid;
 
+use crate::rack::done;
 use crate::waiting::until;
 
 /// Set in the story that runs in a namespace of its own.
@@ -95,7 +96,7 @@ impl ClientNamespace {
     /// Runs a command there.
     pub(crate) fn run(&self, command: &[&str]) -> anyhow::Result<()> {
         let namespace = format!("--net=/proc/{}/ns/net", self.0.id());
-        finished(Command::new("nsenter").arg(namespace).args(command), command)
+        done(Command::new("nsenter").arg(namespace).args(command)).map(drop)
     }
 }
 
@@ -107,18 +108,5 @@ impl Drop for ClientNamespace {
 }
 
 fn ip(arguments: &[&str]) -> anyhow::Result<()> {
-    finished(Command::new("ip").args(arguments), arguments)
-}
-
-fn finished(command: &mut Command, told: &[&str]) -> anyhow::Result<()> {
-    let output = command.output()?;
-    if !output.status.success() {
-        bail!(
-            "{}: {}{}",
-            told.join(" "),
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-    Ok(())
+    done(Command::new("ip").args(arguments)).map(drop)
 }

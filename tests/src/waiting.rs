@@ -5,6 +5,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use anyhow::bail;
+use kube::Api;
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 const LOOK: Duration = Duration::from_millis(20);
@@ -29,6 +31,17 @@ where
             Err(_) => tokio::time::sleep(LOOK).await,
         }
     }
+}
+
+/// Waits until the API has an object of this name.
+pub(crate) async fn until_there<K>(api: &Api<K>, name: &str, limit: Duration) -> anyhow::Result<()>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    until(&format!("{name} is there"), limit, || async {
+        api.get(name).await.map(drop).map_err(|error| error.to_string())
+    })
+    .await
 }
 
 #[cfg(test)]

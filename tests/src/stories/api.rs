@@ -20,10 +20,10 @@ use super::Options;
 use crate::End;
 use crate::gantry::Gantry;
 use crate::kubectl::Kubectl;
+use crate::objects::NAMESPACE;
 use crate::server::Server;
 use crate::waiting::until;
 
-const NAMESPACE: &str = "eksa-system";
 /// Writers at the same time, and kills.
 const WRITERS: u32 = 8;
 const KILLS: u32 = 3;

@@ -26,11 +26,11 @@ use super::Options;
 use crate::End;
 use crate::agent_endpoint::{AgentEndpoint, key_and_request};
 use crate::namespace::{self, ClientNamespace};
+use crate::objects::NAMESPACE;
 use crate::server::Server;
 use crate::trace::{Promise, Tracer};
-use crate::waiting::until;
+use crate::waiting::{until, until_there};
 
-const NAMESPACE: &str = "eksa-system";
 const MAC: &str = "02:00:5e:10:00:01";
 /// Of the range for benchmarks of networks, RFC 2544.
 const SERVER: &str = "198.18.77.1";
@@ -148,14 +148,7 @@ async fn armed(client: &Client) -> anyhow::Result<String> {
     }]});
     create::<Hardware>(client, "tinkerbell.org/v1alpha1", "Hardware", spec).await?;
     let machines: Api<Machine> = Api::namespaced(client.clone(), NAMESPACE);
-    until("the server is there", PATIENCE, || async {
-        machines
-            .get("traced")
-            .await
-            .map(drop)
-            .map_err(|error| error.to_string())
-    })
-    .await?;
+    until_there(&machines, "traced", PATIENCE).await?;
     let claim = json!({"spec": {"claim": {
         "kind": "Story", "name": "traced", "namespace": NAMESPACE, "bootstrapSecret": "traced-data"}}});
     let params = PatchParams::default();

@@ -12,9 +12,10 @@ use resources::gantry::Server;
 use resources::tinkerbell::Hardware;
 use serde_json::json;
 
-use super::{NAMESPACE, expect};
+use super::expect;
 use crate::gantry::Gantry;
-use crate::waiting::until;
+use crate::objects::NAMESPACE;
+use crate::waiting::{until, until_there};
 
 const HEADER: &str =
     "hostname,bmc_ip,bmc_username,bmc_password,mac,ip_address,netmask,gateway,nameservers,labels,disk";
@@ -88,14 +89,7 @@ fn write(folder: &Path, names: &[&str], first: usize) -> anyhow::Result<()> {
 /// Claims the server `used`, or gives it back, as its owner does; waits until that is in the Hardware's labels.
 async fn claim(client: &Client, owner: Option<&str>) -> anyhow::Result<()> {
     let servers: Api<Server> = Api::namespaced(client.clone(), NAMESPACE);
-    until("the server is there", PATIENCE, || async {
-        servers
-            .get("used")
-            .await
-            .map(drop)
-            .map_err(|error| error.to_string())
-    })
-    .await?;
+    until_there(&servers, "used", PATIENCE).await?;
     let claim = owner.map(|name| json!({"kind": "ProviderMachine", "name": name, "namespace": NAMESPACE}));
     let change = Patch::Merge(json!({"spec": {"claim": claim}}));
     servers.patch("used", &PatchParams::default(), &change).await?;
