@@ -89,6 +89,9 @@ pub(crate) fn decide(step: &PlanStep, snapshot: &Snapshot, now: Timestamp) -> De
         PlanStepKind::RemoveCluster => remove::cluster(snapshot),
     };
     match (&decision, step.kind) {
+        (Decision::Wait { .. }, PlanStepKind::InitControlPlane) => {
+            join::early(machine, snapshot).map_or(decision, Decision::Do)
+        }
         (Decision::Wait { .. }, PlanStepKind::InstallCni | PlanStepKind::JoinWorker) => {
             join::ahead(snapshot, now).map_or(decision, Decision::Do)
         }

@@ -1,14 +1,14 @@
 //! One machine to one node. Image ready -> machine made -> installed system asks -> bootstrap data minted -> node in the
 //! API -> for joins: node Ready. The first member of the control plane is done when its node is in the API, because it can
-//! turn Ready only with the CNI; while it starts, the machines of the later steps are installed already, and once its
-//! API answers all workers join side by side.
+//! turn Ready only with the CNI. As soon as it has its machine, those of the later steps are made too and installed
+//! side by side with it; once its API answers all workers join side by side.
 
 use jiff::Timestamp;
 use resources::gantry::{Image, ImageState, MachineRole, ProviderMachineState};
 
 use super::{Decision, Effect, wait};
 use crate::execute::snapshot::{ApiSeen, Snapshot};
-use crate::plan::{Desired, DesiredMachine};
+use crate::plan::DesiredMachine;
 
 /// First member, or one more.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,11 +69,6 @@ pub(super) fn decide(machine: &str, snapshot: &Snapshot, now: Timestamp, how: Ho
         }
         Some(_) => {}
     }
-    if how == How::Init
-        && let Some(effect) = early(desired, snapshot)
-    {
-        return Decision::Do(effect);
-    }
     match (&snapshot.api, how) {
         (ApiSeen::Silent(why), How::Init) => wait(format!(
             "{machine}: kubeadm init runs; {}:6443 does not answer yet ({why})",
@@ -97,9 +92,17 @@ fn begin(wanted: &DesiredMachine, version: &str, snapshot: &Snapshot) -> Decisio
     }
 }
 
-/// While the first member starts its control plane the other machines can be installed: they ask for what they need to
-/// join, and wait for that. What hinders one of them is told in its step.
-fn early(desired: &Desired, snapshot: &Snapshot) -> Option<Effect> {
+/// While the first member is installed and starts its control plane the other machines can be installed: they ask for
+/// what they need to join, and wait for that. The first member chooses its server before the others do. What hinders
+/// one of them is told in its step.
+pub(super) fn early(first: &str, snapshot: &Snapshot) -> Option<Effect> {
+    let desired = snapshot.desired.as_ref()?;
+    let provider = snapshot.provider_machines.get(first)?;
+    let leaves = provider.metadata.deletion_timestamp.is_some();
+    let chosen = provider.status.as_ref().is_some_and(|status| status.host.is_some());
+    if leaves || !chosen {
+        return None;
+    }
     let absent = |machine: &&DesiredMachine| !snapshot.provider_machines.contains_key(&machine.name);
     let mut machines = desired.machines.iter().filter(absent);
     machines.find_map(|machine| begin(machine, &desired.version, snapshot).effect())

@@ -248,7 +248,7 @@ fn a_machine_is_made_when_its_image_is_there_and_right() {
 
 #[test]
 fn the_driver_is_followed() {
-    let mut seen = snapshot();
+    let mut seen = with_worker(snapshot());
     let install = provider("demo-cp-0", ProviderMachineState::Installing, false);
     seen.provider_machines.insert("demo-cp-0".to_owned(), install);
     assert_eq!(

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn the_others_are_installed_while_the_first_member_starts() {
+fn the_others_are_installed_side_by_side_with_the_first_member() {
     let mut seen = asked("demo-cp-0");
     seen.images.insert(URL.to_owned(), image(ImageState::Ready, None));
     let first = init(&seen);
@@ -16,6 +16,18 @@ fn the_others_are_installed_while_the_first_member_starts() {
         Decision::Do(Effect::MakeMachine("demo-md-0-0".to_owned()))
     );
     waits(&init(&with_worker(seen)), "kubeadm init runs");
+    // Not only while it starts: also while it is installed. It chooses its server before the others do.
+    let mut seen = asked("demo-cp-0");
+    seen.images.insert(URL.to_owned(), image(ImageState::Ready, None));
+    let mut install = provider("demo-cp-0", ProviderMachineState::Installing, false);
+    seen.provider_machines.insert("demo-cp-0".to_owned(), install.clone());
+    assert_eq!(
+        init(&seen),
+        Decision::Do(Effect::MakeMachine("demo-md-0-0".to_owned()))
+    );
+    install.status.as_mut().unwrap().host = None;
+    seen.provider_machines.insert("demo-cp-0".to_owned(), install);
+    waits(&init(&seen), "demo-cp-0: action stream-image");
     // An image that is not there does not hinder the first member.
     let mut seen = asked("demo-cp-0");
     seen.images
