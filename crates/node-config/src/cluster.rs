@@ -43,8 +43,6 @@ pub struct ClusterSettings {
     pub api_server_extra_args: BTreeMap<String, String>,
     /// resolv.conf for pods; the one with real name servers when absent.
     pub resolv_conf: Option<String>,
-    /// Members of the control plane.
-    pub control_planes: usize,
     /// Patience.
     pub profile: Profile,
     /// Container images.

@@ -186,16 +186,16 @@ fn cluster_configuration(cluster: &ClusterSettings) -> ClusterConfiguration {
     }
 }
 
-/// Leases of kube-controller-manager and kube-scheduler in the lab: a slow machine must not lose one, and with one member
-/// there is nobody to win it.
+/// Leases of kube-controller-manager and kube-scheduler in the lab, where a slow machine must not lose one. A single
+/// member elects too: so kube-controller-manager waits for its API server at the election. Without one it ends when
+/// that is not healthy within ten seconds, again and again.
 fn election(cluster: &ClusterSettings) -> ArgList {
-    match (cluster.profile, cluster.control_planes) {
-        (Profile::Standard, _) => Vec::new(),
-        (Profile::Lab, 0 | 1) => arguments([("leader-elect", "false")]),
-        (Profile::Lab, _) => arguments([
+    match cluster.profile {
+        Profile::Standard => Vec::new(),
+        Profile::Lab => arguments([
             ("leader-elect-lease-duration", "60s"),
-            ("leader-elect-renew-deadline", "40s"),
-            ("leader-elect-retry-period", "10s"),
+            ("leader-elect-renew-deadline", "45s"),
+            ("leader-elect-retry-period", "3s"),
         ]),
     }
 }

@@ -44,7 +44,6 @@ fn cluster(profile: Profile) -> ClusterSettings {
         cert_sans: vec!["api.example.com".to_owned()],
         api_server_extra_args: BTreeMap::from([("v".to_owned(), "2".to_owned())]),
         resolv_conf: None,
-        control_planes: 1,
         profile,
         images: images(),
     }
@@ -153,15 +152,6 @@ fn first_control_plane() {
         !standard.contains("strategic") && !standard.contains("timeouts"),
         "{standard}"
     );
-}
-
-#[test]
-fn several_members_elect_with_patience() {
-    let mut cluster = cluster(Profile::Lab);
-    cluster.control_planes = 3;
-    let text = shown(&init(&cluster, &node(), &keys(), &secrets().token).unwrap());
-    assert_eq!(text.matches("name: leader-elect-lease-duration").count(), 2);
-    assert!(!text.contains("name: leader-elect\n"));
 }
 
 #[test]

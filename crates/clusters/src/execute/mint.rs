@@ -136,7 +136,6 @@ pub(crate) fn settings(work: &Work<'_>, desired: &Desired) -> Result<ClusterSett
         cert_sans: desired.cert_sans.clone(),
         api_server_extra_args: desired.api_server_extra_args.clone(),
         resolv_conf: desired.resolv_conf.clone(),
-        control_planes: desired.control_planes().len(),
         profile: work.profile,
         images,
     })

@@ -99,7 +99,10 @@ pub(super) fn early(first: &str, snapshot: &Snapshot) -> Option<Effect> {
     let desired = snapshot.desired.as_ref()?;
     let provider = snapshot.provider_machines.get(first)?;
     let leaves = provider.metadata.deletion_timestamp.is_some();
-    let chosen = provider.status.as_ref().is_some_and(|status| status.host.is_some());
+    let chosen = provider
+        .status
+        .as_ref()
+        .is_some_and(|status| status.host.is_some());
     if leaves || !chosen {
         return None;
     }

@@ -20,7 +20,8 @@ fn the_others_are_installed_side_by_side_with_the_first_member() {
     let mut seen = asked("demo-cp-0");
     seen.images.insert(URL.to_owned(), image(ImageState::Ready, None));
     let mut install = provider("demo-cp-0", ProviderMachineState::Installing, false);
-    seen.provider_machines.insert("demo-cp-0".to_owned(), install.clone());
+    seen.provider_machines
+        .insert("demo-cp-0".to_owned(), install.clone());
     assert_eq!(
         init(&seen),
         Decision::Do(Effect::MakeMachine("demo-md-0-0".to_owned()))
