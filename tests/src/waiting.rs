@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::bail;
 use kube::Api;
 use serde::de::DeserializeOwned;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 const LOOK: Duration = Duration::from_millis(20);
@@ -33,6 +34,19 @@ where
     }
 }
 
+/// The same work, but it ends with an error when somebody asks this program to end, so that the caller clears up.
+pub(crate) async fn unless_asked_to_end<T>(
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        result = work => result,
+        _ = terminate.recv() => bail!("asked to end by SIGTERM"),
+        _ = interrupt.recv() => bail!("asked to end by SIGINT"),
+    }
+}
+
 /// Waits until the API has an object of this name.
 pub(crate) async fn until_there<K>(api: &Api<K>, name: &str, limit: Duration) -> anyhow::Result<()>
 where
@@ -47,6 +61,18 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_signal_ends_the_work_with_an_error() {
+        let signals = async {
+            tokio::task::yield_now().await;
+            nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM)?;
+            std::future::pending::<anyhow::Result<()>>().await
+        };
+        let error = unless_asked_to_end(signals).await.unwrap_err();
+        assert!(error.to_string().contains("SIGTERM"), "{error}");
+        assert_eq!(unless_asked_to_end(async { Ok(3) }).await.unwrap(), 3);
+    }
 
     #[tokio::test]
     async fn the_last_value_is_told() {

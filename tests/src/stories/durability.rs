@@ -29,7 +29,7 @@ use crate::namespace::{self, ClientNamespace};
 use crate::objects::NAMESPACE;
 use crate::server::Server;
 use crate::trace::{Promise, Tracer};
-use crate::waiting::{until, until_there};
+use crate::waiting::{unless_asked_to_end, until, until_there};
 
 const MAC: &str = "02:00:5e:10:00:01";
 /// Of the range for benchmarks of networks, RFC 2544.
@@ -70,7 +70,7 @@ pub(crate) async fn run(_: Options) -> anyhow::Result<End> {
     .await?;
     let process = server.pid().context("it ended")?;
     let tracer = Tracer::attach(process, &parts.path().join("trace")).await?;
-    let told = tell(&server, &network, &tracer).await;
+    let told = unless_asked_to_end(tell(&server, &network, &tracer)).await;
     told.with_context(|| server.log())?;
     tracer.end().await?;
     server.end().await?;

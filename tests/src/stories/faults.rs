@@ -13,6 +13,7 @@ use lab::{Firmware, UpOptions};
 use super::Options;
 use crate::End;
 use crate::rack::{Rack, missing};
+use crate::waiting::unless_asked_to_end;
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
     if let Some(what) = missing() {
@@ -29,7 +30,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
         ..UpOptions::default()
     };
     let mut rack = Rack::up(&seed, shape)?;
-    let result = tell(&mut rack).await;
+    let result = unless_asked_to_end(tell(&mut rack)).await;
     rack.down(result.is_err());
     result.map(|()| End::Passed)
 }

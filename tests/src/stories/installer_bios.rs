@@ -11,7 +11,7 @@ use super::Options;
 use crate::End;
 use crate::objects::{fetch, run_actions, workflow_end};
 use crate::rack::{Rack, done, missing};
-use crate::waiting::until;
+use crate::waiting::{unless_asked_to_end, until};
 
 const INSTALLED: Duration = Duration::from_secs(20 * 60);
 const UP: Duration = Duration::from_secs(5 * 60);
@@ -32,7 +32,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
         ..UpOptions::default()
     };
     let mut rack = Rack::up(&seed, options)?;
-    let result = tell(&mut rack).await;
+    let result = unless_asked_to_end(tell(&mut rack)).await;
     rack.down(result.is_err());
     result.map(|()| End::Passed)
 }

@@ -188,7 +188,6 @@ impl Inputs {
                 cert_sans: Vec::new(),
                 api_server_extra_args: BTreeMap::new(),
                 resolv_conf: None,
-                control_planes: 1,
                 profile: Profile::Lab,
                 images: Images::from_release(&release.spec)?,
             },
