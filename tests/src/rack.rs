@@ -16,7 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 
 use crate::server::program;
-use crate::waiting::until;
+use crate::waiting::{unless_asked_to_end, until};
 
 /// The appliance's user; no account has it.
 const USER: u32 = 64990;
@@ -338,6 +338,17 @@ impl Rack {
         let text = std::fs::read_to_string(self.file("serve.log")).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(60)..].join("\n")
+    }
+
+    /// Does some work with the rack and removes it after that, however the work ends; also when somebody asks this
+    /// program to end.
+    pub(crate) async fn during<T>(
+        mut self,
+        work: impl AsyncFnOnce(&mut Rack) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let result = unless_asked_to_end(work(&mut self)).await;
+        self.down(result.is_err());
+        result
     }
 
     /// Ends everything; on a failure it says what the machines last wrote.

@@ -17,7 +17,6 @@ use crate::new_cluster::{
     create, deleted, ended, half_written, handed_out, once_per_attempt, ready, says, service,
 };
 use crate::rack::{Rack, missing};
-use crate::waiting::unless_asked_to_end;
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
     if let Some(what) = missing() {
@@ -27,10 +26,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
         .seed
         .unwrap_or_else(|| format!("{:08x}", std::process::id()));
     println!("seed {seed}");
-    let mut rack = Rack::up(&seed, UpOptions::default())?;
-    let result = unless_asked_to_end(tell(&mut rack)).await;
-    rack.down(result.is_err());
-    result.map(|()| End::Passed)
+    Rack::up(&seed, UpOptions::default())?.during(tell).await?;
+    Ok(End::Passed)
 }
 
 async fn tell(rack: &mut Rack) -> anyhow::Result<()> {

@@ -13,7 +13,6 @@ use lab::{Firmware, UpOptions};
 use super::Options;
 use crate::End;
 use crate::rack::{Rack, missing};
-use crate::waiting::unless_asked_to_end;
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
     if let Some(what) = missing() {
@@ -29,10 +28,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
         disk_gib: 1,
         ..UpOptions::default()
     };
-    let mut rack = Rack::up(&seed, shape)?;
-    let result = unless_asked_to_end(tell(&mut rack)).await;
-    rack.down(result.is_err());
-    result.map(|()| End::Passed)
+    Rack::up(&seed, shape)?.during(tell).await?;
+    Ok(End::Passed)
 }
 
 async fn tell(rack: &mut Rack) -> anyhow::Result<()> {

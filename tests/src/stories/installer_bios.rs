@@ -11,7 +11,7 @@ use super::Options;
 use crate::End;
 use crate::objects::{fetch, run_actions, workflow_end};
 use crate::rack::{Rack, done, missing};
-use crate::waiting::{unless_asked_to_end, until};
+use crate::waiting::until;
 
 const INSTALLED: Duration = Duration::from_secs(20 * 60);
 const UP: Duration = Duration::from_secs(5 * 60);
@@ -31,10 +31,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
         firmware: Firmware::Bios,
         ..UpOptions::default()
     };
-    let mut rack = Rack::up(&seed, options)?;
-    let result = unless_asked_to_end(tell(&mut rack)).await;
-    rack.down(result.is_err());
-    result.map(|()| End::Passed)
+    Rack::up(&seed, options)?.during(tell).await?;
+    Ok(End::Passed)
 }
 
 async fn tell(rack: &mut Rack) -> anyhow::Result<()> {

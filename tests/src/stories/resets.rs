@@ -15,7 +15,7 @@ use crate::new_cluster::{
     Node, READY, create, deleted, ended, half_written, items, nodes, once_per_attempt, ready, text,
 };
 use crate::rack::{Rack, missing};
-use crate::waiting::{unless_asked_to_end, until};
+use crate::waiting::until;
 
 /// Until a cluster whose machines were reset is Ready again; machines are emulated.
 const BACK: Duration = Duration::from_secs(30 * 60);
@@ -32,10 +32,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
         netboot_first: true,
         ..UpOptions::default()
     };
-    let mut rack = Rack::up(&seed, shape)?;
-    let result = unless_asked_to_end(tell(&mut rack)).await;
-    rack.down(result.is_err());
-    result.map(|()| End::Passed)
+    Rack::up(&seed, shape)?.during(tell).await?;
+    Ok(End::Passed)
 }
 
 async fn tell(rack: &mut Rack) -> anyhow::Result<()> {

@@ -18,10 +18,7 @@ use super::watch::{ready_nodes, until_seen};
 use crate::rack::Rack;
 
 pub(super) async fn run(seed: &str) -> anyhow::Result<Way> {
-    let mut rack = Rack::up(seed, UpOptions::default())?;
-    let result = measured(&mut rack).await;
-    rack.down(result.is_err());
-    result
+    Rack::up(seed, UpOptions::default())?.during(measured).await
 }
 
 async fn measured(rack: &mut Rack) -> anyhow::Result<Way> {
