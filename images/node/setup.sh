@@ -41,6 +41,9 @@ systemctl -q mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e
     systemd-pcrphase.service systemd-pcrphase-initrd.service systemd-pcrphase-sysinit.service
 systemctl -q disable nftables.service 2>/dev/null || true
 
+# Caches that packages have made are up to date: no first boot makes them again.
+/usr/lib/systemd/systemd-update-done
+
 # The seed's directory, so that whoever writes a seed into the disk need not make it.
 mkdir -p /var/lib/cloud/seed/nocloud
 chmod 0700 /var/lib/cloud/seed

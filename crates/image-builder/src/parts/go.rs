@@ -1,5 +1,5 @@
 //! Programs from the Go module proxy: a module of ours requires the project and names its commands as tools, or
-//! for Kubernetes holds a `main` that is all of them in one file (`images/kubernetes/main.go` says why).
+//! holds a `main` of its own (`images/kubernetes/main.go` and `images/coredns/main.go` say why).
 //! `go.sum` pins every byte; nothing is resolved at build time.
 
 use std::os::unix::fs::symlink;
@@ -36,7 +36,7 @@ struct Module {
 const fn module(part: Part) -> Module {
     let (folder, programs): (_, &[Program]) = match part {
         Part::Etcd => ("etcd/", &[("go.etcd.io/etcd/server/v3", "etcd")]),
-        Part::Coredns => ("coredns/", &[("github.com/coredns/coredns", "coredns")]),
+        Part::Coredns => ("coredns/", &[(".", "coredns")]),
         Part::Flannel => ("flannel/", &[("github.com/flannel-io/flannel", "flanneld")]),
         _ => ("kubernetes/", &[(".", "kube")]),
     };
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn every_program_is_a_tool_of_its_module() {
-        for part in [Part::Etcd, Part::Coredns, Part::Flannel] {
+        for part in [Part::Etcd, Part::Flannel] {
             let module = module(part);
             let text = recipe::text(&format!("{}go.mod", module.folder)).unwrap();
             for (package, _) in module.programs {
@@ -135,6 +135,32 @@ mod tests {
                     "{package}"
                 );
             }
+        }
+    }
+
+    /// What the Corefile of kubeadm names, and what people add to it.
+    #[test]
+    fn coredns_has_the_plugins_of_a_cluster() {
+        let source = recipe::text("coredns/main.go").unwrap();
+        for plugin in [
+            "cache",
+            "errors",
+            "file",
+            "forward",
+            "health",
+            "hosts",
+            "kubernetes",
+            "loadbalance",
+            "log",
+            "loop",
+            "metrics",
+            "ready",
+            "reload",
+            "rewrite",
+            "template",
+        ] {
+            let import = format!("_ \"github.com/coredns/coredns/plugin/{plugin}\"");
+            assert!(source.contains(&import), "{plugin}");
         }
     }
 
