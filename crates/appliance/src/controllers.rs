@@ -145,15 +145,19 @@ async fn serve_agents(
     Ok(())
 }
 
-/// What an image holds: decoded and measured as the agent will decode it.
+/// What an image holds: as its maker says, else decoded and measured as the agent will decode it.
 fn measure() -> Measure {
     Arc::new(
         |path: &Path,
          name: &str,
+         published: Option<&ImageManifest>,
          heard: &mut dyn FnMut(u64)|
          -> Result<ImageManifest, artifacts::MeasureError> {
             let reader = ImageReader::open(std::fs::File::open(path)?)?;
-            Ok(disk_image::measure(reader, name, heard)?)
+            Ok(match published {
+                Some(published) => disk_image::confirm(reader, std::fs::File::open(path)?, published, heard)?,
+                None => disk_image::measure(reader, name, heard)?,
+            })
         },
     )
 }

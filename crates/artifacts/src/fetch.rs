@@ -22,10 +22,14 @@ use crate::{Error, ImageStore};
 /// Why an image can't be measured.
 pub type MeasureError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Decodes a file and describes it: path, name for the manifest, and a function that hears the octets read so far.
-/// Runs on a thread where it may block.
-pub type Measure =
-    Arc<dyn Fn(&Path, &str, &mut dyn FnMut(u64)) -> Result<ImageManifest, MeasureError> + Send + Sync>;
+/// Describes a file: path, its own name, the manifest that its maker has published if there is one, and a function
+/// that hears the octets read so far. The digest and size of the file are counted in any case. Runs on a thread where
+/// it may block.
+pub type Measure = Arc<
+    dyn Fn(&Path, &str, Option<&ImageManifest>, &mut dyn FnMut(u64)) -> Result<ImageManifest, MeasureError>
+        + Send
+        + Sync,
+>;
 
 /// How far a fetch is. Cheap to share; read it at any time.
 #[derive(Debug, Default)]
@@ -134,7 +138,9 @@ impl Fetcher {
             self.download(&parsed, &partial, progress).await?;
         }
         let name = file.split('.').next().unwrap_or(file);
-        let measured = self.measured(url, name, &partial, progress).await;
+        let measured = self
+            .measured(url, name, &partial, sidecars.manifest.clone(), progress)
+            .await;
         let manifest = match measured.and_then(|manifest| checked(url, manifest, wanted, sidecars.manifest)) {
             Ok(manifest) => manifest,
             Err(error) => {
@@ -155,6 +161,7 @@ impl Fetcher {
         url: &str,
         name: &str,
         partial: &Path,
+        published: Option<ImageManifest>,
         progress: &Progress,
     ) -> Result<ImageManifest, Error> {
         let size = fs::metadata(partial)
@@ -167,7 +174,9 @@ impl Fetcher {
         let counter = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&counter);
         let mut task = tokio::task::spawn_blocking(move || {
-            measure(&path, &name, &mut |done| counted.store(done, Ordering::Relaxed))
+            measure(&path, &name, published.as_ref(), &mut |done| {
+                counted.store(done, Ordering::Relaxed);
+            })
         });
         let mut tick = tokio::time::interval(Duration::from_millis(500));
         let result = loop {
@@ -304,10 +313,10 @@ impl Fetcher {
     }
 }
 
-/// Compares what was measured with what was promised and takes over the names that only a publisher knows.
+/// Compares what was found with what was promised.
 fn checked(
     url: &str,
-    mut measured: ImageManifest,
+    measured: ImageManifest,
     wanted: Option<(Digest, String)>,
     published: Option<ImageManifest>,
 ) -> Result<ImageManifest, Error> {
@@ -319,38 +328,15 @@ fn checked(
             found: measured.digest,
         });
     }
-    let Some(published) = published else {
-        return Ok(measured);
-    };
-    let differs = |field, found: String, expected: String| {
-        Err(Error::WrongManifest {
+    match published {
+        Some(published) if published.raw_size != measured.raw_size => Err(Error::WrongManifest {
             url: url.to_owned(),
-            field,
-            found,
-            expected,
-        })
-    };
-    if measured.raw_digest != published.raw_digest {
-        return differs(
-            "rawDigest",
-            measured.raw_digest.to_string(),
-            published.raw_digest.to_string(),
-        );
+            field: "rawSize",
+            found: measured.raw_size.to_string(),
+            expected: published.raw_size.to_string(),
+        }),
+        _ => Ok(measured),
     }
-    if measured.raw_size != published.raw_size {
-        return differs(
-            "rawSize",
-            measured.raw_size.to_string(),
-            published.raw_size.to_string(),
-        );
-    }
-    measured.name = published.name;
-    measured.os_family = published.os_family;
-    measured.kubernetes_version = published.kubernetes_version;
-    measured.cni = published.cni;
-    measured.root_partition = published.root_partition.or(measured.root_partition);
-    measured.esp_partition = published.esp_partition.or(measured.esp_partition);
-    Ok(measured)
 }
 
 /// Total size out of `Content-Range: bytes 5-9/10`.

@@ -23,7 +23,7 @@ fn digest(data: &[u8]) -> Digest {
 
 /// Stands in for `disk-image`: the raw disk is the file. What starts with `X` can't boot.
 fn measure() -> Measure {
-    Arc::new(|path, name, progress| {
+    Arc::new(|path, name, _, progress| {
         let data = std::fs::read(path)?;
         if data.first() == Some(&b'X') {
             return Err("the image has no boot loader".into());
@@ -196,4 +196,34 @@ async fn what_can_not_boot_or_be_found_is_said() {
         let error = fetcher.fetch(url, None, &Progress::default()).await.unwrap_err();
         assert!(matches!(error, Error::Url { .. }), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_manifest_that_describes_another_image_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("node.raw");
+    std::fs::write(&file, content()).unwrap();
+    let url = url::Url::from_file_path(&file).unwrap();
+    let told = measure()(&file, "node", None, &mut |_| {}).unwrap();
+    let wrong = ImageManifest {
+        raw_size: told.raw_size + 512,
+        ..told.clone()
+    };
+    let fetcher = fetcher(directory.path()).await;
+    let publish = |manifest: &ImageManifest| {
+        let text = serde_json::to_vec(manifest).unwrap();
+        std::fs::write(directory.path().join("node.raw.manifest.json"), text).unwrap();
+    };
+    publish(&wrong);
+    let error = fetcher
+        .fetch(url.as_str(), None, &Progress::default())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::WrongManifest { .. }), "{error}");
+    publish(&told);
+    let manifest = fetcher
+        .fetch(url.as_str(), None, &Progress::default())
+        .await
+        .unwrap();
+    assert_eq!(manifest, told);
 }

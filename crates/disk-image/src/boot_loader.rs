@@ -41,9 +41,21 @@ pub fn boot_loader(head: &[u8]) -> BootLoader {
     }
 }
 
+/// Octets of the disk up to the end of its last partition.
+pub(crate) fn partitions_end(head: &[u8]) -> Option<u64> {
+    let of_gpt = || {
+        let partitions = gpt::parse(head)?.partitions;
+        partitions
+            .iter()
+            .map(|partition| (partition.last + 1) * gpt::SECTOR)
+            .max()
+    };
+    of_gpt().or_else(|| mbr_end(head))
+}
+
 /// Octets of the disk up to the end of the last partition of a master boot record; `None` without one, and where the
 /// record only protects a GPT.
-pub(crate) fn mbr_end(head: &[u8]) -> Option<u64> {
+fn mbr_end(head: &[u8]) -> Option<u64> {
     let sector = head.get(..512).filter(|sector| sector.ends_with(&[0x55, 0xaa]))?;
     let entries = sector.get(446..510)?.chunks_exact(16);
     let ends = entries.filter_map(|entry| {

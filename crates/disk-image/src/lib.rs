@@ -23,6 +23,6 @@ pub use boot_loader::{BootLoader, boot_loader};
 pub use decode::{ImageReader, StreamTotals};
 pub use error::Error;
 pub use format::detect;
-pub use measure::{CHUNK, measure};
+pub use measure::{CHUNK, confirm, measure};
 pub use target::{DiskTarget, Target};
 pub use write::{Expected, Gate, HEAD, Ungated, WriteJob, Written, install};

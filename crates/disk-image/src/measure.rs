@@ -1,16 +1,65 @@
-//! What an image is: sizes, digests, partitions and chunks, found by decoding all of it once.
+//! What an image is: sizes, digests, partitions and chunks, found by decoding all of it once, or taken from the
+//! manifest that its maker has published.
 
+use std::io::{self, Read};
 use std::{panic, thread};
 
 use resources::{Digest, ImageChunk, ImageManifest};
 use sha2::{Digest as _, Sha256};
 
-use crate::boot_loader::boot_loader;
+use crate::boot_loader::{boot_loader, partitions_end};
 use crate::write::HEAD;
 use crate::{Error, ImageReader, gpt};
 
 /// Length of a chunk of the manifest.
 pub const CHUNK: usize = 4 << 20;
+
+/// Takes over what the image's maker has published, for the price of one digest: of the served file. Whoever finds
+/// it to be the published one has the image that was measured when the manifest was made. The head is looked at too,
+/// so that an image that can't start is refused here and a size that can't hold its partitions is corrected.
+///
+/// `reader` and `file` are two views of the same served file, both at its beginning.
+///
+/// # Errors
+/// When the file can't be read, its head can't be decoded, or firmware can't start it.
+pub fn confirm(
+    mut reader: ImageReader,
+    mut file: impl Read,
+    published: &ImageManifest,
+    progress: &mut dyn FnMut(u64),
+) -> Result<ImageManifest, Error> {
+    let mut buffer = vec![0; CHUNK];
+    let length = reader.read(buffer.get_mut(..HEAD).unwrap_or_default())?;
+    let head = buffer.get(..length).unwrap_or_default();
+    if head.is_empty() {
+        return Err(Error::Empty);
+    }
+    if !boot_loader(head).any() {
+        return Err(Error::NoBootLoader);
+    }
+    let least = partitions_end(head).unwrap_or(length as u64);
+    let compression = reader.compression();
+    drop(reader);
+    let (mut hash, mut size) = (Sha256::new(), 0);
+    loop {
+        let length = match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(source) => return Err(Error::Source { at: size, source }),
+        };
+        hash.update(buffer.get(..length).unwrap_or_default());
+        size += length as u64;
+        progress(size);
+    }
+    Ok(ImageManifest {
+        compression,
+        raw_size: published.raw_size.max(least),
+        size,
+        digest: Digest::new(hash.finalize().into()),
+        ..published.clone()
+    })
+}
 
 /// Reads the whole image and describes it. `progress` gets the octets of the served file read so far.
 ///

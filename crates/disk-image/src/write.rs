@@ -7,7 +7,7 @@ mod stream;
 use resources::Digest;
 use resources::gantry::Firmware;
 
-use crate::boot_loader::{BootLoader, boot_loader, mbr_end};
+use crate::boot_loader::{BootLoader, boot_loader, partitions_end};
 use crate::gpt::{self, Relocated, SECTOR};
 use crate::target::{ALIGNMENT, Target};
 use crate::{Error, ImageReader, StreamTotals, signatures};
@@ -141,14 +141,7 @@ fn check_boot_loader(found: BootLoader, firmware: Option<Firmware>) -> Result<()
 
 /// Size of the raw disk if it is told, else up to the end of the image's last partition.
 fn declared_size(head: &[u8], told: Option<u64>) -> Option<u64> {
-    let of_gpt = || {
-        let partitions = gpt::parse(head)?.partitions;
-        partitions
-            .iter()
-            .map(|partition| (partition.last + 1) * SECTOR)
-            .max()
-    };
-    told.or_else(of_gpt).or_else(|| mbr_end(head))
+    told.or_else(|| partitions_end(head))
 }
 
 fn check_size(target: &dyn Target, image_size: u64) -> Result<(), Error> {

@@ -9,7 +9,8 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use disk_image::{
-    DiskTarget, Error, Expected, ImageReader, Target, Ungated, WriteJob, Written, gpt, install, measure,
+    DiskTarget, Error, Expected, ImageReader, Target, Ungated, WriteJob, Written, confirm, gpt, install,
+    measure,
 };
 use gptman::{GPT, GPTPartitionEntry};
 use resources::ImageManifest;
@@ -359,4 +360,24 @@ impl Target for Failing<'_> {
     fn reread_partitions(&self) -> io::Result<()> {
         self.disk.reread_partitions()
     }
+}
+
+#[test]
+fn a_published_manifest_is_taken_over_for_its_file_only() {
+    let told = manifest();
+    let confirmed = |file: Vec<u8>, told: &ImageManifest| {
+        let reader = ImageReader::open(Cursor::new(file.clone()))?;
+        confirm(reader, Cursor::new(file), told, &mut |_| {})
+    };
+    assert_eq!(confirmed(image(), &told).unwrap(), told);
+    let mut other = image();
+    other[4 * MIB] ^= 1;
+    assert_ne!(confirmed(other, &told).unwrap().digest, told.digest);
+    let too_small = ImageManifest {
+        raw_size: MIB as u64,
+        ..told.clone()
+    };
+    assert!(confirmed(image(), &too_small).unwrap().raw_size > too_small.raw_size);
+    let blank = confirmed(vec![0; IMAGE], &told);
+    assert!(matches!(blank, Err(Error::NoBootLoader)), "{blank:?}");
 }

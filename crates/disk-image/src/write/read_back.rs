@@ -3,7 +3,7 @@
 //! Here the opponent is a failing disk, cable or controller, not a person (the digest of the served file is checked
 //! before), so a fast 64-bit sum of each block does.
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh64::xxh64;
 
 use super::stream::{AlignedBuffer, BLOCK, Streamed, is_zero};
 use super::{Gate, failed};
@@ -19,7 +19,7 @@ pub(super) fn body(target: &dyn Target, streamed: &Streamed, gate: &dyn Gate) ->
             .map_err(failed(target, "reading back", block.offset))?;
         let right = match block.sum {
             None => is_zero(octets),
-            Some(sum) => xxh3_64(octets) == sum,
+            Some(sum) => xxh64(octets, 0) == sum,
         };
         if !right {
             return Err(Error::ReadBack {

@@ -5,7 +5,7 @@ use std::thread;
 
 use resources::Digest;
 use sha2::{Digest as _, Sha256};
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh64::xxh64;
 
 use super::{Expected, Gate, check_size, failed};
 use crate::target::{ALIGNMENT, Target};
@@ -204,7 +204,7 @@ fn write_blocks(
         blocks.push(Block {
             offset: block.offset,
             length: padded,
-            sum: (!zero).then(|| xxh3_64(octets)),
+            sum: (!zero).then(|| xxh64(octets, 0)),
         });
         gate.progress("writing", end, total);
         give_back(block.buffer);
