@@ -179,7 +179,7 @@ fn start(
     };
     document.add(script, 0o700, SCRIPT);
     document.add(format!("{STAGE}/kubeadm.yaml"), 0o600, kubeadm);
-    for (name, patch) in patches(cluster.profile)? {
+    for (name, patch) in patches(cluster)? {
         document.add(format!("{PATCH_DIR}/{name}"), 0o644, &patch);
     }
     Ok(document)

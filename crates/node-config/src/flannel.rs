@@ -93,7 +93,7 @@ fn daemon_set(cluster: &ClusterSettings, labels: &Value) -> Value {
                                 { "name": "KUBERNETES_SERVICE_PORT", "value": API_PORT.to_string() },
                                 { "name": "EVENT_QUEUE_DEPTH", "value": "5000" },
                             ],
-                            "resources": { "requests": { "cpu": "50m", "memory": "50Mi" } },
+                            "resources": { "requests": { "cpu": "100m", "memory": "50Mi" } },
                             "securityContext": {
                                 "privileged": false,
                                 "capabilities": { "add": ["NET_ADMIN", "NET_RAW"] },
@@ -109,7 +109,7 @@ fn daemon_set(cluster: &ClusterSettings, labels: &Value) -> Value {
                             "image": cluster.images.flannel,
                             "imagePullPolicy": "IfNotPresent",
                             "command": ["/opt/bin/write-cni-conf"],
-                            "resources": { "requests": { "cpu": "1m", "memory": "4Mi" } },
+                            "resources": { "requests": { "cpu": "50m", "memory": "4Mi" } },
                             "volumeMounts": [mount("run", "/run/flannel"), mount("cni", "/etc/cni/net.d")],
                         },
                     ],

@@ -69,7 +69,7 @@ pub(crate) fn manifest(cluster: &ClusterSettings) -> Result<String, Error> {
                 "image": cluster.images.keepalived,
                 "imagePullPolicy": "IfNotPresent",
                 "securityContext": { "capabilities": { "add": ["NET_ADMIN", "NET_BROADCAST", "NET_RAW"] } },
-                "resources": { "requests": { "cpu": "10m", "memory": "16Mi" } },
+                "resources": { "requests": { "cpu": "100m", "memory": "16Mi" } },
                 "volumeMounts": [{
                     "name": "configuration",
                     "mountPath": "/etc/keepalived/keepalived.conf",

@@ -41,6 +41,7 @@ pub(crate) fn init_documents(
         local_api_endpoint: local_endpoint(node),
         node_registration: registration(node),
         patches: Patches { directory: PATCH_DIR },
+        skip_phases: skip_phases(cluster.profile),
         timeouts: timeouts(cluster.profile),
     };
     let parts = [
@@ -50,6 +51,16 @@ pub(crate) fn init_documents(
         yaml("KubeProxyConfiguration", &kube_proxy(cluster))?,
     ];
     Ok(parts.join("---\n"))
+}
+
+/// `kubelet-finalize` restarts the kubelet for what its next start can take up as well; `bootstrap.sh` does the rest of
+/// it. The wait for the control plane asks three members twice a second over new TLS connections, which an emulated
+/// machine feels; the phase after it tries until the API answers.
+fn skip_phases(profile: Profile) -> Vec<&'static str> {
+    match profile {
+        Profile::Standard => vec!["kubelet-finalize"],
+        Profile::Lab => vec!["kubelet-finalize", "wait-control-plane"],
+    }
 }
 
 /// Document of `kubeadm join`.
@@ -186,16 +197,14 @@ fn cluster_configuration(cluster: &ClusterSettings) -> ClusterConfiguration {
     }
 }
 
-/// Leases of kube-controller-manager and kube-scheduler in the lab, where a slow machine must not lose one. A single
-/// member elects too: so kube-controller-manager waits for its API server at the election. Without one it ends when
-/// that is not healthy within ten seconds, again and again.
+/// Leases of kube-controller-manager and kube-scheduler in the lab, where a slow machine must not lose one.
 fn election(cluster: &ClusterSettings) -> ArgList {
     match cluster.profile {
         Profile::Standard => Vec::new(),
         Profile::Lab => arguments([
             ("leader-elect-lease-duration", "60s"),
             ("leader-elect-renew-deadline", "45s"),
-            ("leader-elect-retry-period", "3s"),
+            ("leader-elect-retry-period", "10s"),
         ]),
     }
 }
@@ -211,6 +220,8 @@ fn kubelet(cluster: &ClusterSettings) -> KubeletConfiguration {
             .unwrap_or_else(|| RESOLV_CONF.to_owned()),
         rotate_certificates: true,
         read_only_port: 0,
+        // A watch for each of them has a second to begin, too short for an emulated machine.
+        config_map_and_secret_change_detection_strategy: (cluster.profile == Profile::Lab).then_some("Get"),
     }
 }
 

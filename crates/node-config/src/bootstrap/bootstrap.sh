@@ -56,6 +56,16 @@ init)
     sync
     kubeadm init --config "$dir/kubeadm.yaml" --ignore-preflight-errors "$ignored" --skip-token-print \
         --skip-certificate-key-print
+    # kubeadm's phase kubelet-finalize without its restart: from its next start on the kubelet takes the certificate
+    # that it renews, not the one that kubeadm made.
+    conf=/etc/kubernetes/kubelet.conf current=/var/lib/kubelet/pki/kubelet-client-current.pem
+    if [ -e "$current" ]; then
+        kubectl --kubeconfig "$conf" config set-credentials "$(sed -n 's/^ *user: //p' "$conf")" \
+            --client-certificate "$current" --client-key "$current"
+    fi
+    # kubeadm asks no share of the processor for it, so on a busy node it would start last; EKS asks as much.
+    kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system set resources daemonset/kube-proxy \
+        --requests cpu=100m || echo "kube-proxy stays without a share of the processor" >&2
     ;;
 join)
     stage

@@ -33,6 +33,7 @@ pub(super) struct InitConfiguration {
     pub(super) local_api_endpoint: LocalApiEndpoint,
     pub(super) node_registration: NodeRegistration,
     pub(super) patches: Patches,
+    pub(super) skip_phases: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) timeouts: Option<Timeouts>,
 }
@@ -195,6 +196,8 @@ pub(super) struct KubeletConfiguration {
     pub(super) resolv_conf: String,
     pub(super) rotate_certificates: bool,
     pub(super) read_only_port: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) config_map_and_secret_change_detection_strategy: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
