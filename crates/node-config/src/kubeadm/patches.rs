@@ -50,7 +50,7 @@ pub(crate) fn patches(cluster: &ClusterSettings) -> Result<Vec<(String, String)>
 fn wait_for_api(image: &str) -> serde_json::Value {
     let script = format!(
         "until answer=$(/usr/bin/busybox wget -q -T 10 --no-check-certificate -O - https://127.0.0.1:{API_PORT}/healthz 2>&1)
-do case $answer in *' 401 '*) break ;; esac; /usr/bin/busybox sleep 1; done"
+do case $answer in *' 401 '*) break ;; esac; /usr/bin/busybox sleep 3; done"
     );
     json!({
         "name": "wait-for-api",
