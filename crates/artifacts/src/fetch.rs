@@ -328,15 +328,32 @@ fn checked(
             found: measured.digest,
         });
     }
-    match published {
-        Some(published) if published.raw_size != measured.raw_size => Err(Error::WrongManifest {
+    let Some(published) = published else {
+        return Ok(measured);
+    };
+    let differs = |field, found: String, expected: String| {
+        Err(Error::WrongManifest {
             url: url.to_owned(),
-            field: "rawSize",
-            found: measured.raw_size.to_string(),
-            expected: published.raw_size.to_string(),
-        }),
-        _ => Ok(measured),
+            field,
+            found,
+            expected,
+        })
+    };
+    if measured.digest != published.digest {
+        return differs(
+            "digest",
+            measured.digest.to_string(),
+            published.digest.to_string(),
+        );
     }
+    if measured.raw_size != published.raw_size {
+        return differs(
+            "rawSize",
+            measured.raw_size.to_string(),
+            published.raw_size.to_string(),
+        );
+    }
+    Ok(measured)
 }
 
 /// Total size out of `Content-Range: bytes 5-9/10`.

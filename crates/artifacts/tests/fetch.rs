@@ -205,8 +205,12 @@ async fn a_manifest_that_describes_another_image_is_refused() {
     std::fs::write(&file, content()).unwrap();
     let url = url::Url::from_file_path(&file).unwrap();
     let told = measure()(&file, "node", None, &mut |_| {}).unwrap();
-    let wrong = ImageManifest {
+    let size = ImageManifest {
         raw_size: told.raw_size + 512,
+        ..told.clone()
+    };
+    let other = ImageManifest {
+        digest: digest(b"other"),
         ..told.clone()
     };
     let fetcher = fetcher(directory.path()).await;
@@ -214,12 +218,18 @@ async fn a_manifest_that_describes_another_image_is_refused() {
         let text = serde_json::to_vec(manifest).unwrap();
         std::fs::write(directory.path().join("node.raw.manifest.json"), text).unwrap();
     };
-    publish(&wrong);
-    let error = fetcher
-        .fetch(url.as_str(), None, &Progress::default())
-        .await
-        .unwrap_err();
-    assert!(matches!(error, Error::WrongManifest { .. }), "{error}");
+    for (wrong, field) in [(&size, "rawSize"), (&other, "digest")] {
+        publish(wrong);
+        // The Image's own digest is right, only the manifest is another image's.
+        let error = fetcher
+            .fetch(url.as_str(), Some(told.digest), &Progress::default())
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&error, Error::WrongManifest { field: found, .. } if *found == field),
+            "{error}"
+        );
+    }
     publish(&told);
     let manifest = fetcher
         .fetch(url.as_str(), None, &Progress::default())

@@ -38,6 +38,7 @@ pub fn confirm(
         return Err(Error::NoBootLoader);
     }
     let least = partitions_end(head).unwrap_or(length as u64);
+    let table = gpt::parse(head);
     let compression = reader.compression();
     drop(reader);
     let (mut hash, mut size) = (Sha256::new(), 0);
@@ -52,11 +53,14 @@ pub fn confirm(
         size += length as u64;
         progress(size);
     }
+    let (root, esp) = partition_numbers(table.as_ref());
     Ok(ImageManifest {
         compression,
         raw_size: published.raw_size.max(least),
         size,
         digest: Digest::new(hash.finalize().into()),
+        root_partition: published.root_partition.or(root),
+        esp_partition: published.esp_partition.or(esp),
         ..published.clone()
     })
 }
@@ -112,6 +116,7 @@ pub fn measure(
         }
     }
     let totals = reader.finish()?;
+    let (root_partition, esp_partition) = partition_numbers(table.as_ref());
     Ok(ImageManifest {
         name: name.to_owned(),
         compression,
@@ -119,17 +124,20 @@ pub fn measure(
         raw_digest: Digest::new(whole.finalize().into()),
         size: totals.size,
         digest: totals.digest,
-        root_partition: table
-            .as_ref()
-            .and_then(|table| table.root())
-            .map(|partition| partition.number),
-        esp_partition: table
-            .as_ref()
-            .and_then(|table| table.esp())
-            .map(|partition| partition.number),
+        root_partition,
+        esp_partition,
         os_family: None,
         kubernetes_version: None,
         cni: None,
         chunks,
     })
+}
+
+/// Numbers of the partitions with the root file system and for EFI.
+fn partition_numbers(table: Option<&gpt::Table>) -> (Option<u32>, Option<u32>) {
+    let number = |partition: &gpt::Partition| partition.number;
+    (
+        table.and_then(|table| table.root()).map(number),
+        table.and_then(|table| table.esp()).map(number),
+    )
 }
