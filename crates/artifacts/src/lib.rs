@@ -5,8 +5,8 @@
 //! the caller brings ([`Measure`]), because decoding belongs to `disk-image`.
 //! Serves nothing: `netboot` reads the paths that the store names.
 //!
-//! Invariant: a file whose name is a digest has that digest and a manifest that was measured from it, here or by who made it; everything else
-//! lies in `partial/` or `quarantine/`.
+//! Invariant: a file whose name is a digest has that digest and a manifest that was measured from it, here or by who
+//! made it; everything else lies in `partial/` or `quarantine/`.
 
 mod controller;
 mod error;

@@ -31,14 +31,8 @@ pub fn confirm(
     let mut buffer = vec![0; CHUNK];
     let length = reader.read(buffer.get_mut(..HEAD).unwrap_or_default())?;
     let head = buffer.get(..length).unwrap_or_default();
-    if head.is_empty() {
-        return Err(Error::Empty);
-    }
-    if !boot_loader(head).any() {
-        return Err(Error::NoBootLoader);
-    }
+    let table = examined(head)?;
     let least = partitions_end(head).unwrap_or(length as u64);
-    let table = gpt::parse(head);
     let compression = reader.compression();
     drop(reader);
     let (mut hash, mut size) = (Sha256::new(), 0);
@@ -84,14 +78,7 @@ pub fn measure(
         let length = reader.read(&mut buffer)?;
         let chunk = buffer.get(..length).unwrap_or_default();
         if raw_size == 0 {
-            if chunk.is_empty() {
-                return Err(Error::Empty);
-            }
-            let head = chunk.get(..HEAD).unwrap_or(chunk);
-            if !boot_loader(head).any() {
-                return Err(Error::NoBootLoader);
-            }
-            table = gpt::parse(head);
+            table = examined(chunk.get(..HEAD).unwrap_or(chunk))?;
         }
         // Two digests of the same octets: the longest part of the work, done side by side.
         let digest = thread::scope(|scope| {
@@ -131,6 +118,17 @@ pub fn measure(
         cni: None,
         chunks,
     })
+}
+
+/// The partition table of an image that firmware can start.
+fn examined(head: &[u8]) -> Result<Option<gpt::Table>, Error> {
+    if head.is_empty() {
+        return Err(Error::Empty);
+    }
+    if !boot_loader(head).any() {
+        return Err(Error::NoBootLoader);
+    }
+    Ok(gpt::parse(head))
 }
 
 /// Numbers of the partitions with the root file system and for EFI.
