@@ -54,6 +54,7 @@ pub(crate) const FILES: &[RecipeFile] = recipe_files![
     "node/files/etc/modprobe.d/gantry.conf",
     "node/files/etc/modules-load.d/kubernetes.conf",
     "node/files/etc/sysctl.d/90-kubernetes.conf",
+    "node/files/usr/lib/repart.d/50-root.conf",
     "node/files/usr/lib/systemd/system/kubelet.service",
     "node/files/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf",
     "node/grub/early.cfg",
