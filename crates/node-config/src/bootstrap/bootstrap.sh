@@ -43,6 +43,11 @@ stage() {
 }
 
 mkdir -p /etc/kubernetes/patches
+if [ -d /etc/systemd/system/containerd.service.d ]; then
+    # It runs since the boot, without the settings that came with this script.
+    systemctl daemon-reload
+    systemctl restart containerd.service
+fi
 systemctl start containerd.service
 again=no
 [ ! -e "$dir/started" ] || again=yes
