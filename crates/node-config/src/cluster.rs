@@ -10,13 +10,14 @@ use crate::error::Error;
 /// Port of the API on every control-plane node and on the shared address.
 pub(crate) const API_PORT: u16 = 6443;
 
-/// How patient probes and elections are.
+/// How patient probes, elections and timers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Profile {
     /// Kubernetes' own values.
     #[default]
     Standard,
-    /// For machines without hardware virtualisation, several on a few cores: nothing is killed for being slow.
+    /// For machines without hardware virtualisation, several on a few cores: nothing is killed for being slow, nor wakes
+    /// up more often than it has to.
     Lab,
 }
 

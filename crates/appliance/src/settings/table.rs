@@ -174,7 +174,7 @@ pub const KEYS: &[Key] = &[
         value: "BOOL",
         default: "false",
         example: "",
-        about: "Relaxed probes and timeouts on nodes, for emulated machines that are many times slower than metal.",
+        about: "Relaxed probes, timeouts and timers on nodes, for emulated machines that are many times slower than metal.",
         set: |s, text| parsed::<bool>(text, "true or false").map(|on| s.lab_timings = on),
     },
     Key {
