@@ -206,8 +206,9 @@ fn kernel_arguments(
     list.push(format!("gantry.site={}", word("site name", &site.site_name)?));
     let whole_second = now.round(jiff::Unit::Second).unwrap_or(now);
     list.push(format!("gantry.time={whole_second}"));
-    // The last console is /dev/console; the kernel logs to all of them.
-    list.extend(["console=tty0", "console=ttyS0,115200"].map(str::to_owned));
+    // A kernel that panics starts the machine again, and the installer with it. The last console is /dev/console; the
+    // kernel logs to all of them.
+    list.extend(["panic=10", "console=tty0", "console=ttyS0,115200"].map(str::to_owned));
     for argument in &site.kernel_arguments {
         list.push(word("kernel arguments of the site", argument)?.to_owned());
     }

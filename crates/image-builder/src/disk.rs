@@ -72,9 +72,9 @@ pub(crate) fn partition_table(root: u64) -> String {
     )
 }
 
-/// Kernel arguments of the installed system.
+/// Kernel arguments of the installed system. Where it panics before sysctl.d counts, nobody is there to reset it.
 pub(crate) fn kernel_arguments() -> String {
-    format!("root=LABEL={ROOT_LABEL} ro console=tty0 console=ttyS0,115200n8")
+    format!("root=LABEL={ROOT_LABEL} ro panic=10 console=tty0 console=ttyS0,115200n8")
 }
 
 /// GRUB's boot code for the MBR: the first 440 octets of `boot.img`, told where the core image is.

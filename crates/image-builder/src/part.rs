@@ -101,7 +101,8 @@ impl Part {
     pub(crate) const fn revision(self) -> u32 {
         match self {
             Self::Kubernetes | Self::Etcd | Self::Coredns | Self::Flannel | Self::Debian => 1,
-            Self::Containers | Self::Boot | Self::NodeDebian => 1,
+            Self::Containers | Self::Boot => 1,
+            Self::NodeDebian => 2,
         }
     }
 
