@@ -10,7 +10,9 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{Controller, watcher};
 use kube::{Api, Resource as _, ResourceExt as _};
 use resources::bmc::{ConditionKind, Job, JobStatus, Machine, Task, TaskSpec};
+use resources::gantry::Server;
 use resources::keys::MANAGER_POWER;
+use resources::tinkerbell::{Workflow, WorkflowState};
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, on_error};
@@ -154,14 +156,35 @@ async fn my_turn(job: &Job, context: &Context) -> Result<Turn, Error> {
     let all = jobs.list(&ListParams::default()).await;
     let all = all.map_err(Error::listing("Jobs"))?;
     let server = server::of_bmc(&context.client, &reference.namespace, &reference.name).await?;
-    let attempt = server.and_then(|server| {
-        let attempt = server.spec.attempt.as_ref().filter(|attempt| !attempt.closed)?;
-        Some(OpenAttempt {
-            server: server.name_any(),
-            workflow: attempt.workflow.clone(),
-        })
-    });
+    let attempt = match server {
+        Some(server) => open_attempt(&server, context).await?,
+        None => None,
+    };
     Ok(turn(job, &all.items, attempt.as_ref()))
+}
+
+/// The attempt of a server that is under way. One whose Workflow was deleted or has ended is over, whether or not
+/// somebody has closed it.
+async fn open_attempt(server: &Server, context: &Context) -> Result<Option<OpenAttempt>, Error> {
+    let Some(attempt) = server.spec.attempt.as_ref().filter(|attempt| !attempt.closed) else {
+        return Ok(None);
+    };
+    let namespace = server.namespace().unwrap_or_default();
+    let workflows: Api<Workflow> = Api::namespaced(context.client.clone(), &namespace);
+    let found = workflows.get_opt(&attempt.workflow).await;
+    let found = found.map_err(|source| Error::Read {
+        kind: "Workflow",
+        name: attempt.workflow.clone(),
+        source,
+    })?;
+    let ended = |workflow: &Workflow| {
+        let state = workflow.status.as_ref().and_then(|status| status.state);
+        state.is_some_and(WorkflowState::is_terminal)
+    };
+    Ok(found.filter(|workflow| !ended(workflow)).map(|_| OpenAttempt {
+        server: server.name_any(),
+        workflow: attempt.workflow.clone(),
+    }))
 }
 
 fn new_task(job: &Job, machine: &Machine, index: usize) -> Task {

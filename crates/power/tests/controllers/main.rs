@@ -12,7 +12,7 @@ use kube::Resource;
 use power::PowerOptions;
 use resources::bmc::{Job, Machine, PowerState, Task};
 use resources::gantry::Server;
-use resources::tinkerbell::Hardware;
+use resources::tinkerbell::{Hardware, Workflow};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -244,5 +244,37 @@ async fn a_bmc_that_forgets_is_asked_again() {
     .await;
     site.wait::<Job>("boot", |object| has(object, "Completed")).await;
     assert_eq!(bmc.changes(), ["Once Pxe UEFI", "Once Pxe UEFI"]);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_an_attempt_with_an_open_workflow_holds_jobs_back() {
+    let site = Site::start().await;
+    let bmc = FakeBmc::start().await;
+    site.add_bmc("m", &bmc, fake_bmc::PASSWORD).await;
+    site.add_server("node-1", "m").await;
+    let attempt = |workflow: &str| json!({"spec": {"attempt": {"number": 1, "workflow": workflow}}});
+    site.api.merge::<Server>("node-1", attempt("open")).await;
+    site.api
+        .make::<Workflow>(
+            json!({"apiVersion": "tinkerbell.org/v1alpha1", "kind": "Workflow",
+            "metadata": {"name": "open"}, "spec": {}}),
+        )
+        .await;
+    site.add_job("by-hand", "m", json!([{"powerAction": "on"}])).await;
+    let held = site
+        .wait::<Job>("by-hand", |job| condition(job, "Running").is_some())
+        .await;
+    let reason = condition(&held, "Running").unwrap()["message"].as_str().unwrap();
+    assert!(reason.contains("attempt open on server node-1"), "{reason}");
+
+    site.api
+        .merge_status::<Workflow>("open", json!({"status": {"state": "FAILED"}}))
+        .await;
+    site.wait::<Job>("by-hand", |job| has(job, "Completed")).await;
+
+    site.api.merge::<Server>("node-1", attempt("deleted")).await;
+    site.add_job("again", "m", json!([{"powerAction": "off"}])).await;
+    site.wait::<Job>("again", |job| has(job, "Completed")).await;
     site.stop().await;
 }
