@@ -101,9 +101,13 @@ impl Round<'_> {
         if let Some(until) = machine.and_then(|machine| self.seen.snapshot.power_on_until(machine)) {
             progress::count_from(&mut progress, step, until);
         }
+        let snapshot = &self.seen.snapshot;
+        if progress::overdue(&progress, step, self.now).is_some() && states::may_take_longer(step, snapshot) {
+            progress::count_from(&mut progress, step, self.now);
+        }
         let decision = match progress::overdue(&progress, step, self.now) {
             Some(reason) => Decision::Failed(reason),
-            None => states::decide(step, &self.seen.snapshot, self.now),
+            None => states::decide(plan.spec.class, step, snapshot, self.now),
         };
         match self.act(step, decision).await? {
             Decision::Wait { reason, .. } => return self.wait(plan, progress, step, reason).await,

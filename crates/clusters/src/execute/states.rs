@@ -10,7 +10,7 @@ mod remove;
 mod tests;
 
 use jiff::Timestamp;
-use resources::gantry::{PlanStep, PlanStepKind};
+use resources::gantry::{PlanClass, PlanStep, PlanStepKind};
 
 use super::snapshot::{Leftover, Snapshot};
 
@@ -74,8 +74,8 @@ pub(crate) enum Effect {
     Remove(Leftover, String),
 }
 
-/// Decides the step at hand.
-pub(crate) fn decide(step: &PlanStep, snapshot: &Snapshot, now: Timestamp) -> Decision {
+/// Decides the step at hand of a plan of this class.
+pub(crate) fn decide(class: PlanClass, step: &PlanStep, snapshot: &Snapshot, now: Timestamp) -> Decision {
     let machine = step.machine.as_deref().unwrap_or_default();
     let decision = match step.kind {
         PlanStepKind::MakePki => pki::decide(snapshot),
@@ -95,8 +95,17 @@ pub(crate) fn decide(step: &PlanStep, snapshot: &Snapshot, now: Timestamp) -> De
         (Decision::Wait { .. }, PlanStepKind::InstallCni | PlanStepKind::JoinWorker) => {
             join::ahead(snapshot, now).map_or(decision, Decision::Do)
         }
+        (Decision::Wait { .. }, PlanStepKind::RemoveMachine) if class == PlanClass::Delete => {
+            remove::another(snapshot).map_or(decision, Decision::Do)
+        }
         _ => decision,
     }
+}
+
+/// Whether a step whose time is up goes on all the same, because somebody else has it in hand and says what it needs.
+pub(crate) fn may_take_longer(step: &PlanStep, snapshot: &Snapshot) -> bool {
+    let machine = step.machine.as_deref().unwrap_or_default();
+    step.kind == PlanStepKind::RemoveMachine && remove::is_with_its_driver(machine, snapshot)
 }
 
 fn wait(reason: impl Into<String>) -> Decision {

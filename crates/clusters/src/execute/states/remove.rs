@@ -25,6 +25,26 @@ pub(super) fn machine(name: &str, snapshot: &Snapshot) -> Decision {
     }
 }
 
+/// While a cluster is deleted, one machine that can't be given back holds up none of the others: the next one that
+/// nobody has asked back yet.
+pub(super) fn another(snapshot: &Snapshot) -> Option<Effect> {
+    let asked = |name: &&String| {
+        let provider = snapshot.provider_machines.get(*name);
+        provider.is_some_and(|provider| provider.metadata.deletion_timestamp.is_some())
+    };
+    let existing = snapshot.existing();
+    let next = existing.iter().find(|name| !asked(name))?;
+    Some(Effect::RemoveMachine(next.clone()))
+}
+
+/// Whether the machine's driver is giving its server back: that takes as long as the driver, and whoever it waits for,
+/// needs.
+pub(crate) fn is_with_its_driver(name: &str, snapshot: &Snapshot) -> bool {
+    let provider = snapshot.provider_machines.get(name);
+    let status = provider.and_then(|provider| provider.status.as_ref());
+    status.is_some_and(|status| status.state == ProviderMachineState::Releasing)
+}
+
 pub(super) fn cluster(snapshot: &Snapshot) -> Decision {
     if let Some(name) = snapshot.existing().first() {
         return Decision::Do(Effect::RemoveMachine(name.clone()));

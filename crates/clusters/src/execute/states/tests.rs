@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use resources::cluster_api::{Machine, MachineAddress, MachineSpec};
 use resources::gantry::{
-    Image, ImageSpec, ImageState, ImageStatus, MachineRole, PlanStep, PlanStepKind, ProviderMachine,
-    ProviderMachineSpec, ProviderMachineState, ProviderMachineStatus, Server,
+    Image, ImageSpec, ImageState, ImageStatus, MachineRole, PlanClass, PlanStep, PlanStepKind,
+    ProviderMachine, ProviderMachineSpec, ProviderMachineState, ProviderMachineStatus, Server,
 };
 use serde_json::json;
 
-use super::{Decision, Effect, decide};
+use super::{Decision, Effect, decide, may_take_longer};
 use crate::execute::new_cluster::{NodeView, SystemView};
 use crate::execute::snapshot::{ApiSeen, BootstrapSeen, Leftover, Snapshot};
 use crate::plan::{Desired, DesiredMachine};
@@ -145,7 +145,7 @@ fn step(kind: PlanStepKind, machine: Option<&str>) -> PlanStep {
 }
 
 fn decided(kind: PlanStepKind, machine: Option<&str>, snapshot: &Snapshot) -> Decision {
-    decide(&step(kind, machine), snapshot, now())
+    decide(PlanClass::Create, &step(kind, machine), snapshot, now())
 }
 
 fn init(snapshot: &Snapshot) -> Decision {
@@ -447,6 +447,29 @@ fn removal_waits_for_the_driver() {
     );
     seen.bootstrap.clear();
     assert_eq!(remove(&seen), Decision::Done);
+}
+
+#[test]
+fn a_machine_that_cannot_be_given_back_holds_up_no_other_of_a_deleted_cluster() {
+    let removal = step(PlanStepKind::RemoveMachine, Some("demo-cp-0"));
+    let mut seen = asked("demo-cp-0");
+    seen.desired = None;
+    seen.provider_machines.insert(
+        "demo-md-0-0".to_owned(),
+        provider("demo-md-0-0", ProviderMachineState::Running, true),
+    );
+    assert!(!may_take_longer(&removal, &seen));
+    let stuck = seen.provider_machines.get_mut("demo-cp-0").unwrap();
+    stuck.metadata.deletion_timestamp = Some(Time(now()));
+    stuck.status.as_mut().unwrap().state = ProviderMachineState::Releasing;
+    assert!(may_take_longer(&removal, &seen));
+    let decided = |class, seen: &Snapshot| decide(class, &removal, seen, now());
+    let next = Decision::Do(Effect::RemoveMachine("demo-md-0-0".to_owned()));
+    assert_eq!(decided(PlanClass::Delete, &seen), next);
+    waits(&decided(PlanClass::Scale, &seen), "demo-cp-0");
+    let other = seen.provider_machines.get_mut("demo-md-0-0").unwrap();
+    other.metadata.deletion_timestamp = Some(Time(now()));
+    waits(&decided(PlanClass::Delete, &seen), "demo-cp-0");
 }
 
 #[test]
