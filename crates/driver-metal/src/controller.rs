@@ -15,7 +15,7 @@ use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{Controller, watcher};
 use kube::{Client, Resource, ResourceExt as _};
-use resources::bmc::Job;
+use resources::bmc::{self, Job};
 use resources::gantry::{Image, ProviderMachine, ProviderMachineState, Server};
 use resources::keys;
 use resources::tinkerbell::Workflow;
@@ -75,7 +75,7 @@ impl MetalDriver {
         let client = self.client.clone();
         let everything = watcher::Config::default;
         let controller = Controller::new(Api::<ProviderMachine>::all(client.clone()), everything());
-        let (on_servers, on_images) = (controller.store(), controller.store());
+        let (on_servers, on_images, on_bmcs) = (controller.store(), controller.store(), controller.store());
         let stop = async move { cancel.cancelled().await };
         controller
             .with_config(Config::default().concurrency(CONCURRENCY))
@@ -100,6 +100,19 @@ impl MetalDriver {
             .watches(Api::<Job>::all(client.clone()), everything(), |job| {
                 labelled(&job)
             })
+            // A BMC that answers again: what is being given back goes on at once.
+            .watches(
+                Api::<bmc::Machine>::all(client.clone()),
+                everything(),
+                move |bmc: bmc::Machine| {
+                    on_bmcs
+                        .state()
+                        .iter()
+                        .filter(|machine| is_releasing(machine) && machine.namespace() == bmc.namespace())
+                        .map(|machine| ObjectRef::from_obj(&**machine))
+                        .collect::<Vec<_>>()
+                },
+            )
             .watches(Api::<Image>::all(client), everything(), move |image: Image| {
                 let wanted = |machine: &&Arc<ProviderMachine>| machine.spec.image_url == image.spec.url;
                 on_images
@@ -170,6 +183,11 @@ impl MetalDriver {
             )
             .await;
     }
+}
+
+fn is_releasing(machine: &ProviderMachine) -> bool {
+    let state = machine.status.as_ref().map(|status| status.state);
+    state == Some(ProviderMachineState::Releasing)
 }
 
 fn labelled<K: Resource>(object: &K) -> Option<ObjectRef<ProviderMachine>> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
-use resources::bmc::{ConditionKind, Job};
+use resources::bmc::{self, ConditionKind, Job};
 use resources::gantry::{Image, ProviderMachine, Server};
 use resources::keys;
 use resources::tinkerbell::{Hardware, Workflow};
@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub servers: Vec<Server>,
     /// Hardware of these Servers, by name.
     pub hardware: BTreeMap<String, Hardware>,
+    /// The BMC of the claimed Server, if the Server names one and it exists.
+    pub bmc: Option<bmc::Machine>,
     /// The image that is to be installed.
     pub image: Option<Image>,
     /// Workflows made for this machine, by name.
@@ -111,5 +113,20 @@ impl Snapshot {
                 (None, None) => (JobEnd::Running, String::new()),
             },
         )
+    }
+
+    /// When a Job ended.
+    pub(crate) fn job_ended_at(&self, name: &str) -> Option<Timestamp> {
+        let status = self.jobs.get(name)?.status.as_ref()?;
+        status.completion_time.as_ref().map(|time| time.0)
+    }
+
+    /// Since when the BMC of the claimed Server answers; none while it does not.
+    pub(crate) fn contactable_since(&self) -> Option<Timestamp> {
+        let conditions = &self.bmc.as_ref()?.status.as_ref()?.conditions;
+        let condition = conditions
+            .iter()
+            .find(|condition| condition.kind == "Contactable" && condition.status == "True")?;
+        condition.last_update_time.as_ref().map(|time| time.0)
     }
 }

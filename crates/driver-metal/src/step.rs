@@ -50,10 +50,12 @@ pub enum Effect {
     },
     /// Remove the Workflows and Templates that were made for this machine.
     RemoveWorkflows,
-    /// Power the machine off, by a Job of this name.
+    /// Power the machine off, by a Job of this name, and remove the Jobs of earlier tries.
     PowerOff {
         /// Name.
         job: String,
+        /// Names of the Jobs of earlier tries, all of which have ended.
+        earlier: Vec<String>,
     },
     /// Give the server back if it is still as it was read.
     Unclaim,

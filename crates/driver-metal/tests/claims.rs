@@ -121,3 +121,39 @@ async fn a_machine_that_failed_for_good_is_an_alarm() {
     cancel.cancel();
     driver.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_machine_without_bmc_that_ran_comes_back_only_by_a_statement_of_its_own_owner() {
+    let site = Site::start(NAMESPACE).await;
+    server(&site, "a", "worker").await;
+    machine(&site, "prod-1").await;
+    let (driver, cancel) = drive(&site);
+    site.when("prod-1", |machine: &ProviderMachine| host(machine).is_some())
+        .await;
+    let session = json!({"attempt": 1, "boot": 1, "bootId": "00", "phase": "closed", "armedAt": "2026-01-01T00:00:00Z",
+        "startedAt": "2026-01-01T00:01:00Z", "deadline": "2026-01-01T00:30:00Z"});
+    site.merge_status::<Server>(
+        "a",
+        json!({"status": {"state": "running", "bootSession": session}}),
+    )
+    .await;
+    site.api::<ProviderMachine>()
+        .delete("prod-1", &DeleteParams::default())
+        .await
+        .unwrap();
+    let asks = |machine: &ProviderMachine| {
+        let reason = machine.status.as_ref().and_then(|status| status.reason.clone());
+        reason.is_some_and(|reason| reason.contains("gantry release server a --powered-off"))
+    };
+    site.when("prod-1", asks).await;
+    let state = |owner: &str| json!({"spec": {"release": {"power": "off", "owner": owner}}});
+    site.merge::<Server>("a", state("prod-9")).await;
+    site.when("prod-1", asks).await;
+    let held = site.api::<Server>().get("a").await.unwrap();
+    assert_eq!(held.spec.claim.unwrap().name, "prod-1", "stated of another owner");
+    site.merge::<Server>("a", state("prod-1")).await;
+    site.gone::<ProviderMachine>("prod-1").await;
+    assert_eq!(site.api::<Server>().get("a").await.unwrap().spec.claim, None);
+    cancel.cancel();
+    driver.await.unwrap();
+}

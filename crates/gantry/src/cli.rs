@@ -52,6 +52,9 @@ pub(crate) enum Command {
     /// Delete a cluster: its machines are powered off and given back.
     #[command(subcommand)]
     Delete(Delete),
+    /// State the power of a server that is being given back, where Gantry can't see or switch it.
+    #[command(subcommand)]
+    Release(Release),
     /// List objects: clusters, machines, servers, bmcs, workflows, hardware, plans, images, ...
     Get(verbs::get::GetArgs),
     /// Why is it stuck? The chain from the cluster down to the last packet, for a name, MAC, IP or serial number.
@@ -95,6 +98,12 @@ pub(crate) enum Generate {
 pub(crate) enum Delete {
     /// Delete a cluster.
     Cluster(verbs::delete_cluster::DeleteClusterArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Release {
+    /// State that a server is powered off, or give up one that can't be reached.
+    Server(verbs::release_server::ReleaseServerArgs),
 }
 
 #[derive(Debug, Subcommand)]

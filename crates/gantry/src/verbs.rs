@@ -10,10 +10,11 @@ pub(crate) mod generate_hardware;
 pub(crate) mod get;
 pub(crate) mod image;
 pub(crate) mod lab;
+pub(crate) mod release_server;
 pub(crate) mod serve;
 pub(crate) mod version;
 
-use crate::cli::{Apply, Cli, Command, Config, Create, Delete, Generate};
+use crate::cli::{Apply, Cli, Command, Config, Create, Delete, Generate, Release};
 use crate::failure::Outcome;
 use crate::output;
 
@@ -28,6 +29,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         }
         Command::Generate(Generate::Hardware(args)) => generate_hardware::run(&args),
         Command::Delete(Delete::Cluster(args)) => delete_cluster::run(global, &args).await,
+        Command::Release(Release::Server(args)) => release_server::run(global, &args).await,
         Command::Get(args) => get::run(global, &args).await,
         Command::Explain(args) => explain::run(global, &args).await,
         Command::Image(command) => image::run(command).await,

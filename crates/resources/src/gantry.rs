@@ -21,5 +21,5 @@ pub use provider_machine::{
 pub use release::{ComponentImage, Release, ReleaseNodeImage, ReleaseSpec};
 pub use server::{
     Attempt, Claim, Firmware, HandoverPolicy, Inventory, InventoryDisk, InventoryNic, LocalBoot, Purpose,
-    Server, ServerSpec, ServerState, ServerStatus,
+    ReleaseStatement, Server, ServerSpec, ServerState, ServerStatus, StatedPower,
 };

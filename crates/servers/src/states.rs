@@ -17,7 +17,7 @@ mod running;
 mod wiping;
 
 use jiff::Timestamp;
-use resources::gantry::{Attempt, Claim, LocalBoot, Server, ServerState};
+use resources::gantry::{Attempt, Claim, LocalBoot, Server, ServerState, StatedPower};
 use resources::keys::{OWNER_NAME, OWNER_NAMESPACE};
 use resources::tinkerbell::{Hardware, Workflow};
 
@@ -65,6 +65,8 @@ pub(crate) enum Effect {
     CloseSession,
     /// Forget boot session and first boot.
     Forget,
+    /// Remove the statement by which the server was given back.
+    ClearRelease,
     /// Delete the Server: its Hardware is gone.
     Delete,
 }
@@ -120,6 +122,24 @@ impl<'a> Snapshot<'a> {
 
     fn claim(&self) -> Option<&'a Claim> {
         self.server.spec.claim.as_ref()
+    }
+
+    /// Why the server is quarantined: its last owner gave it up without knowing that it is off, and nobody has stated
+    /// since that it is. None without Hardware: then the Server is about to go.
+    fn quarantine(&self) -> Option<String> {
+        self.hardware?;
+        let release = self.server.spec.release.as_ref()?;
+        (release.power == StatedPower::Unknown).then(|| {
+            let name = self.server.metadata.name.as_deref().unwrap_or_default();
+            let why = match release.reason.as_str() {
+                "" => String::new(),
+                reason => format!(" ({reason})"),
+            };
+            format!(
+                "quarantined: given up without evidence that it is off{why}, so its old system may still run; switch it \
+                 off, then: gantry release server {name} --powered-off"
+            )
+        })
     }
 
     fn attempt(&self) -> Option<&'a Attempt> {

@@ -58,7 +58,14 @@ impl MetalDriver {
                 self.remove_labelled::<Template>(snapshot, "Template").await?;
                 self.remove_labelled::<Workflow>(snapshot, "Workflow").await
             }
-            Effect::PowerOff { job } => self.power(snapshot, &job, &[PowerAction::Off]).await,
+            Effect::PowerOff { job, earlier } => {
+                // The new Job first: how often it was tried is counted from the newest one.
+                self.power(snapshot, &job, &[PowerAction::Off]).await?;
+                for old in earlier {
+                    self.remove::<Job>(snapshot, "Job", &old).await?;
+                }
+                Ok(())
+            }
             Effect::Reset { job } => {
                 self.power(snapshot, &job, &[PowerAction::Off, PowerAction::On])
                     .await
@@ -199,14 +206,24 @@ impl MetalDriver {
             .await
             .map_err(Error::api("list", kind, name.as_str()))?;
         for object in list.items {
-            let object = object.name_any();
-            match api.delete(&object, &DeleteParams::default()).await {
-                Ok(_) => {}
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => return Err(Error::api("delete", kind, object)(error)),
-            }
+            self.remove::<K>(snapshot, kind, &object.name_any()).await?;
         }
         Ok(())
+    }
+
+    async fn remove<K>(&self, snapshot: &Snapshot, kind: &'static str, name: &str) -> Result<(), Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        match self
+            .api::<K>(snapshot)
+            .delete(name, &DeleteParams::default())
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(Error::api("delete", kind, name)(error)),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Api, ListParams};
 use kube::{Resource, ResourceExt as _};
-use resources::bmc::Job;
+use resources::bmc::{self, Job};
 use resources::gantry::{Image, ProviderMachine, Server};
 use resources::tinkerbell::{Hardware, Workflow};
 use serde::de::DeserializeOwned;
@@ -33,6 +33,11 @@ impl MetalDriver {
                 self.list::<Hardware>(&namespace, "Hardware", &everything).await?,
             ),
         };
+        let bmc = servers.iter().find(|server| claims(&machine, server));
+        let bmc = match bmc.and_then(|server| server.spec.bmc.as_deref()) {
+            Some(bmc) => self.get::<bmc::Machine>(&namespace, "Machine", bmc).await?,
+            None => None,
+        };
         let images = self.list::<Image>(&namespace, "Image", &everything).await?;
         let image = images
             .into_iter()
@@ -40,6 +45,7 @@ impl MetalDriver {
         Ok(Some(Snapshot {
             servers,
             hardware: by_name(hardware),
+            bmc,
             image,
             workflows: by_name(self.list::<Workflow>(&namespace, "Workflow", &mine).await?),
             jobs: by_name(self.list::<Job>(&namespace, "Job", &mine).await?),

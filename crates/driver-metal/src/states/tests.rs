@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
-use resources::bmc::{BmcCondition, ConditionKind, Job, JobSpec, JobStatus};
+use resources::bmc::{self, BmcCondition, ConditionKind, Job, JobSpec, JobStatus};
 use resources::gantry::{
-    Claim, FirstBoot, Image, ImageSpec, ImageState, ImageStatus, ProviderMachine, ProviderMachineSpec,
-    ProviderMachineState, ProviderMachineStatus, SelectorTerm, Server, ServerSpec, ServerState, ServerStatus,
+    BootSession, Claim, FirstBoot, Image, ImageSpec, ImageState, ImageStatus, ProviderMachine,
+    ProviderMachineSpec, ProviderMachineState, ProviderMachineStatus, ReleaseStatement, SelectorTerm, Server,
+    ServerSpec, ServerState, ServerStatus, StatedPower,
 };
 use resources::tinkerbell::{Hardware, Workflow, WorkflowSpec, WorkflowState, WorkflowStatus};
 use resources::{Digest, Time, keys};
@@ -65,6 +66,7 @@ fn snapshot(state: ProviderMachineState) -> Snapshot {
         machine,
         servers,
         hardware,
+        bmc: None,
         image: None,
         workflows,
         jobs: BTreeMap::new(),
@@ -306,35 +308,170 @@ fn booting_ends_with_a_sign_of_life_or_after_one_reset() {
     assert_eq!(go(&decide(&alive, at(29))), Some(ProviderMachineState::Running));
 }
 
+/// A machine that has run a system of ours, being given back; its BMC answers since minute 0.
+fn releasing() -> Snapshot {
+    let mut snapshot = claimed(ProviderMachineState::Releasing);
+    snapshot.machine.metadata.deletion_timestamp = Some(Time(START));
+    let mut bmc = bmc::Machine::new("bmc", bmc::MachineSpec::default());
+    bmc.status = Some(bmc::MachineStatus {
+        conditions: vec![contactable("True", 0)],
+        ..bmc::MachineStatus::default()
+    });
+    snapshot.bmc = Some(bmc);
+    snapshot.servers[1].status.as_mut().unwrap().first_boot = Some(FirstBoot {
+        attempt: 1,
+        public_key: Digest::new([1; 32]),
+        serial: "01".into(),
+        certificate: None,
+        not_after: Time(at(120)),
+        requested_at: Some(Time(at(2))),
+        delivered_at: None,
+        revoked_at: None,
+    });
+    snapshot
+}
+
+fn contactable(status: &str, minute: i64) -> bmc::ContactCondition {
+    bmc::ContactCondition {
+        kind: "Contactable".into(),
+        status: status.into(),
+        last_update_time: Some(Time(at(minute))),
+        message: None,
+    }
+}
+
+fn power_off(number: u32, earlier: &[&str]) -> Step {
+    Step::Do(Effect::PowerOff {
+        job: format!("poweroff-blue-cp-0-{number}"),
+        earlier: earlier.iter().map(|name| (*name).to_owned()).collect(),
+    })
+}
+
+/// The try with this number has failed at this minute.
+fn failed_try(mut snapshot: Snapshot, number: u32, minute: i64) -> Snapshot {
+    let name = format!("poweroff-blue-cp-0-{number}");
+    snapshot = with_job(snapshot, &name, ConditionKind::Failed);
+    let job = snapshot.jobs.get_mut(&name).unwrap();
+    job.status.as_mut().unwrap().completion_time = Some(Time(at(minute)));
+    snapshot
+}
+
+fn stated(mut snapshot: Snapshot, power: StatedPower, owner: &str) -> Snapshot {
+    snapshot.servers[1].spec.release = Some(ReleaseStatement {
+        power,
+        owner: owner.into(),
+        reason: "seen in the rack".into(),
+        at: None,
+    });
+    snapshot
+}
+
 #[test]
 fn releasing_removes_workflows_powers_off_and_only_then_gives_the_server_back() {
-    let state = ProviderMachineState::Releasing;
-    let mut busy = with_workflow(claimed(state), 1, WorkflowState::Running);
-    busy.machine.metadata.deletion_timestamp = Some(Time(START));
+    let busy = with_workflow(releasing(), 1, WorkflowState::Running);
     assert_eq!(decide(&busy, START), Step::Do(Effect::RemoveWorkflows));
-    let idle = claimed(state);
-    assert_eq!(
-        decide(&idle, START),
-        Step::Do(Effect::PowerOff {
-            job: "poweroff-blue-cp-0-0".into()
-        })
-    );
-    let off = with_job(idle.clone(), "poweroff-blue-cp-0-0", ConditionKind::Completed);
+    assert_eq!(decide(&releasing(), START), power_off(0, &[]));
+    let off = with_job(releasing(), "poweroff-blue-cp-0-0", ConditionKind::Completed);
     assert_eq!(decide(&off, START), Step::Do(Effect::Unclaim));
-    let refused = with_job(idle, "poweroff-blue-cp-0-0", ConditionKind::Failed);
-    assert!(
-        matches!(decide(&refused, START), Step::Wait { reason, .. } if reason.contains("no route to host"))
-    );
-    assert_eq!(
-        decide(&refused, at(1)),
-        Step::Do(Effect::PowerOff {
-            job: "poweroff-blue-cp-0-1".into()
-        })
-    );
-    assert_eq!(decide(&snapshot(state), START), Step::Do(Effect::RemoveFinalizer));
-    let mut free = snapshot(state);
+    let gone = snapshot(ProviderMachineState::Releasing);
+    assert_eq!(decide(&gone, START), Step::Do(Effect::RemoveFinalizer));
+    let mut free = snapshot(ProviderMachineState::Releasing);
     free.machine.metadata.finalizers = None;
     assert_eq!(decide(&free, START), Step::Done);
+}
+
+#[test]
+fn a_power_off_that_fails_is_tried_again_with_growing_pauses_and_one_job() {
+    let once = failed_try(releasing(), 0, 0);
+    let Step::Wait { reason, until, .. } = decide(&once, START) else {
+        panic!("must wait")
+    };
+    for part in [
+        "no route to host",
+        "gantry release server node-a --powered-off",
+        "gantry release server node-a --force --reason TEXT",
+    ] {
+        assert!(reason.contains(part), "{reason}");
+    }
+    assert_eq!(until, Some(at(1)));
+    assert_eq!(decide(&once, at(1)), power_off(1, &["poweroff-blue-cp-0-0"]));
+    for (number, pause) in [(1, 2), (2, 4), (4, 16), (5, 30), (40, 30)] {
+        let failed = failed_try(releasing(), number, 100);
+        assert!(
+            matches!(decide(&failed, at(100)), Step::Wait { until: Some(until), .. } if until == at(100 + pause)),
+            "{number}"
+        );
+    }
+}
+
+#[test]
+fn a_bmc_that_answers_again_is_asked_at_once() {
+    let mut failed = failed_try(releasing(), 9, 100);
+    assert!(matches!(decide(&failed, at(101)), Step::Wait { .. }));
+    let conditions = |snapshot: &mut Snapshot, condition| {
+        let bmc = snapshot.bmc.as_mut().unwrap();
+        bmc.status.as_mut().unwrap().conditions = vec![condition];
+    };
+    conditions(&mut failed, contactable("False", 101));
+    assert!(matches!(decide(&failed, at(101)), Step::Wait { .. }));
+    conditions(&mut failed, contactable("True", 101));
+    assert_eq!(decide(&failed, at(101)), power_off(10, &["poweroff-blue-cp-0-9"]));
+}
+
+#[test]
+fn without_a_bmc_a_machine_that_may_run_is_never_given_back_by_itself() {
+    let mut blind = releasing();
+    blind.bmc = None;
+    blind.servers[1].spec.bmc = None;
+    for minute in [0, 60, 99_999] {
+        let Step::Wait { reason, until, .. } = decide(&blind, at(minute)) else {
+            panic!("must wait for a person")
+        };
+        assert!(
+            reason.contains("has no BMC") && reason.contains("gantry release server node-a --powered-off"),
+            "{reason}"
+        );
+        assert!(until > Some(at(minute)) && until <= Some(at(minute + 24 * 60)));
+    }
+    blind.servers[1].spec.bmc = Some("gone".into());
+    assert!(
+        matches!(decide(&blind, START), Step::Wait { reason, .. } if reason.contains("BMC gone, which does not exist"))
+    );
+    let other = stated(blind.clone(), StatedPower::Off, "red-cp-0");
+    assert!(
+        matches!(decide(&other, START), Step::Wait { .. }),
+        "stated of another owner"
+    );
+    for power in [StatedPower::Off, StatedPower::Unknown] {
+        let stated = stated(blind.clone(), power, "blue-cp-0");
+        assert_eq!(decide(&stated, START), Step::Do(Effect::Unclaim));
+    }
+}
+
+#[test]
+fn a_machine_on_which_nothing_ever_started_is_given_back_without_evidence() {
+    let mut idle = releasing();
+    idle.servers[1].status.as_mut().unwrap().first_boot = None;
+    let failed = failed_try(idle.clone(), 0, 0);
+    assert_eq!(decide(&failed, START), Step::Do(Effect::Unclaim));
+    idle.bmc = None;
+    assert_eq!(decide(&idle, START), Step::Do(Effect::Unclaim));
+    let armed: BootSession = serde_json::from_value(serde_json::json!({
+        "attempt": 1, "boot": 1, "bootId": "00", "phase": "armed",
+        "armedAt": "1970-01-01T00:00:00Z", "deadline": "1970-01-01T00:30:00Z"
+    }))
+    .unwrap();
+    let with_session = |session: &BootSession| {
+        let mut snapshot = idle.clone();
+        snapshot.servers[1].status.as_mut().unwrap().boot_session = Some(session.clone());
+        decide(&snapshot, START)
+    };
+    assert_eq!(with_session(&armed), Step::Do(Effect::Unclaim));
+    let started = BootSession {
+        started_at: Some(Time(START)),
+        ..armed
+    };
+    assert!(matches!(with_session(&started), Step::Wait { .. }));
 }
 
 #[test]

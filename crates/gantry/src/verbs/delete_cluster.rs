@@ -1,12 +1,15 @@
 //! `gantry delete cluster NAME`: delete the object, then watch its machines being given back.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
+use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams};
 use resources::anywhere::Cluster;
+use resources::gantry::{Server, ServerState};
 use resources::keys;
 
 use crate::cli::Global;
@@ -60,13 +63,21 @@ pub(crate) async fn run(global: &Global, args: &DeleteClusterArgs) -> Outcome {
         return Ok(());
     }
     let mut screen = Screen::new(None);
+    let mut hosts = BTreeSet::new();
     let stop = tokio::signal::ctrl_c();
     tokio::pin!(stop);
     loop {
         let snapshot = Snapshot::progress(&client, &args.namespace).await?;
         let machines = snapshot.provider_machines_of(&name);
-        if snapshot.cluster(&name).is_none() && machines.is_empty() {
-            break;
+        let host_names = machines
+            .iter()
+            .filter_map(|machine| machine.status.as_ref()?.host.clone());
+        hosts.extend(host_names);
+        if snapshot.cluster(&name).is_none() && machines.is_empty() && !is_settling(&snapshot.servers, &hosts)
+        {
+            screen.end();
+            output::line(format!("{name}: deleted{}", outcome(&snapshot.servers, &hosts)));
+            return Ok(());
         }
         screen.show(&view(&snapshot, &name, Timestamp::now()));
         tokio::select! {
@@ -77,9 +88,40 @@ pub(crate) async fn run(global: &Global, args: &DeleteClusterArgs) -> Outcome {
             }
         }
     }
-    screen.end();
-    output::line(format!("{name}: deleted; its servers are powered off and free"));
-    Ok(())
+}
+
+/// Whether one of these servers is still on its way from its owner to being free.
+fn is_settling(servers: &[Server], hosts: &BTreeSet<String>) -> bool {
+    let state = |server: &Server| server.status.as_ref().map(|status| status.state);
+    servers
+        .iter()
+        .filter(|server| hosts.contains(&server.name_any()) && server.spec.claim.is_none())
+        .any(|server| !matches!(state(server), Some(ServerState::Available | ServerState::Failed)))
+}
+
+/// What has become of the servers of the cluster: a clause for each that is no plain "off and free".
+fn outcome(servers: &[Server], hosts: &BTreeSet<String>) -> String {
+    let mut free = Vec::new();
+    let mut others = Vec::new();
+    for server in servers.iter().filter(|server| hosts.contains(&server.name_any())) {
+        let status = server.status.clone().unwrap_or_default();
+        let name = server.name_any();
+        match (status.state, status.power.as_deref()) {
+            (ServerState::Available, Some("off")) => free.push(format!("{name} (off)")),
+            (ServerState::Available, _) => free.push(name),
+            (_, _) => others.push(format!("{name}: {}", status.reason.unwrap_or_default())),
+        }
+    }
+    let mut text = String::new();
+    if !free.is_empty() {
+        text.push_str("; free: ");
+        text.push_str(&free.join(", "));
+    }
+    for other in others {
+        text.push_str("\n  ");
+        text.push_str(&other);
+    }
+    text
 }
 
 fn name_in(file: &std::path::Path) -> Outcome<String> {
@@ -91,4 +133,43 @@ fn name_in(file: &std::path::Path) -> Outcome<String> {
     let name = cluster.and_then(|cluster| cluster["metadata"]["name"].as_str());
     name.map(str::to_owned)
         .ok_or_else(|| bad("no Cluster with a name".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn server(name: &str, status: serde_json::Value) -> Server {
+        serde_json::from_value(json!({
+            "apiVersion": "gantry.dev/v1alpha1", "kind": "Server", "metadata": {"name": name},
+            "spec": {"machineId": "m", "hardware": name}, "status": status,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn only_what_is_true_of_each_server_is_said() {
+        let servers = [
+            server("a", json!({"state": "available", "power": "off"})),
+            server("b", json!({"state": "available"})),
+            server("c", json!({"state": "failed", "reason": "quarantined: dead BMC"})),
+            server("d", json!({"state": "running"})),
+        ];
+        let hosts = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<BTreeSet<_>>()
+        };
+        assert_eq!(
+            outcome(&servers, &hosts(&["a", "b", "c"])),
+            "; free: a (off), b\n  c: quarantined: dead BMC"
+        );
+        assert_eq!(outcome(&servers, &BTreeSet::new()), "");
+        assert!(!is_settling(&servers, &hosts(&["a", "b", "c"])));
+        let releasing = [server("a", json!({"state": "releasing"}))];
+        assert!(is_settling(&releasing, &hosts(&["a"])));
+    }
 }

@@ -44,6 +44,10 @@ pub struct ServerSpec {
     /// The attempt that is wanted. A higher number fences every lower one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,
+    /// What a person has stated about the power of a server that is being given back, where Gantry can neither see nor
+    /// switch it. Written by `gantry release server`, removed once the server is available.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseStatement>,
     /// How the machine gets from the installer to the installed system.
     #[serde(default)]
     pub handover: HandoverPolicy,
@@ -75,6 +79,35 @@ pub struct Claim {
     /// When.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Time>,
+}
+
+/// A person's statement about a server that is being given back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseStatement {
+    /// Power of the machine, as the person knows it.
+    pub power: StatedPower,
+    /// Name of the owner that gives the server back (`spec.claim.name`); the statement counts for no later owner. Empty
+    /// when nobody claims the server any more.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub owner: String,
+    /// Why, for whoever reads it later.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// When it was stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
+}
+
+/// Power of a machine by a person's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum StatedPower {
+    /// The machine is switched off: the server becomes available.
+    Off,
+    /// Not known: the owner lets the server go, and it is quarantined (state `failed`) because its old system may still
+    /// run. It becomes available with a later statement that it is off.
+    Unknown,
 }
 
 /// One attempt to do something to a machine. Immutable but for `handover`.

@@ -15,6 +15,8 @@ use crate::states::Effect;
 
 /// Who has the server.
 const CLAIM: [&str; 2] = ["spec", "claim"];
+/// What a person stated when it was given back.
+const RELEASE: [&str; 2] = ["spec", "release"];
 
 pub(super) async fn carry_out(
     context: &Context,
@@ -52,6 +54,10 @@ pub(super) async fn carry_out(
                     source,
                 }),
             }
+        }
+        Effect::ClearRelease => {
+            let gone = vec![Change::remove(&RELEASE)];
+            Ok(WRITER.change(api, server, gone).await.map(drop)?)
         }
         // These live in the status and were committed with it.
         Effect::RecordInstalled(_) | Effect::CloseSession | Effect::Forget => Ok(()),

@@ -287,6 +287,7 @@ fn in_status(status: &mut ServerStatus, effect: &Effect) -> bool {
         | Effect::ClearOwner
         | Effect::TakeIn(_)
         | Effect::DropClaim
+        | Effect::ClearRelease
         | Effect::Delete => return false,
     }
     true

@@ -1,5 +1,5 @@
-//! Failed. Entry: a deadline passed. Exits: releasing without a claim, provisioning with a new attempt. Rest: the
-//! reason stays that of the failure.
+//! Failed. Entry: a deadline passed, or the server was given up while it may still run (quarantine). Exits: releasing
+//! without a claim and quarantine, provisioning with a new attempt. Rest: the reason stays that of the failure.
 
 use resources::gantry::ServerState;
 
@@ -13,6 +13,11 @@ pub(super) fn decide(snapshot: &Snapshot<'_>) -> Step {
         );
     }
     if snapshot.claim().is_none() && snapshot.open_attempt().is_none() {
+        if let Some(quarantine) = snapshot.quarantine() {
+            return Step::Done {
+                reason: Some(quarantine),
+            };
+        }
         return go(ServerState::Releasing, "its owner gave it back");
     }
     let reason = snapshot

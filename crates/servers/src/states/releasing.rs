@@ -1,6 +1,6 @@
 //! Releasing. Entry: no claim any more. Exit: available, when session, first boot and owner labels are gone; failed,
-//! when a Workflow still runs after five minutes. What was installed stays recorded: the machine boots it if powered
-//! on.
+//! when a Workflow still runs after five minutes, or when the machine was given up while it may still run (quarantine).
+//! What was installed stays recorded: the machine boots it if powered on.
 
 use jiff::Timestamp;
 use resources::gantry::{ServerState, SessionPhase};
@@ -33,6 +33,12 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
     if session.is_some() || status.is_some_and(|status| status.first_boot.is_some()) {
         return Step::Do(Effect::Forget);
     }
+    if let Some(quarantine) = snapshot.quarantine() {
+        return go(ServerState::Failed, quarantine);
+    }
+    if snapshot.claim().is_none() && snapshot.server.spec.release.is_some() {
+        return Step::Do(Effect::ClearRelease);
+    }
     go(ServerState::Available, "free")
 }
 
@@ -40,8 +46,49 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
 mod tests {
     use super::super::samples::{Sample, at};
     use super::*;
+    use resources::gantry::{ReleaseStatement, StatedPower};
     use resources::keys::OWNER_NAME;
     use resources::tinkerbell::WorkflowState;
+
+    fn state(sample: &mut Sample, power: StatedPower) {
+        sample.server.spec.release = Some(ReleaseStatement {
+            power,
+            owner: "prod-1".into(),
+            reason: "its BMC is dead".into(),
+            at: None,
+        });
+    }
+
+    #[test]
+    fn a_machine_that_was_given_up_is_quarantined_until_it_is_said_to_be_off() {
+        let mut sample = Sample::new(ServerState::Releasing);
+        state(&mut sample, StatedPower::Unknown);
+        let reason = sample.goes(at(0), ServerState::Failed);
+        assert!(
+            reason.contains("its BMC is dead")
+                && reason.contains("gantry release server node-1 --powered-off"),
+            "{reason}"
+        );
+        sample.server.status.as_mut().unwrap().state = ServerState::Failed;
+        sample.server.status.as_mut().unwrap().reason = Some(reason.clone());
+        assert_eq!(sample.step(at(9999)), Step::Done { reason: Some(reason) });
+        state(&mut sample, StatedPower::Off);
+        sample.goes(at(9999), ServerState::Releasing);
+        sample.server.status.as_mut().unwrap().state = ServerState::Releasing;
+        assert_eq!(sample.step(at(9999)), Step::Do(Effect::ClearRelease));
+        sample.server.spec.release = None;
+        sample.goes(at(9999), ServerState::Available);
+    }
+
+    #[test]
+    fn a_quarantined_server_goes_with_its_hardware() {
+        let mut sample = Sample::new(ServerState::Failed);
+        state(&mut sample, StatedPower::Unknown);
+        sample.hardware = None;
+        sample.goes(at(0), ServerState::Releasing);
+        sample.server.status.as_mut().unwrap().state = ServerState::Releasing;
+        assert_eq!(sample.step(at(0)), Step::Do(Effect::ClearRelease));
+    }
 
     #[test]
     fn everything_of_the_owner_goes_before_it_is_free() {
