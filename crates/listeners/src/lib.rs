@@ -1,0 +1,30 @@
+//! Places at a listener, and how long a connection may keep one.
+//!
+//! Owns: the table of open connections with a share for strangers and one for known peers ([`Gate`], [`Shares`]), the
+//! time limits of a connection ([`Limits`]), and the accept loops that apply both: [`run_http`] for plain HTTP/1.1 and
+//! [`run_tls`] for HTTP/1.1 or HTTP/2 as TLS negotiated it.
+//!
+//! Refuses: to decide who is known (its user says so by address, or vouches for a connection after a login), and to know
+//! what is served.
+//!
+//! Invariant: strangers never hold more than their share of the places, one address never more than its own, and no
+//! connection keeps a place without either a request that is being answered or progress within its limits.
+
+mod address;
+mod body;
+mod connection;
+mod gate;
+mod limits;
+mod listener;
+mod notices;
+mod pace;
+mod stream;
+mod table;
+
+pub use body::{RequestBody, ResponseBody};
+pub use connection::Serve;
+pub use gate::{Gate, Place, Voucher};
+pub use limits::Limits;
+pub use listener::{Peer, run_http, run_tls};
+pub use notices::Notice;
+pub use table::{Class, Reason, Shares};
