@@ -6,6 +6,7 @@ mod apply;
 mod collect;
 mod crud;
 mod definitions;
+mod differences;
 mod durability;
 mod fixture;
 mod kubectl;
