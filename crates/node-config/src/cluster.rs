@@ -30,6 +30,8 @@ pub struct ClusterSettings {
     pub endpoint: Ipv4Addr,
     /// Whether keepalived brings that address up; otherwise somebody else does.
     pub load_balancer: bool,
+    /// Virtual router id of that address, 1 to 255: no other on the same segment may have it.
+    pub vrrp_id: u8,
     /// Version such as `v1.35.4`.
     pub kubernetes_version: String,
     /// Range of the pods.

@@ -9,12 +9,15 @@ use crate::node::NodeSettings;
 /// The NIC's name, which only the node knows; the bootstrap script puts it in.
 pub(crate) const INTERFACE: &str = "@INTERFACE@";
 
-/// keepalived's configuration with [`INTERFACE`] in it. A failing check lowers the priority and never gives the address
-/// up altogether: with nobody to take it over that would only make things worse.
+/// keepalived's configuration with [`INTERFACE`] in it.
+///
+/// A node counts as healthy while its API server says that it is ready, which includes its etcd; until the first check
+/// has succeeded it does not (`init_fail`). An unhealthy node has a lower priority and never gives the address up
+/// altogether: with nobody to take it over that would only make things worse. All members have the same priority, so
+/// the address moves when its holder becomes unhealthy or silent, and not back when a member returns (RFC 3768 §6.4.2:
+/// only a higher priority preempts). Advertisements are multicast and not authenticated: VRRP has no authentication
+/// worth the name, and whoever can send them on the segment can also answer ARP for the address.
 pub(crate) fn configuration(cluster: &ClusterSettings, node: &NodeSettings) -> String {
-    let [.., last] = cluster.endpoint.octets();
-    let router = last.max(1);
-    let priority = 200_u8.saturating_sub(node.rank.saturating_mul(10));
     format!(
         "global_defs {{
     router_id {name}
@@ -24,19 +27,20 @@ pub(crate) fn configuration(cluster: &ClusterSettings, node: &NodeSettings) -> S
 }}
 
 vrrp_script api {{
-    script \"/bin/nc -w 5 127.0.0.1 {API_PORT}\"
+    script \"/bin/wget -q -T 8 -O /dev/null --no-check-certificate https://127.0.0.1:{API_PORT}/readyz\"
     interval 5
     timeout 10
     fall 3
     rise 1
     weight -100
+    init_fail
 }}
 
 vrrp_instance control_plane {{
     state BACKUP
     interface {INTERFACE}
     virtual_router_id {router}
-    priority {priority}
+    priority 150
     advert_int 1
     virtual_ipaddress {{
         {endpoint}/32
@@ -47,6 +51,7 @@ vrrp_instance control_plane {{
 }}
 ",
         name = node.name,
+        router = cluster.vrrp_id,
         endpoint = cluster.endpoint,
     )
 }

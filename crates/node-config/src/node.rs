@@ -21,8 +21,6 @@ pub struct NodeSettings {
     pub labels: BTreeMap<String, String>,
     /// Taints; `None` means kubeadm's own (control planes are tainted).
     pub taints: Option<Vec<Taint>>,
-    /// Place of the node among the control planes, from 0; the first holds the shared address first.
-    pub rank: u8,
 }
 
 /// Whether a kubelet may set this label on its own node (admission plugin NodeRestriction): keys of kubernetes.io and

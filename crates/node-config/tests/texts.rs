@@ -37,6 +37,7 @@ fn cluster(profile: Profile) -> ClusterSettings {
         name: "demo".to_owned(),
         endpoint: "192.0.2.10".parse().unwrap(),
         load_balancer: true,
+        vrrp_id: 11,
         kubernetes_version: "v1.35.4".to_owned(),
         pod_cidr: "10.244.0.0/16".to_owned(),
         service_cidr: "10.96.0.0/12".to_owned(),
@@ -65,7 +66,6 @@ fn node() -> NodeSettings {
             effect: "NoSchedule".to_owned(),
             time_added: None,
         }]),
-        rank: 0,
     }
 }
 
@@ -181,12 +181,13 @@ fn worker() {
 
 #[test]
 fn further_control_plane_gets_the_same_keys() {
-    let mut node = node();
-    node.rank = 1;
+    let node = node();
     let document = join_control_plane(&cluster(Profile::Standard), &node, &keys(), &secrets()).unwrap();
     let text = shown(&document);
     assert!(
-        text.contains("localAPIEndpoint") && text.contains("priority 190") && text.contains("fake key of ca")
+        text.contains("localAPIEndpoint")
+            && text.contains("virtual_router_id 11")
+            && text.contains("fake key of ca")
     );
 }
 

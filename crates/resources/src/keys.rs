@@ -29,6 +29,10 @@ pub const IMPORTED_FROM: &str = "gantry.dev/imported-from";
 /// Annotation on an EKS Anywhere cluster: why the coordinator cannot go on is in status; this one pauses it.
 pub const PAUSED: &str = "anywhere.eks.amazonaws.com/paused";
 
+/// Annotation on an EKS Anywhere cluster: virtual router id (VRRP, 1 to 255) of the control-plane endpoint, where the one
+/// that Gantry derives from the endpoint is taken on the segment. Set at creation, fixed afterwards.
+pub const VRRP_ID: &str = "gantry.dev/vrrp-id";
+
 /// Finalizer of the cluster coordinator.
 pub const CLUSTER_FINALIZER: &str = "gantry.dev/cluster";
 /// Finalizer of a provider's driver on the machines it made.

@@ -129,6 +129,7 @@ pub(crate) fn settings(work: &Work<'_>, desired: &Desired) -> Result<ClusterSett
             .parse()
             .map_err(|_| incomplete("an endpoint that is an address"))?,
         load_balancer: desired.load_balancer,
+        vrrp_id: desired.vrrp_id,
         kubernetes_version: desired.version.clone(),
         pod_cidr: desired.pod_cidr.clone(),
         service_cidr: desired.service_cidr.clone(),
@@ -167,6 +168,5 @@ fn node(wanted: &DesiredMachine, provider: &ProviderMachine) -> Result<NodeSetti
             .ok_or_else(|| incomplete("a providerID"))?,
         labels,
         taints: wanted.taints.clone(),
-        rank: u8::try_from(wanted.number).unwrap_or(u8::MAX),
     })
 }

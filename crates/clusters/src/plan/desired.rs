@@ -21,6 +21,8 @@ pub struct Desired {
     pub endpoint: String,
     /// Whether keepalived brings that address up.
     pub load_balancer: bool,
+    /// Virtual router id of that address.
+    pub vrrp_id: u8,
     /// Version such as `v1.35.4`.
     pub version: String,
     /// Range of the pods.
@@ -109,6 +111,7 @@ impl Desired {
                 .map(|endpoint| endpoint.host.clone())
                 .unwrap_or_default(),
             load_balancer: control.skip_load_balancer_deployment != Some(true),
+            vrrp_id: cluster_spec::vrrp_id(&bundle.cluster),
             version: release.patch_version.clone(),
             pod_cidr: first(&network.pods.cidr_blocks),
             service_cidr: first(&network.services.cidr_blocks),

@@ -181,6 +181,7 @@ impl Inputs {
                 name: plan.cluster_name.clone(),
                 endpoint: plan.vip,
                 load_balancer: true,
+                vrrp_id: 11,
                 kubernetes_version: release.spec.patch_version.clone(),
                 pod_cidr: plan.pod_cidr.clone(),
                 service_cidr: plan.service_cidr.clone(),
@@ -284,7 +285,6 @@ impl Inputs {
             provider_id: format!("tinkerbell://eksa-system/{}", machine.name),
             labels: BTreeMap::new(),
             taints: None,
-            rank: 0,
         };
         Ok(match machine.role {
             Role::ControlPlane => node_config::init(&self.cluster, &node, &self.ca_files(), &self.token)?,

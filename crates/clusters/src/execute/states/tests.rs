@@ -47,6 +47,7 @@ fn snapshot() -> Snapshot {
             namespace: "ns".to_owned(),
             endpoint: "192.0.2.10".to_owned(),
             load_balancer: true,
+            vrrp_id: 11,
             version: "v1.35.4".to_owned(),
             pod_cidr: "10.244.0.0/16".to_owned(),
             service_cidr: "10.96.0.0/12".to_owned(),
