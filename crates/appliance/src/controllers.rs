@@ -75,7 +75,7 @@ pub(crate) async fn start(
         records,
     });
     tasks.spawn_infallible("workflows", workflows.controller.run(tasks.cancel()));
-    start_clusters(foundation, &client, tasks);
+    start_clusters(foundation, &client, address, tasks);
 
     if let Some(address) = address {
         start_metal(foundation, &client, address, tasks);
@@ -87,7 +87,7 @@ pub(crate) async fn start(
     Ok(())
 }
 
-fn start_clusters(foundation: &Foundation, client: &Client, tasks: &mut Tasks) {
+fn start_clusters(foundation: &Foundation, client: &Client, address: Option<Ipv4Addr>, tasks: &mut Tasks) {
     let profile = if foundation.settings.lab_timings {
         Profile::Lab
     } else {
@@ -95,6 +95,7 @@ fn start_clusters(foundation: &Foundation, client: &Client, tasks: &mut Tasks) {
     };
     let options = clusters::Options {
         profile,
+        appliance: address,
         ..clusters::Options::default()
     };
     let coordinator = Coordinator::new(client.clone(), options, Box::new(KubeNewClusters));

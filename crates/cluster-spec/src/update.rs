@@ -2,10 +2,12 @@
 
 use kube::ResourceExt;
 use resources::anywhere::{ClusterSpec, ControlPlaneConfiguration, TinkerbellMachineConfig};
+use resources::keys::VRRP_ID;
 
 use crate::bundle::ClusterBundle;
 use crate::rules::version;
 use crate::violation::{Report, Violation};
+use crate::vrrp;
 
 const NEXT_STEP: &str = "put the old value back, or delete the cluster and create it anew";
 
@@ -47,6 +49,12 @@ fn cluster(old: &ClusterBundle, new: &ClusterBundle) -> Vec<Violation> {
         &before.control_plane_configuration,
         &after.control_plane_configuration,
         &mut report,
+    );
+    fixed(
+        &mut report,
+        &format!("metadata.annotations[{VRRP_ID}]"),
+        &vrrp::stated(&old.cluster),
+        &vrrp::stated(&new.cluster),
     );
     let (network_before, network) = (&before.cluster_network, &after.cluster_network);
     fixed(

@@ -79,8 +79,8 @@ impl Access {
         Ok(limited(what, self.api::<K>().list(&params), read).await?.items)
     }
 
-    /// Every object of a kind that has no namespace.
-    pub(crate) async fn list_global<K>(&self) -> Result<Vec<K>, Error>
+    /// Every object of a kind, in all namespaces.
+    pub(crate) async fn list_all<K>(&self) -> Result<Vec<K>, Error>
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
     {

@@ -180,6 +180,12 @@ impl Coordinator {
             {
                 return refuse(access, cluster, FailureReason::HardwareInvalid, message, now).await;
             }
+            if seen.snapshot.existing().is_empty()
+                && let Some((reason, message)) =
+                    documents::surroundings(access, &bundle, self.options.appliance).await?
+            {
+                return refuse(access, cluster, reason, message, now).await;
+            }
             store_plan(access, &name, number, &spec, &seen.plans).await?;
             return Ok(Next::Again);
         }

@@ -1,15 +1,19 @@
 //! The documents of a Cluster in the API, checked by the same rules as the file they came from.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
-use cluster_spec::{ClusterBundle, FreeHardware, Violation, check_hardware, validate, with_defaults};
+use cluster_spec::{
+    ClusterBundle, FreeHardware, Surroundings, Violation, check_hardware, check_surroundings, validate,
+    with_defaults,
+};
 use kube::ResourceExt;
 use resources::anywhere::{
     Cluster, FailureReason, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
 };
 use resources::gantry::{Release, Server};
-use resources::keys;
 use resources::tinkerbell::Hardware;
+use resources::{bmc, keys};
 
 use super::access::Access;
 use crate::error::Error;
@@ -62,7 +66,7 @@ pub(crate) async fn read(access: &Access, cluster: &Cluster) -> Result<Documents
         machine_configs,
         templates,
     });
-    let releases = access.list_global::<Release>().await?;
+    let releases = access.list_all::<Release>().await?;
     let violations = validate(&bundle, &releases);
     if let Some(first) = violations.first() {
         return Ok(Documents::Bad(class(first), told(&violations)));
@@ -119,4 +123,30 @@ pub(crate) async fn hardware(access: &Access, bundle: &ClusterBundle) -> Result<
         .collect();
     let violations = check_hardware(bundle, &free);
     Ok((!violations.is_empty()).then(|| told(&violations)))
+}
+
+/// Whether the addresses of a cluster of which nothing exists yet are free and of use. Of two new clusters that want the
+/// same address the older one gets it.
+pub(crate) async fn surroundings(
+    access: &Access,
+    bundle: &ClusterBundle,
+    appliance: Option<Ipv4Addr>,
+) -> Result<Option<(FailureReason, String)>, Error> {
+    let clusters = access.list_all::<Cluster>().await?;
+    let age = |cluster: &Cluster| {
+        let created = cluster.metadata.creation_timestamp.as_ref().map(|time| time.0);
+        (created, cluster.namespace(), cluster.name_any())
+    };
+    let own = age(&bundle.cluster);
+    let around = Surroundings {
+        hardware: &access.list_all::<Hardware>().await?,
+        bmcs: &access.list_all::<bmc::Machine>().await?,
+        clusters: &clusters
+            .into_iter()
+            .filter(|other| age(other) < own)
+            .collect::<Vec<_>>(),
+        appliance,
+    };
+    let violations = check_surroundings(bundle, &around);
+    Ok(violations.first().map(|first| (class(first), told(&violations))))
 }

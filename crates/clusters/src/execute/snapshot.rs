@@ -1,6 +1,7 @@
 //! What decisions look at.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -20,6 +21,8 @@ pub struct Options {
     pub profile: Profile,
     /// Minutes of a bootstrap token.
     pub token_minutes: u32,
+    /// Where the appliance answers machines; clusters that name another address are refused. None: not known.
+    pub appliance: Option<Ipv4Addr>,
 }
 
 impl Default for Options {
@@ -28,6 +31,7 @@ impl Default for Options {
             self_approved: vec![PlanClass::Create, PlanClass::Scale, PlanClass::Delete],
             profile: Profile::Standard,
             token_minutes: 10,
+            appliance: None,
         }
     }
 }

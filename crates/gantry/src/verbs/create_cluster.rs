@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use cluster_spec::{ClusterBundle, FreeHardware};
+use cluster_spec::{ClusterBundle, FreeHardware, Violation};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use resources::anywhere::{Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig};
 use resources::gantry::{Release, Server};
-use resources::keys;
 use resources::tinkerbell::Hardware;
+use resources::{bmc, keys};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -127,7 +127,12 @@ async fn current(client: &Client, checked: &Checked) -> Outcome<Option<ClusterBu
 async fn check(client: &Client, checked: &Checked, known: Option<&ClusterBundle>) -> Outcome {
     let violations = match known {
         Some(known) => cluster_spec::check_update(known, &checked.bundle),
-        None => cluster_spec::check_hardware(&checked.bundle, &free_hardware(client, checked).await?),
+        None => {
+            let mut found =
+                cluster_spec::check_hardware(&checked.bundle, &free_hardware(client, checked).await?);
+            found.extend(check_surroundings(client, checked).await?);
+            found
+        }
     };
     if violations.is_empty() {
         return Ok(());
@@ -137,6 +142,31 @@ async fn check(client: &Client, checked: &Checked, known: Option<&ClusterBundle>
         "{}\nnothing was changed",
         lines.join("\n")
     )))
+}
+
+/// Whether the addresses of the cluster are free, by the API and the file; the appliance checks again, with its own address.
+async fn check_surroundings(client: &Client, checked: &Checked) -> Outcome<Vec<Violation>> {
+    let all = ListParams::default();
+    let mut hardware = Api::<Hardware>::all(client.clone()).list(&all).await?.items;
+    let mut bmcs = Api::<bmc::Machine>::all(client.clone()).list(&all).await?.items;
+    if let Some(csv) = &checked.csv {
+        for objects in hardware_csv::to_objects(&csv.rows, &checked.namespace, &csv.source) {
+            hardware.retain(|known| known.name_any() != objects.hardware.name_any());
+            hardware.push(objects.hardware);
+            if let Some(bmc) = objects.bmc {
+                bmcs.retain(|known| known.name_any() != bmc.name_any());
+                bmcs.push(bmc);
+            }
+        }
+    }
+    let clusters = Api::<Cluster>::all(client.clone()).list(&all).await?.items;
+    let around = cluster_spec::Surroundings {
+        hardware: &hardware,
+        bmcs: &bmcs,
+        clusters: &clusters,
+        appliance: None,
+    };
+    Ok(cluster_spec::check_surroundings(&checked.bundle, &around))
 }
 
 /// Free machines, those of the file included.

@@ -1,0 +1,251 @@
+//! The addresses of a cluster against what is around it: hardware, BMCs, other clusters, the appliance.
+//!
+//! These rules hold when a cluster is created. Later the surroundings may change without its fault, so a cluster that
+//! exists is not judged by them.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::Ipv4Net;
+use kube::ResourceExt;
+use resources::anywhere::Cluster;
+use resources::bmc;
+use resources::gantry::MachineRole;
+use resources::keys::VRRP_ID;
+use resources::tinkerbell::{Dhcp, Hardware};
+
+use crate::bundle::{ClusterBundle, selector_terms};
+use crate::violation::{Report, Violation};
+use crate::vrrp::{self, vrrp_id};
+
+const ENDPOINT: &str = "spec.controlPlaneConfiguration.endpoint.host";
+const TINKERBELL_IP: &str = "spec.tinkerbellIP";
+
+/// What is around a cluster.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Surroundings<'a> {
+    /// All Hardware, that of other clusters included.
+    pub hardware: &'a [Hardware],
+    /// All BMCs.
+    pub bmcs: &'a [bmc::Machine],
+    /// The other clusters that were there first.
+    pub clusters: &'a [Cluster],
+    /// Where the appliance answers machines; not known offline.
+    pub appliance: Option<Ipv4Addr>,
+}
+
+/// Checks that nobody else has the addresses of a cluster, and that they are where they are of use.
+#[must_use]
+pub fn check_surroundings(bundle: &ClusterBundle, around: &Surroundings<'_>) -> Vec<Violation> {
+    let mut report = Report::new("Cluster", &bundle.name());
+    if let Some(endpoint) = vrrp::endpoint(&bundle.cluster) {
+        let taken = users(endpoint, around);
+        for user in taken.into_iter().chain(routers(endpoint, around)) {
+            report.add(
+                ENDPOINT,
+                format!("{endpoint} is already {user}"),
+                "write an address that nobody else has; the API will answer there",
+            );
+        }
+        if has_load_balancer(&bundle.cluster) {
+            in_network(bundle, endpoint, around, &mut report);
+            router_id(bundle, endpoint, around, &mut report);
+        }
+    }
+    ranges(bundle, around, &mut report);
+    let mut found = report.found;
+    found.extend(appliance(bundle, around));
+    found
+}
+
+/// Who has this address, in words that follow "is already".
+fn users(address: Ipv4Addr, around: &Surroundings<'_>) -> Vec<String> {
+    let is = |text: &str| text.trim().parse() == Ok(address);
+    let mut users = Vec::new();
+    for hardware in around.hardware {
+        let mut addresses = networks_of(hardware).filter_map(|dhcp| dhcp.ip.as_ref()?.address.as_deref());
+        if addresses.any(is) {
+            users.push(format!("the address of machine {}", hardware.name_any()));
+        }
+    }
+    for bmc in around.bmcs {
+        if is(&bmc.spec.connection.host) {
+            users.push(format!("the address of BMC {}", bmc.name_any()));
+        }
+    }
+    for other in around.clusters {
+        if vrrp::endpoint(other) == Some(address) {
+            users.push(format!("the endpoint of cluster {}", other.name_any()));
+        }
+    }
+    users
+}
+
+/// Whether machines use this address as gateway or name server, each said once. The appliance itself may be both.
+fn routers(address: Ipv4Addr, around: &Surroundings<'_>) -> Vec<String> {
+    let is = |text: &str| text.trim().parse() == Ok(address);
+    let first = |used: &dyn Fn(&Dhcp) -> bool, what: &str| {
+        let user = around
+            .hardware
+            .iter()
+            .find(|hardware| networks_of(hardware).any(used))?;
+        Some(format!("{what} of machine {}", user.name_any()))
+    };
+    let gateway = |dhcp: &Dhcp| {
+        let gateway = dhcp.ip.as_ref().and_then(|ip| ip.gateway.as_deref());
+        gateway.is_some_and(is)
+    };
+    let name_server = |dhcp: &Dhcp| dhcp.name_servers.iter().any(|server| is(server));
+    let users = [
+        first(&gateway, "the gateway"),
+        first(&name_server, "a name server"),
+    ];
+    users.into_iter().flatten().collect()
+}
+
+fn networks_of(hardware: &Hardware) -> impl Iterator<Item = &Dhcp> {
+    hardware
+        .spec
+        .interfaces
+        .iter()
+        .filter_map(|nic| nic.dhcp.as_ref())
+}
+
+/// Networks of the Hardware that groups of this role may get.
+fn networks(
+    bundle: &ClusterBundle,
+    role: Option<MachineRole>,
+    around: &Surroundings<'_>,
+) -> Vec<(String, Ipv4Net)> {
+    let groups = bundle.groups();
+    let groups = groups
+        .iter()
+        .filter(|group| role.is_none_or(|role| group.role == role));
+    let terms: Vec<_> = groups.map(|group| selector_terms(group.machine_config)).collect();
+    let wanted = |hardware: &&Hardware| {
+        let labels = hardware.labels();
+        terms.iter().flatten().any(|term| {
+            term.match_labels
+                .iter()
+                .all(|(key, value)| labels.get(key) == Some(value))
+        })
+    };
+    let network = |hardware: &Hardware| {
+        let ip = hardware.spec.interfaces.first()?.dhcp.as_ref()?.ip.as_ref()?;
+        let address = ip.address.as_deref()?.trim().parse().ok()?;
+        let mask = ip.netmask.as_deref()?.trim().parse().ok()?;
+        Some((
+            hardware.name_any(),
+            Ipv4Net::with_netmask(address, mask).ok()?.trunc(),
+        ))
+    };
+    around
+        .hardware
+        .iter()
+        .filter(wanted)
+        .filter_map(network)
+        .collect()
+}
+
+fn in_network(bundle: &ClusterBundle, endpoint: Ipv4Addr, around: &Surroundings<'_>, report: &mut Report) {
+    let networks = networks(bundle, Some(MachineRole::ControlPlane), around);
+    let Some((name, network)) = networks.first() else {
+        return;
+    };
+    if !networks.iter().any(|(_, network)| network.contains(&endpoint)) {
+        report.add(
+            ENDPOINT,
+            format!("{endpoint} is in none of the networks of the control-plane machines ({name}: {network})"),
+            "write a free address of that network, or set skipLoadBalancerDeployment and bring the address up yourself",
+        );
+    }
+}
+
+/// Two clusters of one segment with one virtual router id take the address from each other.
+fn router_id(bundle: &ClusterBundle, endpoint: Ipv4Addr, around: &Surroundings<'_>, report: &mut Report) {
+    if let Some(Err(text)) = vrrp::stated(&bundle.cluster) {
+        report.add(
+            format!("metadata.annotations[{VRRP_ID}]"),
+            format!("{text:?} is not a virtual router id"),
+            "write a number from 1 to 255, or remove the annotation",
+        );
+        return;
+    }
+    let id = vrrp_id(&bundle.cluster);
+    let networks = networks(bundle, None, around);
+    let one_segment = |other: Ipv4Addr| {
+        let known = networks.iter().find(|(_, network)| network.contains(&endpoint));
+        known.is_none_or(|(_, network)| network.contains(&other))
+    };
+    for other in around.clusters.iter().filter(|other| has_load_balancer(other)) {
+        let theirs = vrrp::endpoint(other);
+        if vrrp_id(other) == id && theirs.is_some_and(|theirs| theirs != endpoint && one_segment(theirs)) {
+            report.add(
+                format!("metadata.annotations[{VRRP_ID}]"),
+                format!(
+                    "the virtual router id {id} of {endpoint} is also that of cluster {}",
+                    other.name_any()
+                ),
+                format!("annotate this cluster with {VRRP_ID} and a free number from 1 to 255, or choose another endpoint"),
+            );
+        }
+    }
+}
+
+fn has_load_balancer(cluster: &Cluster) -> bool {
+    let control = &cluster.spec.control_plane_configuration;
+    control.skip_load_balancer_deployment != Some(true)
+}
+
+/// Pods and Services against the networks of the machines and the endpoints of other clusters.
+fn ranges(bundle: &ClusterBundle, around: &Surroundings<'_>, report: &mut Report) {
+    let network = &bundle.cluster.spec.cluster_network;
+    for (path, blocks) in [
+        ("pods", &network.pods.cidr_blocks),
+        ("services", &network.services.cidr_blocks),
+    ] {
+        let [block] = blocks.as_slice() else { continue };
+        let Ok(range) = block.parse::<Ipv4Net>() else {
+            continue;
+        };
+        let overlaps = |other: &Ipv4Net| range.contains(&other.network()) || other.contains(&range.network());
+        let machines = networks(bundle, None, around);
+        let machine = machines.iter().find(|(_, network)| overlaps(network));
+        let machine = machine.map(|(name, network)| format!("the network {network} of machine {name}"));
+        let endpoint = around.clusters.iter().find_map(|other| {
+            let endpoint = vrrp::endpoint(other)?;
+            range
+                .contains(&endpoint)
+                .then(|| format!("the endpoint {endpoint} of cluster {}", other.name_any()))
+        });
+        for taken in machine.into_iter().chain(endpoint) {
+            report.add(
+                format!("spec.clusterNetwork.{path}.cidrBlocks[0]"),
+                format!("{range} and {taken} overlap"),
+                "choose a range that has nothing to do with the machines' networks",
+            );
+        }
+    }
+}
+
+fn appliance(bundle: &ClusterBundle, around: &Surroundings<'_>) -> Vec<Violation> {
+    let mut report = Report::new("TinkerbellDatacenterConfig", &bundle.datacenter.name_any());
+    let text = &bundle.datacenter.spec.tinkerbell_ip;
+    let Ok(IpAddr::V4(address)) = text.parse::<IpAddr>() else {
+        return Vec::new();
+    };
+    for user in users(address, around) {
+        report.add(
+            TINKERBELL_IP,
+            format!("{address} is already {user}"),
+            "write the address at which the appliance answers machines",
+        );
+    }
+    if let Some(appliance) = around.appliance.filter(|appliance| *appliance != address) {
+        report.add(
+            TINKERBELL_IP,
+            format!("this appliance answers machines at {appliance}, not at {address}"),
+            format!("write {appliance}, or start the appliance with --address {address}"),
+        );
+    }
+    report.found
+}
