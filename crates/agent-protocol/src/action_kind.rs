@@ -61,6 +61,25 @@ impl ActionKind {
         Self::by_name(name.trim())
     }
 
+    /// From an image reference as a template spells it.
+    ///
+    /// # Errors
+    /// Why there is no native action for it, and which there are.
+    pub fn native(reference: &str) -> Result<Self, String> {
+        Self::of_image(reference).ok_or_else(|| {
+            let names: Vec<&str> = Self::ALL.into_iter().map(Self::name).collect();
+            let hint = if reference.contains("waitdaemon") {
+                "; it is not needed: the agent reports success before kexec and reboot"
+            } else {
+                ""
+            };
+            format!(
+                "there is no native action for {reference:?}{hint}; supported are {}",
+                names.join(", ")
+            )
+        })
+    }
+
     /// Whether the machine leaves the installer in this action: it must be disarmed before the action is handed out,
     /// and the agent reports success before it goes.
     #[must_use]

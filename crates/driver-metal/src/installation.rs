@@ -1,11 +1,13 @@
 //! The Template and Workflow that install one machine. Pure: objects in, objects out.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use agent_protocol::ActionKind;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
-use node_config::install::{InstallInputs, template};
+use node_config::install::{self, InstallInputs};
 use node_config::{HostNetwork, hostname};
 use resources::anywhere::TinkerbellTemplateConfig;
 use resources::gantry::{ProviderMachine, Server};
@@ -44,19 +46,13 @@ impl Installation<'_> {
             },
             status: None,
         };
-        let agent = self
-            .hardware
-            .spec
-            .agent_id
-            .clone()
-            .unwrap_or_else(|| mac.to_string());
         let netboot = self.server.spec.bmc.is_some().then_some(BootMode::Netboot);
         let workflow = Workflow {
             metadata: self.metadata(),
             spec: WorkflowSpec {
                 template_ref: Some(self.name.to_owned()),
                 hardware_ref: Some(self.server.spec.hardware.clone()),
-                hardware_map: [("device_1".to_owned(), agent)].into(),
+                hardware_map: hardware_map(self.hardware, mac),
                 boot_options: Some(BootOptions {
                     toggle_allow_netboot: true,
                     boot_mode: netboot,
@@ -87,10 +83,7 @@ impl Installation<'_> {
 
     fn text(&self) -> Result<String, Error> {
         if let Some(own) = self.own {
-            return serde_saphyr::to_string(&own.spec.template).map_err(|source| Error::Template {
-                name: own.name_any(),
-                source,
-            });
+            return own_text(own);
         }
         let texts = |source| Error::Texts {
             machine: self.machine.name_any(),
@@ -122,7 +115,39 @@ impl Installation<'_> {
             handover: self.server.spec.handover,
             patience: self.patience,
         };
-        template(&inputs).map_err(texts)
+        install::template(&inputs).map_err(texts)
+    }
+}
+
+fn own_text(own: &TinkerbellTemplateConfig) -> Result<String, Error> {
+    serde_saphyr::to_string(&own.spec.template).map_err(|source| Error::Template {
+        name: own.name_any(),
+        source,
+    })
+}
+
+/// Names by which templates call agents.
+fn hardware_map(hardware: &Hardware, mac: Mac) -> BTreeMap<String, String> {
+    let agent = hardware.spec.agent_id.clone().unwrap_or_else(|| mac.to_string());
+    [("device_1".to_owned(), agent)].into()
+}
+
+/// Whether the user's own workflow can be carried out on this hardware; the error is for people.
+pub(crate) fn check_own(own: &TinkerbellTemplateConfig, hardware: &Hardware) -> Result<(), String> {
+    let text = own_text(own).map_err(|error| causes::line(&error))?;
+    let mac = boot_mac(hardware).map_err(|error| causes::line(&error))?;
+    let data =
+        template::data(&hardware_map(hardware, mac), Some(hardware)).map_err(|error| causes::line(&error))?;
+    let name = own.name_any();
+    let yaml = template::render(&name, &text, &data).map_err(|error| causes::line(&error))?;
+    let document = template::parse(&name, &yaml).map_err(|error| causes::line(&error))?;
+    let problems = template::check(&document, |image| {
+        ActionKind::native(image).map(ActionKind::leaves_installer)
+    });
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems.join("; "))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
+use resources::anywhere::TinkerbellTemplateConfig;
 use resources::bmc::{self, ConditionKind, Job};
 use resources::gantry::{Image, ProviderMachine, Server};
 use resources::keys;
@@ -22,6 +23,8 @@ pub struct Snapshot {
     pub bmc: Option<bmc::Machine>,
     /// The image that is to be installed.
     pub image: Option<Image>,
+    /// The user's own workflow that the machine names, while it has no server.
+    pub template: Option<TinkerbellTemplateConfig>,
     /// Workflows made for this machine, by name.
     pub workflows: BTreeMap<String, Workflow>,
     /// Jobs made for this machine, by name.

@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Api, ListParams};
 use kube::{Resource, ResourceExt as _};
+use resources::anywhere::TinkerbellTemplateConfig;
 use resources::bmc::{self, Job};
 use resources::gantry::{Image, ProviderMachine, Server};
 use resources::tinkerbell::{Hardware, Workflow};
@@ -33,10 +34,17 @@ impl MetalDriver {
                 self.list::<Hardware>(&namespace, "Hardware", &everything).await?,
             ),
         };
-        let bmc = servers.iter().find(|server| claims(&machine, server));
-        let bmc = match bmc.and_then(|server| server.spec.bmc.as_deref()) {
+        let claimed = servers.iter().find(|server| claims(&machine, server));
+        let bmc = match claimed.and_then(|server| server.spec.bmc.as_deref()) {
             Some(bmc) => self.get::<bmc::Machine>(&namespace, "Machine", bmc).await?,
             None => None,
+        };
+        let template = match &machine.spec.template_ref {
+            Some(reference) if claimed.is_none() => {
+                self.get::<TinkerbellTemplateConfig>(&namespace, "TinkerbellTemplateConfig", &reference.name)
+                    .await?
+            }
+            _ => None,
         };
         let images = self.list::<Image>(&namespace, "Image", &everything).await?;
         let image = images
@@ -46,6 +54,7 @@ impl MetalDriver {
             servers,
             hardware: by_name(hardware),
             bmc,
+            template,
             image,
             workflows: by_name(self.list::<Workflow>(&namespace, "Workflow", &mine).await?),
             jobs: by_name(self.list::<Job>(&namespace, "Job", &mine).await?),

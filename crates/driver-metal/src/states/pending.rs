@@ -1,11 +1,13 @@
 //! `pending`: looks for a server. Entered at creation; left to `preparing` with a claim. Waits for a free server as long
-//! as `deadlineMinutes` says, then `failed`.
+//! as `deadlineMinutes` says, then `failed`. A workflow of the user's own that can't be carried out fails here, before
+//! any server is claimed.
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use resources::gantry::ProviderMachineState;
+use resources::gantry::{ProviderMachineState, Server};
 
 use super::fail;
+use crate::installation::check_own;
 use crate::selection::select;
 use crate::snapshot::Snapshot;
 use crate::step::{Effect, Step};
@@ -29,20 +31,42 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
         &snapshot.servers,
         &snapshot.hardware,
     ) {
-        Ok(server) => Step::Do(Effect::Claim {
-            server: server.name_any(),
-        }),
-        Err(none) => {
-            let minutes = snapshot.machine.spec.deadline_minutes.unwrap_or(DEADLINE_MINUTES);
-            let until = snapshot.minutes_on(minutes, now);
-            if now >= until {
-                return fail(none.reason());
+        Ok(server) => {
+            if let Some(step) = own_template(snapshot, server, now) {
+                return step;
             }
-            Step::Wait {
-                reason: none.reason(),
-                until: Some(until),
-                percent: None,
-            }
+            Step::Do(Effect::Claim {
+                server: server.name_any(),
+            })
         }
+        Err(none) => wait(snapshot, none.reason(), now),
+    }
+}
+
+/// What is wrong with the user's own workflow for this server, if there is one.
+fn own_template(snapshot: &Snapshot, server: &Server, now: Timestamp) -> Option<Step> {
+    let reference = snapshot.machine.spec.template_ref.as_ref()?;
+    let Some(own) = &snapshot.template else {
+        let reason = format!("TinkerbellTemplateConfig {} is missing; apply it", reference.name);
+        return Some(wait(snapshot, reason, now));
+    };
+    let hardware = snapshot.hardware.get(&server.spec.hardware)?;
+    let why = check_own(own, hardware).err()?;
+    Some(fail(format!(
+        "TinkerbellTemplateConfig {} can't be carried out, so no server was claimed: {why}",
+        reference.name
+    )))
+}
+
+fn wait(snapshot: &Snapshot, reason: String, now: Timestamp) -> Step {
+    let minutes = snapshot.machine.spec.deadline_minutes.unwrap_or(DEADLINE_MINUTES);
+    let until = snapshot.minutes_on(minutes, now);
+    if now >= until {
+        return fail(reason);
+    }
+    Step::Wait {
+        reason,
+        until: Some(until),
+        percent: None,
     }
 }

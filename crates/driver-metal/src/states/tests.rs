@@ -67,6 +67,7 @@ fn snapshot(state: ProviderMachineState) -> Snapshot {
         servers,
         hardware,
         bmc: None,
+        template: None,
         image: None,
         workflows,
         jobs: BTreeMap::new(),
@@ -172,6 +173,56 @@ fn pending_is_held_before_it_claims_and_goes_on_with_a_claim_it_has() {
         go(&decide(&claimed(ProviderMachineState::Pending), START)),
         Some(ProviderMachineState::Preparing)
     );
+}
+
+#[test]
+fn a_workflow_of_the_user_that_cannot_be_carried_out_claims_no_server() {
+    let mut named = snapshot(ProviderMachineState::Pending);
+    named.machine.spec.template_ref = Some(
+        serde_json::from_value(serde_json::json!(
+            {"kind": "TinkerbellTemplateConfig", "name": "shed"}
+        ))
+        .unwrap(),
+    );
+    for hardware in named.hardware.values_mut() {
+        let nic = serde_json::json!({"dhcp": {"mac": "52:54:00:00:00:01"}});
+        hardware.spec.interfaces = vec![serde_json::from_value(nic).unwrap()];
+    }
+    assert!(matches!(decide(&named, START), Step::Wait { reason, .. } if reason.contains("shed is missing")));
+    let with = |image: &str, environment: &str| {
+        let mut snapshot = named.clone();
+        snapshot.template = Some(serde_json::from_value(serde_json::json!({
+            "apiVersion": "anywhere.eks.amazonaws.com/v1alpha1", "kind": "TinkerbellTemplateConfig",
+            "metadata": {"name": "shed"},
+            "spec": {"template": {"name": "shed", "version": "0.1", "global_timeout": 600, "tasks": [{
+                "name": "shed", "worker": "{{.device_1}}",
+                "actions": [{"name": "a", "image": image, "timeout": 60, "environment": {"DISK": environment}}]}]}}
+        }))
+        .unwrap());
+        decide(&snapshot, START)
+    };
+    assert_eq!(
+        with("quay.io/x/image2disk:v1", "/dev/sda"),
+        Step::Do(Effect::Claim {
+            server: "node-a".into()
+        })
+    );
+    for (image, environment, why) in [
+        (
+            "quay.io/tinkerbell/actions/cexec:v1",
+            "/dev/sda",
+            "no native action for",
+        ),
+        ("image2disk", "{{ noSuchFunction }}", "noSuchFunction"),
+        ("image2disk", "{{ index .Hardware.Disks 9 }}", "shed"),
+    ] {
+        let step = with(image, environment);
+        assert!(
+            matches!(&step, Step::Go { state: ProviderMachineState::Failed, reason }
+                if reason.contains(why) && reason.contains("no server was claimed")),
+            "{step:?}"
+        );
+    }
 }
 
 #[test]

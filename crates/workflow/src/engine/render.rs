@@ -17,7 +17,9 @@ pub struct Rendered {
 
 /// Checks what the document asks of us and makes rows of it; `mint` gives ids. All problems at once.
 pub fn rendered(document: &Document, mut mint: impl FnMut() -> String) -> Result<Rendered, String> {
-    let problems = problems(document);
+    let problems = template::check(document, |image| {
+        ActionKind::native(image).map(ActionKind::leaves_installer)
+    });
     if !problems.is_empty() {
         return Err(problems.join("; "));
     }
@@ -32,48 +34,6 @@ pub fn rendered(document: &Document, mut mint: impl FnMut() -> String) -> Result
         global_timeout: document.global_timeout,
         tasks,
     })
-}
-
-fn problems(document: &Document) -> Vec<String> {
-    let mut problems = Vec::new();
-    let worker = document.tasks.first().map(|task| task.worker.as_str());
-    let last = document.tasks.len().saturating_sub(1);
-    for (task_at, task) in document.tasks.iter().enumerate() {
-        if Some(task.worker.as_str()) != worker {
-            problems.push(format!(
-                "tasks[{task_at}].worker: {:?} is another machine than that of tasks[0]; one Workflow drives one machine",
-                task.worker
-            ));
-        }
-        let end = task.actions.len().saturating_sub(1);
-        for (at, action) in task.actions.iter().enumerate() {
-            let field = format!(
-                "rendered line {}: tasks[{task_at}].actions[{at}].image",
-                action.image_line
-            );
-            match ActionKind::of_image(&action.image) {
-                None => problems.push(format!("{field}: {}", unsupported(&action.image))),
-                Some(kind) if kind.leaves_installer() && (task_at, at) != (last, end) => problems.push(
-                    format!("{field}: after {kind} the installer is gone, so it must be the last action"),
-                ),
-                Some(_) => {}
-            }
-        }
-    }
-    problems
-}
-
-fn unsupported(image: &str) -> String {
-    let names: Vec<&str> = ActionKind::ALL.into_iter().map(ActionKind::name).collect();
-    let hint = if image.contains("waitdaemon") {
-        "; it is not needed: the agent reports success before kexec and reboot"
-    } else {
-        ""
-    };
-    format!(
-        "there is no native action for {image:?}{hint}; supported are {}",
-        names.join(", ")
-    )
 }
 
 fn row(task: &Task, mint: &mut impl FnMut() -> String) -> WorkflowTask {
