@@ -82,6 +82,13 @@ impl Round<'_> {
                 Ok(Next::After(LATER))
             }
             PlanPhase::Done | PlanPhase::Failed | PlanPhase::Superseded => {
+                let stopped = progress.phase == PlanPhase::Failed;
+                let given_back = stopped.then(|| states::after_failure(plan.spec.class, &self.seen.snapshot));
+                if let Some(effect) = given_back.flatten() {
+                    tracing::info!(cluster = %self.cluster.name_any(), plan = %plan.name_any(), ?effect, "a stopped plan gives back");
+                    carry_out(&self.work(), &effect).await?;
+                    return Ok(Next::Again);
+                }
                 tell_machines(self.access, &self.seen.snapshot, None, self.now).await?;
                 self.tell(&plan, resting(&plan, &progress)).await?;
                 let answers = matches!(self.seen.snapshot.api, ApiSeen::Answers { .. });

@@ -102,6 +102,13 @@ pub(crate) fn decide(class: PlanClass, step: &PlanStep, snapshot: &Snapshot, now
     }
 }
 
+/// What is given back after a plan of this class has stopped.
+pub(crate) fn after_failure(class: PlanClass, snapshot: &Snapshot) -> Option<Effect> {
+    matches!(class, PlanClass::Create | PlanClass::Scale)
+        .then(|| remove::abandoned(snapshot))
+        .flatten()
+}
+
 /// Whether a step whose time is up goes on all the same, because somebody else has it in hand and says what it needs.
 pub(crate) fn may_take_longer(step: &PlanStep, snapshot: &Snapshot) -> bool {
     let machine = step.machine.as_deref().unwrap_or_default();

@@ -54,13 +54,20 @@ pub(crate) fn resting(plan: &Plan, progress: &PlanStatus) -> Word {
                 .reason
                 .clone()
                 .unwrap_or_else(|| "a step failed".to_owned());
-            let message =
-                format!("{reason}; delete the cluster and create it again, or mend the cause first");
-            let phase = if plan.spec.class == PlanClass::Delete {
-                "Deleting"
-            } else {
-                "Failed"
+            let (phase, next) = match plan.spec.class {
+                PlanClass::Delete => ("Deleting", "it is tried again by itself"),
+                PlanClass::Create => (
+                    "Failed",
+                    "machines that were not installed yet have been given back; delete the cluster, fix the cause and create \
+                     it again",
+                ),
+                PlanClass::Scale | PlanClass::Upgrade | PlanClass::Remediate => (
+                    "Running",
+                    "the cluster itself runs on, and machines that were not installed yet have been given back; fix the \
+                     cause, set the counts back, and change them again once the cluster is at rest",
+                ),
             };
+            let message = format!("{reason}; {next}");
             Word {
                 phase,
                 reason: Some(reason),

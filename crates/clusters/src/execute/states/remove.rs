@@ -37,6 +37,38 @@ pub(super) fn another(snapshot: &Snapshot) -> Option<Effect> {
     Some(Effect::RemoveMachine(next.clone()))
 }
 
+/// After a plan has stopped: the next machine that can't go on because its system was not installed yet, or what is left
+/// of one. Nobody would ever give it the data to join with.
+pub(super) fn abandoned(snapshot: &Snapshot) -> Option<Effect> {
+    let waiting = snapshot.provider_machines.iter().find(|(_, provider)| {
+        let state = provider
+            .status
+            .as_ref()
+            .map(|status| status.state)
+            .unwrap_or_default();
+        let early = matches!(
+            state,
+            ProviderMachineState::Pending
+                | ProviderMachineState::Preparing
+                | ProviderMachineState::Installing
+        );
+        early && provider.metadata.deletion_timestamp.is_none()
+    });
+    let remainder = || {
+        snapshot.machines.iter().find(|(name, machine)| {
+            let joined = machine
+                .status
+                .as_ref()
+                .is_some_and(|status| status.node_ref.is_some());
+            !joined && !snapshot.provider_machines.contains_key(*name)
+        })
+    };
+    let name = waiting
+        .map(|(name, _)| name)
+        .or_else(|| remainder().map(|(name, _)| name))?;
+    Some(Effect::RemoveMachine(name.clone()))
+}
+
 /// Whether the machine's driver is giving its server back: that takes as long as the driver, and whoever it waits for,
 /// needs.
 pub(crate) fn is_with_its_driver(name: &str, snapshot: &Snapshot) -> bool {

@@ -13,7 +13,7 @@ use resources::gantry::{
 };
 use serde_json::json;
 
-use super::{Decision, Effect, decide, may_take_longer};
+use super::{Decision, Effect, after_failure, decide, may_take_longer};
 use crate::execute::new_cluster::{NodeView, SystemView};
 use crate::execute::snapshot::{ApiSeen, BootstrapSeen, Leftover, Snapshot};
 use crate::plan::{Desired, DesiredMachine};
@@ -471,6 +471,31 @@ fn a_machine_that_cannot_be_given_back_holds_up_no_other_of_a_deleted_cluster() 
     let other = seen.provider_machines.get_mut("demo-md-0-0").unwrap();
     other.metadata.deletion_timestamp = Some(Time(now()));
     waits(&decided(PlanClass::Delete, &seen), "demo-cp-0");
+}
+
+#[test]
+fn a_stopped_plan_gives_back_what_is_not_installed_yet_and_nothing_else() {
+    let mut seen = asked("demo-cp-0");
+    let mut add = |name: &str, state| {
+        let provider = provider(name, state, false);
+        seen.provider_machines.insert(name.to_owned(), provider);
+        let machine = seen.machines["demo-cp-0"].clone();
+        seen.machines.insert(name.to_owned(), machine);
+    };
+    add("demo-cp-0", ProviderMachineState::Running);
+    add("demo-md-0-0", ProviderMachineState::Failed);
+    add("demo-md-0-1", ProviderMachineState::Installing);
+    add("demo-md-0-2", ProviderMachineState::Booting);
+    let remove = |name: &str| Some(Effect::RemoveMachine(name.to_owned()));
+    assert_eq!(after_failure(PlanClass::Delete, &seen), None);
+    assert_eq!(after_failure(PlanClass::Create, &seen), remove("demo-md-0-1"));
+    let leaving = seen.provider_machines.get_mut("demo-md-0-1").unwrap();
+    leaving.metadata.deletion_timestamp = Some(Time(now()));
+    assert_eq!(after_failure(PlanClass::Scale, &seen), None);
+    seen.provider_machines.remove("demo-md-0-1");
+    assert_eq!(after_failure(PlanClass::Scale, &seen), remove("demo-md-0-1"));
+    seen.machines.remove("demo-md-0-1");
+    assert_eq!(after_failure(PlanClass::Scale, &seen), None);
 }
 
 #[test]
