@@ -39,10 +39,4 @@ pub enum Error {
         #[source]
         source: crate::ApiError,
     },
-    /// TLS material is not usable.
-    #[error("TLS configuration of the API listener is not usable")]
-    Tls(#[source] rustls::Error),
-    /// The client CA is not usable.
-    #[error("client CA of the API listener is not usable: {0}")]
-    ClientCa(String),
 }

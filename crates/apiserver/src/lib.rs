@@ -34,7 +34,7 @@ pub use authn::{Identity, MASTERS};
 pub use authz::Role;
 pub use error::Error;
 pub use records::RecordKind;
-pub use server::{serve_tls, tls_config};
+pub use server::{SHARES, serve_tls};
 pub use service::Router;
 pub use status::{ApiError, Cause};
 pub use storage::{AesGcmSealer, SealError, Sealer};

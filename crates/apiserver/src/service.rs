@@ -1,15 +1,17 @@
 //! The tower service: from an HTTP request to a verb and back.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use http::header::USER_AGENT;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use jiff::Timestamp;
+use listeners::Voucher;
 use serde_json::Value;
 use store::records::Records;
 use tokio_util::sync::CancellationToken;
@@ -102,9 +104,6 @@ pub(crate) struct Call {
 #[derive(Debug, Clone)]
 pub(crate) struct ListenerEnd(pub(crate) CancellationToken);
 
-/// A request body must have come after so long.
-const BODY: Duration = Duration::from_secs(60);
-
 impl Call {
     /// Name in the path; empty for collections.
     pub(crate) fn name(&self) -> &str {
@@ -164,6 +163,11 @@ impl Router {
             .core
             .tokens
             .identify(parts.extensions.get(), &parts.headers)?;
+        if let Some(voucher) = parts.extensions.get::<Voucher>()
+            && !identity.is_anonymous()
+        {
+            voucher.vouch();
+        }
         match route {
             Route::Resource(target) => {
                 let query = Query::parse(parts.uri.query().unwrap_or(""))?;
@@ -176,10 +180,7 @@ impl Router {
                 let bytes = if verb == "get" || verb == "list" || verb == "watch" {
                     Bytes::new()
                 } else {
-                    let late = |_| ApiError::bad_request("the request body did not come in time");
-                    tokio::time::timeout(BODY, body::read(body))
-                        .await
-                        .map_err(late)??
+                    body::read(body).await?
                 };
                 run(call, verb, &parts.headers, &bytes).await
             }
@@ -378,6 +379,15 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let router = self.clone();
-        Box::pin(async move { Ok(router.answer(request).await) })
+        Box::pin(async move {
+            // Locks are taken over from who panicked, and writes are all or nothing: others go on as if nothing happened.
+            let answered = AssertUnwindSafe(router.answer(request)).catch_unwind().await;
+            Ok(answered.unwrap_or_else(|_| {
+                metrics::counter!("gantry_api_panics_total").increment(1);
+                negotiate::failure(&ApiError::internal(
+                    "the request met a defect of the server; see its log",
+                ))
+            }))
+        })
     }
 }

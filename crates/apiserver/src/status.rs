@@ -1,5 +1,7 @@
 //! `metav1.Status`: every failure of the API as clients expect it (reason, code, details, causes).
 
+use std::time::Duration;
+
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -325,6 +327,23 @@ impl ApiError {
     /// 500. The message must not hold what a client should not see.
     pub fn internal(message: impl Into<String>) -> ApiError {
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
+    }
+
+    /// 429: asks the client to come again in a second.
+    pub fn too_many_requests() -> ApiError {
+        let message = "too many requests, please try again later";
+        let mut error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message);
+        error.details.insert("retryAfterSeconds".to_owned(), 1.into());
+        error
+    }
+
+    /// 504: the request took longer than one may.
+    pub fn timeout(limit: Duration) -> ApiError {
+        let message = format!(
+            "request did not complete within the allotted {} s",
+            limit.as_secs()
+        );
+        ApiError::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message)
     }
 
     /// 503.

@@ -3,32 +3,38 @@
 //! A client certificate is optional at TLS, because the first call of an agent has none; every call checks the
 //! [`pki::Identity`] that the accept loop put into its extensions, and nothing else, as proof of who calls.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
 use http::Request;
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+use hyper::service::service_fn;
+use listeners::{Gate, Limits, Peer, RequestBody, Shares};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+use tower_http::catch_panic::CatchPanicLayer;
 
-/// A peer has so long for its TLS handshake and for the head of a request.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Open connections beyond this wait in the listen queue.
-const CONNECTIONS: usize = 1024;
-/// A connection whose peer is gone without a word is dropped after two of these.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
-/// What is under way at the end gets so long.
-const DRAIN: Duration = Duration::from_secs(3);
-const PAUSE: Duration = Duration::from_millis(200);
+/// Places of the endpoint. A machine has one or two connections.
+pub(crate) const SHARES: Shares = Shares {
+    total: 2048,
+    strangers: 256,
+    per_stranger: 16,
+    per_known: 32,
+    quiet: Duration::from_secs(2),
+};
+
+const LIMITS: Limits = Limits {
+    first_request: Duration::from_secs(10),
+    idle: Duration::from_secs(60),
+    stall: Duration::from_secs(30),
+    body: Duration::from_secs(30),
+    lifetime: Duration::from_secs(60 * 60),
+    ping: Duration::from_secs(20),
+    streams: 32,
+    head: 16 << 10,
+};
 
 /// What the endpoint serves and how.
 #[derive(Clone)]
@@ -36,104 +42,52 @@ pub(crate) struct Endpoint {
     pub(crate) tls: Arc<rustls::ServerConfig>,
     /// Name of the site, which identities must be of.
     pub(crate) site: Arc<str>,
+    pub(crate) gate: Gate,
     pub(crate) router: Router,
 }
 
 /// Serves until cancelled; then running calls get a few seconds.
 pub(crate) async fn run(listener: TcpListener, endpoint: Endpoint, cancel: CancellationToken) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            () = cancel.cancelled() => break,
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
-                Ok((stream, peer)) => {
-                    connections.spawn(serve(stream, peer, endpoint.clone(), cancel.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "agent endpoint does not accept");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            },
+    let Endpoint {
+        tls,
+        site,
+        gate,
+        router,
+    } = endpoint;
+    let router = router.layer(CatchPanicLayer::new());
+    let service = move |peer: Peer<'_>| {
+        let identity = match pki::peer_identity(Some(peer.certificates), &site) {
+            Ok(identity) => identity,
+            Err(error) => {
+                tracing::warn!(peer = %peer.address, error = &error as &dyn std::error::Error, "an agent is not let in");
+                return None;
+            }
+        };
+        if identity.is_some() {
+            peer.voucher.vouch();
         }
-    }
-    let drained = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(DRAIN, drained).await.is_err() {
-        connections.shutdown().await;
-    }
-}
-
-async fn serve(stream: TcpStream, peer: SocketAddr, endpoint: Endpoint, cancel: CancellationToken) {
-    let _ = stream.set_nodelay(true);
-    let Some((stream, identity)) = greet(stream, peer, &endpoint).await else {
-        return;
+        let (router, address) = (router.clone(), peer.address);
+        Some(service_fn(move |mut request: Request<RequestBody>| {
+            request.extensions_mut().insert(ConnectInfo(address));
+            if let Some(identity) = &identity {
+                request.extensions_mut().insert(identity.clone());
+            }
+            router.clone().oneshot(request)
+        }))
     };
-    let router = endpoint.router;
-    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        if let Some(identity) = &identity {
-            request.extensions_mut().insert(identity.clone());
-        }
-        router.clone().oneshot(request)
-    });
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HANDSHAKE);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = cancel.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(error, peer = %peer, "an agent's connection ended early");
-    }
-}
-
-/// TLS, and who the peer is by it; nothing when there is nobody to serve.
-async fn greet(
-    stream: TcpStream,
-    peer: SocketAddr,
-    endpoint: &Endpoint,
-) -> Option<(TlsStream<TcpStream>, Option<pki::Identity>)> {
-    let acceptor = TlsAcceptor::from(endpoint.tls.clone());
-    let refused = |error: &(dyn std::error::Error + 'static)| tracing::warn!(error, peer = %peer, "an agent is not let in");
-    let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            refused(&error);
-            return None;
-        }
-        Err(_) => return None,
-    };
-    match pki::peer_identity(stream.get_ref().1.peer_certificates(), &endpoint.site) {
-        Ok(identity) => Some((stream, identity)),
-        Err(error) => {
-            refused(&error);
-            None
-        }
-    }
+    listeners::run_tls(listener, tls, gate, LIMITS, service, cancel).await;
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
+    use std::net::{IpAddr, SocketAddr};
 
     use axum::routing::get;
     use jiff::{SignedDuration, Timestamp};
-    use pki::{ClientCertificates, KeyDir, SiteCa, Validity};
+    use pki::{ClientCertificates, KeyDir, ServingCertificate, SiteCa, Validity};
     use rustls_pki_types::ServerName;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
     use super::*;
 
@@ -161,7 +115,9 @@ mod tests {
         let own = ca
             .issue_server(&[], &[IpAddr::from([127, 0, 0, 1])], hour)
             .unwrap();
-        let tls = pki::server_config(&ca, &own, ClientCertificates::Optional).unwrap();
+        let own = ServingCertificate::new(&own).unwrap();
+        let time = Arc::new(rustls::time_provider::DefaultTimeProvider);
+        let tls = pki::server_config(&ca, own, ClientCertificates::Optional, time).unwrap();
         let who = |identity: Option<axum::Extension<pki::Identity>>| async move {
             identity.map_or("nobody".to_owned(), |identity| match identity.0 {
                 pki::Identity::Attempt { machine_id, .. } => machine_id,
@@ -171,6 +127,7 @@ mod tests {
         let endpoint = Endpoint {
             tls: Arc::new(tls),
             site: Arc::from("test"),
+            gate: Gate::new("test", SHARES, |_| false, |_| {}),
             router: Router::new().route("/who", get(who)),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

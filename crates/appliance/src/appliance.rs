@@ -8,11 +8,10 @@ use apiserver::{ApiServer, RecordKind};
 use boot_script::{EventSender, ViewHandle};
 use jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams};
-use pki::{KeyDir, SiteCa};
+use pki::{ClientCertificates, KeyDir, SiteCa};
 use resources::gantry::Release;
 use resources::{Secret, keys};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::time_provider::DefaultTimeProvider;
 use store::DataDir;
 use store::records::Records;
 use tokio::net::TcpListener;
@@ -22,9 +21,10 @@ use crate::address::BoundAddress;
 use crate::boot_services::{self, Site};
 use crate::error::Error;
 use crate::parts::Parts;
+use crate::renewal::{self, AdminFile, Serving};
 use crate::settings::Settings;
 use crate::tasks::Tasks;
-use crate::{controllers, credentials, retention};
+use crate::{controllers, credentials, gates, open_files, retention};
 
 /// Field manager of the objects that the appliance itself writes.
 const MANAGER: &str = "gantry-appliance";
@@ -61,6 +61,7 @@ pub async fn run(
     cancel: CancellationToken,
     ready: impl FnOnce(&[Listener]) + Send,
 ) -> Result<(), Error> {
+    open_files::raise();
     let foundation = Foundation::open(settings).await?;
     let mut tasks = Tasks::new(cancel);
     let mut bound = None;
@@ -86,7 +87,12 @@ async fn start(
     tasks: &mut Tasks,
     bound: &mut Option<BoundAddress>,
 ) -> Result<Vec<Listener>, Error> {
-    let mut listeners = vec![serve_api(foundation, tasks).await?];
+    let (events, queue) = EventSender::channel(EVENTS);
+    tasks.spawn_infallible(
+        "boot events",
+        netboot::record_events(queue, foundation.records.clone(), tasks.cancel()),
+    );
+    let mut listeners = vec![serve_api(foundation, &events, tasks).await?];
     apply_release(
         foundation,
         foundation
@@ -100,11 +106,6 @@ async fn start(
     let site = settings.interface.clone().zip(settings.address);
     let site = site.map(|(interface, address)| Site { interface, address });
 
-    let (events, queue) = EventSender::channel(EVENTS);
-    tasks.spawn_infallible(
-        "boot events",
-        netboot::record_events(queue, foundation.records.clone(), tasks.cancel()),
-    );
     tasks.spawn_infallible(
         "retention",
         retention::run(foundation.records.clone(), tasks.cancel()),
@@ -196,7 +197,11 @@ fn record_kinds() -> Vec<RecordKind> {
     ]
 }
 
-async fn serve_api(foundation: &Foundation, tasks: &mut Tasks) -> Result<Listener, Error> {
+async fn serve_api(
+    foundation: &Foundation,
+    events: &EventSender,
+    tasks: &mut Tasks,
+) -> Result<Listener, Error> {
     let address = foundation.settings.api_listen;
     let failed = |source| Error::Listen {
         what: "the Kubernetes API",
@@ -210,29 +215,31 @@ async fn serve_api(foundation: &Foundation, tasks: &mut Tasks) -> Result<Listene
         path: foundation.settings.key_dir.clone(),
         source,
     };
-    let own = credentials::server_certificate(&foundation.ca, bound.ip()).map_err(keys_failed)?;
-    let broken = |error: rustls_pki_types::pem::Error| Error::Task {
-        task: "API certificate",
-        reason: error.to_string(),
-    };
-    let chain = CertificateDer::pem_slice_iter(own.certificate.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(broken)?;
-    let key = PrivateKeyDer::from_pem_slice(own.key.reveal().as_bytes()).map_err(broken)?;
-    let tls = apiserver::tls_config(chain, key, &[foundation.ca.ca_der().clone()]).map_err(Error::Api)?;
+    let now = Timestamp::now();
+    let (serving, validity) = Serving::new(foundation.ca.clone(), bound.ip(), now).map_err(keys_failed)?;
+    let time = Arc::new(DefaultTimeProvider);
+    let certificate = serving.certificate();
+    let tls = pki::server_config(&foundation.ca, certificate, ClientCertificates::Optional, time);
+    let tls = Arc::new(tls.map_err(keys_failed)?);
+    let gate = gates::for_api(apiserver::SHARES, events);
     let router = foundation.api.router();
     tasks.spawn_infallible(
         "Kubernetes API",
-        apiserver::serve_tls(listener, Arc::new(tls), router, tasks.cancel()),
+        apiserver::serve_tls(listener, tls, gate, router, tasks.cancel()),
     );
-    let admin = credentials::admin_certificate(&foundation.ca).map_err(keys_failed)?;
-    credentials::write_kubeconfig(
-        &foundation.kubeconfig,
-        bound,
-        &foundation.ca,
-        &foundation.token,
-        &admin,
-    )?;
+    renewal::spawn("certificate of the API", validity, tasks, move |now| {
+        serving.renew(now)
+    });
+    let kubeconfig = AdminFile {
+        ca: foundation.ca.clone(),
+        path: foundation.kubeconfig.clone(),
+        api: bound,
+        token: foundation.token.clone(),
+    };
+    let validity = kubeconfig.write(now)?;
+    renewal::spawn("admin kubeconfig", validity, tasks, move |now| {
+        kubeconfig.write(now)
+    });
     Ok(Listener {
         what: "Kubernetes API",
         place: format!("https://{bound}"),

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use crate::address::{self, BoundAddress};
 use crate::appliance::{Foundation, Listener};
 use crate::error::Error;
+use crate::gates;
 use crate::tasks::Tasks;
 
 /// Ports that older images ask for metadata, beside the HTTP port.
@@ -122,12 +123,17 @@ async fn start_on(
         "HTTP and metadata",
         format!("http://{}:{}", site.address, foundation.settings.http_port),
     );
-    tasks.spawn_infallible("HTTP", netboot::run_http(http, router, tasks.cancel()));
+    // One gate: a peer has its places once, not once for each port.
+    let gate = gates::for_machines("HTTP", netboot::SHARES, view, events);
+    tasks.spawn_infallible(
+        "HTTP",
+        netboot::run_http(http, gate.clone(), router, tasks.cancel()),
+    );
     for (listener, port) in metadata_listeners.into_iter().zip(METADATA_PORTS) {
         add("metadata", format!("http://{}:{port}", site.address));
         tasks.spawn_infallible(
             "metadata",
-            netboot::run_http(listener, metadata_router.clone(), tasks.cancel()),
+            netboot::run_http(listener, gate.clone(), metadata_router.clone(), tasks.cancel()),
         );
     }
     match dhcp::RouterAdvertiser::bind(&site.interface) {

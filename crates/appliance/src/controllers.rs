@@ -11,16 +11,20 @@ use artifacts::{Fetcher, ImageStore, Measure};
 use boot_script::{EventSender, ViewHandle};
 use clusters::{Coordinator, KubeNewClusters};
 use disk_image::ImageReader;
+use jiff::Timestamp;
 use kube::Client;
+use listeners::Gate;
 use node_config::Profile;
 use pki::ClientCertificates;
 use resources::ImageManifest;
+use rustls::time_provider::DefaultTimeProvider;
 
 use crate::agent_endpoint::{self, Endpoint};
 use crate::appliance::{Foundation, Listener};
 use crate::boot_services::{self, Site};
-use crate::credentials;
 use crate::error::Error;
+use crate::gates;
+use crate::renewal::{self, Serving};
 use crate::tasks::Tasks;
 
 /// Deadlines are so many times longer where machines are emulated.
@@ -82,7 +86,8 @@ pub(crate) async fn start(
         let services = tonic::service::Routes::new(SessionsServer::new(servers.sessions));
         let services = services.add_service(WorkflowsServer::new(workflows.workflows));
         let router = services.prepare().into_axum_router().merge(servers.first_boot);
-        serve_agents(foundation, address, router, tasks, listeners).await?;
+        let gate = gates::for_machines("agent endpoint", agent_endpoint::SHARES, view, events);
+        serve_agents(foundation, address, (router, gate), tasks, listeners).await?;
     }
     Ok(())
 }
@@ -119,21 +124,26 @@ fn start_metal(foundation: &Foundation, client: &Client, address: Ipv4Addr, task
 async fn serve_agents(
     foundation: &Foundation,
     address: Ipv4Addr,
-    router: axum::Router,
+    (router, gate): (axum::Router, Gate),
     tasks: &mut Tasks,
     listeners: &mut Vec<Listener>,
 ) -> Result<(), Error> {
     let port = foundation.settings.agent_port;
     let listener = boot_services::bind("the agent endpoint", address, port, "agentPort").await?;
-    let own = credentials::server_certificate(&foundation.ca, address.into());
-    let own = own.map_err(Error::part("agent endpoint"))?;
-    let tls = pki::server_config(&foundation.ca, &own, ClientCertificates::Optional);
-    let tls = tls.map_err(Error::part("agent endpoint"))?;
+    let serving = Serving::new(foundation.ca.clone(), address.into(), Timestamp::now());
+    let (serving, validity) = serving.map_err(Error::part("agent endpoint"))?;
+    let time = Arc::new(DefaultTimeProvider);
+    let certificate = serving.certificate();
+    let tls = pki::server_config(&foundation.ca, certificate, ClientCertificates::Optional, time);
     let endpoint = Endpoint {
-        tls: Arc::new(tls),
+        tls: Arc::new(tls.map_err(Error::part("agent endpoint"))?),
         site: Arc::from(foundation.ca.site()),
+        gate,
         router,
     };
+    renewal::spawn("certificate of the agent endpoint", validity, tasks, move |now| {
+        serving.renew(now)
+    });
     tasks.spawn_infallible(
         "agent endpoint",
         agent_endpoint::run(listener, endpoint, tasks.cancel()),

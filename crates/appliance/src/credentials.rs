@@ -2,8 +2,8 @@
 //! that carries them.
 //!
 //! The token lies with the keys, outside the data directory; the kubeconfig in the data directory is written anew at
-//! each start, readable by its owner only. Its context `gantry` uses the token, `gantry-certificate` a client
-//! certificate that is made anew as well, for tools that know no tokens.
+//! each start and whenever its certificate is renewed, readable by its owner only. Its context `gantry` uses the token,
+//! `gantry-certificate` a client certificate, for tools that know no tokens.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -19,8 +19,8 @@ use serde_json::json;
 
 use crate::error::Error;
 
-/// Life of the listeners' certificates; they are made anew at each start.
-const SERVER_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365);
+/// Life of the certificates; they are made anew at each start, and while the appliance runs (`renewal`).
+const LIFE: SignedDuration = SignedDuration::from_hours(24 * 365);
 const TOKEN_FILE: &str = "admin.token";
 /// The administrator's name as a user of the API.
 pub(crate) const ADMIN: &str = "admin";
@@ -39,26 +39,27 @@ pub(crate) fn admin_token(keys: &KeyDir) -> Result<Secret<String>, Error> {
     Ok(Secret::new(token))
 }
 
+/// Life of a certificate that is made now.
+pub(crate) fn validity(now: Timestamp) -> Validity {
+    Validity::lasting(now, LIFE)
+}
+
 /// Certificate of a listener, for the site's name, `localhost` and the address.
-pub(crate) fn server_certificate(ca: &SiteCa, address: IpAddr) -> Result<Credential, pki::Error> {
+pub(crate) fn server_certificate(
+    ca: &SiteCa,
+    address: IpAddr,
+    validity: Validity,
+) -> Result<Credential, pki::Error> {
     let mut addresses = vec![address];
     if address.is_unspecified() || address.is_loopback() {
         addresses = vec![IpAddr::from([127, 0, 0, 1]), "::1".parse().unwrap_or(address)];
     }
-    ca.issue_server(
-        &["localhost"],
-        &addresses,
-        Validity::lasting(Timestamp::now(), SERVER_LIFE),
-    )
+    ca.issue_server(&["localhost"], &addresses, validity)
 }
 
 /// The admin's client certificate; the token is what can be taken back, so it lives no longer than a listener's.
-pub(crate) fn admin_certificate(ca: &SiteCa) -> Result<Credential, pki::Error> {
-    ca.issue_api_client(
-        ADMIN,
-        apiserver::MASTERS,
-        Validity::lasting(Timestamp::now(), SERVER_LIFE),
-    )
+pub(crate) fn admin_certificate(ca: &SiteCa, validity: Validity) -> Result<Credential, pki::Error> {
+    ca.issue_api_client(ADMIN, apiserver::MASTERS, validity)
 }
 
 /// Writes the admin's kubeconfig.
@@ -106,8 +107,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::sync::Arc;
 
-    use rustls_pki_types::pem::PemObject;
-    use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+    use pki::{ClientCertificates, ServingCertificate};
     use tokio_util::sync::CancellationToken;
 
     use super::*;
@@ -150,16 +150,17 @@ mod tests {
         let api = apiserver::ApiServer::open(config).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let own = server_certificate(&ca, address.ip()).unwrap();
-        let chain = vec![CertificateDer::from_pem_slice(own.certificate.as_bytes()).unwrap()];
-        let key = PrivateKeyDer::from_pem_slice(own.key.reveal().as_bytes()).unwrap();
-        let tls = apiserver::tls_config(chain, key, &[ca.ca_der().clone()]).unwrap();
+        let now = validity(Timestamp::now());
+        let own = ServingCertificate::new(&server_certificate(&ca, address.ip(), now).unwrap()).unwrap();
+        let time = Arc::new(rustls::time_provider::DefaultTimeProvider);
+        let tls = pki::server_config(&ca, own, ClientCertificates::Optional, time).unwrap();
         let cancel = CancellationToken::new();
-        let serving = apiserver::serve_tls(listener, Arc::new(tls), api.router(), cancel.clone());
+        let gate = listeners::Gate::new("test", apiserver::SHARES, |_| false, |_| {});
+        let serving = apiserver::serve_tls(listener, Arc::new(tls), gate, api.router(), cancel.clone());
         let serving = tokio::spawn(serving);
 
         let path = folder.path().join("admin.kubeconfig");
-        let admin = admin_certificate(&ca).unwrap();
+        let admin = admin_certificate(&ca, now).unwrap();
         write_kubeconfig(&path, address, &ca, &token, &admin).unwrap();
         let config = |context: &str, file: kube::config::Kubeconfig| {
             let options = kube::config::KubeConfigOptions {
@@ -205,7 +206,7 @@ mod tests {
         let ca = SiteCa::load_or_create(&keys, "test", Timestamp::now()).unwrap();
         let path = folder.path().join("admin.kubeconfig");
         let token = Secret::new("obviously-fake".to_owned());
-        let certificate = admin_certificate(&ca).unwrap();
+        let certificate = admin_certificate(&ca, validity(Timestamp::now())).unwrap();
         let api = SocketAddr::from(([0, 0, 0, 0], 7));
         write_kubeconfig(&path, api, &ca, &token, &certificate).unwrap();
         assert_eq!(mode(&path), 0o600);

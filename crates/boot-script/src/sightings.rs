@@ -30,13 +30,13 @@ struct Known {
 impl Sightings {
     /// Takes in what a boot service tells.
     pub(crate) fn note(&self, target: Option<&BootTarget>, at: Timestamp, event: &BootEvent) {
-        use BootEventKind::{Dhcp, Http, Lease, Metadata, Power, Session, Tftp};
+        use BootEventKind::{Dhcp, Http, Lease, Metadata, Power, Refusal, Session, Tftp};
         let protocol = match event.kind {
             Dhcp | Lease => "DHCP",
             Tftp => "TFTP",
             Http => "HTTP",
             // These do not come from the firmware's way to the installer.
-            Session | Metadata | Power => return,
+            Session | Metadata | Power | Refusal => return,
         };
         let mut known = self.lock();
         match (target, event.mac) {

@@ -14,8 +14,10 @@ use tower_http::services::ServeFile;
 
 use crate::routes::Shared;
 
-/// Octets that are read and sent at once.
+/// Bytes of a file that are read and sent at once for a machine, and for peers that no Hardware names: what a peer that does
+/// not read keeps in memory.
 const CHUNK: usize = 256 << 10;
+const STRANGERS_CHUNK: usize = 16 << 10;
 
 pub(crate) async fn boot_file(
     State(shared): State<Arc<Shared>>,
@@ -51,7 +53,7 @@ async fn plain_file(shared: &Shared, peer: SocketAddr, file: &str, request: Requ
         return StatusCode::NOT_FOUND.into_response();
     }
     shared.tell_fetch(&request, peer, format!("boot file {file}"));
-    serve(shared.boot_dir.join(file), request).await
+    serve(shared, peer, shared.boot_dir.join(file), request).await
 }
 
 /// A name without anything that could lead out of its directory or to a hidden file.
@@ -61,9 +63,13 @@ pub(crate) fn plain_name(name: &str) -> bool {
 }
 
 /// A file with ranges and HEAD.
-pub(crate) async fn serve(path: PathBuf, request: Request) -> Response {
+pub(crate) async fn serve(shared: &Shared, peer: SocketAddr, path: PathBuf, request: Request) -> Response {
+    let chunk = match shared.machine_at(peer) {
+        Some(_) => CHUNK,
+        None => STRANGERS_CHUNK,
+    };
     let served = ServeFile::new(path)
-        .with_buf_chunk_size(CHUNK)
+        .with_buf_chunk_size(chunk)
         .oneshot(request)
         .await;
     match served {

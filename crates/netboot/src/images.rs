@@ -37,7 +37,7 @@ pub(crate) async fn image(
         peer,
         format!("image {}", digest.get(..12).unwrap_or(&digest)),
     );
-    let response = serve(shared.images_dir.join(&digest), request).await;
+    let response = serve(&shared, peer, shared.images_dir.join(&digest), request).await;
     if response.status().is_success() {
         tagged(response, &tag)
     } else {
@@ -59,7 +59,13 @@ pub(crate) async fn manifest(
         peer,
         format!("manifest of image {}", digest.get(..12).unwrap_or(&digest)),
     );
-    let mut response = serve(shared.images_dir.join(format!("{digest}.manifest.json")), request).await;
+    let mut response = serve(
+        &shared,
+        peer,
+        shared.images_dir.join(format!("{digest}.manifest.json")),
+        request,
+    )
+    .await;
     if response.status().is_success() {
         response
             .headers_mut()

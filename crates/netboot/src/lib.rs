@@ -7,7 +7,8 @@
 //! Refuses: to serve anything secret (everything here is public by nature), any path but a file's plain name, and to
 //! decide what a machine boots (that is `boot_script::decide`).
 //!
-//! Invariant: a connection or request can take only its own share: head, time and connections are bounded.
+//! Invariant: a connection can take only its own share of places, time and memory (crate `listeners`), and a request that
+//! panics takes down only itself.
 
 mod archive;
 mod boot_files;
@@ -21,5 +22,5 @@ mod scripts;
 pub use archive::site_ca_archive;
 pub use error::Error;
 pub use events::record_events;
-pub use listener::run_http;
+pub use listener::{SHARES, run_http};
 pub use routes::{Config, Deps, router};

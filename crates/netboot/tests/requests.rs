@@ -8,11 +8,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use boot_script::{
     BootTarget, BootView, Event, EventSender, MachineFacts, Session, SiteSettings, ViewHandle,
 };
-use netboot::{Config, Deps, record_events, router, run_http};
+use listeners::{Gate, Shares};
+use netboot::{Config, Deps, SHARES, record_events, router, run_http};
 use resources::gantry::SessionPhase;
 use resources::tinkerbell::{Dhcp, HardwareInterface, HardwareSpec, Ip, Netboot};
 use store::records::{Query, Records};
@@ -99,7 +101,12 @@ async fn start() -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let cancel = CancellationToken::new();
-    tokio::spawn(run_http(listener, router, cancel.clone()));
+    let shares = Shares {
+        quiet: Duration::from_secs(600),
+        ..SHARES
+    };
+    let gate = Gate::new("test", shares, |_| true, |_| {});
+    tokio::spawn(run_http(listener, gate, router, cancel.clone()));
     Running {
         address,
         view,

@@ -3,7 +3,8 @@
 //! Owns: the key directory ([`KeyDir`]: 0700, files 0600, made at the first start), sealing of secrets ([`Sealer`],
 //! AES-256-GCM), files that only their owner reads ([`write_private`]), the site CA ([`SiteCa`]) with the certificates that it gives to the server, to agents for one
 //! attempt, to installed systems for their first boot and to administrators, the [`Identity`] that such a
-//! certificate proves, TLS settings of a listener ([`server_config`]), and the CAs of a cluster ([`ClusterPki`]).
+//! certificate proves, TLS settings of a listener ([`server_config`]) and the certificate that it shows
+//! ([`ServingCertificate`]), and the CAs of a cluster ([`ClusterPki`]).
 //!
 //! Refuses: to take a name out of a certificate request (only its public key counts, after its signature is
 //! verified), to make an [`Identity`] from anything but a certificate that TLS verified, and to print a key.
@@ -24,6 +25,7 @@ mod key_dir;
 mod kubeconfig;
 mod private_file;
 mod sealer;
+mod serving;
 mod site_ca;
 mod tls;
 mod validity;
@@ -34,6 +36,7 @@ pub use identity::{Identity, peer_identity};
 pub use key_dir::KeyDir;
 pub use private_file::write_private;
 pub use sealer::Sealer;
+pub use serving::ServingCertificate;
 pub use site_ca::{IssuedCertificate, SiteCa};
 pub use tls::{ClientCertificates, server_config};
 pub use validity::Validity;

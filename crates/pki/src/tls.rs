@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::time_provider::TimeProvider;
 use rustls::{RootCertStore, ServerConfig};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::{Credential, Error, SiteCa};
+use crate::{Error, ServingCertificate, SiteCa};
 
 /// What a listener does about certificates of its peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,16 +17,19 @@ pub enum ClientCertificates {
     Optional,
 }
 
-/// Settings with the server's own credential, for HTTP/2 and HTTP/1.1. The TLS provider is named here and not taken
-/// from the process.
+/// Settings with the server's own certificate, for HTTP/2 and HTTP/1.1. The TLS provider is named here and not taken
+/// from the process; `time` is what certificates of peers are checked by.
+///
+/// Sessions are not resumed: each connection proves anew who its peer is, with a certificate that is valid then.
 pub fn server_config(
     ca: &SiteCa,
-    own: &Credential,
+    own: Arc<ServingCertificate>,
     clients: ClientCertificates,
+    time: Arc<dyn TimeProvider>,
 ) -> Result<ServerConfig, Error> {
     let failed = |error: &dyn std::fmt::Display| Error::Tls(error.to_string());
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider.clone())
+    let builder = ServerConfig::builder_with_details(provider.clone(), time)
         .with_safe_default_protocol_versions()
         .map_err(|error| failed(&error))?;
     let builder = match clients {
@@ -42,13 +44,9 @@ pub fn server_config(
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let chain = CertificateDer::pem_slice_iter(own.certificate.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| failed(&error))?;
-    let key = PrivateKeyDer::from_pem_slice(own.key.reveal().as_bytes()).map_err(|error| failed(&error))?;
-    let mut config = builder
-        .with_single_cert(chain, key)
-        .map_err(|error| failed(&error))?;
+    let mut config = builder.with_cert_resolver(own);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
     Ok(config)
 }

@@ -35,6 +35,15 @@ impl Validity {
         self.not_after
     }
 
+    /// Whether a certificate has to be made anew: two thirds of its life are over, or the clock was set back to before its
+    /// begin.
+    #[must_use]
+    pub fn is_renewal_due(&self, now: Timestamp) -> bool {
+        let life = self.not_after.duration_since(self.not_before);
+        let used = now.duration_since(self.not_before);
+        used.is_negative() || used >= life.checked_div(3).unwrap_or(life).saturating_mul(2)
+    }
+
     /// Puts the span into certificate parameters.
     pub(crate) fn apply(&self, params: &mut rcgen::CertificateParams) {
         // rcgen's time type is reached by its one public constructor; seconds before 1970 do not occur.
@@ -50,4 +59,26 @@ impl Validity {
 /// The time without its fraction of a second.
 fn whole(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renewal_is_due_after_two_thirds_and_before_the_begin() {
+        let start: Timestamp = "2026-01-01T00:05:00Z".parse().unwrap();
+        // From five minutes before to three days after the begin.
+        let until = "2026-01-04T00:00:00Z".parse().unwrap();
+        let validity = Validity::until(start, until);
+        for (time, due) in [
+            ("2025-12-31T23:59:59Z", true),
+            ("2026-01-01T00:00:00Z", false),
+            ("2026-01-02T23:59:59Z", false),
+            ("2026-01-03T00:00:00Z", true),
+            ("2030-01-01T00:00:00Z", true),
+        ] {
+            assert_eq!(validity.is_renewal_due(time.parse().unwrap()), due, "{time}");
+        }
+    }
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use pki::{
-    ClientCertificates, Credential, Error, Identity, KeyDir, SiteCa, Validity, peer_identity, server_config,
+    ClientCertificates, Credential, Error, Identity, KeyDir, ServingCertificate, SiteCa, Validity,
+    peer_identity, server_config,
 };
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection};
@@ -43,7 +44,9 @@ fn request() -> (String, KeyPair) {
 fn shake(ca: &SiteCa, client: Option<&Credential>, name: &str) -> Result<Option<Identity>, String> {
     let addresses = [IpAddr::from([127, 0, 0, 1])];
     let own = ca.issue_server(&["localhost"], &addresses, hour()).unwrap();
-    let server = server_config(ca, &own, ClientCertificates::Optional).unwrap();
+    let own = ServingCertificate::new(&own).unwrap();
+    let time = Arc::new(rustls::time_provider::DefaultTimeProvider);
+    let server = server_config(ca, own, ClientCertificates::Optional, time).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(ca.ca_der().clone()).unwrap();
     let builder =

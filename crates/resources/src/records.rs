@@ -38,6 +38,8 @@ pub enum BootEventKind {
     Metadata,
     /// A power command or an observed power state.
     Power,
+    /// Connections that a listener refused or closed to make room, counted for a minute.
+    Refusal,
 }
 
 /// A line that an action printed, or a step of its progress (kind `ActionLog`).

@@ -41,6 +41,45 @@ impl Body {
     }
 }
 
+/// A body and what lives as long as it.
+struct Keeping<G> {
+    body: Body,
+    _guard: G,
+}
+
+impl Body {
+    /// Keeps something until the body was written or given up.
+    pub(crate) fn keeping(self, guard: impl Send + Unpin + 'static) -> Body {
+        Body(
+            Keeping {
+                body: self,
+                _guard: guard,
+            }
+            .boxed_unsync(),
+        )
+    }
+}
+
+impl<G: Unpin> http_body::Body for Keeping<G> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}
+
 impl http_body::Body for Body {
     type Data = Bytes;
     type Error = Infallible;

@@ -1,6 +1,6 @@
 //! Media types: in which form an answer goes out, and the responses themselves.
 
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::Value;
 
@@ -76,7 +76,13 @@ pub(crate) fn with_type(code: StatusCode, media: &'static str, body: Body) -> Re
 
 /// The response of a failure.
 pub(crate) fn failure(error: &ApiError) -> Response<Body> {
-    json(error.code, error.to_status().to_string())
+    let mut response = json(error.code, error.to_status().to_string());
+    if error.code == StatusCode::TOO_MANY_REQUESTS {
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }
 
 /// Metadata only.

@@ -1,15 +1,16 @@
 //! The listener: token, client certificate, refusal, end of service.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use apiserver::{serve_tls, tls_config};
+use apiserver::serve_tls;
 use futures::{StreamExt, TryStreamExt};
+use jiff::{SignedDuration, Timestamp};
 use kube::api::{DynamicObject, ListParams, WatchParams};
 use kube::config::{AuthInfo, KubeConfigOptions};
 use kube::{Api, Client, Config};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
-use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use listeners::Gate;
+use pki::{ClientCertificates, KeyDir, ServingCertificate, SiteCa, Validity};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -18,41 +19,54 @@ use crate::fixture::{Fixture, code, widget_resource};
 /// A listener on loopback with a CA of its own.
 pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
-    pub(crate) ca: CertifiedIssuer<'static, KeyPair>,
     pub(crate) cancel: CancellationToken,
     pub(crate) task: tokio::task::JoinHandle<()>,
+    ca: SiteCa,
+    serving: Arc<ServingCertificate>,
+}
+
+fn credential(ca: &SiteCa) -> pki::Credential {
+    ca.issue_server(&["localhost"], &[IpAddr::from([127, 0, 0, 1])], hour())
+        .unwrap()
+}
+
+fn hour() -> Validity {
+    Validity::lasting(Timestamp::now(), SignedDuration::from_hours(1))
 }
 
 impl Listener {
     pub(crate) async fn start(f: &Fixture) -> Listener {
         // A second test in this process finds it installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        params.distinguished_name.push(DnType::CommonName, "test CA");
-        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let serving = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
-        let serving = serving.signed_by(&key, &ca).unwrap();
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let config = tls_config(vec![serving.der().clone()], key, &[ca.der().clone()]).unwrap();
+        let keys = KeyDir::open(f.dir.path().join("keys")).unwrap();
+        let ca = SiteCa::load_or_create(&keys, "test", Timestamp::now()).unwrap();
+        let serving = ServingCertificate::new(&credential(&ca)).unwrap();
+        let time = Arc::new(rustls::time_provider::DefaultTimeProvider);
+        let config = pki::server_config(&ca, serving.clone(), ClientCertificates::Optional, time).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let cancel = CancellationToken::new();
-        let service = serve_tls(listener, Arc::new(config), f.server.router(), cancel.clone());
+        let gate = Gate::new("test", apiserver::SHARES, |address| address.is_loopback(), |_| {});
+        let service = serve_tls(
+            listener,
+            Arc::new(config),
+            gate,
+            f.server.router(),
+            cancel.clone(),
+        );
         Listener {
             address,
-            ca,
             cancel,
             task: tokio::spawn(service),
+            ca,
+            serving,
         }
     }
 
     /// A kubeconfig for a user with these credentials.
     pub(crate) fn kubeconfig(&self, user: &AuthInfo) -> serde_json::Value {
         use base64::Engine as _;
-        let ca = base64::engine::general_purpose::STANDARD.encode(self.ca.pem());
+        let ca = base64::engine::general_purpose::STANDARD.encode(self.ca.ca_pem());
         let server = format!("https://{}", self.address);
         serde_json::json!({"apiVersion": "v1", "kind": "Config", "current-context": "x",
             "clusters": [{"name": "c", "cluster": {"server": server, "certificate-authority-data": ca}}],
@@ -72,16 +86,11 @@ impl Listener {
 
     fn certificate(&self, name: &str, group: &str) -> AuthInfo {
         use base64::Engine as _;
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.distinguished_name.push(DnType::OrganizationName, group);
-        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.ca).unwrap();
-        let encode = |pem: String| base64::engine::general_purpose::STANDARD.encode(pem);
+        let own = self.ca.issue_api_client(name, group, hour()).unwrap();
+        let encode = |pem: &str| base64::engine::general_purpose::STANDARD.encode(pem);
         serde_json::from_value(
-            serde_json::json!({"client-certificate-data": encode(certificate.pem()),
-            "client-key-data": encode(key.serialize_pem())}),
+            serde_json::json!({"client-certificate-data": encode(&own.certificate),
+            "client-key-data": encode(own.key.reveal())}),
         )
         .unwrap()
     }
@@ -141,4 +150,40 @@ async fn identities_decide() {
         .unwrap()
         .unwrap();
     assert!(watch.try_next().await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_exchanged_while_connections_are_open() {
+    let f = Fixture::new().await;
+    let listener = Listener::start(&f).await;
+    let client = listener.widgets(token("fake-admin-token")).await;
+    let mut watch = client.watch(&WatchParams::default(), "0").await.unwrap().boxed();
+    let shown = || async {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(listener.ca.ca_der().clone()).unwrap();
+        let config = rustls::ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let stream = tokio::net::TcpStream::connect(listener.address).await.unwrap();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let stream = connector
+            .connect("127.0.0.1".try_into().unwrap(), stream)
+            .await
+            .unwrap();
+        stream.get_ref().1.peer_certificates().unwrap()[0].clone()
+    };
+    let before = shown().await;
+    assert_eq!(before, shown().await);
+    listener.serving.replace(&credential(&listener.ca)).unwrap();
+    let after = shown().await;
+    assert_ne!(before, after);
+    // What was open goes on, and who comes trusts as before.
+    let widget = serde_json::json!({"apiVersion": "example.dev/v1", "kind": "Widget",
+        "metadata": {"name": "late", "namespace": "default"}, "spec": {"size": 1}});
+    f.create(widget).await.unwrap();
+    let event = tokio::time::timeout(std::time::Duration::from_secs(20), watch.try_next());
+    assert!(event.await.unwrap().unwrap().is_some());
+    let again = listener.widgets(token("fake-admin-token")).await;
+    assert!(again.get("late").await.is_ok());
+    listener.cancel.cancel();
 }
