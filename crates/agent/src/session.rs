@@ -91,6 +91,8 @@ pub struct Session {
     key_pem: String,
     request_pem: String,
     current: Mutex<(Channel, Instant)>,
+    /// When the claim that was granted had been sent.
+    pub asked: Instant,
     /// Name of the machine.
     pub machine: String,
     /// Attempt.
@@ -112,10 +114,13 @@ pub async fn claim(
     loop {
         let mut call = Request::new(request.clone());
         call.set_timeout(CALL);
+        let asked = Instant::now();
         let answer = tokio::time::timeout(CALL, SessionsClient::new(channel.clone()).claim(call)).await;
         let answer = answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")));
         match answer.map(|answer| answer.into_inner().outcome) {
-            Ok(Some(Outcome::Granted(granted))) => return Session::begin(appliance, key, granted, console),
+            Ok(Some(Outcome::Granted(granted))) => {
+                return Session::begin(appliance, key, granted, asked, console);
+            }
             Ok(Some(Outcome::Refused(refused))) => {
                 console.say(format!("refused: {}", refused.reason));
                 pause = Some(Duration::from_secs(u64::from(refused.retry_after_seconds)))
@@ -144,6 +149,7 @@ impl Session {
         appliance: &Appliance,
         key: &MachineKey,
         granted: Granted,
+        asked: Instant,
         console: &Console,
     ) -> Result<Self, Error> {
         if let Ok(now) = u64::try_from(granted.server_time) {
@@ -167,6 +173,7 @@ impl Session {
             key_pem: identity.key_pem,
             request_pem: key.request_pem()?,
             current: Mutex::new((channel, Instant::now())),
+            asked,
             machine: granted.machine,
             attempt: granted.attempt,
         })

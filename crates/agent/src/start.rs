@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_protocol::SteppedClock;
 use agent_protocol::environment::SITE_CA_PATH;
 use agent_protocol::v1::ClaimRequest;
+use agent_protocol::{LEASE, SteppedClock};
 use rustls::crypto::CryptoProvider;
 
 use crate::inventory::inventory;
@@ -85,7 +85,7 @@ async fn serve(machine: &Machine<'_>, console: &Console) -> Error {
             Ok(session) => Arc::new(session),
             Err(error) => return error,
         };
-        let lease = Arc::new(Lease::default());
+        let lease = Arc::new(Lease::new(session.asked, LEASE));
         match work(&session, &host, &lease, console).await {
             Ended::ClaimAgain => tokio::time::sleep(Duration::from_secs(5)).await,
             Ended::Leave { kexec } => {

@@ -16,7 +16,7 @@ use crate::actions::{ActionContext, Board, Outcome};
 use crate::session::{CALL, is_final, spoken};
 use crate::{Console, Error, Host, Lease, Session, actions};
 
-/// Next blocks for up to a minute on the other side.
+/// The other side answers Next within [`agent_protocol::NEXT_WAIT`].
 const NEXT: Duration = Duration::from_secs(90);
 /// How often progress is looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -53,6 +53,7 @@ pub async fn work(
         session.renew_when_due().await;
         let mut call = Request::new(NextRequest {});
         call.set_timeout(NEXT);
+        let asked = Instant::now();
         let answer = tokio::time::timeout(NEXT, WorkflowsClient::new(session.channel()).next(call)).await;
         let answer = answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")));
         let step = match answer {
@@ -68,7 +69,7 @@ pub async fn work(
                 continue;
             }
         };
-        lease.renew();
+        lease.renew(asked);
         pause = Duration::from_secs(1);
         match step {
             Some(Step::Action(action)) => {
@@ -208,7 +209,7 @@ impl Worker<'_> {
             self.session.renew_when_due().await;
             // One try: the action goes on meanwhile, and pauses by itself when the lease runs out.
             match self.report_once(report).await {
-                Ok(()) => self.lease.renew(),
+                Ok(()) => {}
                 Err(status) if is_final(&status) => {
                     self.console
                         .say(format!("{} is called off: {}", action.name, status.message()));
@@ -236,14 +237,16 @@ impl Worker<'_> {
         }
     }
 
+    /// Reports once; an answer renews the lease.
     async fn report_once(&self, report: &ReportRequest) -> Result<(), Status> {
         let mut call = Request::new(report.clone());
         call.set_timeout(CALL);
+        let asked = Instant::now();
         let answer =
             tokio::time::timeout(CALL, WorkflowsClient::new(self.session.channel()).report(call)).await;
         answer
             .unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")))
-            .map(|_| ())
+            .map(|_| self.lease.renew(asked))
     }
 
     /// Reports until there is an answer: an end that is not known to the appliance has not happened.
@@ -251,10 +254,7 @@ impl Worker<'_> {
         let mut pause = Duration::from_millis(500);
         loop {
             match self.report_once(report).await {
-                Ok(()) => {
-                    self.lease.renew();
-                    return Reported::Accepted;
-                }
+                Ok(()) => return Reported::Accepted,
                 Err(status) if ends_session(&status) => {
                     self.console
                         .say(format!("the session has ended: {}", status.message()));

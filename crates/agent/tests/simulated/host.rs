@@ -186,7 +186,7 @@ pub(crate) fn context(machine: &Arc<Machine>, settings: &[(&str, &str)], resumed
         resumed,
         identity: "default/wf/1".to_owned(),
         host: Arc::new(Simulated(Arc::clone(machine))),
-        lease: Arc::new(Lease::default()),
+        lease: Arc::new(Lease::new(std::time::Instant::now(), agent_protocol::LEASE)),
         board: Arc::new(Board::default()),
         cancel: CancellationToken::new(),
         issue_first_boot: Box::new(move |request| {

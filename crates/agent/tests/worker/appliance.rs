@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use agent_protocol::v1::claim_response::Outcome;
 use agent_protocol::v1::next_response::Step;
@@ -28,6 +28,8 @@ pub(crate) struct State {
     pub(crate) refusals: usize,
     /// Reports that fail after they were committed: the answer is lost.
     pub(crate) lost_answers: usize,
+    /// How long the answer to a report takes.
+    pub(crate) report_takes: Duration,
     /// From now on the session is over.
     pub(crate) fenced: bool,
     handed_out: Option<String>,
@@ -173,6 +175,8 @@ impl Workflows for Appliance {
 
     async fn report(&self, request: Request<ReportRequest>) -> Result<Response<ReportResponse>, Status> {
         self.authorize(&request)?;
+        let takes = self.state.lock().unwrap().report_takes;
+        tokio::time::sleep(takes).await;
         let report = request.into_inner();
         let mut state = self.state.lock().unwrap();
         let ended = report.state() != ActionState::Running;

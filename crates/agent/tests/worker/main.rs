@@ -9,11 +9,11 @@ mod host;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use agent::{Console, Ended, Host, Lease, MachineKey, Session, claim, work};
-use agent_protocol::SteppedClock;
 use agent_protocol::v1::{Action, ActionState, ClaimRequest, Firmware};
+use agent_protocol::{LEASE, SteppedClock};
 use appliance::{Appliance, SITE};
 use host::{Machine, Simulated};
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -84,7 +84,7 @@ fn machine() -> (Arc<Machine>, Arc<dyn Host>) {
 }
 
 async fn run(session: &Arc<Session>, host: &Arc<dyn Host>) -> Ended {
-    let lease = Arc::new(Lease::default());
+    let lease = Arc::new(Lease::new(session.asked, LEASE));
     let work = async { work(session, host, &lease, &silent()).await };
     tokio::time::timeout(Duration::from_secs(60), work).await.unwrap()
 }
@@ -191,8 +191,8 @@ async fn an_appliance_that_restarts_is_waited_for() {
     assert_eq!(states(&appliance).len(), 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_time_limit_stops_an_action() {
+/// How an image2disk ends that may take a second under a lease of this length.
+async fn image_under_a_lease(limit: Duration, report_takes: Duration) -> ActionState {
     let mut slow = action(
         "1",
         "image2disk",
@@ -200,6 +200,7 @@ async fn the_time_limit_stops_an_action() {
     );
     slow.timeout_seconds = 1;
     let appliance = Appliance::new(vec![slow, reboot("2")]);
+    appliance.state.lock().unwrap().report_takes = report_takes;
     let (port, _server) = appliance.serve("127.0.0.1:0").await;
     let session = session(&appliance, port).await;
     let mut machine = Machine::new(endless_image());
@@ -207,13 +208,28 @@ async fn the_time_limit_stops_an_action() {
     let machine = Arc::new(machine);
     machine.budget.store(usize::MAX, Ordering::SeqCst);
     let host: Arc<dyn Host> = Arc::new(Simulated(machine));
-    // Without a lease the write waits before its first block, until the limit stops it.
-    let lease = Arc::new(Lease::new(Duration::ZERO));
+    let lease = Arc::new(Lease::new(Instant::now(), limit));
     let console = silent();
     let work = work(&session, &host, &lease, &console);
     let ended = tokio::time::timeout(Duration::from_secs(60), work).await.unwrap();
     assert_eq!(ended, Ended::Leave { kexec: false });
-    assert_eq!(states(&appliance)[0].1, ActionState::Timeout);
+    states(&appliance)[0].1
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_limit_stops_an_action() {
+    // Without a lease the write waits before its first block, until the limit stops it.
+    assert_eq!(
+        image_under_a_lease(Duration::ZERO, Duration::ZERO).await,
+        ActionState::Timeout
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_answer_gives_no_right_to_write() {
+    // By the time the answer to "started" comes, the lease that it renews is over.
+    let (limit, late) = (Duration::from_millis(500), Duration::from_millis(600));
+    assert_eq!(image_under_a_lease(limit, late).await, ActionState::Timeout);
 }
 
 #[tokio::test(flavor = "multi_thread")]
