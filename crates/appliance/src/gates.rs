@@ -16,21 +16,16 @@ pub(crate) fn for_machines(
     events: &EventSender,
 ) -> Gate {
     let (view, recorded, events) = (view.clone(), view.clone(), events.clone());
-    let known = move |address: IpAddr| match address {
-        IpAddr::V4(address) => {
-            matches!(
-                view.load().by_address(address),
-                Lookup::Known(_) | Lookup::Ambiguous(_)
-            )
-        }
-        IpAddr::V6(_) => false,
+    // An address that two Hardware objects name is nobody's, but one of them stands behind it.
+    let known = move |address: IpAddr| {
+        matches!(
+            view.load().peer(address).lookup(),
+            Lookup::Known(_) | Lookup::Ambiguous(_)
+        )
     };
     let heard = move |notice: Notice| {
-        let view = recorded.load();
-        let target = match notice.address {
-            Some(IpAddr::V4(address)) => view.by_address(address).known(),
-            _ => None,
-        };
+        let peer = notice.address.map(|address| recorded.load().peer(address));
+        let target = peer.as_ref().and_then(boot_script::Peer::target);
         events.send(
             target.map(AsRef::as_ref),
             Timestamp::now(),

@@ -14,6 +14,8 @@
 //! | known | yes | none, and nothing was installed by us | yes | its own script |
 //! | known | yes | not open | any | its disk; with `idleInstaller` the installer without a boot id |
 //!
+//! Only the machine itself ([`Asker`]) has an open session: for everybody else every machine is one without.
+//!
 //! A session is open when it belongs to the newest attempt, that attempt is neither over nor at its handover, and
 //! the session is arming, armed (both before the deadline) or claimed. Every Workflow that is not at its end, also
 //! a stock one, raises the attempt, so the session stands for the Workflow's state; `bootOptions` act through
@@ -106,9 +108,18 @@ impl Decision {
     }
 }
 
+/// Who asks for a machine's script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker {
+    /// The machine itself, by its address.
+    Machine,
+    /// Somebody else; MAC addresses are no secret.
+    Other,
+}
+
 /// Decides for one machine.
 #[must_use]
-pub fn decide(subject: Lookup<'_>, site: &SiteSettings, now: Timestamp) -> Decision {
+pub fn decide(subject: Lookup<'_>, asker: Asker, site: &SiteSettings, now: Timestamp) -> Decision {
     match subject {
         Lookup::NotLoaded => Decision::Silent {
             reason: "the appliance is still reading its objects".into(),
@@ -127,11 +138,11 @@ pub fn decide(subject: Lookup<'_>, site: &SiteSettings, now: Timestamp) -> Decis
                 esp_guid: None,
             }),
         },
-        Lookup::Known(target) => of_machine(target, site, now),
+        Lookup::Known(target) => of_machine(target, asker, site, now),
     }
 }
 
-fn of_machine(target: &BootTarget, site: &SiteSettings, now: Timestamp) -> Decision {
+fn of_machine(target: &BootTarget, asker: Asker, site: &SiteSettings, now: Timestamp) -> Decision {
     let Some(netboot) = target
         .interface()
         .and_then(|interface| interface.netboot.as_ref())
@@ -141,10 +152,8 @@ fn of_machine(target: &BootTarget, site: &SiteSettings, now: Timestamp) -> Decis
         };
     };
     let machine = &target.machine;
-    let esp_guid = machine
-        .local_boot
-        .as_ref()
-        .and_then(|local| local.esp_guid.clone());
+    let known = machine.local_boot.as_ref().filter(|_| asker == Asker::Machine);
+    let esp_guid = known.and_then(|local| local.esp_guid.clone());
     if netboot.allow_pxe != Some(true) {
         let reason = "netboot.allowPXE is not true".into();
         return match &machine.local_boot {
@@ -152,7 +161,11 @@ fn of_machine(target: &BootTarget, site: &SiteSettings, now: Timestamp) -> Decis
             None => Decision::NotAllowed { reason },
         };
     }
-    match open_session(machine, now) {
+    let session = match asker {
+        Asker::Machine => open_session(machine, now),
+        Asker::Other => Err("asked for from an address that is not this machine's"),
+    };
+    match session {
         Ok((boot_id, attempt)) => own_script(netboot).unwrap_or_else(|| {
             let boot_id = Some(boot_id.to_owned());
             Decision::Installer(Installer {
@@ -203,6 +216,19 @@ fn open_session(machine: &MachineFacts, now: Timestamp) -> Result<(&str, (u64, u
         SessionPhase::Disarmed => Err("the machine is disarmed: it boots what was installed"),
         SessionPhase::Closed => Err("the attempt is closed"),
     }
+}
+
+/// Whether an open session of this NIC boots the appliance's own kernel and initramfs, and not a script or an installer
+/// of the Hardware.
+#[must_use]
+pub fn boots_our_installer(target: &BootTarget) -> bool {
+    let interface = target.interface();
+    let netboot = interface.and_then(|interface| interface.netboot.as_ref());
+    netboot.is_some_and(|netboot| {
+        netboot.allow_pxe == Some(true)
+            && own_script(netboot).is_none()
+            && source(netboot) == InstallerSource::BuiltIn
+    })
 }
 
 fn own_script(netboot: &Netboot) -> Option<Decision> {

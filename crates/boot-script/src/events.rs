@@ -44,7 +44,13 @@ impl EventSender {
         )
     }
 
-    /// Records an event of a machine, or of a peer that no Hardware names.
+    /// Records what somebody else did or what was refused, under the name of the Hardware that it is about. It does not
+    /// count as heard of the machine.
+    pub fn send_about(&self, hardware: &str, at: Timestamp, event: BootEvent) {
+        self.enqueue(hardware.to_owned(), at, event);
+    }
+
+    /// Records an event of a machine, or of a peer that no Hardware names. The machine was heard with it.
     pub fn send(&self, target: Option<&BootTarget>, at: Timestamp, mut event: BootEvent) {
         self.sightings.note(target, at, &event);
         let machine = match target {
@@ -58,6 +64,10 @@ impl EventSender {
                 (None, None) => "unknown".to_owned(),
             },
         };
+        self.enqueue(machine, at, event);
+    }
+
+    fn enqueue(&self, machine: String, at: Timestamp, event: BootEvent) {
         if self.sender.try_send(Event { machine, at, event }).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }

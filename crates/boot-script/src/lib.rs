@@ -1,20 +1,21 @@
 //! What a machine that boots from the network is told: the netboot decision, the iPXE script, the kernel arguments.
 //!
 //! Owns the pure decision ([`decide`]), the scripts that follow from it ([`render`]), and the in-memory view of
-//! Hardware and Server ([`BootView`]) that all boot services answer from. [`follow`] keeps that view by the one
-//! watch; [`EventSender`] is the bounded way from the boot services to the records, and [`Sightings`] what they
+//! Hardware and Server ([`BootView`]) that all boot services answer from, and that grades who asks them ([`Peer`]).
+//! [`follow`] keeps that view by the one watch; [`EventSender`] is the bounded way from the boot services to the records, and [`Sightings`] what they
 //! heard last of each armed machine.
 //!
 //! Refuses: to answer packets or requests itself, to write any object, and to put anything secret into a script.
 //!
 //! Invariant: a machine gets the installer only by a boot session that is open, not past its deadline and of the
-//! newest attempt; in every doubt it boots its own disk.
+//! newest attempt, and only when it asks from its own address; in every doubt it boots its own disk.
 
 mod decide;
 mod error;
 mod events;
 mod follow;
 mod handle;
+mod peer;
 mod script;
 mod sightings;
 mod site;
@@ -22,11 +23,12 @@ mod target;
 mod token;
 mod view;
 
-pub use decide::{Decision, Installer, InstallerSource, decide};
+pub use decide::{Asker, Decision, Installer, InstallerSource, boots_our_installer, decide};
 pub use error::{FollowError, ScriptError};
 pub use events::{Event, EventSender};
 pub use follow::follow;
 pub use handle::ViewHandle;
+pub use peer::{Misfit, Peer, Proof};
 pub use script::{INITRAMFS_FILE, KERNEL_FILE, SITE_CA_FILE, Subject, render};
 pub use sightings::Sightings;
 pub use site::{SiteSettings, UnknownPolicy};

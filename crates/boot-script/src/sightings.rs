@@ -8,23 +8,42 @@ use jiff::Timestamp;
 use resources::gantry::SessionPhase;
 use resources::{BootEvent, BootEventKind, Mac};
 
+use crate::script::{INITRAMFS_FILE, KERNEL_FILE};
 use crate::target::BootTarget;
 
 /// Strangers that are remembered, the newest.
 const STRANGERS: usize = 64;
 
 /// The last packets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sightings {
+    since: Timestamp,
     known: Mutex<Known>,
+}
+
+impl Default for Sightings {
+    fn default() -> Self {
+        Self {
+            since: Timestamp::now(),
+            known: Mutex::default(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
 struct Known {
     /// By namespace and name. Holds armed machines only, so it is no larger than the view.
-    machines: HashMap<(String, String), (Timestamp, String)>,
+    machines: HashMap<(String, String), Heard>,
     /// Oldest first, each once.
     strangers: VecDeque<(Timestamp, Mac)>,
+}
+
+/// What was heard of one machine while it is armed.
+#[derive(Debug, Default)]
+struct Heard {
+    last: Option<(Timestamp, String)>,
+    kernel: Option<Timestamp>,
+    initramfs: Option<Timestamp>,
 }
 
 impl Sightings {
@@ -41,15 +60,8 @@ impl Sightings {
         let mut known = self.lock();
         match (target, event.mac) {
             (Some(target), _) => {
-                let machine = &target.machine;
-                let key = (machine.namespace.clone(), machine.name.clone());
-                let phase = machine.session.as_ref().map(|session| session.phase);
-                if matches!(phase, Some(SessionPhase::Arming | SessionPhase::Armed)) {
-                    known
-                        .machines
-                        .insert(key, (at, format!("{protocol}: {}", event.text)));
-                } else {
-                    known.machines.remove(&key);
+                if let Some(heard) = known.armed(target) {
+                    heard.last = Some((at, format!("{protocol}: {}", event.text)));
                 }
             }
             (None, Some(mac)) => {
@@ -67,7 +79,36 @@ impl Sightings {
     #[must_use]
     pub fn last(&self, namespace: &str, name: &str) -> Option<(Timestamp, String)> {
         let key = (namespace.to_owned(), name.to_owned());
-        self.lock().machines.get(&key).cloned()
+        self.lock().machines.get(&key)?.last.clone()
+    }
+
+    /// An armed machine has asked for a file of `/boot/`.
+    pub fn fetched(&self, target: &BootTarget, file: &str, at: Timestamp) {
+        let mut known = self.lock();
+        let Some(heard) = known.armed(target) else { return };
+        match file {
+            KERNEL_FILE => heard.kernel = Some(at),
+            INITRAMFS_FILE => heard.initramfs = Some(at),
+            _ => {}
+        }
+    }
+
+    /// Since when an armed machine has fetched both kernel and initramfs of the installer.
+    #[must_use]
+    pub fn installer_fetched(&self, namespace: &str, name: &str) -> Option<Timestamp> {
+        let key = (namespace.to_owned(), name.to_owned());
+        let known = self.lock();
+        let heard = known.machines.get(&key)?;
+        heard
+            .kernel
+            .max(heard.initramfs)
+            .filter(|_| heard.kernel.is_some() && heard.initramfs.is_some())
+    }
+
+    /// From when on everything was heard: the start of this process.
+    #[must_use]
+    pub const fn since(&self) -> Timestamp {
+        self.since
     }
 
     /// Addresses that no Hardware names and that asked since then; the newest first.
@@ -80,6 +121,21 @@ impl Sightings {
 
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// The entry of a machine while it is armed; otherwise it goes.
+    fn armed(&mut self, target: &BootTarget) -> Option<&mut Heard> {
+        let machine = &target.machine;
+        let key = (machine.namespace.clone(), machine.name.clone());
+        let phase = machine.session.as_ref().map(|session| session.phase);
+        if matches!(phase, Some(SessionPhase::Arming | SessionPhase::Armed)) {
+            Some(self.machines.entry(key).or_default())
+        } else {
+            self.machines.remove(&key);
+            None
+        }
     }
 }
 
@@ -110,12 +166,14 @@ mod tests {
             attempt: 1,
             boot: 1,
             boot_id: "boot-a".into(),
+            superseded: Vec::new(),
             phase,
             deadline: at(2700),
         };
         let machine = MachineFacts {
             namespace: "n".into(),
             name: "node-1".into(),
+            machine_id: None,
             hardware: HardwareSpec::default(),
             session: Some(session),
             attempt: Some(1),
@@ -141,6 +199,21 @@ mod tests {
         let over = machine(SessionPhase::Disarmed);
         sightings.note(Some(&over), at(7), &event(BootEventKind::Dhcp, 1));
         assert_eq!(sightings.last("n", "node-1"), None, "no longer of use");
+    }
+
+    #[test]
+    fn the_installer_is_fetched_when_both_files_are() {
+        let sightings = Sightings::default();
+        let fetched = || sightings.installer_fetched("n", "node-1");
+        let armed = machine(SessionPhase::Armed);
+        for (file, second) in [("initramfs", 5), ("site-ca.cpio", 6), ("snponly.efi", 7)] {
+            sightings.fetched(&armed, file, at(second));
+            assert_eq!(fetched(), None, "{file}");
+        }
+        sightings.fetched(&armed, "vmlinuz", at(8));
+        assert_eq!(fetched(), Some(at(8)));
+        sightings.fetched(&machine(SessionPhase::Claimed), "vmlinuz", at(9));
+        assert_eq!(fetched(), None, "no longer of use");
     }
 
     #[test]

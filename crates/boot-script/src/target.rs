@@ -17,6 +17,8 @@ pub struct Session {
     pub boot: u32,
     /// Public name of the session.
     pub boot_id: String,
+    /// Boot ids of earlier boots of the attempt; a machine that runs already may still carry one.
+    pub superseded: Vec<String>,
     /// Phase.
     pub phase: SessionPhase,
     /// End of the armed window.
@@ -30,6 +32,8 @@ pub struct MachineFacts {
     pub namespace: String,
     /// Name of the Hardware (and of its Server).
     pub name: String,
+    /// `Server.spec.machineId`, which certificates name; `None` before there is a Server.
+    pub machine_id: Option<String>,
     /// The Hardware.
     pub hardware: HardwareSpec,
     /// The last boot session, open or not.
@@ -57,11 +61,13 @@ impl MachineFacts {
         Self {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
+            machine_id: server.map(|(spec, _)| spec.machine_id.clone()),
             hardware,
             session: session.map(|session| Session {
                 attempt: session.attempt,
                 boot: session.boot,
                 boot_id: session.boot_id.clone(),
+                superseded: session.superseded.clone(),
                 phase: session.phase,
                 deadline: session.deadline.0,
             }),
@@ -70,6 +76,41 @@ impl MachineFacts {
             local_boot: status.and_then(|status| status.local_boot.clone()),
         }
     }
+
+    /// Every IPv4 address that the Hardware names: the reserved ones, and those of the installed system.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<Ipv4Addr> {
+        let metadata = self.hardware.metadata.as_ref();
+        let instance = metadata.and_then(|metadata| metadata.instance.as_ref());
+        let installed = instance
+            .into_iter()
+            .flat_map(|instance| &instance.ips)
+            .filter_map(|ip| ip.address.as_ref()?.trim().parse().ok());
+        let mut all = self.reserved_addresses();
+        for address in installed {
+            if !all.contains(&address) {
+                all.push(address);
+            }
+        }
+        all
+    }
+
+    /// The IPv4 addresses that the Hardware reserves for the machine's NICs.
+    #[must_use]
+    pub fn reserved_addresses(&self) -> Vec<Ipv4Addr> {
+        self.hardware.interfaces.iter().filter_map(reserved).collect()
+    }
+
+    /// MAC addresses of the Hardware.
+    pub fn macs(&self) -> impl Iterator<Item = Mac> {
+        let interfaces = self.hardware.interfaces.iter();
+        interfaces.filter_map(|interface| interface.dhcp.as_ref()?.mac)
+    }
+}
+
+fn reserved(interface: &HardwareInterface) -> Option<Ipv4Addr> {
+    let ip = interface.dhcp.as_ref()?.ip.as_ref()?;
+    ip.address.as_ref()?.trim().parse().ok()
 }
 
 /// One NIC of one machine.
@@ -109,16 +150,7 @@ impl BootTarget {
     /// The reserved IPv4 address.
     #[must_use]
     pub fn address(&self) -> Option<Ipv4Addr> {
-        self.interface()?
-            .dhcp
-            .as_ref()?
-            .ip
-            .as_ref()?
-            .address
-            .as_ref()?
-            .trim()
-            .parse()
-            .ok()
+        reserved(self.interface()?)
     }
 
     /// Name of the Hardware: the machine's key in records and logs.

@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use resources::Mac;
 
-use crate::target::{BootTarget, MachineFacts, Session};
+use crate::target::{BootTarget, Session};
 
 /// All machines at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct BootView {
     loaded: bool,
-    machines: BTreeMap<(String, String), Arc<MachineFacts>>,
+    /// The first NIC of each machine.
+    machines: BTreeMap<(String, String), Arc<BootTarget>>,
+    by_machine_id: HashMap<String, Arc<BootTarget>>,
+    by_boot_id: HashMap<String, Arc<BootTarget>>,
     by_mac: HashMap<Mac, Entry>,
     by_address: HashMap<Ipv4Addr, Entry>,
 }
@@ -58,15 +61,28 @@ impl BootView {
         };
         for target in targets {
             let machine = &target.machine;
-            view.machines
-                .entry((machine.namespace.clone(), machine.name.clone()))
-                .or_insert_with(|| Arc::clone(machine));
+            let key = (machine.namespace.clone(), machine.name.clone());
+            if !view.machines.contains_key(&key) {
+                view.enter_machine(&target);
+                view.machines.insert(key, Arc::clone(&target));
+            }
             enter(&mut view.by_mac, target.mac, &target);
             if let Some(address) = target.address() {
                 enter(&mut view.by_address, address, &target);
             }
         }
         view
+    }
+
+    fn enter_machine(&mut self, target: &Arc<BootTarget>) {
+        if let Some(id) = &target.machine.machine_id {
+            self.by_machine_id.insert(id.clone(), Arc::clone(target));
+        }
+        if let Some(session) = &target.machine.session {
+            for id in session.superseded.iter().chain([&session.boot_id]) {
+                self.by_boot_id.insert(id.clone(), Arc::clone(target));
+            }
+        }
     }
 
     /// Whether the objects have been read.
@@ -93,9 +109,20 @@ impl BootView {
         self.found(self.by_mac.get(&mac))
     }
 
-    /// Who has this address reserved.
+    /// The machine whose session has this boot id, or had it in an earlier boot of the attempt: its first NIC.
     #[must_use]
-    pub fn by_address(&self, address: Ipv4Addr) -> Lookup<'_> {
+    pub fn by_boot_id(&self, boot_id: &str) -> Option<&Arc<BootTarget>> {
+        self.by_boot_id.get(boot_id)
+    }
+
+    /// The machine that certificates name so: its first NIC.
+    #[must_use]
+    pub(crate) fn by_machine_id(&self, machine_id: &str) -> Option<&Arc<BootTarget>> {
+        self.by_machine_id.get(machine_id)
+    }
+
+    /// Who has this address reserved; for callers that is [`Self::peer`].
+    pub(crate) fn by_address(&self, address: Ipv4Addr) -> Lookup<'_> {
         self.found(self.by_address.get(&address))
     }
 
@@ -104,6 +131,7 @@ impl BootView {
     pub fn session(&self, namespace: &str, name: &str) -> Option<&Session> {
         self.machines
             .get(&(namespace.to_owned(), name.to_owned()))?
+            .machine
             .session
             .as_ref()
     }
@@ -143,6 +171,7 @@ mod tests {
     use resources::tinkerbell::{Dhcp, HardwareInterface, HardwareSpec, Ip};
 
     use super::*;
+    use crate::target::MachineFacts;
 
     fn machine(name: &str, nics: &[(&str, &str)]) -> Vec<Arc<BootTarget>> {
         let interface = |(mac, address): &(&str, &str)| HardwareInterface {
@@ -186,6 +215,25 @@ mod tests {
             BootView::default().by_address(Ipv4Addr::LOCALHOST),
             Lookup::NotLoaded
         ));
+    }
+
+    #[test]
+    fn finds_a_machine_by_the_boot_ids_of_its_attempt() {
+        let session = Session {
+            attempt: 1,
+            boot: 2,
+            boot_id: "second".into(),
+            superseded: vec!["first".into()],
+            phase: resources::gantry::SessionPhase::Armed,
+            deadline: jiff::Timestamp::MAX,
+        };
+        let mut facts = (*machine("a", &[("52:54:00:00:00:01", "10.0.0.1")])[0].machine).clone();
+        facts.session = Some(session);
+        let view = BootView::new(BootTarget::all_of(facts));
+        for id in ["first", "second"] {
+            assert_eq!(view.by_boot_id(id).unwrap().name(), "a");
+        }
+        assert!(view.by_boot_id("third").is_none() && view.by_boot_id("").is_none());
     }
 
     #[test]

@@ -9,8 +9,8 @@
 use std::sync::Arc;
 
 use boot_script::{
-    BootTarget, BootView, Decision, InstallerSource, Lookup, MachineFacts, Session, SiteSettings,
-    UnknownPolicy, decide,
+    Asker, BootTarget, BootView, Decision, InstallerSource, Lookup, MachineFacts, Session, SiteSettings,
+    UnknownPolicy, boots_our_installer, decide,
 };
 use jiff::{SignedDuration, Timestamp};
 use resources::gantry::{Firmware, LocalBoot, SessionPhase};
@@ -38,6 +38,7 @@ fn session(phase: SessionPhase) -> Session {
         attempt: 3,
         boot: 1,
         boot_id: "00112233445566778899aabbccddeeff".into(),
+        superseded: Vec::new(),
         phase,
         deadline: now() + SignedDuration::from_mins(30),
     }
@@ -72,7 +73,11 @@ fn allowed() -> Netboot {
 
 fn of(facts: MachineFacts, site: &SiteSettings) -> Decision {
     let target: Arc<BootTarget> = BootTarget::all_of(facts).pop().unwrap();
-    decide(Lookup::Known(&target), site, now())
+    decide(Lookup::Known(&target), Asker::Machine, site, now())
+}
+
+fn ours(facts: MachineFacts) -> bool {
+    boots_our_installer(&BootTarget::all_of(facts).pop().unwrap())
 }
 
 fn is_local(decision: &Decision) -> bool {
@@ -268,27 +273,90 @@ fn own_installer() {
     let Decision::Installer(installer) = decision else {
         panic!("{decision:?}")
     };
-    assert_eq!(installer.source, InstallerSource::Osie(osie));
+    assert_eq!(installer.source, InstallerSource::Osie(osie.clone()));
+    assert!(ours(machine(Some(allowed()), None)));
+    let own_installer = Netboot {
+        osie: Some(osie),
+        ..allowed()
+    };
+    let own_script = Netboot {
+        ipxe: Some(Ipxe {
+            url: Some("http://192.0.2.1/x".into()),
+            ..Ipxe::default()
+        }),
+        ..allowed()
+    };
+    for other in [
+        Some(own_installer),
+        Some(own_script),
+        Some(Netboot::default()),
+        None,
+    ] {
+        assert!(!ours(machine(other, None)));
+    }
 }
 
 #[test]
 fn unknown_ambiguous_and_not_loaded() {
     let silent = |decision: Decision| matches!(decision, Decision::Silent { .. });
     let names = ["a/b".to_owned(), "a/c".to_owned()];
-    assert!(silent(decide(Lookup::NotLoaded, &site(), now())));
-    assert!(silent(decide(Lookup::Ambiguous(&names), &site(), now())));
-    assert!(silent(decide(Lookup::Unknown, &site(), now())));
+    assert!(silent(decide(Lookup::NotLoaded, Asker::Other, &site(), now())));
+    assert!(silent(decide(
+        Lookup::Ambiguous(&names),
+        Asker::Other,
+        &site(),
+        now()
+    )));
+    assert!(silent(decide(Lookup::Unknown, Asker::Other, &site(), now())));
     let open = SiteSettings {
         unknown: UnknownPolicy::Installer,
         ..site()
     };
-    let Decision::Installer(installer) = decide(Lookup::Unknown, &open, now()) else {
+    let Decision::Installer(installer) = decide(Lookup::Unknown, Asker::Other, &open, now()) else {
         panic!()
     };
     assert_eq!(installer.boot_id, None);
     assert!(silent(decide(
         BootView::default().by_mac("52:54:00:00:00:01".parse().unwrap()),
+        Asker::Other,
         &open,
         now()
     )));
+}
+
+/// What somebody else gets is the same whatever the session is, and never a boot id.
+#[test]
+fn for_somebody_else_no_machine_is_armed() {
+    let installed = LocalBoot {
+        firmware: Firmware::Uefi,
+        disk: "/dev/disk/by-id/x".into(),
+        esp_guid: Some("c12a7328-f81f-11d2-ba4b-00a0c93ec93b".into()),
+        image: None,
+    };
+    let unarmed = |idle_installer, local_boot: &Option<LocalBoot>, phase: Option<SessionPhase>| {
+        let site = SiteSettings {
+            idle_installer,
+            ..site()
+        };
+        let mut facts = machine(Some(allowed()), phase.map(session));
+        facts.local_boot.clone_from(local_boot);
+        let target = BootTarget::all_of(facts).pop().unwrap();
+        decide(Lookup::Known(&target), Asker::Other, &site, now())
+    };
+    for idle_installer in [false, true] {
+        for local_boot in [None, Some(installed.clone())] {
+            let expected = unarmed(idle_installer, &local_boot, None);
+            for phase in PHASES {
+                let given = unarmed(idle_installer, &local_boot, Some(phase));
+                assert_eq!(given, expected, "{phase:?} {idle_installer}");
+            }
+            match expected {
+                Decision::Installer(installer) => {
+                    assert!(idle_installer && installer.boot_id.is_none() && installer.attempt.is_none());
+                }
+                Decision::LocalDisk { esp_guid, .. } => assert_eq!(esp_guid, None),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
 }

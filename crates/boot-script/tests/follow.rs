@@ -91,7 +91,7 @@ async fn the_view_follows_lists_and_watches() {
     assert!(!handle.has_session("eksa-system", "a", "first"));
     let view = handle.load();
     assert_eq!(view.len(), 1, "the object that cannot be read is left out");
-    assert_eq!(view.by_address([10, 0, 0, 5].into()).known().unwrap().name(), "a");
+    assert_eq!(view.peer([10, 0, 0, 5].into()).target().unwrap().name(), "a");
     cancel.cancel();
     task.await.unwrap().unwrap();
 }

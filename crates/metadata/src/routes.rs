@@ -1,13 +1,13 @@
 //! The routes: who asks by address, then the tree.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use boot_script::{BootTarget, EventSender, Lookup, ViewHandle};
+use boot_script::{EventSender, Lookup, Peer, ViewHandle};
 use http::{StatusCode, Uri, header};
 use jiff::Timestamp;
 use resources::{BootEvent, BootEventKind};
@@ -17,7 +17,7 @@ use crate::tree::{Answer, VERSIONS, lookup};
 /// Settings of the service.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Config {
-    /// Whether user data is given to whoever has the machine's address.
+    /// `serveUserDataByAddress`: whether user data is given to whoever has the machine's address.
     pub serve_user_data_by_address: bool,
 }
 
@@ -26,7 +26,7 @@ pub struct Config {
 pub struct Deps {
     /// Whose address it is.
     pub view: Arc<ViewHandle>,
-    /// Where refusals and first answers are told.
+    /// Where refusals and first answers are recorded.
     pub events: EventSender,
 }
 
@@ -56,55 +56,50 @@ async fn answer(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     uri: Uri,
 ) -> Response {
-    let view = shared.deps.view.load();
-    let subject = match peer.ip().to_canonical() {
-        IpAddr::V4(address) => view.by_address(address),
-        IpAddr::V6(_) => Lookup::Unknown,
+    let peer = shared.deps.view.load().peer(peer.ip());
+    let refused = |status: StatusCode, text: &str| {
+        record(&shared, &peer, format!("metadata refused: {text}"));
+        (status, format!("{text}\n")).into_response()
     };
-    let target = match subject {
+    let target = match peer.lookup() {
         Lookup::Known(target) => target,
         Lookup::Ambiguous(_) => {
-            return (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "several Hardware objects have this address\n",
-            )
-                .into_response();
+            let text = "several Hardware objects have this address";
+            return refused(StatusCode::INTERNAL_SERVER_ERROR, text);
         }
         Lookup::NotLoaded => {
-            return (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the appliance is still reading its objects\n",
-            )
-                .into_response();
+            let text = "the appliance is still reading its objects";
+            return refused(StatusCode::SERVICE_UNAVAILABLE, text);
         }
-        Lookup::Unknown => return (StatusCode::NOT_FOUND, "no Hardware has this address\n").into_response(),
+        Lookup::Unknown => return refused(StatusCode::NOT_FOUND, "no Hardware has this address"),
     };
     let switch = shared.config.serve_user_data_by_address;
     match lookup(uri.path(), target.name(), &target.machine.hardware, switch) {
         Answer::Text(text) => {
             if uri.path().trim_end_matches('/').ends_with("/instance-id") {
-                // Every crawl reads it once: one event tells of all.
-                tell(&shared, target, peer, "metadata read".to_owned());
+                // Every crawl reads it once: one record stands for all.
+                record(&shared, &peer, "metadata read".to_owned());
             }
             ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
         }
         Answer::Withheld => {
             let text = "user data is not served by address alone; installed systems get it from their seed, \
                         or set serveUserDataByAddress";
-            tracing::warn!(machine = target.name(), %peer, "user data asked for by address; serveUserDataByAddress is off");
-            tell(&shared, target, peer, text.to_owned());
+            tracing::warn!(machine = target.name(), peer = %peer.address(), "user data asked for by address; serveUserDataByAddress is off");
+            record(&shared, &peer, text.to_owned());
             (StatusCode::NOT_FOUND, format!("{text}\n")).into_response()
         }
         Answer::NotFound => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
-fn tell(shared: &Shared, target: &BootTarget, peer: SocketAddr, text: String) {
+fn record(shared: &Shared, peer: &Peer, text: String) {
     let event = BootEvent {
         kind: BootEventKind::Metadata,
         mac: None,
-        peer: Some(peer.ip().to_string()),
+        peer: Some(peer.address().to_string()),
         text,
     };
-    shared.deps.events.send(Some(target), Timestamp::now(), event);
+    let target = peer.target().map(AsRef::as_ref);
+    shared.deps.events.send(target, Timestamp::now(), event);
 }

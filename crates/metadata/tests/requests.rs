@@ -90,11 +90,16 @@ async fn by_address_only_public_fields() {
         text.contains("serveUserDataByAddress") && !text.contains("canary"),
         "{text}"
     );
-    assert_eq!(
-        get(&closed, "10.0.0.6:1", "/latest/meta-data/instance-id")
-            .await
-            .0,
-        StatusCode::NOT_FOUND
+    let refused = received.recv().await.unwrap().event.text;
+    assert!(refused.contains("not served by address alone"), "{refused}");
+    let stranger = get(&closed, "10.0.0.6:1", "/latest/meta-data/instance-id").await;
+    assert_eq!(stranger.0, StatusCode::NOT_FOUND);
+    let refused = received.recv().await.unwrap();
+    assert_eq!(refused.machine, "10.0.0.6");
+    assert!(
+        refused.event.text.contains("no Hardware"),
+        "{}",
+        refused.event.text
     );
     assert_eq!(
         get(&closed, ours, "/latest/api/token").await.0,

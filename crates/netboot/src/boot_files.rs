@@ -12,7 +12,7 @@ use http::{HeaderValue, StatusCode, header};
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
-use crate::routes::Shared;
+use crate::routes::{Shared, is_begin};
 
 /// Bytes of a file that are read and sent at once for a machine, and for peers that no Hardware names: what a peer that does
 /// not read keeps in memory.
@@ -26,7 +26,7 @@ pub(crate) async fn boot_file(
     request: Request,
 ) -> Response {
     if file == SITE_CA_FILE {
-        shared.tell_fetch(&request, peer, format!("boot file {file}"));
+        shared.record_fetch(&request, peer, format!("boot file {file}"));
         return shared.site_ca.clone().into_response();
     }
     plain_file(&shared, peer, &file, request).await
@@ -52,8 +52,13 @@ async fn plain_file(shared: &Shared, peer: SocketAddr, file: &str, request: Requ
     if !plain_name(file) {
         return StatusCode::NOT_FOUND.into_response();
     }
-    shared.tell_fetch(&request, peer, format!("boot file {file}"));
-    serve(shared, peer, shared.boot_dir.join(file), request).await
+    shared.record_fetch(&request, peer, format!("boot file {file}"));
+    let is_begin = is_begin(&request);
+    let response = serve(shared, peer, shared.boot_dir.join(file), request).await;
+    if is_begin && response.status().is_success() {
+        shared.fetched(peer, file);
+    }
+    response
 }
 
 /// A name without anything that could lead out of its directory or to a hidden file.
@@ -64,7 +69,7 @@ pub(crate) fn plain_name(name: &str) -> bool {
 
 /// A file with ranges and HEAD.
 pub(crate) async fn serve(shared: &Shared, peer: SocketAddr, path: PathBuf, request: Request) -> Response {
-    let chunk = match shared.machine_at(peer) {
+    let chunk = match shared.peer(peer).target() {
         Some(_) => CHUNK,
         None => STRANGERS_CHUNK,
     };

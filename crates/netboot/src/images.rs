@@ -32,7 +32,7 @@ pub(crate) async fn image(
         }
         request.headers_mut().remove(header::IF_RANGE);
     }
-    shared.tell_fetch(
+    shared.record_fetch(
         &request,
         peer,
         format!("image {}", digest.get(..12).unwrap_or(&digest)),
@@ -54,7 +54,7 @@ pub(crate) async fn manifest(
     if !is_digest(&digest) {
         return StatusCode::NOT_FOUND.into_response();
     }
-    shared.tell_fetch(
+    shared.record_fetch(
         &request,
         peer,
         format!("manifest of image {}", digest.get(..12).unwrap_or(&digest)),

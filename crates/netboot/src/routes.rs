@@ -1,12 +1,12 @@
 //! The routes and what they share.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
-use boot_script::{BootTarget, EventSender, SiteSettings, ViewHandle};
+use boot_script::{EventSender, Lookup, Peer, SiteSettings, ViewHandle};
 use bytes::Bytes;
 use http::Method;
 use jiff::Timestamp;
@@ -34,7 +34,7 @@ pub struct Config {
 pub struct Deps {
     /// Whom to serve.
     pub view: Arc<ViewHandle>,
-    /// Where fetches are told.
+    /// Where requests are recorded.
     pub events: EventSender,
 }
 
@@ -81,39 +81,50 @@ pub fn router(config: Config, deps: Deps) -> Result<Router, Error> {
 }
 
 impl Shared {
-    /// The machine whose reserved address the peer has.
-    pub(crate) fn machine_at(&self, peer: SocketAddr) -> Option<Arc<BootTarget>> {
-        self.view.load().by_address(v4(peer)?).known().cloned()
+    /// Who asks.
+    pub(crate) fn peer(&self, address: SocketAddr) -> Peer {
+        self.view.load().peer(address.ip())
     }
 
-    /// Tells an event of a machine, named by MAC or by the peer's address.
-    pub(crate) fn tell(&self, target: Option<&BootTarget>, mac: Option<Mac>, peer: SocketAddr, text: String) {
-        tracing::debug!(%peer, text, "HTTP boot");
+    /// Records a request of `peer` about a machine. Only what a machine asks for itself counts as heard of it.
+    pub(crate) fn record(&self, peer: &Peer, subject: Lookup<'_>, mac: Option<Mac>, text: String) {
+        tracing::debug!(peer = %peer.address(), text, "HTTP boot");
         let event = BootEvent {
             kind: BootEventKind::Http,
             mac,
-            peer: Some(peer.ip().to_string()),
+            peer: Some(peer.address().to_string()),
             text,
         };
-        self.events.send(target, Timestamp::now(), event);
+        let now = Timestamp::now();
+        match subject.known() {
+            Some(target) if !peer.is(&target.machine) => {
+                self.events.send_about(target.name(), now, event);
+            }
+            target => self.events.send(target.map(AsRef::as_ref), now, event),
+        }
     }
 
-    /// Tells the fetch of a file once, not for each of its ranges.
-    pub(crate) fn tell_fetch(&self, request: &axum::extract::Request, peer: SocketAddr, text: String) {
-        let range = request
-            .headers()
-            .get(http::header::RANGE)
-            .and_then(|value| value.to_str().ok());
-        if request.method() == Method::GET && range.is_none_or(|range| range.starts_with("bytes=0-")) {
-            self.tell(self.machine_at(peer).as_deref(), None, peer, text);
+    /// Records the fetch of a file once, not for each of its ranges.
+    pub(crate) fn record_fetch(&self, request: &axum::extract::Request, peer: SocketAddr, text: String) {
+        if is_begin(request) {
+            let peer = self.peer(peer);
+            self.record(&peer, peer.lookup(), None, text);
+        }
+    }
+
+    /// The machine at this address has got a file of the installer, as far as the start of its transfer shows.
+    pub(crate) fn fetched(&self, peer: SocketAddr, file: &str) {
+        if let Some(target) = self.peer(peer).target() {
+            self.events.sightings().fetched(target, file, Timestamp::now());
         }
     }
 }
 
-/// The peer's IPv4 address, also when it came as a mapped one.
-pub(crate) fn v4(peer: SocketAddr) -> Option<Ipv4Addr> {
-    match peer.ip().to_canonical() {
-        std::net::IpAddr::V4(address) => Some(address),
-        std::net::IpAddr::V6(_) => None,
-    }
+/// Whether the begin of a file is asked for.
+pub(crate) fn is_begin(request: &axum::extract::Request) -> bool {
+    let range = request
+        .headers()
+        .get(http::header::RANGE)
+        .and_then(|value| value.to_str().ok());
+    request.method() == Method::GET && range.is_none_or(|range| range.starts_with("bytes=0-"))
 }

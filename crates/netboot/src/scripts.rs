@@ -1,16 +1,17 @@
-//! `/ipxe/script/...`: the script for a machine, named in the path or by its address.
+//! `/ipxe/script/...`: the script for a machine, named in the path or by its address. Anybody may name a MAC address;
+//! the boot id of an armed machine goes to its own address only.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Path, State};
 use axum::response::{IntoResponse, Response};
-use boot_script::{BootView, Lookup, Subject, decide, render};
+use boot_script::{Lookup, Peer, Subject, decide, render};
 use http::{StatusCode, header};
 use jiff::Timestamp;
 use resources::Mac;
 
-use crate::routes::{Shared, v4};
+use crate::routes::Shared;
 
 pub(crate) async fn by_mac(
     State(shared): State<Arc<Shared>>,
@@ -21,24 +22,22 @@ pub(crate) async fn by_mac(
         return (StatusCode::NOT_FOUND, "not a MAC address\n").into_response();
     };
     let view = shared.view.load();
-    answer(&shared, view.by_mac(mac), Some(mac), peer)
+    let peer = view.peer(peer.ip());
+    answer(&shared, view.by_mac(mac), Some(mac), &peer)
 }
 
 pub(crate) async fn by_address(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
 ) -> Response {
-    let view: Arc<BootView> = shared.view.load();
-    let Some(address) = v4(peer) else {
-        return (StatusCode::NOT_FOUND, "only IPv4 addresses are reserved\n").into_response();
-    };
-    let subject = view.by_address(address);
-    answer(&shared, subject, subject.known().map(|target| target.mac), peer)
+    let peer = shared.peer(peer);
+    let mac = peer.target().map(|target| target.mac);
+    answer(&shared, peer.lookup(), mac, &peer)
 }
 
-fn answer(shared: &Shared, subject: Lookup<'_>, mac: Option<Mac>, peer: SocketAddr) -> Response {
+fn answer(shared: &Shared, subject: Lookup<'_>, mac: Option<Mac>, peer: &Peer) -> Response {
     let now = Timestamp::now();
-    let decision = decide(subject, &shared.site, now);
+    let decision = decide(subject, peer.asks_for(subject), &shared.site, now);
     let target = subject.known();
     let who = Subject {
         mac,
@@ -52,17 +51,17 @@ fn answer(shared: &Shared, subject: Lookup<'_>, mac: Option<Mac>, peer: SocketAd
                 // The answer is of this moment: nothing on the way may keep it.
                 (header::CACHE_CONTROL, "no-store"),
             ];
-            shared.tell(target.map(AsRef::as_ref), mac, peer, format!("script: {summary}"));
+            shared.record(peer, subject, mac, format!("script: {summary}"));
             (headers, script).into_response()
         }
         Ok(None) => {
-            shared.tell(target.map(AsRef::as_ref), mac, peer, format!("script: {summary}"));
+            shared.record(peer, subject, mac, format!("script: {summary}"));
             (StatusCode::NOT_FOUND, format!("{summary}\n")).into_response()
         }
         Err(error) => {
             let machine = target.map(|target| target.name().to_owned());
             tracing::warn!(machine, %error, "no boot script");
-            shared.tell(target.map(AsRef::as_ref), mac, peer, format!("script: {error}"));
+            shared.record(peer, subject, mac, format!("script: {error}"));
             (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
         }
     };

@@ -19,7 +19,7 @@ use resources::gantry::SessionPhase;
 use resources::tinkerbell::{Dhcp, HardwareInterface, HardwareSpec, Ip, Netboot};
 use store::records::{Query, Records};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -30,6 +30,7 @@ struct Running {
     address: SocketAddr,
     view: Arc<ViewHandle>,
     events: mpsc::Receiver<Event>,
+    sightings: EventSender,
     _dir: tempfile::TempDir,
     _stop: DropGuard,
 }
@@ -62,6 +63,7 @@ fn target(phase: Option<SessionPhase>) -> Vec<Arc<BootTarget>> {
         attempt: 1,
         boot: 1,
         boot_id: "b".repeat(32),
+        superseded: Vec::new(),
         phase,
         deadline: "9999-01-01T00:00:00Z".parse().unwrap(),
     });
@@ -74,6 +76,7 @@ async fn start() -> Running {
     std::fs::create_dir_all(dir.path().join("images")).unwrap();
     std::fs::write(dir.path().join("secret"), "canary").unwrap();
     std::fs::write(dir.path().join("boot/vmlinuz"), "linux").unwrap();
+    std::fs::write(dir.path().join("boot/initramfs"), "installer").unwrap();
     std::fs::write(dir.path().join("boot/snponly.efi"), "ipxe").unwrap();
     std::fs::write(dir.path().join("images").join(DIGEST), "0123456789").unwrap();
     std::fs::write(
@@ -94,7 +97,7 @@ async fn start() -> Running {
         config,
         Deps {
             view: view.clone(),
-            events: sender,
+            events: sender.clone(),
         },
     )
     .unwrap();
@@ -111,6 +114,7 @@ async fn start() -> Running {
         address,
         view,
         events,
+        sightings: sender,
         _dir: dir,
         _stop: cancel.drop_guard(),
     }
@@ -118,7 +122,13 @@ async fn start() -> Running {
 
 /// Status line with head in lower case, and body.
 async fn fetch(running: &Running, request: &str) -> (String, Vec<u8>) {
-    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    fetch_from("127.0.0.1", running, request).await
+}
+
+async fn fetch_from(source: &str, running: &Running, request: &str) -> (String, Vec<u8>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(source.parse().unwrap(), 0)).unwrap();
+    let mut stream = socket.connect(running.address).await.unwrap();
     let request = format!("{request}\r\nHost: x\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
@@ -172,6 +182,58 @@ async fn scripts_follow_the_view() {
     assert!(head.starts_with("http/1.1 404"), "{head}");
     let (head, _) = get(&running, "/ipxe/script/x/auto.ipxe", "").await;
     assert!(head.starts_with("http/1.1 404"), "{head}");
+}
+
+/// Whoever knows a MAC address gets what an unarmed machine gets; the record is the machine's, but it was not heard.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_boot_id_goes_to_the_machine_alone() {
+    let mut running = start().await;
+    let path = "GET /ipxe/script/52:54:00:00:00:01/auto.ipxe HTTP/1.1";
+    for headers in [
+        "",
+        "\r\nX-Forwarded-For: 127.0.0.1",
+        "\r\nForwarded: for=127.0.0.1",
+    ] {
+        let (head, body) = fetch_from("127.0.0.2", &running, &format!("{path}{headers}")).await;
+        let body = String::from_utf8(body).unwrap();
+        assert!(head.starts_with("http/1.1 200"), "{head}");
+        assert!(body.contains("sanboot") && !body.contains("bbbb"), "{body}");
+        let event = running.events.recv().await.unwrap();
+        assert_eq!(event.machine, "node-1");
+        assert_eq!(event.event.peer.as_deref(), Some("127.0.0.2"));
+        assert!(
+            event.event.text.contains("not this machine's"),
+            "{}",
+            event.event.text
+        );
+    }
+    assert_eq!(running.sightings.sightings().last("eksa-system", "node-1"), None);
+    fetch(&running, path).await;
+    assert!(
+        running
+            .sightings
+            .sightings()
+            .last("eksa-system", "node-1")
+            .is_some()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_installer_counts_as_fetched_by_the_machine_alone() {
+    let running = start().await;
+    let fetched = || {
+        running
+            .sightings
+            .sightings()
+            .installer_fetched("eksa-system", "node-1")
+    };
+    for source in ["127.0.0.2", "127.0.0.1"] {
+        for file in ["vmlinuz", "initramfs"] {
+            assert_eq!(fetched(), None);
+            fetch_from(source, &running, &format!("GET /boot/{file} HTTP/1.1")).await;
+        }
+    }
+    assert!(fetched().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -204,18 +204,14 @@ fn printable(request: &ReadRequest) -> String {
 }
 
 fn tell(deps: &Deps, peer: SocketAddr, text: &str) {
-    tracing::debug!(%peer, text, "TFTP");
-    let view = deps.view.load();
-    let target = match peer.ip() {
-        IpAddr::V4(address) => view.by_address(address).known().cloned(),
-        IpAddr::V6(_) => None,
-    };
-    let text = text.to_owned();
+    let peer = deps.view.load().peer(peer.ip());
+    tracing::debug!(peer = %peer.address(), text, "TFTP");
     let event = BootEvent {
         kind: BootEventKind::Tftp,
         mac: None,
-        peer: Some(peer.ip().to_string()),
-        text,
+        peer: Some(peer.address().to_string()),
+        text: text.to_owned(),
     };
-    deps.events.send(target.as_deref(), Timestamp::now(), event);
+    let target = peer.target().map(AsRef::as_ref);
+    deps.events.send(target, Timestamp::now(), event);
 }

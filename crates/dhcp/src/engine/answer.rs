@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use boot_script::{BootTarget, BootView, Lookup, SiteSettings, decide};
+use boot_script::{Asker, BootTarget, BootView, Lookup, SiteSettings, decide};
 use jiff::Timestamp;
 use resources::Mac;
 use resources::tinkerbell::Dhcp;
@@ -231,7 +231,7 @@ fn add_boot_data(
     draft.siaddr = site.server_address;
     let client = Client::of(request);
     // Only whether the machine boots at all matters here; what it boots is in the script.
-    let decision = decide(Lookup::Known(target), site, now);
+    let decision = decide(Lookup::Known(target), Asker::Machine, site, now);
     if let Some(BootData {
         next_server,
         file,

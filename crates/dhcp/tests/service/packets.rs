@@ -59,6 +59,7 @@ pub(crate) fn view(interface: HardwareInterface, phase: Option<SessionPhase>) ->
         attempt: 1,
         boot: 1,
         boot_id: "00".repeat(16),
+        superseded: Vec::new(),
         phase,
         deadline: "2026-11-21T00:30:00Z".parse().unwrap(),
     });
