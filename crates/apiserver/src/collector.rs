@@ -1,232 +1,342 @@
 //! Background work after deletions: dependents by ownerReferences, contents of namespaces, objects of definitions,
 //! old events and tombstones.
 //!
-//! Everything here is idempotent and decided from the state in memory; at start one sweep finds what a crash left.
+//! Level-triggered: a change only says which objects to look at, and what is done follows from the state at that
+//! moment. A look whose writes did not all succeed is repeated. At start every object is looked at once, which
+//! finishes what a crash left.
 
-use std::collections::BTreeSet;
+mod events;
+mod owners;
+mod queue;
+
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::definitions;
-use crate::meta::{Meta, meta_mut, set_meta, time};
+use crate::kinds::{Origin, Registry};
+use crate::meta::Meta;
+use crate::meta::deletion::{self, FOREGROUND, INSTANCES, ORPHAN, Propagation, Removal};
 use crate::service::Core;
-use crate::storage::{Key, Stored, WriteError};
-use crate::verbs::delete::{FOREGROUND, INSTANCES, ORPHAN};
+use crate::storage::{Key, Stored, Touched, WriteError};
+use owners::{Place, Standing, Verdict};
+use queue::{Look, Queue};
 
 /// How often old events and tombstones are looked at.
 const SWEEP: Duration = Duration::from_secs(300);
-/// Life of an Event.
-const EVENT_SECONDS: i64 = 3600;
+/// Writes of one look at the same time; they share commits.
+const TOGETHER: usize = 32;
 
 /// Runs until cancelled.
 pub(crate) async fn run(core: Arc<Core>, cancel: CancellationToken) {
     let mut changed = core.storage.subscribe_all();
+    let mut kinds = core.subscribe_kinds();
     let mut sweep = tokio::time::interval(SWEEP);
-    // Owners in foreground deletion whose dependents are still there.
-    let mut waiting = BTreeSet::new();
-    for key in core.storage.keys() {
-        look_at_start(&core, key, &mut waiting).await;
-    }
-    loop {
+    let mut queue = Queue::default();
+    while !cancel.is_cancelled() {
+        changed.mark_unchanged();
+        enqueue(&core, &core.storage.take_touched(), &mut queue);
+        if let Some(key) = queue.next(Instant::now()) {
+            let look = look(&core, &key, Timestamp::now()).await;
+            queue.looked(key, look, Instant::now());
+            continue;
+        }
+        let due = queue.next_due().unwrap_or_else(|| Instant::now() + SWEEP);
         tokio::select! {
             () = cancel.cancelled() => return,
             _ = sweep.tick() => prune(&core).await,
             changed = changed.changed() => if changed.is_err() { return },
-        }
-        handle(&core, &mut waiting).await;
-    }
-}
-
-async fn handle(core: &Core, waiting: &mut BTreeSet<Key>) {
-    let work = core.storage.take_deletions();
-    for uid in &work.gone {
-        for key in core.storage.dependents(uid) {
-            owners_checked(core, &key).await;
-        }
-    }
-    for key in &work.owned {
-        owners_checked(core, key).await;
-    }
-    for key in &work.marked {
-        marked(core, key, waiting).await;
-    }
-    // A deletion may have been the last thing that a terminating parent waited for.
-    if !work.gone.is_empty() {
-        for resource in ["namespaces", definitions::RESOURCE] {
-            for object in core.storage.list(resource, None).objects {
-                if object.value.is_terminating() {
-                    marked(core, &key_of(resource, &object.value), waiting).await;
-                }
+            // The kind of an owner may be served now.
+            changed = kinds.changed() => {
+                if changed.is_err() { return }
+                core.storage.owned().into_iter().for_each(|key| queue.add(key));
             }
+            () = tokio::time::sleep_until(due.into()) => {}
         }
-        finish_foreground(core, waiting).await;
     }
 }
 
-async fn look_at_start(core: &Core, key: Key, waiting: &mut BTreeSet<Key>) {
-    let Some(object) = core.storage.get(&key) else {
-        return;
+/// Queues what a change may matter to: the object itself, its dependents and owners, its namespace and definition.
+fn enqueue(core: &Core, touched: &Touched, queue: &mut Queue) {
+    let storage = &core.storage;
+    let is_terminating = |key: &Key| {
+        storage
+            .get(key)
+            .is_some_and(|object| object.value.is_terminating())
     };
-    if object.value.is_terminating() {
-        marked(core, &key, waiting).await;
-    } else if !object.value.owners().is_empty() {
-        owners_checked(core, &key).await;
+    let dependents = touched.gone.iter().flat_map(|uid| storage.dependents(uid));
+    dependents.for_each(|key| queue.add(key));
+    let owners = touched.owners.iter().filter_map(|uid| storage.key_of(uid));
+    owners.filter(is_terminating).for_each(|key| queue.add(key));
+    for key in &touched.keys {
+        let namespace = Key::cluster_scoped("namespaces", &key.namespace);
+        let definition = Key::cluster_scoped(definitions::RESOURCE, &key.resource);
+        for parent in [namespace, definition].into_iter().filter(is_terminating) {
+            queue.add(parent);
+        }
+        let Some(object) = storage.get(key) else { continue };
+        let terminating = object.value.is_terminating();
+        if terminating && object.value.finalizers().contains(&FOREGROUND) {
+            let dependents = storage.dependents(object.value.uid());
+            dependents.into_iter().for_each(|key| queue.add(key));
+        }
+        if terminating || !object.value.owners().is_empty() {
+            queue.add(key.clone());
+        }
     }
 }
 
-fn key_of(resource: &str, object: &Value) -> Key {
-    Key {
-        resource: Arc::from(resource),
-        namespace: object.namespace().to_owned(),
-        name: object.name().to_owned(),
-    }
-}
-
-/// Deletes an object whose owners are all gone; drops references to those that are.
-async fn owners_checked(core: &Core, key: &Key) {
+/// Does for one object what its state asks for.
+async fn look(core: &Core, key: &Key, now: Timestamp) -> Look {
     let Some(object) = core.storage.get(key) else {
-        return;
+        return Look::Rest;
     };
-    let owners = object.value.owners();
-    let lives = |owner: &Value| owner["uid"].as_str().is_some_and(|uid| core.storage.lives(uid));
-    let alive: Vec<Value> = owners.iter().filter(|o| lives(o)).cloned().collect();
-    if owners.is_empty() || alive.len() == owners.len() {
-        return;
+    if !object.value.is_terminating() {
+        return judge(core, key, &object, now).await;
     }
-    let done = if alive.is_empty() {
-        delete(core, key, &object).await
+    let finalizers = object.value.finalizers();
+    let look = if finalizers.contains(&INSTANCES) && &*key.resource == definitions::RESOURCE {
+        delete_instances(core, key, &object, now).await
+    } else if finalizers.contains(&ORPHAN) {
+        orphan_dependents(core, key, &object).await
+    } else if finalizers.contains(&FOREGROUND) {
+        finish_foreground(core, key, &object).await
     } else {
-        let mut changed = object.value.clone();
-        set_meta(&mut changed, "ownerReferences", Some(Value::Array(alive)));
-        core.storage
-            .update(key.clone(), object.version, changed)
-            .await
-            .map(drop)
+        Look::Rest
     };
-    report(key, done);
+    if &*key.resource == "namespaces" {
+        return look.and(empty_namespace(core, key, &object, now).await);
+    }
+    look
+}
+
+/// Deletes an object whose owners are gone; drops references to those that are.
+async fn judge(core: &Core, key: &Key, object: &Stored, now: Timestamp) -> Look {
+    let (storage, kinds) = (&core.storage, core.registry());
+    let standing = |reference: &Value| {
+        let uid = reference["uid"].as_str().unwrap_or("");
+        let found = owner_key(&kinds, reference, key).map(|key| key.and_then(|key| storage.get(&key)));
+        let place = match &found {
+            Ok(found) => Place::Served(found.as_ref().map(|stored| &stored.value)),
+            Err(place) => *place,
+        };
+        let departed = storage.is_departed(uid);
+        (
+            uid.to_owned(),
+            owners::standing(reference, &object.value, place, departed, now),
+        )
+    };
+    let standings: Vec<(String, Standing)> = object.value.owners().iter().map(standing).collect();
+    let dependents = storage.dependents(object.value.uid());
+    match owners::verdict(&standings, !dependents.is_empty()) {
+        Verdict::Stay => Look::Rest,
+        Verdict::Later(wait) => Look::Later(wait),
+        Verdict::Drop(uids) => {
+            let uids: Vec<&str> = uids.iter().map(String::as_str).collect();
+            let mut changed = object.value.clone();
+            deletion::remove_owners(&mut changed, &uids);
+            ended(
+                key,
+                storage
+                    .update(key.clone(), object.version, changed)
+                    .await
+                    .map(drop),
+            )
+        }
+        Verdict::Delete(policy) => {
+            // Owners in a circle would wait for each other.
+            let circle = policy == Some(Propagation::Foreground)
+                && dependents.iter().any(|key| waits_for_dependents(core, key));
+            ended(key, delete(core, key, object, policy, circle, now).await)
+        }
+    }
+}
+
+fn waits_for_dependents(core: &Core, key: &Key) -> bool {
+    let object = core.storage.get(key);
+    object.is_some_and(|o| o.value.is_terminating() && o.value.finalizers().contains(&FOREGROUND))
+}
+
+/// Where the owner of `dependent` is stored that a reference names; `None` when its name is empty.
+fn owner_key(kinds: &Registry, reference: &Value, dependent: &Key) -> Result<Option<Key>, Place<'static>> {
+    let text = |field: &str| reference[field].as_str().unwrap_or("");
+    let kind = kinds
+        .of_kind(text("apiVersion"), text("kind"))
+        .ok_or(Place::NotServed)?;
+    if !matches!(kind.origin, Origin::Builtin | Origin::Custom) {
+        return Err(Place::NotServed);
+    }
+    if kind.namespaced && dependent.namespace.is_empty() {
+        return Err(Place::WrongScope);
+    }
+    let namespace = if kind.namespaced {
+        dependent.namespace.as_str()
+    } else {
+        ""
+    };
+    Ok((!text("name").is_empty()).then(|| Key {
+        resource: kind.resource.clone(),
+        namespace: namespace.to_owned(),
+        name: text("name").to_owned(),
+    }))
 }
 
 /// Deletes an object, or marks it when finalizers hold it.
-async fn delete(core: &Core, key: &Key, object: &Stored) -> Result<(), WriteError> {
-    let value = &object.value;
-    if value.finalizers().is_empty() && &*key.resource != "namespaces" {
-        core.storage
-            .delete(key.clone(), object.version, value.clone())
-            .await?;
-        core.after_write(&key.resource);
-        return Ok(());
+async fn delete(
+    core: &Core,
+    key: &Key,
+    object: &Stored,
+    policy: Option<Propagation>,
+    unblock: bool,
+    now: Timestamp,
+) -> Result<(), WriteError> {
+    let mut changed = object.value.clone();
+    let removal = deletion::begin(&mut changed, policy, now);
+    if unblock {
+        deletion::unblock_owners(&mut changed);
     }
-    if value.is_terminating() {
-        return Ok(());
-    }
-    let mut marked = value.clone();
-    set_meta(
-        &mut marked,
-        "deletionTimestamp",
-        Some(time::stamp(Timestamp::now()).into()),
-    );
-    set_meta(&mut marked, "deletionGracePeriodSeconds", Some(0.into()));
-    core.storage
-        .update(key.clone(), object.version, marked)
-        .await
-        .map(drop)
-}
-
-/// Does what a marked object waits for, as far as it is ours.
-async fn marked(core: &Core, key: &Key, waiting: &mut BTreeSet<Key>) {
-    let Some(object) = core.storage.get(key).filter(|o| o.value.is_terminating()) else {
-        return;
+    match removal {
+        Removal::Now => core.storage.delete(key.clone(), object.version, changed).await?,
+        Removal::Later if changed == object.value => return Ok(()),
+        Removal::Later => core.storage.update(key.clone(), object.version, changed).await?,
     };
-    if &*key.resource == "namespaces" {
-        return empty_namespace(core, key, &object).await;
-    }
-    let finalizers = object.value.finalizers();
-    if finalizers.contains(&INSTANCES) {
-        let instances = core.storage.list(&key.name, None).objects;
-        if delete_all(core, &key.name, &instances).await {
-            report(key, without_finalizer(core, key, INSTANCES).await);
-        }
-    } else if finalizers.contains(&ORPHAN) {
-        for dependent in core.storage.dependents(object.value.uid()) {
-            report(
-                &dependent,
-                without_owner(core, &dependent, object.value.uid()).await,
-            );
-        }
-        report(key, without_finalizer(core, key, ORPHAN).await);
-    } else if finalizers.contains(&FOREGROUND) {
-        let uid = object.value.uid();
-        let dependents = core.storage.dependents(uid);
-        for dependent in &dependents {
-            let Some(found) = core.storage.get(dependent) else {
-                continue;
-            };
-            report(dependent, delete(core, dependent, &found).await);
-        }
-        waiting.insert(key.clone());
-        finish_foreground(core, waiting).await;
-    }
+    core.after_write(&key.resource);
+    Ok(())
 }
 
-/// Owners whose foreground deletion waits for nothing any more.
-async fn finish_foreground(core: &Core, waiting: &mut BTreeSet<Key>) {
-    for key in waiting.clone() {
-        let Some(object) = core.storage.get(&key) else {
-            waiting.remove(&key);
-            continue;
-        };
-        if core.storage.dependents(object.value.uid()).is_empty() {
-            report(&key, without_finalizer(core, &key, FOREGROUND).await);
-        }
-    }
+/// Deletes objects, some at a time.
+async fn delete_all(core: &Core, objects: Vec<(Key, Arc<Stored>)>, now: Timestamp) -> Look {
+    let deletions = objects.into_iter().map(|(key, object)| async move {
+        let done = delete(core, &key, &object, None, false, now).await;
+        ended(&key, done)
+    });
+    let looks = stream::iter(deletions).buffer_unordered(TOGETHER);
+    looks
+        .fold(Look::Rest, |all, one| async move { all.and(one) })
+        .await
 }
 
-async fn empty_namespace(core: &Core, key: &Key, object: &Stored) {
-    let mut left = false;
-    for kind in core
-        .registry()
+/// Deletes what is in a namespace, then the namespace.
+///
+/// Objects without finalizers wait for those with: their controllers need Secrets and the like to finish.
+async fn empty_namespace(core: &Core, key: &Key, namespace: &Stored, now: Timestamp) -> Look {
+    let contents = contents(core, &key.name);
+    if contents.is_empty() {
+        if !namespace.value.finalizers().is_empty() {
+            return Look::Rest;
+        }
+        let last = namespace.value.clone();
+        let done = core.storage.delete(key.clone(), namespace.version, last).await;
+        return ended(key, done.map(drop));
+    }
+    let (held, free): (Vec<_>, Vec<_>) = contents
+        .into_iter()
+        .partition(|(_, object)| !object.value.finalizers().is_empty());
+    if held.is_empty() {
+        return delete_all(core, free, now).await;
+    }
+    let unmarked = held
+        .into_iter()
+        .filter(|(_, object)| !object.value.is_terminating());
+    delete_all(core, unmarked.collect(), now).await
+}
+
+fn contents(core: &Core, namespace: &str) -> Vec<(Key, Arc<Stored>)> {
+    let kinds = core.registry();
+    let stored = kinds
         .kinds()
         .iter()
-        .filter(|k| k.namespaced && k.renames.is_empty())
-    {
-        let contents = core.storage.list(&kind.resource, Some(&key.name)).objects;
-        left |= !delete_all(core, &kind.resource, &contents).await;
+        .filter(|kind| kind.namespaced && kind.renames.is_empty());
+    let objects = stored.flat_map(|kind| keyed(core, &kind.resource, Some(namespace)));
+    objects.collect()
+}
+
+fn keyed(core: &Core, resource: &Arc<str>, namespace: Option<&str>) -> Vec<(Key, Arc<Stored>)> {
+    let objects = core.storage.list(resource, namespace).objects.into_iter();
+    let key_of = |object: &Value| Key {
+        resource: resource.clone(),
+        namespace: object.namespace().to_owned(),
+        name: object.name().to_owned(),
+    };
+    objects.map(|object| (key_of(&object.value), object)).collect()
+}
+
+/// Deletes the objects of a definition that is being deleted. Those of a built-in kind are none of its own.
+async fn delete_instances(core: &Core, key: &Key, definition: &Stored, now: Timestamp) -> Look {
+    let kinds = core.registry();
+    let mut builtin = kinds.kinds().iter().filter(|kind| kind.origin == Origin::Builtin);
+    let objects = if builtin.any(|kind| *kind.resource == *key.name) {
+        Vec::new()
+    } else {
+        keyed(core, &Arc::from(key.name.as_str()), None)
+    };
+    if objects.is_empty() {
+        return ended(key, without_finalizer(core, key, definition, INSTANCES).await);
     }
-    if !left && object.value.finalizers().is_empty() {
-        let done = core
-            .storage
-            .delete(key.clone(), object.version, object.value.clone())
-            .await;
-        report(key, done.map(drop));
+    delete_all(core, objects, now).await
+}
+
+/// Frees the dependents of an owner that leaves them; it goes only when none names it any more.
+async fn orphan_dependents(core: &Core, key: &Key, owner: &Stored) -> Look {
+    let uid = owner.value.uid();
+    let writes = core
+        .storage
+        .dependents(uid)
+        .into_iter()
+        .map(|dependent| async move {
+            let Some(object) = core.storage.get(&dependent) else {
+                return Look::Rest;
+            };
+            let mut changed = object.value.clone();
+            deletion::remove_owners(&mut changed, &[uid]);
+            let done = core
+                .storage
+                .update(dependent.clone(), object.version, changed)
+                .await;
+            ended(&dependent, done.map(drop))
+        });
+    let looks = stream::iter(writes).buffer_unordered(TOGETHER);
+    let look = looks
+        .fold(Look::Rest, |all, one| async move { all.and(one) })
+        .await;
+    match look {
+        Look::Rest if core.storage.dependents(uid).is_empty() => {
+            ended(key, without_finalizer(core, key, owner, ORPHAN).await)
+        }
+        Look::Rest => Look::Race,
+        other => other,
     }
 }
 
-/// True when nothing is left of the list.
-async fn delete_all(core: &Core, resource: &str, objects: &[Arc<Stored>]) -> bool {
-    for object in objects {
-        let key = key_of(resource, &object.value);
-        report(&key, delete(core, &key, object).await);
+/// Ends a foreground deletion for which no dependent is left that blocks it.
+async fn finish_foreground(core: &Core, key: &Key, owner: &Stored) -> Look {
+    let uid = owner.value.uid();
+    let blocks = |key: &Key| {
+        core.storage
+            .get(key)
+            .is_some_and(|object| deletion::blocks(&object.value, uid))
+    };
+    if core.storage.dependents(uid).iter().any(blocks) {
+        return Look::Rest;
     }
-    objects
-        .iter()
-        .all(|o| core.storage.get(&key_of(resource, &o.value)).is_none())
+    ended(key, without_finalizer(core, key, owner, FOREGROUND).await)
 }
 
 /// Takes a finalizer away; the object goes when it was the last.
-async fn without_finalizer(core: &Core, key: &Key, finalizer: &str) -> Result<(), WriteError> {
-    let Some(object) = core.storage.get(key) else {
-        return Ok(());
-    };
+async fn without_finalizer(
+    core: &Core,
+    key: &Key,
+    object: &Stored,
+    finalizer: &str,
+) -> Result<(), WriteError> {
     let mut changed = object.value.clone();
-    if let Some(Value::Array(list)) = meta_mut(&mut changed).get_mut("finalizers") {
-        list.retain(|f| f != finalizer);
-    }
-    if changed.finalizers().is_empty() {
-        set_meta(&mut changed, "finalizers", None);
+    deletion::remove_finalizer(&mut changed, finalizer);
+    // A namespace goes when it is empty.
+    if changed.finalizers().is_empty() && &*key.resource != "namespaces" {
         core.storage.delete(key.clone(), object.version, changed).await?;
     } else {
         core.storage.update(key.clone(), object.version, changed).await?;
@@ -235,72 +345,25 @@ async fn without_finalizer(core: &Core, key: &Key, finalizer: &str) -> Result<()
     Ok(())
 }
 
-async fn without_owner(core: &Core, key: &Key, uid: &str) -> Result<(), WriteError> {
-    let Some(object) = core.storage.get(key) else {
-        return Ok(());
-    };
-    let mut changed = object.value.clone();
-    let left: Vec<Value> = changed
-        .owners()
-        .iter()
-        .filter(|o| o["uid"] != uid)
-        .cloned()
-        .collect();
-    let left = (!left.is_empty()).then_some(Value::Array(left));
-    set_meta(&mut changed, "ownerReferences", left);
-    core.storage
-        .update(key.clone(), object.version, changed)
-        .await
-        .map(drop)
-}
-
 async fn prune(core: &Core) {
-    let oldest = Timestamp::now().as_second() - EVENT_SECONDS;
-    for event in core.storage.list("events", None).objects {
-        if is_older(&event.value, oldest) {
-            let key = key_of("events", &event.value);
-            report(&key, delete(core, &key, &event).await);
-        }
-    }
+    let now = Timestamp::now();
+    let mut over = keyed(core, &Arc::from("events"), None);
+    over.retain(|(_, event)| events::is_over(&event.value, now));
+    // What does not succeed is over at the next sweep, too.
+    delete_all(core, over, now).await;
     if let Err(error) = core.storage.prune_tombstones().await {
         tracing::warn!(error = %error, "old tombstones could not be removed");
     }
 }
 
-/// Whether an Event was made, and counted on last, before this second.
-fn is_older(event: &Value, second: i64) -> bool {
-    let last = event["lastTimestamp"].as_str();
-    let last = last.unwrap_or_else(|| event.meta_str("creationTimestamp"));
-    last.parse::<Timestamp>()
-        .is_ok_and(|last| last.as_second() < second)
-}
-
-/// A lost race needs no words: the change that won wakes the collector again.
-fn report(key: &Key, done: Result<(), WriteError>) {
-    if let Err(WriteError::Store(error)) = done {
-        tracing::warn!(error = %error, object = %key, "an object could not be collected");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn an_event_lives_from_its_last_count() {
-        let second = "2026-01-01T01:00:00Z".parse::<Timestamp>().unwrap().as_second();
-        let event = |made: &str, last: Option<&str>| json!({"metadata": {"creationTimestamp": made}, "lastTimestamp": last});
-        let (old, new) = ("2026-01-01T00:59:59Z", "2026-01-01T01:00:00Z");
-        for (made, last, expected) in [
-            (old, None, true),
-            (new, None, false),
-            (old, Some(old), true),
-            (old, Some(new), false),
-            ("", None, false),
-        ] {
-            assert_eq!(is_older(&event(made, last), second), expected, "{made} {last:?}");
+/// How a write ends a look.
+fn ended(key: &Key, done: Result<(), WriteError>) -> Look {
+    match done {
+        Ok(()) => Look::Rest,
+        Err(WriteError::Conflict | WriteError::Exists) => Look::Race,
+        Err(WriteError::Store(error)) => {
+            tracing::warn!(error = %error, object = %key, "an object could not be collected; it is tried again");
+            Look::Failed
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Object metadata: reading it from JSON, names and labels, selectors, time stamps. Pure.
+//! Object metadata: reading it from JSON, names and labels, selectors, time stamps, deletion. Pure.
 
+pub(crate) mod deletion;
 pub(crate) mod fields;
 pub(crate) mod labels;
 pub(crate) mod names;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use listeners::Voucher;
 use serde_json::Value;
 use store::records::Records;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admit;
@@ -34,7 +35,7 @@ use crate::wire::{discovery, openapi};
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) storage: Storage,
-    registry: RwLock<Arc<Registry>>,
+    registry: watch::Sender<Arc<Registry>>,
     pub(crate) tokens: Tokens,
     pub(crate) roles: Vec<Role>,
     pub(crate) admission: Vec<Admit>,
@@ -53,7 +54,7 @@ impl Core {
         record_kinds: Vec<Arc<Kind>>,
         shutdown: CancellationToken,
     ) -> Core {
-        let registry = RwLock::new(Arc::new(Registry::default()));
+        let registry = watch::Sender::new(Arc::new(Registry::default()));
         Core {
             storage,
             registry,
@@ -68,17 +69,20 @@ impl Core {
 
     /// The kinds as of now.
     pub(crate) fn registry(&self) -> Arc<Registry> {
-        self.registry
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.registry.borrow().clone()
+    }
+
+    /// Wakes when the kinds change.
+    pub(crate) fn subscribe_kinds(&self) -> watch::Receiver<Arc<Registry>> {
+        self.registry.subscribe()
     }
 
     /// Takes in what a write of `resource` means for the kinds. One at a time, so that the newest state wins.
     pub(crate) fn after_write(&self, resource: &str) {
         if resource == definitions::RESOURCE {
-            let mut place = self.registry.write().unwrap_or_else(PoisonError::into_inner);
-            *place = Arc::new(definitions::registry(&self.storage, &self.record_kinds, &place));
+            self.registry.send_modify(|place| {
+                *place = Arc::new(definitions::registry(&self.storage, &self.record_kinds, place));
+            });
         }
     }
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 use store::{Database, SqliteConnection};
 use tokio::sync::watch;
 
-pub(crate) use cache::{Change, ChangeKind, Expired, Snapshot, Stored};
+pub(crate) use cache::{Change, ChangeKind, Expired, Snapshot, Stored, Touched};
 pub use seal::{AesGcmSealer, SealError, Sealer};
 
 use crate::error::Error;
@@ -28,6 +28,17 @@ pub(crate) struct Key {
     pub(crate) resource: Arc<str>,
     pub(crate) namespace: String,
     pub(crate) name: String,
+}
+
+impl Key {
+    /// Key of an object that has no namespace.
+    pub(crate) fn cluster_scoped(resource: &str, name: &str) -> Key {
+        Key {
+            resource: Arc::from(resource),
+            namespace: String::new(),
+            name: name.to_owned(),
+        }
+    }
 }
 
 impl std::fmt::Display for Key {
@@ -118,14 +129,19 @@ impl Storage {
         self.cache.dependents(uid)
     }
 
-    /// True when an object with this uid lives.
-    pub(crate) fn lives(&self, uid: &str) -> bool {
-        self.cache.lives(uid)
+    /// Keys of all objects that name owners.
+    pub(crate) fn owned(&self) -> Vec<Key> {
+        self.cache.owned()
     }
 
-    /// Every key, for the sweep at start.
-    pub(crate) fn keys(&self) -> Vec<Key> {
-        self.cache.keys()
+    /// Key of the object with this uid.
+    pub(crate) fn key_of(&self, uid: &str) -> Option<Key> {
+        self.cache.key_of(uid)
+    }
+
+    /// True when an object with this uid is among those that were deleted last.
+    pub(crate) fn is_departed(&self, uid: &str) -> bool {
+        self.cache.is_departed(uid)
     }
 
     /// Wakes with every change of any resource.
@@ -133,9 +149,9 @@ impl Storage {
         self.cache.subscribe_all()
     }
 
-    /// Keys touched by deletions or deletion marks since the last call: work for the collector.
-    pub(crate) fn take_deletions(&self) -> cache::Deletions {
-        self.cache.take_deletions()
+    /// What changed since the last call; at first every object.
+    pub(crate) fn take_touched(&self) -> Touched {
+        self.cache.take_touched()
     }
 
     /// Stores a new object.

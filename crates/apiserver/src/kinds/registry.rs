@@ -60,6 +60,14 @@ impl Registry {
         })
     }
 
+    /// The kind that serves `apiVersion` and `kind`.
+    pub(crate) fn of_kind(&self, api_version: &str, kind: &str) -> Option<&Arc<Kind>> {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        self.kinds.iter().find(|k| {
+            k.kind == kind && k.group == group && k.versions.iter().any(|v| v.served && v.name == version)
+        })
+    }
+
     /// The kind that a definition of this name and version made.
     pub(crate) fn defined(&self, name: &str, version: u64) -> Option<Arc<Kind>> {
         self.defined.get(&(name.to_owned(), version)).cloned()

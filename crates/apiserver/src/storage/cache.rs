@@ -1,6 +1,6 @@
 //! The objects in memory and the recent changes of each resource.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::ops::Bound;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -16,6 +16,8 @@ use crate::meta::{Meta, set_meta};
 const RECENT: usize = 2048;
 /// Tombstones kept over all resources; beyond twice that the older half goes.
 const TOMBSTONES: usize = 4096;
+/// Uids of deleted objects that are remembered.
+const DEPARTED: usize = 4096;
 
 /// A committed object.
 #[derive(Debug)]
@@ -81,15 +83,35 @@ pub(crate) struct Snapshot {
     pub(crate) version: u64,
 }
 
-/// What the collector has to look at.
+/// What changed since the collector asked last.
 #[derive(Debug, Default)]
-pub(crate) struct Deletions {
+pub(crate) struct Touched {
+    /// Objects that were written or deleted.
+    pub(crate) keys: BTreeSet<Key>,
+    /// Uids of the owners that those named before or name now.
+    pub(crate) owners: BTreeSet<String>,
     /// Uids of objects that are gone.
     pub(crate) gone: BTreeSet<String>,
-    /// Objects that carry a deletion mark.
-    pub(crate) marked: BTreeSet<Key>,
-    /// New objects that name owners.
-    pub(crate) owned: BTreeSet<Key>,
+}
+
+/// Uids of the objects that were deleted last.
+#[derive(Debug, Default)]
+struct Departed {
+    order: VecDeque<String>,
+    uids: HashSet<String>,
+}
+
+impl Departed {
+    fn push(&mut self, uid: &str) {
+        if self.uids.insert(uid.to_owned()) {
+            self.order.push_back(uid.to_owned());
+        }
+        if self.order.len() > DEPARTED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.uids.remove(&oldest);
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -109,7 +131,8 @@ struct State {
     tombstone_floor: u64,
     uids: HashMap<String, Key>,
     owned: HashMap<String, BTreeSet<Key>>,
-    deletions: Deletions,
+    departed: Departed,
+    touched: Touched,
 }
 
 #[derive(Debug)]
@@ -127,10 +150,12 @@ impl Cache {
             tombstone_floor: loaded.floor,
             uids: HashMap::new(),
             owned: HashMap::new(),
-            deletions: Deletions::default(),
+            departed: Departed::default(),
+            touched: Touched::default(),
         };
         for (key, object) in loaded.objects {
             state.index(&key, &object.value);
+            state.touched.keys.insert(key.clone());
             state
                 .resource(&key.resource)
                 .objects
@@ -224,16 +249,22 @@ impl Cache {
             .unwrap_or_default()
     }
 
-    pub(super) fn lives(&self, uid: &str) -> bool {
-        self.read().uids.contains_key(uid)
+    pub(super) fn owned(&self) -> Vec<Key> {
+        let state = self.read();
+        let keys: BTreeSet<&Key> = state.owned.values().flatten().collect();
+        keys.into_iter().cloned().collect()
     }
 
-    pub(super) fn keys(&self) -> Vec<Key> {
-        self.read().uids.values().cloned().collect()
+    pub(super) fn key_of(&self, uid: &str) -> Option<Key> {
+        self.read().uids.get(uid).cloned()
     }
 
-    pub(super) fn take_deletions(&self) -> Deletions {
-        std::mem::take(&mut self.lock().deletions)
+    pub(super) fn is_departed(&self, uid: &str) -> bool {
+        self.read().departed.uids.contains(uid)
+    }
+
+    pub(super) fn take_touched(&self) -> Touched {
+        std::mem::take(&mut self.lock().touched)
     }
 
     /// Drops the older tombstones when there are too many; returns the new floor.
@@ -272,7 +303,7 @@ impl Cache {
             if let Some(previous) = &previous {
                 state.unindex(key, &previous.value);
             }
-            state.note(kind, key, &object.value);
+            state.note(kind, key, &object.value, previous.as_ref().map(|p| &p.value));
             if kind == ChangeKind::Deleted {
                 state.tombstones.insert(version, change);
             } else {
@@ -365,18 +396,16 @@ impl State {
         }
     }
 
-    fn note(&mut self, kind: ChangeKind, key: &Key, object: &Value) {
-        match kind {
-            ChangeKind::Deleted => {
-                self.deletions.gone.insert(object.uid().to_owned());
+    fn note(&mut self, kind: ChangeKind, key: &Key, object: &Value, previous: Option<&Value>) {
+        for owner in previous.into_iter().chain([object]).flat_map(Meta::owners) {
+            if let Some(uid) = owner.get("uid").and_then(Value::as_str) {
+                self.touched.owners.insert(uid.to_owned());
             }
-            _ if object.is_terminating() => {
-                self.deletions.marked.insert(key.clone());
-            }
-            _ if !object.owners().is_empty() => {
-                self.deletions.owned.insert(key.clone());
-            }
-            _ => {}
         }
+        if kind == ChangeKind::Deleted {
+            self.departed.push(object.uid());
+            self.touched.gone.insert(object.uid().to_owned());
+        }
+        self.touched.keys.insert(key.clone());
     }
 }

@@ -7,18 +7,12 @@ use super::Outcome;
 use super::read::{Selection, select};
 use super::write::failed;
 use crate::admission::{AdmissionRequest, AdmissionVerb};
-use crate::meta::{Meta, as_map, meta_mut, set_meta, time};
+use crate::meta::Meta;
+use crate::meta::deletion::{self, Propagation, Removal};
 use crate::service::Call;
 use crate::status::ApiError;
 use crate::storage::{Stored, WriteError};
-use crate::wire::query::{Propagation, dry_run};
-
-/// Finalizer of a deletion that waits for its dependents.
-pub(crate) const FOREGROUND: &str = "foregroundDeletion";
-/// Finalizer of a deletion that leaves its dependents.
-pub(crate) const ORPHAN: &str = "orphan";
-/// Finalizer of a definition whose objects still have to go.
-pub(crate) const INSTANCES: &str = "customresourcecleanup.apiextensions.k8s.io";
+use crate::wire::query::{dry_run, propagation};
 
 const RETRIES: usize = 1000;
 
@@ -32,7 +26,7 @@ struct Options {
 fn options(call: &mut Call, body: &Value) -> Result<Options, ApiError> {
     let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
     let propagation = match body["propagationPolicy"].as_str() {
-        Some(policy) => Some(Propagation::parse(policy)?),
+        Some(policy) => Some(propagation(policy)?),
         None if body["orphanDependents"] == json!(true) => Some(Propagation::Orphan),
         None => call.query.propagation,
     };
@@ -107,69 +101,35 @@ fn check(call: &Call, current: &Stored, options: &Options) -> Result<(), ApiErro
 
 async fn attempt(call: &Call, current: &Stored, options: &Options) -> Result<Outcome, WriteError> {
     let mut object = current.value.clone();
-    let extra = extra_finalizer(call, &object, options.propagation);
-    if let Some(finalizer) = extra.filter(|f| !object.finalizers().contains(f)) {
-        let list = meta_mut(&mut object)
-            .entry("finalizers")
-            .or_insert_with(|| json!([]));
-        if let Value::Array(list) = list {
-            list.push(finalizer.into());
-        }
-    }
-    let is_namespace = &*call.found.kind.resource == "namespaces";
-    let stays = !object.finalizers().is_empty() || is_namespace;
+    let removal = deletion::begin(&mut object, options.propagation, call.now);
     if call.query.dry_run {
         return Ok(success(call, &object));
     }
-    if !stays {
-        call.core
-            .storage
-            .delete(call.key(), current.version, object.clone())
-            .await?;
-        call.core.after_write(&call.found.kind.resource);
-        return Ok(success(call, &object));
-    }
-    if !object.is_terminating() {
-        mark(&mut object, call.now, call.found.kind.generation);
-        if is_namespace {
-            as_map(&mut object["status"]).insert("phase".to_owned(), "Terminating".into());
+    match removal {
+        Removal::Now => {
+            let last = object.clone();
+            call.core
+                .storage
+                .delete(call.key(), current.version, last)
+                .await?;
+            call.core.after_write(&call.found.kind.resource);
+            Ok(success(call, &object))
+        }
+        Removal::Later if object == current.value => Ok(Outcome::Object(StatusCode::OK, view(call, &object))),
+        Removal::Later => {
+            let stored = call
+                .core
+                .storage
+                .update(call.key(), current.version, object)
+                .await?;
+            call.core.after_write(&call.found.kind.resource);
+            Ok(Outcome::Stored(StatusCode::OK, stored))
         }
     }
-    if object == current.value {
-        return Ok(Outcome::Object(StatusCode::OK, view(call, &object)));
-    }
-    let stored = call
-        .core
-        .storage
-        .update(call.key(), current.version, object)
-        .await?;
-    Ok(Outcome::Stored(StatusCode::OK, stored))
 }
 
 fn view(call: &Call, object: &Value) -> Value {
     call.found.kind.view_of(&call.found.version().name, object)
-}
-
-/// Marks an object as being deleted.
-fn mark(object: &mut Value, now: jiff::Timestamp, counts: bool) {
-    set_meta(object, "deletionTimestamp", Some(time::stamp(now).into()));
-    set_meta(object, "deletionGracePeriodSeconds", Some(0.into()));
-    if counts {
-        let generation = object["metadata"]["generation"].as_i64().unwrap_or(1);
-        set_meta(object, "generation", Some((generation + 1).into()));
-    }
-}
-
-fn extra_finalizer(call: &Call, object: &Value, policy: Option<Propagation>) -> Option<&'static str> {
-    if &*call.found.kind.resource == "customresourcedefinitions.apiextensions.k8s.io" {
-        let instances = call.core.storage.list(object.name(), None);
-        return (!instances.objects.is_empty()).then_some(INSTANCES);
-    }
-    match policy {
-        Some(Propagation::Foreground) => Some(FOREGROUND),
-        Some(Propagation::Orphan) if !call.core.storage.dependents(object.uid()).is_empty() => Some(ORPHAN),
-        _ => None,
-    }
 }
 
 fn success(call: &Call, object: &Value) -> Outcome {

@@ -13,7 +13,7 @@ use crate::meta::{Meta, as_map, meta_mut, names, set_meta, time};
 use crate::patch::managed::{self, Writer};
 use crate::schema;
 use crate::service::Call;
-use crate::status::ApiError;
+use crate::status::{ApiError, Cause};
 use crate::wire::query::FieldValidation;
 
 /// Fields of `metadata` that only the server sets.
@@ -93,6 +93,7 @@ pub(crate) fn finish(
     keep_the_rest(call, old, &mut object);
     system_metadata(call, old, &mut object);
     let mut causes = builtin::prepare(call, old, &mut object);
+    causes.extend(old.and_then(|old| late_finalizers(old, &object)));
     let schema = call.found.version().schema.clone();
     schema::apply_defaults(&schema, &mut object);
     admit(call, old, &mut object)?;
@@ -212,13 +213,6 @@ fn system_metadata(call: &Call, old: Option<&Value>, object: &mut Value) {
         .and_then(|m| m.get("resourceVersion"))
         .cloned();
     set_meta(object, "resourceVersion", version);
-    // What a terminating object may still lose are finalizers; it gains none.
-    if let Some(old) = old.filter(|o| o.is_terminating()) {
-        let before: Vec<Value> = old.finalizers().into_iter().map(Value::from).collect();
-        if let Some(Value::Array(list)) = meta_mut(object).get_mut("finalizers") {
-            list.retain(|f| before.contains(f));
-        }
-    }
     let meta = meta_mut(object);
     for key in ["labels", "annotations", "finalizers", "ownerReferences"] {
         let hollow = match meta.get(key) {
@@ -231,6 +225,20 @@ fn system_metadata(call: &Call, old: Option<&Value>, object: &mut Value) {
             meta.remove(key);
         }
     }
+}
+
+/// An object that is being deleted may lose finalizers; it gains none.
+fn late_finalizers(old: &Value, new: &Value) -> Option<Cause> {
+    let before = old.finalizers();
+    let late: Vec<&str> = new
+        .finalizers()
+        .into_iter()
+        .filter(|f| !before.contains(f))
+        .collect();
+    (old.is_terminating() && !late.is_empty()).then(|| {
+        let text = "no new finalizers can be added if the object is being deleted, found new finalizers";
+        Cause::forbidden("metadata.finalizers", &format!("{text} {late:?}"))
+    })
 }
 
 fn admit(call: &Call, old: Option<&Value>, object: &mut Value) -> Result<(), ApiError> {

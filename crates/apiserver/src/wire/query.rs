@@ -1,6 +1,7 @@
 //! Query parameters of the verbs. Pure.
 
-use crate::status::ApiError;
+use crate::meta::deletion::Propagation;
+use crate::status::{ApiError, Cause};
 
 /// `fieldValidation`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -9,27 +10,6 @@ pub(crate) enum FieldValidation {
     #[default]
     Warn,
     Ignore,
-}
-
-/// `propagationPolicy`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Propagation {
-    Orphan,
-    Background,
-    Foreground,
-}
-
-impl Propagation {
-    pub(crate) fn parse(text: &str) -> Result<Propagation, ApiError> {
-        match text {
-            "Orphan" => Ok(Propagation::Orphan),
-            "Background" => Ok(Propagation::Background),
-            "Foreground" => Ok(Propagation::Foreground),
-            other => Err(ApiError::bad_request(format!(
-                "invalid propagationPolicy: {other:?}"
-            ))),
-        }
-    }
 }
 
 /// All parameters that the server reads; the others are ignored, as the real server does.
@@ -75,7 +55,7 @@ impl Query {
                 "fieldValidation" => query.field_validation = field_validation(&value)?,
                 "force" => query.force = flag(&key, &value)?,
                 "includeObject" => query.include_object = value,
-                "propagationPolicy" => query.propagation = Some(Propagation::parse(&value)?),
+                "propagationPolicy" => query.propagation = Some(propagation(&value)?),
                 _ => {}
             }
         }
@@ -106,6 +86,20 @@ pub(crate) fn dry_run(value: &str) -> Result<bool, ApiError> {
         other => Err(ApiError::bad_request(format!(
             "dryRun: Unsupported value: {other:?}: supported values: \"All\""
         ))),
+    }
+}
+
+/// `propagationPolicy`.
+pub(crate) fn propagation(value: &str) -> Result<Propagation, ApiError> {
+    match value {
+        "Orphan" => Ok(Propagation::Orphan),
+        "Background" => Ok(Propagation::Background),
+        "Foreground" => Ok(Propagation::Foreground),
+        other => {
+            let supported = ["Background", "Foreground", "Orphan"].map(Into::into);
+            let cause = Cause::unsupported("propagationPolicy", &other.into(), &supported);
+            Err(ApiError::invalid("meta.k8s.io", "DeleteOptions", "", &[cause]))
+        }
     }
 }
 

@@ -1,4 +1,9 @@
 //! Deletion: finalizers, owners, propagation, namespaces.
+//!
+//! `differences/deletion.rs` runs most of these sequences against kube-apiserver, too.
+
+mod owners;
+mod writers;
 
 use std::time::Duration;
 
@@ -9,6 +14,9 @@ use serde_json::json;
 
 use crate::fixture::{Fixture, code, widget};
 
+/// Finalizer that only a test removes.
+const HOLD: &str = "example.dev/hold";
+
 /// Waits until `check` gives a value.
 async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, check: impl Fn() -> F) -> T {
     for _ in 0..400 {
@@ -18,6 +26,34 @@ async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, check: impl Fn
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
     panic!("{what} did not happen");
+}
+
+/// Waits until a widget is gone.
+async fn gone(f: &Fixture, name: &str) {
+    let api = f.widgets();
+    eventually(&format!("deletion of {name}"), || async {
+        api.get_opt(name).await.unwrap().is_none().then_some(())
+    })
+    .await;
+}
+
+/// Waits until a widget is marked as being deleted.
+async fn marked(f: &Fixture, name: &str) {
+    let api = f.widgets();
+    eventually(&format!("marking of {name}"), || async {
+        api.get(name).await.unwrap().metadata.deletion_timestamp
+    })
+    .await;
+}
+
+/// Adds or removes the finalizer of the tests.
+async fn hold(f: &Fixture, name: &str, held: bool) {
+    let list = if held { json!([HOLD]) } else { json!(null) };
+    let patch = Patch::Merge(json!({"metadata": {"finalizers": list}}));
+    f.widgets()
+        .patch(name, &PatchParams::default(), &patch)
+        .await
+        .unwrap();
 }
 
 async fn owned(f: &Fixture, name: &str, owner: &kube::api::DynamicObject, block: bool) {
@@ -44,8 +80,7 @@ async fn finalizers_hold_an_object() {
     assert_eq!(held.metadata.generation, Some(2));
     // No new finalizer on a terminating object.
     let more = Patch::Merge(json!({"metadata": {"finalizers": ["example.dev/hold", "example.dev/late"]}}));
-    let still = api.patch("a", &PatchParams::default(), &more).await.unwrap();
-    assert_eq!(still.metadata.finalizers.unwrap(), ["example.dev/hold"]);
+    assert_eq!(code(api.patch("a", &PatchParams::default(), &more).await), 422);
     let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
     api.patch("a", &PatchParams::default(), &none).await.unwrap();
     assert_eq!(code(api.get("a").await), 404);
@@ -167,4 +202,117 @@ async fn a_collection_is_deleted_by_selector() {
         .unwrap();
     let left = f.widgets().list(&ListParams::default()).await.unwrap();
     assert_eq!(left.items.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn foreground_takes_late_dependents_along() {
+    let f = Fixture::new().await;
+    let owner = f.create(widget("owner", json!({"size": 1}))).await.unwrap();
+    owned(&f, "first", &owner, true).await;
+    hold(&f, "first", true).await;
+    f.widgets()
+        .delete("owner", &DeleteParams::foreground())
+        .await
+        .unwrap();
+    marked(&f, "first").await;
+    owned(&f, "late", &owner, true).await;
+    hold(&f, "first", false).await;
+    for name in ["first", "late", "owner"] {
+        gone(&f, name).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn foreground_waits_only_for_dependents_that_block() {
+    let f = Fixture::new().await;
+    let owner = f.create(widget("owner", json!({"size": 1}))).await.unwrap();
+    owned(&f, "held", &owner, false).await;
+    hold(&f, "held", true).await;
+    f.widgets()
+        .delete("owner", &DeleteParams::foreground())
+        .await
+        .unwrap();
+    gone(&f, "owner").await;
+    marked(&f, "held").await;
+    hold(&f, "held", false).await;
+    gone(&f, "held").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn foreground_goes_from_the_last_generation_up() {
+    let f = Fixture::new().await;
+    let api = f.widgets();
+    let owner = f.create(widget("owner", json!({"size": 1}))).await.unwrap();
+    owned(&f, "child", &owner, true).await;
+    owned(&f, "grandchild", &api.get("child").await.unwrap(), true).await;
+    hold(&f, "grandchild", true).await;
+    api.delete("owner", &DeleteParams::foreground()).await.unwrap();
+    marked(&f, "grandchild").await;
+    for name in ["owner", "child"] {
+        assert!(
+            api.get(name).await.unwrap().metadata.deletion_timestamp.is_some(),
+            "{name}"
+        );
+    }
+    hold(&f, "grandchild", false).await;
+    for name in ["grandchild", "child", "owner"] {
+        gone(&f, name).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn owners_in_a_circle_do_not_wait_for_each_other() {
+    let f = Fixture::new().await;
+    let owner = f.create(widget("owner", json!({"size": 1}))).await.unwrap();
+    owned(&f, "child", &owner, true).await;
+    let child = f.widgets().get("child").await.unwrap();
+    let circle = json!({"metadata": {"ownerReferences": [{"apiVersion": "example.dev/v1", "kind": "Widget",
+        "name": "child", "uid": child.metadata.uid, "blockOwnerDeletion": true}]}});
+    let patch = Patch::Merge(circle);
+    f.widgets()
+        .patch("owner", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    f.widgets()
+        .delete("owner", &DeleteParams::foreground())
+        .await
+        .unwrap();
+    for name in ["owner", "child"] {
+        gone(&f, name).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_keeps_plain_objects_until_the_held_ones_are_gone() {
+    let f = Fixture::new().await;
+    let namespaces: Api<Namespace> = Api::all(f.client.clone());
+    let made = serde_json::from_value(json!({"metadata": {"name": "rack"}})).unwrap();
+    namespaces.create(&PostParams::default(), &made).await.unwrap();
+    let maps: Api<ConfigMap> = Api::namespaced(f.client.clone(), "rack");
+    for metadata in [
+        json!({"name": "keys"}),
+        json!({"name": "machine", "finalizers": [HOLD]}),
+    ] {
+        let map: ConfigMap = serde_json::from_value(json!({"metadata": metadata})).unwrap();
+        maps.create(&PostParams::default(), &map).await.unwrap();
+    }
+    namespaces
+        .delete("rack", &DeleteParams::foreground())
+        .await
+        .unwrap();
+    eventually("marking", || async {
+        maps.get("machine").await.unwrap().metadata.deletion_timestamp
+    })
+    .await;
+    // The collector has gone over the namespace; what holds a finalizer still finds what it needs.
+    assert_eq!(maps.get("keys").await.unwrap().metadata.deletion_timestamp, None);
+    let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    maps.patch("machine", &PatchParams::default(), &free)
+        .await
+        .unwrap();
+    eventually("deletion", || async {
+        namespaces.get_opt("rack").await.unwrap().is_none().then_some(())
+    })
+    .await;
+    assert_eq!(code(maps.get("keys").await), 404);
 }

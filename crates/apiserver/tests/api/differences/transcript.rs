@@ -94,6 +94,7 @@ fn status(code: u16, body: &Value) -> Value {
         .map(|cause| json!({"reason": cause["reason"], "field": cause["field"]}))
         .collect();
     causes.sort_by_key(Value::to_string);
+    causes.dedup();
     json!({"code": code, "status": body["status"], "reason": body["reason"], "causes": causes})
 }
 
