@@ -2,5 +2,6 @@
 
 pub(crate) mod action;
 pub(crate) mod contact;
+pub(crate) mod inventory;
 pub(crate) mod job;
 pub(crate) mod turn;

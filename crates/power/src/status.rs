@@ -7,8 +7,8 @@ use kube::api::{Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use resources::Time;
-use resources::bmc::{BmcCondition, ConditionKind, Machine, MachineStatus};
-use resources::keys::MANAGER_POWER;
+use resources::bmc::{BmcCondition, BmcInventory, ConditionKind, Machine, MachineStatus};
+use resources::keys::{BMC_INVENTORY, MANAGER_POWER};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -54,6 +54,36 @@ pub(crate) async fn observe(
     let after = contact::observed(machine.status.as_ref(), answer, Timestamp::now());
     apply(client, machine, &after).await?;
     Ok(after)
+}
+
+/// Keeps what a BMC said of its machine's identity on its Machine.
+pub(crate) async fn keep_inventory(
+    client: &Client,
+    machine: &Machine,
+    inventory: &BmcInventory,
+) -> Result<(), Error> {
+    let (namespace, name) = place(machine);
+    let failed = |source| Error::Write {
+        kind: "inventory of",
+        name: format!("{namespace}/{name}"),
+        source,
+    };
+    let text = serde_json::to_string(inventory).map_err(|error| failed(kube::Error::SerdeError(error)))?;
+    let document = json!({
+        "apiVersion": Machine::api_version(&()), "kind": Machine::kind(&()),
+        "metadata": { "name": name, "annotations": { BMC_INVENTORY: text } },
+    });
+    let api: Api<Machine> = Api::namespaced(client.clone(), &namespace);
+    // Only where it still is what was asked: an apply would make a Machine that was deleted meanwhile.
+    let params = PatchParams {
+        field_manager: Some(MANAGER_POWER.to_owned()),
+        ..PatchParams::default()
+    };
+    match api.patch(&name, &params, &Patch::Merge(document)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
+        Err(source) => Err(failed(source)),
+    }
 }
 
 /// The conditions of a Job or Task in one phase: Running, then Completed or Failed.

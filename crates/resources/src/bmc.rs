@@ -1,9 +1,11 @@
 //! Group `bmc.tinkerbell.org/v1alpha1`: Machine (a BMC), Job and Task, as Tinkerbell's Rufio defines them.
 
+mod inventory;
 mod job;
 mod machine;
 mod task;
 
+pub use inventory::BmcInventory;
 pub use job::{Job, JobSpec, JobStatus};
 pub use machine::{
     Connection, ContactCondition, Machine, MachineSpec, MachineStatus, NamespacedRef, PowerState,

@@ -13,6 +13,8 @@ pub const PROVISIONED: &str = "v1alpha1.tinkerbell.org/provisioned";
 pub const AGENT_ATTRIBUTES: &str = "tinkerbell.org/agent-attributes";
 /// Annotation on a bmc Machine: any new value asks for a poll at once.
 pub const POLL_REQUESTED: &str = "gantry.dev/poll-requested";
+/// Annotation on a bmc Machine: what the BMC says of its machine's identity, as JSON ([`crate::bmc::BmcInventory`]).
+pub const BMC_INVENTORY: &str = "gantry.dev/bmc-inventory";
 
 /// Label with the cluster's name on everything that belongs to a cluster.
 pub const CLUSTER_NAME: &str = "cluster.x-k8s.io/cluster-name";

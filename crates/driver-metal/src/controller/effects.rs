@@ -237,6 +237,7 @@ fn claim(machine: &ProviderMachine, now: Timestamp) -> Claim {
         name: machine.name_any(),
         namespace: machine.namespace().unwrap_or_default(),
         cluster: Some(machine.spec.cluster_name.clone()),
+        role: Some(machine.spec.role),
         bootstrap_secret: machine.spec.bootstrap_secret.clone(),
         at: Some(Time(now)),
     }

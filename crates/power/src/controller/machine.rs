@@ -18,7 +18,8 @@ use crate::Error;
 use crate::alarms::bmc_unreachable;
 use crate::connect::open;
 use crate::engine::contact::{changed, lost, next_poll};
-use crate::status::observe;
+use crate::engine::inventory::{is_due, kept};
+use crate::status::{keep_inventory, observe};
 
 pub(super) async fn run(context: Arc<Context>, cancel: CancellationToken) {
     let machines: Api<Machine> = Api::all(context.client.clone());
@@ -57,8 +58,12 @@ async fn reconcile(machine: Arc<Machine>, context: Arc<Context>) -> Result<Actio
     if wait > Duration::ZERO {
         return Ok(Action::requeue(wait));
     }
-    let answer = ask(&machine, &context).await?;
-    let after = observe(&context.client, &machine, answer).await?;
+    let Answer { power, inventory } = ask(&machine, &context).await?;
+    let after = observe(&context.client, &machine, power).await?;
+    if let Some(inventory) = inventory {
+        let kept = kept(&machine, inventory, Timestamp::now());
+        keep_inventory(&context.client, &machine, &kept).await?;
+    }
     if let Some((from, to)) = changed(machine.status.as_ref(), &after) {
         tracing::info!(bmc = %machine.name_any(), from = ?from, to = ?to, "power changed from outside");
     }
@@ -75,12 +80,29 @@ async fn reconcile(machine: Arc<Machine>, context: Arc<Context>) -> Result<Actio
     Ok(Action::requeue(context.options.poll))
 }
 
-async fn ask(machine: &Machine, context: &Context) -> Result<Result<bmc::PowerState, String>, Error> {
+/// What a BMC said in one session.
+struct Answer {
+    power: Result<bmc::PowerState, String>,
+    /// None when it was not asked.
+    inventory: Option<Result<bmc::Inventory, String>>,
+}
+
+async fn ask(machine: &Machine, context: &Context) -> Result<Answer, Error> {
     let client = match open(&context.client, &machine.spec.connection).await? {
         Ok(client) => client,
-        Err(problem) => return Ok(Err(problem)),
+        Err(problem) => {
+            return Ok(Answer {
+                power: Err(problem),
+                inventory: None,
+            });
+        }
     };
-    let answer = client.power_state().await.map_err(|error| causes::line(&error));
+    let power = client.power_state().await.map_err(|error| causes::line(&error));
+    let inventory = if power.is_ok() && is_due(machine, Timestamp::now()) {
+        Some(client.inventory().await.map_err(|error| causes::line(&error)))
+    } else {
+        None
+    };
     client.close().await;
-    Ok(answer)
+    Ok(Answer { power, inventory })
 }

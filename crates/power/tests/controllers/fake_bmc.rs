@@ -18,6 +18,10 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 pub(crate) const PASSWORD: &str = "fake-bmc-password";
+/// Identity of the system.
+pub(crate) const UUID: &str = "22988ada-3f61-4c68-932c-a630b89284e0";
+pub(crate) const SERIAL: &str = "GL9Y642MEHNB";
+pub(crate) const MAC: &str = "52:54:00:00:00:01";
 const TOKEN: &str = "fake-token";
 
 #[derive(Default)]
@@ -143,10 +147,16 @@ fn read(line: &str, state: &State) -> Option<Value> {
         "GET /redfish/v1/" => json!({"Systems": {"@odata.id": "/redfish/v1/Systems"}}),
         "GET /redfish/v1/Systems" => json!({"Members": [{"@odata.id": "/redfish/v1/Systems/1"}]}),
         "GET /redfish/v1/Systems/1" => json!({
+            "UUID": UUID.to_uppercase(), "SerialNumber": SERIAL,
+            "EthernetInterfaces": {"@odata.id": "/redfish/v1/Systems/1/EthernetInterfaces"},
             "PowerState": if state.on { "On" } else { "Off" }, "Boot": state.boot,
             "Actions": {"#ComputerSystem.Reset": {"target": "/reset",
                 "ResetType@Redfish.AllowableValues": ["On", "ForceOff", "ForceRestart"]}},
         }),
+        "GET /redfish/v1/Systems/1/EthernetInterfaces" => {
+            json!({"Members": [{"@odata.id": "/redfish/v1/Systems/1/EthernetInterfaces/1"}]})
+        }
+        "GET /redfish/v1/Systems/1/EthernetInterfaces/1" => json!({"Id": "1", "MACAddress": MAC}),
         _ => return None,
     })
 }

@@ -278,3 +278,21 @@ async fn only_an_attempt_with_an_open_workflow_holds_jobs_back() {
     site.wait::<Job>("again", |job| has(job, "Completed")).await;
     site.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_bmc_says_of_its_machine_is_kept() {
+    let site = Site::start().await;
+    let bmc = FakeBmc::start().await;
+    site.add_bmc("m", &bmc, fake_bmc::PASSWORD).await;
+    let kept = |machine: &Value| {
+        let text = machine.pointer("/metadata/annotations/gantry.dev~1bmc-inventory")?;
+        serde_json::from_str::<Value>(text.as_str()?).ok()
+    };
+    let machine = site.wait::<Machine>("m", |machine| kept(machine).is_some()).await;
+    let inventory = kept(&machine).unwrap();
+    assert_eq!(inventory["uuid"], fake_bmc::UUID);
+    assert_eq!(inventory["serial"], fake_bmc::SERIAL);
+    assert_eq!(inventory["macs"], json!([fake_bmc::MAC]));
+    assert_eq!(inventory["host"], "127.0.0.1");
+    site.stop().await;
+}

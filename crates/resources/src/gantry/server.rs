@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::boot_session::{BootSession, FirstBoot};
+use super::provider_machine::MachineRole;
 use crate::{Digest, Mac, Time};
 
 /// Intent for one machine. Claim and attempt change by compare-and-set on resourceVersion.
@@ -73,6 +74,9 @@ pub struct Claim {
     /// Cluster that the owner belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
+    /// What the machine is to be in that cluster; decides which proof of its identity is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<MachineRole>,
     /// Secret (key `value`) that the first boot pulls, in the owner's namespace. It may come to be only when it is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap_secret: Option<String>,
