@@ -8,11 +8,14 @@ pub const IMG_URL: &str = "IMG_URL";
 pub const IMG_DIGEST: &str = "IMG_DIGEST";
 /// `image2disk`: digest of the raw disk (`sha256:HEX`); with the size it lets a finished write be recognised.
 pub const IMG_RAW_DIGEST: &str = "IMG_RAW_DIGEST";
-/// `image2disk`: octets of the raw disk.
+/// `image2disk`: bytes of the raw disk.
 pub const IMG_RAW_SIZE: &str = "IMG_RAW_SIZE";
-/// `image2disk`: `keep` leaves the image's disk and partition GUIDs, for images that name their partitions by them;
-/// anything else, or nothing, makes them unique.
+/// `image2disk`: `renew` gives disk and partitions new GUIDs, so that two disks with this image can be told apart, and
+/// puts them into the places that `GUID_REFERENCES` lists; `keep`, the default, leaves the image's own.
 pub const PARTITION_GUIDS: &str = "PARTITION_GUIDS";
+/// `image2disk`: where the image refers to its partitions by GUID: `PARTITION@OFFSET`, separated by commas, as in
+/// `guidReferences` of its manifest.
+pub const GUID_REFERENCES: &str = "GUID_REFERENCES";
 /// A disk (`image2disk`, `reboot`, `handover`) or a partition (`writefile`, `seed`): `/dev/NAME` or `/dev/disk/by-id/NAME`.
 pub const DEST_DISK: &str = "DEST_DISK";
 /// `writefile`, `seed`, `kexec`, `handover`: type of the file system, such as `ext4`.

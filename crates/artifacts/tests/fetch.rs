@@ -41,6 +41,7 @@ fn measure() -> Measure {
             os_family: None,
             kubernetes_version: None,
             cni: None,
+            guid_references: None,
             chunks: Vec::new(),
         })
     })

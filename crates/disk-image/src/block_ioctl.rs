@@ -13,7 +13,7 @@ mod request {
     nix::ioctl_read_bad!(sector_size, 0x1268, i32);
 }
 
-/// Octets of a block device.
+/// Bytes of a block device.
 pub(crate) fn size(device: &File) -> io::Result<u64> {
     let mut size = 0;
     // SAFETY: the descriptor is open and `size` is the u64 that BLKGETSIZE64 writes.

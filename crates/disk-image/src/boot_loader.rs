@@ -1,4 +1,6 @@
-//! Whether firmware can start what is in an image, told from its first MiB.
+//! Whether firmware can start what is in an image, told from its first MiB. That is foreign data: nothing here may panic
+//! or overflow, whatever it says.
+#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
 use crate::gpt;
 
@@ -35,37 +37,37 @@ pub fn boot_loader(head: &[u8]) -> BootLoader {
         .filter_map(|entry| entry.get(4).copied());
     BootLoader {
         // A file system with a 0x55aa of its own (FAT) has code but no partition.
-        bios: code.iter().any(|octet| *octet != 0) && kinds.clone().any(|kind| kind != 0),
+        bios: code.iter().any(|byte| *byte != 0) && kinds.clone().any(|kind| kind != 0),
         uefi: kinds.any(|kind| kind == MBR_ESP)
             || gpt::parse(head).is_some_and(|table| table.esp().is_some()),
     }
 }
 
-/// Octets of the disk up to the end of its last partition.
+/// Bytes of the disk up to the end of its last partition.
 pub(crate) fn partitions_end(head: &[u8]) -> Option<u64> {
     let of_gpt = || {
         let partitions = gpt::parse(head)?.partitions;
         partitions
             .iter()
-            .map(|partition| (partition.last + 1) * gpt::SECTOR)
+            .map(|partition| partition.last.saturating_add(1).saturating_mul(gpt::SECTOR))
             .max()
     };
     of_gpt().or_else(|| mbr_end(head))
 }
 
-/// Octets of the disk up to the end of the last partition of a master boot record; `None` without one, and where the
+/// Bytes of the disk up to the end of the last partition of a master boot record; `None` without one, and where the
 /// record only protects a GPT.
 fn mbr_end(head: &[u8]) -> Option<u64> {
     let sector = head.get(..512).filter(|sector| sector.ends_with(&[0x55, 0xaa]))?;
     let entries = sector.get(446..510)?.chunks_exact(16);
     let ends = entries.filter_map(|entry| {
         let field = |at: usize| {
-            Some(u64::from(u32::from_le_bytes(
-                entry.get(at..at + 4)?.try_into().ok()?,
-            )))
+            let bytes = entry.get(at..)?.first_chunk()?;
+            Some(u64::from(u32::from_le_bytes(*bytes)))
         };
         let kind = entry.get(4).copied().filter(|kind| *kind != 0)?;
-        Some((kind, (field(8)? + field(12)?) * gpt::SECTOR))
+        let end = field(8)?.saturating_add(field(12)?);
+        Some((kind, end.saturating_mul(gpt::SECTOR)))
     });
     let ends: Vec<(u8, u64)> = ends.collect();
     if ends.iter().any(|(kind, _)| *kind == MBR_GPT) {
@@ -83,6 +85,7 @@ impl BootLoader {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

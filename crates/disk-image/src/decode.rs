@@ -12,7 +12,7 @@ use crate::format::{PROBE, detect};
 /// Size and digest of the served file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamTotals {
-    /// Octets.
+    /// Bytes.
     pub size: u64,
     /// Digest.
     pub digest: Digest,
@@ -58,7 +58,7 @@ impl<R: Read> Read for Tallied<R> {
 }
 
 impl ImageReader {
-    /// Looks at the first octets of `source` and sets up its decoder.
+    /// Looks at the first bytes of `source` and sets up its decoder.
     ///
     /// # Errors
     /// When the source can't be read, is empty or of a format that is not taken.
@@ -100,13 +100,13 @@ impl ImageReader {
         self.compression
     }
 
-    /// Octets of the served file read so far.
+    /// Bytes of the served file read so far.
     #[must_use]
     pub fn consumed(&self) -> u64 {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner).size
     }
 
-    /// Fills `buffer` with the next octets of the raw disk; fewer only at its end.
+    /// Fills `buffer` with the next bytes of the raw disk; fewer only at its end.
     ///
     /// # Errors
     /// When the source breaks or is damaged; a file that stops in the middle is damaged.
@@ -122,7 +122,7 @@ impl ImageReader {
     /// Size and digest of the whole served file; call it when [`ImageReader::read`] has come to the end.
     ///
     /// # Errors
-    /// When octets behind the end of the raw disk can't be read.
+    /// When bytes behind the end of the raw disk can't be read.
     pub fn finish(mut self) -> Result<StreamTotals, Error> {
         io::copy(&mut self.raw, &mut io::sink()).map_err(|source| Error::Source {
             at: self.decoded,

@@ -10,9 +10,9 @@ use resources::Digest;
 #[non_exhaustive]
 pub enum Error {
     /// The stream of the served file broke.
-    #[error("the image can't be read after {at} octets")]
+    #[error("the image can't be read after {at} bytes")]
     Source {
-        /// Octets of the raw disk that had been decoded.
+        /// Bytes of the raw disk that had been decoded.
         at: u64,
         /// Cause.
         #[source]
@@ -71,7 +71,7 @@ pub enum Error {
         found: Digest,
     },
     /// The decoded disk is not the wanted one.
-    #[error("wrong size: the image holds {found} octets, expected {expected}")]
+    #[error("wrong size: the image holds {found} bytes, expected {expected}")]
     WrongSize {
         /// Wanted.
         expected: u64,
@@ -84,8 +84,35 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// The disk counts in other sectors than the image.
+    #[error(
+        "{disk} has sectors of {sector} bytes, and images are made for sectors of 512: format it to sectors of 512 bytes \
+         (an NVMe disk by `nvme format --lbaf`, if `nvme id-ns -H` lists such a format), or name another disk of this machine"
+    )]
+    SectorSize {
+        /// Disk.
+        disk: PathBuf,
+        /// Bytes of its logical sector.
+        sector: u32,
+    },
+    /// The image counts in sectors of 4096 bytes.
+    #[error(
+        "the image's partition table is made for sectors of 4096 bytes; use an image made for sectors of 512"
+    )]
+    LargeSectorImage,
+    /// The manifest of the image does not fit it.
+    #[error(
+        "the image's manifest says that the GUID of partition {partition} stands at byte {offset} as text, and it does \
+         not: make the manifest anew with the image, or take guidReferences out of it"
+    )]
+    GuidReference {
+        /// Number of the partition.
+        partition: u32,
+        /// Byte of the raw disk.
+        offset: u64,
+    },
     /// The disk does not give back what was written.
-    #[error("{disk} does not give back what was written at octet {offset}; replace the disk")]
+    #[error("{disk} does not give back what was written at byte {offset}; replace the disk")]
     ReadBack {
         /// Disk.
         disk: PathBuf,
@@ -93,7 +120,7 @@ pub enum Error {
         offset: u64,
     },
     /// The disk refuses an operation.
-    #[error("{disk}: {operation} failed at octet {offset}")]
+    #[error("{disk}: {operation} failed at byte {offset}")]
     Disk {
         /// Disk.
         disk: PathBuf,
@@ -113,15 +140,15 @@ pub enum Error {
     },
 }
 
-/// Octets, and what they are in a unit for people.
-fn sized(octets: u64) -> String {
-    let (unit, name) = if octets >= 1 << 30 {
+/// Bytes, and what they are in a unit for people.
+fn sized(bytes: u64) -> String {
+    let (unit, name) = if bytes >= 1 << 30 {
         (1 << 30, "GiB")
     } else {
         (1 << 20, "MiB")
     };
-    let tenths = u128::from(octets) * 10 / unit;
-    format!("{octets} octets ({}.{} {name})", tenths / 10, tenths % 10)
+    let tenths = u128::from(bytes) * 10 / unit;
+    format!("{bytes} bytes ({}.{} {name})", tenths / 10, tenths % 10)
 }
 
 impl Error {
@@ -143,6 +170,9 @@ impl Error {
                 | Self::OtherFirmware { .. }
                 | Self::DiskTooSmall { .. }
                 | Self::PartitionTable { .. }
+                | Self::SectorSize { .. }
+                | Self::LargeSectorImage
+                | Self::GuidReference { .. }
         )
     }
 }
@@ -160,14 +190,14 @@ mod tests {
         };
         let text = error.to_string();
         let parts = [
-            "/dev/vdb has 1073741824 octets (1.0 GiB)",
-            "needs 2147483648 octets (2.0 GiB)",
+            "/dev/vdb has 1073741824 bytes (1.0 GiB)",
+            "needs 2147483648 bytes (2.0 GiB)",
             "larger disk",
         ];
         for part in parts {
             assert!(text.contains(part), "{part:?} is missing in: {text}");
         }
         assert!(error.is_hopeless() && !error.is_retryable());
-        assert_eq!(sized(20_971_520), "20971520 octets (20.0 MiB)");
+        assert_eq!(sized(20_971_520), "20971520 bytes (20.0 MiB)");
     }
 }

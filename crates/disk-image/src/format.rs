@@ -1,10 +1,11 @@
-//! What a file is, by its first octets. Names and MIME types are not believed.
+//! What a file is, by its first bytes. Names and MIME types are not believed.
+#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
 use resources::Compression;
 
 use crate::Error;
 
-/// Octets that [`detect`] wants to see, fewer if the file is shorter.
+/// Bytes that [`detect`] wants to see, fewer if the file is shorter.
 pub(crate) const PROBE: usize = 64;
 
 /// Formats that are recognised in order to be refused by name.

@@ -1,7 +1,9 @@
-//! GUID partition tables (UEFI specification, chapter 5.3), as pure changes of octets.
+//! GUID partition tables (UEFI specification, chapter 5.3), as pure changes of bytes.
 //!
-//! By hand, because the table of an image is changed in memory before a single octet of it is on the disk, and what is
-//! not understood (attributes, names, entry size) has to stay as it is.
+//! By hand, because the table of an image is changed in memory before a single byte of it is on the disk, and what is
+//! not understood (attributes, names, entry size) has to stay as it is. The tables are foreign data: nothing here may
+//! panic or overflow, whatever they say.
+#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
 use sha2::{Digest as _, Sha256};
 
@@ -73,14 +75,25 @@ impl Table {
     }
 
     const fn entries_length(&self) -> usize {
-        self.entry_size * self.entry_count
+        // At most 4 MiB: both factors were checked when the table was read.
+        self.entry_size.saturating_mul(self.entry_count)
+    }
+
+    /// GUID of a partition in the image, and the one that [`relocate`] gives to it.
+    #[must_use]
+    pub(crate) fn renewed(&self, number: u32, seed: &[u8]) -> Option<([u8; 16], [u8; 16])> {
+        let partition = self
+            .partitions
+            .iter()
+            .find(|partition| partition.number == number)?;
+        Some((partition.guid, derived(seed, &partition.guid)))
     }
 }
 
 /// A table fit for its disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relocated {
-    /// The changed first octets of the disk, as long as what was given.
+    /// The changed first bytes of the disk, as long as what was given.
     pub head: Vec<u8>,
     /// The second copy of the table; empty without a GPT.
     pub backup: Vec<u8>,
@@ -90,7 +103,13 @@ pub struct Relocated {
     pub esp_guid: Option<String>,
 }
 
-/// Reads the primary table out of the first octets of a disk with 512-octet sectors. `None` when there is none or its
+/// Whether the first bytes are those of a disk with 4096-byte sectors: there the table begins at its second sector.
+pub(crate) fn is_for_large_sectors(head: &[u8]) -> bool {
+    let table_at = |at: usize| head.get(at..).is_some_and(|rest| rest.starts_with(b"EFI PART"));
+    table_at(4096) && !table_at(512)
+}
+
+/// Reads the primary table out of the first bytes of a disk with 512-byte sectors. `None` when there is none or its
 /// header's checksum is wrong.
 #[must_use]
 pub fn parse(head: &[u8]) -> Option<Table> {
@@ -113,7 +132,10 @@ pub fn parse(head: &[u8]) -> Option<Table> {
     let entry_size = usize::try_from(u32_at(header, 84)?)
         .ok()
         .filter(|size| (128..=4096).contains(size))?;
-    let entries = head.get(entries_at..entries_at.checked_add(entry_count * entry_size)?)?;
+    // Entries that overlap the header would be changed with it.
+    let entries = head
+        .get(entries_at..entries_at.checked_add(entry_count.checked_mul(entry_size)?)?)
+        .filter(|_| entries_at >= 1024)?;
     let partitions = entries
         .chunks_exact(entry_size)
         .zip(1_u32..)
@@ -138,7 +160,7 @@ pub fn parse(head: &[u8]) -> Option<Table> {
     })
 }
 
-/// Fits the partition table in `head` to a disk of `disk_size` octets: second copy at the disk's end, and identities of
+/// Fits the partition table in `head` to a disk of `disk_size` bytes: second copy at the disk's end, and identities of
 /// disk and partitions made from `seed` (the same seed gives the same ones, so that a repeated write changes nothing).
 /// Without a seed the identities stay. A head without GPT comes back unchanged.
 ///
@@ -167,6 +189,10 @@ pub fn relocate(head: &[u8], disk_size: u64, seed: Option<&[u8]>) -> Result<Relo
         .checked_sub(entry_sectors)
         .ok_or_else(|| broken("the disk is too small for it"))?;
     let last_usable = backup_entries.saturating_sub(1);
+    let backup_at = backup_entries.saturating_mul(SECTOR);
+    if backup_at < head.len() as u64 {
+        return Err(broken("the disk is too small for it"));
+    }
     if let Some(partition) = table
         .partitions
         .iter()
@@ -181,7 +207,7 @@ pub fn relocate(head: &[u8], disk_size: u64, seed: Option<&[u8]>) -> Result<Relo
         renew_identities(&mut head, &table, seed).ok_or_else(|| broken("it is cut off"))?;
     }
     let entries = head
-        .get(table.entries_at..table.entries_at + entries_length)
+        .get(table.entries_at..table.entries_at.saturating_add(entries_length))
         .ok_or_else(|| broken("it is cut off"))?
         .to_vec();
     let header = head.get_mut(512..1024).ok_or_else(|| broken("it is cut off"))?;
@@ -196,7 +222,7 @@ pub fn relocate(head: &[u8], disk_size: u64, seed: Option<&[u8]>) -> Result<Relo
     put(&mut backup_header, 72, &backup_entries.to_le_bytes());
     seal(&mut backup_header);
     let mut backup = entries;
-    backup.resize((entry_sectors * SECTOR) as usize, 0);
+    backup.resize(backup.len().next_multiple_of(SECTOR as usize), 0);
     backup.extend(backup_header);
     let protective = u32::try_from(last).unwrap_or(u32::MAX);
     if head.get(446 + 4) == Some(&0xee) {
@@ -206,7 +232,7 @@ pub fn relocate(head: &[u8], disk_size: u64, seed: Option<&[u8]>) -> Result<Relo
     Ok(Relocated {
         head,
         backup,
-        backup_at: backup_entries * SECTOR,
+        backup_at,
         esp_guid,
     })
 }
@@ -215,8 +241,11 @@ fn renew_identities(head: &mut [u8], table: &Table, seed: &[u8]) -> Option<()> {
     let disk = derived(seed, &table.disk_guid);
     head.get_mut(512 + 56..512 + 72)?.copy_from_slice(&disk);
     for partition in &table.partitions {
-        let at = table.entries_at + (partition.number as usize - 1) * table.entry_size + 16;
-        head.get_mut(at..at + 16)?
+        let index = (partition.number as usize).checked_sub(1)?;
+        let at = index
+            .checked_mul(table.entry_size)?
+            .checked_add(table.entries_at)?;
+        head.get_mut(at.checked_add(16)?..at.checked_add(32)?)?
             .copy_from_slice(&derived(seed, &partition.guid));
     }
     Some(())
@@ -232,23 +261,23 @@ fn derived(seed: &[u8], original: &[u8; 16]) -> [u8; 16] {
     for (to, from) in guid.iter_mut().zip(hash.finalize()) {
         *to = from;
     }
-    // The first three fields lie little-endian: the version is in the high half of octet 7.
+    // The first three fields lie little-endian: the version is in the high half of byte 7.
     let [.., version, variant, _, _, _, _, _, _, _] = &mut guid;
     *version = (*version & 0x0f) | 0x80;
     *variant = (*variant & 0x3f) | 0x80;
     guid
 }
 
-/// `c12a7328-f81f-11d2-ba4b-00a0c93ec93b`, from the octets on disk.
+/// `c12a7328-f81f-11d2-ba4b-00a0c93ec93b`, from the bytes on disk.
 #[must_use]
 pub fn guid_text(guid: &[u8; 16]) -> String {
     let [a, b, c, d, e, f, g, h, tail @ ..] = guid;
     let mut text = format!("{d:02x}{c:02x}{b:02x}{a:02x}-{f:02x}{e:02x}-{h:02x}{g:02x}-");
-    for (index, octet) in tail.iter().enumerate() {
+    for (index, byte) in tail.iter().enumerate() {
         if index == 2 {
             text.push('-');
         }
-        text.push_str(&format!("{octet:02x}"));
+        text.push_str(&format!("{byte:02x}"));
     }
     text
 }
@@ -261,20 +290,20 @@ fn seal(header: &mut [u8]) {
     put(header, 16, &sum.to_le_bytes());
 }
 
-fn put(octets: &mut [u8], at: usize, value: &[u8]) {
-    if let Some(place) = octets.get_mut(at..at + value.len()) {
+fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
+    if let Some(place) = bytes.get_mut(at..at.saturating_add(value.len())) {
         place.copy_from_slice(value);
     }
 }
 
-fn u32_at(octets: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(octets.get(at..at + 4)?.try_into().ok()?))
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-fn u64_at(octets: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(octets.get(at..at + 8)?.try_into().ok()?))
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-fn guid_at(octets: &[u8], at: usize) -> Option<[u8; 16]> {
-    octets.get(at..at + 16)?.try_into().ok()
+fn guid_at(bytes: &[u8], at: usize) -> Option<[u8; 16]> {
+    bytes.get(at..)?.first_chunk().copied()
 }

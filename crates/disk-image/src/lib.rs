@@ -14,7 +14,10 @@ mod decode;
 mod error;
 mod format;
 pub mod gpt;
+mod identities;
 mod measure;
+#[cfg(test)]
+mod mutations;
 mod signatures;
 mod target;
 mod write;
@@ -23,6 +26,7 @@ pub use boot_loader::{BootLoader, boot_loader};
 pub use decode::{ImageReader, StreamTotals};
 pub use error::Error;
 pub use format::detect;
+pub use identities::Identities;
 pub use measure::{CHUNK, confirm, measure};
 pub use target::{DiskTarget, Target};
 pub use write::{Expected, Gate, HEAD, Ungated, WriteJob, Written, install};

@@ -59,7 +59,7 @@ pub fn confirm(
     })
 }
 
-/// Reads the whole image and describes it. `progress` gets the octets of the served file read so far.
+/// Reads the whole image and describes it. `progress` gets the bytes of the served file read so far.
 ///
 /// # Errors
 /// When the image can't be decoded or firmware can't start it.
@@ -80,10 +80,10 @@ pub fn measure(
         if raw_size == 0 {
             table = examined(chunk.get(..HEAD).unwrap_or(chunk))?;
         }
-        // Two digests of the same octets: the longest part of the work, done side by side.
+        // Two digests of the same bytes: the longest part of the work, done side by side.
         let digest = thread::scope(|scope| {
             let own = scope.spawn(|| {
-                let full = chunk.iter().any(|octet| *octet != 0);
+                let full = chunk.iter().any(|byte| *byte != 0);
                 full.then(|| Digest::new(Sha256::digest(chunk).into()))
             });
             whole.update(chunk);
@@ -116,6 +116,7 @@ pub fn measure(
         os_family: None,
         kubernetes_version: None,
         cni: None,
+        guid_references: None,
         chunks,
     })
 }
@@ -124,6 +125,9 @@ pub fn measure(
 fn examined(head: &[u8]) -> Result<Option<gpt::Table>, Error> {
     if head.is_empty() {
         return Err(Error::Empty);
+    }
+    if gpt::is_for_large_sectors(head) {
+        return Err(Error::LargeSectorImage);
     }
     if !boot_loader(head).any() {
         return Err(Error::NoBootLoader);

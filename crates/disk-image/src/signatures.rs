@@ -1,4 +1,5 @@
-//! Where old systems left their marks on a disk: what finds its data by signatures must find nothing of them.
+//! Where old systems left their marks on a disk: what finds its data by signatures must find nothing of them. Old tables are foreign data: nothing here may panic or overflow, whatever they say.
+#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
 use std::ops::Range;
 
@@ -10,7 +11,7 @@ const START: u64 = 1 << 20;
 /// Its end: backup GPT, md 0.90 (64 KiB aligned) and 1.0 (8 KiB), two ZFS labels (512 KiB, aligned to 256 KiB).
 const END: u64 = 1 << 20;
 
-/// Stretches to be cleared on a disk of `size` octets that begins with `head`: start and end of the disk and of each of
+/// Stretches to be cleared on a disk of `size` bytes that begins with `head`: start and end of the disk and of each of
 /// its old partitions. Ascending, not overlapping.
 #[must_use]
 pub(crate) fn stretches(size: u64, head: &[u8]) -> Vec<Range<u64>> {
@@ -22,9 +23,13 @@ pub(crate) fn stretches(size: u64, head: &[u8]) -> Vec<Range<u64>> {
     } else if head.get(510..512) == Some(&[0x55, 0xaa]) {
         let entries = head.get(446..510).unwrap_or_default().chunks_exact(16);
         homes.extend(entries.filter_map(|entry| {
-            let first = u64::from(u32::from_le_bytes(entry.get(8..12)?.try_into().ok()?));
-            let count = u64::from(u32::from_le_bytes(entry.get(12..16)?.try_into().ok()?));
-            (count != 0).then(|| first * SECTOR..(first + count) * SECTOR)
+            let field = |at: usize| {
+                let bytes = entry.get(at..)?.first_chunk()?;
+                Some(u64::from(u32::from_le_bytes(*bytes)))
+            };
+            let (first, count) = (field(8)?, field(12)?);
+            let end = first.saturating_add(count);
+            (count != 0).then(|| first.saturating_mul(SECTOR)..end.saturating_mul(SECTOR))
         }));
     }
     let mut stretches: Vec<Range<u64>> = homes
@@ -50,6 +55,7 @@ pub(crate) fn stretches(size: u64, head: &[u8]) -> Vec<Range<u64>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

@@ -18,11 +18,12 @@ pub(crate) const ALIGNMENT: usize = 4096;
 pub trait Target: Sync {
     /// Name for messages.
     fn path(&self) -> &Path;
-    /// Octets.
+    /// Bytes.
     fn size(&self) -> u64;
     /// Logical sector size.
     fn sector_size(&self) -> u32;
-    /// Reads `buffer.len()` octets.
+    /// Reads `buffer.len()` bytes: from the medium, not from the page cache, when the buffer is aligned to 4096 bytes
+    /// and offset and length are multiples of the sector size.
     ///
     /// # Errors
     /// As the disk says.
@@ -117,12 +118,17 @@ impl DiskTarget {
 
     fn file_for(&self, data: &[u8], offset: u64) -> &File {
         let aligned = data.as_ptr().align_offset(ALIGNMENT) == 0
-            && data.len().is_multiple_of(ALIGNMENT)
-            && offset.is_multiple_of(ALIGNMENT as u64);
+            && data.len().is_multiple_of(self.sector_size as usize)
+            && offset.is_multiple_of(u64::from(self.sector_size));
         match &self.direct {
             Some(direct) if aligned => direct,
             _ => &self.buffered,
         }
+    }
+
+    /// The file system of a regular file may want larger blocks for direct access than 512 bytes.
+    fn wants_larger_blocks(&self, error: &io::Error) -> bool {
+        !self.block_device && error.raw_os_error() == Some(libc::EINVAL)
     }
 }
 
@@ -140,11 +146,19 @@ impl Target for DiskTarget {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file_for(buffer, offset).read_exact_at(buffer, offset)
+        let file = self.file_for(buffer, offset);
+        match file.read_exact_at(buffer, offset) {
+            Err(error) if self.wants_larger_blocks(&error) => self.buffered.read_exact_at(buffer, offset),
+            other => other,
+        }
     }
 
     fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
-        self.file_for(data, offset).write_all_at(data, offset)
+        let file = self.file_for(data, offset);
+        match file.write_all_at(data, offset) {
+            Err(error) if self.wants_larger_blocks(&error) => self.buffered.write_all_at(data, offset),
+            other => other,
+        }
     }
 
     fn zero(&self, offset: u64, length: u64) -> io::Result<()> {

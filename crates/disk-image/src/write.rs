@@ -3,12 +3,14 @@
 mod probe;
 mod read_back;
 mod stream;
+mod window;
 
 use resources::Digest;
 use resources::gantry::Firmware;
 
 use crate::boot_loader::{BootLoader, boot_loader, partitions_end};
 use crate::gpt::{self, Relocated, SECTOR};
+use crate::identities::{Identities, Substitutions};
 use crate::target::{ALIGNMENT, Target};
 use crate::{Error, ImageReader, StreamTotals, signatures};
 
@@ -31,8 +33,8 @@ pub struct Expected {
 pub struct WriteJob<'a> {
     /// What must come out.
     pub expected: Expected,
-    /// Identities of disk and partitions come from this; `None` leaves the image's own.
-    pub seed: Option<&'a [u8]>,
+    /// GUIDs of disk and partitions.
+    pub identities: Identities<'a>,
     /// Firmware that has to start the image; `None`: any.
     pub firmware: Option<Firmware>,
 }
@@ -40,11 +42,11 @@ pub struct WriteJob<'a> {
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
-    /// Nothing was written: the disk held the image already, every octet was read and is right.
+    /// Nothing was written: the disk held the image already, every byte was read and is right.
     pub already: bool,
     /// The served file; `None` when the disk was right already.
     pub totals: Option<StreamTotals>,
-    /// Octets of the raw disk.
+    /// Bytes of the raw disk.
     pub raw_size: u64,
     /// Unique GUID of the EFI system partition on the disk.
     pub esp_guid: Option<String>,
@@ -58,7 +60,7 @@ pub trait Gate: Sync {
     /// The reason why it may not, ever.
     fn admit(&self) -> Result<(), String>;
 
-    /// Octets of the raw disk that are done, and all of them when that is known.
+    /// Bytes of the raw disk that are done, and all of them when that is known.
     fn progress(&self, phase: &'static str, done: u64, total: Option<u64>);
 }
 
@@ -88,19 +90,19 @@ pub fn install(
     let mut head = vec![0; HEAD];
     let length = image.read(&mut head)?;
     head.truncate(length);
+    check_sectors(&head, target)?;
     check_boot_loader(boot_loader(&head), job.firmware)?;
     let declared = declared_size(&head, job.expected.raw_size);
     check_size(target, declared.unwrap_or(length as u64))?;
-    if gpt::parse(&head).is_some() && u64::from(target.sector_size()) != SECTOR {
-        return Err(Error::PartitionTable {
-            reason: format!(
-                "it is made for sectors of 512 octets, the disk has {}",
-                target.sector_size()
-            ),
-        });
-    }
-    let placed = gpt::relocate(&head, target.size(), job.seed)?;
-    if let Some(raw_size) = probe::already_there(target, &head, &placed, &job.expected, gate)? {
+    let substitutions = Substitutions::new(gpt::parse(&head).as_ref(), job.identities)?;
+    let mut placed = gpt::relocate(&head, target.size(), job.identities.seed())?;
+    substitutions.apply(&mut placed.head, 0)?;
+    let image_side = probe::ImageSide {
+        head: &head,
+        expected: &job.expected,
+        substitutions: &substitutions,
+    };
+    if let Some(raw_size) = probe::already_there(target, &image_side, &placed, gate)? {
         return Ok(Written {
             already: true,
             totals: None,
@@ -110,7 +112,14 @@ pub fn install(
     }
     gate.admit().map_err(|reason| Error::Stopped { reason })?;
     clear(target)?;
-    let streamed = stream::write_body(image, &head, target, &job.expected, gate, declared)?;
+    let body = stream::Body {
+        image,
+        head: &head,
+        declared,
+        expected: &job.expected,
+        substitutions: &substitutions,
+    };
+    let streamed = stream::write_body(body, target, gate)?;
     sync(target)?;
     read_back::body(target, &streamed, gate)?;
     gate.admit().map_err(|reason| Error::Stopped { reason })?;
@@ -120,6 +129,20 @@ pub fn install(
         totals: Some(streamed.totals),
         raw_size: streamed.raw_size,
         esp_guid: placed.esp_guid,
+    })
+}
+
+/// Refuses a disk whose sectors are not those that the image's partition table and file systems count in.
+fn check_sectors(head: &[u8], target: &dyn Target) -> Result<(), Error> {
+    if gpt::is_for_large_sectors(head) {
+        return Err(Error::LargeSectorImage);
+    }
+    if u64::from(target.sector_size()) == SECTOR {
+        return Ok(());
+    }
+    Err(Error::SectorSize {
+        disk: target.path().to_owned(),
+        sector: target.sector_size(),
     })
 }
 
@@ -181,20 +204,7 @@ fn commit_head(target: &dyn Target, placed: &Relocated) -> Result<(), Error> {
         if data.is_empty() {
             continue;
         }
-        target
-            .write_at(data, offset)
-            .map_err(failed(target, "writing the partition table", offset))?;
-        sync(target)?;
-        let mut found = vec![0; data.len()];
-        target
-            .read_at(&mut found, offset)
-            .map_err(failed(target, "reading back", offset))?;
-        if found != data {
-            return Err(Error::ReadBack {
-                disk: target.path().to_owned(),
-                offset,
-            });
-        }
+        window::put(target, data, offset)?;
     }
     target
         .reread_partitions()

@@ -4,20 +4,26 @@
 //! |---|---|---|---|
 //! | 14 | 2048 | 1 MiB | GRUB's core image for BIOS |
 //! | 1 | 4096 | 64 MiB | EFI system partition, label `GANTRY-ESP`, `\EFI\BOOT\BOOTX64.EFI` |
-//! | 2 | 135168 | the rest | root, ext4, label `gantry-root` |
+//! | 2 | 135168 | the rest | root, ext4, label `gantry-root` for people |
 //!
 //! Root is number 2, as on EKS Anywhere's Ubuntu images, so templates that name partition 2 work; and it is the
-//! last on the disk, so it can grow. Nothing refers to GUIDs: the installer makes them unique on each disk.
+//! last on the disk, so it can grow.
+//!
+//! A machine may have several disks with this image. GRUB reads its configuration from the disk that it was started from;
+//! kernel and fstab find root by the partition's GUID. The image has a fixed one, [`ROOT_GUID`], and its manifest lists
+//! where that is written down, so that each installation gives its disk GUIDs of its own.
 
 use std::path::Path;
 
-/// Octets of a sector.
+/// Bytes of a sector.
 pub(crate) const SECTOR: u64 = 512;
 /// Number of the root partition.
 pub(crate) const ROOT_NUMBER: u32 = 2;
 /// Number of the EFI system partition.
 pub(crate) const ESP_NUMBER: u32 = 1;
-/// Label of the root file system; the boot loader and the kernel find it by this.
+/// GUID of the root partition in the image.
+pub(crate) const ROOT_GUID: &str = "0d3c5f9a-71e4-4b28-9c06-5ab1d2e7f384";
+/// Label of the root file system. Nothing boots by it: another disk may have the same.
 pub(crate) const ROOT_LABEL: &str = "gantry-root";
 
 const BIOS_START: u64 = 2048;
@@ -41,43 +47,44 @@ const KERNEL_SECTOR: usize = 0x5c;
 /// A jump that the boot code takes when the drive number from the BIOS must be corrected; replaced by no-ops.
 const DRIVE_CHECK: usize = 0x66;
 
-/// Octet offset of the EFI system partition.
+/// Byte offset of the EFI system partition.
 pub(crate) const fn esp_offset() -> u64 {
     ESP_START * SECTOR
 }
 
-/// Octet offset of the root partition.
+/// Byte offset of the root partition.
 pub(crate) const fn root_offset() -> u64 {
     ROOT_START * SECTOR
 }
 
-/// Octet offset of the BIOS boot partition.
+/// Byte offset of the BIOS boot partition.
 pub(crate) const fn bios_offset() -> u64 {
     BIOS_START * SECTOR
 }
 
-/// Size of a disk whose root file system has `root` octets, a multiple of 1 MiB.
+/// Size of a disk whose root file system has `root` bytes, a multiple of 1 MiB.
 pub(crate) const fn disk_size(root: u64) -> u64 {
     root_offset() + root.next_multiple_of(MIB) + TAIL
 }
 
-/// Input of `sfdisk` for a disk whose root file system has `root` octets.
+/// Input of `sfdisk` for a disk whose root file system has `root` bytes.
 pub(crate) fn partition_table(root: u64) -> String {
     let sectors = root.next_multiple_of(MIB) / SECTOR;
     format!(
         "label: gpt\nunit: sectors\nfirst-lba: 34\n\
          14: start={BIOS_START}, size={BIOS_SECTORS}, type=21686148-6449-6E6F-744E-656564454649, name=\"bios\"\n\
          {ESP_NUMBER}: start={ESP_START}, size={ESP_SECTORS}, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, name=\"esp\"\n\
-         {ROOT_NUMBER}: start={ROOT_START}, size={sectors}, type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709, name=\"root\"\n"
+         {ROOT_NUMBER}: start={ROOT_START}, size={sectors}, type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709, \
+         uuid={ROOT_GUID}, name=\"root\"\n"
     )
 }
 
 /// Kernel arguments of the installed system. Where it panics before sysctl.d counts, nobody is there to reset it.
 pub(crate) fn kernel_arguments() -> String {
-    format!("root=LABEL={ROOT_LABEL} ro panic=10 console=tty0 console=ttyS0,115200n8")
+    format!("root=PARTUUID={ROOT_GUID} ro panic=10 console=tty0 console=ttyS0,115200n8")
 }
 
-/// GRUB's boot code for the MBR: the first 440 octets of `boot.img`, told where the core image is.
+/// GRUB's boot code for the MBR: the first 440 bytes of `boot.img`, told where the core image is.
 pub(crate) fn boot_code(boot_image: &[u8]) -> Option<[u8; BOOT_CODE]> {
     let mut code: [u8; BOOT_CODE] = boot_image.get(..BOOT_CODE)?.try_into().ok()?;
     put(&mut code, KERNEL_SECTOR, &BIOS_START.to_le_bytes())?;
@@ -105,7 +112,7 @@ fn put(octets: &mut [u8], at: usize, value: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// Writes octets into an existing file at an offset, leaving runs of zero sectors as holes.
+/// Writes bytes into an existing file at an offset, leaving runs of zero sectors as holes.
 pub(crate) fn write_at(image: &Path, offset: u64, octets: &[u8]) -> std::io::Result<()> {
     use std::os::unix::fs::FileExt;
     let file = std::fs::OpenOptions::new().write(true).open(image)?;

@@ -102,7 +102,7 @@ impl Part {
         match self {
             Self::Kubernetes | Self::Etcd | Self::Coredns | Self::Flannel | Self::Debian => 1,
             Self::Containers | Self::Boot => 1,
-            Self::NodeDebian => 2,
+            Self::NodeDebian => 3,
         }
     }
 

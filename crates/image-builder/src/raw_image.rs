@@ -3,7 +3,7 @@
 //! disk) but not in the manifest, where uncovered means zero.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -11,7 +11,7 @@ use std::thread;
 use resources::{Compression, Digest, ImageChunk, ImageManifest};
 use sha2::{Digest as _, Sha256};
 
-/// Octets of a chunk.
+/// Bytes of a chunk.
 pub(crate) const CHUNK: u64 = 4 << 20;
 /// zstd level: beyond it, nodes save less time in the download than the builder spends.
 const LEVEL: i32 = 9;
@@ -69,8 +69,29 @@ pub(crate) fn compress(
         os_family: None,
         kubernetes_version: None,
         cni: None,
+        guid_references: None,
         chunks,
     })
+}
+
+/// Every byte of the file at which `text` begins.
+pub(crate) fn places(file: &Path, text: &str) -> io::Result<Vec<u64>> {
+    let finder = memchr::memmem::Finder::new(text);
+    let mut file = File::open(file)?;
+    let mut found = Vec::new();
+    let (mut start, mut piece) = (0, Vec::new());
+    loop {
+        file.seek(SeekFrom::Start(start))?;
+        piece.clear();
+        // Pieces overlap by what a text across their border needs.
+        let overlap = text.len().saturating_sub(1) as u64;
+        let length = (&mut file).take(CHUNK + overlap).read_to_end(&mut piece)? as u64;
+        found.extend(finder.find_iter(&piece).map(|at| start + at as u64));
+        if length < CHUNK + overlap {
+            return Ok(found);
+        }
+        start += CHUNK;
+    }
 }
 
 fn read_batch(file: &mut File) -> io::Result<Vec<Vec<u8>>> {
@@ -113,6 +134,30 @@ fn compress_chunk(chunk: &[u8]) -> io::Result<Frame> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_found_at_every_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let raw = folder.path().join("raw");
+        let chunk = usize::try_from(CHUNK).unwrap();
+        let expected = [
+            0,
+            700,
+            chunk - 3,
+            2 * chunk - 5,
+            2 * chunk,
+            3 * chunk - 100,
+            3 * chunk - 5,
+        ];
+        let mut disk = vec![b'.'; 3 * chunk];
+        for at in &expected {
+            disk[*at..at + 5].copy_from_slice(b"0d3c5");
+        }
+        std::fs::write(&raw, &disk).unwrap();
+        let found = places(&raw, "0d3c5").unwrap();
+        assert_eq!(found, expected.iter().map(|at| *at as u64).collect::<Vec<_>>());
+        assert!(places(&raw, "0d3c6").unwrap().is_empty());
+    }
 
     #[test]
     fn the_file_is_the_disk_and_the_chunks_describe_it() {

@@ -16,6 +16,9 @@ use crate::host_network::{HostNetwork, netplan};
 /// Partition of the root file system where a manifest does not say.
 const ROOT_PARTITION: u32 = 2;
 
+/// Bytes of the raw disk that a slow disk writes and reads back in a second: 50 MB/s each way.
+const SLOW_DISK: u64 = 25_000_000;
+
 /// What an installation needs to know.
 #[derive(Debug, Clone)]
 pub struct InstallInputs<'a> {
@@ -54,13 +57,14 @@ pub fn template(inputs: &InstallInputs<'_>) -> Result<String, Error> {
         });
     }
     let patience = inputs.patience.max(1);
+    let for_the_disk = u32::try_from(inputs.image.raw_size / SLOW_DISK).unwrap_or(u32::MAX);
     let mut text = String::new();
     let name = quoted(inputs.workflow);
     let _ = write!(
         text,
         "version: \"0.1\"\nname: {name}\nglobal_timeout: {}\ntasks:\n- name: {name}\n  worker: \"{{{{.device_1}}}}\"\n  \
          volumes:\n  - /dev:/dev\n  - /dev/console:/dev/console\n  - /lib/firmware:/lib/firmware:ro\n  actions:\n",
-        6000 * u64::from(patience),
+        (6000 + u64::from(for_the_disk)) * u64::from(patience),
     );
     let disk = "{{ index .Hardware.Disks 0 }}".to_owned();
     let root = inputs.image.root_partition.unwrap_or(ROOT_PARTITION);
@@ -69,7 +73,7 @@ pub fn template(inputs: &InstallInputs<'_>) -> Result<String, Error> {
         &mut text,
         "stream-image",
         "image2disk",
-        600 * patience,
+        for_the_disk.saturating_add(600).saturating_mul(patience),
         &image_environment(inputs, disk),
     );
     for (name, path, contents) in files(inputs) {
@@ -145,7 +149,7 @@ fn image_environment(inputs: &InstallInputs<'_>, disk: String) -> Vec<(&'static 
     let image = inputs.image;
     let compressed = image.compression != Compression::Raw;
     let plain = |text: &dyn std::fmt::Display| Text::Plain(text.to_string());
-    vec![
+    let mut environment = vec![
         ("IMG_URL", plain(&inputs.image_url)),
         ("DEST_DISK", Text::Template(disk)),
         ("COMPRESSED", plain(&compressed)),
@@ -153,7 +157,13 @@ fn image_environment(inputs: &InstallInputs<'_>, disk: String) -> Vec<(&'static 
         ("IMG_RAW_DIGEST", plain(&image.raw_digest)),
         ("IMG_RAW_SIZE", plain(&image.raw_size)),
         ("IMG_MANIFEST_URL", plain(&inputs.manifest_url)),
-    ]
+    ];
+    if let Some(references) = &image.guid_references {
+        let list: Vec<String> = references.iter().map(ToString::to_string).collect();
+        environment.push(("PARTITION_GUIDS", plain(&"renew")));
+        environment.push(("GUID_REFERENCES", plain(&list.join(","))));
+    }
+    environment
 }
 
 fn file_environment(partition: &str, path: &str, contents: String) -> Vec<(&'static str, Text)> {

@@ -11,7 +11,7 @@ use node_config::{
 };
 use resources::anywhere::{Taint, User};
 use resources::gantry::{ComponentImage, HandoverPolicy, ReleaseSpec};
-use resources::{Compression, Digest, ImageManifest, Secret};
+use resources::{Compression, Digest, GuidReference, ImageManifest, Secret};
 use serde_json::Value;
 
 fn images() -> Images {
@@ -260,6 +260,16 @@ fn workflow_text() {
         os_family: Some("debian".to_owned()),
         kubernetes_version: Some("v1.35.4".to_owned()),
         cni: Some("flannel".to_owned()),
+        guid_references: Some(vec![
+            GuidReference {
+                partition: 2,
+                offset: 70_000_000,
+            },
+            GuidReference {
+                partition: 2,
+                offset: 80_000_001,
+            },
+        ]),
         chunks: Vec::new(),
     };
     let network = network(None);
@@ -307,7 +317,28 @@ fn workflow_text() {
     assert_eq!(seed["USER_DATA"], user_data("node-1", &users).unwrap());
     assert_eq!(actions[1]["environment"]["CONTENTS"], netplan(&network));
     assert_eq!(actions[0]["environment"]["IMG_RAW_SIZE"], "1073741824");
+    let environment = &actions[0]["environment"];
+    assert_eq!(environment["PARTITION_GUIDS"], "renew");
+    assert_eq!(environment["GUID_REFERENCES"], "2@70000000,2@80000001");
     insta::assert_snapshot!("workflow", text.replace(FIRST_BOOT_SCRIPT, ""));
+
+    let large = ImageManifest {
+        raw_size: 60 << 30,
+        guid_references: None,
+        ..image.clone()
+    };
+    let text = template(&InstallInputs {
+        image: &large,
+        ..inputs
+    })
+    .unwrap();
+    assert!(!text.contains("GUID"), "a user's image keeps its GUIDs: {text}");
+    // 60 GiB at 100 MB/s, written and read back, take 1288 s.
+    assert!(
+        text.contains("image: gantry/image2disk\n    timeout: 3176\n"),
+        "{text}"
+    );
+    assert!(text.contains("global_timeout: 8576\n"), "{text}");
 }
 
 #[test]

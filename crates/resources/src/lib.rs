@@ -22,7 +22,7 @@ pub mod tinkerbell;
 
 pub use crds::crds;
 pub use digest::{Digest, DigestError};
-pub use image_manifest::{Compression, ImageChunk, ImageManifest};
+pub use image_manifest::{Compression, GuidReference, ImageChunk, ImageManifest, ParseGuidReferenceError};
 pub use mac::{Mac, MacError};
 pub use records::{ActionLog, BootEvent, BootEventKind};
 pub use secret::Secret;

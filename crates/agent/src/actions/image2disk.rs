@@ -4,14 +4,15 @@
 //! if the digest of the raw image is known; any other disk is written from the start, and can't boot until the end.
 
 use agent_protocol::environment::{
-    DEST_DISK, FACT_DISK, FACT_ESP_GUID, FACT_IMAGE_DIGEST, IMG_DIGEST, IMG_RAW_DIGEST, IMG_RAW_SIZE,
-    IMG_URL, PARTITION_GUIDS,
+    DEST_DISK, FACT_DISK, FACT_ESP_GUID, FACT_IMAGE_DIGEST, GUID_REFERENCES, IMG_DIGEST, IMG_RAW_DIGEST,
+    IMG_RAW_SIZE, IMG_URL, PARTITION_GUIDS,
 };
 use agent_protocol::v1;
-use disk_image::{Expected, Gate, ImageReader, WriteJob, install};
-use resources::Digest;
+use disk_image::{Expected, Gate, Identities, ImageReader, WriteJob, install};
 use resources::gantry::Firmware;
+use resources::{Digest, GuidReference};
 
+use super::settings::wrong;
 use super::{ActionContext, Outcome};
 use crate::Error;
 
@@ -22,21 +23,28 @@ pub(super) fn run(context: &ActionContext) -> Result<Outcome, Error> {
             .parsed(IMG_DIGEST, "a digest (sha256:HEX)")?
             .or_else(|| named_digest(url)),
         raw_digest: context.parsed(IMG_RAW_DIGEST, "a digest (sha256:HEX)")?,
-        raw_size: context.parsed(IMG_RAW_SIZE, "a number of octets")?,
+        raw_size: context.parsed(IMG_RAW_SIZE, "a number of bytes")?,
+    };
+    let references = references(context)?;
+    let identities = match references.as_deref() {
+        None => Identities::Keep,
+        Some(references) => Identities::Renew {
+            seed: context.identity.as_bytes(),
+            references,
+        },
     };
     let device = context.device(DEST_DISK)?;
     let stable = context.host.stable_name(&device);
     let target = context.host.open_disk(&device)?;
     context.board.log(format!(
-        "{url} to {} ({}), {} octets",
+        "{url} to {} ({}), {} bytes",
         device.display(),
         stable.display(),
         target.size()
     ));
-    let keep = context.optional(PARTITION_GUIDS) == Some("keep");
     let job = WriteJob {
         expected,
-        seed: (!keep).then_some(context.identity.as_bytes()),
+        identities,
         firmware: match context.host.firmware() {
             v1::Firmware::Bios => Some(Firmware::Bios),
             v1::Firmware::Uefi => Some(Firmware::Uefi),
@@ -50,13 +58,13 @@ pub(super) fn run(context: &ActionContext) -> Result<Outcome, Error> {
     let written = install(image, &*target, &job, context)?;
     let message = if written.already {
         format!(
-            "{} holds the image already; {} octets checked",
+            "{} holds the image already; {} bytes checked",
             device.display(),
             written.raw_size
         )
     } else {
         format!(
-            "{} octets written to {} and read back",
+            "{} bytes written to {} and read back",
             written.raw_size,
             device.display()
         )
@@ -69,6 +77,34 @@ pub(super) fn run(context: &ActionContext) -> Result<Outcome, Error> {
         outcome = outcome.fact(FACT_ESP_GUID, guid);
     }
     Ok(outcome)
+}
+
+/// The image's references to its partitions, if disk and partitions are to get new GUIDs. By default they keep the
+/// image's own: an image of a user may refer to them anywhere.
+fn references(context: &ActionContext) -> Result<Option<Vec<GuidReference>>, Error> {
+    match context.optional(PARTITION_GUIDS) {
+        None | Some("keep") => return Ok(None),
+        Some("renew") => {}
+        Some(other) => {
+            return Err(wrong(
+                PARTITION_GUIDS,
+                &format!("{other:?} is neither keep nor renew"),
+            ));
+        }
+    }
+    let list = context.optional(GUID_REFERENCES).unwrap_or_default();
+    let parse = |text: &str| {
+        text.trim()
+            .parse()
+            .map_err(|error: resources::ParseGuidReferenceError| {
+                wrong(GUID_REFERENCES, &format!("{text:?}: {error}"))
+            })
+    };
+    list.split(',')
+        .filter(|text| !text.trim().is_empty())
+        .map(parse)
+        .collect::<Result<_, _>>()
+        .map(Some)
 }
 
 /// The appliance names images by what they hash to (`/images/HEX`): such a file must be what its name says.

@@ -312,6 +312,29 @@ fn an_image_that_is_not_what_its_name_says_leaves_a_disk_that_cannot_boot() {
 }
 
 #[test]
+fn an_image_keeps_its_identities_unless_all_references_are_known() {
+    let guid = "01010101-0101-0101-0101-010101010101";
+    let mut image = image();
+    image[4 * MIB..4 * MIB + 36].copy_from_slice(guid.as_bytes());
+    let reference = format!("1@{}", 4 * MIB);
+    let written = |extra: &[(&'static str, &str)]| {
+        let machine = Arc::new(Machine::new(image.clone()));
+        let mut settings = disk_settings(&machine);
+        settings.extend(owned(extra));
+        let outcome = act(&machine, ActionKind::Image2disk, &settings, false).unwrap();
+        let disk = std::fs::read(machine.file("disk")).unwrap();
+        let text = String::from_utf8(disk[4 * MIB..4 * MIB + 36].to_vec()).unwrap();
+        (outcome.facts["esp_guid"].clone(), text)
+    };
+    for keep in [&[][..], &[("PARTITION_GUIDS", "keep")]] {
+        assert_eq!(written(keep), (guid.to_owned(), guid.to_owned()));
+    }
+    let (renewed, text) = written(&[("PARTITION_GUIDS", "renew"), ("GUID_REFERENCES", &reference)]);
+    assert_ne!(renewed, guid);
+    assert_eq!(renewed, text);
+}
+
+#[test]
 fn under_bios_no_variable_is_written() {
     let mut machine = Arc::into_inner(installed()).unwrap();
     machine.firmware = Firmware::Bios;
@@ -329,6 +352,12 @@ fn errors_name_the_setting() {
         (ActionKind::Image2disk, "IMG_URL", "", "IMG_URL"),
         (ActionKind::Image2disk, "IMG_DIGEST", "md5:00", "IMG_DIGEST"),
         (ActionKind::Image2disk, "DEST_DISK", "/dev/sdz", "/dev/sdz"),
+        (
+            ActionKind::Image2disk,
+            "PARTITION_GUIDS",
+            "unique",
+            "keep nor renew",
+        ),
         (
             ActionKind::Writefile,
             "DEST_PATH",

@@ -3,23 +3,32 @@
 use resources::Digest;
 use sha2::{Digest as _, Sha256};
 
+use super::window::holds;
 use super::{Expected, Gate, failed};
 use crate::Error;
 use crate::gpt::Relocated;
+use crate::identities::Substitutions;
 use crate::target::Target;
 
 const STEP: usize = 4 << 20;
 
-/// Size of the raw disk if every octet of it is right. The cheap question comes first: is the head, which is written
+/// What is known of the image before it is read.
+pub(super) struct ImageSide<'a> {
+    /// Its first bytes.
+    pub(super) head: &'a [u8],
+    pub(super) expected: &'a Expected,
+    pub(super) substitutions: &'a Substitutions,
+}
+
+/// Size of the raw disk if every byte of it is right. The cheap question comes first: is the head, which is written
 /// last, in place? What has no digest from a trusted place can't be found right.
 pub(super) fn already_there(
     target: &dyn Target,
-    original: &[u8],
+    image: &ImageSide<'_>,
     placed: &Relocated,
-    expected: &Expected,
     gate: &dyn Gate,
 ) -> Result<Option<u64>, Error> {
-    let (Some(raw_digest), Some(raw_size)) = (expected.raw_digest, expected.raw_size) else {
+    let (Some(raw_digest), Some(raw_size)) = (image.expected.raw_digest, image.expected.raw_size) else {
         return Ok(None);
     };
     if !holds(target, &placed.head, 0)? || !holds(target, &placed.backup, placed.backup_at)? {
@@ -30,25 +39,20 @@ pub(super) fn already_there(
         return Ok(None);
     }
     let mut hash = Sha256::new();
-    hash.update(original);
-    let mut at = original.len() as u64;
+    hash.update(image.head);
+    let mut at = image.head.len() as u64;
     let mut buffer = super::stream::AlignedBuffer::new(STEP);
     while at < raw_size {
         gate.admit().map_err(|reason| Error::Stopped { reason })?;
         let length = usize::try_from(raw_size - at).unwrap_or(STEP).min(STEP);
-        let piece = buffer.octets_mut(length);
+        let piece = buffer.bytes_mut(length);
         target.read_at(piece, at).map_err(failed(target, "reading", at))?;
+        if !image.substitutions.undo(piece, at) {
+            return Ok(None);
+        }
         hash.update(piece);
         at += length as u64;
         gate.progress("checking what is there", at, Some(raw_size));
     }
     Ok((Digest::new(hash.finalize().into()) == raw_digest).then_some(raw_size))
-}
-
-fn holds(target: &dyn Target, data: &[u8], offset: u64) -> Result<bool, Error> {
-    let mut found = vec![0; data.len()];
-    target
-        .read_at(&mut found, offset)
-        .map_err(failed(target, "reading", offset))?;
-    Ok(found == data)
 }

@@ -13,13 +13,13 @@ use crate::target::Target;
 pub(super) fn body(target: &dyn Target, streamed: &Streamed, gate: &dyn Gate) -> Result<(), Error> {
     let mut buffer = AlignedBuffer::new(BLOCK);
     for block in &streamed.blocks {
-        let octets = buffer.octets_mut(block.length);
+        let bytes = buffer.bytes_mut(block.length);
         target
-            .read_at(octets, block.offset)
+            .read_at(bytes, block.offset)
             .map_err(failed(target, "reading back", block.offset))?;
         let right = match block.sum {
-            None => is_zero(octets),
-            Some(sum) => xxh64(octets, 0) == sum,
+            None => is_zero(bytes),
+            Some(sum) => xxh64(bytes, 0) == sum,
         };
         if !right {
             return Err(Error::ReadBack {

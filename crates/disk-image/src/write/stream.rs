@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use xxhash_rust::xxh64::xxh64;
 
 use super::{Expected, Gate, check_size, failed};
+use crate::identities::Substitutions;
 use crate::target::{ALIGNMENT, Target};
 use crate::{Error, ImageReader, StreamTotals};
 
@@ -46,14 +47,14 @@ impl AlignedBuffer {
         Self { memory, start }
     }
 
-    /// The first `length` octets.
-    pub(super) fn octets_mut(&mut self, length: usize) -> &mut [u8] {
+    /// The first `length` bytes.
+    pub(super) fn bytes_mut(&mut self, length: usize) -> &mut [u8] {
         self.memory
             .get_mut(self.start..self.start + length)
             .unwrap_or_default()
     }
 
-    pub(super) fn octets(&self, length: usize) -> &[u8] {
+    pub(super) fn bytes(&self, length: usize) -> &[u8] {
         self.memory
             .get(self.start..self.start + length)
             .unwrap_or_default()
@@ -66,15 +67,25 @@ struct Filled {
     length: usize,
 }
 
+/// An image whose head has been read.
+pub(super) struct Body<'a> {
+    pub(super) image: ImageReader,
+    pub(super) head: &'a [u8],
+    /// Size of the raw disk, as far as it is known.
+    pub(super) declared: Option<u64>,
+    pub(super) expected: &'a Expected,
+    pub(super) substitutions: &'a Substitutions,
+}
+
 /// Writes everything behind the head, and checks size and digest of the whole.
-pub(super) fn write_body(
-    mut image: ImageReader,
-    head: &[u8],
-    target: &dyn Target,
-    expected: &Expected,
-    gate: &dyn Gate,
-    declared: Option<u64>,
-) -> Result<Streamed, Error> {
+pub(super) fn write_body(body: Body<'_>, target: &dyn Target, gate: &dyn Gate) -> Result<Streamed, Error> {
+    let Body {
+        mut image,
+        head,
+        declared,
+        expected,
+        substitutions,
+    } = body;
     // The digest of the served file proves the raw disk; hashing both would cost twice.
     let mut raw_hash = (expected.digest.is_none() && expected.raw_digest.is_some()).then(Sha256::new);
     if let Some(hash) = &mut raw_hash {
@@ -102,11 +113,12 @@ pub(super) fn write_body(
         let decoded = (|| {
             // A closed channel means that the writer has failed; its error comes from `join`.
             while let Ok(mut buffer) = empty.recv() {
-                let length = image.read(buffer.octets_mut(BLOCK))?;
+                let length = image.read(buffer.bytes_mut(BLOCK))?;
                 if let Some(hash) = &mut raw_hash {
-                    hash.update(buffer.octets(length));
+                    hash.update(buffer.bytes(length));
                 }
                 let offset = raw_size;
+                substitutions.apply(buffer.bytes_mut(length), offset)?;
                 raw_size += length as u64;
                 check_size(target, raw_size)?;
                 let sent = length == 0
@@ -133,6 +145,7 @@ pub(super) fn write_body(
     })?;
     let totals = image.finish()?;
     check_outcome(expected, &totals, raw_size, raw_hash)?;
+    substitutions.check_end(raw_size)?;
     Ok(Streamed {
         totals,
         raw_size,
@@ -181,15 +194,15 @@ fn write_blocks(
         let padded = padded(block.length, block.offset, target.size());
         block
             .buffer
-            .octets_mut(padded)
+            .bytes_mut(padded)
             .get_mut(block.length..)
             .unwrap_or_default()
             .fill(0);
-        let octets = block.buffer.octets(padded);
+        let bytes = block.buffer.bytes(padded);
         let mut zero = true;
-        for stretch in stretches(octets) {
+        for stretch in stretches(bytes) {
             let offset = block.offset + stretch.start as u64;
-            let length = stretch.octets.len() as u64;
+            let length = stretch.bytes.len() as u64;
             if stretch.zero {
                 target
                     .zero(offset, length)
@@ -197,14 +210,14 @@ fn write_blocks(
             } else {
                 zero = false;
                 target
-                    .write_at(stretch.octets, offset)
+                    .write_at(stretch.bytes, offset)
                     .map_err(failed(target, "writing", offset))?;
             }
         }
         blocks.push(Block {
             offset: block.offset,
             length: padded,
-            sum: (!zero).then(|| xxh64(octets, 0)),
+            sum: (!zero).then(|| xxh64(bytes, 0)),
         });
         gate.progress("writing", end, total);
         give_back(block.buffer);
@@ -224,14 +237,14 @@ fn padded(length: usize, offset: u64, disk: u64) -> usize {
 
 struct Stretch<'a> {
     start: usize,
-    octets: &'a [u8],
+    bytes: &'a [u8],
     zero: bool,
 }
 
 /// Cuts a block into runs of data and runs of zeros.
-fn stretches(octets: &[u8]) -> Vec<Stretch<'_>> {
+fn stretches(bytes: &[u8]) -> Vec<Stretch<'_>> {
     let mut runs: Vec<(usize, usize, bool)> = Vec::new();
-    for (index, piece) in octets.chunks(HOLE).enumerate() {
+    for (index, piece) in bytes.chunks(HOLE).enumerate() {
         let zero = is_zero(piece);
         let start = index * HOLE;
         match runs.last_mut() {
@@ -242,15 +255,15 @@ fn stretches(octets: &[u8]) -> Vec<Stretch<'_>> {
     runs.into_iter()
         .map(|(start, end, zero)| Stretch {
             start,
-            octets: octets.get(start..end).unwrap_or_default(),
+            bytes: bytes.get(start..end).unwrap_or_default(),
             zero,
         })
         .collect()
 }
 
-/// Joins 128 octets before it looks: the compiler makes vector code of that, also where vectors are emulated.
-pub(super) fn is_zero(octets: &[u8]) -> bool {
-    let (pieces, rest) = octets.as_chunks::<128>();
+/// Joins 128 bytes before it looks: the compiler makes vector code of that, also where vectors are emulated.
+pub(super) fn is_zero(bytes: &[u8]) -> bool {
+    let (pieces, rest) = bytes.as_chunks::<128>();
     let joined = |piece: &[u8; 128]| {
         piece
             .as_chunks::<8>()
@@ -258,7 +271,7 @@ pub(super) fn is_zero(octets: &[u8]) -> bool {
             .iter()
             .fold(0, |all, word| all | u64::from_ne_bytes(*word))
     };
-    pieces.iter().all(|piece| joined(piece) == 0) && rest.iter().all(|octet| *octet == 0)
+    pieces.iter().all(|piece| joined(piece) == 0) && rest.iter().all(|byte| *byte == 0)
 }
 
 #[cfg(test)]
@@ -266,27 +279,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_octet_anywhere_is_found() {
+    fn one_byte_anywhere_is_found() {
         for length in [0, 1, 127, 128, 129, 1000] {
-            let mut octets = vec![0; length];
-            assert!(is_zero(&octets));
+            let mut bytes = vec![0; length];
+            assert!(is_zero(&bytes));
             for at in 0..length {
-                octets[at] = 1;
-                assert!(!is_zero(&octets), "{at} of {length}");
-                octets[at] = 0;
+                bytes[at] = 1;
+                assert!(!is_zero(&bytes), "{at} of {length}");
+                bytes[at] = 0;
             }
         }
     }
 
     #[test]
     fn runs_of_data_and_zeros_cover_a_block() {
-        let mut octets = vec![0; 5 * HOLE + 100];
-        octets[HOLE + 5] = 1;
-        octets[2 * HOLE] = 1;
-        *octets.last_mut().unwrap() = 1;
-        let found: Vec<_> = stretches(&octets)
+        let mut bytes = vec![0; 5 * HOLE + 100];
+        bytes[HOLE + 5] = 1;
+        bytes[2 * HOLE] = 1;
+        *bytes.last_mut().unwrap() = 1;
+        let found: Vec<_> = stretches(&bytes)
             .iter()
-            .map(|run| (run.start, run.octets.len(), run.zero))
+            .map(|run| (run.start, run.bytes.len(), run.zero))
             .collect();
         assert_eq!(
             found,

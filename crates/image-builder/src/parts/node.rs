@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use resources::GuidReference;
+
 use crate::command::Run;
 use crate::disk;
 use crate::error::{Error, Result};
@@ -17,13 +19,12 @@ use crate::release::{NODE_CNI, Versions, versions, with_versions, write_json};
 /// Room in the root file system before first boot grows it: cloud-init writes before it resizes.
 const SLACK: u64 = 256 << 20;
 /// GRUB modules of both core images; each firmware adds its own.
-const GRUB_MODULES: [&str; 13] = [
+const GRUB_MODULES: [&str; 12] = [
     "part_gpt",
     "ext2",
     "normal",
     "linux",
-    "search",
-    "search_label",
+    "regexp",
     "configfile",
     "serial",
     "terminal",
@@ -41,7 +42,7 @@ pub(crate) fn build(job: &Job<'_>) -> Result<()> {
     let grub = Grub::make(job, &root)?;
 
     job.step("set up");
-    lay_files(&root, &versions)?;
+    let references = lay_files(&root, &versions)?;
     install_kubernetes(job, &root)?;
     let script = recipe::unpack("node/setup.sh", &job.work)?;
     job.run(Run::contained_script(&script).arg(&root))?;
@@ -58,6 +59,17 @@ pub(crate) fn build(job: &Job<'_>) -> Result<()> {
     let raw = job.work.join("disk.raw");
     assemble(job, &root, &grub, &raw)?;
 
+    let found = raw_image::places(&raw, disk::ROOT_GUID).map_err(Error::file("search", &raw))?;
+    if found.len() != references {
+        return Err(Error::Recipe {
+            file: "node/files".to_owned(),
+            reason: format!(
+                "its files name the root partition {references} times, the disk {} times",
+                found.len()
+            ),
+        });
+    }
+
     job.step("compress");
     let name = &versions.node.name;
     let target = job.out.join(format!("{name}.raw.zst"));
@@ -70,6 +82,11 @@ pub(crate) fn build(job: &Job<'_>) -> Result<()> {
     manifest.os_family = Some(versions.node.os_family.clone());
     manifest.kubernetes_version = Some(versions.kubernetes.clone());
     manifest.cni = Some(NODE_CNI.to_owned());
+    let reference = |offset| GuidReference {
+        partition: disk::ROOT_NUMBER,
+        offset,
+    };
+    manifest.guid_references = Some(found.into_iter().map(reference).collect());
     write_json(&job.out.join(format!("{name}.json")), &manifest)
 }
 
@@ -83,12 +100,17 @@ fn install_kubernetes(job: &Job<'_>, root: &Path) -> Result<()> {
     })
 }
 
-fn lay_files(root: &Path, versions: &Versions) -> Result<()> {
+/// Puts the recipe's files into the tree. Gives back how often they name the root partition.
+fn lay_files(root: &Path, versions: &Versions) -> Result<usize> {
+    let mut references = 0;
     for (path, text) in recipe::below("node/files/") {
-        let text = with_versions(text, versions).replace("@CMDLINE@", &disk::kernel_arguments());
+        let text = with_versions(text, versions)
+            .replace("@CMDLINE@", &disk::kernel_arguments())
+            .replace("@ROOT_GUID@", disk::ROOT_GUID);
+        references += text.matches(disk::ROOT_GUID).count();
         recipe::write(&root.join(path), &text, text.starts_with("#!"))?;
     }
-    Ok(())
+    Ok(references)
 }
 
 /// GRUB's parts, made by the tree's own `grub-mkimage` so that program and modules are of one version.
@@ -180,7 +202,7 @@ fn assemble(job: &Job<'_>, root: &Path, grub: &Grub, raw: &Path) -> Result<()> {
     write(0, &grub.boot_code)
 }
 
-/// Octets that the tree takes on ext4: what `du` counts, and an eighth for inodes, journal and bitmaps.
+/// Bytes that the tree takes on ext4: what `du` counts, and an eighth for inodes, journal and bitmaps.
 fn used_octets(job: &Job<'_>, root: &Path) -> Result<u64> {
     let listing = Run::new("du")
         .args(["--summarize", "--one-file-system", "--block-size=1"])
@@ -228,21 +250,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_laid_files_name_no_unset_version_and_find_root_by_label() {
+    fn the_laid_files_name_no_unset_version_and_find_root_by_its_guid() {
         let folder = tempfile::tempdir().unwrap();
-        lay_files(folder.path(), &versions().unwrap()).unwrap();
+        let references = lay_files(folder.path(), &versions().unwrap()).unwrap();
+        assert_eq!(references, 2, "grub.cfg and fstab");
         let grub = fs::read_to_string(folder.path().join("boot/grub/grub.cfg")).unwrap();
         assert!(
-            grub.contains("linux /boot/vmlinuz root=LABEL=gantry-root ro"),
+            grub.contains(&format!(
+                "linux /boot/vmlinuz root=PARTUUID={} ro",
+                disk::ROOT_GUID
+            )),
             "{grub}"
         );
-        assert!(
-            recipe::text("node/grub/early.cfg")
-                .unwrap()
-                .contains(disk::ROOT_LABEL)
-        );
         let fstab = fs::read_to_string(folder.path().join("etc/fstab")).unwrap();
-        assert!(fstab.contains(disk::ROOT_LABEL));
+        assert!(
+            fstab.starts_with(&format!("PARTUUID={} / ext4", disk::ROOT_GUID)),
+            "{fstab}"
+        );
+        for text in [&grub, &fstab, recipe::text("node/grub/early.cfg").unwrap()] {
+            assert!(
+                !text.contains("search") && !text.contains(disk::ROOT_LABEL),
+                "{text}"
+            );
+        }
+        assert!(disk::partition_table(1).contains(disk::ROOT_GUID));
         let containerd = fs::read_to_string(folder.path().join("etc/containerd/config.toml")).unwrap();
         assert!(
             containerd.contains("pause:3.10.1") && !containerd.contains('@'),

@@ -40,8 +40,8 @@ pub(super) async fn disk_too_small(rack: &Rack) -> anyhow::Result<()> {
     );
     let parts = [
         begins.as_str(),
-        "1073741824 octets (1.0 GiB)",
-        "the image needs 2147483648 octets (2.0 GiB)",
+        "1073741824 bytes (1.0 GiB)",
+        "the image needs 2147483648 bytes (2.0 GiB)",
         "name a larger disk",
     ];
     says(&reason, &parts)?;

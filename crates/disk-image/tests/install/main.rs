@@ -1,16 +1,19 @@
 //! Whole writes on sparse files: every format, twice, cut off anywhere, and each reason to refuse.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod identities;
+mod loop_device;
+
 use std::fs::File;
 use std::io::{self, Cursor, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex};
 
 use disk_image::{
-    DiskTarget, Error, Expected, ImageReader, Target, Ungated, WriteJob, Written, confirm, gpt, install,
-    measure,
+    DiskTarget, Error, Expected, Identities, ImageReader, Target, Ungated, WriteJob, Written, confirm, gpt,
+    install, measure,
 };
 use gptman::{GPT, GPTPartitionEntry};
 use resources::ImageManifest;
@@ -105,11 +108,17 @@ fn write_for(
 ) -> Result<Written, Error> {
     let job = WriteJob {
         expected,
-        seed: Some(b"machine and attempt"),
+        identities: RENEWED,
         firmware,
     };
     install(ImageReader::open(Cursor::new(file))?, target, &job, &Ungated)
 }
+
+/// New GUIDs for an image that refers to none.
+const RENEWED: Identities<'static> = Identities::Renew {
+    seed: b"machine and attempt",
+    references: &[],
+};
 
 fn contents(target: &DiskTarget) -> Vec<u8> {
     std::fs::read(target.path()).unwrap()
@@ -136,7 +145,7 @@ fn assert_installed(disk: &[u8]) {
     assert_ne!(table[1].unique_partition_guid, [1; 16]);
     assert_eq!(table[2].ending_lba, 49_000 - 34);
     // Behind the image there is nothing but the second table.
-    assert!(disk[IMAGE..disk.len() - 33 * 512].iter().all(|octet| *octet == 0));
+    assert!(disk[IMAGE..disk.len() - 33 * 512].iter().all(|byte| *byte == 0));
 }
 
 #[test]
@@ -163,7 +172,7 @@ fn run_twice_writes_once() {
     let untouchable = Failing::new(&target, 0);
     assert!(write(image(), &untouchable, expected()).unwrap().already);
     assert_eq!(contents(&target), before);
-    // One wrong octet anywhere: it is written again.
+    // One wrong byte anywhere: it is written again.
     let file = File::options().write(true).open(target.path()).unwrap();
     file.write_all_at(&[0xff], 12 * MIB as u64).unwrap();
     assert!(!write(image(), &target, expected()).unwrap().already);
@@ -201,7 +210,7 @@ fn a_wrong_digest_leaves_a_disk_that_cannot_boot() {
             ..Expected::default()
         },
         Expected {
-            raw_digest: Some(resources::Digest::new(wrong.octets().map(|octet| !octet))),
+            raw_digest: Some(resources::Digest::new(wrong.octets().map(|byte| !byte))),
             ..Expected::default()
         },
         Expected {
@@ -217,7 +226,7 @@ fn a_wrong_digest_leaves_a_disk_that_cannot_boot() {
             matches!(error, Error::WrongDigest { .. } | Error::WrongSize { .. }),
             "{error}"
         );
-        assert!(contents(&target)[..MIB].iter().all(|octet| *octet == 0));
+        assert!(contents(&target)[..MIB].iter().all(|byte| *byte == 0));
     }
 }
 
@@ -288,6 +297,129 @@ fn a_disk_that_forgets_is_found_out() {
     };
     let error = write(image(), &forgetful, expected()).unwrap_err();
     assert!(matches!(error, Error::ReadBack { .. }), "{error}");
+}
+
+/// A disk whose page cache holds writes to its first 4 MiB and to its end that never reach the medium.
+struct LosingCache<'a> {
+    disk: &'a DiskTarget,
+    cached: Mutex<Vec<(u64, Vec<u8>)>>,
+    sector: u64,
+}
+
+impl LosingCache<'_> {
+    /// What an aligned read gets past the cache.
+    fn is_direct(&self, data: &[u8], offset: u64) -> bool {
+        data.as_ptr().align_offset(4096) == 0
+            && (data.len() as u64).is_multiple_of(self.sector)
+            && offset.is_multiple_of(self.sector)
+    }
+}
+
+impl Target for LosingCache<'_> {
+    fn path(&self) -> &Path {
+        self.disk.path()
+    }
+    fn size(&self) -> u64 {
+        self.disk.size()
+    }
+    fn sector_size(&self) -> u32 {
+        self.disk.sector_size()
+    }
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let direct = self.is_direct(buffer, offset);
+        self.disk.read_at(buffer, offset)?;
+        for (start, data) in self.cached.lock().unwrap().iter().filter(|_| !direct) {
+            for (at, byte) in (*start..).zip(data) {
+                let place = at.checked_sub(offset).and_then(|at| buffer.get_mut(at as usize));
+                place.into_iter().for_each(|place| *place = *byte);
+            }
+        }
+        Ok(())
+    }
+    fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        if offset < 4 * MIB as u64 || offset > self.size() - MIB as u64 {
+            self.cached.lock().unwrap().push((offset, data.to_vec()));
+            return Ok(());
+        }
+        self.disk.write_at(data, offset)
+    }
+    fn zero(&self, offset: u64, length: u64) -> io::Result<()> {
+        self.disk.zero(offset, length)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.disk.sync()
+    }
+    fn reread_partitions(&self) -> io::Result<()> {
+        self.disk.reread_partitions()
+    }
+}
+
+#[test]
+fn a_head_that_is_only_in_the_page_cache_is_found_out() {
+    // Without data in front of 4 MiB, only the head and the second table are lost.
+    let mut image = image();
+    image[3 * MIB..5 * MIB].fill(0);
+    for sector in [512, 4096] {
+        let directory = tempfile::tempdir().unwrap();
+        let target = disk(directory.path(), DISK);
+        let losing = LosingCache {
+            disk: &target,
+            cached: Mutex::default(),
+            sector,
+        };
+        let error = write(image.clone(), &losing, Expected::default()).unwrap_err();
+        assert!(matches!(error, Error::ReadBack { .. }), "{error}");
+    }
+}
+
+/// A disk with sectors of 4096 bytes.
+struct LargeSectors<'a>(&'a DiskTarget);
+
+impl Target for LargeSectors<'_> {
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+    fn sector_size(&self) -> u32 {
+        4096
+    }
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_at(buffer, offset)
+    }
+    fn write_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+        panic!("written to")
+    }
+    fn zero(&self, _: u64, _: u64) -> io::Result<()> {
+        panic!("zeroed")
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+    fn reread_partitions(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn sectors_of_another_size_are_refused_before_the_first_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let target = disk(directory.path(), DISK);
+    for file in [image(), with_master_boot_record()] {
+        let error = write(file, &LargeSectors(&target), Expected::default()).unwrap_err();
+        let text = error.to_string();
+        for part in ["sectors of 4096 bytes", "nvme format --lbaf", "another disk"] {
+            assert!(text.contains(part), "{part:?} is missing in: {text}");
+        }
+        assert!(error.is_hopeless());
+    }
+    let mut file = Cursor::new(vec![0; IMAGE]);
+    GPT::write_protective_mbr_into(&mut file, 4096).unwrap();
+    let mut table = GPT::new_from(&mut file, 4096, [7; 16]).unwrap();
+    table.write_into(&mut file).unwrap();
+    let error = write(file.into_inner(), &target, Expected::default()).unwrap_err();
+    assert!(matches!(error, Error::LargeSectorImage), "{error}");
 }
 
 #[test]
