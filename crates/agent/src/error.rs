@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use resources::Digest;
+
 /// Something on the machine or on the way to the appliance does not work.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -139,6 +141,14 @@ impl Error {
                 true
             }
             _ => false,
+        }
+    }
+
+    /// The image that was fetched is not the one with this digest.
+    pub(crate) const fn damaged_image(&self) -> Option<Digest> {
+        match self {
+            Self::Disk(disk_image::Error::WrongDigest { expected, .. }) => Some(*expected),
+            _ => None,
         }
     }
 

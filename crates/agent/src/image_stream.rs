@@ -15,12 +15,14 @@ use tokio::time::{Instant, timeout};
 
 use crate::Error;
 
-/// Without a single octet for this long the stream fails.
+/// Without a single byte for this long the stream fails.
 const PATIENCE: Duration = Duration::from_secs(900);
-/// Without an octet for this long the connection is given up and made again.
+/// Without a byte for this long the connection is given up and made again.
 const STALL: Duration = Duration::from_secs(30);
-/// Pause before the next connection.
-const PAUSE: Duration = Duration::from_secs(2);
+/// Pause before the next connection after one that brought something; doubled after each that did not.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Longest pause, before jitter.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Pieces on the way to the reader.
 const DEPTH: usize = 64;
 
@@ -79,27 +81,48 @@ struct Position {
 
 async fn pump(uri: Uri, sender: mpsc::Sender<Piece>) {
     let mut position = Position::default();
-    let mut last_octet = Instant::now();
+    let mut last_byte = Instant::now();
+    let mut pauses = Pauses::default();
     loop {
         let before = position.got;
         let outcome = connection(&uri, &sender, &mut position).await;
         if position.got > before {
-            last_octet = Instant::now();
+            last_byte = Instant::now();
+            pauses = Pauses::default();
         }
         let problem = match outcome {
             Ok(true) => return,
             Ok(false) => io::Error::from(io::ErrorKind::UnexpectedEof),
             Err(problem) => problem,
         };
-        let hopeless = problem.kind() == io::ErrorKind::InvalidData || last_octet.elapsed() > PATIENCE;
+        let hopeless = problem.kind() == io::ErrorKind::InvalidData || last_byte.elapsed() > PATIENCE;
         if hopeless {
             let _ = sender.send(Err(problem)).await;
             return;
         }
         tokio::select! {
             () = sender.closed() => return,
-            () = tokio::time::sleep(PAUSE) => {}
+            () = tokio::time::sleep(pauses.next(rand::random())) => {}
         }
+    }
+}
+
+/// Pauses between connections that bring nothing.
+struct Pauses(Duration);
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self(PAUSE)
+    }
+}
+
+impl Pauses {
+    /// The next pause: twice the last one, and up to a quarter more by `jitter`, a number from 0 to 1, so that the machines
+    /// of a rack do not come back all at once.
+    fn next(&mut self, jitter: f64) -> Duration {
+        let pause = self.0.mul_f64(1.0 + jitter / 4.0);
+        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
+        pause
     }
 }
 
@@ -231,6 +254,14 @@ mod tests {
             fetch(&url, &runtime).unwrap().read_to_end(&mut all).map(|_| all)
         });
         assert_eq!(read.await.unwrap().unwrap(), data);
+    }
+
+    #[test]
+    fn pauses_grow_and_differ() {
+        let mut pauses = Pauses::default();
+        let seconds: Vec<u64> = (0..7).map(|_| pauses.next(0.0).as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 30, 30]);
+        assert_eq!(pauses.next(1.0), Duration::from_millis(37_500));
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use agent_protocol::HEARTBEAT;
 use agent_protocol::v1::next_response::Step;
 use agent_protocol::v1::workflows_client::WorkflowsClient;
 use agent_protocol::v1::{Action, ActionState, NextRequest, ReportRequest};
-use resources::keys::FACT_HOPELESS;
+use resources::keys::{FACT_DAMAGED_IMAGE, FACT_HOPELESS};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Status};
 
@@ -146,6 +146,11 @@ impl Worker<'_> {
                 report.message = error.line();
                 if error.is_hopeless() {
                     report.facts.insert(FACT_HOPELESS.to_owned(), "true".to_owned());
+                }
+                if let Some(digest) = error.damaged_image() {
+                    report
+                        .facts
+                        .insert(FACT_DAMAGED_IMAGE.to_owned(), digest.to_string());
                 }
             }
         }

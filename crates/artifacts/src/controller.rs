@@ -1,6 +1,6 @@
 //! The shell around fetching: watches Images, fetches those that are not ready, writes their status.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -8,14 +8,19 @@ use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::Controller;
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt};
+use resources::Digest;
 use resources::gantry::{Image, ImageState, ImageStatus};
 use resources::keys::MANAGER_ARTIFACTS;
+use resources::tinkerbell::Workflow;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use crate::doubts::Doubts;
 use crate::fetch::{Fetcher, Progress};
+use crate::retries::{Key, Retries};
 use crate::{Error, status};
 
 /// How often a ready image is looked for in the store.
@@ -26,18 +31,28 @@ const PROGRESS: Duration = Duration::from_secs(2);
 struct Context {
     client: Client,
     fetcher: Fetcher,
+    retries: Mutex<Retries>,
+    doubts: Arc<Mutex<Doubts>>,
     cancel: CancellationToken,
 }
 
-/// Keeps every Image fetched until `cancel`.
+/// Keeps every Image fetched until `cancel`, and looks again at one that an agent found damaged.
 pub async fn run_images(client: Client, fetcher: Fetcher, cancel: CancellationToken) {
     let images: Api<Image> = Api::all(client.clone());
+    let workflows: Api<Workflow> = Api::all(client.clone());
     let context = Arc::new(Context {
         client,
         fetcher,
+        retries: Mutex::default(),
+        doubts: Arc::default(),
         cancel: cancel.clone(),
     });
-    Controller::new(images, watcher::Config::default())
+    let controller = Controller::new(images, watcher::Config::default());
+    let (known, doubts) = (controller.store(), Arc::clone(&context.doubts));
+    controller
+        .watches(workflows, watcher::Config::default(), move |workflow| {
+            doubted(&doubts, &known, &workflow)
+        })
         .graceful_shutdown_on(cancel.cancelled_owned())
         .run(
             reconcile,
@@ -52,14 +67,69 @@ pub async fn run_images(client: Client, fetcher: Fetcher, cancel: CancellationTo
         .await;
 }
 
+/// The images that the Workflow's agent found damaged.
+fn doubted(doubts: &Mutex<Doubts>, known: &Store<Image>, workflow: &Workflow) -> Vec<ObjectRef<Image>> {
+    let heard = doubts
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .hear(workflow);
+    let is_it = |image: &Image| {
+        let manifest = image.status.as_ref().and_then(|status| status.manifest.as_ref());
+        manifest.is_some_and(|manifest| Some(manifest.digest) == heard)
+    };
+    match heard {
+        None => Vec::new(),
+        Some(_) => known
+            .state()
+            .iter()
+            .filter(|image| is_it(image))
+            .map(|image| ObjectRef::from_obj(&**image))
+            .collect(),
+    }
+}
+
+/// Whether the store has the image. One in doubt is hashed, and set aside when it is no longer what it was.
+async fn is_there(image: &str, digest: Digest, context: &Context) -> Result<bool, Error> {
+    let store = context.fetcher.store();
+    if store.manifest(digest).await?.is_none() {
+        return Ok(false);
+    }
+    let in_doubt = context
+        .doubts
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take(digest);
+    if !in_doubt {
+        return Ok(true);
+    }
+    if store.is_intact(digest).await? {
+        tracing::warn!(
+            image,
+            "an agent got another image than the one kept here, which is right"
+        );
+        return Ok(true);
+    }
+    let aside = store.discard(digest).await?;
+    tracing::warn!(
+        image,
+        set_aside = %aside.display(),
+        "the image kept here is damaged; fetching it again"
+    );
+    Ok(false)
+}
+
 async fn reconcile(image: Arc<Image>, context: Arc<Context>) -> Result<Action, Error> {
     if image.meta().deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
     let before = image.status.clone().unwrap_or_default();
-    let store = context.fetcher.store();
+    let name = image.name_any();
+    let key: Key = (
+        image.uid().unwrap_or_default(),
+        image.meta().generation.unwrap_or_default(),
+    );
     match (before.state, &before.manifest) {
-        (ImageState::Ready, Some(manifest)) if store.manifest(manifest.digest).await?.is_some() => {
+        (ImageState::Ready, Some(manifest)) if is_there(&name, manifest.digest, &context).await? => {
             return Ok(Action::requeue(WHEN_READY));
         }
         // A failure stands for a while; the status write itself must not start the next try.
@@ -68,28 +138,39 @@ async fn reconcile(image: Arc<Image>, context: Arc<Context>) -> Result<Action, E
         }
         _ => {}
     }
+    if let Some(wait) = context.retries().wait(&key, Timestamp::now()) {
+        return Ok(Action::requeue(wait.unsigned_abs()));
+    }
     let api: Api<Image> = Api::namespaced(context.client.clone(), &image.namespace().unwrap_or_default());
-    let name = image.name_any();
     let outcome = fetch(&image, &before, &api, &context).await;
     let now = Timestamp::now();
     let (after, next) = match outcome {
         Ok(manifest) => {
+            context.retries().forget(&key);
             tracing::info!(image = name, url = image.spec.url, "image ready");
             (status::ready(&manifest, now), WHEN_READY)
         }
         Err(Error::Stopped) => return Ok(Action::await_change()),
         Err(error) => {
             tracing::warn!(image = name, url = image.spec.url, error = %error, "image not fetched");
-            let after = status::failed(&before, &error, now);
-            let next = match after.state {
-                ImageState::Failed => status::AFTER_FAILURE.unsigned_abs(),
-                _ => status::RETRY.unsigned_abs(),
-            };
-            (after, next)
+            let pause = context.retries().failed(key.clone(), now, rand::random());
+            let after = status::failed(&before, &error, pause, now);
+            if after.state == ImageState::Failed {
+                context.retries().forget(&key);
+                (after, status::AFTER_FAILURE.unsigned_abs())
+            } else {
+                (after, pause.unsigned_abs())
+            }
         }
     };
     write(&api, &name, &after).await?;
     Ok(Action::requeue(next))
+}
+
+impl Context {
+    fn retries(&self) -> MutexGuard<'_, Retries> {
+        self.retries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 fn due(before: &ImageStatus, now: Timestamp) -> bool {

@@ -38,7 +38,7 @@ pub enum Error {
         status: u16,
     },
     /// The stream ended early.
-    #[error("{url}: the stream ended after {got} of {expected} octets")]
+    #[error("{url}: the stream ended after {got} of {expected} bytes")]
     Short {
         /// Address.
         url: String,

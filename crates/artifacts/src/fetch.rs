@@ -23,7 +23,7 @@ use crate::{Error, ImageStore};
 pub type MeasureError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Describes a file: path, its own name, the manifest that its maker has published if there is one, and a function
-/// that hears the octets read so far. The digest and size of the file are counted in any case. Runs on a thread where
+/// that hears the bytes read so far. The digest and size of the file are counted in any case. Runs on a thread where
 /// it may block.
 pub type Measure = Arc<
     dyn Fn(&Path, &str, Option<&ImageManifest>, &mut dyn FnMut(u64)) -> Result<ImageManifest, MeasureError>
@@ -239,7 +239,7 @@ impl Fetcher {
             if text.len() > LIMIT {
                 return Err(Error::Sidecar {
                     url: url.to_string(),
-                    reason: format!("it is longer than {LIMIT} octets"),
+                    reason: format!("it is longer than {LIMIT} bytes"),
                 });
             }
         }
@@ -424,7 +424,8 @@ async fn local_sidecars(path: &Path) -> Result<Sidecars, Error> {
     Ok(Sidecars { digest, manifest })
 }
 
-/// Links the file, or copies it when it lies on another file system.
+/// Copies the file, as a reflink where the file system can: a link would let whoever rewrites the file in its place
+/// change what is served under the old digest.
 async fn take_local(path: &Path, partial: &Path, progress: &Progress) -> Result<(), Error> {
     let size = fs::metadata(path).await.map_err(failed(path, "examining"))?.len();
     progress.begin(size);
@@ -434,11 +435,7 @@ async fn take_local(path: &Path, partial: &Path, progress: &Progress) -> Result<
         }
         _ => {}
     }
-    // The link must be to the file, not to a symbolic link that may point elsewhere tomorrow.
-    let real = fs::canonicalize(path).await.map_err(failed(path, "resolving"))?;
-    if fs::hard_link(&real, partial).await.is_err() {
-        fs::copy(&real, partial).await.map_err(failed(path, "copying"))?;
-    }
+    fs::copy(path, partial).await.map_err(failed(path, "copying"))?;
     progress.at(size);
     Ok(())
 }

@@ -6,11 +6,14 @@
 //! Serves nothing: `netboot` reads the paths that the store names.
 //!
 //! Invariant: a file whose name is a digest has that digest and a manifest that was measured from it, here or by who
-//! made it; everything else lies in `partial/` or `quarantine/`.
+//! made it; everything else lies in `partial/` or `quarantine/`. The store shares no file with anybody: it copies what it is
+//! given.
 
 mod controller;
+mod doubts;
 mod error;
 mod fetch;
+mod retries;
 mod sidecar;
 mod status;
 mod store;

@@ -4,7 +4,7 @@ use resources::{Digest, ImageManifest};
 
 use crate::Error;
 
-/// Longest sidecar that is read; a manifest has about 100 octets for each 4 MiB of image.
+/// Longest sidecar that is read; a manifest has about 100 bytes for each 4 MiB of image.
 pub(crate) const LIMIT: usize = 32 << 20;
 
 /// What the sidecars say.

@@ -9,8 +9,6 @@ use crate::Error;
 
 /// How long fetching may take, all tries together.
 pub(crate) const FETCH_LIMIT: SignedDuration = SignedDuration::from_mins(60);
-/// Pause before the next try.
-pub(crate) const RETRY: SignedDuration = SignedDuration::from_secs(15);
 /// How often a failed image is looked at again: somebody may have put the right file there.
 pub(crate) const AFTER_FAILURE: SignedDuration = SignedDuration::from_mins(5);
 
@@ -42,14 +40,19 @@ pub(crate) fn ready(manifest: &ImageManifest, now: Timestamp) -> ImageStatus {
     }
 }
 
-/// A try failed: another one follows if it can help and there is time, else the image has failed.
-pub(crate) fn failed(before: &ImageStatus, error: &Error, now: Timestamp) -> ImageStatus {
+/// A try failed: another one follows after `pause` if it can help and there is time, else the image has failed.
+pub(crate) fn failed(
+    before: &ImageStatus,
+    error: &Error,
+    pause: SignedDuration,
+    now: Timestamp,
+) -> ImageStatus {
     let since = begun(before, now);
     let deadline = since.saturating_add(FETCH_LIMIT).unwrap_or(Timestamp::MAX);
     let reason = causes::line(error);
     if error.is_retryable() && now < deadline {
         return ImageStatus {
-            reason: Some(format!("{reason}; trying again every {} s", RETRY.as_secs())),
+            reason: Some(format!("{reason}; trying again in {} s", pause.as_secs())),
             percent: before.percent,
             ..fetching(before, 0, now)
         };
@@ -92,26 +95,30 @@ mod tests {
 
     #[test]
     fn a_broken_stream_is_tried_again_until_the_deadline() {
+        let pause = SignedDuration::from_secs(17);
+        let failed = |before: &ImageStatus, error: &Error, now| super::failed(before, error, pause, now);
         let first = failed(&ImageStatus::default(), &short(), at(1000));
+        assert!(first.reason.as_ref().unwrap().ends_with("trying again in 17 s"));
         assert_eq!(first.state, ImageState::Fetching);
         assert_eq!(first.deadline, Some(Time(at(1000 + 3600))));
         let again = failed(&first, &short(), at(2000));
         assert_eq!(again.since, first.since);
         let last = failed(&again, &short(), at(1000 + 3600));
         assert_eq!(last.state, ImageState::Failed);
-        assert!(last.reason.unwrap().contains("1 of 2 octets"));
+        assert!(last.reason.unwrap().contains("1 of 2 bytes"));
     }
 
     #[test]
     fn a_wrong_digest_fails_at_once_and_says_both() {
-        let digest = |octet| resources::Digest::new([octet; 32]);
+        let digest = |byte| resources::Digest::new([byte; 32]);
         let error = Error::WrongDigest {
             url: "file:///a".into(),
             expected: digest(1),
             said_by: "file:///a.sha256".into(),
             found: digest(2),
         };
-        let status = failed(&fetching(&ImageStatus::default(), 50, at(5)), &error, at(9));
+        let before = fetching(&ImageStatus::default(), 50, at(5));
+        let status = failed(&before, &error, SignedDuration::from_secs(15), at(9));
         assert_eq!(status.state, ImageState::Failed);
         let reason = status.reason.unwrap();
         let (expected, found) = (digest(1).to_string(), digest(2).to_string());

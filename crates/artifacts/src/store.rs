@@ -1,10 +1,12 @@
 //! The files: `images/sha256/<hex>` with `<hex>.manifest.json`, `images/partial/`, `images/quarantine/`.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use resources::{Digest, ImageManifest};
+use sha2::{Digest as _, Sha256};
 use tokio::fs;
 use tokio::io::AsyncWriteExt;
 
@@ -59,6 +61,8 @@ impl ImageStore {
         };
         let file = self.path(digest);
         let size = match fs::metadata(&file).await {
+            // A file with a second name can be rewritten by that name; such ones are fetched again.
+            Ok(metadata) if metadata.nlink() > 1 => return Ok(None),
             Ok(metadata) => metadata.len(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(&file, "examining")(error)),
@@ -97,6 +101,36 @@ impl ImageStore {
             fs::File::open(self.root.join("sha256")).await?.sync_all().await
         };
         write.await.map_err(failed(&path, "writing"))
+    }
+
+    /// Whether the file with this digest still has it. Reads all of it.
+    pub(crate) async fn is_intact(&self, digest: Digest) -> Result<bool, Error> {
+        let file = self.path(digest);
+        let path = file.clone();
+        let hash = tokio::task::spawn_blocking(move || {
+            let mut hash = Sha256::new();
+            let mut file = std::fs::File::open(path)?;
+            let mut buffer = vec![0; 1 << 20];
+            loop {
+                match io::Read::read(&mut file, &mut buffer) {
+                    Ok(0) => return Ok(Digest::new(hash.finalize().into())),
+                    Ok(length) => hash.update(buffer.get(..length).unwrap_or_default()),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        });
+        let found = hash.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        Ok(found.map_err(failed(&file, "hashing"))? == digest)
+    }
+
+    /// Sets a damaged file of the store aside. Its manifest goes first: without it the image is not there.
+    pub(crate) async fn discard(&self, digest: Digest) -> Result<PathBuf, Error> {
+        let manifest = self.manifest_path(digest);
+        fs::remove_file(&manifest)
+            .await
+            .map_err(failed(&manifest, "removing"))?;
+        self.quarantine(&self.path(digest)).await
     }
 
     /// Sets a wrong file aside, for people to look at; an older one of the same name goes.

@@ -62,7 +62,8 @@ pub enum Error {
     /// The served file is not the wanted one.
     #[error(
         "wrong digest: the image is {found}, expected {expected}; it was damaged where it is kept or on its way and will \
-         not boot: have it fetched again, or correct the digest"
+         not boot; the appliance checks the file that it keeps and fetches it again if that is damaged: start a new attempt, \
+         or correct the digest"
     )]
     WrongDigest {
         /// Wanted.

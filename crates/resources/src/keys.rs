@@ -57,3 +57,5 @@ pub const MANAGER_ARTIFACTS: &str = "gantry-artifacts";
 
 /// Fact of a failed action, `true`: the same again can't succeed before somebody changes disk, image or template.
 pub const FACT_HOPELESS: &str = "hopeless";
+/// Fact of a failed action: the digest of an image (`sha256:HEX`) whose bytes were others when the agent fetched it.
+pub const FACT_DAMAGED_IMAGE: &str = "damaged_image";

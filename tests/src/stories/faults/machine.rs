@@ -71,7 +71,7 @@ pub(super) async fn damaged_image(rack: &Rack) -> anyhow::Result<()> {
         machine.name.as_str(),
         "wrong digest: the image is sha256:",
         &expected,
-        "have it fetched again",
+        "fetches it again if that is damaged",
     ];
     says(&reason, &parts)?;
     explained(rack, &parts)?;

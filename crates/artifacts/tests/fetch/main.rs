@@ -1,6 +1,8 @@
 //! Fetching over real HTTP on loopback and from files: resume, sidecars, wrong digests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod controller;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -52,7 +54,7 @@ async fn fetcher(directory: &Path) -> Fetcher {
     Fetcher::new(ImageStore::open(directory).await.unwrap(), measure())
 }
 
-/// Serves the content; the first answer breaks off in the middle. Counts octets asked for.
+/// Serves the content; the first answer breaks off in the middle. Counts bytes asked for.
 async fn serve(asked: Arc<AtomicUsize>) -> String {
     let calls = Arc::new(AtomicUsize::new(0));
     let handler = move |headers: HeaderMap| {
@@ -121,7 +123,7 @@ async fn a_broken_download_is_continued() {
         content()
     );
     let total = asked.load(Ordering::SeqCst);
-    assert!(total < 2 * content().len(), "{total} octets were asked for");
+    assert!(total < 2 * content().len(), "{total} bytes were asked for");
     // The third time nothing is asked for but the sidecars.
     fetcher
         .fetch(&url, Some(digest(&content())), &progress)
@@ -171,6 +173,31 @@ async fn a_local_file_with_its_sidecars() {
         0
     );
     assert_eq!(std::fs::read(&file).unwrap(), content());
+}
+
+#[tokio::test]
+async fn a_file_that_is_rewritten_in_its_place_does_not_change_what_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("a.raw");
+    std::fs::write(&file, content()).unwrap();
+    let fetcher = fetcher(directory.path()).await;
+    let url = url::Url::from_file_path(&file).unwrap();
+    let progress = Progress::default();
+    let manifest = fetcher.fetch(url.as_str(), None, &progress).await.unwrap();
+    let kept = fetcher.store().path(manifest.digest);
+
+    let changed: Vec<u8> = content().iter().map(|byte| !byte).collect();
+    use std::os::unix::fs::FileExt;
+    let writer = std::fs::File::options().write(true).open(&file).unwrap();
+    writer.write_all_at(&changed, 0).unwrap();
+    assert_eq!(std::fs::read(&kept).unwrap(), content());
+    let other = fetcher.fetch(url.as_str(), None, &progress).await.unwrap();
+    assert_eq!(other.digest, digest(&changed));
+    assert_eq!(std::fs::read(&kept).unwrap(), content());
+
+    // What an older appliance has linked into the store is fetched again.
+    std::fs::hard_link(&kept, directory.path().join("second name")).unwrap();
+    assert_eq!(fetcher.store().manifest(manifest.digest).await.unwrap(), None);
 }
 
 #[tokio::test]
