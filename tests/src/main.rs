@@ -14,6 +14,7 @@ mod gantry;
 mod kubectl;
 mod namespace;
 mod new_cluster;
+mod node_disk;
 mod objects;
 mod rack;
 mod server;

@@ -9,35 +9,41 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, ensure};
-use disk_image::{DiskTarget, Expected, HEAD, ImageReader, Ungated, WriteJob, gpt};
+use disk_image::{DiskTarget, Expected, HEAD, Identities, ImageReader, Ungated, WriteJob, gpt};
 use resources::ImageManifest;
 
 use crate::rack::done;
 
-const SECTOR: u64 = 512;
 const DEBUGFS: &str = "/usr/sbin/debugfs";
 
 /// One file in the root file system.
-pub(super) struct NewFile {
-    pub(super) path: String,
-    pub(super) mode: u32,
-    pub(super) contents: Vec<u8>,
+pub(crate) struct NewFile {
+    pub(crate) path: String,
+    pub(crate) mode: u32,
+    pub(crate) contents: Vec<u8>,
 }
 
-/// Writes the image to the disk's file.
-pub(super) fn write_image(
+/// Writes the image to the disk's file, with identities that come from `id`.
+pub(crate) fn write_image(
     image: &Path,
     manifest: &ImageManifest,
     disk: &Path,
     id: &str,
 ) -> anyhow::Result<()> {
+    let references = manifest
+        .guid_references
+        .as_deref()
+        .context("the node image does not list its GUID references")?;
     let job = WriteJob {
         expected: Expected {
             digest: Some(manifest.digest),
             raw_digest: Some(manifest.raw_digest),
             raw_size: Some(manifest.raw_size),
         },
-        seed: Some(id.as_bytes()),
+        identities: Identities::Renew {
+            seed: id.as_bytes(),
+            references,
+        },
         firmware: None,
     };
     let reader = ImageReader::open(File::open(image)?)?;
@@ -47,12 +53,8 @@ pub(super) fn write_image(
 }
 
 /// Puts files into the root file system of a disk; directories are made.
-pub(super) fn put(disk: &Path, files: &[NewFile]) -> anyhow::Result<()> {
-    let mut head = vec![0; HEAD];
-    File::open(disk)?.read_exact(&mut head)?;
-    let table = gpt::parse(&head).context("the disk has no partition table")?;
-    let root = table.root().context("the disk has no root file system")?;
-    let system = format!("{}?offset={}", disk.display(), root.first * SECTOR);
+pub(crate) fn put(disk: &Path, files: &[NewFile]) -> anyhow::Result<()> {
+    let system = root(disk)?;
     let folder = tempfile::tempdir()?;
     let mut script = File::create(folder.path().join("script"))?;
     for (number, file) in files.iter().enumerate() {
@@ -72,12 +74,25 @@ pub(super) fn put(disk: &Path, files: &[NewFile]) -> anyhow::Result<()> {
             .arg(&system),
     )?;
     for file in files {
-        let read = done(Command::new(DEBUGFS).args(["-R", &format!("cat {}", file.path), &system]))?;
         ensure!(
-            read.as_bytes() == file.contents,
+            read(disk, &file.path)?.as_bytes() == file.contents,
             "{} was not written to {system}",
             file.path
         );
     }
     Ok(())
+}
+
+/// A file of the root file system.
+pub(crate) fn read(disk: &Path, path: &str) -> anyhow::Result<String> {
+    done(Command::new(DEBUGFS).args(["-R", &format!("cat {path}"), &root(disk)?]))
+}
+
+/// The root file system of a disk, as e2fsprogs name it.
+fn root(disk: &Path) -> anyhow::Result<String> {
+    let mut head = vec![0; HEAD];
+    File::open(disk)?.read_exact(&mut head)?;
+    let table = gpt::parse(&head).context("the disk has no partition table")?;
+    let root = table.root().context("the disk has no root file system")?;
+    Ok(format!("{}?offset={}", disk.display(), root.first * gpt::SECTOR))
 }

@@ -30,17 +30,21 @@ pub(crate) fn missing() -> Option<String> {
     if !Uid::effective().is_root() {
         return Some("root, for network namespaces".to_owned());
     }
-    let tools = [
+    missing_for(&[
         "qemu-system-x86_64",
         "ip",
         "setpriv",
         "strip",
         "curl",
         "ssh-keyscan",
-    ];
+    ])
+}
+
+/// Which of these tools, or of the images, is not there.
+pub(crate) fn missing_for(tools: &[&str]) -> Option<String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let present = |tool: &&str| std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
-    let lacks: Vec<&str> = tools.into_iter().filter(|tool| !present(tool)).collect();
+    let lacks: Vec<&str> = tools.iter().filter(|tool| !present(tool)).copied().collect();
     if !lacks.is_empty() {
         return Some(format!("{} (hack/needs installs them)", lacks.join(", ")));
     }

@@ -6,6 +6,7 @@ mod durability;
 mod faults;
 mod installer_bios;
 mod resets;
+mod two_roots;
 
 use std::pin::Pin;
 
@@ -83,6 +84,14 @@ pub(crate) const ALL: &[Story] = &[
         needs: "root, QEMU, built images (gantry image build), 6 GB of memory",
         minutes: 35,
         run: |options| Box::pin(resets::run(options)),
+    },
+    Story {
+        name: "two-roots",
+        tier: "ci",
+        about: "BIOS and UEFI: of two disks with the node image, in both orders, the one that was started is root",
+        needs: "root, QEMU, OVMF, built images (gantry image build), 4 GB in /var/tmp",
+        minutes: 3,
+        run: |options| Box::pin(two_roots::run(options)),
     },
 ];
 

@@ -5,7 +5,6 @@
 //! Both are told Ready by one observer, `kubectl get nodes` from the site's namespace.
 
 mod bare;
-mod disk;
 mod ours;
 mod watch;
 

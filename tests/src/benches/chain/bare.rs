@@ -24,8 +24,8 @@ use resources::{ImageManifest, Secret};
 use serde_json::{Value, json};
 
 use super::Way;
-use super::disk::{self, NewFile};
 use super::watch::{kubectl, ready_nodes, until_seen};
+use crate::node_disk::{self, NewFile};
 use crate::rack::Rack;
 
 /// cloud-init runs it late at every boot, as it does the script of Gantry's first boot.
@@ -52,7 +52,7 @@ async fn measured(rack: &Rack) -> anyhow::Result<Way> {
     let inputs = Inputs::new(rack)?;
     let began = Instant::now();
     for machine in &rack.plan.machines {
-        disk::write_image(
+        node_disk::write_image(
             &inputs.image,
             &inputs.manifest,
             &rack.paths.disk(machine, 1),
@@ -61,7 +61,7 @@ async fn measured(rack: &Rack) -> anyhow::Result<Way> {
     }
     let written = began.elapsed().as_secs_f64();
     for machine in &rack.plan.machines {
-        disk::put(&rack.paths.disk(machine, 1), &inputs.files(machine)?)?;
+        node_disk::put(&rack.paths.disk(machine, 1), &inputs.files(machine)?)?;
     }
     let kubeconfig = rack.file("observer.kubeconfig");
     let server = format!("https://{}:6443", rack.plan.vip);
