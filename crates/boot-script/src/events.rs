@@ -1,18 +1,36 @@
-//! The bounded way from boot services to the records: evidence never slows down an answer.
+//! The bounded way from boot services to the records: evidence never slows down an answer, and no flood of one peer
+//! displaces the evidence of another.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use resources::BootEvent;
+use resources::{BootEvent, printable};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
+use crate::event_limit::{EventLimit, HeldBack};
 use crate::sightings::Sightings;
 use crate::target::BootTarget;
+
+/// How often the number of events that were held back is recorded.
+const COUNT_EVERY: Duration = Duration::from_secs(10);
+
+/// Whose event it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A machine that Hardware names.
+    Machine,
+    /// Anybody else; the key is what the peer says of itself.
+    Stranger,
+}
 
 /// A boot event with the machine's key and the time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
+    /// Whose it is.
+    pub origin: Origin,
     /// Name of the Hardware, or the MAC or peer address while it is unknown.
     pub machine: String,
     /// When.
@@ -21,12 +39,13 @@ pub struct Event {
     pub event: BootEvent,
 }
 
-/// Sends events; drops them, and counts that, when the reader lags.
+/// Sends events within a rate for each machine and class; drops them, and counts that, when the reader lags.
 #[derive(Debug, Clone)]
 pub struct EventSender {
     sender: mpsc::Sender<Event>,
     dropped: Arc<AtomicU64>,
     sightings: Arc<Sightings>,
+    limit: Arc<Mutex<EventLimit>>,
 }
 
 impl EventSender {
@@ -39,41 +58,103 @@ impl EventSender {
                 sender,
                 dropped: Arc::new(AtomicU64::new(0)),
                 sightings: Arc::default(),
+                limit: Arc::default(),
             },
             receiver,
         )
     }
 
-    /// Records what somebody else did or what was refused, under the name of the Hardware that it is about. It does not
-    /// count as heard of the machine.
-    pub fn send_about(&self, hardware: &str, at: Timestamp, event: BootEvent) {
-        self.enqueue(hardware.to_owned(), at, event);
-    }
-
     /// Records an event of a machine, or of a peer that no Hardware names. The machine was heard with it.
     pub fn send(&self, target: Option<&BootTarget>, at: Timestamp, mut event: BootEvent) {
+        make_printable(&mut event);
         self.sightings.note(target, at, &event);
-        let machine = match target {
+        let (origin, machine) = match target {
             Some(target) => {
                 event.mac.get_or_insert(target.mac);
-                target.name().to_owned()
+                (Origin::Machine, target.name().to_owned())
             }
-            None => match (&event.mac, &event.peer) {
-                (Some(mac), _) => mac.to_string(),
-                (None, Some(peer)) => peer.clone(),
-                (None, None) => "unknown".to_owned(),
-            },
+            None => {
+                let key = match (&event.mac, &event.peer) {
+                    (Some(mac), _) => mac.to_string(),
+                    (None, Some(peer)) => peer.clone(),
+                    (None, None) => "unknown".to_owned(),
+                };
+                (Origin::Stranger, key)
+            }
         };
-        self.enqueue(machine, at, event);
+        self.limited(origin, machine, at, event);
     }
 
-    fn enqueue(&self, machine: String, at: Timestamp, event: BootEvent) {
-        if self.sender.try_send(Event { machine, at, event }).is_err() {
+    /// Records what somebody else did or what was refused, under the name of the Hardware that it is about. It does not
+    /// count as heard of the machine.
+    pub fn send_about(&self, hardware: &str, at: Timestamp, mut event: BootEvent) {
+        make_printable(&mut event);
+        self.limited(Origin::Machine, hardware.to_owned(), at, event);
+    }
+
+    /// Records every ten seconds how many events were held back, until `cancel`.
+    pub async fn count_held_back(self, cancel: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = tokio::time::sleep(COUNT_EVERY) => self.send_counts(Timestamp::now()),
+            }
+        }
+    }
+
+    /// Records how many events were held back since the last call.
+    pub fn send_counts(&self, at: Timestamp) {
+        let held_back = self
+            .limit
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .held_back(at);
+        for HeldBack {
+            origin,
+            key,
+            kind,
+            count,
+        } in held_back
+        {
+            let text = format!("{count} more events of this kind came faster than they are recorded");
+            let event = BootEvent {
+                kind,
+                mac: None,
+                peer: None,
+                text,
+            };
+            self.put(Event {
+                origin,
+                machine: key,
+                at,
+                event,
+            });
+        }
+    }
+
+    fn limited(&self, origin: Origin, machine: String, at: Timestamp, event: BootEvent) {
+        let allowed = self
+            .limit
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .allows(origin, &machine, event.kind, at);
+        if allowed {
+            self.put(Event {
+                origin,
+                machine,
+                at,
+                event,
+            });
+        }
+    }
+
+    fn put(&self, event: Event) {
+        if self.sender.try_send(event).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// What was heard last; complete also when events were dropped.
+    /// What was heard last; complete also when events were dropped or held back.
     #[must_use]
     pub fn sightings(&self) -> &Sightings {
         &self.sightings
@@ -83,5 +164,38 @@ impl EventSender {
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+fn make_printable(event: &mut BootEvent) {
+    event.text = printable(&event.text).into_owned();
+    if let Some(peer) = &mut event.peer {
+        *peer = printable(peer).into_owned();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use resources::BootEventKind;
+
+    use super::*;
+
+    #[test]
+    fn terminal_escapes_reach_neither_records_nor_sightings() {
+        let (sender, mut events) = EventSender::channel(10);
+        let event = BootEvent {
+            kind: BootEventKind::Tftp,
+            mac: None,
+            peer: Some("10.0.0.5\u{1b}[2J".into()),
+            text: "the client ended it: \u{1b}[31mPWNED\u{1b}]0;title\u{7}".into(),
+        };
+        sender.send(None, Timestamp::UNIX_EPOCH, event.clone());
+        sender.send_about("node-1", Timestamp::UNIX_EPOCH, event);
+        for _ in 0..2 {
+            let event = events.try_recv().unwrap();
+            let text = format!("{} {} {:?}", event.machine, event.event.text, event.event.peer);
+            assert!(!text.contains(char::is_control), "{text:?}");
+            assert!(text.contains("PWNED"), "{text:?}");
+        }
     }
 }

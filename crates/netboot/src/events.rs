@@ -1,7 +1,7 @@
 //! Boot events into the records: in batches and in the background.
 
-use boot_script::Event;
-use store::records::{NewRecord, Records};
+use boot_script::{Event, Origin};
+use store::records::{NewRecord, Records, Ring};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +37,10 @@ fn record(event: Event) -> NewRecord {
     NewRecord {
         kind: "BootEvent".to_owned(),
         machine: event.machine,
+        ring: match event.origin {
+            Origin::Machine => Ring::Machine,
+            Origin::Stranger => Ring::Strangers,
+        },
         at: event.at.as_millisecond(),
         // A struct of strings always becomes JSON.
         payload: serde_json::to_value(event.event).unwrap_or_default(),

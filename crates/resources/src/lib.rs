@@ -16,6 +16,7 @@ pub mod gantry;
 mod image_manifest;
 pub mod keys;
 mod mac;
+mod printable;
 mod records;
 mod secret;
 pub mod tinkerbell;
@@ -24,6 +25,7 @@ pub use crds::crds;
 pub use digest::{Digest, DigestError};
 pub use image_manifest::{Compression, GuidReference, ImageChunk, ImageManifest, ParseGuidReferenceError};
 pub use mac::{Mac, MacError};
+pub use printable::printable;
 pub use records::{ActionLog, BootEvent, BootEventKind};
 pub use secret::Secret;
 

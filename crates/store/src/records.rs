@@ -2,6 +2,12 @@
 //!
 //! A record belongs to a kind and a machine key, has a time given by the caller (milliseconds since the epoch) and
 //! a JSON payload. Appending is durable on return; followers hear of a record only after its commit.
+//!
+//! The newest records of each machine and kind are kept, in a ring of its own; whoever is not a machine of the site
+//! shares one small ring. A ring is cut while it is appended to, so the file is bounded without any other work, and
+//! no flood of one peer removes records of another.
+
+mod rings;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,8 +18,11 @@ use sqlx::{Row, SqliteConnection};
 use tokio::sync::broadcast;
 
 use crate::{Database, Error, Migrations, Options};
+use rings::Rings;
+pub use rings::{Keep, Ring};
 
-const SCHEMA: Migrations = Migrations(&["
+const SCHEMA: Migrations = Migrations(&[
+    "
     CREATE TABLE records (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         kind TEXT NOT NULL,
@@ -22,7 +31,15 @@ const SCHEMA: Migrations = Migrations(&["
         payload TEXT NOT NULL
     ) STRICT;
     CREATE INDEX records_of_machine ON records (machine, kind, id);
-"]);
+",
+    // Strangers were named by a MAC, an address or `unknown`.
+    "
+    ALTER TABLE records ADD COLUMN stranger INTEGER NOT NULL DEFAULT 0;
+    UPDATE records SET stranger = 1 WHERE kind = 'BootEvent'
+        AND (machine LIKE '%:%' OR machine GLOB '[0-9]*.[0-9]*.[0-9]*.[0-9]*' OR machine = 'unknown');
+    CREATE INDEX records_of_strangers ON records (kind, id) WHERE stranger = 1;
+",
+]);
 
 /// Records that a slow follower may lag behind before it misses some.
 const FOLLOW: usize = 1024;
@@ -34,6 +51,8 @@ pub struct NewRecord {
     pub kind: String,
     /// The machine's key: name or, while it is unknown, MAC.
     pub machine: String,
+    /// Which ring it belongs to.
+    pub ring: Ring,
     /// Milliseconds since the Unix epoch.
     pub at: i64,
     /// The content.
@@ -73,15 +92,22 @@ pub struct Query {
 pub struct Records {
     database: Database,
     live: broadcast::Sender<Arc<Record>>,
+    rings: Arc<Rings>,
 }
 
 impl Records {
-    /// Opens or makes the file.
+    /// Opens or makes the file, with the default lengths of its rings.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Records, Error> {
+        Records::open_with(path, Keep::default()).await
+    }
+
+    /// Opens or makes the file; its rings are as long as `keep` says.
+    pub async fn open_with(path: impl Into<PathBuf>, keep: Keep) -> Result<Records, Error> {
         let database = Database::open(path, Options::new(SCHEMA)).await?;
         Ok(Records {
             database,
             live: broadcast::Sender::new(FOLLOW),
+            rings: Arc::new(Rings::new(keep)),
         })
     }
 
@@ -98,7 +124,7 @@ impl Records {
 
     /// Appends all records or none; durable when this returns.
     pub async fn append_all(&self, records: Vec<NewRecord>) -> Result<Vec<Arc<Record>>, Error> {
-        let live = self.live.clone();
+        let (live, rings) = (self.live.clone(), self.rings.clone());
         let publish = move |stored: &Vec<Arc<Record>>| {
             for record in stored {
                 // No follower is no error.
@@ -107,7 +133,7 @@ impl Records {
         };
         self.database
             .writer()
-            .write_then(move |c| insert_all(c, records).boxed(), publish)
+            .write_then(move |c| insert_all(c, records, rings).boxed(), publish)
             .await
     }
 
@@ -148,15 +174,6 @@ impl Records {
         row.as_ref().map(record_of).transpose()
     }
 
-    /// Deletes all but the newest `count` records of a kind; returns how many went.
-    pub async fn keep_newest(&self, kind: &str, count: u32) -> Result<u64, Error> {
-        let kind = kind.to_owned();
-        self.database
-            .writer()
-            .write(move |c| delete_older(c, kind, count).boxed())
-            .await
-    }
-
     /// Every record committed from now on. A follower that lags too far is told how many it missed.
     pub fn follow(&self) -> broadcast::Receiver<Arc<Record>> {
         self.live.subscribe()
@@ -169,36 +186,30 @@ impl Records {
     }
 }
 
-async fn delete_older(connection: &mut SqliteConnection, kind: String, count: u32) -> Result<u64, Error> {
-    let sql = "DELETE FROM records WHERE kind = ?1 AND id <= coalesce((SELECT id FROM records \
-               WHERE kind = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2), 0)";
-    let done = sqlx::query(sql)
-        .bind(kind)
-        .bind(count)
-        .execute(connection)
-        .await?;
-    Ok(done.rows_affected())
-}
-
 async fn insert_all(
     connection: &mut SqliteConnection,
     records: Vec<NewRecord>,
+    rings: Arc<Rings>,
 ) -> Result<Vec<Arc<Record>>, Error> {
+    let due = rings.due(&records);
     let mut stored = Vec::with_capacity(records.len());
     for NewRecord {
         kind,
         machine,
+        ring,
         at,
         payload,
     } in records
     {
-        let done = sqlx::query("INSERT INTO records (kind, machine, at, payload) VALUES (?, ?, ?, ?)")
-            .bind(&kind)
-            .bind(&machine)
-            .bind(at)
-            .bind(payload.to_string())
-            .execute(&mut *connection)
-            .await?;
+        let done =
+            sqlx::query("INSERT INTO records (kind, machine, stranger, at, payload) VALUES (?, ?, ?, ?, ?)")
+                .bind(&kind)
+                .bind(&machine)
+                .bind(ring == Ring::Strangers)
+                .bind(at)
+                .bind(payload.to_string())
+                .execute(&mut *connection)
+                .await?;
         stored.push(Arc::new(Record {
             id: done.last_insert_rowid(),
             kind,
@@ -207,6 +218,7 @@ async fn insert_all(
             payload,
         }));
     }
+    rings.cut(connection, due).await?;
     Ok(stored)
 }
 

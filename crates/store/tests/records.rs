@@ -1,14 +1,15 @@
-//! Records: order, filters, retention, followers.
+//! Records: order, filters, rings, followers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 use serde_json::json;
-use store::records::{NewRecord, Query, Records};
+use store::records::{Keep, NewRecord, Query, Records, Ring};
 
 fn record(kind: &str, machine: &str, at: i64) -> NewRecord {
     NewRecord {
         kind: kind.into(),
         machine: machine.into(),
+        ring: Ring::Machine,
         at,
         payload: json!({"at": at}),
     }
@@ -53,16 +54,101 @@ async fn lists_newest_first_by_kind_and_machine() {
     assert_eq!(records.get(1).await.unwrap().unwrap(), *first);
 }
 
+fn event(machine: &str, ring: Ring) -> NewRecord {
+    NewRecord {
+        ring,
+        ..record("BootEvent", machine, 0)
+    }
+}
+
+async fn count(records: &Records, machine: Option<&str>) -> usize {
+    let query = Query {
+        machine: machine.map(Into::into),
+        limit: 1_000_000,
+        ..Query::default()
+    };
+    records.list(&query).await.unwrap().len()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn retention_keeps_the_newest_of_its_kind() {
+async fn no_flood_removes_records_of_another_machine() {
     let dir = tempfile::tempdir().unwrap();
-    let records = Records::open(dir.path().join("records.db")).await.unwrap();
-    let all = (0..20)
-        .map(|at| record(if at < 10 { "A" } else { "B" }, "m", at))
-        .collect();
-    records.append_all(all).await.unwrap();
-    assert_eq!(records.keep_newest("A", 4).await.unwrap(), 6);
-    assert_eq!(records.keep_newest("A", 4).await.unwrap(), 0);
-    assert_eq!(records.list(&Query::default()).await.unwrap().len(), 14);
-    assert_eq!(records.newest().await.unwrap(), 20);
+    let keep = Keep {
+        machine: 640,
+        strangers: 128,
+    };
+    let path = dir.path().join("records.db");
+    let records = Records::open_with(&path, keep).await.unwrap();
+    let quiet = records.append(event("node-1", Ring::Machine)).await.unwrap();
+    let mut log = event("node-2", Ring::Machine);
+    log.kind = "ActionLog".into();
+    let log = records.append(log).await.unwrap();
+    for round in 0..40 {
+        let mut flood: Vec<NewRecord> = (0..100).map(|_| event("node-2", Ring::Machine)).collect();
+        flood.extend(
+            (0..100).map(|number| event(&format!("02:00:00:00:{round:02}:{number:02}"), Ring::Strangers)),
+        );
+        records.append_all(flood).await.unwrap();
+        // Bounded at every moment, not only after a pruning: limit and slack, and the batch that is being written.
+        let all = count(&records, None).await;
+        assert!(all <= 640 + 10 + 128 + 2 + 200 + 2, "{all} after round {round}");
+    }
+    assert_eq!(*quiet, records.get(quiet.id).await.unwrap().unwrap());
+    assert_eq!(
+        *log,
+        records.get(log.id).await.unwrap().unwrap(),
+        "a kind of its own"
+    );
+    let newest = records.newest().await.unwrap();
+    assert!(records.get(newest).await.unwrap().is_some());
+    assert!(count(&records, Some("node-2")).await > 640, "the newest stay");
+    records.database().close().await;
+
+    // After a restart a full ring is cut at its first record.
+    let records = Records::open_with(&path, Keep { machine: 10, ..keep })
+        .await
+        .unwrap();
+    records.append(event("node-2", Ring::Machine)).await.unwrap();
+    let query = Query {
+        kind: Some("BootEvent".into()),
+        machine: Some("node-2".into()),
+        ..Query::default()
+    };
+    assert_eq!(records.list(&query).await.unwrap().len(), 10);
+}
+
+/// Records of the first version of the file: strangers are found by what they are named.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_an_older_file_find_their_ring() {
+    use sqlx::{Connection, SqliteConnection};
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("records.db");
+    let url = format!("sqlite:{}?mode=rwc", path.display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql(
+        "CREATE TABLE records (id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, machine TEXT NOT NULL,
+            at INTEGER NOT NULL, payload TEXT NOT NULL) STRICT;
+        CREATE INDEX records_of_machine ON records (machine, kind, id);
+        PRAGMA user_version = 1;
+        INSERT INTO records (kind, machine, at, payload) VALUES ('BootEvent', 'node-1', 0, '{}'),
+            ('BootEvent', '02:00:00:00:00:01', 0, '{}'), ('BootEvent', '10.0.0.7', 0, '{}'), ('BootEvent', 'unknown', 0, '{}')",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    connection.close().await.unwrap();
+
+    let keep = Keep {
+        strangers: 1,
+        ..Keep::default()
+    };
+    let records = Records::open_with(&path, keep).await.unwrap();
+    records
+        .append(event("02:00:00:00:00:02", Ring::Strangers))
+        .await
+        .unwrap();
+    let left = records.list(&Query::default()).await.unwrap();
+    let left: Vec<&str> = left.iter().map(|record| record.machine.as_str()).collect();
+    assert_eq!(left, ["02:00:00:00:00:02", "node-1"]);
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
-use resources::ActionLog;
-use store::records::{NewRecord, Records};
+use resources::{ActionLog, printable};
+use store::records::{NewRecord, Records, Ring};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -62,11 +62,8 @@ impl LogSender {
     pub(crate) fn send(&self, entry: &Entry<'_>) {
         let at = Timestamp::now().as_millisecond();
         let record = |line: &String| {
-            let text = line
-                .chars()
-                .filter(|c| !c.is_control() || *c == '\t')
-                .take(LINE)
-                .collect();
+            let text = line.chars().take(LINE).collect::<String>();
+            let text = printable(&text).into_owned();
             let log = ActionLog {
                 workflow: entry.workflow.to_owned(),
                 action: entry.action.to_owned(),
@@ -77,6 +74,7 @@ impl LogSender {
             Some(NewRecord {
                 kind: KIND.into(),
                 machine: entry.machine.to_owned(),
+                ring: Ring::Machine,
                 at,
                 payload,
             })

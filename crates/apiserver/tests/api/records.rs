@@ -6,7 +6,7 @@ use kube::Api;
 use kube::api::{DynamicObject, ListParams, PostParams, WatchEvent, WatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::json;
-use store::records::{NewRecord, Records};
+use store::records::{NewRecord, Records, Ring};
 
 use crate::fixture::{code, config};
 
@@ -32,6 +32,7 @@ async fn records_are_read_by_machine_and_followed() {
         let record = NewRecord {
             kind: "BootEvent".into(),
             machine: machine.into(),
+            ring: Ring::Machine,
             at,
             payload,
         };
@@ -60,6 +61,7 @@ async fn records_are_read_by_machine_and_followed() {
         .append(NewRecord {
             kind: "BootEvent".into(),
             machine: "m1".into(),
+            ring: Ring::Machine,
             at: 4,
             payload,
         })
