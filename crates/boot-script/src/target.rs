@@ -3,10 +3,14 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use resources::Mac;
 use resources::gantry::{LocalBoot, ServerSpec, ServerStatus, SessionPhase};
 use resources::tinkerbell::{HardwareInterface, HardwareSpec};
+
+/// A netmask with fewer bits is a mistake: its network would take in everybody.
+const WIDEST: u8 = 8;
 
 /// The open boot session of a machine, as far as booting needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +155,16 @@ impl BootTarget {
     #[must_use]
     pub fn address(&self) -> Option<Ipv4Addr> {
         reserved(self.interface()?)
+    }
+
+    /// The reserved address with the prefix of its network, if the Hardware has a netmask for it.
+    #[must_use]
+    pub fn network(&self) -> Option<Ipv4Net> {
+        let ip = self.interface()?.dhcp.as_ref()?.ip.as_ref()?;
+        let mask: Ipv4Addr = ip.netmask.as_ref()?.trim().parse().ok()?;
+        Ipv4Net::with_netmask(self.address()?, mask)
+            .ok()
+            .filter(|network| network.prefix_len() >= WIDEST)
     }
 
     /// Name of the Hardware: the machine's key in records and logs.

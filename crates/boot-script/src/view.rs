@@ -1,9 +1,10 @@
 //! The index that boot services answer from: MAC and address to machine. Pure; replaced as a whole.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use ipnet::Ipv4Net;
 use resources::Mac;
 
 use crate::target::{BootTarget, Session};
@@ -18,6 +19,7 @@ pub struct BootView {
     by_boot_id: HashMap<String, Arc<BootTarget>>,
     by_mac: HashMap<Mac, Entry>,
     by_address: HashMap<Ipv4Addr, Entry>,
+    networks: Vec<Ipv4Net>,
 }
 
 #[derive(Debug, Clone)]
@@ -59,6 +61,7 @@ impl BootView {
             loaded: true,
             ..Self::default()
         };
+        let mut networks = BTreeSet::new();
         for target in targets {
             let machine = &target.machine;
             let key = (machine.namespace.clone(), machine.name.clone());
@@ -70,7 +73,9 @@ impl BootView {
             if let Some(address) = target.address() {
                 enter(&mut view.by_address, address, &target);
             }
+            networks.extend(target.network().map(|network| network.trunc()));
         }
+        view.networks = networks.into_iter().collect();
         view
     }
 
@@ -124,6 +129,12 @@ impl BootView {
     /// Who has this address reserved; for callers that is [`Self::peer`].
     pub(crate) fn by_address(&self, address: Ipv4Addr) -> Lookup<'_> {
         self.found(self.by_address.get(&address))
+    }
+
+    /// The subnets that reservations are in.
+    #[must_use]
+    pub fn networks(&self) -> &[Ipv4Net] {
+        &self.networks
     }
 
     /// The session of a machine.

@@ -3,12 +3,16 @@
 mod answer;
 mod boot;
 mod client;
+mod link;
 mod options;
 mod packet;
 mod reply;
 mod reservation;
 pub mod router;
+mod transactions;
 
 pub use answer::{Action, Destination, Lease, Outcome, Reply, answer};
+pub use link::Arrival;
 pub use options::{OptionError, Options};
 pub use packet::{MessageType, PacketError, Request};
+pub use transactions::Transactions;

@@ -5,9 +5,11 @@
 //! | DISCOVER | OFFER of the reserved address |
 //! | REQUEST that names another server | nothing |
 //! | REQUEST for the reserved address (options 54 and 50, option 50, or ciaddr) | ACK, after its lease is committed |
-//! | REQUEST for any other address | NAK |
-//! | INFORM | ACK without an address |
+//! | REQUEST for another address of a subnet of ours | NAK |
+//! | REQUEST for any other address | nothing |
+//! | INFORM from the reserved address | ACK without an address |
 //! | DECLINE, RELEASE | nothing; an event |
+//! | anything from a subnet that the reservation is not in | nothing; an event |
 //! | anything of a MAC that no Hardware names, or with `disableDhcp` | nothing |
 
 use std::fmt::Write as _;
@@ -21,9 +23,11 @@ use resources::tinkerbell::Dhcp;
 
 use super::boot::{BootData, boot_data};
 use super::client::Client;
+use super::link::{Arrival, Reserved, elsewhere, is_ours, server_id_override};
 use super::packet::{BROADCAST_FLAG, MessageType, PacketError, Request};
 use super::reply::Draft;
 use super::reservation;
+use super::transactions::Transactions;
 
 /// Where a reply goes; always to port 68, but to a relay on port 67.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +49,8 @@ pub struct Lease {
     pub address: Ipv4Addr,
     /// Seconds.
     pub seconds: u32,
+    /// Whether the client has the address already and asks to keep it.
+    pub renewal: bool,
 }
 
 /// A reply.
@@ -84,11 +90,22 @@ pub struct Outcome {
     pub text: String,
 }
 
-/// Answers a datagram. `source` is the address that it came from.
+/// What a packet is answered from.
+#[derive(Clone, Copy)]
+struct Context<'a> {
+    request: &'a Request,
+    arrival: Arrival<'a>,
+    view: &'a BootView,
+    site: &'a SiteSettings,
+    now: Timestamp,
+}
+
+/// Answers a datagram.
 #[must_use]
 pub fn answer(
     packet: &[u8],
-    source: Ipv4Addr,
+    arrival: Arrival<'_>,
+    transactions: &mut Transactions,
     view: &BootView,
     site: &SiteSettings,
     now: Timestamp,
@@ -101,7 +118,16 @@ pub fn answer(
     let target = subject.known().cloned();
     let action = match &target {
         None => Action::Silent(why_nobody(subject)),
-        Some(target) => for_machine(&request, source, target, site, now),
+        Some(target) => {
+            let context = Context {
+                request: &request,
+                arrival,
+                view,
+                site,
+                now,
+            };
+            for_machine(context, target, transactions)
+        }
     };
     let text = describe(&request, &action);
     Outcome {
@@ -132,13 +158,14 @@ fn why_nobody(subject: Lookup<'_>) -> String {
     }
 }
 
-fn for_machine(
-    request: &Request,
-    source: Ipv4Addr,
-    target: &Arc<BootTarget>,
-    site: &SiteSettings,
-    now: Timestamp,
-) -> Action {
+fn for_machine(context: Context<'_>, target: &Arc<BootTarget>, transactions: &mut Transactions) -> Action {
+    let Context {
+        request,
+        arrival,
+        view,
+        site,
+        now,
+    } = context;
     let silent = |why: &str| Action::Silent(why.to_owned());
     let Some(interface) = target.interface() else {
         return silent("the interface is gone");
@@ -149,44 +176,53 @@ fn for_machine(
     let Some((dhcp, address)) = interface.dhcp.as_ref().zip(target.address()) else {
         return silent("the interface has no IPv4 address");
     };
-    let server = site.server_address;
-    let ours = request.options.address(54).is_none_or(|id| id == server);
+    let reserved = Reserved {
+        address,
+        network: target.network(),
+    };
+    if let Some(why) = elsewhere(request, arrival, reserved, view) {
+        return Action::Silent(why);
+    }
+    let server = server_id_override(request);
+    let named = request.options.address(54);
+    let ours = named.is_none_or(|id| id == site.server_address || Some(id) == server);
+    let client = transactions.client(request, now);
+    let reply = Reservation {
+        context,
+        target,
+        client: &client,
+        dhcp,
+        address,
+    };
     match request.kind {
         MessageType::Discover => {
-            let draft = lease_reply(MessageType::Offer, request, target, (dhcp, address), site, now);
-            send(draft, request, site, None)
+            transactions.discovered(request, &client, now);
+            send(reply.lease(MessageType::Offer), request, site, None)
         }
         MessageType::Request if !ours => silent("the request is for another DHCP server"),
         MessageType::Request => match wanted(request) {
             None => silent("the request names no address"),
             Some(wanted) if wanted == address => {
-                let draft = lease_reply(MessageType::Ack, request, target, (dhcp, address), site, now);
-                let seconds = reservation::lease_time(dhcp);
-                send(draft, request, site, Some(Lease { address, seconds }))
+                let lease = Lease {
+                    address,
+                    seconds: reservation::lease_time(dhcp),
+                    renewal: request.ciaddr == address,
+                };
+                send(reply.lease(MessageType::Ack), request, site, Some(lease))
             }
-            Some(wanted) => {
-                let mut draft = Draft::new(MessageType::Nak, request);
-                if !request.giaddr.is_unspecified() {
-                    // The relay must not try to reach a client by the address that it is being denied.
-                    draft.flags |= BROADCAST_FLAG;
-                }
-                draft
-                    .options
-                    .push((56, format!("{wanted} is not yours; {address} is").into_bytes()));
-                send(draft, request, site, None)
+            Some(wanted) if is_ours(wanted, arrival, reserved, view) => {
+                send(refusal(request, wanted, address), request, site, None)
             }
+            Some(wanted) => Action::Silent(format!(
+                "{wanted} is in no subnet of ours, so another server may have given it"
+            )),
         },
-        MessageType::Inform => {
-            let mut draft = Draft::new(MessageType::Ack, request);
-            draft.ciaddr = if request.ciaddr.is_unspecified() {
-                source
-            } else {
-                request.ciaddr
-            };
-            add_boot_data(&mut draft, request, target, site, now);
-            draft.options.extend(reservation::options(dhcp));
-            send(draft, request, site, None)
-        }
+        MessageType::Inform => match informing(request, arrival) {
+            from if from == address => send(reply.information(from), request, site, None),
+            from => Action::Silent(format!(
+                "it asks from {from}, which is not its reserved address {address}"
+            )),
+        },
         MessageType::Decline if ours => silent("the client says that its address is in use by somebody else"),
         MessageType::Release if ours => silent("released"),
         MessageType::Decline | MessageType::Release => silent("meant for another DHCP server"),
@@ -194,59 +230,89 @@ fn for_machine(
     }
 }
 
-/// The address that a REQUEST asks for: option 50 when selecting or after a reboot, ciaddr when renewing.
+/// The address that a REQUEST asks for: ciaddr when renewing, option 50 when selecting or after a reboot. A reply may
+/// go to ciaddr, so it comes first.
 fn wanted(request: &Request) -> Option<Ipv4Addr> {
     let using = Some(request.ciaddr).filter(|address| !address.is_unspecified());
-    request.options.address(50).or(using)
+    using.or_else(|| request.options.address(50))
 }
 
-fn lease_reply(
-    kind: MessageType,
-    request: &Request,
-    target: &Arc<BootTarget>,
-    (dhcp, address): (&Dhcp, Ipv4Addr),
-    site: &SiteSettings,
-    now: Timestamp,
-) -> Draft {
-    let mut draft = Draft::new(kind, request);
-    if kind == MessageType::Ack {
-        draft.ciaddr = request.ciaddr;
+/// The address that an INFORM comes from.
+fn informing(request: &Request, arrival: Arrival<'_>) -> Ipv4Addr {
+    if request.ciaddr.is_unspecified() {
+        arrival.source
+    } else {
+        request.ciaddr
     }
-    draft.yiaddr = address;
-    draft
-        .options
-        .push((51, reservation::lease_time(dhcp).to_be_bytes().to_vec()));
-    add_boot_data(&mut draft, request, target, site, now);
-    draft.options.extend(reservation::options(dhcp));
+}
+
+fn refusal(request: &Request, wanted: Ipv4Addr, address: Ipv4Addr) -> Draft {
+    let mut draft = Draft::new(MessageType::Nak, request);
+    if !request.giaddr.is_unspecified() {
+        // The relay must not try to reach a client by the address that it is being denied.
+        draft.flags |= BROADCAST_FLAG;
+    }
+    let text = format!("{wanted} is not yours; {address} is");
+    draft.options.push((56, text.into_bytes()));
     draft
 }
 
-fn add_boot_data(
-    draft: &mut Draft,
-    request: &Request,
-    target: &Arc<BootTarget>,
-    site: &SiteSettings,
-    now: Timestamp,
-) {
-    draft.siaddr = site.server_address;
-    let client = Client::of(request);
-    // Only whether the machine boots at all matters here; what it boots is in the script.
-    let decision = decide(Lookup::Known(target), Asker::Machine, site, now);
-    if let Some(BootData {
-        next_server,
-        file,
-        options,
-    }) = boot_data(request, &client, target, &decision, site)
-    {
-        draft.siaddr = next_server;
-        draft.file = file;
-        draft.options.extend(options);
+/// A reservation that is answered with.
+struct Reservation<'a> {
+    context: Context<'a>,
+    target: &'a Arc<BootTarget>,
+    client: &'a Client,
+    dhcp: &'a Dhcp,
+    address: Ipv4Addr,
+}
+
+impl Reservation<'_> {
+    /// OFFER or ACK of the address.
+    fn lease(&self, kind: MessageType) -> Draft {
+        let mut draft = Draft::new(kind, self.context.request);
+        if kind == MessageType::Ack {
+            draft.ciaddr = self.context.request.ciaddr;
+        }
+        draft.yiaddr = self.address;
+        let seconds = reservation::lease_time(self.dhcp);
+        draft.options.push((51, seconds.to_be_bytes().to_vec()));
+        self.add_options(&mut draft);
+        draft
+    }
+
+    /// ACK of an INFORM.
+    fn information(&self, from: Ipv4Addr) -> Draft {
+        let mut draft = Draft::new(MessageType::Ack, self.context.request);
+        draft.ciaddr = from;
+        self.add_options(&mut draft);
+        draft
+    }
+
+    fn add_options(&self, draft: &mut Draft) {
+        let Context {
+            request, site, now, ..
+        } = self.context;
+        draft.siaddr = site.server_address;
+        // Only whether the machine boots at all matters here; what it boots is in the script.
+        let decision = decide(Lookup::Known(self.target), Asker::Machine, site, now);
+        if let Some(BootData {
+            next_server,
+            file,
+            options,
+        }) = boot_data(request, self.client, self.target, &decision, site)
+        {
+            draft.siaddr = next_server;
+            draft.file = file;
+            draft.options.extend(options);
+        }
+        draft.options.extend(reservation::options(self.dhcp));
     }
 }
 
 fn send(draft: Draft, request: &Request, site: &SiteSettings, lease: Option<Lease>) -> Action {
     let destination = destination(&draft, request);
-    let bytes = draft.encode(request, site.server_address);
+    let server = server_id_override(request).unwrap_or(site.server_address);
+    let bytes = draft.encode(request, server);
     Action::Reply(Reply {
         kind: draft.kind,
         bytes,

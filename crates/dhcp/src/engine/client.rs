@@ -35,20 +35,44 @@ impl Client {
             Program::Ipxe
         } else if class.starts_with(b"HTTPClient") {
             Program::HttpBoot
-        } else if class.starts_with(b"PXEClient") {
+        } else if class.starts_with(b"PXEClient") || (class.is_empty() && says_firmware(options)) {
             Program::Pxe
         } else {
             Program::System
         };
-        let guid = options
-            .get(97)
-            .filter(|guid| guid.len() == 17 && guid.first() == Some(&0));
+        let guid = guid(options);
         Self {
             program,
             arch: architecture(options),
             guid: guid.map(<[u8]>::to_vec),
         }
     }
+
+    /// This client with what it did not say taken from what it said earlier.
+    pub(crate) fn or(self, earlier: &Self) -> Self {
+        let program = match self.program {
+            Program::System => earlier.program,
+            // Options 93 and 97 alone do not tell them apart.
+            Program::Pxe if earlier.program == Program::HttpBoot => earlier.program,
+            program => program,
+        };
+        Self {
+            program,
+            arch: self.arch.or(earlier.arch),
+            guid: self.guid.or_else(|| earlier.guid.clone()),
+        }
+    }
+}
+
+/// Whether options that only boot firmware sends are there: architecture or machine GUID (RFC 4578).
+fn says_firmware(options: &Options) -> bool {
+    options.get(93).is_some_and(|value| value.len() >= 2) || guid(options).is_some()
+}
+
+fn guid(options: &Options) -> Option<&[u8]> {
+    options
+        .get(97)
+        .filter(|guid| guid.len() == 17 && guid.first() == Some(&0))
 }
 
 /// Whether option 77 is `name`, bare (as iPXE sends it) or in the length-prefixed list of RFC 3004.

@@ -3,14 +3,28 @@
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
-use crate::packets::{CLIENT, MAC, Packet, SERVER, clients, interface, now, options, shown, site, view};
+use crate::packets::{
+    CLIENT, MAC, Packet, SERVER, clients, file, interface, now, option, options, shown, site, view,
+};
 use boot_script::BootView;
-use dhcp::engine::{Action, Destination, MessageType, Outcome, Reply, answer};
+use dhcp::engine::{Action, Arrival, Destination, MessageType, Outcome, Reply, Transactions, answer};
 use resources::gantry::SessionPhase;
 use resources::tinkerbell::{Ipxe, Netboot, Route};
 
 fn run(packet: &Packet, view: &BootView) -> Outcome {
-    answer(&packet.bytes(), Ipv4Addr::UNSPECIFIED, view, &site(), now())
+    let networks = ["10.0.0.1/24".parse().unwrap()];
+    let arrival = Arrival {
+        source: Ipv4Addr::UNSPECIFIED,
+        networks: &networks,
+    };
+    answer(
+        &packet.bytes(),
+        arrival,
+        &mut Transactions::default(),
+        view,
+        &site(),
+        now(),
+    )
 }
 
 fn reply(packet: &Packet, view: &BootView) -> Reply {
@@ -25,23 +39,6 @@ fn silent(packet: &Packet, view: &BootView) -> String {
         Action::Reply(reply) => panic!("{:?}", reply.kind),
         Action::Silent(why) => why,
     }
-}
-
-fn option(reply: &Reply, code: u8) -> Option<Vec<u8>> {
-    options(&reply.bytes)
-        .into_iter()
-        .find(|(at, _)| *at == code)
-        .map(|(_, value)| value)
-}
-
-/// File name of a reply, or what it holds in place of one.
-fn file(reply: &Reply) -> String {
-    let file: Vec<u8> = reply.bytes[108..236]
-        .iter()
-        .copied()
-        .take_while(|byte| *byte != 0)
-        .collect();
-    String::from_utf8(file).unwrap()
 }
 
 #[test]
@@ -93,8 +90,8 @@ fn golden_boot_files() {
         for (name, packet) in clients() {
             let reply = reply(&packet, view);
             let server = Ipv4Addr::new(reply.bytes[20], reply.bytes[21], reply.bytes[22], reply.bytes[23]);
-            let _ = writeln!(text, "{name}: {server} {:?}", file(&reply));
-            assert_eq!(option(&reply, 26), None, "never an MTU");
+            let _ = writeln!(text, "{name}: {server} {:?}", file(&reply.bytes));
+            assert_eq!(option(&reply.bytes, 26), None, "never an MTU");
             assert!(reply.bytes.len() >= 300);
         }
     }
@@ -179,10 +176,10 @@ fn requests() {
     }
     let nak = reply(&request().option(50, &other).option(61, &[9]), &view);
     assert_eq!(
-        (nak.destination, option(&nak, 61)),
+        (nak.destination, option(&nak.bytes, 61)),
         (Destination::Broadcast, Some(vec![9]))
     );
-    assert_eq!((option(&nak, 51), &nak.bytes[16..20]), (None, &[0; 4][..]));
+    assert_eq!((option(&nak.bytes, 51), &nak.bytes[16..20]), (None, &[0; 4][..]));
 }
 
 #[test]
@@ -194,8 +191,11 @@ fn inform_gives_everything_but_an_address() {
         (reply.kind, reply.lease, reply.destination),
         (MessageType::Ack, None, Destination::Address(CLIENT))
     );
-    assert_eq!((option(&reply, 51), &reply.bytes[16..20]), (None, &[0; 4][..]));
-    assert_eq!(option(&reply, 1).unwrap(), [255, 255, 255, 0]);
+    assert_eq!(
+        (option(&reply.bytes, 51), &reply.bytes[16..20]),
+        (None, &[0; 4][..])
+    );
+    assert_eq!(option(&reply.bytes, 1).unwrap(), [255, 255, 255, 0]);
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn destinations() {
         reply(&Packet::new(1).at(10, &[0x80, 0]), &view).destination,
         Destination::Broadcast
     );
-    let relay = [10, 9, 0, 1];
+    let relay = [10, 0, 0, 254];
     let relayed = Packet::new(1).at(24, &relay);
     assert_eq!(
         reply(&relayed, &view).destination,
@@ -244,7 +244,7 @@ fn destinations() {
     );
     let renewing = Packet::new(3).at(12, &CLIENT.octets());
     assert_eq!(reply(&renewing, &view).destination, Destination::Address(CLIENT));
-    let nak = reply(&Packet::new(3).at(24, &relay).option(50, &[1, 2, 3, 4]), &view);
+    let nak = reply(&Packet::new(3).at(24, &relay).option(50, &[10, 0, 0, 77]), &view);
     assert_eq!(
         (nak.destination, &nak.bytes[10..12]),
         (Destination::Relay(relay.into()), &[0x80, 0][..])
@@ -261,7 +261,7 @@ fn the_relay_option_comes_back_as_it_was_and_last() {
             options: Packet::new(1).option(82, &raw).options,
             ..Packet::new(1)
         }
-        .at(24, &[10, 9, 0, 1]);
+        .at(24, &[10, 0, 0, 254]);
         let mut packet = relayed;
         packet.options.extend(&client.options[3..]);
         let reply = reply(&packet, &view);
@@ -271,7 +271,7 @@ fn the_relay_option_comes_back_as_it_was_and_last() {
     let packet = Packet::new(1)
         .option(82, &big)
         .option(82, &big)
-        .at(24, &[10, 9, 0, 1]);
+        .at(24, &[10, 0, 0, 254]);
     let reply = reply(&packet, &view);
     let codes: Vec<u8> = options(&reply.bytes).iter().map(|(code, _)| *code).collect();
     assert_eq!((codes[0], &codes[codes.len() - 2..]), (53, &[82, 82][..]));
@@ -299,7 +299,7 @@ fn replies_fit_what_the_client_takes() {
         let reply = reply(&packet, &view);
         assert!(reply.bytes.len() <= limit, "{told:?}: {}", reply.bytes.len());
         assert_eq!(
-            option(&reply, 1).unwrap(),
+            option(&reply.bytes, 1).unwrap(),
             [255, 255, 255, 0],
             "the important options stay"
         );

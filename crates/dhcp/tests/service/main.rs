@@ -10,3 +10,4 @@ mod golden;
 mod network;
 mod packets;
 mod random;
+mod subnets;

@@ -7,9 +7,10 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::packets::{CLIENT, MAC, SERVER, interface, site, view};
+use crate::packets::{CLIENT, MAC, Packet, SERVER, interface, site, view};
 use boot_script::{Event, EventSender, ViewHandle};
 use dhcp::{Config, Deps, RouterAdvertiser, Server};
 use resources::gantry::SessionPhase;
@@ -163,7 +164,6 @@ async fn serve(dir: &Path) -> Service {
     })
     .unwrap();
     tokio::spawn(server.run(deps, cancel.clone()));
-    tokio::spawn(RouterAdvertiser::bind("server").unwrap().run(cancel.clone()));
     Service {
         records,
         events,
@@ -210,38 +210,32 @@ fn a_real_client_gets_its_reservation() {
     }
     // The namespace belongs to this thread; everything below runs in it or is its child.
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
-    let client = &connected();
     let dir = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let mut service = runtime.block_on(serve(dir.path()));
-    std::thread::scope(|scope| {
-        let test = scope.spawn(|| clients(client, dir.path()));
-        runtime.block_on(async {
-            let served = async {
-                while !test.is_finished() {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            };
-            tokio::time::timeout(Duration::from_secs(60), served)
-                .await
-                .expect("the clients do not end");
-        });
-        test.join().unwrap();
+    let runtime = runtime();
+    // The interface comes later than the advertiser, as on a host that boots.
+    let stop = CancellationToken::new();
+    let advertiser = RouterAdvertiser::new("server").run(stop.clone());
+    runtime.block_on(async {
+        let advertiser = tokio::spawn(advertiser);
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!advertiser.is_finished(), "it gave up");
     });
+    let _stop = stop.drop_guard();
+    let client = &connected();
+    let mut service = runtime.block_on(serve(dir.path()));
+    beside(&runtime, || clients(client, dir.path()));
 
+    // One record covers the lease and what renews it.
     let leases = runtime.block_on(service.records.list(&Query::default())).unwrap();
-    assert!(leases.len() >= 3, "{leases:?}");
-    for lease in &leases {
-        assert_eq!(lease.machine, "node-1");
-        assert_eq!(lease.payload["kind"], "Lease");
-        assert!(
-            lease.payload["text"].as_str().unwrap().contains("ACK 10.0.0.5"),
-            "{lease:?}"
-        );
-    }
+    let [lease] = leases.as_slice() else {
+        panic!("{leases:?}")
+    };
+    assert_eq!(lease.machine, "node-1");
+    assert_eq!(lease.payload["kind"], "Lease");
+    let text = lease.payload["text"].as_str().unwrap();
+    assert!(text.contains("ACK 10.0.0.5, recorded until "), "{text}");
     let mut texts = Vec::new();
     while let Ok(event) = service.events.try_recv() {
         texts.push(format!("{}: {}", event.machine, event.event.text));
@@ -252,7 +246,113 @@ fn a_real_client_gets_its_reservation() {
             .any(|text| text.starts_with("02:00:00:00:00:09: DISCOVER")),
         "{texts:?}"
     );
+    assert!(
+        texts
+            .iter()
+            .any(|text| text.starts_with("node-1: REQUEST") && text.ends_with("ACK 10.0.0.5")),
+        "what no lease record tells is an event: {texts:?}"
+    );
     runtime.block_on(solicit(client));
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// Runs the service until the work of another thread has ended.
+fn beside(runtime: &tokio::runtime::Runtime, work: impl FnOnce() + Send) {
+    std::thread::scope(|scope| {
+        let work = scope.spawn(work);
+        runtime.block_on(async {
+            let served = async {
+                while !work.is_finished() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(120), served)
+                .await
+                .expect("the clients do not end");
+        });
+        work.join().unwrap();
+    });
+}
+
+/// Sends DISCOVERs of made-up MACs and REQUESTs of the known one until it is stopped; returns how many of each.
+fn flood(client: &Namespace, stop: &AtomicBool) -> u32 {
+    let namespace = fs::File::open(format!("/proc/{}/ns/net", client.0.id())).unwrap();
+    nix::sched::setns(&namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+    let kind = socket2::Type::DGRAM;
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, kind, None).unwrap();
+    socket.set_broadcast(true).unwrap();
+    socket.bind_device(Some(b"client")).unwrap();
+    let server = std::net::SocketAddrV4::new(std::net::Ipv4Addr::BROADCAST, 67).into();
+    let mut sent = 0_u32;
+    while !stop.load(Ordering::Relaxed) {
+        let [a, b, c, d] = sent.to_be_bytes();
+        let stranger = Packet::new(1).at(28, &[2, 0, a, b, c, d]);
+        let known = Packet::new(3).at(4, &[a, b, c, d]).option(50, &CLIENT.octets());
+        for packet in [stranger, known] {
+            // A full queue is a lost packet.
+            let _ = socket.send_to(&packet.bytes(), &server);
+        }
+        sent += 1;
+        if sent.is_multiple_of(50) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+    sent
+}
+
+#[test]
+fn a_flood_neither_delays_a_real_client_nor_fills_the_records() {
+    if let Some(missing) = missing() {
+        println!("skipped: needs {missing}");
+        return;
+    }
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+    let client = &connected();
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = runtime();
+    let mut service = runtime.block_on(serve(dir.path()));
+    let mut sent = 0;
+    beside(&runtime, || {
+        let time = || {
+            let start = Instant::now();
+            let (ok, told) = udhcpc(client, dir.path(), &[]);
+            assert!(ok && told.contains(&format!("ip={CLIENT}")), "{told}");
+            start.elapsed()
+        };
+        let usual = time();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let flood = scope.spawn(|| flood(client, &stop));
+            let during = [time(), time(), time()];
+            stop.store(true, Ordering::Relaxed);
+            sent = flood.join().unwrap();
+            let limit = (usual * 3).max(Duration::from_secs(2));
+            assert!(
+                during.iter().all(|time| *time < limit),
+                "{usual:?}, then {during:?}"
+            );
+        });
+    });
+    assert!(sent > 1000, "{sent} packets are no flood");
+    let leases = runtime.block_on(service.records.list(&Query::default())).unwrap();
+    assert_eq!(leases.len(), 1, "{sent} requests of one client");
+    let mut events = 0;
+    let mut real = 0;
+    while let Ok(event) = service.events.try_recv() {
+        events += 1;
+        real += u32::from(event.machine == "node-1");
+    }
+    // Bursts of 100 and 10, then ten and five a second.
+    assert!(
+        real > 0 && events < 1000,
+        "{events} events of {sent} packets of each kind, {real} of the machine"
+    );
 }
 
 /// Sends a router solicitation from the client's namespace and reads the answer.

@@ -187,3 +187,21 @@ pub(crate) fn interface_with(netboot: Option<Netboot>) -> HardwareInterface {
         ..interface()
     }
 }
+
+/// The value of an option of a reply.
+pub(crate) fn option(bytes: &[u8], code: u8) -> Option<Vec<u8>> {
+    options(bytes)
+        .into_iter()
+        .find(|(at, _)| *at == code)
+        .map(|(_, value)| value)
+}
+
+/// The field `file` of a reply.
+pub(crate) fn file(bytes: &[u8]) -> String {
+    let file: Vec<u8> = bytes[108..236]
+        .iter()
+        .copied()
+        .take_while(|byte| *byte != 0)
+        .collect();
+    String::from_utf8(file).unwrap()
+}

@@ -2,15 +2,37 @@
 
 use std::net::Ipv4Addr;
 
-use crate::packets::{clients, interface, now, options, site, view};
-use dhcp::engine::{Action, Request, answer};
+use crate::packets::{CLIENT, clients, interface, now, options, site, view};
+use dhcp::engine::{Action, Arrival, Destination, Request, Transactions, answer};
 use proptest::prelude::*;
 use resources::gantry::SessionPhase;
 
 fn check(packet: &[u8]) -> Result<(), TestCaseError> {
     let view = view(interface(), Some(SessionPhase::Armed));
-    let outcome = answer(packet, Ipv4Addr::new(10, 0, 0, 77), &view, &site(), now());
+    let networks = ["10.0.0.1/24".parse().unwrap()];
+    let arrival = Arrival {
+        source: Ipv4Addr::new(10, 0, 0, 77),
+        networks: &networks,
+    };
+    let outcome = answer(
+        packet,
+        arrival,
+        &mut Transactions::default(),
+        &view,
+        &site(),
+        now(),
+    );
+    prop_assert!(!outcome.text.contains(char::is_control), "{:?}", outcome.text);
     if let Action::Reply(reply) = outcome.action {
+        match reply.destination {
+            Destination::Relay(relay) => {
+                prop_assert_eq!(relay.octets()[..3].to_vec(), vec![10, 0, 0], "a known subnet");
+            }
+            Destination::Address(address) | Destination::Unconfigured(address, _) => {
+                prop_assert_eq!(address, CLIENT);
+            }
+            Destination::Broadcast => {}
+        }
         prop_assert!((300..=1472).contains(&reply.bytes.len()), "{}", reply.bytes.len());
         prop_assert!(outcome.target.is_some());
         prop_assert_eq!(reply.bytes[0], 2);
