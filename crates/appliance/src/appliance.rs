@@ -13,7 +13,7 @@ use resources::gantry::Release;
 use resources::{Secret, keys};
 use rustls::time_provider::DefaultTimeProvider;
 use store::DataDir;
-use store::records::Records;
+use store::records::{Keep, Records};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +24,7 @@ use crate::parts::Parts;
 use crate::renewal::{self, AdminFile, Serving};
 use crate::settings::Settings;
 use crate::tasks::Tasks;
-use crate::{controllers, credentials, gates, open_files, retention};
+use crate::{controllers, credentials, gates, open_files};
 
 /// Field manager of the objects that the appliance itself writes.
 const MANAGER: &str = "gantry-appliance";
@@ -107,8 +107,8 @@ async fn start(
     let site = site.map(|(interface, address)| Site { interface, address });
 
     tasks.spawn_infallible(
-        "retention",
-        retention::run(foundation.records.clone(), tasks.cancel()),
+        "counts of boot events",
+        events.clone().count_held_back(tasks.cancel()),
     );
     let view = ViewHandle::new();
     tasks.spawn(
@@ -142,7 +142,15 @@ impl Foundation {
         let ca = SiteCa::load_or_create(&keys, &settings.site, Timestamp::now()).map_err(keys_failed)?;
         let sealer = pki::Sealer::load_or_create(&keys).map_err(keys_failed)?;
         let token = credentials::admin_token(&keys)?;
-        let records = Records::open(data.file("records.db")).await.map_err(store)?;
+        let records = Records::open_with(
+            data.file("records.db"),
+            Keep {
+                machine: settings.records_per_machine,
+                ..Keep::default()
+            },
+        )
+        .await
+        .map_err(store)?;
         let mut config = apiserver::Config::new(data.file("state.db"), Arc::new(Seal(sealer)));
         config.tokens = vec![(
             token.reveal().clone(),

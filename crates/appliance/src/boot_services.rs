@@ -136,19 +136,13 @@ async fn start_on(
             netboot::run_http(listener, gate.clone(), metadata_router.clone(), tasks.cancel()),
         );
     }
-    match dhcp::RouterAdvertiser::bind(&site.interface) {
-        Ok(advertiser) => {
-            add(
-                "router advertisement",
-                format!("{} (no prefix, lifetime 0)", site.interface),
-            );
-            tasks.spawn_infallible("router advertisement", advertiser.run(tasks.cancel()));
-        }
-        // Booting works without it, only slower.
-        Err(error) => tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "router solicitations are not answered"
-        ),
+    if foundation.settings.router_advertisement {
+        add(
+            "router advertisement",
+            format!("{} (no prefix, lifetime 0)", site.interface),
+        );
+        let advertiser = dhcp::RouterAdvertiser::new(&site.interface);
+        tasks.spawn_infallible("router advertisement", advertiser.run(tasks.cancel()));
     }
     Ok(())
 }

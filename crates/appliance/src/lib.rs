@@ -19,7 +19,6 @@ mod logs;
 mod open_files;
 mod parts;
 mod renewal;
-mod retention;
 mod settings;
 mod tasks;
 

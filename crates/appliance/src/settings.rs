@@ -49,6 +49,10 @@ pub struct Settings {
     pub manual_minutes: u32,
     /// Further kernel arguments of the installer.
     pub kernel_arguments: Vec<String>,
+    /// Whether router solicitations are answered.
+    pub router_advertisement: bool,
+    /// Boot events, and lines of actions, that are kept of each machine.
+    pub records_per_machine: u32,
     /// Folder of installer, iPXE, node images and release.
     pub parts: Option<PathBuf>,
     /// Whether nodes get the relaxed timings that emulated machines need.

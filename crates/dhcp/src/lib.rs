@@ -4,13 +4,14 @@
 //! routes), 4578 (PXE) and 6842 (client id in replies), for reservations only; one UDP/67 socket per interface; and
 //! the answer to router solicitations (RFC 4861) with no prefix and lifetime 0.
 //!
-//! Refuses: pools, unknown MACs, and to take part in what another DHCP server answers.
+//! Refuses: pools, unknown MACs, clients and relays of subnets that the reservation is not in, and to take part in
+//! what another DHCP server answers.
 //!
 //! Invariant: an ACK leaves only after its lease has been committed; and a packet, whatever is in it, costs at most
 //! itself.
 //!
 //! Wire it with [`Server::bind`] and [`Server::run`]; [`RouterAdvertiser`] is separate, because it may lack its
-//! capability or an IPv6 address without harm to DHCP.
+//! capability or an IPv6 address, for a time or for good, without harm to DHCP.
 
 pub mod engine;
 mod error;

@@ -133,7 +133,8 @@ async fn lease(network: &ClientNamespace, tracer: &Tracer) -> anyhow::Result<()>
     ])?;
     let mut promise = promise("a DHCP ACK", &format!("ACK {CLIENT}"));
     promise.file = RECORDS;
-    promise.socket = "UDP:".to_owned();
+    // A client without an address is answered on a packet socket, others by UDP.
+    promise.socket = String::new();
     // Magic cookie, then the message type: ACK.
     promise.at_least = 0;
     promise.reply = vec![0x63, 0x82, 0x53, 0x63, 53, 1, 5];

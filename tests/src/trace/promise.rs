@@ -15,7 +15,7 @@ pub(crate) struct Promise {
     pub(crate) file: &'static str,
     /// Text of the commit, and of nothing that was written before it.
     pub(crate) committed: String,
-    /// Part of the name of the socket.
+    /// Part of the name of the socket; empty where the reply alone tells.
     pub(crate) socket: String,
     /// Octets of the reply; none where it is encrypted: then the first octets that are sent count.
     pub(crate) reply: Vec<u8>,

@@ -156,6 +156,30 @@ pub const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "routerAdvertisement",
+        value: "BOOL",
+        default: "true",
+        example: "",
+        about: "Whether router solicitations on `interface` are answered with \"there is no router\" (no prefix, lifetime 0),\n\
+                which saves iPXE a wait of 16 s. Turn it off where switches raise an alarm at any router advertisement.",
+        set: |s, text| parsed::<bool>(text, "true or false").map(|on| s.router_advertisement = on),
+    },
+    Key {
+        name: "recordsPerMachine",
+        value: "COUNT",
+        default: "10000",
+        example: "",
+        about: "Boot events, and lines of actions, that are kept of each machine, 100 to 1000000; the newest.",
+        set: |s, text| {
+            let count = text
+                .parse()
+                .ok()
+                .filter(|count| (100..=1_000_000).contains(count));
+            let count = count.ok_or_else(|| "it must be a number, 100 to 1000000".to_owned());
+            count.map(|count| s.records_per_machine = count)
+        },
+    },
+    Key {
         name: "parts",
         value: "DIR",
         default: "",
@@ -256,6 +280,8 @@ pub(super) fn empty() -> Settings {
         post_minutes: 0,
         manual_minutes: 0,
         kernel_arguments: Vec::new(),
+        router_advertisement: false,
+        records_per_machine: 0,
         parts: None,
         lab_timings: false,
         log: String::new(),
@@ -345,6 +371,8 @@ mod tests {
             ("idleInstaller", "yes"),
             ("postMinutes", "0"),
             ("manualMinutes", "43201"),
+            ("routerAdvertisement", "off"),
+            ("recordsPerMachine", "99"),
             ("logFormat", "xml"),
         ];
         for (name, text) in bad {

@@ -18,24 +18,105 @@ const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 /// Answers in one second, over all hosts.
 const PER_SECOND: u32 = 200;
-const PAUSE: Duration = Duration::from_millis(500);
+/// Pause before the socket is opened again.
+const AGAIN: Duration = Duration::from_secs(1);
 
-/// Answers router solicitations: there is no router, do not wait.
+/// Answers router solicitations: there is no router, do not wait. Until the interface has what that needs (it is up and
+/// has a link-local address), it is tried again and again.
 #[derive(Debug)]
 pub struct RouterAdvertiser {
+    interface: String,
+}
+
+/// The socket of one interface.
+#[derive(Debug)]
+struct Open {
     // A raw socket; this type only registers it with the runtime.
     socket: UdpSocket,
-    interface: String,
     index: u32,
     message: [u8; 24],
 }
 
+/// What is logged: each reason once until it works again.
+#[derive(Debug, Default)]
+struct Troubles(Option<String>);
+
+impl Troubles {
+    fn log(&mut self, interface: &str, reason: String) {
+        if self.0.as_ref() != Some(&reason) {
+            tracing::warn!(
+                interface,
+                reason,
+                "router solicitations are not answered yet; until they are, iPXE waits 16 s at each boot"
+            );
+            self.0 = Some(reason);
+        }
+    }
+
+    fn over(&mut self, interface: &str) {
+        if self.0.take().is_some() {
+            tracing::info!(interface, "router solicitations are answered");
+        }
+    }
+}
+
 impl RouterAdvertiser {
-    /// Opens the socket on an interface. Call it within a tokio runtime.
-    ///
-    /// # Errors
-    /// If the interface does not exist, raw sockets are not permitted, or IPv6 is off.
-    pub fn bind(interface: &str) -> Result<Self, Error> {
+    /// For an interface, which need not exist yet.
+    #[must_use]
+    pub fn new(interface: &str) -> Self {
+        Self {
+            interface: interface.to_owned(),
+        }
+    }
+
+    /// Answers until `cancel`.
+    pub async fn run(self, cancel: CancellationToken) {
+        let mut troubles = Troubles::default();
+        loop {
+            let failure: Error = match Open::on(&self.interface) {
+                Ok(open) => tokio::select! {
+                    () = cancel.cancelled() => return,
+                    failure = self.serve(&open, &mut troubles) => failure,
+                },
+                Err(failure) => failure,
+            };
+            troubles.log(&self.interface, reason(&failure));
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = tokio::time::sleep(AGAIN) => {}
+            }
+        }
+    }
+
+    /// Answers until the socket does not receive any more.
+    async fn serve(&self, open: &Open, troubles: &mut Troubles) -> Error {
+        let mut budget = Budget::default();
+        loop {
+            match open.receive().await {
+                Ok(Some(from)) if budget.take(Timestamp::now().as_second()) => match open.answer(from) {
+                    Ok(()) => troubles.over(&self.interface),
+                    Err(error) => troubles.log(&self.interface, error.to_string()),
+                },
+                Ok(_) => {}
+                Err(source) => {
+                    return Error::Advertiser {
+                        step: "receive",
+                        interface: self.interface.clone(),
+                        source,
+                    };
+                }
+            }
+        }
+    }
+}
+
+fn reason(error: &Error) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    format!("{error}{}", cause.unwrap_or_default())
+}
+
+impl Open {
+    fn on(interface: &str) -> Result<Self, Error> {
         let index = nix::net::if_::if_nametoindex(interface).map_err(|errno| Error::Interface {
             name: interface.to_owned(),
             source: errno.into(),
@@ -65,36 +146,9 @@ impl RouterAdvertiser {
         let message = advertisement(Advertisement { link_address });
         Ok(Self {
             socket,
-            interface: interface.to_owned(),
             index,
             message,
         })
-    }
-
-    /// Answers until `cancel`.
-    pub async fn run(self, cancel: CancellationToken) {
-        let mut budget = Budget::default();
-        let mut warned = false;
-        loop {
-            let solicitation = tokio::select! {
-                () = cancel.cancelled() => return,
-                received = self.receive() => received,
-            };
-            let answered = match solicitation {
-                Ok(Some(from)) if budget.take(Timestamp::now().as_second()) => self.answer(from),
-                Ok(_) => continue,
-                Err(error) => Err(error),
-            };
-            let Err(error) = answered else { continue };
-            if !std::mem::replace(&mut warned, true) {
-                let interface = &self.interface;
-                tracing::warn!(interface, %error, "router solicitations are not answered; iPXE will wait 16 s each boot");
-            }
-            tokio::select! {
-                () = cancel.cancelled() => return,
-                () = tokio::time::sleep(PAUSE) => {}
-            }
-        }
     }
 
     /// The sender of the next message, if it is a solicitation.

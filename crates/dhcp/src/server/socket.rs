@@ -10,12 +10,12 @@ use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg, setsockopt
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
-use super::neighbours::Neighbours;
+use super::frames::Frames;
 use crate::engine::{Destination, Reply};
 use crate::error::Error;
 
-const SERVER_PORT: u16 = 67;
-const CLIENT_PORT: u16 = 68;
+pub(super) const SERVER_PORT: u16 = 67;
+pub(super) const CLIENT_PORT: u16 = 68;
 /// Room for about 20 000 packets: the default of most systems loses a storm of 300.
 const RECEIVE_BUFFER: usize = 16 << 20;
 /// Longer datagrams are cut and then refused.
@@ -57,10 +57,10 @@ impl DhcpSocket {
             socket
                 .set_recv_buffer_size(RECEIVE_BUFFER)
                 .map_err(failed("size the receive buffer"))?;
-            let octets = socket.recv_buffer_size().unwrap_or(0);
+            let bytes = socket.recv_buffer_size().unwrap_or(0);
             tracing::warn!(
                 interface,
-                octets,
+                bytes,
                 "small DHCP receive buffer; a boot storm may lose packets"
             );
         }
@@ -72,10 +72,6 @@ impl DhcpSocket {
             index,
             source,
         })
-    }
-
-    pub(crate) const fn index(&self) -> u32 {
-        self.index
     }
 
     /// Waits for a packet, then takes all that are there, up to `limit`.
@@ -97,17 +93,15 @@ impl DhcpSocket {
         Ok(batch)
     }
 
-    /// Sends a reply to where the engine said. A client without address is reached through a neighbour entry, so no
-    /// ARP is needed, and by broadcast if that fails.
-    pub(crate) async fn send(&self, reply: &Reply, neighbours: &mut Neighbours) -> io::Result<()> {
+    /// Sends a reply to where the engine said: to a client without address as a frame, and by broadcast if that fails.
+    pub(crate) async fn send(&self, reply: &Reply, frames: &mut Frames) -> io::Result<()> {
         let broadcast = SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT);
         let to = match reply.destination {
             Destination::Relay(address) => SocketAddrV4::new(address, SERVER_PORT),
             Destination::Address(address) => SocketAddrV4::new(address, CLIENT_PORT),
             Destination::Broadcast => broadcast,
             Destination::Unconfigured(address, mac) => {
-                let to = SocketAddrV4::new(address, CLIENT_PORT);
-                if neighbours.set(address, mac).await && self.transmit(&reply.bytes, to).await.is_ok() {
+                if frames.send(self.source, (address, mac), &reply.bytes) {
                     return Ok(());
                 }
                 broadcast
