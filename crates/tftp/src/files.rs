@@ -7,9 +7,15 @@ use bytes::Bytes;
 
 use crate::error::Error;
 
-/// Name to content.
+/// Name to content. Names are compared without regard to case: firmware asks for names that people typed.
 #[derive(Debug, Clone, Default)]
-pub struct Files(BTreeMap<String, Bytes>);
+pub struct Files(BTreeMap<String, File>);
+
+#[derive(Debug, Clone)]
+struct File {
+    name: String,
+    content: Bytes,
+}
 
 impl Files {
     /// Reads these files of a directory into memory, under their names.
@@ -28,17 +34,19 @@ impl Files {
 
     /// Adds a file.
     pub fn insert(&mut self, name: impl Into<String>, content: impl Into<Bytes>) {
-        self.0.insert(name.into(), content.into());
+        let (name, content) = (name.into(), content.into());
+        self.0.insert(name.to_ascii_lowercase(), File { name, content });
     }
 
-    /// The file that a request means. Only the last component counts: `<mac>/<file>`, `/<file>` and `.\<file>` are
+    /// The file that a request means. Only the last component counts: `<mac>/<file>`, `//<file>` and `.\<file>` are
     /// what firmware and iPXE send for it. A suffix with a trace id (`-00-...`) is not part of the name.
     #[must_use]
     pub fn find(&self, requested: &str) -> Option<(&str, &Bytes)> {
         let name = requested.rsplit(['/', '\\']).next().unwrap_or_default();
-        let exact = self.0.get_key_value(name);
-        let found = exact.or_else(|| self.0.get_key_value(without_trace(name)?));
-        found.map(|(name, content)| (name.as_str(), content))
+        let name = name.to_ascii_lowercase();
+        let exact = self.0.get(&name);
+        let found = exact.or_else(|| self.0.get(without_trace(&name)?));
+        found.map(|file| (file.name.as_str(), &file.content))
     }
 }
 
@@ -66,6 +74,11 @@ mod tests {
             "/snponly.efi",
             "52:54:00:00:00:01/snponly.efi",
             ".\\snponly.efi",
+            "\\boot\\snponly.efi",
+            "//snponly.efi",
+            "52:54:00:AA:00:01//snponly.efi",
+            "SNPONLY.EFI",
+            "snponly.EFI",
             &trace,
         ] {
             assert_eq!(files.find(name).unwrap().0, "snponly.efi", "{name}");
@@ -76,7 +89,7 @@ mod tests {
             "snponly.efi/",
             "..",
             "../../etc/passwd",
-            "snponly.EFI",
+            "52:54:00:aa:00:01/autoexec.ipxe",
             "snponly.efi-00-1-2-3",
         ] {
             assert!(files.find(name).is_none(), "{name}");

@@ -8,6 +8,9 @@
 //! Refuses: writing, directories (a name's last component is looked up in a map), netascii, and replies from another
 //! address than the one asked.
 //!
+//! Anybody can make up requests from any address, so places for transfers are given out by [`engine::Places`]: machines
+//! of the site have a share that no stranger can take.
+//!
 //! Invariant: one received packet causes at most one window of packets, and a peer that is silent is given up after
 //! six retransmissions.
 

@@ -2,12 +2,11 @@
 
 mod session;
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use boot_script::{EventSender, ViewHandle};
+use boot_script::{BootTarget, Bucket, EventSender, Rate, ViewHandle};
 use bytes::Bytes;
 use jiff::Timestamp;
 use resources::{BootEvent, BootEventKind};
@@ -15,14 +14,13 @@ use tokio::net::UdpSocket;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{Options, Packet, Problem, ReadRequest, error_packet};
+use crate::engine::{
+    Admission, Limits, Options, Packet, Place, Places, Problem, ReadRequest, Standing, error_packet,
+};
 use crate::error::Error;
 use crate::files::Files;
 use session::{Ended, Session};
 
-/// Transfers at once from one address, and in all.
-const PER_ADDRESS: usize = 4;
-const TOTAL: usize = 1024;
 /// Longest request that is read.
 const LONGEST: usize = 1024;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -41,7 +39,7 @@ pub struct Config {
 pub struct Deps {
     /// Names the machine of a peer's address.
     pub view: Arc<ViewHandle>,
-    /// Where transfers are told.
+    /// Where transfers are recorded.
     pub events: EventSender,
 }
 
@@ -52,17 +50,76 @@ pub struct Server {
     files: Files,
 }
 
+/// Transfers under way, and the rates of what strangers may cause.
 #[derive(Debug)]
-struct Running {
-    request: Vec<u8>,
-    task: AbortHandle,
-}
-
-/// Transfers under way, by peer.
-#[derive(Debug, Default)]
 struct Transfers {
     tasks: JoinSet<Ended>,
-    by_peer: HashMap<SocketAddr, Running>,
+    places: Places<AbortHandle>,
+    starts: Limited,
+    refusals: Limited,
+    warnings: Limited,
+    /// Requests that got no place since the last warning.
+    refused: u64,
+}
+
+/// A rate and how much of it is used up.
+#[derive(Debug)]
+struct Limited(Rate, Bucket);
+
+impl Limited {
+    fn new(rate: Rate) -> Self {
+        Self(rate, Bucket::default())
+    }
+
+    fn allows(&mut self) -> bool {
+        self.1.take(self.0, Timestamp::now())
+    }
+}
+
+impl Transfers {
+    fn new() -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            places: Places::new(Limits::default()),
+            // Each start of a made-up peer costs the kernel an ARP request and, for some seconds, one of a thousand
+            // entries of its neighbour table.
+            starts: Limited::new(Rate::per_second(100, 256)),
+            refusals: Limited::new(Rate::per_second(100, 200)),
+            warnings: Limited::new(Rate::new(Duration::from_secs(10), 1)),
+            refused: 0,
+        }
+    }
+
+    fn count_refused(&mut self, peer: SocketAddr) {
+        metrics::counter!("gantry_tftp_refused_total").increment(1);
+        self.refused = self.refused.saturating_add(1);
+        if self.warnings.allows() {
+            let requests = std::mem::take(&mut self.refused);
+            tracing::warn!(%peer, requests, "more TFTP requests than there are places; the last is of this peer");
+        }
+    }
+}
+
+/// A file that is served, and how.
+struct Wanted<'a> {
+    name: &'a str,
+    content: &'a Bytes,
+    options: Options,
+}
+
+/// Who asks.
+struct Client {
+    peer: SocketAddr,
+    target: Option<Arc<BootTarget>>,
+}
+
+impl Client {
+    fn standing(&self) -> Standing {
+        match self.target {
+            Some(_) => Standing::Known,
+            None => Standing::Stranger,
+        }
+    }
 }
 
 impl Server {
@@ -91,22 +148,22 @@ impl Server {
 
     /// Serves until `cancel`; running transfers end with it.
     pub async fn run(self, deps: Deps, cancel: CancellationToken) {
-        let mut transfers = Transfers::default();
+        let mut transfers = Transfers::new();
         let mut buffer = [0; LONGEST];
         loop {
             tokio::select! {
                 () = cancel.cancelled() => return,
                 Some(ended) = transfers.tasks.join_next() => match ended {
                     Ok(ended) => {
-                        transfers.by_peer.remove(&ended.peer);
-                        tell(&deps, ended.peer, &ended.text);
+                        transfers.places.ended(&ended.place);
+                        report(&deps, &deps.client(ended.peer), &ended.text);
                     }
                     Err(error) if error.is_panic() => {
-                        transfers.by_peer.retain(|_, running| !running.task.is_finished());
+                        transfers.places.retain(|task| !task.is_finished());
                         metrics::counter!("gantry_tftp_panics_total").increment(1);
                         tracing::error!("a TFTP transfer panicked; its client was left alone");
                     }
-                    // Replaced by a newer request of the same peer, which is in the table now.
+                    // It lost its place, which is somebody else's now.
                     Err(_) => {}
                 },
                 received = self.socket.recv_from(&mut buffer) => match received {
@@ -124,94 +181,121 @@ impl Server {
     }
 
     async fn request(&self, datagram: &[u8], peer: SocketAddr, transfers: &mut Transfers, deps: &Deps) {
-        let refuse = async |problem, text: &str| {
-            // Nobody waits for the answer to a refused request.
-            let _ = self.socket.send_to(&error_packet(problem, text), peer).await;
-            tell(deps, peer, text);
-        };
-        let request = match Packet::read(datagram) {
-            Some(Packet::Read(request)) => request,
-            Some(Packet::Write) => return refuse(Problem::Denied, "writing is not possible").await,
+        let request = Packet::read(datagram);
+        let client = deps.client(peer);
+        let wanted = match request {
+            Some(Packet::Read(request)) => self.wanted(request),
+            Some(Packet::Write) => Err((Problem::Denied, "writing is not possible".to_owned())),
             Some(Packet::Ack(_) | Packet::Error(..)) | None => {
                 metrics::counter!("gantry_tftp_refused_total").increment(1);
                 return;
             }
         };
-        if let Some(running) = transfers.by_peer.get(&peer) {
-            if running.request == datagram {
-                // The client repeats itself because the first answer is still on its way.
-                return;
-            }
-            running.task.abort();
-            transfers.by_peer.remove(&peer);
+        match wanted {
+            Ok(wanted) => self.start(wanted, datagram, &client, transfers, deps).await,
+            Err((problem, text)) => self.refuse(problem, &text, &client, transfers, deps).await,
         }
-        if !request.octet {
-            return refuse(Problem::Illegal, "only mode octet is served").await;
-        }
-        let Some((name, content)) = self.files.find(&request.name) else {
-            return refuse(
-                Problem::NotFound,
-                &format!("no such file: {}", printable(&request)),
-            )
-            .await;
-        };
-        let of_address = transfers
-            .by_peer
-            .keys()
-            .filter(|other| other.ip() == peer.ip())
-            .count();
-        if of_address >= PER_ADDRESS || transfers.by_peer.len() >= TOTAL {
-            metrics::counter!("gantry_tftp_refused_total").increment(1);
-            tracing::warn!(%peer, "too many TFTP transfers; the request is ignored");
-            return;
-        }
-        let task = self.start(name, content, request.options, peer, &mut transfers.tasks);
-        transfers.by_peer.insert(
-            peer,
-            Running {
-                request: datagram.to_vec(),
-                task,
-            },
-        );
     }
 
-    fn start(
+    fn wanted(&self, request: ReadRequest) -> Result<Wanted<'_>, (Problem, String)> {
+        if !request.octet {
+            return Err((Problem::Illegal, "only mode octet is served".to_owned()));
+        }
+        match self.files.find(&request.name) {
+            Some((name, content)) => Ok(Wanted {
+                name,
+                content,
+                options: request.options,
+            }),
+            None => Err((Problem::NotFound, format!("no such file: {}", request.name))),
+        }
+    }
+
+    async fn start(
         &self,
-        name: &str,
-        content: &Bytes,
-        options: Options,
-        peer: SocketAddr,
-        tasks: &mut JoinSet<Ended>,
-    ) -> AbortHandle {
+        wanted: Wanted<'_>,
+        datagram: &[u8],
+        client: &Client,
+        transfers: &mut Transfers,
+        deps: &Deps,
+    ) {
+        let (peer, standing) = (client.peer, client.standing());
+        if standing == Standing::Stranger && !transfers.starts.allows() {
+            // A client that exists asks again in a second or two.
+            transfers.count_refused(peer);
+            return;
+        }
+        let (place, displaced) = match transfers.places.admit(peer, standing, datagram) {
+            Admission::Place(place, displaced) => (Some(place), displaced),
+            Admission::Full(displaced) => (None, displaced),
+            Admission::Repeated => return,
+        };
+        for task in displaced {
+            task.abort();
+            metrics::counter!("gantry_tftp_displaced_total").increment(1);
+        }
+        let Some(place) = place else {
+            transfers.count_refused(peer);
+            let text = "every place for a transfer is taken; ask again later";
+            self.refuse(Problem::Other, text, client, transfers, deps).await;
+            return;
+        };
+        let task = transfers
+            .tasks
+            .spawn(self.session(wanted, peer, place.clone()).run());
+        transfers.places.take(place, standing, datagram, task);
+    }
+
+    fn session(&self, wanted: Wanted<'_>, peer: SocketAddr, place: Place) -> Session {
         metrics::counter!("gantry_tftp_transfers_total").increment(1);
         let local = self
             .socket
             .local_addr()
             .map_or_else(|_| IpAddr::from([0, 0, 0, 0]), |address| address.ip());
-        let session = Session {
-            name: name.to_owned(),
-            content: content.clone(),
-            options,
+        Session {
+            name: wanted.name.to_owned(),
+            content: wanted.content.clone(),
+            options: wanted.options,
             peer,
+            place,
             local,
-        };
-        tasks.spawn(session.run())
+        }
+    }
+
+    async fn refuse(
+        &self,
+        problem: Problem,
+        text: &str,
+        client: &Client,
+        transfers: &mut Transfers,
+        deps: &Deps,
+    ) {
+        if client.standing() == Standing::Known || transfers.refusals.allows() {
+            // Nobody waits for the answer to a refused request.
+            let _ = self
+                .socket
+                .send_to(&error_packet(problem, text), client.peer)
+                .await;
+        }
+        report(deps, client, text);
     }
 }
 
-fn printable(request: &ReadRequest) -> String {
-    request.name.chars().filter(char::is_ascii_graphic).collect()
+impl Deps {
+    fn client(&self, peer: SocketAddr) -> Client {
+        let target = self.view.load().peer(peer.ip()).target().cloned();
+        Client { peer, target }
+    }
 }
 
-fn tell(deps: &Deps, peer: SocketAddr, text: &str) {
-    let peer = deps.view.load().peer(peer.ip());
-    tracing::debug!(peer = %peer.address(), text, "TFTP");
+fn report(deps: &Deps, client: &Client, text: &str) {
+    tracing::debug!(peer = %client.peer, text, "TFTP");
     let event = BootEvent {
         kind: BootEventKind::Tftp,
         mac: None,
-        peer: Some(peer.address().to_string()),
+        peer: Some(client.peer.ip().to_string()),
         text: text.to_owned(),
     };
-    let target = peer.target().map(AsRef::as_ref);
-    deps.events.send(target, Timestamp::now(), event);
+    deps.events
+        .send(client.target.as_deref(), Timestamp::now(), event);
 }

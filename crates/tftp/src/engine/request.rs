@@ -1,10 +1,13 @@
-//! Packets of RFC 1350 and the options of a read request.
+//! Packets of RFC 1350 and the options of a read request. Texts of clients are made printable here, so nothing that a
+//! terminal takes for a command goes any further.
+
+use resources::printable;
 
 /// Largest name that is read.
 const MAX_NAME: usize = 255;
 /// Options that are looked at.
 const MAX_OPTIONS: usize = 8;
-/// Smallest and largest block. 1468 octets and the headers fit an Ethernet frame.
+/// Smallest and largest block. 1468 bytes and the headers fit an Ethernet frame.
 const BLOCK_SIZES: std::ops::RangeInclusive<u64> = 8..=1468;
 const DEFAULT_BLOCK: u16 = 512;
 /// Blocks that may be under way.
@@ -34,14 +37,14 @@ pub enum Packet {
     Write,
     /// Has blocks up to this one, modulo 65536.
     Ack(u16),
-    /// Gives up.
+    /// Gives up, in its words.
     Error(u16, String),
 }
 
 /// A read request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadRequest {
-    /// Name as sent, lossily decoded.
+    /// Name as sent, printable, without the 0xFF that some DHCP servers leave after it.
     pub name: String,
     /// Whether the mode is octet.
     pub octet: bool,
@@ -52,7 +55,7 @@ pub struct ReadRequest {
 /// Options as they hold for the transfer, and which of them the client asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// Octets of a block.
+    /// Bytes of a block.
     pub block_size: u16,
     /// Blocks under way.
     pub window: u16,
@@ -90,12 +93,15 @@ impl Packet {
             ERROR => {
                 let text = body.get(2..).unwrap_or_default();
                 let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
-                let text = String::from_utf8_lossy(text.get(..80).unwrap_or(text)).into_owned();
-                number(body).map(|code| Self::Error(code, text))
+                number(body).map(|code| Self::Error(code, readable(text.get(..80).unwrap_or(text))))
             }
             _ => None,
         }
     }
+}
+
+fn readable(text: &[u8]) -> String {
+    printable(&String::from_utf8_lossy(text)).into_owned()
 }
 
 fn number(body: &[u8]) -> Option<u16> {
@@ -107,9 +113,9 @@ fn read_request(body: &[u8]) -> Option<ReadRequest> {
     let mut texts: Vec<&[u8]> = body.split(|byte| *byte == 0).collect();
     texts.pop();
     let mut texts = texts.into_iter();
-    let name = texts
-        .next()
-        .filter(|name| !name.is_empty() && name.len() <= MAX_NAME)?;
+    let name = texts.next().filter(|name| name.len() <= MAX_NAME)?;
+    let end = name.iter().rposition(|byte| *byte != 0xff)?;
+    let name = name.get(..=end)?;
     let mode = texts.next()?;
     let mut options = Options::default();
     for _ in 0..MAX_OPTIONS {
@@ -119,7 +125,7 @@ fn read_request(body: &[u8]) -> Option<ReadRequest> {
         options.take(&key.to_ascii_lowercase(), value);
     }
     Some(ReadRequest {
-        name: String::from_utf8_lossy(name).into_owned(),
+        name: readable(name),
         octet: mode.eq_ignore_ascii_case(b"octet"),
         options,
     })
@@ -237,6 +243,26 @@ mod tests {
             assert_eq!(block(refused), Options::default(), "{refused}");
             assert_eq!(block(refused).acknowledgement(0), None);
         }
+    }
+
+    #[test]
+    fn texts_are_printable() {
+        for (name, expected) in [
+            (&b"snponly.efi"[..], "snponly.efi"),
+            (b"snponly.efi\xff", "snponly.efi"),
+            (b"snponly.efi\xff\xff", "snponly.efi"),
+            (b"\x1b[2J\x07a", r"\u{1b}[2J\u{7}a"),
+            (b"a\nb", r"a\nb"),
+        ] {
+            let read = request(&[name, b"\0octet\0"].concat()).unwrap();
+            assert_eq!(read.name, expected);
+        }
+        assert_eq!(request(b"\xff\0octet\0"), None, "no name is left");
+        let Some(Packet::Error(8, text)) = Packet::read(b"\0\x05\0\x08\x1b[31mPWNED\x1b]0;title\x07\0")
+        else {
+            panic!()
+        };
+        assert_eq!(text, r"\u{1b}[31mPWNED\u{1b}]0;title\u{7}");
     }
 
     #[test]

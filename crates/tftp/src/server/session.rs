@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::net::UdpSocket;
 use tokio::time::Instant;
 
-use crate::engine::{Options, Outcome, Step, Transfer};
+use crate::engine::{Options, Outcome, Place, Step, Transfer};
 
 /// A client sends ACK and ERROR only.
 const LONGEST: usize = 256;
@@ -20,6 +20,7 @@ pub(crate) struct Session {
     pub(crate) content: Bytes,
     pub(crate) options: Options,
     pub(crate) peer: SocketAddr,
+    pub(crate) place: Place,
     pub(crate) local: IpAddr,
 }
 
@@ -27,6 +28,7 @@ pub(crate) struct Session {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) peer: SocketAddr,
+    pub(crate) place: Place,
     pub(crate) text: String,
 }
 
@@ -39,6 +41,7 @@ impl Session {
             content,
             options,
             peer,
+            place,
             ..
         } = self;
         let (size, milliseconds) = (content.len(), started.elapsed().as_millis());
@@ -47,16 +50,16 @@ impl Session {
                 let Options {
                     block_size, window, ..
                 } = options;
-                format!("{name}: {size} octets in {milliseconds} ms (block {block_size}, window {window})")
+                format!("{name}: {size} bytes in {milliseconds} ms (block {block_size}, window {window})")
             }
             Ok(Outcome::Aborted(text)) if options.size => {
-                format!("{name}: told the size ({size}), then the client ended it: {text}")
+                format!("{name}: the client asked for the size ({size} bytes) and ended the transfer: {text}")
             }
-            Ok(Outcome::Aborted(text)) => format!("{name}: the client ended it: {text}"),
+            Ok(Outcome::Aborted(text)) => format!("{name}: the client ended the transfer: {text}"),
             Ok(Outcome::Lost) => format!("{name}: the client fell silent after {milliseconds} ms"),
             Err(error) => format!("{name}: {error}"),
         };
-        Ended { peer, text }
+        Ended { peer, place, text }
     }
 
     async fn transfer(&self, started: Instant) -> io::Result<Outcome> {
@@ -76,6 +79,7 @@ impl Session {
                     let Ok(length) = received else {
                         return Ok(Outcome::Lost);
                     };
+                    self.place.answered();
                     transfer.receive(buffer.get(..length).unwrap_or_default(), started.elapsed())
                 }
                 Err(_) => transfer.timeout(started.elapsed()),
