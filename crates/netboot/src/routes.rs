@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use boot_script::{EventSender, Lookup, Peer, SiteSettings, ViewHandle};
 use bytes::Bytes;
-use http::Method;
+use http::{Method, StatusCode, Uri};
 use jiff::Timestamp;
 use resources::{BootEvent, BootEventKind, Mac};
+use tower::ServiceExt;
 
 use crate::archive::site_ca_archive;
 use crate::error::Error;
@@ -70,14 +73,45 @@ pub fn router(config: Config, deps: Deps) -> Result<Router, Error> {
         view,
         events,
     });
-    Ok(Router::new()
+    let routes = Router::new()
         .route("/ipxe/script/auto.ipxe", get(scripts::by_address))
         .route("/ipxe/script/{mac}/auto.ipxe", get(scripts::by_mac))
         .route("/ipxe/binary/{mac}/{file}", get(boot_files::binary))
         .route("/boot/{file}", get(boot_files::boot_file))
         .route("/images/{digest}", get(images::image))
         .route("/images/{digest}/manifest.json", get(images::manifest))
-        .with_state(shared))
+        .with_state(shared);
+    Ok(routes
+        .clone()
+        .fallback(move |request| without_doubled_slashes(routes, request)))
+}
+
+/// Serves `//ipxe/...` as `/ipxe/...`: firmware joins a server and a path with one slash too many, and follows no
+/// redirect.
+async fn without_doubled_slashes(routes: Router, mut request: Request) -> Response {
+    let Some(uri) = single_slashes(request.uri()) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    *request.uri_mut() = uri;
+    routes.oneshot(request).await.into_response()
+}
+
+/// The address with single slashes in its path; `None` if it has no others.
+fn single_slashes(uri: &Uri) -> Option<Uri> {
+    if !uri.path().contains("//") {
+        return None;
+    }
+    let mut path = String::with_capacity(uri.path().len());
+    for character in uri.path().chars() {
+        if character != '/' || !path.ends_with('/') {
+            path.push(character);
+        }
+    }
+    if let Some(query) = uri.query() {
+        path.push('?');
+        path.push_str(query);
+    }
+    path.parse().ok()
 }
 
 impl Shared {

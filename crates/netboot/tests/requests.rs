@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use boot_script::{
-    BootTarget, BootView, Event, EventSender, MachineFacts, Session, SiteSettings, ViewHandle,
+    BootTarget, BootView, Event, EventSender, MachineFacts, Origin, Session, SiteSettings, ViewHandle,
 };
 use listeners::{Gate, Shares};
 use netboot::{Config, Deps, SHARES, record_events, router, run_http};
 use resources::gantry::SessionPhase;
 use resources::tinkerbell::{Dhcp, HardwareInterface, HardwareSpec, Ip, Netboot};
-use store::records::{Query, Records};
+use store::records::{Keep, Query, Records};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
@@ -294,6 +294,43 @@ async fn no_path_leads_out() {
     }
 }
 
+/// Firmware follows no redirect, and people write MAC addresses in many ways.
+#[tokio::test(flavor = "multi_thread")]
+async fn spellings_of_a_path() {
+    let running = start().await;
+    for path in [
+        "//ipxe/binary/52:54:00:00:00:01/snponly.efi",
+        "/ipxe//binary///52:54:00:00:00:01/snponly.efi",
+        "/ipxe/binary/52-54-00-00-00-01/snponly.efi",
+        "/ipxe/binary/52%3A54%3A00%3A00%3A00%3A01/snponly.efi",
+    ] {
+        let (head, body) = get(&running, path, "").await;
+        assert!(
+            head.starts_with("http/1.1 200") && head.contains("application/efi") && body == b"ipxe",
+            "{path}: {head}"
+        );
+    }
+    let (head, body) = fetch(&running, "HEAD //ipxe/binary/x/snponly.efi HTTP/1.1").await;
+    assert!(head.contains("content-length: 4") && body.is_empty(), "{head}");
+    for path in [
+        "//ipxe/script/52:54:00:00:00:01/auto.ipxe",
+        "//ipxe/script/52%3a54%3A00:00:00:01/auto.ipxe",
+        "/ipxe/script/auto.ipxe?x=1//2",
+    ] {
+        let (head, body) = get(&running, path, "").await;
+        assert!(
+            head.starts_with("http/1.1 200") && body.starts_with(b"#!ipxe\n"),
+            "{path}: {head}"
+        );
+    }
+    for path in ["//", "//boot//..//secret", "//boot/%2f%2fsecret", "/nothing"] {
+        assert!(
+            get(&running, path, "").await.0.starts_with("http/1.1 404"),
+            "{path}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_of_a_connection() {
     let running = start().await;
@@ -326,16 +363,31 @@ async fn events_become_records() {
     let mut running = start().await;
     get(&running, "/boot/vmlinuz", "").await;
     let event = running.events.recv().await.unwrap();
+    let stranger = Event {
+        origin: Origin::Stranger,
+        machine: "02:00:00:00:00:09".into(),
+        ..event.clone()
+    };
     let dir = tempfile::tempdir().unwrap();
-    let records = Records::open(dir.path().join("records.db")).await.unwrap();
+    let keep = Keep {
+        strangers: 2,
+        ..Keep::default()
+    };
+    let records = Records::open_with(dir.path().join("records.db"), keep)
+        .await
+        .unwrap();
     let (sender, receiver) = mpsc::channel(10);
     sender.send(event).await.unwrap();
+    for _ in 0..5 {
+        sender.send(stranger.clone()).await.unwrap();
+    }
     drop(sender);
     record_events(receiver, records.clone(), CancellationToken::new()).await;
     let found = records.list(&Query::default()).await.unwrap();
+    assert_eq!(found.len(), 3, "strangers have a small ring: {found:?}");
     assert_eq!(
-        (found[0].machine.as_str(), found[0].kind.as_str()),
+        (found[2].machine.as_str(), found[2].kind.as_str()),
         ("node-1", "BootEvent")
     );
-    assert_eq!(found[0].payload["text"], "boot file vmlinuz");
+    assert_eq!(found[2].payload["text"], "boot file vmlinuz");
 }
