@@ -1,13 +1,15 @@
 //! The way to the appliance's API: which kubeconfig, and what to say when nobody answers.
 
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
 use crate::cli::Global;
 use crate::failure::{Failure, Outcome};
+use crate::kubeconfig_error;
 
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(10);
@@ -22,18 +24,25 @@ pub(crate) fn kubeconfig(global: &Global) -> PathBuf {
 pub(crate) async fn connect(global: &Global) -> Outcome<Client> {
     tell(global.verbosity);
     let path = kubeconfig(global);
-    if !path.exists() {
-        return Err(no_server(&path, "there is no such file"));
-    }
-    let file = Kubeconfig::read_from(&path)
-        .map_err(|error| Failure::BadInput(format!("{}: {error}", path.display())))?;
+    std::fs::File::open(&path).map_err(|error| unreadable(&path, &error))?;
+    let broken = |error: &KubeconfigError| {
+        let reason = kubeconfig_error::reason(error);
+        Failure::BadInput(format!("kubeconfig {}: {reason}", path.display()))
+    };
+    let file = Kubeconfig::read_from(&path).map_err(|error| broken(&error))?;
     let options = KubeConfigOptions::default();
     let mut config = Config::from_custom_kubeconfig(file, &options)
         .await
-        .map_err(|error| Failure::BadInput(format!("{}: {error}", path.display())))?;
+        .map_err(|error| broken(&error))?;
     config.connect_timeout = Some(CONNECT);
     let url = config.cluster_url.clone();
-    let client = Client::try_from(config)?;
+    // The cause could quote a key.
+    let client = Client::try_from(config).map_err(|_| {
+        Failure::BadInput(format!(
+            "kubeconfig {}: its certificates or credentials cannot be used",
+            path.display()
+        ))
+    })?;
     match tokio::time::timeout(ANSWER, client.apiserver_version()).await {
         Ok(Ok(_)) => Ok(client),
         Ok(Err(kube::Error::Api(status))) => Err(Failure::text(format!(
@@ -64,6 +73,19 @@ fn tell(verbosity: u8) {
     let _ = log.with_writer(std::io::stderr).try_init();
 }
 
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    let place = path.display();
+    match error.kind() {
+        ErrorKind::NotFound => no_server(path, "there is no such file"),
+        ErrorKind::PermissionDenied => Failure::text(format!(
+            "kubeconfig {place}: you may not read it; it holds the administrator's token and belongs to the user who runs \
+             gantry serve.\nRun the command as that user, or make a copy of your own:\n  sudo install -m 0600 -o \
+             \"$(id -un)\" {place} ~/gantry.kubeconfig\n  export GANTRY_KUBECONFIG=~/gantry.kubeconfig"
+        )),
+        _ => Failure::text(format!("kubeconfig {place}: {error}")),
+    }
+}
+
 fn no_server(path: &Path, reason: &str) -> Failure {
     Failure::NoServer(format!(
         "no appliance found with kubeconfig {}: {reason}.\nStart one:   gantry serve\nor name one: gantry \
@@ -85,5 +107,85 @@ mod tests {
         let failure = connect(&global).await.err().unwrap();
         assert!(matches!(failure, Failure::NoServer(_)));
         assert!(failure.to_string().contains("gantry serve"), "{failure}");
+    }
+
+    #[test]
+    fn a_file_that_one_may_not_read_is_not_called_missing() {
+        let error = io::Error::from(ErrorKind::PermissionDenied);
+        let text = unreadable(Path::new("/var/lib/gantry/admin.kubeconfig"), &error).to_string();
+        assert!(text.contains("you may not read it"), "{text}");
+        assert!(
+            text.contains(
+                "sudo install -m 0600 -o \"$(id -un)\" /var/lib/gantry/admin.kubeconfig ~/gantry.kubeconfig"
+            ),
+            "{text}"
+        );
+    }
+
+    const CANARY: &str = "FAKE-TOKEN-CANARY";
+
+    #[tokio::test]
+    async fn no_error_shows_what_is_in_a_kubeconfig() {
+        let whole = |user: &str, cluster: &str| {
+            format!(
+                "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts:\n- name: c\n  context: {{cluster: k, user: \
+                 u}}\nclusters:\n- name: k\n  cluster: {{server: \"{cluster}\"}}\nusers:\n- name: u\n  user:\n    {user}\n"
+            )
+        };
+        let https = "https://192.0.2.1:6443";
+        for (case, text) in [
+            (
+                "indentation",
+                whole(&format!("token: {CANARY}\n   x: : y"), https),
+            ),
+            ("an open quote", whole(&format!("token: \"{CANARY}"), https)),
+            ("a wrong type", whole(&format!("exec: {CANARY}"), https)),
+            ("a list for a text", whole(&format!("token: [{CANARY}]"), https)),
+            ("a scalar", CANARY.to_owned()),
+            (
+                "no base64",
+                whole(&format!("client-key-data: \"{CANARY}!\""), https),
+            ),
+            (
+                "a key that is none",
+                // The canary in base64.
+                whole(
+                    "client-certificate-data: RkFLRS1UT0tFTi1DQU5BUlk=\n    client-key-data: RkFLRS1UT0tFTi1DQU5BUlk=",
+                    https,
+                ),
+            ),
+            (
+                "a URL that is none",
+                whole("token: x", &format!("https://{CANARY} /")),
+            ),
+            (
+                "a context that is not there",
+                format!("current-context: {CANARY}\ncontexts: []\n"),
+            ),
+            ("nothing", String::new()),
+        ] {
+            if ["indentation", "a wrong type"].contains(&case) {
+                let quoted = Kubeconfig::from_yaml(&text).unwrap_err().to_string();
+                assert!(
+                    quoted.contains(CANARY),
+                    "the library's own text quotes the file: {quoted}"
+                );
+            }
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("config");
+            std::fs::write(&path, text).unwrap();
+            let global = Global {
+                kubeconfig: Some(path.clone()),
+                verbosity: 0,
+            };
+            let failure = connect(&global).await.err().unwrap();
+            let said = format!("{failure} {failure:?}");
+            assert!(said.contains(&path.display().to_string()), "{case}: {said}");
+            assert!(
+                !said.contains("CANARY") && !said.contains("RkFLRS"),
+                "{case}: {said}"
+            );
+            assert!(matches!(failure, Failure::BadInput(_)), "{case}: {said}");
+        }
     }
 }

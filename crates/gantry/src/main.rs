@@ -9,6 +9,7 @@ mod explain;
 mod failure;
 mod hardware;
 mod kinds;
+mod kubeconfig_error;
 mod output;
 mod parts;
 mod progress;

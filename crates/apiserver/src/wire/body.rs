@@ -158,5 +158,8 @@ fn yaml(bytes: &[u8]) -> Result<Value, ApiError> {
     }
     let text =
         std::str::from_utf8(bytes).map_err(|e| ApiError::bad_request(format!("error decoding YAML: {e}")))?;
-    serde_saphyr::from_str(text).map_err(|e| ApiError::bad_request(format!("error decoding YAML: {e}")))
+    // The text around the place may be a Secret's.
+    serde_saphyr::from_str(text).map_err(|error: serde_saphyr::Error| {
+        ApiError::bad_request(format!("error decoding YAML: {}", error.without_snippet()))
+    })
 }

@@ -78,7 +78,9 @@ pub struct KubeNewClusters;
 impl NewClusters for KubeNewClusters {
     fn connect(&self, kubeconfig: Secret<String>) -> BoxFuture<'_, Result<Box<dyn NewCluster>, Failure>> {
         async move {
-            let parsed = Kubeconfig::from_yaml(kubeconfig.reveal()).map_err(|error| causes::line(&error))?;
+            // The parser's error would quote the file, and this text becomes a status.
+            let parsed = Kubeconfig::from_yaml(kubeconfig.reveal())
+                .map_err(|_| "the kubeconfig of the cluster cannot be read".to_owned())?;
             let mut config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default())
                 .await
                 .map_err(|error| causes::line(&error))?;

@@ -127,8 +127,9 @@ fn outcome(servers: &[Server], hosts: &BTreeSet<String>) -> String {
 fn name_in(file: &std::path::Path) -> Outcome<String> {
     let bad = |reason: String| Failure::BadInput(format!("{}: {reason}", file.display()));
     let text = std::fs::read_to_string(file).map_err(|error| bad(error.to_string()))?;
+    // Without the lines around the place: other documents of the file may be Secrets.
     let documents: Vec<serde_json::Value> =
-        serde_saphyr::from_multiple(&text).map_err(|error| bad(error.to_string()))?;
+        serde_saphyr::from_multiple(&text).map_err(|error| bad(error.without_snippet().to_string()))?;
     let cluster = documents.iter().find(|document| document["kind"] == "Cluster");
     let name = cluster.and_then(|cluster| cluster["metadata"]["name"].as_str());
     name.map(str::to_owned)
