@@ -161,6 +161,10 @@ where
                 let Some(place) = gate.enter(address.ip()) else {
                     continue;
                 };
+                if stream.local_addr().is_ok_and(|own| own.ip() == address.ip()) {
+                    // A program on this machine, by whichever address.
+                    place.vouch();
+                }
                 let connection = Connection {
                     limits,
                     pace: Arc::new(Pace::new(Instant::now())),

@@ -17,6 +17,14 @@ async fn a_silent_connection_is_closed() {
 }
 
 #[tokio::test]
+async fn a_program_on_this_machine_is_no_stranger() {
+    let running = start(LIMITS).await;
+    let _own = from([127, 0, 0, 1], running.address).await;
+    let _other = from([127, 0, 0, 2], running.address).await;
+    until("one of two is a stranger", || running.gate.taken() == (1, 2)).await;
+}
+
+#[tokio::test]
 async fn a_head_that_trickles_in_is_cut_off() {
     let running = start(Limits {
         first_request: 300 * MILLISECOND,
