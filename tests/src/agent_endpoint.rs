@@ -48,6 +48,11 @@ impl AgentEndpoint {
         FirstBoot::connect(&self.address, self.tls(Some(identity))?).await
     }
 
+    /// TLS of a peer without a certificate, for the agent endpoint and for the API.
+    pub(crate) fn anonymous(&self) -> anyhow::Result<Arc<ClientConfig>> {
+        self.tls(None).map(Arc::new)
+    }
+
     fn tls(&self, identity: Option<&ClientIdentity>) -> anyhow::Result<ClientConfig> {
         let clock = Arc::new(SteppedClock::new(SystemTime::now().duration_since(UNIX_EPOCH)?));
         let provider = Arc::new(default_provider());

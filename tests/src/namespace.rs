@@ -1,9 +1,12 @@
 //! Network namespaces for stories: one of the story's own, and one for a client at the other end of a cable.
 
+use std::fs::File;
+use std::net::Ipv4Addr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::ensure;
+use nix::sched::{CloneFlags, setns};
 use nix::unistd::Uid;
 
 use crate::rack::done;
@@ -93,10 +96,49 @@ impl ClientNamespace {
         CLIENT_LINK
     }
 
+    /// Gives the other end one more address in the network of ours; the first one is what it speaks from.
+    pub(crate) fn add_address(&self, address: Ipv4Addr) -> anyhow::Result<()> {
+        self.run(&[
+            "ip",
+            "address",
+            "add",
+            &format!("{address}/24"),
+            "dev",
+            CLIENT_LINK,
+        ])
+    }
+
+    /// The namespace, for a thread of one's own.
+    pub(crate) fn file(&self) -> anyhow::Result<NamespaceFile> {
+        let path = format!("/proc/{}/ns/net", self.0.id());
+        Ok(NamespaceFile(File::open(path)?))
+    }
+
+    /// Does something in the namespace, on a thread that ends with it; programs that it starts are there as well.
+    pub(crate) fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> anyhow::Result<T> {
+        let namespace = self.file()?;
+        let done = std::thread::scope(|scope| {
+            let thread = scope.spawn(|| namespace.enter().map(|()| work()));
+            thread.join()
+        });
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
     /// Runs a command there.
     pub(crate) fn run(&self, command: &[&str]) -> anyhow::Result<()> {
         let namespace = format!("--net=/proc/{}/ns/net", self.0.id());
         done(Command::new("nsenter").arg(namespace).args(command)).map(drop)
+    }
+}
+
+/// An open network namespace.
+pub(crate) struct NamespaceFile(File);
+
+impl NamespaceFile {
+    /// Moves the calling thread into it. What the thread opens from then on is there.
+    pub(crate) fn enter(&self) -> anyhow::Result<()> {
+        setns(&self.0, CloneFlags::CLONE_NEWNET)?;
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! A `gantry serve` of one's own: as a child on loopback, with its data in a temporary folder.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -26,7 +27,8 @@ pub(crate) fn program() -> anyhow::Result<PathBuf> {
 /// A running server.
 pub(crate) struct Server {
     folder: tempfile::TempDir,
-    port: u16,
+    /// Where its API listens.
+    api: SocketAddr,
     /// Further arguments of `serve`.
     arguments: Vec<String>,
     child: Child,
@@ -40,13 +42,18 @@ impl Server {
 
     /// As [`Server::start`], with more arguments.
     pub(crate) async fn start_with(arguments: &[&str]) -> anyhow::Result<Server> {
+        Server::start_on(Ipv4Addr::LOCALHOST, arguments).await
+    }
+
+    /// As [`Server::start_with`], with its API on an address.
+    pub(crate) async fn start_on(address: Ipv4Addr, arguments: &[&str]) -> anyhow::Result<Server> {
         let folder = tempfile::Builder::new().prefix("gantry-story-").tempdir()?;
-        let port = free_port()?;
+        let api = SocketAddr::from((address, free_port()?));
         let arguments: Vec<String> = arguments.iter().map(|&text| text.to_owned()).collect();
-        let child = spawn(folder.path(), port, &arguments)?;
+        let child = spawn(folder.path(), api, &arguments)?;
         let mut server = Server {
             folder,
-            port,
+            api,
             arguments,
             child,
         };
@@ -61,7 +68,7 @@ impl Server {
 
     /// Port of its API.
     pub(crate) fn port(&self) -> u16 {
-        self.port
+        self.api.port()
     }
 
     /// The admin's kubeconfig.
@@ -81,7 +88,7 @@ impl Server {
 
     /// Starts it again on the same data.
     pub(crate) async fn restart(&mut self) -> anyhow::Result<()> {
-        self.child = spawn(self.folder.path(), self.port, &self.arguments)?;
+        self.child = spawn(self.folder.path(), self.api, &self.arguments)?;
         self.wait().await
     }
 
@@ -128,7 +135,7 @@ pub(crate) async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
     Ok(Client::try_from(config)?)
 }
 
-fn spawn(folder: &Path, port: u16, arguments: &[String]) -> anyhow::Result<Child> {
+fn spawn(folder: &Path, api: SocketAddr, arguments: &[String]) -> anyhow::Result<Child> {
     let log = std::fs::OpenOptions::new()
         .append(true)
         .create(true)
@@ -139,7 +146,7 @@ fn spawn(folder: &Path, port: u16, arguments: &[String]) -> anyhow::Result<Child
         .arg(folder.join("data"))
         .arg("--key-dir")
         .arg(folder.join("keys"))
-        .args(["--api-listen", &format!("127.0.0.1:{port}")])
+        .args(["--api-listen", &api.to_string()])
         .args(arguments)
         // The cache of the machine is none of the story's business.
         .env("XDG_CACHE_HOME", folder.join("cache"))

@@ -5,6 +5,7 @@ mod cluster;
 mod durability;
 mod faults;
 mod installer_bios;
+mod neighbour;
 mod resets;
 mod two_roots;
 
@@ -76,6 +77,14 @@ pub(crate) const ALL: &[Story] = &[
         needs: "root, QEMU, built images (gantry image build), 4 GB of memory",
         minutes: 12,
         run: |options| Box::pin(installer_bios::run(options)),
+    },
+    Story {
+        name: "neighbour",
+        tier: "ci",
+        about: "a host that floods every listener: boot script, agent and kubectl as usual, memory and records bounded",
+        needs: "root, kubectl (from the image cache, else on PATH)",
+        minutes: 1,
+        run: |options| Box::pin(neighbour::run(options)),
     },
     Story {
         name: "resets",
