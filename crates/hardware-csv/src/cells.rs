@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use resources::{Mac, Secret};
+use resources::{DiskName, DiskNameError, Mac, Secret};
 
 use crate::columns::{Column, Header};
 use crate::fault::Fault;
@@ -255,19 +255,14 @@ fn mac(cell: &str) -> Result<Mac, Wrong> {
 
 fn disk(cell: &str) -> Result<String, Wrong> {
     let cell = filled(cell)?;
-    let part = |part: &str| {
-        !part.is_empty()
-            && part != "."
-            && part != ".."
-            && part
-                .chars()
-                .all(|c| !c.is_whitespace() && !c.is_control() && !"\"'`$\\{}".contains(c))
-    };
-    match cell.strip_prefix("/dev/") {
-        Some(rest) if rest.split('/').all(part) => Ok(cell.to_owned()),
-        _ => Err(wrong(
-            "is not the path of a disk",
-            "write a path such as /dev/sda or /dev/disk/by-id/...",
+    let name: DiskName = cell
+        .parse()
+        .map_err(|error: DiskNameError| wrong(error.to_string(), error.next_step()))?;
+    match name.partition() {
+        None => Ok(cell.to_owned()),
+        Some(_) => Err(wrong(
+            "is a partition, and an installation writes a whole disk",
+            format!("write {}", name.disk()),
         )),
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 use hardware_csv::{Faults, parse, warnings};
+use resources::DiskNameError;
 
 const HEADER: &str = "hostname,bmc_ip,bmc_username,bmc_password,mac,ip_address,netmask,gateway,nameservers,labels,disk,vlan_id";
 const GOOD: [&str; 12] = [
@@ -78,6 +79,8 @@ fn one_bad_cell_is_one_fault_at_its_place() {
         ("disk", "sda", "is not the path of a disk"),
         ("disk", "/dev/../etc/passwd", "is not the path of a disk"),
         ("disk", "/dev/{{ x }}", "is not the path of a disk"),
+        ("disk", "/dev/nvme0n1p2", "is a partition"),
+        ("disk", "/dev/disk/by-label/data", "names a file system"),
         ("vlan_id", "4095", "is not a VLAN"),
         ("vlan_id", "0", "is not a VLAN"),
         ("vlan_id", "ten", "is not a VLAN"),
@@ -251,11 +254,34 @@ fn disks_by_id_with_dots_and_colons_are_fine() {
         "/dev/disk/by-id/ata-QEMU_HARDDISK_QM00001",
         "/dev/disk/by-id/nvme-eui.0025385b71b12f62",
         "/dev/disk/by-path/pci-0000:00:1f.2-ata-1.0",
-        "/dev/mapper/mpath-a",
     ] {
         let rows = parse(file(&[with("disk", disk)]).as_bytes(), "x").unwrap();
         assert_eq!(rows[0].disk, disk);
     }
+}
+
+/// Disk names that people paste from `ls -l /dev/disk/*`: those that stay the name of a disk are taken, the others are
+/// refused with what to write instead.
+#[test]
+fn disk_names_that_an_installation_destroys_are_refused() {
+    let faults = refused(include_str!("disk-names.csv")).faults;
+    let found: Vec<(u64, &str, &str)> = faults
+        .iter()
+        .map(|fault| (fault.row, fault.reason.as_str(), fault.next_step.as_str()))
+        .collect();
+    let whole = DiskNameError::Contents.next_step();
+    assert!(whole.contains("/dev/disk/by-id") && whole.contains("/dev/disk/by-path"));
+    let expected = [
+        (5, DiskNameError::Contents.to_string(), whole),
+        (6, DiskNameError::Mapped.to_string(), whole),
+        (
+            7,
+            "is a partition, and an installation writes a whole disk".to_owned(),
+            "write /dev/sda",
+        ),
+    ];
+    let expected: Vec<_> = expected.iter().map(|(row, why, next)| (*row, why.as_str(), *next)).collect();
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub mod bmc;
 pub mod cluster_api;
 mod crds;
 mod digest;
+mod disk_name;
 pub mod gantry;
 mod image_manifest;
 pub mod keys;
@@ -23,6 +24,7 @@ pub mod tinkerbell;
 
 pub use crds::crds;
 pub use digest::{Digest, DigestError};
+pub use disk_name::{DiskName, DiskNameError};
 pub use image_manifest::{Compression, GuidReference, ImageChunk, ImageManifest, ParseGuidReferenceError};
 pub use mac::{Mac, MacError};
 pub use printable::printable;
