@@ -16,7 +16,8 @@ pub const PARTITION_GUIDS: &str = "PARTITION_GUIDS";
 /// `image2disk`: where the image refers to its partitions by GUID: `PARTITION@OFFSET`, separated by commas, as in
 /// `guidReferences` of its manifest.
 pub const GUID_REFERENCES: &str = "GUID_REFERENCES";
-/// A disk (`image2disk`, `reboot`, `handover`) or a partition (`writefile`, `seed`): `/dev/NAME` or `/dev/disk/by-id/NAME`.
+/// A disk (`image2disk`, `reboot`, `handover`) or a partition (`writefile`, `seed`): `/dev/NAME`, or a name under
+/// `/dev/disk/by-id` or `/dev/disk/by-path`. The action carries the identity of the disk that the name stands for.
 pub const DEST_DISK: &str = "DEST_DISK";
 /// `writefile`, `seed`, `kexec`, `handover`: type of the file system, such as `ext4`.
 pub const FS_TYPE: &str = "FS_TYPE";
@@ -57,6 +58,8 @@ pub const HANDOVER: &str = "HANDOVER";
 pub const FACT_FIRMWARE: &str = "firmware";
 /// Stable path of the disk that was written.
 pub const FACT_DISK: &str = "disk";
+/// Drive number that a PC BIOS gives to that disk, such as `0x80`; absent where the BIOS does not tell it.
+pub const FACT_BIOS_DRIVE: &str = "bios_drive";
 /// Unique GUID of the EFI system partition.
 pub const FACT_ESP_GUID: &str = "esp_guid";
 /// Digest of the raw image on the disk, when it is known.

@@ -82,7 +82,7 @@ async fn ask(site: &Site, name: &str, now: Duration, ca: &str) -> Result<String,
     let clock = Arc::new(SteppedClock::new(now));
     let config = client_config(Arc::new(default_provider()), ca, Some(&identity), clock).unwrap();
     let channel = connect(&site.address, name, config).unwrap();
-    let answer = WorkflowsClient::new(channel).next(NextRequest {}).await?;
+    let answer = WorkflowsClient::new(channel).next(NextRequest::default()).await?;
     match answer.into_inner().step {
         Some(Step::Finished(finished)) => Ok(finished.reason),
         other => panic!("{other:?}"),

@@ -1,7 +1,8 @@
 //! An appliance for one machine, to try the agent in a virtual one: writes its CA, hands out the actions of a JSON file
 //! and prints the reports.
 //!
-//! `one-machine LISTEN CA_FILE ACTIONS_FILE`; an action is `{"name", "kind", "timeout", "environment": {...}}`.
+//! `one-machine LISTEN CA_FILE ACTIONS_FILE`; an action is `{"name", "kind", "timeout", "environment": {...}, "disks":
+//! [{"name", "serial", "wwn", "size"}]}`.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -13,7 +14,7 @@
 #[path = "../tests/worker/appliance.rs"]
 mod appliance;
 
-use agent_protocol::v1::Action;
+use agent_protocol::v1::{Action, PinnedDisk};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -34,6 +35,12 @@ async fn main() -> anyhow::Result<()> {
         kind: text(&action["kind"]),
         timeout_seconds: action["timeout"].as_u64().unwrap_or(0),
         environment: serde_json::from_value(action["environment"].clone()).unwrap_or_default(),
+        disks: action["disks"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(pinned)
+            .collect(),
         attempt: 1,
         ..Action::default()
     });
@@ -61,5 +68,16 @@ async fn main() -> anyhow::Result<()> {
             );
         }
         shown = state.reports.len();
+    }
+}
+
+fn pinned(disk: &serde_json::Value) -> PinnedDisk {
+    let text = |name: &str| disk[name].as_str().unwrap_or_default().to_owned();
+    PinnedDisk {
+        name: text("name"),
+        serial: text("serial"),
+        wwn: text("wwn"),
+        size: disk["size"].as_u64().unwrap_or_default(),
+        ..PinnedDisk::default()
     }
 }

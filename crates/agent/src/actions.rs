@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use agent_protocol::ActionKind;
-use agent_protocol::v1::FirstBootResponse;
+use agent_protocol::v1::{FirstBootResponse, PinnedDisk};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Error, Host, Lease};
@@ -26,6 +26,8 @@ pub type IssueFirstBoot = Box<dyn Fn(String) -> Result<FirstBootResponse, Error>
 pub struct ActionContext {
     /// Settings.
     pub environment: BTreeMap<String, String>,
+    /// Identities of the disks that the settings name.
+    pub disks: Vec<PinnedDisk>,
     /// The action was handed out before in this attempt.
     pub resumed: bool,
     /// Workflow and attempt: the same for the same action again, different for any other.

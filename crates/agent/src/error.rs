@@ -86,6 +86,17 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A disk is not the one that is wanted, or none that may be written to.
+    #[error(
+        "nothing is written to the disk {disk}: {reason}; name another disk in the machine's Hardware, or allow \
+         removable devices there with the annotation gantry.dev/allow-removable-disk"
+    )]
+    DiskRefused {
+        /// The identity that is wanted.
+        disk: String,
+        /// What was found instead.
+        reason: String,
+    },
     /// There is no such disk or partition.
     #[error("no disk {name}; the machine has {found}")]
     NoDisk {
@@ -137,9 +148,11 @@ impl Error {
     pub const fn is_hopeless(&self) -> bool {
         match self {
             Self::Disk(error) => error.is_hopeless(),
-            Self::UnknownAction { .. } | Self::Setting { .. } | Self::NoDisk { .. } | Self::Path { .. } => {
-                true
-            }
+            Self::UnknownAction { .. }
+            | Self::Setting { .. }
+            | Self::NoDisk { .. }
+            | Self::DiskRefused { .. }
+            | Self::Path { .. } => true,
             _ => false,
         }
     }

@@ -4,18 +4,24 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use agent_protocol::v1::Firmware;
+use agent_protocol::v1::{self, Firmware};
 use disk_image::Target;
 
 use crate::{BootOptions, Error};
 
 /// A machine, as actions see it.
 pub trait Host: Send + Sync {
-    /// The device that a disk or partition is called by in this boot. Waits a while for slow controllers.
+    /// The machine's disks as they are now, with what lies on them.
+    fn disks(&self) -> Vec<v1::Disk>;
+
+    /// The device of a pinned disk, or of a partition of it, in this boot. Waits a while for slow controllers.
     ///
     /// # Errors
-    /// When there is no such disk.
-    fn device(&self, name: &str) -> Result<PathBuf, Error>;
+    /// When not exactly one disk has that identity, or it is none that may be written to.
+    fn device(&self, disk: &v1::PinnedDisk, partition: Option<u32>) -> Result<PathBuf, Error>;
+
+    /// The number that a PC BIOS gives to the drive that this disk was at boot, if it told.
+    fn bios_drive(&self, disk: &Path) -> Option<u8>;
 
     /// A name of the device that the next boot understands too.
     fn stable_name(&self, device: &Path) -> PathBuf;

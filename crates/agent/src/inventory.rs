@@ -1,13 +1,19 @@
 //! What the machine is: read from sysfs, procfs and the kernel's copy of the SMBIOS tables.
 
+mod attachment;
+mod bios_drive;
+mod contents;
+mod disk_ids;
 mod disks;
 mod nics;
+mod vpd;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use agent_protocol::v1::{Firmware, Inventory};
 
+pub(crate) use bios_drive::bios_drives;
 pub use disks::{DiskFacts, Disks};
 pub use nics::{Nic, nics};
 
@@ -37,7 +43,7 @@ pub fn inventory(sys: &Path) -> Inventory {
         secure_boot: secure_boot(sys),
         cpus: u32::try_from(count_cpus(&sys.join("devices/system/cpu"))).unwrap_or(u32::MAX),
         memory: memory(),
-        disks: disks.all().into_iter().map(DiskFacts::into_message).collect(),
+        disks: disks.report(),
         nics: nics(sys).into_iter().map(Nic::into_message).collect(),
     }
 }
@@ -58,7 +64,7 @@ pub fn secure_boot(sys: &Path) -> Option<bool> {
     let variables = sys.join("firmware/efi/efivars");
     let value = fs::read(variables.join("SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c")).ok();
     match (value, firmware(sys)) {
-        (Some(value), _) => value.get(4).map(|octet| *octet == 1),
+        (Some(value), _) => value.get(4).map(|byte| *byte == 1),
         (None, Firmware::Uefi) => Some(false),
         (None, _) => None,
     }

@@ -7,17 +7,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use agent_protocol::v1::Firmware;
+use agent_protocol::v1::{self, Firmware};
 use disk_image::{DiskTarget, Target};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::host::{Host, Mounted};
-use crate::inventory::{Disks, firmware, secure_boot};
+use crate::inventory::{Disks, bios_drives, firmware, secure_boot};
 use crate::system::{Modules, kexec_file_load, make_mutable};
 use crate::{BootOptions, Error, image_stream};
 
 /// Slow controllers find their disks within this time.
 const DISK_PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks for disks.
+const LOOK: Duration = Duration::from_millis(250);
+/// Disks are complete when no other one has come for so long.
+const SETTLED: Duration = Duration::from_secs(1);
 /// Where the installed file systems are mounted.
 const MOUNT_POINT: &str = "/run/target";
 /// Namespace of the UEFI specification's own variables.
@@ -30,17 +34,22 @@ const ATTRIBUTES: u32 = 7;
 pub struct RealHost {
     sys: PathBuf,
     disks: Disks,
+    /// Drive numbers of the BIOS by kernel name, as they were before anything was written.
+    bios_drives: BTreeMap<String, u8>,
     modules: Arc<Modules>,
     runtime: tokio::runtime::Handle,
 }
 
 impl RealHost {
-    /// The machine, with images fetched on `runtime`.
+    /// The machine, once its disks have been found, with images fetched on `runtime`. Blocks for a second or more.
     #[must_use]
-    pub fn new(modules: Arc<Modules>, runtime: tokio::runtime::Handle) -> Self {
-        let sys = PathBuf::from("/sys");
+    pub fn find(modules: Arc<Modules>, runtime: tokio::runtime::Handle) -> Self {
+        let (sys, dev) = (PathBuf::from("/sys"), PathBuf::from("/dev"));
+        let disks = Disks::new(sys.clone(), dev.clone());
+        settle(&disks, &modules);
         Self {
-            disks: Disks::new(sys.clone(), PathBuf::from("/dev")),
+            bios_drives: bios_drives(&sys, &dev, &disks.all()),
+            disks,
             sys,
             modules,
             runtime,
@@ -57,21 +66,24 @@ impl RealHost {
 }
 
 impl Host for RealHost {
-    fn device(&self, name: &str) -> Result<PathBuf, Error> {
+    fn disks(&self) -> Vec<v1::Disk> {
+        self.disks.report()
+    }
+
+    fn device(&self, disk: &v1::PinnedDisk, partition: Option<u32>) -> Result<PathBuf, Error> {
         let start = Instant::now();
         loop {
-            if let Some(device) = self.disks.find(name) {
-                return Ok(device);
+            match self.disks.find(disk, partition) {
+                Err(Error::NoDisk { .. }) if start.elapsed() < DISK_PATIENCE => {}
+                found => return found,
             }
-            if start.elapsed() > DISK_PATIENCE {
-                return Err(Error::NoDisk {
-                    name: name.to_owned(),
-                    found: self.disks.listing(),
-                });
-            }
-            std::thread::sleep(Duration::from_millis(250));
+            std::thread::sleep(LOOK);
             self.modules.load_for_devices();
         }
+    }
+
+    fn bios_drive(&self, disk: &Path) -> Option<u8> {
+        self.bios_drives.get(disk.file_name()?.to_str()?).copied()
     }
 
     fn stable_name(&self, device: &Path) -> PathBuf {
@@ -174,6 +186,21 @@ impl Host for RealHost {
 
     fn load_kernel(&self, kernel: &File, initrd: Option<&File>, command_line: &str) -> Result<(), Error> {
         kexec_file_load(kernel, initrd, command_line).map_err(Error::kernel("loading the kernel for kexec"))
+    }
+}
+
+/// Waits until no further disk appears; a machine without any is given longer.
+fn settle(disks: &Disks, modules: &Modules) {
+    let names = || disks.all().into_iter().map(|disk| disk.name).collect::<Vec<_>>();
+    let start = Instant::now();
+    let (mut seen, mut since) = (names(), start);
+    while start.elapsed() < DISK_PATIENCE && (seen.is_empty() || since.elapsed() < SETTLED) {
+        std::thread::sleep(LOOK);
+        modules.load_for_devices();
+        let now = names();
+        if now != seen {
+            (seen, since) = (now, Instant::now());
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::worker::{Ended, work};
 use crate::{Console, Error, Host, KernelArguments, Lease, RealHost};
 
 /// Modules that no device asks for.
-const ALWAYS: [&str; 4] = ["af_packet", "efivarfs", "ext4", "rtc_cmos"];
+const ALWAYS: [&str; 5] = ["af_packet", "edd", "efivarfs", "ext4", "rtc_cmos"];
 /// Pause after something that a person has to mend.
 const PAUSE: Duration = Duration::from_secs(30);
 
@@ -46,12 +46,23 @@ pub fn run(provider: &Arc<CryptoProvider>, key: &MachineKey) -> Result<(), Error
         .build()
         .map_err(Error::kernel("starting the runtime"))?;
     runtime.block_on(async {
+        let (found_by, runtime) = (Arc::clone(&modules), tokio::runtime::Handle::current());
+        let host = tokio::task::spawn_blocking(move || RealHost::find(found_by, runtime));
         let network = network::bring_up(arguments.boot_mac, &modules, &console).await;
+        let host: Arc<dyn Host> = match host.await {
+            Ok(host) => Arc::new(host),
+            Err(source) => {
+                return Err(Error::Kernel {
+                    operation: "looking for disks".to_owned(),
+                    source: source.into(),
+                });
+            }
+        };
         loop {
             let machine = Machine {
                 arguments: &arguments,
                 network: &network,
-                modules: &modules,
+                host: &host,
                 provider,
                 key,
             };
@@ -76,17 +87,13 @@ async fn serve(machine: &Machine<'_>, console: &Console) -> Error {
         "{disks} disks; asking {} ({}) for a session",
         appliance.address, appliance.site
     ));
-    let host: Arc<dyn Host> = Arc::new(RealHost::new(
-        Arc::clone(machine.modules),
-        tokio::runtime::Handle::current(),
-    ));
     loop {
         let session = match claim(&appliance, machine.key, &request, console).await {
             Ok(session) => Arc::new(session),
             Err(error) => return error,
         };
         let lease = Arc::new(Lease::new(session.asked, LEASE));
-        match work(&session, &host, &lease, console).await {
+        match work(&session, machine.host, &lease, console).await {
             Ended::ClaimAgain => tokio::time::sleep(Duration::from_secs(5)).await,
             Ended::Leave { kexec } => {
                 console.say(if kexec {
@@ -104,7 +111,7 @@ async fn serve(machine: &Machine<'_>, console: &Console) -> Error {
 struct Machine<'a> {
     arguments: &'a KernelArguments,
     network: &'a Network,
-    modules: &'a Arc<Modules>,
+    host: &'a Arc<dyn Host>,
     provider: &'a Arc<CryptoProvider>,
     key: &'a MachineKey,
 }

@@ -51,7 +51,11 @@ pub async fn work(
     let mut pause = Duration::from_secs(1);
     loop {
         session.renew_when_due().await;
-        let mut call = Request::new(NextRequest {});
+        let looking = Arc::clone(host);
+        let disks = tokio::task::spawn_blocking(move || looking.disks()).await;
+        let mut call = Request::new(NextRequest {
+            disks: disks.unwrap_or_default(),
+        });
         call.set_timeout(NEXT);
         let asked = Instant::now();
         let answer = tokio::time::timeout(NEXT, WorkflowsClient::new(session.channel()).next(call)).await;
@@ -232,6 +236,7 @@ impl Worker<'_> {
         let runtime = tokio::runtime::Handle::current();
         ActionContext {
             environment: action.environment.clone().into_iter().collect::<BTreeMap<_, _>>(),
+            disks: action.disks.clone(),
             resumed: action.resumed,
             identity: format!("{}/{}", action.workflow, action.attempt),
             host: Arc::clone(self.host),

@@ -280,7 +280,10 @@ fn disk_names_that_an_installation_destroys_are_refused() {
             "write /dev/sda",
         ),
     ];
-    let expected: Vec<_> = expected.iter().map(|(row, why, next)| (*row, why.as_str(), *next)).collect();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(row, why, next)| (*row, why.as_str(), *next))
+        .collect();
     assert_eq!(found, expected);
 }
 

@@ -12,7 +12,16 @@ const MAPPED_IDS: [&str; 5] = ["dm-name-", "dm-uuid-", "md-name-", "md-uuid-", "
 /// Block devices that an operating system makes of disks.
 const MAPPED: [&str; 3] = ["mapper/", "dm-", "md"];
 /// Block devices that are no disks.
-const NO_DISKS: [&str; 8] = ["loop", "ram", "zram", "sr", "fd", "nbd", "mtdblock", "mmcblk0boot"];
+const NO_DISKS: [&str; 8] = [
+    "loop",
+    "ram",
+    "zram",
+    "sr",
+    "fd",
+    "nbd",
+    "mtdblock",
+    "mmcblk0boot",
+];
 
 /// A disk or one of its partitions by the name of a device. A name is no identity: what `/dev/sda` is may differ from
 /// boot to boot.
@@ -32,7 +41,9 @@ pub enum DiskNameError {
     #[error("names a file system or partition by what lies on the disk, and an installation overwrites that")]
     Contents,
     /// It is a device that an operating system puts together.
-    #[error("is a device of the device mapper, md or LVM, which an installed system puts together from disks")]
+    #[error(
+        "is a device of the device mapper, md or LVM, which an installed system puts together from disks"
+    )]
     Mapped,
     /// It counts devices anew in each boot.
     #[error("is a number that every boot gives anew")]
@@ -137,7 +148,9 @@ fn of_kernel(name: &str) -> Result<Suffix, DiskNameError> {
     let Some(digits) = name.get(stem.len()..).filter(|digits| !digits.is_empty()) else {
         return Ok((0, None));
     };
-    let numbered = ["nvme", "mmcblk", "pmem"].iter().any(|start| name.starts_with(start));
+    let numbered = ["nvme", "mmcblk", "pmem"]
+        .iter()
+        .any(|start| name.starts_with(start));
     let suffix = match (numbered, stem.strip_suffix('p')) {
         (true, Some(disk)) if disk.ends_with(|c: char| c.is_ascii_digit()) => digits.len() + 1,
         (true, _) => return Ok((0, None)),
@@ -148,7 +161,9 @@ fn of_kernel(name: &str) -> Result<Suffix, DiskNameError> {
 
 fn number(digits: &str) -> Option<u32> {
     let all = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    all.then(|| digits.parse().ok()).flatten().filter(|number| *number > 0)
+    all.then(|| digits.parse().ok())
+        .flatten()
+        .filter(|number| *number > 0)
 }
 
 #[cfg(test)]

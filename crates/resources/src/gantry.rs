@@ -2,6 +2,7 @@
 
 mod boot_session;
 mod control_plane;
+mod disk;
 mod image;
 mod plan;
 mod provider_machine;
@@ -10,6 +11,7 @@ mod server;
 
 pub use boot_session::{BootSession, Contender, FirstBoot, LastPacket, SessionClaim, SessionPhase};
 pub use control_plane::{ControlPlane, ControlPlaneSpec, ControlPlaneStatus};
+pub use disk::{InventoryDisk, PinnedDisk, RootDeviceHints};
 pub use image::{Image, ImageSpec, ImageState, ImageStatus};
 pub use plan::{
     Plan, PlanClass, PlanPhase, PlanSpec, PlanStatus, PlanStep, PlanStepKind, StepState, StepStatus,
@@ -20,6 +22,6 @@ pub use provider_machine::{
 };
 pub use release::{ComponentImage, Release, ReleaseNodeImage, ReleaseSpec};
 pub use server::{
-    Attempt, Claim, Firmware, HandoverPolicy, Inventory, InventoryDisk, InventoryNic, LocalBoot, Purpose,
-    ReleaseStatement, Server, ServerSpec, ServerState, ServerStatus, StatedPower,
+    Attempt, Claim, Firmware, HandoverPolicy, Inventory, InventoryNic, LocalBoot, Purpose, ReleaseStatement,
+    Server, ServerSpec, ServerState, ServerStatus, StatedPower,
 };

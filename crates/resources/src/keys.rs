@@ -16,6 +16,14 @@ pub const POLL_REQUESTED: &str = "gantry.dev/poll-requested";
 /// Annotation on a bmc Machine: what the BMC says of its machine's identity, as JSON ([`crate::bmc::BmcInventory`]).
 pub const BMC_INVENTORY: &str = "gantry.dev/bmc-inventory";
 
+/// Annotation on Hardware: hints, as JSON with Metal3's field names, that choose the disk to install to in place of the
+/// first of `spec.disks`, whose name templates go on using.
+pub const ROOT_DEVICE_HINTS: &str = "gantry.dev/root-device-hints";
+/// Annotation on Hardware, `true`: removable and USB devices and virtual media may be written to.
+pub const ALLOW_REMOVABLE_DISK: &str = "gantry.dev/allow-removable-disk";
+/// Annotation on Hardware: serial number, WWN or path of a pinned disk that is gone for good; its name is resolved anew.
+pub const FORGET_DISK: &str = "gantry.dev/forget-disk";
+
 /// Label with the cluster's name on everything that belongs to a cluster.
 pub const CLUSTER_NAME: &str = "cluster.x-k8s.io/cluster-name";
 /// Label that marks control-plane machines.

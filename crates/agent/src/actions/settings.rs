@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use resources::{DiskName, DiskNameError};
+
 use super::ActionContext;
 use crate::Error;
 
@@ -42,9 +44,21 @@ impl ActionContext {
         mode.ok_or_else(|| wrong(name, &format!("{value:?} is not an octal mode such as 0644")))
     }
 
-    /// The device that a setting names.
+    /// The device that a setting names: found by the identity that the appliance pinned for the name.
     pub(super) fn device(&self, name: &'static str) -> Result<PathBuf, Error> {
-        self.host.device(self.required(name)?.trim())
+        let text = self.required(name)?.trim();
+        let named: DiskName = text.parse().map_err(|error: DiskNameError| {
+            wrong(name, &format!("{text:?} {error}; {}", error.next_step()))
+        })?;
+        let pinned = self.disks.iter().find(|disk| disk.name == named.disk());
+        let unknown = || {
+            let disk = named.disk();
+            wrong(
+                name,
+                &format!("the appliance pinned no disk for {disk}; start a new attempt"),
+            )
+        };
+        self.host.device(pinned.ok_or_else(unknown)?, named.partition())
     }
 
     /// Waits until disks may be written.

@@ -1,28 +1,50 @@
-//! Disks and their names. There is no udev in the installer, so the stable names of `/dev/disk/by-id` are made here, by
-//! the same rules.
+//! Disks and their names. There is no udev in the installer, so the names of `/dev/disk/by-id` and `/dev/disk/by-path`
+//! are made here, by the rules of its `60-persistent-storage.rules`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use agent_protocol::{inventory_disk, v1};
+use resources::gantry::InventoryDisk;
+
+use super::attachment::{Attachment, attachment};
+use super::contents::contents;
+use super::disk_ids::DiskIds;
 use super::text;
+use super::vpd::Vpd;
+use crate::Error;
 
 /// A whole disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DiskFacts {
     /// Kernel's name such as `sda`.
     pub name: String,
-    /// Octets.
+    /// Bytes.
     pub size: u64,
     /// Serial number.
     pub serial: Option<String>,
-    /// World-wide name.
+    /// World-wide name as the kernel writes it, such as `naa.5000c500a0000001`.
     pub wwn: Option<String>,
     /// Model.
     pub model: Option<String>,
-    /// Vendor as SCSI tells it; `ATA` for what speaks ATA.
+    /// Vendor as SCSI gives it; `ATA` for what speaks ATA.
     pub vendor: Option<String>,
     /// Whether it spins.
     pub rotational: Option<bool>,
+    /// How it is attached.
+    pub transport: Option<String>,
+    /// SCSI address.
+    pub hctl: Option<String>,
+    /// Whether its medium can be taken out.
+    pub removable: bool,
+    /// Whether the kernel refuses to write to it.
+    pub read_only: bool,
+    /// Bytes of a logical and of a physical block.
+    pub block_sizes: (u32, u32),
+    /// Names under `/dev/disk/by-id`, the most telling first.
+    pub ids: Vec<String>,
+    /// Names under `/dev/disk/by-path`.
+    pub paths: Vec<String>,
 }
 
 /// The disks of a machine.
@@ -52,64 +74,152 @@ impl Disks {
             .flatten()
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
             .filter(|name| !NOT_DISKS.iter().any(|prefix| name.starts_with(prefix)))
+            // Areas of an eMMC besides its data.
+            .filter(|name| !(name.starts_with("mmcblk") && (name.contains("boot") || name.contains("rpmb"))))
             .filter_map(|name| self.facts(name))
             .collect();
         disks.sort_by(|a, b| a.name.cmp(&b.name));
         disks
     }
 
+    /// All disks, for the appliance, with what lies on them.
+    #[must_use]
+    pub fn report(&self) -> Vec<v1::Disk> {
+        let with_contents = |disk: DiskFacts| {
+            let found = contents(
+                &self.sys.join("block").join(&disk.name),
+                &self.dev.join(&disk.name),
+            );
+            v1::Disk {
+                contents: found,
+                ..disk.into_message()
+            }
+        };
+        self.all().into_iter().map(with_contents).collect()
+    }
+
     fn facts(&self, name: String) -> Option<DiskFacts> {
         let path = self.sys.join("block").join(&name);
-        let sectors: u64 = text(&path.join("size"))?.parse().ok()?;
         let read = |name: &str| text(&path.join(name));
+        let sectors: u64 = read("size")?.parse().ok()?;
+        // A path to an NVMe drive that has several is no disk of its own.
+        if sectors == 0 || read("hidden").is_some_and(|hidden| hidden == "1") {
+            return None;
+        }
+        let vpd = Vpd::read(&path.join("device"));
+        let attachment = attachment(&self.sys, &path.canonicalize().unwrap_or_else(|_| path.clone()));
+        let of_ata = vpd.ata();
         let serial = read("serial")
             .or_else(|| read("device/serial"))
-            .or_else(|| unit_serial(&path.join("device/vpd_pg80")));
-        (sectors > 0).then(|| DiskFacts {
+            .or_else(|| vpd.serial())
+            .or_else(|| of_ata.as_ref().map(|(_, serial)| serial.clone()))
+            .or_else(|| attachment.usb_serial.clone());
+        let wwn = read("wwid").or_else(|| read("device/wwid"));
+        let ids = DiskIds {
+            name: &name,
+            vendor: read("device/vendor").unwrap_or_default(),
+            model: read("device/model").unwrap_or_default(),
+            serial: serial.clone().unwrap_or_default(),
+            wwid: wwn.clone().unwrap_or_default(),
+            namespace: read("nsid").unwrap_or_default(),
+            card: read("device/name").unwrap_or_default(),
+            vpd: &vpd,
+            attachment: &attachment,
+        };
+        let ids = ids.all();
+        let Attachment {
+            transport,
+            hctl,
+            paths,
+            ..
+        } = attachment;
+        let block_size = |name: &str| {
+            read(name)
+                .and_then(|bytes| bytes.parse().ok())
+                .unwrap_or_default()
+        };
+        let sd_card = transport == Some("mmc") && read("device/type").is_some_and(|kind| kind == "SD");
+        Some(DiskFacts {
             size: sectors * 512,
-            serial,
-            wwn: read("wwid").or_else(|| read("device/wwid")),
-            model: read("device/model"),
+            serial: serial.filter(|serial| !is_zeros(serial)),
+            wwn: wwn.filter(|wwn| !is_zeros(wwn.split_once('.').map_or(wwn.as_str(), |(_, digits)| digits))),
+            model: of_ata.map(|(model, _)| model).or_else(|| read("device/model")),
             vendor: read("device/vendor"),
             rotational: read("queue/rotational").map(|value| value == "1"),
+            transport: transport.map(str::to_owned),
+            hctl,
+            removable: sd_card || read("removable").is_some_and(|value| value == "1"),
+            read_only: read("ro").is_some_and(|value| value == "1"),
+            block_sizes: (
+                block_size("queue/logical_block_size"),
+                block_size("queue/physical_block_size"),
+            ),
+            ids,
+            paths,
             name,
         })
     }
 
-    /// The device that `wanted` names: `/dev/NAME` as the kernel calls it, or `/dev/disk/by-id/ID`, each with or
-    /// without a partition.
-    #[must_use]
-    pub fn find(&self, wanted: &str) -> Option<PathBuf> {
-        if let Some(id) = wanted.strip_prefix("/dev/disk/by-id/") {
-            return self.all().into_iter().find_map(|disk| {
-                let rest = disk
-                    .ids()
-                    .into_iter()
-                    .find_map(|known| id.strip_prefix(&known).map(str::to_owned))?;
-                let node = match rest.strip_prefix("-part") {
-                    _ if rest.is_empty() => disk.name.clone(),
-                    Some(number) => partition_name(&disk.name, number.parse().ok()?),
-                    None => return None,
-                };
-                Some(self.dev.join(node)).filter(|path| path.exists())
+    /// The device of a pinned disk or of one of its partitions in this boot: by what the disk is, never by a name.
+    ///
+    /// # Errors
+    /// When no disk or more than one has the identity, or the disk is none that may be written to.
+    pub fn find(&self, disk: &v1::PinnedDisk, partition: Option<u32>) -> Result<PathBuf, Error> {
+        let all = self.all();
+        let (same, others): (Vec<_>, Vec<_>) = all
+            .iter()
+            .partition(|facts| difference(&facts.comparable(), disk).is_none());
+        let facts = match same.as_slice() {
+            [facts] => *facts,
+            [] => {
+                let near = others.iter().find_map(|facts| {
+                    let facts = facts.comparable();
+                    let different = difference(&facts, disk)?;
+                    is_named(&facts, disk).then(|| format!("; {} has {different}", facts.device))
+                });
+                return Err(Error::NoDisk {
+                    name: describe(disk),
+                    found: self.listing() + &near.unwrap_or_default(),
+                });
+            }
+            several => {
+                let names: Vec<&str> = several.iter().map(|facts| facts.name.as_str()).collect();
+                return Err(Error::DiskRefused {
+                    disk: describe(disk),
+                    reason: format!("{} all have this identity", names.join(", ")),
+                });
+            }
+        };
+        let excluded = facts.comparable().exclusion().filter(|_| !disk.removable_allowed);
+        if let Some(reason) = excluded.or(facts.read_only.then_some("read-only")) {
+            return Err(Error::DiskRefused {
+                disk: describe(disk),
+                reason: format!("/dev/{} is {reason}", facts.name),
             });
         }
-        let name = wanted
-            .strip_prefix("/dev/")
-            .filter(|name| !name.is_empty() && !name.contains(['/', '.']))?;
-        let known = self.sys.join("class/block").join(name).exists();
-        known.then(|| self.dev.join(name)).filter(|path| path.exists())
+        let node = match partition {
+            None => facts.name.clone(),
+            Some(number) => partition_name(&facts.name, number),
+        };
+        let device = self.dev.join(&node);
+        if self.sys.join("class/block").join(&node).exists() && device.exists() {
+            return Ok(device);
+        }
+        Err(Error::NoDisk {
+            name: format!("/dev/{node} ({})", describe(disk)),
+            found: self.listing(),
+        })
     }
 
     /// A name that the next boot understands too; the device itself when the disk has no identity.
     #[must_use]
     pub fn stable_name(&self, device: &Path) -> PathBuf {
-        let id = self.place_of(device).and_then(|(disk, partition)| {
-            let id = disk.ids().into_iter().next()?;
+        let name = self.place_of(device).and_then(|(disk, partition)| {
+            let name = disk.names().next()?;
             let suffix = partition.map_or_else(String::new, |number| format!("-part{number}"));
-            Some(PathBuf::from(format!("/dev/disk/by-id/{id}{suffix}")))
+            Some(PathBuf::from(format!("{name}{suffix}")))
         });
-        id.unwrap_or_else(|| device.to_owned())
+        name.unwrap_or_else(|| device.to_owned())
     }
 
     /// The disk that a partition is on; what is no partition is its own.
@@ -139,12 +249,11 @@ impl Disks {
             .all()
             .iter()
             .map(|disk| {
-                let id = disk
-                    .ids()
-                    .into_iter()
+                let name = disk
+                    .names()
                     .next()
-                    .map_or_else(String::new, |id| format!(" = {id}"));
-                format!("/dev/{}{id} ({} octets)", disk.name, disk.size)
+                    .map_or_else(String::new, |name| format!(" = {name}"));
+                format!("/dev/{}{name} ({} bytes)", disk.name, disk.size)
             })
             .collect();
         if names.is_empty() {
@@ -165,136 +274,85 @@ fn partition_name(disk: &str, number: u32) -> String {
     format!("{disk}{separator}{number}")
 }
 
-/// SCSI vital product data, page 80h: four octets of header, then the serial number.
-fn unit_serial(path: &Path) -> Option<String> {
-    let page = fs::read(path).ok()?;
-    let serial = String::from_utf8_lossy(page.get(4..)?).trim().to_owned();
-    (!serial.is_empty()).then_some(serial)
+/// What boards and bridges give that were never programmed.
+fn is_zeros(text: &str) -> bool {
+    text.chars().all(|c| matches!(c, '0' | '-' | ' '))
+}
+
+/// How a disk differs from a pinned identity.
+fn difference(disk: &InventoryDisk, pinned: &v1::PinnedDisk) -> Option<String> {
+    let texts = [
+        ("serial number", disk.serial.as_deref(), &pinned.serial),
+        ("WWN", disk.wwn.as_deref(), &pinned.wwn),
+    ];
+    for (what, found, expected) in texts {
+        let found = found.unwrap_or_default();
+        if found != expected {
+            return Some(format!("{what} {found:?} instead of {expected:?}"));
+        }
+    }
+    if disk.size != pinned.size {
+        return Some(format!("{} bytes instead of {}", disk.size, pinned.size));
+    }
+    let elsewhere = !pinned.path.is_empty() && !disk.names.contains(&pinned.path);
+    elsewhere.then(|| format!("another place than {}", pinned.path))
+}
+
+/// Whether a disk that differs has the serial number, WWN or place of the pinned one.
+fn is_named(disk: &InventoryDisk, pinned: &v1::PinnedDisk) -> bool {
+    let same = |found: Option<&String>, expected: &String| !expected.is_empty() && found == Some(expected);
+    same(disk.serial.as_ref(), &pinned.serial)
+        || same(disk.wwn.as_ref(), &pinned.wwn)
+        || disk.names.contains(&pinned.path)
+}
+
+fn describe(disk: &v1::PinnedDisk) -> String {
+    let parts = [
+        ("serial number ", &disk.serial),
+        ("WWN ", &disk.wwn),
+        ("at ", &disk.path),
+    ];
+    let known: Vec<String> = parts
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(what, value)| format!("{what}{value}"))
+        .collect();
+    format!("with {}, {} bytes", known.join(", "), disk.size)
 }
 
 impl DiskFacts {
-    /// Names under `/dev/disk/by-id`, the most telling first.
-    #[must_use]
-    pub fn ids(&self) -> Vec<String> {
-        let mut ids = Vec::new();
-        let serial = self.serial.as_deref().map(plain);
-        let model = self.model.as_deref().map(plain);
-        let ata = self.vendor.as_deref() == Some("ATA");
-        if self.name.starts_with("nvme") {
-            ids.extend(
-                model
-                    .zip(serial)
-                    .map(|(model, serial)| format!("nvme-{model}_{serial}")),
-            );
-            ids.extend(self.wwn.as_deref().map(|wwn| format!("nvme-{}", plain(wwn))));
-        } else if self.name.starts_with("vd") {
-            ids.extend(
-                serial.map(|serial| format!("virtio-{}", serial.chars().take(20).collect::<String>())),
-            );
-        } else {
-            let named = match (ata, self.vendor.as_deref().map(plain), model, serial) {
-                (true, _, Some(model), Some(serial)) => Some(format!("ata-{model}_{serial}")),
-                (false, Some(vendor), Some(model), Some(serial)) => {
-                    Some(format!("scsi-S{vendor}_{model}_{serial}"))
-                }
-                _ => None,
-            };
-            ids.extend(named);
-            let naa = self.wwn.as_deref().and_then(|wwn| wwn.strip_prefix("naa."));
-            ids.extend(naa.map(|naa| format!("wwn-0x{naa}")));
-        }
-        ids
+    /// Paths under `/dev/disk`, the most telling first.
+    fn names(&self) -> impl Iterator<Item = String> {
+        let ids = self.ids.iter().map(|id| format!("/dev/disk/by-id/{id}"));
+        let paths = self.paths.iter().map(|path| format!("/dev/disk/by-path/{path}"));
+        ids.chain(paths)
     }
 
-    pub(crate) fn into_message(self) -> agent_protocol::v1::Disk {
-        agent_protocol::v1::Disk {
+    /// As the appliance has it, so that a pinned identity compares equal.
+    fn comparable(&self) -> InventoryDisk {
+        inventory_disk(&self.clone().into_message())
+    }
+
+    pub(crate) fn into_message(self) -> v1::Disk {
+        v1::Disk {
             device: format!("/dev/{}", self.name),
             size: self.size,
+            names: self.names().collect(),
             serial: self.serial.unwrap_or_default(),
             wwn: self.wwn.unwrap_or_default(),
             model: self.model.unwrap_or_default(),
             rotational: self.rotational,
+            transport: self.transport.unwrap_or_default(),
+            removable: self.removable,
+            read_only: self.read_only,
+            logical_block_size: self.block_sizes.0,
+            physical_block_size: self.block_sizes.1,
+            hctl: self.hctl.unwrap_or_default(),
+            vendor: self.vendor.unwrap_or_default(),
+            contents: Vec::new(),
         }
     }
-}
-
-/// As udev writes it: blanks become one underscore.
-fn plain(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join("_")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn machine() -> (tempfile::TempDir, Disks) {
-        let root = tempfile::tempdir().unwrap();
-        let write = |path: &str, content: &str| {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, content).unwrap();
-        };
-        write("sys/block/sda/size", "2048\n");
-        write("sys/block/sda/device/vendor", "ATA     \n");
-        write("sys/block/sda/device/model", "QEMU HARDDISK   \n");
-        write("sys/block/sda/device/vpd_pg80", "\0\u{1}\0\u{4}QM01  ");
-        write("sys/block/sda/device/wwid", "naa.5000c500a0000001\n");
-        write("sys/block/nvme0n1/size", "4096\n");
-        write("sys/block/nvme0n1/device/model", "Fast Disk                  \n");
-        write("sys/block/nvme0n1/device/serial", "N 1\n");
-        write("sys/block/vda/size", "4096\n");
-        write("sys/block/vda/serial", "target");
-        write("sys/block/vdb/size", "4096\n");
-        write("sys/block/loop0/size", "4096\n");
-        write("sys/block/sr0/size", "4096\n");
-        for node in ["sda", "sda2", "nvme0n1", "nvme0n1p2", "vda", "vda1", "vdb"] {
-            write(&format!("sys/class/block/{node}/dev"), "8:0");
-            write(&format!("dev/{node}"), "");
-        }
-        let disks = Disks::new(root.path().join("sys"), root.path().join("dev"));
-        (root, disks)
-    }
-
-    #[test]
-    fn names_by_kernel_and_by_identity() {
-        let (root, disks) = machine();
-        let table = [
-            ("/dev/sda", Some("sda")),
-            ("/dev/sda2", Some("sda2")),
-            ("/dev/sda3", None),
-            ("/dev/disk/by-id/ata-QEMU_HARDDISK_QM01", Some("sda")),
-            ("/dev/disk/by-id/ata-QEMU_HARDDISK_QM01-part2", Some("sda2")),
-            ("/dev/disk/by-id/wwn-0x5000c500a0000001", Some("sda")),
-            ("/dev/disk/by-id/nvme-Fast_Disk_N_1-part2", Some("nvme0n1p2")),
-            ("/dev/disk/by-id/virtio-target-part1", Some("vda1")),
-            ("/dev/disk/by-id/virtio-targe", None),
-            ("/dev/disk/by-id/virtio-target-partx", None),
-            ("/dev/../etc/passwd", None),
-            ("/dev/loop0", None),
-            ("sda", None),
-        ];
-        for (wanted, node) in table {
-            let expected = node.map(|node| root.path().join("dev").join(node));
-            assert_eq!(disks.find(wanted), expected, "{wanted}");
-        }
-    }
-
-    #[test]
-    fn stable_names_read_back() {
-        let (root, disks) = machine();
-        for node in ["sda", "sda2", "nvme0n1", "nvme0n1p2", "vda", "vda1"] {
-            let device = root.path().join("dev").join(node);
-            let name = disks.stable_name(&device);
-            assert!(name.starts_with("/dev/disk/by-id"), "{name:?}");
-            assert_eq!(disks.find(&name.to_string_lossy()), Some(device));
-        }
-        let disk_of = |node: &str| disks.disk_of(Path::new(node)).file_name().unwrap().to_owned();
-        assert_eq!(disk_of("/dev/nvme0n1p2"), "nvme0n1");
-        assert_eq!(disk_of("/dev/vda1"), "vda");
-        assert_eq!(disk_of("/dev/sda"), "sda");
-        let without_identity = root.path().join("dev/vdb");
-        assert_eq!(disks.stable_name(&without_identity), without_identity);
-        let names: Vec<String> = disks.all().into_iter().map(|disk| disk.name).collect();
-        assert_eq!(names, ["nvme0n1", "sda", "vda", "vdb"]);
-    }
-}
+mod tests;

@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 use agent::Error;
 use agent::actions::{Outcome, run};
 use agent_protocol::ActionKind;
-use agent_protocol::v1::Firmware;
+use agent_protocol::v1::{Firmware, PinnedDisk};
 use disk_image::{ImageReader, gpt, measure};
 
-use crate::host::{Machine, context, public_key};
+use crate::host::{DISK, Machine, context, public_key};
 
 const MIB: usize = 1 << 20;
 
@@ -311,6 +311,64 @@ fn an_image_that_is_not_what_its_name_says_leaves_a_disk_that_cannot_boot() {
     assert!(head.iter().all(|octet| *octet == 0));
 }
 
+/// The machine is reset in the middle of the write, and its next boot finds the disks in the other order.
+#[test]
+fn names_that_change_between_boots_do_not_change_the_disk() {
+    let mut machine = Machine::new(image());
+    let old = vec![0xaa; usize::try_from(DISK).unwrap()];
+    for disk in ["disk", "second"] {
+        std::fs::write(machine.file(disk), &old).unwrap();
+    }
+    let untouched = |machine: &Machine| std::fs::read(machine.file("second")).unwrap() == old;
+    let pin = PinnedDisk {
+        name: "/dev/sda".to_owned(),
+        serial: "FIRST".to_owned(),
+        size: DISK,
+        ..PinnedDisk::default()
+    };
+    let write = |machine: &Arc<Machine>, resumed| {
+        let mut settings = disk_settings(machine);
+        settings.push(("DEST_DISK", "/dev/sda".to_owned()));
+        let settings: Vec<_> = settings
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let mut context = context(machine, &settings, resumed);
+        context.disks = vec![pin.clone()];
+        run("image2disk", &context)
+    };
+    machine.disks =
+        Some(machine.boot_with("boot1", &[("sda", "FIRST", "disk"), ("sdb", "SECOND", "second")]));
+    machine.budget = 4.into();
+    let machine = Arc::new(machine);
+    write(&machine, false).unwrap_err();
+    assert_ne!(
+        std::fs::read(machine.file("disk")).unwrap(),
+        old,
+        "cut off in the write"
+    );
+
+    let mut machine = Arc::into_inner(machine).unwrap();
+    machine.disks =
+        Some(machine.boot_with("boot2", &[("sda", "SECOND", "second"), ("sdb", "FIRST", "disk")]));
+    machine.budget = usize::MAX.into();
+    let machine = Arc::new(machine);
+    write(&machine, true).unwrap();
+    assert!(gpt::parse(&std::fs::read(machine.file("disk")).unwrap()).is_some());
+    assert!(untouched(&machine), "the other disk was written to");
+
+    let mut machine = Arc::into_inner(machine).unwrap();
+    machine.disks = Some(machine.boot_with("boot3", &[("sda", "SECOND", "second")]));
+    let machine = Arc::new(machine);
+    let error = write(&machine, true).unwrap_err();
+    assert!(
+        error.line().contains("no disk with serial number FIRST"),
+        "{}",
+        error.line()
+    );
+    assert!(untouched(&machine));
+}
+
 #[test]
 fn an_image_keeps_its_identities_unless_all_references_are_known() {
     let guid = "01010101-0101-0101-0101-010101010101";
@@ -338,10 +396,12 @@ fn an_image_keeps_its_identities_unless_all_references_are_known() {
 fn under_bios_no_variable_is_written() {
     let mut machine = Arc::into_inner(installed()).unwrap();
     machine.firmware = Firmware::Bios;
+    machine.bios_drive = Some(0x81);
     let machine = Arc::new(machine);
     let settings = settings(ActionKind::Reboot, &machine);
     let outcome = act(&machine, ActionKind::Reboot, &settings, false).unwrap();
     assert_eq!(outcome.facts["firmware"], "bios");
+    assert_eq!(outcome.facts["bios_drive"], "0x81");
     assert_eq!(machine.option_writes.load(Ordering::SeqCst), 0);
 }
 

@@ -9,8 +9,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use agent::actions::{ActionContext, Board};
+use agent::inventory::Disks;
 use agent::{BootOptions, Error, Host, Lease, MachineKey, Mounted};
-use agent_protocol::v1::{Firmware, FirstBootResponse};
+use agent_protocol::v1::{Disk, Firmware, FirstBootResponse, PinnedDisk};
 use disk_image::{DiskTarget, Target};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +24,9 @@ pub(crate) struct Machine {
     pub(crate) option_writes: AtomicUsize,
     pub(crate) loaded: Mutex<Vec<(String, Option<String>, String)>>,
     pub(crate) kexec_fails: bool,
+    /// Disks of a fake sysfs, in place of the one that is called `disk`.
+    pub(crate) disks: Option<Disks>,
+    pub(crate) bios_drive: Option<u8>,
     /// Calls that still work.
     pub(crate) budget: AtomicUsize,
     pub(crate) requests: Mutex<Vec<String>>,
@@ -49,6 +53,8 @@ impl Machine {
             option_writes: AtomicUsize::new(0),
             loaded: Mutex::default(),
             kexec_fails: false,
+            disks: None,
+            bios_drive: None,
             budget: AtomicUsize::new(usize::MAX),
             requests: Mutex::default(),
         }
@@ -70,6 +76,25 @@ impl Machine {
         Ok(())
     }
 
+    /// Disks of one boot: name in the kernel, serial number, and the file behind it.
+    pub(crate) fn boot_with(&self, boot: &str, disks: &[(&str, &str, &str)]) -> Disks {
+        let root = self.file(boot);
+        for (name, serial, file) in disks {
+            let block = root.join("sys/block").join(name);
+            for folder in [
+                &block,
+                &root.join("sys/class/block").join(name),
+                &root.join("dev"),
+            ] {
+                std::fs::create_dir_all(folder).unwrap();
+            }
+            std::fs::write(block.join("size"), (DISK / 512).to_string()).unwrap();
+            std::fs::write(block.join("serial"), serial).unwrap();
+            std::os::unix::fs::symlink(self.file(file), root.join("dev").join(name)).unwrap();
+        }
+        Disks::new(root.join("sys"), root.join("dev"))
+    }
+
     pub(crate) fn file(&self, path: &str) -> PathBuf {
         self.root.path().join(path)
     }
@@ -82,16 +107,29 @@ impl Machine {
 pub(crate) struct Simulated(pub(crate) Arc<Machine>);
 
 impl Host for Simulated {
-    fn device(&self, name: &str) -> Result<PathBuf, Error> {
+    fn disks(&self) -> Vec<Disk> {
+        Vec::new()
+    }
+    fn device(&self, disk: &PinnedDisk, partition: Option<u32>) -> Result<PathBuf, Error> {
         self.0.step("looking for a disk")?;
-        let known = ["disk", "part2", "part3"];
-        match name.strip_prefix("/dev/").filter(|name| known.contains(name)) {
-            Some(name) => Ok(self.0.root.path().join(name)),
-            None => Err(Error::NoDisk {
-                name: name.to_owned(),
-                found: known.join(", "),
-            }),
+        if let Some(disks) = &self.0.disks {
+            return disks.find(disk, partition);
         }
+        let name = match (disk.name.as_str(), partition) {
+            ("/dev/disk", None) => "disk",
+            ("/dev/part", Some(2)) => "part2",
+            ("/dev/part", Some(3)) => "part3",
+            _ => {
+                return Err(Error::NoDisk {
+                    name: disk.name.clone(),
+                    found: "one disk".to_owned(),
+                });
+            }
+        };
+        Ok(self.0.root.path().join(name))
+    }
+    fn bios_drive(&self, _: &Path) -> Option<u8> {
+        self.0.bios_drive
     }
     fn stable_name(&self, device: &Path) -> PathBuf {
         Path::new("/dev/disk/by-id/simulated").join(device.file_name().unwrap())
@@ -174,6 +212,16 @@ impl Read for Broken {
     }
 }
 
+/// Identities by which the settings of the tests name disks.
+pub(crate) fn pinned() -> Vec<PinnedDisk> {
+    ["/dev/disk", "/dev/part"]
+        .map(|name| PinnedDisk {
+            name: name.to_owned(),
+            ..PinnedDisk::default()
+        })
+        .to_vec()
+}
+
 /// An action's context on this machine.
 pub(crate) fn context(machine: &Arc<Machine>, settings: &[(&str, &str)], resumed: bool) -> ActionContext {
     let issuer = Arc::clone(machine);
@@ -183,6 +231,7 @@ pub(crate) fn context(machine: &Arc<Machine>, settings: &[(&str, &str)], resumed
         .collect();
     ActionContext {
         environment,
+        disks: pinned(),
         resumed,
         identity: "default/wf/1".to_owned(),
         host: Arc::new(Simulated(Arc::clone(machine))),

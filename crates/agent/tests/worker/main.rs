@@ -28,6 +28,7 @@ fn action(id: &str, kind: &str, environment: &[(&str, &str)]) -> Action {
         name: format!("step {id}"),
         kind: kind.to_owned(),
         environment: pairs.collect::<HashMap<_, _>>(),
+        disks: host::pinned(),
         attempt: 1,
         ..Action::default()
     }

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::boot_session::{BootSession, FirstBoot};
+use super::disk::{InventoryDisk, PinnedDisk};
 use super::provider_machine::MachineRole;
 use crate::{Digest, Mac, Time};
 
@@ -49,6 +50,9 @@ pub struct ServerSpec {
     /// switch it. Written by `gantry release server`, removed once the server is available.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseStatement>,
+    /// Disks that attempts write to, each pinned to its identity before the first write.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<PinnedDisk>,
     /// How the machine gets from the installer to the installed system.
     #[serde(default)]
     pub handover: HandoverPolicy,
@@ -233,6 +237,9 @@ pub struct LocalBoot {
     pub firmware: Firmware,
     /// Disk that was written, by a stable path.
     pub disk: String,
+    /// Drive number that a PC BIOS gives to that disk, such as 128 (0x80), where the BIOS tells which disk it means.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bios_drive: Option<u8>,
     /// Unique GUID of the EFI system partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub esp_guid: Option<String>,
@@ -266,7 +273,7 @@ pub struct Inventory {
     /// Logical processors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<u32>,
-    /// Memory in octets.
+    /// Memory in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<u64>,
     /// Disks.
@@ -275,28 +282,6 @@ pub struct Inventory {
     /// NICs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nics: Vec<InventoryNic>,
-}
-
-/// A disk.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct InventoryDisk {
-    /// Path such as `/dev/vda`, of this boot.
-    pub device: String,
-    /// Octets.
-    pub size: u64,
-    /// Serial number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub serial: Option<String>,
-    /// World-wide name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wwn: Option<String>,
-    /// Model.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// Whether it spins.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rotational: Option<bool>,
 }
 
 /// A NIC.

@@ -183,6 +183,9 @@ pub struct WorkflowStatus {
     /// When waiting ends in a timeout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Time>,
+    /// Why the agent, which asks for its next action, does not get it: the action's disk can't be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_back: Option<String>,
     /// Share of the running action that is done, 0 to 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent: Option<u8>,

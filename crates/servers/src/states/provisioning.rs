@@ -180,6 +180,8 @@ fn local_boot(workflow: &WorkflowStatus) -> Option<LocalBoot> {
     Some(LocalBoot {
         firmware,
         disk: fact("disk")?,
+        bios_drive: fact("bios_drive")
+            .and_then(|drive| u8::from_str_radix(drive.strip_prefix("0x")?, 16).ok()),
         esp_guid: fact("esp_guid"),
         image: fact("image_digest").and_then(|digest| digest.parse().ok()),
     })
@@ -267,6 +269,7 @@ mod tests {
             ("firmware", "uefi"),
             ("disk", "/dev/disk/by-id/x"),
             ("esp_guid", "c12a"),
+            ("bios_drive", "0x81"),
         ] {
             sample.fact(name, value);
         }
@@ -277,6 +280,7 @@ mod tests {
             (found.firmware, found.disk.as_str()),
             (Firmware::Uefi, "/dev/disk/by-id/x")
         );
+        assert_eq!(found.bios_drive, Some(0x81));
         sample.server.status.as_mut().unwrap().local_boot = Some(found);
         sample.goes(at(0), ServerState::Running);
     }

@@ -58,6 +58,7 @@ pub fn hand_out(
     now: Timestamp,
 ) -> WorkflowStatus {
     let mut status = status.clone();
+    status.held_back = None;
     let agent_id = status.agent_id.clone();
     let task = status
         .tasks

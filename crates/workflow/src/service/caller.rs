@@ -41,6 +41,9 @@ pub(super) struct Present {
     pub(super) phase: SessionPhase,
     pub(super) claimed_at: Option<Timestamp>,
     pub(super) handover: HandoverPolicy,
+    pub(super) attempt: u64,
+    /// As it was read.
+    pub(super) server: Server,
     namespace: String,
     workflow: String,
 }
@@ -139,6 +142,8 @@ impl Caller {
             phase: session.phase,
             claimed_at: Some(claim.at.0),
             handover: server.spec.handover,
+            attempt: self.attempt,
+            server: server.clone(),
             namespace,
             workflow: attempt.workflow.clone(),
         })

@@ -1,6 +1,7 @@
 //! PENDING. Entry: the machine is on its way to the installer. Exit: RUNNING, when the first action is handed out (by
 //! the service). Deadlines: the session's armed window, which `servers` counts; in it the firmware's allowance from
-//! power-on to the first packet; 10 minutes from the agent's claim to its first question.
+//! power-on to the first packet; 10 minutes from the agent's claim to its first question, an hour where the disk of the
+//! first action can't be told.
 
 use jiff::{SignedDuration, Timestamp};
 use resources::gantry::{BootSession, SessionPhase};
@@ -9,6 +10,8 @@ use resources::tinkerbell::WorkflowState;
 use super::{Snapshot, Step, add, after, go, wait};
 
 const ASK_MINUTES: i64 = 10;
+/// Minutes that a person gets to say which disk is meant.
+const DISK_MINUTES: i64 = 60;
 /// What the boot services heard reaches the session a little later.
 const HEARING: SignedDuration = SignedDuration::from_secs(30);
 
@@ -21,6 +24,13 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
     };
     match (session.phase, &session.claim) {
         (SessionPhase::Claimed, Some(claim)) => {
+            if let Some(reason) = snapshot.status().and_then(|status| status.held_back.as_ref()) {
+                let until = after(claim.at.0, DISK_MINUTES);
+                return match now > until {
+                    true => go(WorkflowState::Timeout, reason.clone()),
+                    false => wait(reason.clone(), until),
+                };
+            }
             let until = after(claim.at.0, ASK_MINUTES);
             if now > until {
                 return go(

@@ -62,11 +62,9 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
                 BETWEEN_MINUTES,
             );
             if now > until {
-                let name = &action.name;
-                return go(
-                    WorkflowState::Timeout,
-                    format!("the agent never asked for action {name}"),
-                );
+                let never = || format!("the agent never asked for action {}", action.name);
+                let why = status.held_back.clone();
+                return go(WorkflowState::Timeout, why.unwrap_or_else(never));
             }
             until
         }
@@ -74,7 +72,12 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
     if leaves(action) && snapshot.own_attempt().is_some_and(|attempt| !attempt.handover) {
         return Step::Do(Effect::RequestHandover);
     }
-    boot_again(snapshot, now).unwrap_or_else(|| wait(reason(snapshot, status), until))
+    let why = status
+        .held_back
+        .as_ref()
+        .filter(|_| action.state != ActionState::Running);
+    let why = || why.cloned().unwrap_or_else(|| reason(snapshot, status));
+    boot_again(snapshot, now).unwrap_or_else(|| wait(why(), until))
 }
 
 fn has_shown_itself(snapshot: &Snapshot<'_>) -> bool {

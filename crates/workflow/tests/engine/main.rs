@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use agent_protocol::v1::next_response::Step;
 use agent_protocol::v1::workflows_server::Workflows as _;
-use agent_protocol::v1::{ActionState, NextRequest, ReportRequest};
+use agent_protocol::v1::{ActionState, Disk, NextRequest, ReportRequest};
 use resources::gantry::{Server, SessionPhase};
 use resources::tinkerbell::{Workflow, WorkflowState};
 use serde_json::json;
@@ -56,8 +56,25 @@ fn report(action: &agent_protocol::v1::Action, state: ActionState) -> ReportRequ
 }
 
 async fn next(site: &Site) -> Result<Step, Status> {
-    let answer = site.workflows.next(site.request(NextRequest {}).await).await?;
+    next_with(site, vec![disk("vda", "A"), disk("vdb", "B")]).await
+}
+
+async fn next_with(site: &Site, disks: Vec<Disk>) -> Result<Step, Status> {
+    let answer = site
+        .workflows
+        .next(site.request(NextRequest { disks }).await)
+        .await?;
     Ok(answer.into_inner().step.unwrap())
+}
+
+fn disk(name: &str, serial: &str) -> Disk {
+    Disk {
+        device: format!("/dev/{name}"),
+        size: 1 << 30,
+        serial: serial.to_owned(),
+        contents: vec!["GPT".to_owned()],
+        ..Disk::default()
+    }
 }
 
 fn action(step: Step) -> agent_protocol::v1::Action {
@@ -153,8 +170,32 @@ async fn first_action(site: &Site) {
         Some(stream.action_id.as_str()),
         "committed before the reply"
     );
-    let again = action(next(site).await.unwrap());
+    assert_eq!(
+        (stream.disks[0].name.as_str(), stream.disks[0].serial.as_str()),
+        ("/dev/vda", "A")
+    );
+    let pinned = site
+        .server("node-1", |server| !server.spec.disks.is_empty())
+        .await
+        .spec
+        .disks;
+    assert_eq!(
+        (pinned[0].attempt, &pinned[0].contents),
+        (1, &vec!["GPT".to_owned()])
+    );
+    site.logged(
+        "node-1",
+        "/dev/vda is /dev/vda (serial number A, 1073741824 bytes); on it: GPT",
+    )
+    .await;
+    // The next boot calls the disks otherwise.
+    let again = action(
+        next_with(site, vec![disk("vda", "B"), disk("vdb", "A")])
+            .await
+            .unwrap(),
+    );
     assert!(again.resumed && again.action_id == stream.action_id);
+    assert_eq!(again.disks, stream.disks);
 
     let mut progress = report(&stream, ActionState::Running);
     (progress.percent, progress.log) = (Some(43), vec!["writing".into()]);
@@ -300,6 +341,74 @@ async fn a_failed_action_ends_the_workflow_and_the_next_one_fences_it() {
     };
     let wrong = site.workflows.report(site.request(wrong).await).await;
     assert_eq!(wrong.unwrap_err().code(), Code::PermissionDenied);
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_action_waits_until_its_disk_can_be_told() {
+    let site = Site::start().await;
+    site.machine("node-1").await;
+    site.template("install", TEMPLATE).await;
+    site.make_workflow("install-1", "install", json!({})).await;
+    site.server("node-1", attempt_is(1)).await;
+    site.session("node-1", 1, SessionPhase::Claimed).await;
+    site.workflow("install-1", |workflow| {
+        state(workflow) == Some(WorkflowState::Pending)
+    })
+    .await;
+    let asking = next_with(&site, vec![disk("vdb", "B"), disk("vdc", "C")]);
+    let hint = async {
+        let waits = site
+            .workflow("install-1", |workflow| {
+                reason(workflow).starts_with("no disk is called /dev/vda")
+            })
+            .await;
+        assert!(
+            reason(&waits).contains("/dev/vdc (serial number C"),
+            "{}",
+            reason(&waits)
+        );
+        assert_eq!(state(&waits), Some(WorkflowState::Pending));
+        assert!(site.server("node-1", |_| true).await.spec.disks.is_empty());
+        let text = site.event("Hardware", "node-1", "DiskUnclear").await;
+        assert_eq!(text, format!("Workflow install-1: {}", reason(&waits)));
+        site.annotate(
+            "node-1",
+            "gantry.dev/root-device-hints",
+            r#"{"serialNumber": "C"}"#,
+        )
+        .await;
+        site.session("node-1", 1, SessionPhase::Claimed).await;
+    };
+    let (stream, ()) = tokio::join!(asking, hint);
+    let stream = action(stream.unwrap());
+    assert_eq!(
+        (stream.disks[0].name.as_str(), stream.disks[0].serial.as_str()),
+        ("/dev/vda", "C")
+    );
+    let runs = site
+        .workflow("install-1", |workflow| {
+            state(workflow) == Some(WorkflowState::Running)
+        })
+        .await;
+    assert_eq!(runs.status.unwrap().held_back, None);
+
+    // The next attempt is told to use another disk.
+    let failed = report(&stream, ActionState::Failed);
+    site.workflows.report(site.request(failed).await).await.unwrap();
+    site.annotate(
+        "node-1",
+        "gantry.dev/root-device-hints",
+        r#"{"serialNumber": "B"}"#,
+    )
+    .await;
+    site.make_workflow("install-2", "install", json!({})).await;
+    site.server("node-1", attempt_is(2)).await;
+    assert_eq!(
+        next(&site).await.unwrap_err().code(),
+        Code::PermissionDenied,
+        "attempt 1 is fenced"
+    );
     site.end().await;
 }
 

@@ -148,6 +148,15 @@ impl Site {
         self.api.merge_status::<Server>(server, status).await;
     }
 
+    /// What a user would do to a Hardware.
+    pub(crate) async fn annotate(&self, hardware: &str, key: &str, value: &str) {
+        let patch = kube::api::Patch::Merge(json!({"metadata": {"annotations": {key: value}}}));
+        let api = self.api.api::<Hardware>();
+        api.patch(hardware, &kube::api::PatchParams::default(), &patch)
+            .await
+            .unwrap();
+    }
+
     /// Makes a Workflow be in its state for so long.
     pub(crate) async fn since(&self, workflow: &str, minutes: i64) {
         let since = Timestamp::now()
