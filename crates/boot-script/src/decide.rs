@@ -40,6 +40,8 @@ pub enum Decision {
     LocalDisk {
         /// Recorded GUID of the EFI system partition, not checked.
         esp_guid: Option<String>,
+        /// Recorded drive number of a PC BIOS.
+        bios_drive: Option<u8>,
         /// Why, for people.
         reason: Cow<'static, str>,
     },
@@ -70,6 +72,8 @@ pub struct Installer {
     pub source: InstallerSource,
     /// GUID of the EFI system partition that is booted when the installer cannot be fetched.
     pub esp_guid: Option<String>,
+    /// Drive of a PC BIOS that is booted when the installer cannot be fetched.
+    pub bios_drive: Option<u8>,
 }
 
 /// Where kernel and initramfs come from.
@@ -136,6 +140,7 @@ pub fn decide(subject: Lookup<'_>, asker: Asker, site: &SiteSettings, now: Times
                 attempt: None,
                 source: InstallerSource::BuiltIn,
                 esp_guid: None,
+                bios_drive: None,
             }),
         },
         Lookup::Known(target) => of_machine(target, asker, site, now),
@@ -154,10 +159,16 @@ fn of_machine(target: &BootTarget, asker: Asker, site: &SiteSettings, now: Times
     let machine = &target.machine;
     let known = machine.local_boot.as_ref().filter(|_| asker == Asker::Machine);
     let esp_guid = known.and_then(|local| local.esp_guid.clone());
+    // No secret, and without it another disk might be booted.
+    let bios_drive = machine.local_boot.as_ref().and_then(|local| local.bios_drive);
     if netboot.allow_pxe != Some(true) {
         let reason = "netboot.allowPXE is not true".into();
         return match &machine.local_boot {
-            Some(_) => Decision::LocalDisk { esp_guid, reason },
+            Some(_) => Decision::LocalDisk {
+                esp_guid,
+                bios_drive,
+                reason,
+            },
             None => Decision::NotAllowed { reason },
         };
     }
@@ -173,6 +184,7 @@ fn of_machine(target: &BootTarget, asker: Asker, site: &SiteSettings, now: Times
                 attempt: Some(attempt),
                 source: source(netboot),
                 esp_guid,
+                bios_drive,
             })
         }),
         Err(reason) => {
@@ -184,9 +196,11 @@ fn of_machine(target: &BootTarget, asker: Asker, site: &SiteSettings, now: Times
                     attempt: None,
                     source: source(netboot),
                     esp_guid,
+                    bios_drive,
                 }),
                 _ => Decision::LocalDisk {
                     esp_guid,
+                    bios_drive,
                     reason: reason.into(),
                 },
             }

@@ -2,7 +2,8 @@
 //!
 //! No script waits for ever: each loop counts, and the last resort is the machine's own disk, then `exit 1`. On UEFI
 //! a bare `exit` would leave some firmware in its menu, so local boot is `sanboot` of the recorded EFI system
-//! partition, then of any disk with the fallback boot loader.
+//! partition, then of any disk with the fallback boot loader. Under a PC BIOS it is `sanboot` of the recorded drive
+//! alone; other drives are tried only where none is on record.
 
 use std::fmt::Write as _;
 
@@ -24,7 +25,7 @@ pub const SITE_CA_FILE: &str = "site-ca.cpio";
 
 /// Fetches of kernel and initramfs before the script gives up.
 const TRIES: u32 = 5;
-/// Disks tried by number: the target may be the second one.
+/// Disks tried by number where the right one is not on record: it may be the second one.
 const DRIVES: [&str; 4] = ["0x80", "0x81", "0x82", "0x83"];
 
 /// Who asks.
@@ -48,7 +49,17 @@ pub fn render(
 ) -> Result<Option<String>, ScriptError> {
     let script = match decision {
         Decision::Installer(installer) => installer_script(installer, subject, site, now)?,
-        Decision::LocalDisk { esp_guid, reason } => local_script(esp_guid.as_deref(), reason),
+        Decision::LocalDisk {
+            esp_guid,
+            bios_drive,
+            reason,
+        } => {
+            let own = OwnDisk {
+                esp_guid: esp_guid.as_deref(),
+                bios_drive: *bios_drive,
+            };
+            local_script(own, reason)
+        }
         Decision::CustomScript(contents) => custom_script(contents),
         Decision::Chain(url) => {
             format!(
@@ -69,29 +80,61 @@ fn custom_script(contents: &str) -> String {
     format!("#!ipxe\n{}\n", body.trim_end())
 }
 
-fn local_script(esp_guid: Option<&str>, reason: &str) -> String {
+fn local_script(own: OwnDisk<'_>, reason: &str) -> String {
     let mut text = format!(
         "#!ipxe\necho Gantry: this machine boots its own disk: {}\n",
         spoken(reason)
     );
-    local_boot(&mut text, esp_guid);
+    local_boot(&mut text, own);
     text
 }
 
-/// Boots the machine's own disk, else `exit 1`.
-fn local_boot(text: &mut String, esp_guid: Option<&str>) {
+/// What was recorded of the disk that the machine boots.
+#[derive(Debug, Clone, Copy)]
+struct OwnDisk<'a> {
+    esp_guid: Option<&'a str>,
+    bios_drive: Option<u8>,
+}
+
+/// Boots the machine's own disk, else `exit 1`. What is tried is said first, for the person at the console.
+fn local_boot(text: &mut String, own: OwnDisk<'_>) {
     text.push_str("iseq ${platform} efi && goto local_efi ||\n");
-    for drive in DRIVES {
-        let _ = writeln!(text, "sanboot --no-describe --drive {drive} ||");
+    match own.bios_drive {
+        Some(drive) => {
+            let _ = write!(
+                text,
+                "echo Gantry: booting drive {drive:#04x}, where the system was installed\n\
+                 sanboot --no-describe --drive {drive:#04x} ||\n"
+            );
+        }
+        None => {
+            for drive in DRIVES {
+                let _ = write!(
+                    text,
+                    "echo Gantry: the drive with the system is not on record; trying drive {drive}\n\
+                     sanboot --no-describe --drive {drive} ||\n"
+                );
+            }
+        }
     }
     text.push_str("goto local_failed\n:local_efi\n");
-    if let Some(guid) = esp_guid.and_then(guid) {
+    if let Some(guid) = own.esp_guid.and_then(guid) {
         // Drive 0 means every drive; the file is \EFI\BOOT\BOOTX64.EFI unless another is named.
-        let _ = writeln!(text, "sanboot --no-describe --drive 0 --uuid {guid} ||");
+        let _ = write!(
+            text,
+            "echo Gantry: booting the EFI system partition {guid}, where the system was installed\n\
+             sanboot --no-describe --drive 0 --uuid {guid} ||\n"
+        );
     }
-    text.push_str("sanboot --no-describe --drive 0 ||\n");
+    text.push_str(
+        "echo Gantry: trying the fallback boot loader of any disk\nsanboot --no-describe --drive 0 ||\n",
+    );
     for drive in DRIVES {
-        let _ = writeln!(text, "sanboot --no-describe --drive {drive} ||");
+        let _ = write!(
+            text,
+            "echo Gantry: trying the fallback boot loader of drive {drive}\n\
+             sanboot --no-describe --drive {drive} ||\n"
+        );
     }
     text.push_str(":local_failed\necho Gantry: no disk boots; the firmware goes on\nexit 1\n");
 }
@@ -134,7 +177,11 @@ fn installer_script(
         files.initramfs,
         site.http_base(),
     );
-    local_boot(&mut text, installer.esp_guid.as_deref());
+    let own = OwnDisk {
+        esp_guid: installer.esp_guid.as_deref(),
+        bios_drive: installer.bios_drive,
+    };
+    local_boot(&mut text, own);
     Ok(text)
 }
 

@@ -158,6 +158,7 @@ fn what_we_installed_boots_its_disk_whatever_allow_pxe_says() {
         facts.local_boot = Some(LocalBoot {
             firmware: Firmware::Uefi,
             disk: "/dev/vda".into(),
+            bios_drive: Some(0x81),
             esp_guid: esp_guid.clone(),
             image: None,
         });
@@ -169,7 +170,7 @@ fn what_we_installed_boots_its_disk_whatever_allow_pxe_says() {
             },
         );
         assert!(
-            matches!(&decision, Decision::LocalDisk { esp_guid: found, .. } if *found == esp_guid),
+            matches!(&decision, Decision::LocalDisk { esp_guid: found, bios_drive: Some(0x81), .. } if *found == esp_guid),
             "{decision:?}"
         );
         facts.hardware.interfaces[0].netboot = None;
@@ -247,6 +248,7 @@ fn own_scripts() {
     installed.local_boot = Some(LocalBoot {
         firmware: Firmware::Uefi,
         disk: "/dev/vda".into(),
+        bios_drive: Some(0x81),
         esp_guid: Some("g".into()),
         image: None,
     });
@@ -330,6 +332,7 @@ fn for_somebody_else_no_machine_is_armed() {
     let installed = LocalBoot {
         firmware: Firmware::Uefi,
         disk: "/dev/disk/by-id/x".into(),
+        bios_drive: Some(0x81),
         esp_guid: Some("c12a7328-f81f-11d2-ba4b-00a0c93ec93b".into()),
         image: None,
     };

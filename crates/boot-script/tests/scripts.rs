@@ -24,6 +24,7 @@ fn installer() -> Installer {
         attempt: Some((3, 1)),
         source: InstallerSource::BuiltIn,
         esp_guid: None,
+        bios_drive: None,
     }
 }
 
@@ -46,10 +47,31 @@ fn golden_local_disk() {
     insta::assert_snapshot!(
         rendered(&Decision::LocalDisk {
             esp_guid,
+            bios_drive: None,
             reason: "disarmed".into()
         })
         .unwrap()
     );
+}
+
+/// Under a PC BIOS only the recorded drive is booted, and the screen says which one.
+#[test]
+fn the_recorded_drive_is_the_only_one() {
+    let local = rendered(&Decision::LocalDisk {
+        esp_guid: None,
+        bios_drive: Some(0x81),
+        reason: "disarmed".into(),
+    });
+    let fallback = rendered(&Decision::Installer(Installer {
+        bios_drive: Some(0x81),
+        ..installer()
+    }));
+    for script in [local.unwrap(), fallback.unwrap()] {
+        let (bios, _) = script.split_once(":local_efi").unwrap();
+        let drives: Vec<&str> = bios.lines().filter(|line| line.starts_with("sanboot")).collect();
+        assert_eq!(drives, ["sanboot --no-describe --drive 0x81 ||"]);
+        assert!(bios.contains("echo Gantry: booting drive 0x81,"), "{bios}");
+    }
 }
 
 #[test]
@@ -145,6 +167,7 @@ fn hostile_values_are_refused_or_made_harmless() {
     let reason = "a\nshell ${x} || && ; #".into();
     let script = rendered(&Decision::LocalDisk {
         esp_guid: Some("x\nshell".into()),
+        bios_drive: None,
         reason,
     })
     .unwrap();
