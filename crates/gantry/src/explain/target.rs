@@ -140,7 +140,9 @@ pub(super) mod tests {
             "apiVersion": "gantry.dev/v1alpha1", "kind": "Server", "metadata": {"name": "node-1", "namespace": "n"},
             "spec": {"machineId": "id-1", "hardware": "node-1", "bmc": "bmc-node-1",
                 "claim": {"kind": "ProviderMachine", "name": "m", "namespace": "n"},
-                "attempt": {"number": 1, "workflow": "w"}},
+                "attempt": {"number": 1, "workflow": "w"},
+                "disks": [{"name": "/dev/sda", "serial": "S1", "size": 1024, "attempt": 1,
+                    "contents": ["GPT", "partition 1: ZFS"]}]},
             "status": {"state": "provisioning", "since": "2026-01-01T00:00:00Z", "reason": "waits for the agent",
                 "deadline": "2026-01-01T00:10:00Z", "power": "on", "inventory": {"serial": "SN-7"}},
         });

@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 use resources::bmc;
-use resources::gantry::{Server, ServerStatus};
+use resources::gantry::{PinnedDisk, Server, ServerStatus};
 use resources::tinkerbell::{ActionState, Hardware, Workflow};
 
 use super::super::session;
@@ -55,6 +55,9 @@ impl Chain<'_> {
         );
         if let Some(claim) = &server.spec.claim {
             self.say(depth + 1, format!("claimed by {} {}", claim.kind, claim.name));
+        }
+        for pin in &server.spec.disks {
+            self.say(depth + 1, pinned(pin));
         }
         for line in session::lines(server, depth + 1, self.now) {
             self.say(line.depth, line.text);
@@ -169,4 +172,28 @@ impl Chain<'_> {
             self.say(depth + 1, text);
         }
     }
+}
+
+/// A pinned disk with what lay on it before.
+fn pinned(pin: &PinnedDisk) -> String {
+    let parts = [
+        ("", &pin.model),
+        ("serial number ", &pin.serial),
+        ("WWN ", &pin.wwn),
+        ("at ", &pin.path),
+    ];
+    let known = parts
+        .iter()
+        .filter_map(|(what, value)| Some(format!("{what}{}, ", value.as_ref()?)));
+    let contents = match pin.contents.as_slice() {
+        [] => "nothing known".to_owned(),
+        contents => contents.join(", "),
+    };
+    format!(
+        "disk {}: {}{} bytes; before attempt {} it held: {contents}",
+        pin.name,
+        known.collect::<String>(),
+        pin.size,
+        pin.attempt
+    )
 }
