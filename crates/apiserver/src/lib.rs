@@ -16,6 +16,7 @@ mod authz;
 mod collector;
 mod definitions;
 mod error;
+mod extent;
 mod kinds;
 mod meta;
 mod patch;

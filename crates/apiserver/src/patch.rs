@@ -1,15 +1,20 @@
 //! The patch formats of the API. Pure: current object and patch in, new object out.
 //!
-//! JSON patch (RFC 6902) and merge patch (RFC 7386) come from `json-patch`; strategic merge for the built-in kinds
+//! The operations of JSON patch (RFC 6902) and merge patch (RFC 7386) come from `json-patch`; strategic merge for the built-in kinds
 //! and server-side apply with field ownership are here.
 
 pub(crate) mod apply;
-pub(crate) mod fieldset;
+mod compare;
+mod fieldset;
+mod json;
 pub(crate) mod managed;
+mod merge;
 pub(crate) mod strategic;
-pub(crate) mod walk;
+mod walk;
 
 use serde_json::Value;
+
+pub(crate) use json::json_patch;
 
 use crate::status::ApiError;
 
@@ -32,26 +37,6 @@ impl PatchKind {
             "application/apply-patch+yaml" => Some(PatchKind::Apply),
             _ => None,
         }
-    }
-}
-
-/// Operations in one JSON patch at most, as the real server allows.
-const MOST_OPERATIONS: usize = 10_000;
-
-/// Applies a JSON patch.
-pub(crate) fn json_patch(current: &Value, patch: &Value) -> Result<Value, ApiError> {
-    let patch: json_patch::Patch = serde_json::from_value(patch.clone())
-        .map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
-    if patch.0.len() > MOST_OPERATIONS {
-        let text = format!("the allowed maximum operations in a JSON patch is {MOST_OPERATIONS}");
-        return Err(ApiError::too_large(MOST_OPERATIONS).with_message(text));
-    }
-    let mut object = current.clone();
-    match json_patch::patch(&mut object, &patch) {
-        Ok(()) => Ok(object),
-        Err(e) => Err(ApiError::unprocessable(format!(
-            "the server rejected our request: {e}"
-        ))),
     }
 }
 

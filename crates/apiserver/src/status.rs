@@ -20,7 +20,7 @@ pub struct ApiError {
 }
 
 /// One offending field of an invalid object.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Cause {
     /// `CauseType`, for example `FieldValueInvalid`.
     pub reason: &'static str,
@@ -264,25 +264,28 @@ impl ApiError {
         self
     }
 
-    /// 409 of server-side apply: fields that other managers own.
-    pub fn apply_conflict(conflicts: &[(String, String)]) -> ApiError {
-        let causes: Vec<Cause> = conflicts
-            .iter()
-            .map(|(manager, field)| Cause {
+    /// 409 of server-side apply: managers with the fields that they own.
+    pub fn apply_conflict(conflicts: &[(String, Vec<String>)]) -> ApiError {
+        let mut causes = Vec::new();
+        for (manager, fields) in conflicts {
+            causes.extend(fields.iter().map(|field| Cause {
                 reason: "FieldManagerConflict",
                 field: field.clone(),
                 message: format!("conflict with {manager}"),
-            })
-            .collect();
-        let mut message = match conflicts {
-            [(manager, field)] => format!("Apply failed with 1 conflict: conflict with {manager}: {field}"),
-            _ => format!("Apply failed with {} conflicts:", conflicts.len()),
-        };
-        if conflicts.len() > 1 {
-            for (manager, field) in conflicts {
-                message.push_str(&format!("\n- conflict with {manager}: {field}"));
-            }
+            }));
         }
+        let message = match causes.as_slice() {
+            [one] => format!("Apply failed with 1 conflict: {}: {}", one.message, one.field),
+            _ => {
+                let mut lines = Vec::new();
+                for (manager, fields) in conflicts {
+                    lines.push(format!("conflicts with {manager}:"));
+                    lines.extend(fields.iter().map(|field| format!("- {field}")));
+                }
+                let count = causes.len();
+                format!("Apply failed with {count} conflicts: {}", lines.join("\n"))
+            }
+        };
         ApiError::new(StatusCode::CONFLICT, "Conflict", message).caused_by(&causes)
     }
 
@@ -297,6 +300,14 @@ impl ApiError {
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message)
     }
 
+    /// 413 of an object that is larger than what is stored.
+    pub fn object_too_large(bytes: usize, most: usize) -> ApiError {
+        let message = format!(
+            "Request entity too large: the object has {bytes} bytes of JSON, at most {most} can be stored"
+        );
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message)
+    }
+
     /// 415.
     pub fn unsupported_media(message: impl Into<String>) -> ApiError {
         ApiError::new(
@@ -306,8 +317,10 @@ impl ApiError {
         )
     }
 
-    /// 422 with every cause at once.
+    /// 422 with every cause at once, up to a hundred.
     pub fn invalid(group: &str, kind: &str, name: &str, causes: &[Cause]) -> ApiError {
+        const MOST: usize = 100;
+        let causes = &causes[..causes.len().min(MOST)];
         let lines: Vec<String> = causes.iter().map(Cause::line).collect();
         let list = match lines.as_slice() {
             [one] => one.clone(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 /// One step of a field path.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Element {
     /// A field of a map.
     Field(String),
@@ -155,12 +155,21 @@ impl FieldSet {
         paths
     }
 
+    /// The fields of one level first, then what is below each of them.
     fn collect(&self, at: &str, paths: &mut Vec<String>) {
-        if self.member {
-            paths.push(at.to_owned());
-        }
-        for (element, child) in &self.children {
-            child.collect(&format!("{at}{}", element.show()), paths);
+        let below: Vec<(String, &FieldSet)> = self
+            .children
+            .iter()
+            .map(|(element, child)| (format!("{at}{}", element.show()), child))
+            .collect();
+        paths.extend(
+            below
+                .iter()
+                .filter(|(_, child)| child.member)
+                .map(|(path, _)| path.clone()),
+        );
+        for (path, child) in below {
+            child.collect(&path, paths);
         }
     }
 
@@ -220,9 +229,9 @@ mod tests {
                 ".metadata.labels",
                 ".metadata.labels.a",
                 ".spec.l[name=\"x\"]",
-                ".spec.l[name=\"x\"].v",
                 ".spec.l[=1]",
-                ".spec.l[0]"
+                ".spec.l[0]",
+                ".spec.l[name=\"x\"].v"
             ]
         );
     }

@@ -1,22 +1,38 @@
 //! `metadata.managedFields`: who owns which fields, for updates and for apply.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::compare::compare;
 use super::fieldset::FieldSet;
-use super::walk::{compare, fields_of};
+use super::walk::fields_of;
 use crate::meta::{Meta, set_meta, time};
 use crate::schema::Schema;
 
+/// Managers by update at most; the oldest beyond them become one.
+const MOST_UPDATERS: usize = 10;
+/// The manager that gets the fields of the oldest updates.
+const ANCIENT: &str = "ancient-changes";
+
 /// What an operation is attributed to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Operation {
     Apply,
     Update,
 }
 
 impl Operation {
-    fn name(self) -> &'static str {
+    fn parse(text: &str) -> Option<Operation> {
+        match text {
+            "Apply" => Some(Operation::Apply),
+            "Update" => Some(Operation::Update),
+            _ => None,
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
         match self {
             Operation::Apply => "Apply",
             Operation::Update => "Update",
@@ -65,36 +81,48 @@ impl Writer<'_> {
     }
 }
 
-/// Reads the managers of an object.
+/// The managers of an object; none when they cannot be read.
 pub(crate) fn read(object: &Value) -> Vec<Manager> {
+    decode(object).unwrap_or_default()
+}
+
+/// The managers of an object, or none when one entry is not as the API writes it.
+fn decode(object: &Value) -> Option<Vec<Manager>> {
     let list = object
         .meta()
         .and_then(|m| m.get("managedFields"))
         .and_then(Value::as_array);
     let text = |entry: &Value, key: &str| entry[key].as_str().unwrap_or("").to_owned();
-    let managers = list.into_iter().flatten().map(|entry| Manager {
-        name: text(entry, "manager"),
-        operation: if entry["operation"] == "Apply" {
-            Operation::Apply
-        } else {
-            Operation::Update
-        },
-        subresource: text(entry, "subresource"),
-        api_version: text(entry, "apiVersion"),
-        time: text(entry, "time"),
-        fields: FieldSet::decode(&entry["fieldsV1"]),
-    });
-    managers.filter(|m| !m.fields.is_empty()).collect()
+    let manager = |entry: &Value| -> Option<Manager> {
+        let known = entry["fieldsType"] == "FieldsV1" && !text(entry, "apiVersion").is_empty();
+        known.then_some(Manager {
+            name: text(entry, "manager"),
+            operation: Operation::parse(entry["operation"].as_str()?)?,
+            subresource: text(entry, "subresource"),
+            api_version: text(entry, "apiVersion"),
+            time: text(entry, "time"),
+            fields: FieldSet::decode(&entry["fieldsV1"]),
+        })
+    };
+    list.into_iter().flatten().map(manager).collect()
 }
 
 /// Writes the managers into an object.
-pub(crate) fn write(object: &mut Value, managers: &[Manager]) {
+pub(crate) fn write(object: &mut Value, mut managers: Vec<Manager>) {
+    managers.sort_by(|a, b| {
+        let key = |m: &Manager| (m.operation, m.time.clone());
+        let names = |m: &Manager| (m.name.clone(), m.api_version.clone(), m.subresource.clone());
+        (key(a), names(a)).cmp(&(key(b), names(b)))
+    });
     let entries: Vec<Value> = managers
         .iter()
         .filter(|m| !m.fields.is_empty())
         .map(|m| {
             let mut entry = json!({"manager": m.name, "operation": m.operation.name(), "apiVersion": m.api_version,
-                "time": m.time, "fieldsType": "FieldsV1", "fieldsV1": m.fields.encode()});
+                "fieldsType": "FieldsV1", "fieldsV1": m.fields.encode()});
+            if !m.time.is_empty() {
+                entry["time"] = m.time.clone().into();
+            }
             if !m.subresource.is_empty() {
                 entry["subresource"] = m.subresource.clone().into();
             }
@@ -124,46 +152,91 @@ pub(crate) fn owned_by_server() -> FieldSet {
     ])
 }
 
-/// The fields of an object that somebody can own.
-pub(crate) fn ownable(schema: &Schema, object: &Value) -> FieldSet {
-    let mut object = object.clone();
-    set_meta(&mut object, "managedFields", None);
-    fields_of(Some(schema), &object).minus(&owned_by_server())
+/// The fields that a configuration names.
+pub(crate) fn fields(schema: &Schema, object: &Value) -> FieldSet {
+    fields_of(Some(schema), &without_managers(object))
 }
 
 /// Ownership after a create or update: what the writer changed is the writer's alone, what went is nobody's.
+///
+/// The owners before are those that the request names, for a client that moves fields from one manager to another,
+/// else those of the stored object. An object without owners gets none by an update.
 pub(crate) fn after_update(schema: &Schema, old: Option<&Value>, new: &mut Value, writer: Writer<'_>) {
-    let reset = wants_reset(new);
-    let mut managers = if reset {
-        Vec::new()
-    } else {
-        old.map(read).unwrap_or_default()
-    };
+    let mut managers = owners_before(old, new, writer.subresource);
+    if managers.is_empty() && old.is_some() {
+        return write(new, managers);
+    }
     let empty = json!({});
     let difference = compare(
         Some(schema),
         &without_managers(old.unwrap_or(&empty)),
         &without_managers(new),
     );
-    let changed = difference.changed.minus(&owned_by_server());
     for manager in &mut managers {
-        let lost = if writer.is(manager, Operation::Update) {
-            difference.removed.clone()
-        } else {
-            changed.clone().union(&difference.removed)
-        };
-        manager.fields = manager.fields.minus(&lost);
+        manager.fields = manager
+            .fields
+            .minus(&difference.changed)
+            .minus(&difference.removed);
     }
-    if !reset && !changed.is_empty() {
+    let own = difference.changed.minus(&owned_by_server());
+    if !own.is_empty() {
         match managers.iter_mut().find(|m| writer.is(m, Operation::Update)) {
-            Some(own) => {
-                own.fields.add(&changed);
-                own.time = time::stamp(writer.now);
+            Some(known) => {
+                known.fields.add(&own);
+                known.time = time::stamp(writer.now);
             }
-            None => managers.push(writer.manager(Operation::Update, changed)),
+            None => managers.push(writer.manager(Operation::Update, own)),
         }
     }
-    write(new, &managers);
+    managers.retain(|m| !m.fields.is_empty());
+    write(new, merge_oldest(managers));
+}
+
+fn owners_before(old: Option<&Value>, new: &Value, subresource: &str) -> Vec<Manager> {
+    let given = match subresource {
+        "" if wants_reset(new) => return Vec::new(),
+        "" => read(new),
+        // A subresource does not move ownership.
+        _ => Vec::new(),
+    };
+    if given.is_empty() {
+        old.map(read).unwrap_or_default()
+    } else {
+        given
+    }
+}
+
+/// Merges the oldest updaters of each version into one while there are too many.
+fn merge_oldest(mut managers: Vec<Manager>) -> Vec<Manager> {
+    let mut updaters: Vec<usize> = (0..managers.len())
+        .filter(|at| managers[*at].operation == Operation::Update)
+        .collect();
+    updaters.sort_by_key(|at| (managers[*at].time.clone(), managers[*at].name.clone()));
+    let mut count = updaters.len();
+    let mut buckets: BTreeMap<String, usize> = BTreeMap::new();
+    let mut merged = BTreeSet::new();
+    for at in updaters {
+        if count <= MOST_UPDATERS {
+            break;
+        }
+        match buckets.get(&managers[at].api_version) {
+            None => {
+                buckets.insert(managers[at].api_version.clone(), at);
+            }
+            Some(&first) => {
+                let (fields, time) = (managers[at].fields.clone(), managers[at].time.clone());
+                let bucket = &mut managers[first];
+                bucket.fields.add(&fields);
+                (bucket.name, bucket.subresource) = (ANCIENT.to_owned(), String::new());
+                bucket.time = time;
+                merged.insert(at);
+                count -= 1;
+            }
+        }
+    }
+    let mut at = 0..;
+    managers.retain(|_| at.next().is_none_or(|at| !merged.contains(&at)));
+    managers
 }
 
 /// An update with an empty list of managers forgets all owners.
@@ -184,4 +257,94 @@ pub(crate) fn without_managers(object: &Value) -> Value {
     let mut object = object.clone();
     set_meta(&mut object, "managedFields", None);
     object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writer<'a>(manager: &'a str, second: i64) -> Writer<'a> {
+        Writer {
+            manager,
+            api_version: "x.y/v1",
+            subresource: "",
+            now: Timestamp::from_second(second).unwrap(),
+        }
+    }
+
+    fn owners(object: &Value) -> Vec<(String, Vec<String>)> {
+        let managers = read(object).into_iter();
+        managers.map(|m| (m.name, m.fields.paths())).collect()
+    }
+
+    #[test]
+    fn updaters_are_capped_and_lose_no_field() {
+        let schema = Schema::parse(
+            &json!({"type": "object", "properties": {"spec": {"type": "object",
+            "additionalProperties": {"type": "integer"}}}}),
+        )
+        .unwrap();
+        let mut object = json!({"spec": {}});
+        after_update(&schema, None, &mut object, writer("m00", 0));
+        for i in 1..15 {
+            let mut next = object.clone();
+            next["spec"][format!("k{i:02}")] = i.into();
+            after_update(&schema, Some(&object), &mut next, writer(&format!("m{i:02}"), i));
+            object = next;
+        }
+        let owners = owners(&object);
+        assert_eq!(owners.len(), 10, "{owners:?}");
+        let ancient = owners.iter().find(|(name, _)| name == ANCIENT).unwrap();
+        assert_eq!(
+            ancient.1,
+            [
+                ".spec",
+                ".spec.k01",
+                ".spec.k02",
+                ".spec.k03",
+                ".spec.k04",
+                ".spec.k05"
+            ]
+        );
+        let all: usize = owners.iter().map(|(_, fields)| fields.len()).sum();
+        assert_eq!(all, 15);
+    }
+
+    #[test]
+    fn owners_in_a_request_count() {
+        let schema = Schema::default();
+        let mut live = json!({"data": {"a": "1", "b": "2"}});
+        after_update(&schema, None, &mut live, writer("kubectl-client-side-apply", 0));
+        let fields = live["metadata"]["managedFields"][0]["fieldsV1"].clone();
+        let entry = json!({"manager": "kubectl", "operation": "Apply", "apiVersion": "x.y/v1",
+            "fieldsType": "FieldsV1", "fieldsV1": fields});
+        for (given, subresource, expected) in [
+            (json!([entry]), "", "kubectl"),
+            (json!([entry]), "status", "kubectl-client-side-apply"),
+            (
+                json!([{"manager": "kubectl", "operation": "Take"}]),
+                "",
+                "kubectl-client-side-apply",
+            ),
+            (json!(null), "", "kubectl-client-side-apply"),
+        ] {
+            let mut new = live.clone();
+            new["metadata"]["managedFields"] = given.clone();
+            let by = Writer {
+                subresource,
+                ..writer("kubectl", 1)
+            };
+            after_update(&schema, Some(&live), &mut new, by);
+            assert_eq!(owners(&new)[0].0, expected, "{given} {subresource:?}");
+        }
+        // An empty list forgets all owners, and no later update makes new ones.
+        let mut reset = live.clone();
+        reset["metadata"]["managedFields"] = json!([]);
+        after_update(&schema, Some(&live), &mut reset, writer("kubectl", 1));
+        assert_eq!(owners(&reset), []);
+        let mut later = reset.clone();
+        later["data"]["a"] = json!("3");
+        after_update(&schema, Some(&reset), &mut later, writer("kubectl", 2));
+        assert_eq!(owners(&later), []);
+    }
 }

@@ -84,17 +84,49 @@ async fn status_is_applied_through_its_endpoint_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn apply_needs_a_manager() {
+async fn apply_needs_a_manager_with_a_name() {
     let f = Fixture::new().await;
-    let params = PatchParams {
-        field_manager: None,
+    for (manager, expected) in [
+        (None, "fieldManager: Required value: is required for apply patch"),
+        (
+            Some("m".repeat(129)),
+            "fieldManager: Too long: may not be more than 128 bytes",
+        ),
+    ] {
+        let path = format!(
+            "/apis/example.dev/v1/namespaces/default/widgets/a?{}",
+            manager.map(|m| format!("fieldManager={m}")).unwrap_or_default()
+        );
+        let request = http::Request::patch(path).header("content-type", "application/apply-patch+yaml");
+        let body = widget("a", json!({"size": 1})).to_string().into_bytes();
+        let done = f.client.request::<Value>(request.body(body).unwrap()).await;
+        let Err(kube::Error::Api(status)) = done else {
+            panic!("accepted")
+        };
+        assert_eq!(status.code, 422);
+        assert!(status.message.ends_with(expected), "{}", status.message);
+    }
+}
+
+/// Somebody edits a list item of an applier, which then gives the item up.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_that_somebody_edited_can_be_given_up() {
+    let f = Fixture::new().await;
+    let parts = |parts: Value| json!({"size": 1, "parts": parts});
+    let both = parts(json!([{"name": "x", "count": 1}, {"name": "z"}]));
+    apply(&f, "flux", both).await.unwrap();
+    let edit = PatchParams {
+        field_manager: Some("kubectl-edit".into()),
         ..PatchParams::default()
     };
-    let request = f
-        .widgets()
-        .patch("a", &params, &Patch::Apply(widget("a", json!({"size": 1}))))
-        .await;
-    assert_eq!(code(request), 400);
+    let change = json!([{"op": "replace", "path": "/spec/parts/0/count", "value": 2}]);
+    let change: json_patch::Patch = serde_json::from_value(change).unwrap();
+    f.widgets()
+        .patch("a", &edit, &Patch::Json::<()>(change))
+        .await
+        .unwrap();
+    let left = apply(&f, "flux", parts(json!([{"name": "z"}]))).await.unwrap();
+    assert_eq!(left.data["spec"]["parts"], json!([{"name": "z"}]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
