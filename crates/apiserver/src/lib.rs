@@ -13,6 +13,7 @@ mod admission;
 mod apiserver;
 mod authn;
 mod authz;
+mod bulk;
 mod collector;
 mod definitions;
 mod error;

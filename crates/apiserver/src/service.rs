@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::FutureExt;
-use http::header::USER_AGENT;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use jiff::Timestamp;
 use listeners::Voucher;
@@ -20,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admission::Admit;
 use crate::authn::{Identity, Tokens};
 use crate::authz::{self, Action, Role};
+use crate::bulk::{Bulk, Caller};
 use crate::definitions;
 use crate::kinds::{Found, Kind, Origin, Registry};
 use crate::status::ApiError;
@@ -41,6 +41,7 @@ pub(crate) struct Core {
     pub(crate) admission: Vec<Admit>,
     pub(crate) records: Option<Records>,
     record_kinds: Vec<Arc<Kind>>,
+    bulk: Bulk,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -63,6 +64,7 @@ impl Core {
             admission,
             records,
             record_kinds,
+            bulk: Bulk::default(),
             shutdown,
         }
     }
@@ -140,9 +142,13 @@ impl Router {
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        self.try_answer(request)
-            .await
-            .unwrap_or_else(|error| negotiate::failure(&error))
+        let head = request.method() == Method::HEAD;
+        let response = self.try_answer(request).await;
+        let response = response.unwrap_or_else(|error| negotiate::failure(&error));
+        if head {
+            return negotiate::without_body(response);
+        }
+        response
     }
 
     async fn try_answer<B>(self, request: Request<B>) -> Result<Response<Body>, ApiError>
@@ -178,17 +184,30 @@ impl Router {
                 let verb = verb_of(&parts.method, &target, &query)?;
                 self.authorize(&identity, verb, &target)?;
                 let mut call = self.call(target, query, identity, &parts.headers)?;
+                let mut caller = Caller::Inside;
                 if let Some(ListenerEnd(token)) = parts.extensions.get() {
                     call.connection = token.clone();
+                    caller = Caller::Outside;
                 }
                 let bytes = if verb == "get" || verb == "list" || verb == "watch" {
                     Bytes::new()
                 } else {
                     body::read(body).await?
                 };
+                let object = self
+                    .core
+                    .storage
+                    .get(&call.key())
+                    .map_or(0, |stored| stored.bytes);
+                if !bytes.is_empty() && Bulk::wants(bytes.len(), object) {
+                    let work = async move { run(call, verb, &parts.headers, &bytes).await };
+                    return self.core.bulk.run(caller, work).await;
+                }
                 run(call, verb, &parts.headers, &bytes).await
             }
-            _ if parts.method != Method::GET => Err(ApiError::method_not_allowed(parts.method.as_str())),
+            _ if !matches!(parts.method, Method::GET | Method::HEAD) => {
+                Err(ApiError::method_not_allowed(parts.method.as_str()))
+            }
             _ if identity.is_anonymous() && route != Route::Version => Err(ApiError::unauthorized()),
             other => self.document(other, &parts.headers),
         }
@@ -248,16 +267,7 @@ impl Router {
             Some("status") if found.version().status => {}
             Some(_) => return Err(ApiError::no_such_path()),
         }
-        let manager = match query.field_manager.as_str() {
-            "" => {
-                let agent = headers
-                    .get(USER_AGENT)
-                    .and_then(|v| v.to_str().ok())
-                    .unwrap_or("unknown");
-                agent.split('/').next().unwrap_or("unknown").to_owned()
-            }
-            given => given.to_owned(),
-        };
+        let manager = verbs::options::manager(&query.field_manager, headers);
         let view = match negotiate::view(headers)? {
             View::Discovery => View::Full,
             view => view,

@@ -20,6 +20,7 @@ pub(crate) use cache::{Change, ChangeKind, Expired, Snapshot, Stored, Touched};
 pub use seal::{AesGcmSealer, SealError, Sealer};
 
 use crate::error::Error;
+use crate::extent::Extent;
 use cache::Cache;
 
 /// Identity of an object: resource (`hardware.tinkerbell.org`), namespace ("" when cluster-scoped), name.
@@ -47,6 +48,14 @@ impl std::fmt::Display for Key {
     }
 }
 
+/// Bytes of JSON that an object may have: what etcd takes in a request.
+const MOST_BYTES: usize = 1536 * 1024;
+
+/// True when an object is not too large to be stored.
+pub(crate) fn fits(object: &Value) -> bool {
+    Extent::of(object).bytes <= MOST_BYTES
+}
+
 /// Why a write did not happen.
 #[derive(Debug)]
 pub(crate) enum WriteError {
@@ -54,6 +63,15 @@ pub(crate) enum WriteError {
     Exists,
     /// Update, delete: it changed since, or went.
     Conflict,
+    /// Its JSON is longer than what is stored.
+    TooLarge {
+        /// Bytes that it has.
+        bytes: usize,
+        /// Bytes that it may have.
+        most: usize,
+    },
+    /// It is nested too deeply to be read again.
+    TooDeep,
     /// The store failed.
     Store(store::Error),
 }
@@ -187,7 +205,22 @@ impl Storage {
         object: Value,
         kind: ChangeKind,
     ) -> Result<Arc<Stored>, WriteError> {
-        let created = self.cache.get(&key).map(|s| s.created);
+        let before = self.cache.get(&key);
+        let extent = Extent::of(&object);
+        if kind != ChangeKind::Deleted {
+            if !extent.is_readable() {
+                return Err(WriteError::TooDeep);
+            }
+            // One that is larger for historical reasons may shrink.
+            let most = before.as_ref().map_or(MOST_BYTES, |s| s.bytes.max(MOST_BYTES));
+            if extent.bytes > most {
+                return Err(WriteError::TooLarge {
+                    bytes: extent.bytes,
+                    most: MOST_BYTES,
+                });
+            }
+        }
+        let created = before.map(|s| s.created);
         let sealed = seal::seal_object(self.sealer.as_ref(), &key, &object);
         let (next, cache) = (self.next.clone(), self.cache.clone());
         let publish = move |(key, object): &(Key, Arc<Stored>)| cache.apply(kind, key, object);
@@ -196,6 +229,7 @@ impl Storage {
             expected,
             created,
             object,
+            bytes: extent.bytes,
             sealed,
             next,
         };
@@ -225,6 +259,7 @@ struct Pending {
     expected: Option<u64>,
     created: Option<u64>,
     object: Value,
+    bytes: usize,
     sealed: Option<Value>,
     next: Arc<AtomicU64>,
 }
@@ -240,7 +275,7 @@ impl Pending {
             .created
             .filter(|_| self.expected.is_some())
             .unwrap_or(version);
-        let object = Arc::new(Stored::new(self.object, version, created));
+        let object = Arc::new(Stored::new(self.object, version, created, self.bytes));
         let row = sql::Row {
             key: &self.key,
             version,
@@ -248,7 +283,10 @@ impl Pending {
             expected: self.expected,
         };
         match self.sealed {
-            Some(sealed) => sql::write(connection, kind, row, &Stored::new(sealed, version, created)).await?,
+            Some(sealed) => {
+                let sealed = Stored::new(sealed, version, created, self.bytes);
+                sql::write(connection, kind, row, &sealed).await?;
+            }
             None => sql::write(connection, kind, row, &object).await?,
         }
         Ok((self.key, object))

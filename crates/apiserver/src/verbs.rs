@@ -2,6 +2,7 @@
 
 pub(crate) mod builtin;
 pub(crate) mod delete;
+pub(crate) mod options;
 pub(crate) mod prepare;
 pub(crate) mod read;
 pub(crate) mod records;

@@ -1,5 +1,8 @@
 //! What goes over the wire: paths, query parameters, bodies, media types, tables, discovery, OpenAPI.
 
+// What comes over the wire is somebody else's: no arithmetic on it may panic.
+#![deny(clippy::arithmetic_side_effects)]
+
 pub(crate) mod body;
 pub(crate) mod discovery;
 pub(crate) mod negotiate;

@@ -4,6 +4,8 @@
 //! `$retainKeys`, `$setElementOrder/...` (which follows from the patch itself), `$deleteFromPrimitiveList/...` and
 //! merging of keyed lists by the schema's keys. Anything else is refused by name.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value};
 
 use crate::schema::{ListType, Schema};
@@ -38,11 +40,12 @@ fn merge_map(
     }
     let mut merged = current.clone();
     if let Some(keys) = patch.get("$retainKeys").and_then(Value::as_array) {
-        merged.retain(|key, _| keys.iter().any(|k| k == key));
+        let keys: HashSet<&str> = keys.iter().filter_map(Value::as_str).collect();
+        merged.retain(|key, _| keys.contains(key.as_str()));
     }
     for (key, value) in patch {
         if let Some(list) = key.strip_prefix("$deleteFromPrimitiveList/") {
-            let gone = value.as_array().map(Vec::as_slice).unwrap_or_default();
+            let gone: HashSet<&Value> = value.as_array().into_iter().flatten().collect();
             if let Some(Value::Array(items)) = merged.get_mut(list) {
                 items.retain(|item| !gone.contains(item));
             }
@@ -89,7 +92,8 @@ fn merge_list(schema: Option<&Schema>, current: &[Value], patch: &[Value]) -> Re
     match schema.map(|s| &s.list) {
         Some(ListType::Set) => {
             let mut merged = current.to_vec();
-            merged.extend(patch.iter().filter(|v| !current.contains(v)).cloned());
+            let known: HashSet<&Value> = current.iter().collect();
+            merged.extend(patch.iter().filter(|v| !known.contains(v)).cloned());
             Ok(merged)
         }
         Some(ListType::Map(keys)) => {
@@ -113,19 +117,29 @@ fn merge_keyed(
             .cloned()
             .collect());
     }
-    let mut merged = current.to_vec();
+    let key_of =
+        |item: &Value| -> Vec<Option<Value>> { keys.iter().map(|key| item.get(key).cloned()).collect() };
+    let mut merged: Vec<Option<Value>> = current.iter().cloned().map(Some).collect();
+    let mut places: HashMap<Vec<Option<Value>>, usize> = HashMap::new();
+    for (at, item) in current.iter().enumerate() {
+        places.entry(key_of(item)).or_insert(at);
+    }
     for item in patch {
-        let same = |other: &Value| keys.iter().all(|key| other.get(key) == item.get(key));
-        match (merged.iter().position(same), item["$patch"] == "delete") {
+        let (key, delete) = (key_of(item), item["$patch"] == "delete");
+        match (places.get(&key).copied(), delete) {
             (Some(at), true) => {
-                merged.remove(at);
+                merged[at] = None;
+                places.remove(&key);
             }
-            (Some(at), false) => merged[at] = merge_value(schema, Some(&merged[at]), item)?,
+            (Some(at), false) => merged[at] = Some(merge_value(schema, merged[at].as_ref(), item)?),
             (None, true) => {}
-            (None, false) => merged.push(item.clone()),
+            (None, false) => {
+                places.insert(key, merged.len());
+                merged.push(Some(item.clone()));
+            }
         }
     }
-    Ok(merged)
+    Ok(merged.into_iter().flatten().collect())
 }
 
 #[cfg(test)]

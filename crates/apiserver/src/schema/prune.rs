@@ -7,7 +7,10 @@ use super::{Schema, join};
 /// Fields of every resource, also of an embedded one, that need no schema.
 const RESOURCE_FIELDS: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
-/// Prunes `object` in place and returns the paths of what went, for field validation.
+/// Unknown fields that are named at most, as in kube-apiserver.
+const MOST_UNKNOWN: usize = 100;
+
+/// Prunes `object` in place and returns the paths of what went (the first hundred), for field validation.
 pub(crate) fn prune(schema: &Schema, object: &mut Value) -> Vec<String> {
     let mut unknown = Vec::new();
     walk(schema, object, "", true, &mut unknown);
@@ -49,7 +52,9 @@ fn prune_map(
             None if schema.is_open() => {}
             None => {
                 map.remove(&name);
-                unknown.push(path);
+                if unknown.len() < MOST_UNKNOWN {
+                    unknown.push(path);
+                }
             }
         }
     }

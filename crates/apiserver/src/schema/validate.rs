@@ -1,9 +1,14 @@
-//! Validation against a schema; every fault at once.
+//! Validation against a schema; every error at once, up to a bound that no person reads to the end.
+
+use std::collections::HashSet;
 
 use serde_json::Value;
 
 use super::{ListType, Rules, Schema, Type, formats, join};
 use crate::status::Cause;
+
+/// Causes that are collected at most.
+const MOST_CAUSES: usize = 1_000;
 
 /// Causes for refusing `value`; empty when it is valid. `at` is the path of the value ("" for a whole object).
 pub(crate) fn validate(schema: &Schema, value: &Value, at: &str) -> Vec<Cause> {
@@ -13,7 +18,7 @@ pub(crate) fn validate(schema: &Schema, value: &Value, at: &str) -> Vec<Cause> {
 }
 
 fn check(schema: &Schema, value: &Value, at: &str, causes: &mut Vec<Cause>) {
-    if value.is_null() && schema.nullable {
+    if value.is_null() && schema.nullable || causes.len() >= MOST_CAUSES {
         return;
     }
     if schema.int_or_string {
@@ -51,30 +56,36 @@ fn check(schema: &Schema, value: &Value, at: &str, causes: &mut Vec<Cause>) {
 
 fn check_list(schema: &Schema, list: &[Value], value: &Value, at: &str, causes: &mut Vec<Cause>) {
     check_count(schema.rules.items, list.len(), "items", value, at, causes);
+    let mut seen = HashSet::new();
+    let mut seen_keys = HashSet::new();
     for (i, item) in list.iter().enumerate() {
+        if causes.len() >= MOST_CAUSES {
+            return;
+        }
         let path = format!("{at}[{i}]");
         if let Some(items) = &schema.items {
             check(items, item, &path, causes);
         }
-        let before = &list[..i];
-        let twice = match &schema.list {
-            ListType::Set => before.contains(item),
-            ListType::Map(keys) => before.iter().any(|other| same_keys(schema, keys, other, item)),
-            ListType::Atomic => schema.rules.unique_items && before.contains(item),
+        let is_new = match &schema.list {
+            ListType::Set => seen.insert(item),
+            ListType::Map(keys) => seen_keys.insert(keys_of(schema, keys, item)),
+            ListType::Atomic => !schema.rules.unique_items || seen.insert(item),
         };
-        if twice {
+        if !is_new {
             causes.push(Cause::duplicate(&path, item));
         }
     }
 }
 
-fn same_keys(schema: &Schema, keys: &[String], a: &Value, b: &Value) -> bool {
+/// The values of the keys of a list item; an absent one is its default.
+fn keys_of<'v>(schema: &'v Schema, keys: &[String], item: &'v Value) -> Vec<Option<&'v Value>> {
     let default = |key: &str| {
         let field = schema.items.as_ref().and_then(|items| items.field(key));
         field.and_then(|f| f.default.as_ref())
     };
     keys.iter()
-        .all(|key| a.get(key).or_else(|| default(key)) == b.get(key).or_else(|| default(key)))
+        .map(|key| item.get(key).or_else(|| default(key)))
+        .collect()
 }
 
 fn check_text(rules: &Rules, text: &str, value: &Value, at: &str, causes: &mut Vec<Cause>) {
@@ -427,6 +438,38 @@ mod tests {
                 "{schema}: {causes:?}"
             );
         }
+    }
+
+    #[test]
+    fn long_sets_and_map_lists_take_no_quadratic_time() {
+        let set = Schema::parse(&json!({"type": "array", "x-kubernetes-list-type": "set"})).unwrap();
+        let keys =
+            json!({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["n"]});
+        let map = Schema::parse(&keys).unwrap();
+        let start = std::time::Instant::now();
+        let mut texts: Vec<Value> = (0..60_000).map(|i| i.to_string().into()).collect();
+        let mut items: Vec<Value> = texts.iter().map(|n| json!({"n": n})).collect();
+        texts.push("7".into());
+        items.push(json!({"n": "7"}));
+        for (schema, list) in [(set, texts), (map, items)] {
+            let causes = validate(&schema, &Value::Array(list), "f");
+            assert_eq!(causes.len(), 1, "{causes:?}");
+            assert_eq!(causes[0].field, "f[60000]");
+        }
+        assert!(
+            start.elapsed() < std::time::Duration::from_secs(20),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+
+    #[test]
+    fn causes_are_bounded() {
+        let schema = Schema::parse(&json!({"type": "array", "items": {"type": "string"}})).unwrap();
+        assert_eq!(
+            validate(&schema, &Value::Array(vec![json!(1); 5_000]), "f").len(),
+            MOST_CAUSES
+        );
     }
 
     #[test]

@@ -28,16 +28,19 @@ pub(crate) struct Stored {
     pub(crate) version: u64,
     /// The version at which it was created.
     pub(crate) created: u64,
+    /// Bytes of its JSON, up to those of its resourceVersion.
+    pub(crate) bytes: usize,
     json: OnceLock<Bytes>,
 }
 
 impl Stored {
-    pub(super) fn new(mut value: Value, version: u64, created: u64) -> Stored {
+    pub(super) fn new(mut value: Value, version: u64, created: u64, bytes: usize) -> Stored {
         set_meta(&mut value, "resourceVersion", Some(version.to_string().into()));
         Stored {
             value,
             version,
             created,
+            bytes,
             json: OnceLock::new(),
         }
     }

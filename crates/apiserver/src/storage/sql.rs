@@ -123,7 +123,12 @@ fn stored(
     let value = seal::open_object(sealer, &key, value)?;
     Ok((
         key,
-        Arc::new(Stored::new(value, version.unsigned_abs(), created.unsigned_abs())),
+        Arc::new(Stored::new(
+            value,
+            version.unsigned_abs(),
+            created.unsigned_abs(),
+            json.len(),
+        )),
     ))
 }
 

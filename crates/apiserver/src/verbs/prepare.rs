@@ -4,6 +4,8 @@
 //! kind's own rules, defaults, admission, generation, validation, ownership of fields. Everything happens in the
 //! version of the request; conversion to the stored form is the last step.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use super::builtin;
@@ -100,14 +102,15 @@ pub(crate) fn finish(
     generation(call, old, &mut object);
     let kind = &call.found.kind;
     causes.extend(names::check(&object, kind.name_rule, kind.namespaced));
-    let mut faults = schema::validate(&schema, &object, "");
-    if let Some(old) = old.filter(|_| !faults.is_empty()) {
+    let mut found = schema::validate(&schema, &object, "");
+    if let Some(old) = old.filter(|_| !found.is_empty()) {
         // What was wrong before a stricter schema came does not block a write that leaves it alone.
-        let before = schema::validate(&schema, old, "");
-        faults.retain(|fault| !before.contains(fault));
+        let before: HashSet<Cause> = schema::validate(&schema, old, "").into_iter().collect();
+        found.retain(|cause| !before.contains(cause));
     }
-    faults.retain(|fault| !causes.iter().any(|c| c.field == fault.field));
-    causes.extend(faults);
+    let named: HashSet<&str> = causes.iter().map(|cause| cause.field.as_str()).collect();
+    found.retain(|cause| !named.contains(cause.field.as_str()));
+    causes.extend(found);
     if !causes.is_empty() {
         return Err(ApiError::invalid(&kind.group, &kind.kind, object.name(), &causes));
     }
@@ -142,14 +145,18 @@ pub(crate) fn limit_to_endpoint(call: &Call, config: &mut Value) {
 
 fn field_validation(call: &mut Call, object: &mut Value) -> Result<(), ApiError> {
     let version = call.found.version();
-    let unknown: Vec<String> = schema::prune(&version.schema, object)
+    let mut unknown: Vec<String> = schema::prune(&version.schema, object)
         .into_iter()
         .map(|path| format!("unknown field {path:?}"))
         .collect();
     match call.query.field_validation {
         _ if unknown.is_empty() => {}
         FieldValidation::Ignore => {}
-        FieldValidation::Warn => call.warnings.extend(unknown),
+        FieldValidation::Warn => {
+            // A write that lost a race comes by here again.
+            unknown.retain(|text| !call.warnings.contains(text));
+            call.warnings.extend(unknown);
+        }
         FieldValidation::Strict => {
             let (kind, version) = (&call.found.kind.kind, &version.name);
             return Err(ApiError::bad_request(format!(

@@ -55,7 +55,7 @@ pub(crate) fn watch(mut call: Call) -> Result<Response<Body>, ApiError> {
             return Err(too_old(since, expired.oldest));
         }
     }
-    let timeout = call.query.timeout_seconds.map_or(LONGEST, Duration::from_secs);
+    let timeout = call.query.timeout.unwrap_or(LONGEST);
     let warnings = std::mem::take(&mut call.warnings);
     let mut watcher = Watcher {
         selection,

@@ -1,28 +1,31 @@
 //! create, update, patch and apply.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use serde_json::Value;
 
 use super::Outcome;
+use super::options;
 use super::prepare::{self, Ownership};
 use crate::definitions;
 use crate::kinds::Origin;
 use crate::meta::{Meta, set_meta};
-use crate::patch::managed::Writer;
+use crate::patch::managed::{self, Writer};
 use crate::patch::{self, PatchKind};
 use crate::service::Call;
 use crate::status::{ApiError, Cause};
-use crate::storage::{Key, Stored, WriteError};
+use crate::storage::{self, Key, Stored, WriteError};
 
-/// How often a patch is computed again on a newer state. One writer of each round wins, so this ends.
-const RETRIES: usize = 1000;
+/// How long a write is computed again on a newer state, as in kube-apiserver. One writer of each round wins.
+const RETRY: Duration = Duration::from_secs(34);
 /// Random characters after `generateName`; without vowels and look-alikes.
 const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
 /// POST of a new object.
 pub(crate) async fn create(call: &mut Call, mut object: Value) -> Result<Outcome, ApiError> {
+    options::check(call, "CreateOptions")?;
     if call.found.kind.namespaced && call.target.namespace.is_none() {
         return Err(ApiError::bad_request(
             "the namespace of the object is missing from the path",
@@ -42,10 +45,10 @@ pub(crate) async fn create(call: &mut Call, mut object: Value) -> Result<Outcome
         set_meta(&mut object, "name", Some(generate(&base).into()));
     }
     let object = prepare::finish(call, None, object, Ownership::Update)?;
-    insert(call, object).await
+    insert(call, object, Ownership::Update).await
 }
 
-async fn insert(call: &Call, object: Value) -> Result<Outcome, ApiError> {
+async fn insert(call: &Call, object: Value, ownership: Ownership) -> Result<Outcome, ApiError> {
     let kind = &call.found.kind;
     let key = call.key_of(object.name());
     if call.query.dry_run {
@@ -56,14 +59,23 @@ async fn insert(call: &Call, object: Value) -> Result<Outcome, ApiError> {
     }
     let stored = kind.to_stored(object);
     let name = key.name.clone();
-    let created = call
-        .core
-        .storage
-        .create(key, stored)
-        .await
-        .map_err(|e| failed(call, &name, e))?;
+    let storage = &call.core.storage;
+    let slim = slimmer(&stored, ownership);
+    let created = match (storage.create(key.clone(), stored).await, slim) {
+        (Err(WriteError::TooLarge { .. }), Some(slim)) => storage.create(key, slim).await,
+        (done, _) => done,
+    };
+    let created = created.map_err(|e| failed(call, &name, e))?;
     call.core.after_write(&kind.resource);
     Ok(Outcome::Stored(StatusCode::CREATED, created))
+}
+
+/// The object without its field managers, to be stored when the whole is too large. An apply is its managers.
+fn slimmer(stored: &Value, ownership: Ownership) -> Option<Value> {
+    let has_managers = stored.meta().is_some_and(|m| m.contains_key("managedFields"));
+    // Most objects are small: the copy is made only where it can be needed.
+    let may = ownership == Ownership::Update && has_managers && !storage::fits(stored);
+    may.then(|| managed::without_managers(stored))
 }
 
 fn generate(base: &str) -> String {
@@ -124,6 +136,8 @@ pub(crate) fn failed(call: &Call, name: &str, error: WriteError) -> ApiError {
     match error {
         WriteError::Exists => ApiError::already_exists(&kind.group, &kind.plural, name),
         WriteError::Conflict => ApiError::modified(&kind.group, &kind.plural, name),
+        WriteError::TooLarge { bytes, most } => ApiError::object_too_large(bytes, most),
+        WriteError::TooDeep => ApiError::unprocessable("the object is nested too deeply to be stored"),
         WriteError::Store(error) => {
             tracing::error!(error = %error, kind = kind.kind, "an object could not be stored");
             error.into()
@@ -133,6 +147,7 @@ pub(crate) fn failed(call: &Call, name: &str, error: WriteError) -> ApiError {
 
 /// PUT of a whole object.
 pub(crate) async fn update(call: &mut Call, mut object: Value) -> Result<Outcome, ApiError> {
+    options::check(call, "UpdateOptions")?;
     prepare::shape(call, &mut object)?;
     let given = object.meta_str("resourceVersion").to_owned();
     if given.is_empty() && call.found.kind.origin == Origin::Custom {
@@ -145,7 +160,8 @@ pub(crate) async fn update(call: &mut Call, mut object: Value) -> Result<Outcome
         let kind = &call.found.kind;
         return Err(ApiError::invalid(&kind.group, &kind.kind, call.name(), &[cause]));
     }
-    for _ in 0..RETRIES {
+    let began = Instant::now();
+    while began.elapsed() < RETRY {
         let current = call.current()?;
         check_expected(call, &current, &given, object.uid())?;
         match store(call, &current, object.clone(), Ownership::Update).await {
@@ -154,7 +170,7 @@ pub(crate) async fn update(call: &mut Call, mut object: Value) -> Result<Outcome
             done => return done,
         }
     }
-    Err(too_busy(call))
+    Err(ApiError::timeout(RETRY))
 }
 
 /// The version and uid that the writer expects, when given.
@@ -186,10 +202,9 @@ pub(crate) async fn patch(call: &mut Call, media: &str, body: Value) -> Result<O
             "strategic merge patch is not supported for custom resources; use a merge patch or server-side apply",
         ));
     }
-    if kind == PatchKind::Apply && call.query.field_manager.is_empty() {
-        return Err(ApiError::bad_request("fieldManager is required for apply patch"));
-    }
-    for _ in 0..RETRIES {
+    options::check_patch(call, kind)?;
+    let began = Instant::now();
+    while began.elapsed() < RETRY {
         let current = call.core.storage.get(&call.key());
         match patch_once(call, kind, current, &body).await {
             Err(e) if e.reason == "Conflict" && e.is_lost_race() => {}
@@ -198,11 +213,7 @@ pub(crate) async fn patch(call: &mut Call, media: &str, body: Value) -> Result<O
             done => return done,
         }
     }
-    Err(too_busy(call))
-}
-
-fn too_busy(call: &Call) -> ApiError {
-    ApiError::modified(&call.found.kind.group, &call.found.kind.plural, call.name())
+    Err(ApiError::timeout(RETRY))
 }
 
 async fn patch_once(
@@ -265,13 +276,19 @@ async fn apply(call: &mut Call, current: Option<Arc<Stored>>, body: &Value) -> R
         subresource: call.subresource(),
         now: call.now,
     };
-    let merged = patch::apply::apply(&version.schema, live.as_ref(), &config, writer, call.query.force)
-        .map_err(ApiError::for_good)?;
+    let merged = patch::apply::apply(
+        &version.schema,
+        live.as_ref(),
+        &config,
+        writer,
+        call.query.force == Some(true),
+    )
+    .map_err(ApiError::for_good)?;
     match current {
         Some(current) => store(call, &current, merged, Ownership::Applied).await,
         None => {
             let object = prepare::finish(call, None, merged, Ownership::Applied)?;
-            insert(call, object).await
+            insert(call, object, Ownership::Applied).await
         }
     }
 }
@@ -296,10 +313,16 @@ async fn store(
     let stored = call.found.kind.to_stored(object);
     let (key, name) = (call.key(), call.name().to_owned());
     let storage = &call.core.storage;
+    let slim = slimmer(&stored, ownership);
     let written = if gone {
         storage.delete(key, current.version, stored).await
     } else {
-        storage.update(key, current.version, stored).await
+        match (storage.update(key.clone(), current.version, stored).await, slim) {
+            (Err(WriteError::TooLarge { .. }), Some(slim)) => {
+                storage.update(key, current.version, slim).await
+            }
+            (done, _) => done,
+        }
     };
     let written = written.map_err(|e| failed(call, &name, e))?;
     call.core.after_write(&call.found.kind.resource);

@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited, combinators::Unsy
 use serde_json::Value;
 
 use super::protobuf;
+use crate::extent::Extent;
 use crate::status::ApiError;
 
 /// Bytes that a request body may have, as kube-apiserver allows.
@@ -159,7 +160,13 @@ fn yaml(bytes: &[u8]) -> Result<Value, ApiError> {
     let text =
         std::str::from_utf8(bytes).map_err(|e| ApiError::bad_request(format!("error decoding YAML: {e}")))?;
     // The text around the place may be a Secret's.
-    serde_saphyr::from_str(text).map_err(|error: serde_saphyr::Error| {
+    let failed = |error: serde_saphyr::Error| {
         ApiError::bad_request(format!("error decoding YAML: {}", error.without_snippet()))
-    })
+    };
+    let value: Value = serde_saphyr::from_str(text).map_err(failed)?;
+    if !Extent::of(&value).is_readable() {
+        let text = "error decoding YAML: it is nested too deeply";
+        return Err(ApiError::bad_request(text));
+    }
+    Ok(value)
 }

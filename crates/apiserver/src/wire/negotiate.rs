@@ -1,5 +1,8 @@
 //! Media types: in which form an answer goes out, and the responses themselves.
 
+use std::collections::HashSet;
+
+use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::Value;
@@ -90,15 +93,46 @@ pub(crate) fn partial(object: &Value) -> Value {
     serde_json::json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": object["metadata"]})
 }
 
-/// Adds `Warning` headers (RFC 7234 form, code 299).
+/// Characters that all warnings of an answer may have together before each is cut, as in kube-apiserver.
+const WARNINGS: usize = 4 * 1024;
+/// Characters of a warning that is cut.
+const CUT_WARNING: usize = 256;
+
+/// Adds `Warning` headers (RFC 7234 form, code 299), each text once, within what clients accept.
 pub(crate) fn add_warnings(response: &mut Response<Body>, warnings: &[String]) {
-    for warning in warnings {
-        let text: String = warning.chars().filter(|c| !c.is_control()).collect();
+    for text in bounded(warnings) {
+        let text: String = text.chars().filter(|c| !c.is_control()).collect();
         let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
         if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{escaped}\"")) {
             response.headers_mut().append(http::header::WARNING, value);
         }
     }
+}
+
+/// The texts, each once; when they are too long together, cut ones until that much is said.
+fn bounded(warnings: &[String]) -> Vec<String> {
+    let mut known = HashSet::new();
+    let texts: Vec<&String> = warnings.iter().filter(|text| known.insert(*text)).collect();
+    if texts.iter().map(|text| text.chars().count()).sum::<usize>() <= WARNINGS {
+        return texts.into_iter().cloned().collect();
+    }
+    let mut left = WARNINGS;
+    let mut cut = Vec::new();
+    for text in texts {
+        if left == 0 {
+            break;
+        }
+        let text: String = text.chars().take(CUT_WARNING).collect();
+        left = left.saturating_sub(text.chars().count());
+        cut.push(text);
+    }
+    cut
+}
+
+/// The answer to a HEAD request: everything but the body, which HTTP/2 has no place for.
+pub(crate) fn without_body(response: Response<Body>) -> Response<Body> {
+    let (parts, _) = response.into_parts();
+    Response::from_parts(parts, Body::full(Bytes::new()))
 }
 
 #[cfg(test)]
@@ -137,5 +171,17 @@ mod tests {
             headers.insert(ACCEPT, HeaderValue::from_static(accept));
             assert_eq!(view(&headers).ok(), expected, "{accept}");
         }
+    }
+
+    #[test]
+    fn warnings_are_few_and_each_is_said_once() {
+        let texts = |count: usize, length: usize| -> Vec<String> {
+            (0..count).map(|i| format!("{i:0length$}")).collect()
+        };
+        let twice = [texts(3, 10), texts(3, 10)].concat();
+        assert_eq!(bounded(&twice), texts(3, 10));
+        assert_eq!(bounded(&texts(8, 512)), texts(8, 512));
+        let cut = bounded(&texts(20_000, 1000));
+        assert_eq!((cut.len(), cut[0].len()), (16, 256));
     }
 }

@@ -288,7 +288,7 @@ fn value(shape: Shape, content: Wire<'_>, depth: usize) -> Option<Value> {
         (Bool, Wire::Number(number)) => (number != 0).into(),
         (Time, Wire::Slice(slice)) => time(slice, false)?,
         (MicroTime, Wire::Slice(slice)) => time(slice, true)?,
-        (Message(fields), Wire::Slice(slice)) => message(slice, fields, depth + 1)?,
+        (Message(fields), Wire::Slice(slice)) => message(slice, fields, depth.saturating_add(1))?,
         _ => return None,
     })
 }

@@ -1,5 +1,7 @@
 //! Query parameters of the verbs. Pure.
 
+use std::time::Duration;
+
 use crate::meta::deletion::Propagation;
 use crate::status::{ApiError, Cause};
 
@@ -22,13 +24,14 @@ pub(crate) struct Query {
     pub(crate) continue_token: String,
     pub(crate) resource_version: String,
     pub(crate) version_match: String,
-    pub(crate) timeout_seconds: Option<u64>,
+    /// How long a watch may last.
+    pub(crate) timeout: Option<Duration>,
     pub(crate) allow_bookmarks: bool,
     pub(crate) send_initial_events: bool,
     pub(crate) dry_run: bool,
     pub(crate) field_manager: String,
     pub(crate) field_validation: FieldValidation,
-    pub(crate) force: bool,
+    pub(crate) force: Option<bool>,
     pub(crate) include_object: String,
     pub(crate) propagation: Option<Propagation>,
 }
@@ -43,17 +46,17 @@ impl Query {
                 "watch" => query.watch = flag(&key, &value)?,
                 "labelSelector" => query.label_selector = value,
                 "fieldSelector" => query.field_selector = value,
-                "limit" => query.limit = number(&key, &value)?,
+                "limit" if !value.is_empty() => query.limit = limit(&key, &value)?,
                 "continue" => query.continue_token = value,
                 "resourceVersion" => query.resource_version = value,
                 "resourceVersionMatch" => query.version_match = value,
-                "timeoutSeconds" if !value.is_empty() => query.timeout_seconds = Some(number(&key, &value)?),
+                "timeoutSeconds" if !value.is_empty() => query.timeout = Some(timeout(&key, &value)?),
                 "allowWatchBookmarks" => query.allow_bookmarks = flag(&key, &value)?,
                 "sendInitialEvents" => query.send_initial_events = flag(&key, &value)?,
                 "dryRun" => query.dry_run = dry_run(&value)?,
                 "fieldManager" => query.field_manager = value,
                 "fieldValidation" => query.field_validation = field_validation(&value)?,
-                "force" => query.force = flag(&key, &value)?,
+                "force" => query.force = Some(flag(&key, &value)?),
                 "includeObject" => query.include_object = value,
                 "propagationPolicy" => query.propagation = Some(propagation(&value)?),
                 _ => {}
@@ -73,10 +76,23 @@ fn flag(key: &str, value: &str) -> Result<bool, ApiError> {
     }
 }
 
-fn number<N: std::str::FromStr>(key: &str, value: &str) -> Result<N, ApiError> {
+/// Numbers of query parameters are signed and have 64 bits, as in kube-apiserver.
+fn number(key: &str, value: &str) -> Result<i64, ApiError> {
     value
         .parse()
         .map_err(|_| ApiError::bad_request(format!("invalid value for {key}: {value:?}")))
+}
+
+/// Objects in one answer; without a positive number all of them.
+fn limit(key: &str, value: &str) -> Result<usize, ApiError> {
+    Ok(usize::try_from(number(key, value)?).unwrap_or(0))
+}
+
+/// A time that has no end in practice is a year, which can be added to any instant.
+fn timeout(key: &str, value: &str) -> Result<Duration, ApiError> {
+    const YEAR: u64 = 365 * 24 * 3600;
+    let seconds = u64::try_from(number(key, value)?).unwrap_or(0);
+    Ok(Duration::from_secs(seconds.min(YEAR)))
 }
 
 pub(crate) fn dry_run(value: &str) -> Result<bool, ApiError> {
@@ -132,8 +148,21 @@ mod tests {
             "dryRun=Some",
             "fieldValidation=No",
             "propagationPolicy=Down",
+            "timeoutSeconds=18446744073709551615",
+            "timeoutSeconds=1s",
+            "limit=9223372036854775808",
         ] {
             assert!(Query::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn numbers_have_the_range_of_the_real_server() {
+        let timeout = |text: &str| Query::parse(text).unwrap().timeout.map(|t| t.as_secs());
+        assert_eq!(timeout("timeoutSeconds=9223372036854775807"), Some(31_536_000));
+        assert_eq!(timeout("timeoutSeconds=-1"), Some(0));
+        assert_eq!(timeout("timeoutSeconds="), None);
+        let limit = |text: &str| Query::parse(text).unwrap().limit;
+        assert_eq!((limit("limit=-5"), limit("limit="), limit("limit=7")), (0, 0, 7));
     }
 }

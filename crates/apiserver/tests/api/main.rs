@@ -10,6 +10,7 @@ mod differences;
 mod durability;
 mod fixture;
 mod kubectl;
+mod limits;
 mod records;
 mod runtime;
 mod secrets;
