@@ -361,7 +361,7 @@ fn ended(key: &Key, done: Result<(), WriteError>) -> Look {
     match done {
         Ok(()) => Look::Rest,
         Err(WriteError::Conflict | WriteError::Exists) => Look::Race,
-        Err(WriteError::Store(error)) => {
+        Err(error) => {
             tracing::warn!(error = %error, object = %key, "an object could not be collected; it is tried again");
             Look::Failed
         }

@@ -21,6 +21,7 @@ pub use seal::{AesGcmSealer, SealError, Sealer};
 
 use crate::error::Error;
 use crate::extent::Extent;
+use crate::meta::Meta;
 use cache::Cache;
 
 /// Identity of an object: resource (`hardware.tinkerbell.org`), namespace ("" when cluster-scoped), name.
@@ -51,19 +52,25 @@ impl std::fmt::Display for Key {
 /// Bytes of JSON that an object may have: what etcd takes in a request.
 const MOST_BYTES: usize = 1536 * 1024;
 
+/// Bytes that a mark for deletion and a finalizer of the collector may add.
+const MARK_BYTES: usize = 4096;
+
 /// True when an object is not too large to be stored.
 pub(crate) fn fits(object: &Value) -> bool {
     Extent::of(object).bytes <= MOST_BYTES
 }
 
 /// Why a write did not happen.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum WriteError {
     /// Create: there is such an object.
+    #[error("it exists already")]
     Exists,
     /// Update, delete: it changed since, or went.
+    #[error("it changed since")]
     Conflict,
     /// Its JSON is longer than what is stored.
+    #[error("it has {bytes} bytes of JSON, at most {most} can be stored")]
     TooLarge {
         /// Bytes that it has.
         bytes: usize,
@@ -71,8 +78,10 @@ pub(crate) enum WriteError {
         most: usize,
     },
     /// It is nested too deeply to be read again.
+    #[error("it is nested too deeply")]
     TooDeep,
     /// The store failed.
+    #[error(transparent)]
     Store(store::Error),
 }
 
@@ -211,8 +220,9 @@ impl Storage {
             if !extent.is_readable() {
                 return Err(WriteError::TooDeep);
             }
-            // One that is larger for historical reasons may shrink.
+            // One that is larger for historical reasons may shrink, and every one can be marked for deletion.
             let most = before.as_ref().map_or(MOST_BYTES, |s| s.bytes.max(MOST_BYTES));
+            let most = most + usize::from(object.is_terminating()) * MARK_BYTES;
             if extent.bytes > most {
                 return Err(WriteError::TooLarge {
                     bytes: extent.bytes,

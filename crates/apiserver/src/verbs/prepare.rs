@@ -236,13 +236,13 @@ fn system_metadata(call: &Call, old: Option<&Value>, object: &mut Value) {
 
 /// An object that is being deleted may lose finalizers; it gains none.
 fn late_finalizers(old: &Value, new: &Value) -> Option<Cause> {
-    let before = old.finalizers();
-    let late: Vec<&str> = new
-        .finalizers()
-        .into_iter()
-        .filter(|f| !before.contains(f))
-        .collect();
-    (old.is_terminating() && !late.is_empty()).then(|| {
+    if !old.is_terminating() {
+        return None;
+    }
+    let before: HashSet<&str> = old.finalizers().into_iter().collect();
+    let mut late = new.finalizers();
+    late.retain(|f| !before.contains(f));
+    (!late.is_empty()).then(|| {
         let text = "no new finalizers can be added if the object is being deleted, found new finalizers";
         Cause::forbidden("metadata.finalizers", &format!("{text} {late:?}"))
     })
