@@ -1,7 +1,8 @@
 //! The agent endpoint: one TLS listener for gRPC of agents and for the first boot of installed systems.
 //!
-//! A client certificate is optional at TLS, because the first call of an agent has none; every call checks the
-//! [`pki::Identity`] that the accept loop put into its extensions, and nothing else, as proof of who calls.
+//! A client certificate is optional at TLS, because the first call of an agent has none. Each call carries what proves
+//! who calls, and nothing else does: the [`pki::Identity`] of the connection, and the [`boot_script::Peer`] that
+//! [`crate::callers`] grades by address and certificate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::callers::{Callers, grade};
 
 /// Places of the endpoint. A machine has one or two connections.
 pub(crate) const SHARES: Shares = Shares {
@@ -43,6 +46,7 @@ pub(crate) struct Endpoint {
     /// Name of the site, which identities must be of.
     pub(crate) site: Arc<str>,
     pub(crate) gate: Gate,
+    pub(crate) callers: Callers,
     pub(crate) router: Router,
 }
 
@@ -52,14 +56,16 @@ pub(crate) async fn run(listener: TcpListener, endpoint: Endpoint, cancel: Cance
         tls,
         site,
         gate,
+        callers,
         router,
     } = endpoint;
-    let router = router.layer(CatchPanicLayer::new());
+    let graded = axum::middleware::from_fn_with_state(callers.clone(), grade);
+    let router = router.layer(graded).layer(CatchPanicLayer::new());
     let service = move |peer: Peer<'_>| {
         let identity = match pki::peer_identity(Some(peer.certificates), &site) {
             Ok(identity) => identity,
             Err(error) => {
-                tracing::warn!(peer = %peer.address, error = &error as &dyn std::error::Error, "an agent is not let in");
+                callers.record(None, peer.address.ip(), causes::line(&error));
                 return None;
             }
         };
@@ -105,6 +111,21 @@ mod tests {
         text
     }
 
+    /// The one NIC of a machine whose name and id are the same.
+    fn view_of(name: &str, address: &str) -> Vec<Arc<boot_script::BootTarget>> {
+        let hardware = serde_json::json!({"interfaces": [{"dhcp": {
+            "mac": format!("52:54:00:00:00:0{}", address.chars().next_back().unwrap()),
+            "ip": {"address": address},
+        }}]});
+        let hardware = serde_json::from_value(hardware).unwrap();
+        let server = resources::gantry::ServerSpec {
+            machine_id: name.to_owned(),
+            ..Default::default()
+        };
+        let facts = boot_script::MachineFacts::new("n", name, hardware, Some((&server, None)));
+        boot_script::BootTarget::all_of(facts)
+    }
+
     #[tokio::test]
     async fn calls_see_the_identity_of_the_verified_certificate_and_no_other() {
         let folder = tempfile::tempdir().unwrap();
@@ -124,10 +145,17 @@ mod tests {
                 pki::Identity::FirstBoot { .. } => "an installed system".to_owned(),
             })
         };
+        let view = boot_script::ViewHandle::new();
+        view.store(boot_script::BootView::new(view_of("m-1", "127.0.0.1")));
+        let (events, mut records) = boot_script::EventSender::channel(10);
         let endpoint = Endpoint {
             tls: Arc::new(tls),
             site: Arc::from("test"),
             gate: Gate::new("test", SHARES, |_| false, |_| {}),
+            callers: Callers {
+                view: view.clone(),
+                events,
+            },
             router: Router::new().route("/who", get(who)),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -155,14 +183,26 @@ mod tests {
         let request = rcgen::CertificateParams::default()
             .serialize_request(&key)
             .unwrap();
-        let issued = ca.issue_attempt(&request.pem().unwrap(), "m-1", 1, hour).unwrap();
-        let chain = vec![rustls_pki_types::CertificateDer::from_pem_slice(issued.pem.as_bytes()).unwrap()];
         let key = rustls_pki_types::PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
-        assert!(
-            ask(address, client().with_client_auth_cert(chain, key).unwrap())
-                .await
-                .ends_with("m-1")
-        );
+        let with_certificate_of = |machine: &str| {
+            let issued = ca.issue_attempt(&request.pem().unwrap(), machine, 1, hour);
+            let pem = issued.unwrap().pem;
+            let chain = vec![rustls_pki_types::CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()];
+            client().with_client_auth_cert(chain, key.clone_key()).unwrap()
+        };
+        assert!(ask(address, with_certificate_of("m-1")).await.ends_with("m-1"));
+        assert!(records.try_recv().is_err(), "nobody was refused");
+        // The certificate of a machine with another address, and one of a machine that is gone.
+        let mut all = view_of("m-1", "127.0.0.1");
+        all.extend(view_of("m-2", "127.0.0.2"));
+        view.store(boot_script::BootView::new(all));
+        for (machine, about) in [("m-2", "m-2"), ("m-3", "127.0.0.1")] {
+            let answer = ask(address, with_certificate_of(machine)).await;
+            assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+            let record = records.recv().await.unwrap();
+            assert_eq!(record.machine, about, "{record:?}");
+            assert!(record.event.text.starts_with("/who refused: "), "{record:?}");
+        }
         cancel.cancel();
         server.await.unwrap();
     }

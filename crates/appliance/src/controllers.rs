@@ -22,6 +22,7 @@ use rustls::time_provider::DefaultTimeProvider;
 use crate::agent_endpoint::{self, Endpoint};
 use crate::appliance::{Foundation, Listener};
 use crate::boot_services::{self, Site};
+use crate::callers::Callers;
 use crate::error::Error;
 use crate::gates;
 use crate::renewal::{self, Serving};
@@ -87,7 +88,11 @@ pub(crate) async fn start(
         let services = services.add_service(WorkflowsServer::new(workflows.workflows));
         let router = services.prepare().into_axum_router().merge(servers.first_boot);
         let gate = gates::for_machines("agent endpoint", agent_endpoint::SHARES, view, events);
-        serve_agents(foundation, address, (router, gate), tasks, listeners).await?;
+        let callers = Callers {
+            view: view.clone(),
+            events: events.clone(),
+        };
+        serve_agents(foundation, address, (router, gate, callers), tasks, listeners).await?;
     }
     Ok(())
 }
@@ -124,7 +129,7 @@ fn start_metal(foundation: &Foundation, client: &Client, address: Ipv4Addr, task
 async fn serve_agents(
     foundation: &Foundation,
     address: Ipv4Addr,
-    (router, gate): (axum::Router, Gate),
+    (router, gate, callers): (axum::Router, Gate, Callers),
     tasks: &mut Tasks,
     listeners: &mut Vec<Listener>,
 ) -> Result<(), Error> {
@@ -139,6 +144,7 @@ async fn serve_agents(
         tls: Arc::new(tls.map_err(Error::part("agent endpoint"))?),
         site: Arc::from(foundation.ca.site()),
         gate,
+        callers,
         router,
     };
     renewal::spawn("certificate of the agent endpoint", validity, tasks, move |now| {

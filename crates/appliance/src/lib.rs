@@ -11,6 +11,7 @@ mod address;
 mod agent_endpoint;
 mod appliance;
 mod boot_services;
+mod callers;
 mod controllers;
 mod credentials;
 mod error;

@@ -44,6 +44,14 @@ pub enum Identity {
 }
 
 impl Identity {
+    /// `Server.spec.machineId` of the machine that it names.
+    #[must_use]
+    pub fn machine_id(&self) -> &str {
+        match self {
+            Self::Attempt { machine_id, .. } | Self::FirstBoot { machine_id, .. } => machine_id,
+        }
+    }
+
     /// Reads the identity out of a certificate that TLS has verified against the CA of `site`.
     pub fn from_verified(certificate: &CertificateDer<'_>, site: &str) -> Result<Self, Error> {
         let refused = |why: String| Error::NoIdentity {

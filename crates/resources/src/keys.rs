@@ -24,6 +24,13 @@ pub const ALLOW_REMOVABLE_DISK: &str = "gantry.dev/allow-removable-disk";
 /// Annotation on Hardware: serial number, WWN or path of a pinned disk that is gone for good; its name is resolved anew.
 pub const FORGET_DISK: &str = "gantry.dev/forget-disk";
 
+/// Annotation on a Server: SMBIOS UUID (of a board without one: serial number) of a replaced mainboard that an operator
+/// accepts; else a claim with another UUID or serial number than the Server's inventory is refused.
+pub const ACCEPT_MAINBOARD: &str = "gantry.dev/accept-mainboard";
+/// Annotation on a Server: number of the attempt whose claim is accepted although the machine's address fetched no
+/// installer; only a control plane's machine is held for it.
+pub const ALLOW_CLAIM_WITHOUT_BOOT: &str = "gantry.dev/allow-claim-without-boot";
+
 /// Label with the cluster's name on everything that belongs to a cluster.
 pub const CLUSTER_NAME: &str = "cluster.x-k8s.io/cluster-name";
 /// Label that marks control-plane machines.

@@ -26,6 +26,14 @@ pub(crate) enum Alarm {
     SessionFrozen,
     /// The agent was not heard for its lease; the next boot has begun.
     AgentLost,
+    /// A claim came from an address that is not the machine's.
+    ForeignClaim,
+    /// A claim came from the machine's address with NICs or a mainboard that are not the machine's.
+    MisfitClaim,
+    /// A claim came before the machine had started.
+    ClaimBeforeStart,
+    /// A claim came from an address that fetched no installer.
+    ClaimWithoutBoot,
 }
 
 impl Alarm {
@@ -44,11 +52,15 @@ impl Alarm {
             Self::SecondAgent => "SecondAgent",
             Self::SessionFrozen => "SessionFrozen",
             Self::AgentLost => "AgentLost",
+            Self::ForeignClaim => "ForeignClaim",
+            Self::MisfitClaim => "MisfitClaim",
+            Self::ClaimBeforeStart => "ClaimBeforeStart",
+            Self::ClaimWithoutBoot => "ClaimWithoutBoot",
         }
     }
 }
 
-/// Raises an alarm; `event` is what was recorded. Only after it was committed.
+/// Raises an alarm; `event` is what was recorded. What changes a session is committed before.
 pub(crate) async fn alarm(context: &Context, server: &Server, alarm: Alarm, event: &str) {
     let machine = &server.spec.hardware;
     let text = match alarm {
@@ -57,7 +69,11 @@ pub(crate) async fn alarm(context: &Context, server: &Server, alarm: Alarm, even
             FROZEN
         }
         Alarm::AgentLost => LOST,
-        Alarm::SecondAgent => event,
+        Alarm::SecondAgent
+        | Alarm::ForeignClaim
+        | Alarm::MisfitClaim
+        | Alarm::ClaimBeforeStart
+        | Alarm::ClaimWithoutBoot => event,
     };
     Events::new(context.client.0.clone(), MANAGER_SERVERS)
         .warn_of_machine(server, machine, alarm.reason(), text)

@@ -189,7 +189,8 @@ async fn update(
     for _ in 0..TRIES {
         let mut status = server.status.clone().unwrap_or_default();
         let now = Timestamp::now();
-        standing_for_first_boot(status.first_boot.as_ref(), system.attempt, system.key, now, ended)
+        let (wanted, first) = (server.spec.attempt.as_ref(), status.first_boot.as_ref());
+        standing_for_first_boot(wanted, first, system.attempt, system.key, now, ended)
             .map_err(|why| forbidden(why.to_string()))?;
         if let Some(first) = &mut status.first_boot {
             change(first);
@@ -198,7 +199,7 @@ async fn update(
             Outcome::Written(server) => return Ok((*server, true)),
             Outcome::Unchanged => return Ok((server, false)),
             Outcome::Lost => {
-                let live = read(&api, &server).await?;
+                let live = read(&api, &server.name_any()).await?;
                 server = live.ok_or_else(|| forbidden("this machine is not known any more".into()))?;
             }
         }

@@ -1,4 +1,5 @@
-//! What an agent tells of its machine, from the wire into the Server's status.
+//! What an agent tells of its machine, from the wire into the Server's status. A later claim is compared with it
+//! ([`crate::sessions::Claimant`]).
 
 use agent_protocol::{inventory_disk, plain_text, v1};
 use resources::gantry::{Firmware, Inventory, InventoryNic};

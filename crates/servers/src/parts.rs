@@ -1,24 +1,25 @@
 //! What the appliance gives to this crate and gets from it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agent_protocol::Leases;
-use boot_script::{EventSender, ViewHandle};
+use boot_script::{EventSender, MachineFacts, Peer, ViewHandle};
 use compare_and_set::Writer;
 use jiff::Timestamp;
-use kube::Client;
 use kube::api::Api;
 use kube::runtime::reflector::Store;
+use kube::{Client, ResourceExt as _};
 use pki::SiteCa;
-use resources::gantry::Server;
+use resources::gantry::{BootSession, Server};
 use resources::tinkerbell::Workflow;
-use resources::{BootEvent, BootEventKind, Mac, keys};
+use resources::{BootEvent, BootEventKind, keys};
 
 use crate::controller::ServersController;
 use crate::error::Error;
 use crate::service::SessionsService;
-use crate::sessions::{Allowances, Window};
+use crate::sessions::{self, Allowances, Window};
 
 /// Writes what was decided, unless somebody else was first.
 pub(crate) const WRITER: Writer = Writer::new(keys::MANAGER_SERVERS);
@@ -48,6 +49,15 @@ impl Context {
     /// How an armed session of this machine waits.
     pub(crate) fn window(&self, server: &Server, workflow: Option<&Workflow>) -> Window {
         Window::of(&server.spec, workflow, self.allowances)
+    }
+
+    /// The session with what the boot services have heard of its machine by now.
+    pub(crate) fn heard(&self, server: &Server, session: &BootSession, window: Window) -> BootSession {
+        let sightings = self.events.sightings();
+        let namespace = server.namespace().unwrap_or_default();
+        let last = sightings.last(&namespace, &server.spec.hardware);
+        let from = window.hears_from(session);
+        sessions::hearing(session, from, last, |since| sightings.strangers(since))
     }
 }
 
@@ -101,56 +111,71 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    /// The API of the namespace, and the server as it is now.
-    pub(crate) async fn find(
-        &self,
-        wanted: impl Fn(&Server) -> bool,
-    ) -> Result<Option<(Api<Server>, Server)>, Error> {
+    /// The API of the namespace, and the server with this identity as it is now.
+    pub(crate) async fn machine(&self, machine_id: &str) -> Result<Option<(Api<Server>, Server)>, Error> {
         // After a restart nobody is unknown before everything has been read.
         let ready = tokio::time::timeout(PATIENCE, self.servers.wait_until_ready()).await;
         if !matches!(ready, Ok(Ok(()))) {
             return Err(Error::NotReady);
         }
+        let wanted = |server: &Server| server.spec.machine_id == machine_id;
         let known = self.servers.state().into_iter().find(|server| wanted(server));
         let Some(known) = known else { return Ok(None) };
-        let namespace = known.metadata.namespace.clone().unwrap_or_default();
-        let api: Api<Server> = Api::namespaced(self.context.client.0.clone(), &namespace);
-        let live = read(&api, &known).await?;
+        let api = self.api(&known.namespace().unwrap_or_default());
+        let live = read(&api, &known.name_any()).await?;
         Ok(live.filter(wanted).map(|server| (api, server)))
     }
 
-    /// The server with this identity.
-    pub(crate) async fn machine(&self, machine_id: &str) -> Result<Option<(Api<Server>, Server)>, Error> {
-        self.find(|server| server.spec.machine_id == machine_id).await
+    /// The API of the namespace, and the server of this machine as it is now.
+    pub(crate) async fn server_of(
+        &self,
+        machine: &MachineFacts,
+    ) -> Result<Option<(Api<Server>, Server)>, Error> {
+        let api = self.api(&machine.namespace);
+        let live = read(&api, &machine.name).await?;
+        Ok(live.map(|server| (api, server)))
+    }
+
+    fn api(&self, namespace: &str) -> Api<Server> {
+        Api::namespaced(self.context.client.0.clone(), namespace)
     }
 
     /// Leaves evidence of what a session did or refused.
-    pub(crate) fn record(&self, server: &Server, mac: Option<Mac>, text: String) {
-        record(&self.context, server, mac, text);
+    pub(crate) fn record(&self, server: &Server, peer: Option<IpAddr>, text: String) {
+        record(&self.context, server, peer, text);
+    }
+
+    /// Leaves evidence of a call that is about no machine.
+    pub(crate) fn record_of_peer(&self, peer: &Peer, text: String) {
+        let target = peer.target().map(AsRef::as_ref);
+        let event = session_event(Some(peer.address()), text);
+        self.context.events.send(target, Timestamp::now(), event);
     }
 }
 
 /// The server as it is now.
-pub(crate) async fn read(api: &Api<Server>, known: &Server) -> Result<Option<Server>, Error> {
-    let name = known.metadata.name.clone().unwrap_or_default();
+pub(crate) async fn read(api: &Api<Server>, name: &str) -> Result<Option<Server>, Error> {
     let failed = |source| Error::Read {
         kind: "Server",
-        name: name.clone(),
+        name: name.to_owned(),
         source,
     };
-    api.get_opt(&name).await.map_err(failed)
+    api.get_opt(name).await.map_err(failed)
 }
 
 /// Leaves evidence under the machine's name.
-pub(crate) fn record(context: &Context, server: &Server, mac: Option<Mac>, text: String) {
-    let name = server.metadata.name.clone().unwrap_or_default();
-    let view = context.view.load();
-    let target = mac.and_then(|mac| view.by_mac(mac).known().cloned());
-    let event = BootEvent {
+pub(crate) fn record(context: &Context, server: &Server, peer: Option<IpAddr>, text: String) {
+    let event = session_event(peer, text);
+    context
+        .events
+        .send_about(&server.spec.hardware, Timestamp::now(), event);
+}
+
+fn session_event(peer: Option<IpAddr>, text: String) -> BootEvent {
+    BootEvent {
         kind: BootEventKind::Session,
-        mac,
-        peer: Some(name),
+        mac: None,
+        peer: peer.map(|address| address.to_string()),
         text,
-    };
-    context.events.send(target.as_deref(), Timestamp::now(), event);
+    }
 }

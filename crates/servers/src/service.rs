@@ -1,24 +1,29 @@
 //! `gantry.agent.v1.Sessions`: Claim, Renew, FirstBoot. Commit before reply, always.
 
+mod claiming;
+mod gate;
+mod limit;
+
+use std::sync::Arc;
+
 use agent_protocol::v1::{
-    ClaimRequest, ClaimResponse, FirstBootRequest, FirstBootResponse, Granted, Refused, RenewRequest,
-    RenewResponse, claim_response, sessions_server::Sessions,
+    ClaimRequest, ClaimResponse, FirstBootRequest, FirstBootResponse, RenewRequest, RenewResponse,
+    sessions_server::Sessions,
 };
+use boot_script::Peer;
 use compare_and_set::Outcome;
 use jiff::Timestamp;
-use kill_points::KillPoint;
 use kube::ResourceExt as _;
 use kube::api::Api;
 use pki::{Identity, IssuedCertificate, SiteCa, Validity};
-use resources::gantry::{BootSession, FirstBoot, Server, ServerStatus, SessionClaim, SessionPhase};
-use resources::{Digest, Mac, Time};
+use resources::gantry::{FirstBoot, Server, ServerStatus, SessionClaim};
+use resources::{Digest, Time};
 use tonic::{Request, Response, Status};
 
-use crate::alarms::{Alarm, alarm};
+use self::limit::ClaimLimit;
 use crate::error::Error;
-use crate::inventory::inventory;
 use crate::parts::{Desk, WRITER, read};
-use crate::sessions::{self, Ask, CERTIFICATE_LIFE, ClaimDecision, FIRST_BOOT_LIFE, claim};
+use crate::sessions::{self, CERTIFICATE_LIFE, FIRST_BOOT_LIFE};
 
 /// How often a decision is made again because somebody else wrote in between.
 const TRIES: u32 = 8;
@@ -29,6 +34,7 @@ const RETRY: u32 = 30;
 #[derive(Debug, Clone)]
 pub struct SessionsService {
     desk: Desk,
+    limit: Arc<ClaimLimit>,
 }
 
 /// The agent of a verified certificate.
@@ -40,140 +46,11 @@ struct Agent {
 }
 
 impl SessionsService {
-    pub(crate) const fn new(desk: Desk) -> Self {
-        Self { desk }
-    }
-
-    async fn granted(&self, request: ClaimRequest) -> Result<claim_response::Outcome, Status> {
-        let key = SiteCa::request_key(&request.csr_pem)
-            .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let mac = request.boot_mac.parse::<Mac>().ok();
-        let boot_id = request.boot_id.as_str();
-        let Some((api, mut server)) = self
-            .desk
-            .find(|server| carries(server, boot_id))
-            .await
-            .map_err(failed)?
-        else {
-            tracing::info!(mac = ?mac, "boot session refused: unknown boot id");
-            return Ok(refused(
-                "no machine of this site is armed with this boot id; restart the machine",
-                RETRY,
-            ));
-        };
-        for _ in 0..TRIES {
-            let now = Timestamp::now();
-            let status = server.status.clone().unwrap_or_default();
-            let session = status.boot_session.as_ref();
-            let holder = session.and_then(|session| session.claim.as_ref());
-            let silence = holder.map_or_else(Default::default, |held| {
-                self.desk.context.leases.silence(&held.serial)
-            });
-            let ask = Ask { boot_id, key };
-            let decision = claim(server.spec.attempt.as_ref(), session, ask, silence, now);
-            match self
-                .carry_out(decision, &api, &server, status, &request, mac)
-                .await?
-            {
-                Some(outcome) => return Ok(outcome),
-                None => server = live(&api, &server).await?,
-            }
+    pub(crate) fn new(desk: Desk) -> Self {
+        Self {
+            desk,
+            limit: Arc::default(),
         }
-        Err(busy(&server))
-    }
-
-    /// None when somebody else wrote in between.
-    async fn carry_out(
-        &self,
-        decision: ClaimDecision,
-        api: &Api<Server>,
-        server: &Server,
-        mut status: ServerStatus,
-        request: &ClaimRequest,
-        mac: Option<Mac>,
-    ) -> Result<Option<claim_response::Outcome>, Status> {
-        let now = Timestamp::now();
-        let raised = Alarm::of(&decision);
-        let Some(session) = status.boot_session.clone() else {
-            return Ok(Some(refused(
-                "this machine is not armed: no workflow waits for it",
-                RETRY,
-            )));
-        };
-        let (answer, event) = match decision {
-            ClaimDecision::Refuse { reason, retry } => {
-                self.desk.record(server, mac, format!("claim refused: {reason}"));
-                return Ok(Some(refused(reason, retry)));
-            }
-            ClaimDecision::Again => {
-                if let Some(claim) = &session.claim {
-                    self.desk.context.leases.hear(&claim.serial);
-                    return Ok(Some(granted(server, &session, claim.certificate.clone(), now)));
-                }
-                return Ok(Some(refused("the session has no claim", RETRY)));
-            }
-            ClaimDecision::Contend {
-                contender,
-                reason,
-                retry,
-            } => {
-                status.boot_session = Some(BootSession {
-                    contender: Some(contender),
-                    ..session
-                });
-                (refused(reason.clone(), retry), format!("second key: {reason}"))
-            }
-            ClaimDecision::Freeze { reason } => {
-                status.boot_session = Some(sessions::frozen(&session));
-                (
-                    refused(reason.clone(), RETRY),
-                    format!("ALARM, session frozen: {reason}"),
-                )
-            }
-            ClaimDecision::Grant | ClaimDecision::GrantNextBoot => {
-                let session = match decision {
-                    ClaimDecision::GrantNextBoot => {
-                        // Its machine runs, so who powered it on does not matter.
-                        let window = self.desk.context.window(server, None);
-                        sessions::next_boot(&session, mint_boot_id(), now, window)
-                    }
-                    _ => session,
-                };
-                let issued = self.issue(server, &request.csr_pem, session.attempt, now)?;
-                let certificate = issued.pem.clone();
-                let text = format!(
-                    "claimed attempt {}, boot {}: key {}, agent {}",
-                    session.attempt, session.boot, issued.public_key, request.agent_version
-                );
-                let session = sessions::claimed(&session, held(issued, now), now);
-                let answer = granted(server, &session, certificate, now);
-                status.boot_session = Some(session);
-                if let Some(told) = &request.inventory {
-                    status.inventory = Some(inventory(told));
-                }
-                (answer, text)
-            }
-        };
-        match committed(api, server, &status).await? {
-            Outcome::Lost => return Ok(None),
-            Outcome::Written(_) | Outcome::Unchanged => {}
-        }
-        if let Some(claim) = status
-            .boot_session
-            .as_ref()
-            .filter(|s| s.phase == SessionPhase::Claimed)
-            .filter(|session| session.contender.is_none())
-            .and_then(|session| session.claim.as_ref())
-        {
-            kill_points::reach(KillPoint::ClaimCommitted);
-            self.desk.context.leases.hear(&claim.serial);
-        }
-        tracing::info!(machine = %server.name_any(), mac = ?mac, event, "boot session");
-        self.desk.record(server, mac, event.clone());
-        if let Some(raised) = raised {
-            alarm(&self.desk.context, server, raised, &event).await;
-        }
-        Ok(Some(answer))
     }
 
     fn issue(
@@ -292,7 +169,8 @@ impl SessionsService {
 #[tonic::async_trait]
 impl Sessions for SessionsService {
     async fn claim(&self, request: Request<ClaimRequest>) -> Result<Response<ClaimResponse>, Status> {
-        let outcome = self.granted(request.into_inner()).await?;
+        let peer = request.extensions().get::<Peer>().cloned();
+        let outcome = self.claimed(peer, &request.into_inner()).await?;
         Ok(Response::new(ClaimResponse {
             outcome: Some(outcome),
         }))
@@ -317,16 +195,6 @@ impl Sessions for SessionsService {
 /// 128 random bits in hex.
 pub(crate) fn mint_boot_id() -> String {
     hex::encode(rand::random::<[u8; 16]>())
-}
-
-fn carries(server: &Server, boot_id: &str) -> bool {
-    let session = server
-        .status
-        .as_ref()
-        .and_then(|status| status.boot_session.as_ref());
-    session.is_some_and(|session| {
-        session.boot_id == boot_id || session.superseded.iter().any(|id| id == boot_id)
-    })
 }
 
 fn agent<T>(request: &Request<T>) -> Result<Agent, Status> {
@@ -369,7 +237,7 @@ async fn committed(
 }
 
 async fn live(api: &Api<Server>, server: &Server) -> Result<Server, Status> {
-    let found = read(api, server).await.map_err(failed)?;
+    let found = read(api, &server.name_any()).await.map_err(failed)?;
     found.ok_or_else(|| Status::permission_denied("this machine is not known any more"))
 }
 
@@ -381,27 +249,6 @@ fn held(issued: IssuedCertificate, now: Timestamp) -> SessionClaim {
         at: Time(now),
         not_after: Time(issued.not_after),
     }
-}
-
-fn granted(
-    server: &Server,
-    session: &BootSession,
-    certificate_pem: String,
-    now: Timestamp,
-) -> claim_response::Outcome {
-    claim_response::Outcome::Granted(Granted {
-        certificate_pem,
-        server_time: now.as_millisecond(),
-        machine: server.spec.hardware.clone(),
-        attempt: session.attempt,
-    })
-}
-
-fn refused(reason: impl Into<String>, retry_after_seconds: u32) -> claim_response::Outcome {
-    claim_response::Outcome::Refused(Refused {
-        reason: reason.into(),
-        retry_after_seconds,
-    })
 }
 
 fn failed(error: Error) -> Status {

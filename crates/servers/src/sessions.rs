@@ -9,6 +9,13 @@
 //!                        '-- next boot ----'     '-> Frozen
 //! ```
 //!
+//! # Who may claim
+//!
+//! A boot id is public, so it opens nothing by itself. A claim counts only from the address that the machine's Hardware
+//! reserves ([`boot_script::Peer`]), with NICs of the Hardware and the mainboard of an earlier inventory ([`Claimant`]),
+//! and after the machine has started and fetched the installer ([`doubt`]). What is refused changes no session, so a
+//! machine is never locked out by somebody else's try.
+//!
 //! # One key, one machine
 //!
 //! The first key that claims an armed boot is the agent. The same key again gets the same certificate. Another key
@@ -37,8 +44,10 @@
 //! with it the deadline moves, once. Boot k+1 has no such wait: its machine runs. A claim after the deadline is refused.
 
 mod claim;
+mod fit;
 mod hearing;
 mod standing;
+mod start;
 mod upkeep;
 mod window;
 
@@ -49,8 +58,10 @@ use resources::gantry::{BootSession, SessionClaim, SessionPhase};
 use resources::{Digest, Time};
 
 pub use claim::{Ask, ClaimDecision, claim};
+pub use fit::{Claimant, Misfit};
 pub use hearing::hearing;
 pub use standing::{NotAllowed, standing, standing_for_first_boot};
+pub use start::{ASK_AGAIN, Doubt, Installer, doubt};
 pub use upkeep::{Seen, Upkeep, apply, upkeep};
 pub use window::{Allowances, Window};
 

@@ -9,7 +9,7 @@ use agent_protocol::ClientIdentity;
 use agent_protocol::v1::sessions_client::SessionsClient;
 use agent_protocol::v1::workflows_client::WorkflowsClient;
 use agent_protocol::v1::{
-    Action, ActionState, ClaimRequest, Disk, FirstBootRequest, NextRequest, ReportRequest,
+    Action, ActionState, ClaimRequest, Disk, FirstBootRequest, Inventory, NextRequest, Nic, ReportRequest,
     claim_response::Outcome, next_response::Step,
 };
 use anyhow::{Context, bail, ensure};
@@ -32,6 +32,7 @@ use crate::trace::{Promise, Tracer};
 use crate::waiting::{unless_asked_to_end, until, until_there};
 
 const MAC: &str = "02:00:5e:10:00:01";
+const SECOND_MAC: &str = "02:00:5e:10:00:02";
 /// Of the range for benchmarks of networks, RFC 2544.
 const SERVER: &str = "198.18.77.1";
 const CLIENT: &str = "198.18.77.10";
@@ -143,10 +144,11 @@ async fn lease(network: &ClientNamespace, tracer: &Tracer) -> anyhow::Result<()>
 
 /// Hardware, Template and Workflow of a user; gives the boot id once the machine is armed.
 async fn armed(client: &Client) -> anyhow::Result<String> {
+    // The story's agent and installed system call from the appliance's own address, as if the machine had it too.
     let spec = json!({"disks": [{"device": "/dev/vda"}], "interfaces": [{
         "netboot": {"allowPXE": true},
         "dhcp": {"mac": MAC, "hostname": "traced", "ip": {"address": CLIENT, "netmask": "255.255.255.0"}},
-    }]});
+    }, {"dhcp": {"mac": SECOND_MAC, "ip": {"address": SERVER, "netmask": "255.255.255.0"}}}]});
     create::<Hardware>(client, "tinkerbell.org/v1alpha1", "Hardware", spec).await?;
     let machines: Api<Machine> = Api::namespaced(client.clone(), NAMESPACE);
     until_there(&machines, "traced", PATIENCE).await?;
@@ -187,9 +189,19 @@ async fn session(
     let (csr_pem, key_pem) = key_and_request()?;
     let channel = endpoint.channel(None)?;
     let mut sessions = SessionsClient::new(channel.clone());
+    let nic = Nic {
+        name: "eth0".to_owned(),
+        mac: MAC.to_owned(),
+        ..Nic::default()
+    };
     let ask = |boot_id: &str| ClaimRequest {
         boot_id: boot_id.to_owned(),
         csr_pem: csr_pem.clone(),
+        boot_mac: MAC.to_owned(),
+        inventory: Some(Inventory {
+            nics: vec![nic.clone()],
+            ..Inventory::default()
+        }),
         ..ClaimRequest::default()
     };
     sessions.claim(ask("none")).await?;

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use kube::api::Api;
 use kube::runtime::controller::Action;
-use resources::gantry::{BootSession, Server, ServerStatus, SessionPhase};
+use resources::gantry::{Server, ServerStatus, SessionPhase};
 use resources::tinkerbell::{Hardware, Workflow};
 use resources::{Time, bmc};
 
@@ -18,7 +18,7 @@ use crate::alarms::{Alarm, alarm};
 use crate::error::{Error, place};
 use crate::parts::{Context, WRITER, read, record};
 use crate::service::mint_boot_id;
-use crate::sessions::{self, Seen, Upkeep, Window, upkeep};
+use crate::sessions::{self, Seen, Upkeep, upkeep};
 use crate::states::{Effect, Snapshot, Step, decide};
 
 /// Longest time that a reconciliation waits for the boot services' view.
@@ -44,7 +44,7 @@ struct Around {
 pub(super) async fn reconcile(known: Arc<Server>, context: Arc<Context>) -> Result<Action, Error> {
     let namespace = known.namespace().unwrap_or_default();
     let api: Api<Server> = Api::namespaced(context.client.0.clone(), &namespace);
-    let Some(base) = read(&api, &known).await? else {
+    let Some(base) = read(&api, &known.name_any()).await? else {
         return Ok(Action::await_change());
     };
     if base.metadata.deletion_timestamp.is_some() {
@@ -132,7 +132,7 @@ async fn keep_session(context: &Context, server: &mut Server, around: &Around, n
         .status
         .as_ref()
         .and_then(|status| status.boot_session.as_ref())
-        .map(|session| heard(context, server, session, window));
+        .map(|session| context.heard(server, session, window));
     let session = session.as_ref();
     let started = session.and_then(|session| window.start(session, workflow, around.switched_on, now));
     let seen = |view_armed, view_disarmed, silence| Seen {
@@ -170,14 +170,6 @@ async fn keep_session(context: &Context, server: &mut Server, around: &Around, n
     }
     server.status.get_or_insert_default().boot_session = next;
     step
-}
-
-fn heard(context: &Context, server: &Server, session: &BootSession, window: Window) -> BootSession {
-    let sightings = context.events.sightings();
-    let namespace = server.namespace().unwrap_or_default();
-    let last = sightings.last(&namespace, &server.spec.hardware);
-    let from = window.hears_from(session);
-    sessions::hearing(session, from, last, |since| sightings.strangers(since))
 }
 
 async fn armed_is_visible(context: &Context, server: &Server) -> bool {

@@ -10,7 +10,7 @@ use super::is_holder;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAllowed {
     /// It is of another attempt than the open one.
-    #[error("attempt {named} is fenced: attempt {current:?} is open")]
+    #[error("attempt {named} is fenced: {}", current.map_or_else(|| "none is wanted".to_owned(), |current| format!("attempt {current} is wanted")))]
     Fenced {
         /// Attempt of the certificate.
         named: u64,
@@ -63,21 +63,23 @@ pub fn standing(
     Ok(())
 }
 
-/// Whether the installed system with this certificate may ask for its data. `ended` allows a revoked key: it may
-/// still say again that it is done.
+/// Whether the installed system with this certificate may ask for its data: as long as no newer attempt is wanted.
+/// `ended` allows a revoked key: it may still say again that it is done.
 pub fn standing_for_first_boot(
+    wanted: Option<&Attempt>,
     first_boot: Option<&FirstBoot>,
     attempt: u64,
     key: Digest,
     now: Timestamp,
     ended: bool,
 ) -> Result<(), NotAllowed> {
-    let current = first_boot.map(|first_boot| first_boot.attempt);
+    let current = wanted.map(|wanted| wanted.number);
     let fenced = NotAllowed::Fenced {
         named: attempt,
         current,
     };
-    let Some(first_boot) = first_boot.filter(|first_boot| first_boot.attempt == attempt) else {
+    let of_attempt = first_boot.filter(|first_boot| first_boot.attempt == attempt);
+    let Some(first_boot) = of_attempt.filter(|_| current == Some(attempt)) else {
         return Err(fenced);
     };
     if first_boot.public_key != key {
@@ -170,8 +172,14 @@ mod tests {
             delivered_at: None,
             revoked_at: None,
         };
+        let wanted = |number| Attempt {
+            number,
+            closed: true,
+            ..Attempt::default()
+        };
+        let open = wanted(3);
         let stands = |first: &FirstBoot, attempt, octet, second, ended| {
-            standing_for_first_boot(Some(first), attempt, key(octet), at(second), ended)
+            standing_for_first_boot(Some(&open), Some(first), attempt, key(octet), at(second), ended)
         };
         assert_eq!(stands(&first, 3, 9, 60, false), Ok(()));
         assert_eq!(stands(&first, 3, 8, 60, false), Err(NotAllowed::Replaced));
@@ -186,6 +194,13 @@ mod tests {
         first.revoked_at = Some(Time(at(100)));
         assert_eq!(stands(&first, 3, 9, 101, false), Err(NotAllowed::Ended(3)));
         assert_eq!(stands(&first, 3, 9, 101, true), Ok(()), "saying done twice");
-        assert!(standing_for_first_boot(None, 3, key(9), at(0), false).is_err());
+        assert!(standing_for_first_boot(Some(&open), None, 3, key(9), at(0), false).is_err());
+        first.revoked_at = None;
+        for newer in [Some(&wanted(4)), None] {
+            assert!(matches!(
+                standing_for_first_boot(newer, Some(&first), 3, key(9), at(60), false),
+                Err(NotAllowed::Fenced { named: 3, .. })
+            ));
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod claims;
 mod rivals;
 mod site;
 mod window;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use agent_protocol::v1::sessions_server::Sessions as _;
 use agent_protocol::v1::{
-    ClaimRequest, FirstBootRequest, Granted, Inventory, RenewRequest, claim_response::Outcome,
+    ClaimRequest, FirstBootRequest, Granted, Inventory, Nic, RenewRequest, claim_response::Outcome,
 };
 use axum::body::Body;
 use axum::http::{Request as HttpRequest, StatusCode};
@@ -20,7 +21,7 @@ use resources::Mac;
 use resources::gantry::{Server, ServerState, SessionPhase};
 use resources::keys::OWNER_NAME;
 use serde_json::json;
-use site::{NAMESPACE, Site, key_and_request};
+use site::{ADDRESS, MAC, NAMESPACE, Site, key_and_request};
 use tonic::{Code, Request};
 use tower::ServiceExt as _;
 
@@ -97,24 +98,41 @@ async fn owner_labels_mirror_a_claim_and_take_one_in() {
     site.end().await;
 }
 
-/// What the agent with this request gets for a boot id.
+/// What the agent with this request gets for a boot id, after its machine has booted the installer.
 async fn claim(site: &Site, boot_id: &str, csr: &str) -> Outcome {
-    let request = ClaimRequest {
+    if boot_id.len() == 32 {
+        site.knows(boot_id).await;
+        site.hear(MAC.parse().unwrap());
+        site.fetch_installer(boot_id);
+    }
+    ask(site, claim_request(boot_id, csr), ADDRESS).await
+}
+
+/// A claim of the machine.
+fn claim_request(boot_id: &str, csr: &str) -> ClaimRequest {
+    let nic = Nic {
+        name: "eth0".into(),
+        mac: MAC.into(),
+        ..Nic::default()
+    };
+    ClaimRequest {
         boot_id: boot_id.to_owned(),
         csr_pem: csr.to_owned(),
+        boot_mac: MAC.into(),
         inventory: Some(Inventory {
+            uuid: "4c4c4544-0001".into(),
+            serial: "S1".into(),
             cpus: 4,
+            nics: vec![nic],
             ..Inventory::default()
         }),
         ..ClaimRequest::default()
-    };
-    site.sessions
-        .claim(Request::new(request))
-        .await
-        .unwrap()
-        .into_inner()
-        .outcome
-        .unwrap()
+    }
+}
+
+async fn ask(site: &Site, request: ClaimRequest, address: &str) -> Outcome {
+    let answer = site.sessions.claim(site.call(request, address)).await;
+    answer.unwrap().into_inner().outcome.unwrap()
 }
 
 fn granted(outcome: Outcome) -> Granted {

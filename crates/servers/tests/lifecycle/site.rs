@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use agent_protocol::Leases;
-use boot_script::{EventSender, ViewHandle, follow};
+use boot_script::{EventSender, INITRAMFS_FILE, KERNEL_FILE, ViewHandle, follow};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
@@ -14,7 +14,7 @@ use kube::api::DeleteParams;
 use pki::{Identity, KeyDir, SiteCa};
 use rcgen::{CertificateParams, KeyPair};
 use resources::bmc::Machine;
-use resources::gantry::Server;
+use resources::gantry::{ProviderMachine, Server};
 use resources::tinkerbell::{Hardware, Workflow};
 use resources::{BootEvent, BootEventKind, Mac};
 use serde_json::{Value, json};
@@ -24,6 +24,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const NAMESPACE: &str = "eksa-system";
+/// MAC address and reserved address of every Hardware here.
+pub(crate) const MAC: &str = "52:54:00:00:00:01";
+pub(crate) const ADDRESS: &str = "192.0.2.11";
 pub(crate) const SITE: &str = "site.gantry.internal";
 
 pub(crate) struct Site {
@@ -135,6 +138,30 @@ impl Site {
         self.events.send(target.as_deref(), Timestamp::now(), event);
     }
 
+    /// Waits until the boot services know this boot id.
+    pub(crate) async fn knows(&self, boot_id: &str) {
+        let known = self.view.wait(|view| view.by_boot_id(boot_id).is_some());
+        let known = tokio::time::timeout(Duration::from_secs(30), known).await;
+        known.unwrap_or_else(|_| panic!("no boot service ever knew {boot_id}"));
+    }
+
+    /// The machine with this boot id fetches kernel and initramfs.
+    pub(crate) fn fetch_installer(&self, boot_id: &str) {
+        let view = self.view.load();
+        let target = view.by_boot_id(boot_id).unwrap();
+        for file in [KERNEL_FILE, INITRAMFS_FILE] {
+            self.events.sightings().fetched(target, file, Timestamp::now());
+        }
+    }
+
+    /// A call from this address.
+    pub(crate) fn call<T>(&self, message: T, address: &str) -> tonic::Request<T> {
+        let mut request = tonic::Request::new(message);
+        let peer = self.view.load().peer(address.parse().unwrap());
+        request.extensions_mut().insert(peer);
+        request
+    }
+
     /// Lets time pass for the leases of agents.
     pub(crate) fn forward(&self, by: Duration) {
         self.ahead.fetch_add(by.as_secs(), Ordering::SeqCst);
@@ -158,13 +185,27 @@ impl Site {
         self.api.events("Hardware", hardware).await
     }
 
+    /// Reason and text of the Events on a Server.
+    pub(crate) async fn server_event(&self, server: &str, reason: &str) -> String {
+        self.api.event("Server", server, reason).await
+    }
+
+    pub(crate) async fn provider_machine(&self, name: &str, role: &str) {
+        let machine = json!({
+            "apiVersion": "gantry.dev/v1alpha1", "kind": "ProviderMachine", "metadata": {"name": name},
+            "spec": {"provider": "metal", "clusterName": "prod", "machine": name, "role": role,
+                "imageURL": "http://192.0.2.1/image"}
+        });
+        self.api.make::<ProviderMachine>(machine).await;
+    }
+
     pub(crate) async fn hardware(&self, name: &str) {
         let hardware = json!({
             "apiVersion": "tinkerbell.org/v1alpha1", "kind": "Hardware", "metadata": {"name": name},
             "spec": {
                 "bmcRef": {"kind": "Machine", "name": format!("bmc-{name}")},
                 "disks": [{"device": "/dev/vda"}],
-                "interfaces": [{"netboot": {"allowPXE": true}, "dhcp": {"mac": "52:54:00:00:00:01"}}]
+                "interfaces": [{"netboot": {"allowPXE": true}, "dhcp": {"mac": MAC, "ip": {"address": ADDRESS}}}]
             }
         });
         self.api.make::<Hardware>(hardware).await;
