@@ -12,6 +12,7 @@ use crate::address::{self, BoundAddress};
 use crate::appliance::{Foundation, Listener};
 use crate::error::Error;
 use crate::gates;
+use crate::settings::Settings;
 use crate::tasks::Tasks;
 
 /// Ports that older images ask for metadata, beside the HTTP port.
@@ -101,7 +102,7 @@ async fn start_on(
         view: view.clone(),
         events: events.clone(),
     };
-    let metadata_router = metadata::router(metadata::Config::default(), metadata_deps);
+    let metadata_router = metadata::router(metadata_config(&foundation.settings), metadata_deps);
     let router = netboot::router(config, deps)
         .map_err(Error::part("HTTP"))?
         .merge(metadata_router.clone());
@@ -147,6 +148,18 @@ async fn start_on(
     Ok(())
 }
 
+fn metadata_config(settings: &Settings) -> metadata::Config {
+    let serve_user_data_by_address = settings.serve_user_data_by_address;
+    if serve_user_data_by_address {
+        tracing::warn!(
+            "serveUserDataByAddress is on: whoever has a machine's address can read the user data of its Hardware"
+        );
+    }
+    metadata::Config {
+        serve_user_data_by_address,
+    }
+}
+
 /// Binds a TCP port of the boot services.
 pub(crate) async fn bind(
     what: &'static str,
@@ -173,4 +186,27 @@ fn tftp_files(boot: &Path) -> Result<tftp::Files, Error> {
         .collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     tftp::Files::read(boot, &names).map_err(Error::part("TFTP"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::settings::Given;
+
+    #[test]
+    fn user_data_by_address_is_served_only_where_the_setting_says_so() {
+        for (given, expected) in [(None, false), (Some("false"), false), (Some("true"), true)] {
+            let given = given.map(|text| {
+                let value = Given {
+                    value: text.to_owned(),
+                    place: "flag --serve-user-data-by-address".to_owned(),
+                };
+                ("serveUserDataByAddress", value)
+            });
+            let settings = Settings::load(None, &BTreeMap::from_iter(given)).unwrap();
+            assert_eq!(metadata_config(&settings).serve_user_data_by_address, expected);
+        }
+    }
 }

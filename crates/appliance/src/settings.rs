@@ -43,6 +43,8 @@ pub struct Settings {
     pub unknown_machines: UnknownPolicy,
     /// Whether machines without an attempt boot the installer.
     pub idle_installer: bool,
+    /// Whether metadata gives user data to whoever has a machine's address.
+    pub serve_user_data_by_address: bool,
     /// Minutes from power-on to a machine's first packet, where its Server does not say.
     pub post_minutes: u32,
     /// Minutes until somebody powers an armed machine on that Gantry does not, where its Server does not say.

@@ -84,7 +84,7 @@ async fn answer(
         }
         Answer::Withheld => {
             let text = "user data is not served by address alone; installed systems get it from their seed, \
-                        or set serveUserDataByAddress";
+                        or set serveUserDataByAddress of gantry serve";
             tracing::warn!(machine = target.name(), peer = %peer.address(), "user data asked for by address; serveUserDataByAddress is off");
             record(&shared, &peer, text.to_owned());
             (StatusCode::NOT_FOUND, format!("{text}\n")).into_response()

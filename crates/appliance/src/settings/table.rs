@@ -127,6 +127,17 @@ pub const KEYS: &[Key] = &[
         set: |s, text| parsed::<bool>(text, "true or false").map(|on| s.idle_installer = on),
     },
     Key {
+        name: "serveUserDataByAddress",
+        value: "BOOL",
+        default: "false",
+        example: "",
+        about: "Whether the metadata service gives a Hardware's `spec.userData` to whoever has the machine's address, for\n\
+                templates with the Ec2 source. WARNING: an address proves little; whoever takes it on that network, and\n\
+                every process and pod on the machine itself, can read what is in it. Installed systems of clusters do not\n\
+                need it: they get their data by certificate.",
+        set: |s, text| parsed::<bool>(text, "true or false").map(|on| s.serve_user_data_by_address = on),
+    },
+    Key {
         name: "postMinutes",
         value: "MINUTES",
         default: "30",
@@ -277,6 +288,7 @@ pub(super) fn empty() -> Settings {
         agent_port: 0,
         unknown_machines: UnknownPolicy::Silent,
         idle_installer: false,
+        serve_user_data_by_address: false,
         post_minutes: 0,
         manual_minutes: 0,
         kernel_arguments: Vec::new(),
@@ -369,6 +381,7 @@ mod tests {
             ("httpPort", "0"),
             ("unknownMachines", "maybe"),
             ("idleInstaller", "yes"),
+            ("serveUserDataByAddress", "1"),
             ("postMinutes", "0"),
             ("manualMinutes", "43201"),
             ("routerAdvertisement", "off"),
