@@ -11,7 +11,8 @@ pub const IMG_RAW_DIGEST: &str = "IMG_RAW_DIGEST";
 /// `image2disk`: bytes of the raw disk.
 pub const IMG_RAW_SIZE: &str = "IMG_RAW_SIZE";
 /// `image2disk`: `renew` gives disk and partitions new GUIDs, so that two disks with this image can be told apart, and
-/// puts them into the places that `GUID_REFERENCES` lists; `keep`, the default, leaves the image's own.
+/// puts them into the places that `GUID_REFERENCES` lists; `keep` leaves the image's own. Without this setting
+/// the manifest of an image that the appliance serves decides, by whether it lists its references; others keep theirs.
 pub const PARTITION_GUIDS: &str = "PARTITION_GUIDS";
 /// `image2disk`: where the image refers to its partitions by GUID: `PARTITION@OFFSET`, separated by commas, as in
 /// `guidReferences` of its manifest.

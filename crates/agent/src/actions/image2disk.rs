@@ -3,6 +3,8 @@
 //! The compression is told by content (`COMPRESSED` is accepted and ignored). Run again, it recognises a finished disk
 //! if the digest of the raw image is known; any other disk is written from the start, and can't boot until the end.
 
+use std::io::Read as _;
+
 use agent_protocol::environment::{
     DEST_DISK, FACT_DISK, FACT_ESP_GUID, FACT_IMAGE_DIGEST, GUID_REFERENCES, IMG_DIGEST, IMG_RAW_DIGEST,
     IMG_RAW_SIZE, IMG_URL, PARTITION_GUIDS,
@@ -10,11 +12,14 @@ use agent_protocol::environment::{
 use agent_protocol::v1;
 use disk_image::{Expected, Gate, Identities, ImageReader, WriteJob, install};
 use resources::gantry::Firmware;
-use resources::{Digest, GuidReference};
+use resources::{Digest, GuidReference, ImageManifest};
 
 use super::settings::wrong;
 use super::{ActionContext, Outcome};
 use crate::Error;
+
+/// Longest manifest that is read, in bytes.
+const MANIFEST: u64 = 16 << 20;
 
 pub(super) fn run(context: &ActionContext) -> Result<Outcome, Error> {
     let url = context.required(IMG_URL)?;
@@ -25,7 +30,7 @@ pub(super) fn run(context: &ActionContext) -> Result<Outcome, Error> {
         raw_digest: context.parsed(IMG_RAW_DIGEST, "a digest (sha256:HEX)")?,
         raw_size: context.parsed(IMG_RAW_SIZE, "a number of bytes")?,
     };
-    let references = references(context)?;
+    let references = references(context, url)?;
     let identities = match references.as_deref() {
         None => Identities::Keep,
         Some(references) => Identities::Renew {
@@ -87,11 +92,13 @@ pub(super) fn run(context: &ActionContext) -> Result<Outcome, Error> {
     Ok(outcome)
 }
 
-/// The image's references to its partitions, if disk and partitions are to get new GUIDs. By default they keep the
-/// image's own: an image of a user may refer to them anywhere.
-fn references(context: &ActionContext) -> Result<Option<Vec<GuidReference>>, Error> {
+/// The image's references to its partitions, if disk and partitions are to get new GUIDs. They keep the image's own
+/// unless the template says otherwise or the image's manifest lists every reference: an image of a user may refer to its
+/// partitions anywhere.
+fn references(context: &ActionContext, url: &str) -> Result<Option<Vec<GuidReference>>, Error> {
     match context.optional(PARTITION_GUIDS) {
-        None | Some("keep") => return Ok(None),
+        None => return published(context, url),
+        Some("keep") => return Ok(None),
         Some("renew") => {}
         Some(other) => {
             return Err(wrong(
@@ -113,6 +120,28 @@ fn references(context: &ActionContext) -> Result<Option<Vec<GuidReference>>, Err
         .map(parse)
         .collect::<Result<_, _>>()
         .map(Some)
+}
+
+/// The references that the manifest of one of the appliance's images lists; no list for any other image.
+fn published(context: &ActionContext, url: &str) -> Result<Option<Vec<GuidReference>>, Error> {
+    let Some(digest) = named_digest(url) else {
+        return Ok(None);
+    };
+    let url = format!("{url}/manifest.json");
+    let stream = context.host.fetch(&url)?;
+    match serde_json::from_reader::<_, ImageManifest>(stream.take(MANIFEST)) {
+        Ok(manifest) if manifest.digest == digest => Ok(manifest.guid_references),
+        Err(error) if error.is_io() => Err(Error::Fetch {
+            url,
+            reason: error.to_string(),
+        }),
+        _ => {
+            context
+                .board
+                .log(format!("{url} is no manifest of this image; it keeps its GUIDs"));
+            Ok(None)
+        }
+    }
 }
 
 /// The appliance names images by what they hash to (`/images/HEX`): such a file must be what its name says.

@@ -390,6 +390,21 @@ fn an_image_keeps_its_identities_unless_all_references_are_known() {
     let (renewed, text) = written(&[("PARTITION_GUIDS", "renew"), ("GUID_REFERENCES", &reference)]);
     assert_ne!(renewed, guid);
     assert_eq!(renewed, text);
+
+    // A template that says nothing, and an image of the appliance: its manifest decides.
+    let machine = Arc::new(Machine::new(image.clone()));
+    let mut manifest = measure(ImageReader::open(Cursor::new(image)).unwrap(), "t", &mut |_| {}).unwrap();
+    let url = format!("http://192.0.2.1:7080/images/{}", manifest.digest.hex());
+    manifest.guid_references = Some(vec![reference.parse().unwrap()]);
+    for (listed, renews) in [(true, true), (false, false)] {
+        if !listed {
+            manifest.guid_references = None;
+        }
+        *machine.manifest.lock().unwrap() = serde_json::to_vec(&manifest).unwrap();
+        let settings = owned(&[("IMG_URL", url.as_str()), ("DEST_DISK", "/dev/disk")]);
+        let outcome = act(&machine, ActionKind::Image2disk, &settings, false).unwrap();
+        assert_eq!(outcome.facts["esp_guid"] != guid, renews);
+    }
 }
 
 #[test]

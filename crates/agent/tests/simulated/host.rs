@@ -20,6 +20,8 @@ pub(crate) struct Machine {
     pub(crate) firmware: Firmware,
     pub(crate) secure_boot: bool,
     pub(crate) image: Vec<u8>,
+    /// What the appliance has beside it.
+    pub(crate) manifest: Mutex<Vec<u8>>,
     pub(crate) options: Mutex<BootOptions>,
     pub(crate) option_writes: AtomicUsize,
     pub(crate) loaded: Mutex<Vec<(String, Option<String>, String)>>,
@@ -49,6 +51,7 @@ impl Machine {
             firmware: Firmware::Uefi,
             secure_boot: false,
             image,
+            manifest: Mutex::default(),
             options: Mutex::default(),
             option_writes: AtomicUsize::new(0),
             loaded: Mutex::default(),
@@ -146,8 +149,11 @@ impl Host for Simulated {
         assert_eq!(fs_type, "ext4");
         Ok(Mounted::new(device.to_owned(), Box::new(|| Ok(()))))
     }
-    fn fetch(&self, _: &str) -> Result<Box<dyn Read + Send>, Error> {
+    fn fetch(&self, url: &str) -> Result<Box<dyn Read + Send>, Error> {
         self.0.step("fetching")?;
+        if url.ends_with("/manifest.json") {
+            return Ok(Box::new(Cursor::new(self.0.manifest.lock().unwrap().clone())));
+        }
         let cut = self.0.budget.load(Ordering::SeqCst) == 0;
         // A machine that is about to die gets half of the image.
         let length = if cut {
