@@ -4,6 +4,7 @@
 mod handover;
 mod image2disk;
 mod kexec;
+mod other_systems;
 mod reboot;
 mod seed;
 mod settings;

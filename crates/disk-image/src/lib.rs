@@ -15,6 +15,7 @@ mod error;
 mod format;
 pub mod gpt;
 mod identities;
+mod label;
 mod measure;
 #[cfg(test)]
 mod mutations;
@@ -27,6 +28,7 @@ pub use decode::{ImageReader, StreamTotals};
 pub use error::Error;
 pub use format::detect;
 pub use identities::Identities;
+pub use label::file_system_label;
 pub use measure::{CHUNK, confirm, measure};
 pub use target::{DiskTarget, Target};
 pub use write::{Expected, Gate, HEAD, Ungated, WriteJob, Written, install};

@@ -15,7 +15,7 @@ use resources::gantry::Firmware;
 use resources::{Digest, GuidReference, ImageManifest};
 
 use super::settings::wrong;
-use super::{ActionContext, Outcome};
+use super::{ActionContext, Outcome, other_systems};
 use crate::Error;
 
 /// Longest manifest that is read, in bytes.
@@ -55,6 +55,9 @@ pub(super) fn run(context: &ActionContext) -> Result<Outcome, Error> {
         stable.display(),
         target.size()
     ));
+    for line in other_systems::lines(&context.host.disks(), &device) {
+        context.board.log(line);
+    }
     let job = WriteJob {
         expected,
         identities,

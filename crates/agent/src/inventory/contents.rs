@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use disk_image::file_system_label;
+
 use super::text;
 
 /// sysfs counts in these, whatever the sectors of the disk are.
@@ -15,14 +17,18 @@ const HEAD: usize = 384 << 10;
 /// Bytes that are read at its end: md 0.90 and 1.0.
 const TAIL: usize = 128 << 10;
 
-/// Lines such as `GPT` and `partition 2 "root": ext4`, in the order of the disk; `block` is its folder in sysfs.
+/// Lines such as `GPT` and `partition 2 "root": xfs, label "data"`, in the order of the disk; `block` is its folder in
+/// sysfs.
 pub(super) fn contents(block: &Path, device: &Path) -> Vec<String> {
     let Ok(file) = File::open(device) else {
         return Vec::new();
     };
     let length = text(&block.join("size")).and_then(|text| text.parse::<u64>().ok());
     let disk = Stretch::read(&file, 0, length.unwrap_or_default().saturating_mul(UNIT));
-    let whole = disk.table().or_else(|| disk.signature());
+    let whole = disk
+        .table()
+        .map(str::to_owned)
+        .or_else(|| disk.signature().map(|found| disk.with_label(found)));
     let mut partitions = partitions(block);
     partitions.sort_by_key(|partition| partition.number);
     let of_partitions = partitions.iter().map(|partition| {
@@ -35,14 +41,10 @@ pub(super) fn contents(block: &Path, device: &Path) -> Vec<String> {
             .name
             .as_ref()
             .map_or(String::new(), |name| format!(" {name:?}"));
-        let what = stretch.signature().unwrap_or("nothing known");
+        let what = stretch.with_label(stretch.signature().unwrap_or("nothing known"));
         format!("partition {}{name}: {what}", partition.number)
     });
-    whole
-        .map(str::to_owned)
-        .into_iter()
-        .chain(of_partitions)
-        .collect()
+    whole.into_iter().chain(of_partitions).collect()
 }
 
 struct Partition {
@@ -96,6 +98,14 @@ impl Stretch {
             head: read(start, HEAD),
             tail: read(start.saturating_add(tail_from), TAIL),
             length,
+        }
+    }
+
+    /// The signature, and the label that the file system has.
+    fn with_label(&self, signature: &str) -> String {
+        match file_system_label(&self.head) {
+            Some(label) => format!("{signature}, label {label:?}"),
+            None => signature.to_owned(),
         }
     }
 
@@ -244,6 +254,11 @@ mod tests {
     fn what_real_tools_make_is_recognised() {
         for (tool, arguments, expected) in [
             ("mkfs.ext4", &["-q", "-F"][..], "ext2, ext3 or ext4"),
+            (
+                "mkfs.ext4",
+                &["-q", "-F", "-L", "gantry-root"],
+                "ext2, ext3 or ext4, label \"gantry-root\"",
+            ),
             ("mkswap", &[], "swap"),
             ("mkfs.vfat", &[], "vfat"),
             ("mkfs.xfs", &["-q", "-f"], "xfs"),
