@@ -21,6 +21,8 @@ mod open_files;
 mod parts;
 mod renewal;
 mod settings;
+#[cfg(test)]
+mod spoof_battery;
 mod tasks;
 
 pub use appliance::{Listener, run};
