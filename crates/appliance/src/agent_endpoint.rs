@@ -65,7 +65,7 @@ pub(crate) async fn run(listener: TcpListener, endpoint: Endpoint, cancel: Cance
         let identity = match pki::peer_identity(Some(peer.certificates), &site) {
             Ok(identity) => identity,
             Err(error) => {
-                callers.record(None, peer.address.ip(), causes::line(&error));
+                callers.record_about(None, peer.address.ip(), causes::line(&error));
                 return None;
             }
         };

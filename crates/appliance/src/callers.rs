@@ -47,7 +47,7 @@ pub(crate) async fn grade(State(callers): State<Callers>, mut request: Request, 
         Ok(peer) => peer,
         Err(misfit) => {
             let about = misfit.target().map(|target| target.name());
-            callers.record(about, address.ip(), format!("{path} refused: {misfit}"));
+            callers.record_about(about, address.ip(), format!("{path} refused: {misfit}"));
             return refusal(&misfit, is_grpc);
         }
     };
@@ -55,28 +55,38 @@ pub(crate) async fn grade(State(callers): State<Callers>, mut request: Request, 
     let response = next.run(request).await;
     let (response, refused) = reason(response).await;
     if let Some(refused) = refused {
-        let about = peer.target().map(|target| target.name());
-        callers.record(about, peer.address(), format!("{path} refused: {refused}"));
+        let text = format!("{path} refused: {refused}");
+        let event = event_of(peer.address(), text);
+        let now = Timestamp::now();
+        match peer.target() {
+            Some(target) => callers.events.send_for(target.name(), now, event),
+            None => callers.events.send(None, now, event),
+        }
     }
     response
 }
 
 impl Callers {
-    /// Leaves a record under this machine's name, or under the caller's address.
-    pub(crate) fn record(&self, machine: Option<&str>, caller: IpAddr, text: String) {
-        let caller = caller.to_canonical().to_string();
-        tracing::warn!(machine, peer = caller, reason = text, "call refused");
-        let event = BootEvent {
-            kind: BootEventKind::Session,
-            mac: None,
-            peer: Some(caller),
-            text,
-        };
+    /// Leaves a record of a caller whose certificate does not count, under the name of the certificate's machine or
+    /// under the caller's address.
+    pub(crate) fn record_about(&self, machine: Option<&str>, caller: IpAddr, text: String) {
+        let event = event_of(caller, text);
         let now = Timestamp::now();
         match machine {
             Some(machine) => self.events.send_about(machine, now, event),
             None => self.events.send(None, now, event),
         }
+    }
+}
+
+fn event_of(caller: IpAddr, text: String) -> BootEvent {
+    let caller = caller.to_canonical().to_string();
+    tracing::warn!(peer = caller, reason = text, "call refused");
+    BootEvent {
+        kind: BootEventKind::Session,
+        mac: None,
+        peer: Some(caller),
+        text,
     }
 }
 

@@ -85,11 +85,26 @@ impl EventSender {
         self.limited(origin, machine, at, event);
     }
 
-    /// Records what somebody else did or what was refused, under the name of the Hardware that it is about. It does not
-    /// count as heard of the machine.
-    pub fn send_about(&self, hardware: &str, at: Timestamp, mut event: BootEvent) {
+    /// Records what Gantry itself did or refused for a machine, under the name of its Hardware. It does not count as
+    /// heard of the machine.
+    pub fn send_for(&self, hardware: &str, at: Timestamp, mut event: BootEvent) {
         make_printable(&mut event);
         self.limited(Origin::Machine, hardware.to_owned(), at, event);
+    }
+
+    /// As [`Self::send_for`], for what somebody else did about a machine. It counts within the rates of strangers, so it
+    /// holds nothing back that is the machine's own.
+    pub fn send_about(&self, hardware: &str, at: Timestamp, mut event: BootEvent) {
+        make_printable(&mut event);
+        let who = event.peer.as_deref().unwrap_or(hardware);
+        if self.allows(Origin::Stranger, who, &event, at) {
+            self.put(Event {
+                origin: Origin::Machine,
+                machine: hardware.to_owned(),
+                at,
+                event,
+            });
+        }
     }
 
     /// Records every ten seconds how many events were held back, until `cancel`.
@@ -133,12 +148,7 @@ impl EventSender {
     }
 
     fn limited(&self, origin: Origin, machine: String, at: Timestamp, event: BootEvent) {
-        let allowed = self
-            .limit
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .allows(origin, &machine, event.kind, at);
-        if allowed {
+        if self.allows(origin, &machine, &event, at) {
             self.put(Event {
                 origin,
                 machine,
@@ -146,6 +156,11 @@ impl EventSender {
                 event,
             });
         }
+    }
+
+    fn allows(&self, origin: Origin, key: &str, event: &BootEvent, at: Timestamp) -> bool {
+        let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
+        limit.allows(origin, key, event.kind, at)
     }
 
     fn put(&self, event: Event) {
@@ -179,6 +194,31 @@ mod tests {
     use resources::BootEventKind;
 
     use super::*;
+
+    #[test]
+    fn what_somebody_else_does_holds_back_nothing_of_the_machine() {
+        let (sender, mut events) = EventSender::channel(1000);
+        let event = |peer: &str| BootEvent {
+            kind: BootEventKind::Session,
+            mac: None,
+            peer: Some(peer.to_owned()),
+            text: "claim refused".to_owned(),
+        };
+        for _ in 0..100 {
+            sender.send_about("node-1", Timestamp::UNIX_EPOCH, event("10.0.0.9"));
+        }
+        let mut of_thief = 0;
+        while let Ok(recorded) = events.try_recv() {
+            assert_eq!(
+                (recorded.machine.as_str(), recorded.origin),
+                ("node-1", Origin::Machine)
+            );
+            of_thief += 1;
+        }
+        assert_eq!(of_thief, 10, "the burst of one stranger");
+        sender.send_for("node-1", Timestamp::UNIX_EPOCH, event("10.0.0.5"));
+        assert!(events.try_recv().is_ok());
+    }
 
     #[test]
     fn terminal_escapes_reach_neither_records_nor_sightings() {

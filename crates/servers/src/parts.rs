@@ -145,6 +145,13 @@ impl Desk {
         record(&self.context, server, peer, text);
     }
 
+    /// Leaves evidence of what a peer that is not the machine asked for.
+    pub(crate) fn record_about(&self, server: &Server, peer: &Peer, text: String) {
+        let event = session_event(Some(peer.address()), text);
+        let hardware = &server.spec.hardware;
+        self.context.events.send_about(hardware, Timestamp::now(), event);
+    }
+
     /// Leaves evidence of a call that is about no machine.
     pub(crate) fn record_of_peer(&self, peer: &Peer, text: String) {
         let target = peer.target().map(AsRef::as_ref);
@@ -168,7 +175,7 @@ pub(crate) fn record(context: &Context, server: &Server, peer: Option<IpAddr>, t
     let event = session_event(peer, text);
     context
         .events
-        .send_about(&server.spec.hardware, Timestamp::now(), event);
+        .send_for(&server.spec.hardware, Timestamp::now(), event);
 }
 
 fn session_event(peer: Option<IpAddr>, text: String) -> BootEvent {

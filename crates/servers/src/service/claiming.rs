@@ -130,7 +130,10 @@ impl SessionsService {
     async fn object(&self, server: &Server, peer: &Peer, objection: Objection) -> claim_response::Outcome {
         let text = format!("claim refused: {}", objection.reason);
         tracing::warn!(machine = %server.name_any(), peer = %peer.address(), reason = objection.reason, "claim refused");
-        self.desk.record(server, Some(peer.address()), text.clone());
+        match objection.alarm {
+            Alarm::ForeignClaim => self.desk.record_about(server, peer, text.clone()),
+            _ => self.desk.record(server, Some(peer.address()), text.clone()),
+        }
         alarm(&self.desk.context, server, objection.alarm, &text).await;
         refused(objection.answer, objection.refused_for.unwrap_or(RETRY))
     }
