@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::definitions;
-use crate::kinds::{Origin, Registry};
+use crate::kinds::{Origin, Registry, TakenNames, accept, names_accepted};
 use crate::meta::Meta;
 use crate::meta::deletion::{self, FOREGROUND, INSTANCES, ORPHAN, Propagation, Removal};
 use crate::service::Core;
@@ -78,6 +78,12 @@ fn enqueue(core: &Core, touched: &Touched, queue: &mut Queue) {
         for parent in [namespace, definition].into_iter().filter(is_terminating) {
             queue.add(parent);
         }
+        if &*key.resource == definitions::RESOURCE {
+            // A name may be free now.
+            let all = keyed(core, &key.resource, None).into_iter();
+            let waiting = all.filter(|(_, definition)| !names_accepted(&definition.value));
+            waiting.for_each(|(key, _)| queue.add(key));
+        }
         let Some(object) = storage.get(key) else { continue };
         let terminating = object.value.is_terminating();
         if terminating && object.value.finalizers().contains(&FOREGROUND) {
@@ -96,6 +102,9 @@ async fn look(core: &Core, key: &Key, now: Timestamp) -> Look {
         return Look::Rest;
     };
     if !object.value.is_terminating() {
+        if &*key.resource == definitions::RESOURCE && !names_accepted(&object.value) {
+            return accept_names(core, key, &object, now).await;
+        }
         return judge(core, key, &object, now).await;
     }
     let finalizers = object.value.finalizers();
@@ -154,6 +163,23 @@ async fn judge(core: &Core, key: &Key, object: &Stored, now: Timestamp) -> Look 
             ended(key, delete(core, key, object, policy, circle, now).await)
         }
     }
+}
+
+/// Gives a definition names that have become free.
+async fn accept_names(core: &Core, key: &Key, definition: &Stored, now: Timestamp) -> Look {
+    let all = core.storage.list(definitions::RESOURCE, None).objects;
+    let taken = TakenNames::beside(&definition.value, all.iter().map(|stored| &stored.value));
+    let mut changed = definition.value.clone();
+    accept(&mut changed, &definition.value["status"], &taken, now);
+    if changed == definition.value {
+        return Look::Rest;
+    }
+    let done = core
+        .storage
+        .update(key.clone(), definition.version, changed)
+        .await;
+    core.after_write(&key.resource);
+    ended(key, done.map(drop))
 }
 
 fn waits_for_dependents(core: &Core, key: &Key) -> bool {

@@ -7,29 +7,38 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::kinds::{Kind, Registry, builtin, definition_kind, fill_names, names_accepted};
+use crate::kinds::{Defined, Kind, Registry, builtin, definition_kind, fill_names, is_established};
 use crate::meta::Meta;
-use crate::storage::{Key, Storage};
+use crate::storage::{Key, Storage, Stored};
 
 /// Storage key of definitions.
 pub(crate) const RESOURCE: &str = "customresourcedefinitions.apiextensions.k8s.io";
 
-/// The kinds that are served: built in, records, then by definition in name order. What did not change since
-/// `previous` is taken over.
+/// The kinds that are served: built in, records, then by definition, the oldest first. A kind whose definition says
+/// the same as in `previous` is taken over, so that its watches go on.
 pub(crate) fn registry(storage: &Storage, records: &[Arc<Kind>], previous: &Registry) -> Registry {
     let mut kinds = builtin().to_vec();
     kinds.extend(records.iter().cloned());
     let mut defined = HashMap::new();
-    for stored in storage.list(RESOURCE, None).objects {
-        if !names_accepted(&stored.value) {
-            continue;
-        }
-        let name = stored.value.name().to_owned();
-        let known = previous.defined(&name, stored.version);
-        match known.map_or_else(|| definition_kind(&stored.value).map(Arc::new), Ok) {
+    let mut definitions = storage.list(RESOURCE, None).objects;
+    definitions.retain(|definition| is_established(&definition.value));
+    definitions.sort_by_key(|definition| definition.created);
+    for definition in definitions {
+        let name = definition.value.name().to_owned();
+        let known = previous
+            .defined(&name)
+            .filter(|known| says_the_same(&known.definition, &definition));
+        match known.map_or_else(
+            || definition_kind(&definition.value).map(Arc::new),
+            |known| Ok(known.kind.clone()),
+        ) {
+            // Names are accepted before a definition is established, so this takes two requests at once.
+            Ok(kind) if kinds.iter().any(|other| clash(other, &kind)) => {
+                tracing::error!(name, "the definition names a kind that is served already");
+            }
             Ok(kind) => {
                 kinds.push(kind.clone());
-                defined.insert((name, stored.version), kind);
+                defined.insert(name, Defined { definition, kind });
             }
             Err(reason) => tracing::error!(name, error = reason, "definition is not usable"),
         }
@@ -37,13 +46,18 @@ pub(crate) fn registry(storage: &Storage, records: &[Arc<Kind>], previous: &Regi
     Registry::new(kinds, defined)
 }
 
+fn says_the_same(a: &Stored, b: &Stored) -> bool {
+    let names = |definition: &Stored| definition.value["status"]["acceptedNames"].clone();
+    a.value.uid() == b.value.uid() && a.value["spec"] == b.value["spec"] && names(a) == names(b)
+}
+
+fn clash(a: &Kind, b: &Kind) -> bool {
+    a.group == b.group && (a.kind == b.kind || a.plural == b.plural)
+}
+
 /// Storage key of the definition that made a kind.
 pub(crate) fn key_of(kind: &Kind) -> Key {
-    Key {
-        resource: RESOURCE.into(),
-        namespace: String::new(),
-        name: kind.resource.to_string(),
-    }
+    Key::cluster_scoped(RESOURCE, &kind.resource)
 }
 
 /// The JSON of a definition as the program brings it.
@@ -61,11 +75,7 @@ pub(crate) fn as_json<T: serde::Serialize>(definition: &T, name: &str) -> Result
 
 /// True when the definition is stored as it is: nothing to install.
 pub(crate) fn is_installed(storage: &Storage, object: &Value) -> bool {
-    let key = Key {
-        resource: RESOURCE.into(),
-        namespace: String::new(),
-        name: object.name().to_owned(),
-    };
+    let key = Key::cluster_scoped(RESOURCE, object.name());
     let maps = ["labels", "annotations"];
     storage.get(&key).is_some_and(|stored| {
         let given = |field: &str| object["metadata"][field].as_object();

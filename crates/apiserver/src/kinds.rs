@@ -1,8 +1,10 @@
 //! The kinds that the server knows: built in, defined by CustomResourceDefinitions, and records.
 
+mod acceptance;
 mod builtin;
 mod columns;
 mod definition;
+mod definition_rules;
 mod registry;
 
 use std::sync::Arc;
@@ -12,10 +14,12 @@ use serde_json::Value;
 use crate::meta::names::NameRule;
 use crate::schema::Schema;
 
+pub(crate) use acceptance::{TakenNames, accept, is_established, names_accepted};
 pub(crate) use builtin::{builtin, object_meta, object_meta_published};
 pub(crate) use columns::{Cell, Column, cell};
-pub(crate) use definition::{definition_kind, established, fill_names, names_accepted, prepare_definition};
-pub(crate) use registry::{Found, Registry};
+pub(crate) use definition::{definition_kind, fill_names, prepare_definition};
+pub(crate) use definition_rules::{bad_stored_versions, unchanged};
+pub(crate) use registry::{Defined, Found, Registry};
 
 /// Where a kind comes from; decides the few things that differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,33 +114,23 @@ impl Kind {
         object
     }
 
-    /// True when `view_of` changes nothing.
-    pub(crate) fn is_stored_form(&self, version: &str) -> bool {
-        self.renames.is_empty() && self.storage_version().is_some_and(|v| v.name == version)
+    /// True when `view_of` changes nothing: an object keeps the version in which it was written.
+    pub(crate) fn is_stored_form(&self, api_version: &str, object: &Value) -> bool {
+        self.renames.is_empty() && object["apiVersion"] == api_version
+    }
+
+    /// True when writing the object again would not change its version.
+    pub(crate) fn has_storage_version(&self, object: &Value) -> bool {
+        let storage = self
+            .storage_version()
+            .map(|version| self.api_version(&version.name));
+        storage.is_none_or(|version| !self.renames.is_empty() || object["apiVersion"] == version)
     }
 
     fn stamp(&self, version: &str, object: &mut Value) {
         if let Some(map) = object.as_object_mut() {
             map.insert("apiVersion".to_owned(), self.api_version(version).into());
             map.insert("kind".to_owned(), self.kind.clone().into());
-        }
-    }
-
-    /// Verbs for discovery.
-    pub(crate) fn verbs(&self) -> &'static [&'static str] {
-        match self.origin {
-            Origin::Builtin | Origin::Custom => &[
-                "create",
-                "delete",
-                "deletecollection",
-                "get",
-                "list",
-                "patch",
-                "update",
-                "watch",
-            ],
-            Origin::Records => &["get", "list", "watch"],
-            Origin::Virtual => &["create"],
         }
     }
 }

@@ -16,6 +16,7 @@ mod authz;
 mod bulk;
 mod collector;
 mod definitions;
+mod endpoint;
 mod error;
 mod extent;
 mod kinds;

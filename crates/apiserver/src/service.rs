@@ -21,6 +21,7 @@ use crate::authn::{Identity, Tokens};
 use crate::authz::{self, Action, Role};
 use crate::bulk::{Bulk, Caller};
 use crate::definitions;
+use crate::endpoint::{self, Place, Verb};
 use crate::kinds::{Found, Kind, Origin, Registry};
 use crate::status::ApiError;
 use crate::storage::Storage;
@@ -181,15 +182,17 @@ impl Router {
         match route {
             Route::Resource(target) => {
                 let query = Query::parse(parts.uri.query().unwrap_or(""))?;
-                let verb = verb_of(&parts.method, &target, &query)?;
+                let verb = Verb::of(&parts.method, target.name.is_some(), query.watch)
+                    .ok_or_else(|| ApiError::method_not_allowed("DELETE, GET, PATCH, POST, PUT"))?;
                 self.authorize(&identity, verb, &target)?;
                 let mut call = self.call(target, query, identity, &parts.headers)?;
+                check_endpoint(&call, verb)?;
                 let mut caller = Caller::Inside;
                 if let Some(ListenerEnd(token)) = parts.extensions.get() {
                     call.connection = token.clone();
                     caller = Caller::Outside;
                 }
-                let bytes = if verb == "get" || verb == "list" || verb == "watch" {
+                let bytes = if matches!(verb, Verb::Get | Verb::List | Verb::Watch) {
                     Bytes::new()
                 } else {
                     body::read(body).await?
@@ -206,14 +209,14 @@ impl Router {
                 run(call, verb, &parts.headers, &bytes).await
             }
             _ if !matches!(parts.method, Method::GET | Method::HEAD) => {
-                Err(ApiError::method_not_allowed(parts.method.as_str()))
+                Err(ApiError::method_not_allowed("GET"))
             }
             _ if identity.is_anonymous() && route != Route::Version => Err(ApiError::unauthorized()),
             other => self.document(other, &parts.headers),
         }
     }
 
-    fn authorize(&self, identity: &Identity, verb: &str, target: &Target) -> Result<(), ApiError> {
+    fn authorize(&self, identity: &Identity, verb: Verb, target: &Target) -> Result<(), ApiError> {
         if identity.is_anonymous() {
             return Err(ApiError::unauthorized());
         }
@@ -222,6 +225,7 @@ impl Router {
             None => target.plural.clone(),
         };
         let namespace = target.namespace.as_deref().unwrap_or("");
+        let verb = verb.name();
         let action = Action {
             verb,
             group: &target.group,
@@ -261,11 +265,6 @@ impl Router {
         let scoped = target.namespace.is_some();
         if scoped && !found.kind.namespaced || !scoped && found.kind.namespaced && target.name.is_some() {
             return Err(ApiError::no_such_path());
-        }
-        match target.subresource.as_deref() {
-            None => {}
-            Some("status") if found.version().status => {}
-            Some(_) => return Err(ApiError::no_such_path()),
         }
         let manager = verbs::options::manager(&query.field_manager, headers);
         let view = match negotiate::view(headers)? {
@@ -312,66 +311,69 @@ impl Router {
     }
 }
 
-fn verb_of(method: &Method, target: &Target, query: &Query) -> Result<&'static str, ApiError> {
-    Ok(match (method, &target.name) {
-        (&Method::GET | &Method::HEAD, _) if query.watch => "watch",
-        (&Method::GET | &Method::HEAD, Some(_)) => "get",
-        (&Method::GET | &Method::HEAD, None) => "list",
-        (&Method::POST, None) => "create",
-        (&Method::PUT, Some(_)) => "update",
-        (&Method::PATCH, Some(_)) => "patch",
-        (&Method::DELETE, Some(_)) => "delete",
-        (&Method::DELETE, None) => "deletecollection",
-        _ => return Err(ApiError::method_not_allowed(method.as_str())),
-    })
+/// Looks the request up in the table of endpoints.
+fn check_endpoint(call: &Call, verb: Verb) -> Result<(), ApiError> {
+    let kind = &call.found.kind;
+    let place = match (call.subresource(), &call.target.name) {
+        ("status", Some(_)) if call.found.version().status => Place::Status,
+        ("", Some(_)) => Place::Object,
+        ("", None) if kind.namespaced && call.target.namespace.is_none() => Place::AllNamespaces,
+        ("", None) => Place::Collection,
+        _ => return Err(ApiError::no_such_path()),
+    };
+    match endpoint::verbs(kind.origin, place) {
+        [] => Err(ApiError::no_such_path()),
+        verbs if verbs.contains(&verb) => Ok(()),
+        verbs => Err(ApiError::method_not_allowed(endpoint::allow(verbs))),
+    }
 }
 
 async fn run(
     mut call: Call,
-    verb: &str,
+    verb: Verb,
     headers: &HeaderMap,
     bytes: &[u8],
 ) -> Result<Response<Body>, ApiError> {
-    if !call.found.kind.verbs().contains(&verb) {
-        return Err(ApiError::method_not_allowed(verb));
-    }
     if call.found.kind.origin == Origin::Records {
         return verbs::records::answer(call, verb).await;
     }
     let decoded = |call: &Call| -> Result<Value, ApiError> {
         let value = body::decode(headers, bytes)?;
-        tracing::trace!(verb, kind = call.found.kind.kind, "request body decoded");
+        tracing::trace!(
+            verb = verb.name(),
+            kind = call.found.kind.kind,
+            "request body decoded"
+        );
         Ok(value)
     };
     let outcome = match verb {
-        "get" => verbs::read::get(&call),
-        "list" => verbs::read::list(&call),
-        "watch" => return verbs::watch::watch(call),
-        "create" if call.found.kind.origin == Origin::Virtual => {
+        Verb::Get => verbs::read::get(&call),
+        Verb::List => verbs::read::list(&call),
+        Verb::Watch => return verbs::watch::watch(call),
+        Verb::Create if call.found.kind.origin == Origin::Virtual => {
             let object = decoded(&call)?;
             verbs::reviews::create(&call, object)
         }
-        "create" => {
+        Verb::Create => {
             let object = decoded(&call)?;
             verbs::write::create(&mut call, object).await
         }
-        "update" => {
+        Verb::Update => {
             let object = decoded(&call)?;
             verbs::write::update(&mut call, object).await
         }
-        "patch" => {
+        Verb::Patch => {
             let patch = decoded(&call)?;
             verbs::write::patch(&mut call, body::content_type(headers), patch).await
         }
-        "delete" => {
+        Verb::Delete => {
             let options = decoded(&call)?;
             verbs::delete::delete(&mut call, &options).await
         }
-        "deletecollection" => {
+        Verb::DeleteCollection => {
             let options = decoded(&call)?;
             verbs::delete::delete_collection(&mut call, &options).await
         }
-        other => Err(ApiError::method_not_allowed(other)),
     };
     let mut response = outcome?.render(&call);
     negotiate::add_warnings(&mut response, &call.warnings);

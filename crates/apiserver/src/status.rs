@@ -17,6 +17,8 @@ pub struct ApiError {
     pub message: String,
     details: Map<String, Value>,
     lost_race: bool,
+    /// `Allow` header of a 405.
+    allow: Option<String>,
 }
 
 /// One offending field of an invalid object.
@@ -151,6 +153,7 @@ impl ApiError {
             message: message.into(),
             details: Map::new(),
             lost_race: false,
+            allow: None,
         }
     }
 
@@ -216,10 +219,21 @@ impl ApiError {
         )
     }
 
-    /// 405.
-    pub fn method_not_allowed(verb: &str) -> ApiError {
-        let message = format!("the server does not allow this method on the requested resource: {verb}");
-        ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+    /// 405; `allow` lists the methods of the path as in the `Allow` header.
+    pub fn method_not_allowed(allow: impl Into<String>) -> ApiError {
+        let allow = allow.into();
+        let message =
+            format!("the server does not allow this method on the requested resource, only {allow}");
+        let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message);
+        ApiError {
+            allow: Some(allow),
+            ..error
+        }
+    }
+
+    /// Value of the `Allow` header.
+    pub(crate) fn allow(&self) -> Option<&str> {
+        self.allow.as_deref()
     }
 
     /// 406.

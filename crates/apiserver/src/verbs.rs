@@ -44,7 +44,8 @@ impl Outcome {
         match self {
             Outcome::Status(status) => negotiate::json(StatusCode::OK, status.to_string()),
             Outcome::Stored(code, stored)
-                if call.view == View::Full && kind.is_stored_form(&version.name) =>
+                if call.view == View::Full
+                    && kind.is_stored_form(&call.found.api_version(), &stored.value) =>
             {
                 negotiate::json(code, stored.json())
             }
@@ -88,7 +89,7 @@ fn many(call: &Call, metadata: Value, objects: &[Arc<Stored>]) -> Response<Body>
         View::Metadata => ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadataList"),
         _ => (call.found.api_version(), kind.list_kind.as_str()),
     };
-    let plain = kind.is_stored_form(&version.name);
+    let shown = call.found.api_version();
     let mut body = Vec::with_capacity(256 + objects.iter().map(|o| o.json().len() + 1).sum::<usize>());
     let head = json!({"apiVersion": api_version, "kind": list_kind, "metadata": metadata}).to_string();
     body.extend_from_slice(&head.as_bytes()[..head.len() - 1]);
@@ -99,7 +100,7 @@ fn many(call: &Call, metadata: Value, objects: &[Arc<Stored>]) -> Response<Body>
         }
         match call.view {
             View::Metadata => body.extend_from_slice(partial(&object.value).to_string().as_bytes()),
-            _ if plain => body.extend_from_slice(&object.json()),
+            _ if kind.is_stored_form(&shown, &object.value) => body.extend_from_slice(&object.json()),
             _ => {
                 let text = kind.view_of(&version.name, &object.value).to_string();
                 body.extend_from_slice(text.as_bytes());

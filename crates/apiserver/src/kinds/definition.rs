@@ -1,21 +1,23 @@
-//! From a CustomResourceDefinition to a kind, and the conditions that tell how that went.
+//! From a CustomResourceDefinition to a kind.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::columns::parse_path;
+use super::definition_rules::{bad_conversion, bad_group};
 use super::{Cell, Column, Kind, Origin, Version, object_meta};
 use crate::meta::names::{NameRule, is_subdomain};
-use crate::meta::{Meta, as_map, time};
+use crate::meta::{Meta, as_map};
 use crate::schema::Schema;
 use crate::status::{Cause, group_resource};
 
-/// Causes for refusing a definition, before it is stored.
-pub(crate) fn prepare_definition(object: &mut Value) -> Vec<Cause> {
+/// Causes for refusing a definition, before it is stored. `reserved`: groups of kinds that need no definition.
+pub(crate) fn prepare_definition(object: &mut Value, reserved: &BTreeSet<&str>) -> Vec<Cause> {
     fill_names(object);
-    let mut causes = Vec::new();
+    let mut causes: Vec<Cause> = bad_group(object, reserved).into_iter().collect();
+    causes.extend(bad_conversion(object));
     let spec = &object["spec"];
     let group = spec["group"].as_str().unwrap_or("");
     let plural = spec["names"]["plural"].as_str().unwrap_or("");
@@ -100,7 +102,10 @@ pub(crate) fn definition_kind(object: &Value) -> Result<Kind, String> {
             .map(|l| l.iter().map(&text).collect())
             .unwrap_or_default()
     };
-    let names = &spec["names"];
+    // A name that another definition has is asked for in the spec, but not in service.
+    let accepted = &object["status"]["acceptedNames"];
+    let is_accepted = accepted["kind"].as_str().is_some_and(|kind| !kind.is_empty());
+    let names = if is_accepted { accepted } else { &spec["names"] };
     let (group, plural) = (text(&spec["group"]), text(&names["plural"]));
     let list = spec["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let versions = list.iter().map(version).collect::<Result<Vec<_>, _>>()?;
@@ -174,56 +179,6 @@ fn columns(version: &Value) -> Vec<Column> {
     columns
 }
 
-/// `status` of a definition that is served; keeps the transition times of conditions that stay.
-pub(crate) fn established(object: &mut Value, now: Timestamp) {
-    let old = object["status"]["conditions"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    let condition = |kind: &str, reason: &str, message: &str| {
-        let kept = old.iter().find(|c| c["type"] == kind && c["status"] == "True");
-        let since = kept.map_or_else(|| time::stamp(now).into(), |c| c["lastTransitionTime"].clone());
-        json!({"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": since})
-    };
-    let conditions = [
-        condition("NamesAccepted", "NoConflicts", "no conflicts found"),
-        condition(
-            "Established",
-            "InitialNamesAccepted",
-            "the initial names have been accepted",
-        ),
-    ];
-    let spec = &object["spec"];
-    let stored = spec["versions"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .find(|v| v["storage"] == json!(true));
-    let mut stored_versions = object["status"]["storedVersions"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    if let Some(name) = stored.map(|v| v["name"].clone())
-        && !stored_versions.contains(&name)
-    {
-        stored_versions.push(name);
-    }
-    let accepted = spec["names"].clone();
-    as_map(object).insert(
-        "status".to_owned(),
-        json!({"conditions": conditions, "acceptedNames": accepted, "storedVersions": stored_versions}),
-    );
-}
-
-/// True when a definition is in service.
-pub(crate) fn names_accepted(object: &Value) -> bool {
-    let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
-    conditions
-        .filter(|c| c["type"] == "Established" && c["status"] == "True")
-        .count()
-        == 1
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,7 +194,7 @@ mod tests {
     #[test]
     fn a_sound_definition_becomes_a_kind() {
         let mut object = definition();
-        assert_eq!(prepare_definition(&mut object), Vec::new());
+        assert_eq!(prepare_definition(&mut object, &BTreeSet::new()), Vec::new());
         let kind = definition_kind(&object).unwrap();
         assert_eq!(
             (kind.list_kind.as_str(), kind.singular.as_str()),
@@ -247,11 +202,6 @@ mod tests {
         );
         assert_eq!(kind.versions[0].columns.len(), 2);
         assert!(kind.versions[0].status);
-        established(&mut object, Timestamp::UNIX_EPOCH);
-        let first = object.clone();
-        established(&mut object, Timestamp::from_second(99).unwrap());
-        assert_eq!(object, first);
-        assert!(names_accepted(&object));
     }
 
     #[test]
@@ -276,7 +226,7 @@ mod tests {
         ] {
             let mut object = definition();
             *object.pointer_mut(pointer).unwrap() = value;
-            let causes = prepare_definition(&mut object);
+            let causes = prepare_definition(&mut object, &BTreeSet::new());
             assert!(causes.iter().any(|c| c.field == field), "{pointer}: {causes:?}");
         }
     }

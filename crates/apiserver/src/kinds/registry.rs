@@ -4,14 +4,22 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::{Kind, Version};
+use crate::storage::Stored;
 
 /// An immutable set of kinds.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     kinds: Vec<Arc<Kind>>,
-    /// Kinds by the name and version of their definition, to be taken over when others change.
-    defined: HashMap<(String, u64), Arc<Kind>>,
+    /// By name of the definition.
+    defined: HashMap<String, Defined>,
     by_path: HashMap<(String, String, String), (usize, usize)>,
+}
+
+/// A definition and the kind that it made.
+#[derive(Debug, Clone)]
+pub(crate) struct Defined {
+    pub(crate) definition: Arc<Stored>,
+    pub(crate) kind: Arc<Kind>,
 }
 
 /// A served version of a kind.
@@ -34,13 +42,13 @@ impl Found {
 }
 
 impl Registry {
-    /// A registry of these kinds; earlier ones win where two claim the same path.
-    pub(crate) fn new(kinds: Vec<Arc<Kind>>, defined: HashMap<(String, u64), Arc<Kind>>) -> Registry {
+    /// A registry of these kinds.
+    pub(crate) fn new(kinds: Vec<Arc<Kind>>, defined: HashMap<String, Defined>) -> Registry {
         let mut by_path = HashMap::new();
         for (i, kind) in kinds.iter().enumerate() {
             for (j, version) in kind.versions.iter().enumerate().filter(|(_, v)| v.served) {
                 let path = (kind.group.clone(), version.name.clone(), kind.plural.clone());
-                by_path.entry(path).or_insert((i, j));
+                by_path.insert(path, (i, j));
             }
         }
         Registry {
@@ -68,9 +76,9 @@ impl Registry {
         })
     }
 
-    /// The kind that a definition of this name and version made.
-    pub(crate) fn defined(&self, name: &str, version: u64) -> Option<Arc<Kind>> {
-        self.defined.get(&(name.to_owned(), version)).cloned()
+    /// What the definition of this name made.
+    pub(crate) fn defined(&self, name: &str) -> Option<&Defined> {
+        self.defined.get(name)
     }
 
     /// All kinds in the order of discovery.

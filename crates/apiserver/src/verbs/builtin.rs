@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use crate::kinds::{Origin, established, prepare_definition};
+use crate::definitions;
+use crate::kinds::{Origin, TakenNames, accept, bad_stored_versions, prepare_definition, unchanged};
 use crate::meta::{Meta, as_map, meta_mut};
 use crate::service::Call;
 use crate::status::Cause;
@@ -21,14 +22,7 @@ pub(crate) fn prepare(call: &Call, old: Option<&Value>, object: &mut Value) -> V
         "Secret" => secret(old, object),
         "ConfigMap" => config_map(old, object),
         "Namespace" => namespace(old, object),
-        "CustomResourceDefinition" => {
-            let mut causes = prepare_definition(object);
-            causes.extend(old.map(|old| unchanged(old, object)).unwrap_or_default());
-            if causes.is_empty() {
-                established(object, call.now);
-            }
-            causes
-        }
+        "CustomResourceDefinition" => definition(call, old, object),
         _ => Vec::new(),
     }
 }
@@ -126,19 +120,20 @@ fn namespace(old: Option<&Value>, object: &mut Value) -> Vec<Cause> {
     Vec::new()
 }
 
-/// What of a definition can never change.
-fn unchanged(old: &Value, new: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    for (field, pointer) in [
-        ("spec.group", "/spec/group"),
-        ("spec.scope", "/spec/scope"),
-        ("spec.names.plural", "/spec/names/plural"),
-        ("spec.names.kind", "/spec/names/kind"),
-    ] {
-        let value = new.pointer(pointer).cloned().unwrap_or_default();
-        if old.pointer(pointer) != Some(&value) {
-            causes.push(Cause::invalid(field, &value, "field is immutable"));
-        }
+fn definition(call: &Call, old: Option<&Value>, object: &mut Value) -> Vec<Cause> {
+    let kinds = call.core.registry();
+    let others = kinds.kinds().iter().filter(|kind| kind.origin != Origin::Custom);
+    let reserved = others.map(|kind| kind.group.as_str()).collect();
+    let mut causes = prepare_definition(object, &reserved);
+    causes.extend(old.map(|old| unchanged(old, object)).unwrap_or_default());
+    if call.subresource().is_empty() {
+        causes.extend(bad_stored_versions(object));
+    }
+    if causes.is_empty() {
+        let all = call.core.storage.list(definitions::RESOURCE, None).objects;
+        let taken = TakenNames::beside(object, all.iter().map(|stored| &stored.value));
+        let before = old.map(|old| old["status"].clone()).unwrap_or_default();
+        accept(object, &before, &taken, call.now);
     }
     causes
 }

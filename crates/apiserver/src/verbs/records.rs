@@ -10,6 +10,7 @@ use store::records::{Query, Record, Records};
 use tokio::sync::broadcast;
 
 use super::read::Selection;
+use crate::endpoint::Verb;
 use crate::records::{MACHINE_LABEL, record_id, record_object};
 use crate::service::Call;
 use crate::status::ApiError;
@@ -21,15 +22,15 @@ use crate::wire::table::{Include, table};
 const PAGE: usize = 500;
 
 /// Answers a read of a record kind.
-pub(crate) async fn answer(call: Call, verb: &str) -> Result<Response<Body>, ApiError> {
+pub(crate) async fn answer(call: Call, verb: Verb) -> Result<Response<Body>, ApiError> {
     let Some(records) = call.core.records.clone() else {
         return Err(ApiError::no_such_path());
     };
     match verb {
-        "get" => get(&call, &records).await,
-        "list" => list(&call, &records).await,
-        "watch" => watch(call, records).await,
-        other => Err(ApiError::method_not_allowed(other)),
+        Verb::Get => get(&call, &records).await,
+        Verb::List => list(&call, &records).await,
+        Verb::Watch => watch(call, records).await,
+        _ => Err(ApiError::method_not_allowed("GET")),
     }
 }
 

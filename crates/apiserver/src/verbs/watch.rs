@@ -12,6 +12,7 @@ use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, Interval, interval_at};
 
 use super::read::{Selection, select};
+use crate::kinds::Registry;
 use crate::service::Call;
 use crate::status::ApiError;
 use crate::storage::{Change, ChangeKind, Stored};
@@ -28,6 +29,7 @@ struct Watcher {
     call: Call,
     selection: Selection,
     changed: Receiver<u64>,
+    kinds: Receiver<Arc<Registry>>,
     since: u64,
     ready: VecDeque<Bytes>,
     bookmarks: Interval,
@@ -40,6 +42,9 @@ struct Watcher {
 pub(crate) fn watch(mut call: Call) -> Result<Response<Body>, ApiError> {
     let selection = Selection::parse(&call)?;
     let changed = call.core.storage.subscribe(&call.found.kind.resource);
+    let mut kinds = call.core.subscribe_kinds();
+    // They may have changed since the request was routed.
+    kinds.mark_changed();
     let given = call.query.resource_version.clone();
     let mut initial = Vec::new();
     let since: u64;
@@ -60,6 +65,7 @@ pub(crate) fn watch(mut call: Call) -> Result<Response<Body>, ApiError> {
     let mut watcher = Watcher {
         selection,
         changed,
+        kinds,
         since,
         ready: VecDeque::new(),
         bookmarks: interval_at(Instant::now() + BOOKMARK, BOOKMARK),
@@ -104,6 +110,11 @@ impl Watcher {
             let (shutdown, connection) = (self.call.core.shutdown.clone(), self.call.connection.clone());
             tokio::select! {
                 changed = self.changed.changed() => self.ended = changed.is_err(),
+                changed = self.kinds.changed() => if changed.is_err() || !self.is_served() {
+                    // The client hears of the last deletions before the end.
+                    self.collect();
+                    self.ended = true;
+                },
                 _ = self.bookmarks.tick(), if self.call.query.allow_bookmarks && self.call.view != View::Table => {
                     // A bookmark of the newest version lets a client resume long after.
                     self.collect();
@@ -115,6 +126,14 @@ impl Watcher {
                 () = connection.cancelled() => self.ended = true,
             }
         }
+    }
+
+    /// The kind is served as it was when the watch began.
+    fn is_served(&mut self) -> bool {
+        let target = &self.call.target;
+        let kinds = self.kinds.borrow_and_update();
+        let found = kinds.find(&target.group, &target.version, &target.plural);
+        found.is_some_and(|found| Arc::ptr_eq(&found.kind, &self.call.found.kind))
     }
 
     /// All lines that are ready, as one piece.
@@ -187,7 +206,9 @@ impl Watcher {
         let (found, version) = (&self.call.found, self.call.found.version());
         let mut line = format!("{{\"type\":\"{kind}\",\"object\":").into_bytes();
         match self.call.view {
-            View::Full | View::Discovery if found.kind.is_stored_form(&version.name) => {
+            View::Full | View::Discovery
+                if found.kind.is_stored_form(&found.api_version(), &stored.value) =>
+            {
                 line.extend_from_slice(&stored.json());
             }
             View::Full | View::Discovery => {

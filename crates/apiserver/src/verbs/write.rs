@@ -26,11 +26,6 @@ const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 /// POST of a new object.
 pub(crate) async fn create(call: &mut Call, mut object: Value) -> Result<Outcome, ApiError> {
     options::check(call, "CreateOptions")?;
-    if call.found.kind.namespaced && call.target.namespace.is_none() {
-        return Err(ApiError::bad_request(
-            "the namespace of the object is missing from the path",
-        ));
-    }
     prepare::shape(call, &mut object)?;
     if !object.meta_str("resourceVersion").is_empty() {
         return Err(ApiError::bad_request(
@@ -67,6 +62,14 @@ async fn insert(call: &Call, object: Value, ownership: Ownership) -> Result<Outc
     };
     let created = created.map_err(|e| failed(call, &name, e))?;
     call.core.after_write(&kind.resource);
+    if let Err(refused) = surroundings_are_there(call) {
+        // They went between the check and the commit, and nobody looks at what is in them any more.
+        let (key, last) = (call.key_of(&name), created.value.clone());
+        match call.core.storage.delete(key, created.version, last).await {
+            Ok(_) | Err(WriteError::Conflict | WriteError::Exists) => return Err(refused),
+            Err(error) => return Err(failed(call, &name, error)),
+        }
+    }
     Ok(Outcome::Stored(StatusCode::CREATED, created))
 }
 
@@ -76,6 +79,22 @@ fn slimmer(stored: &Value, ownership: Ownership) -> Option<Value> {
     // Most objects are small: the copy is made only where it can be needed.
     let may = ownership == Ownership::Update && has_managers && !storage::fits(stored);
     may.then(|| managed::without_managers(stored))
+}
+
+/// The namespace of a new object and the definition of its kind exist. While they are being deleted, the collector
+/// looks at what is in them.
+fn surroundings_are_there(call: &Call) -> Result<(), ApiError> {
+    let exists = |key: &Key| call.core.storage.get(key).is_some();
+    if let Some(namespace) = &call.target.namespace
+        && !exists(&Key::cluster_scoped("namespaces", namespace))
+    {
+        return Err(ApiError::not_found("", "namespaces", namespace));
+    }
+    let kind = &call.found.kind;
+    if kind.origin == Origin::Custom && !exists(&definitions::key_of(kind)) {
+        return Err(ApiError::no_such_path());
+    }
+    Ok(())
 }
 
 fn generate(base: &str) -> String {
@@ -306,7 +325,8 @@ async fn store(
     if call.query.dry_run {
         return Ok(Outcome::Object(StatusCode::OK, object));
     }
-    if prepare::is_same(&old, &object) {
+    // A write without change still brings an object into a storage version that has moved.
+    if prepare::is_same(&old, &object) && call.found.kind.has_storage_version(&current.value) {
         return Ok(Outcome::Object(StatusCode::OK, old));
     }
     let gone = object.is_terminating() && object.finalizers().is_empty() && !is_namespace(call);

@@ -2,7 +2,11 @@
 
 use serde_json::{Value, json};
 
+use crate::endpoint::{self, Place};
 use crate::kinds::{Kind, Registry, Version};
+
+/// Places whose verbs discovery lists together, under the plural.
+const KIND: [Place; 2] = [Place::Collection, Place::Object];
 
 /// `/api`.
 pub(crate) fn core_versions() -> Value {
@@ -64,13 +68,14 @@ pub(crate) fn resources(registry: &Registry, group: &str, version: &str) -> Opti
     for (kind, v) in &kinds {
         list.push(
             json!({"name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced,
-            "kind": kind.kind, "verbs": kind.verbs(), "shortNames": kind.short_names,
+            "kind": kind.kind, "verbs": endpoint::names(kind.origin, &KIND), "shortNames": kind.short_names,
             "categories": kind.categories, "storageVersionHash": ""}),
         );
         if v.status {
             list.push(
                 json!({"name": format!("{}/status", kind.plural), "singularName": "",
-                "namespaced": kind.namespaced, "kind": kind.kind, "verbs": ["get", "patch", "update"]}),
+                "namespaced": kind.namespaced, "kind": kind.kind,
+                "verbs": endpoint::names(kind.origin, &[Place::Status])}),
             );
         }
     }
@@ -117,10 +122,10 @@ fn aggregated_resource(group: &str, version: &str, kind: &Kind, v: &Version) -> 
     let response_kind = json!({"group": group, "version": version, "kind": kind.kind});
     let mut resource = json!({"resource": kind.plural, "responseKind": response_kind,
         "scope": if kind.namespaced { "Namespaced" } else { "Cluster" }, "singularResource": kind.singular,
-        "verbs": kind.verbs(), "shortNames": kind.short_names, "categories": kind.categories});
+        "verbs": endpoint::names(kind.origin, &KIND), "shortNames": kind.short_names, "categories": kind.categories});
     if v.status {
         resource["subresources"] = json!([{"subresource": "status", "responseKind": response_kind,
-            "verbs": ["get", "patch", "update"]}]);
+            "verbs": endpoint::names(kind.origin, &[Place::Status])}]);
     }
     resource
 }

@@ -85,6 +85,9 @@ pub(crate) fn failure(error: &ApiError) -> Response<Body> {
             .headers_mut()
             .insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
+    if let Some(allow) = error.allow().and_then(|allow| HeaderValue::from_str(allow).ok()) {
+        response.headers_mut().insert(http::header::ALLOW, allow);
+    }
     response
 }
 

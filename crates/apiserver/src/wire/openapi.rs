@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{Map, Value, json};
 
+use crate::endpoint::{self, Place, Verb};
 use crate::kinds::{Kind, Origin, Registry, Version};
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
@@ -136,17 +137,20 @@ fn add_paths(paths: &mut Map<String, Value>, kind: &Kind, version: &Version) {
         root
     };
     let collection = format!("{root}/{}", kind.plural);
-    let verbs = kind.verbs();
-    let operation = |action: &str, parameters: &[&str]| {
-        let parameters: Vec<Value> = parameters
-            .iter()
-            .map(|name| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}}))
-            .collect();
-        json!({"x-kubernetes-action": action, "x-kubernetes-group-version-kind": gvk(kind, version, &kind.kind),
-            "parameters": parameters, "responses": {"200": {"description": "OK"}}})
+    let mut add = |path: String, place: Place| {
+        paths.insert(path, Value::Object(operations(kind, version, place)));
     };
-    let write = ["dryRun", "fieldManager", "fieldValidation"];
-    let list = [
+    if version.status {
+        add(format!("{collection}/{{name}}/status"), Place::Status);
+    }
+    add(format!("{collection}/{{name}}"), Place::Object);
+    add(collection, Place::Collection);
+}
+
+/// The operations of a path, by HTTP method.
+fn operations(kind: &Kind, version: &Version, place: Place) -> Map<String, Value> {
+    let write: &[&str] = &["dryRun", "fieldManager", "fieldValidation"];
+    let list: &[&str] = &[
         "labelSelector",
         "fieldSelector",
         "limit",
@@ -155,33 +159,33 @@ fn add_paths(paths: &mut Map<String, Value>, kind: &Kind, version: &Version) {
         "resourceVersion",
         "timeoutSeconds",
     ];
-    let (mut many, mut one) = (Map::new(), Map::new());
-    for verb in verbs {
-        match *verb {
-            "list" => many.insert("get".to_owned(), operation("list", &list)),
-            "create" => many.insert("post".to_owned(), operation("post", &write)),
-            "deletecollection" => many.insert("delete".to_owned(), operation("deletecollection", &list)),
-            "get" => one.insert("get".to_owned(), operation("get", &[])),
-            "update" => one.insert("put".to_owned(), operation("put", &write)),
-            "patch" => {
-                let parameters = ["dryRun", "fieldManager", "fieldValidation", "force"];
-                one.insert("patch".to_owned(), operation("patch", &parameters))
-            }
-            "delete" => one.insert(
-                "delete".to_owned(),
-                operation("delete", &["dryRun", "propagationPolicy"]),
+    let mut operations = Map::new();
+    for verb in endpoint::verbs(kind.origin, place) {
+        let (method, action, parameters): (&str, &str, &[&str]) = match verb {
+            Verb::List => ("get", "list", list),
+            Verb::Create => ("post", "post", write),
+            Verb::DeleteCollection => ("delete", "deletecollection", list),
+            Verb::Get => ("get", "get", &[]),
+            Verb::Update => ("put", "put", write),
+            Verb::Patch => (
+                "patch",
+                "patch",
+                &["dryRun", "fieldManager", "fieldValidation", "force"],
             ),
-            _ => None,
+            Verb::Delete => ("delete", "delete", &["dryRun", "propagationPolicy"]),
+            // A parameter of the others.
+            Verb::Watch => continue,
         };
+        let parameters: Vec<Value> = parameters
+            .iter()
+            .map(|name| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}}))
+            .collect();
+        let operation = json!({"x-kubernetes-action": action,
+            "x-kubernetes-group-version-kind": gvk(kind, version, &kind.kind),
+            "parameters": parameters, "responses": {"200": {"description": "OK"}}});
+        operations.insert(method.to_owned(), operation);
     }
-    if version.status {
-        paths.insert(
-            format!("{collection}/{{name}}/status"),
-            Value::Object(one.clone()),
-        );
-    }
-    paths.insert(format!("{collection}/{{name}}"), Value::Object(one));
-    paths.insert(collection, Value::Object(many));
+    operations
 }
 
 #[cfg(test)]

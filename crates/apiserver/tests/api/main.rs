@@ -8,6 +8,7 @@ mod crud;
 mod definitions;
 mod differences;
 mod durability;
+mod endpoints;
 mod fixture;
 mod kubectl;
 mod limits;
