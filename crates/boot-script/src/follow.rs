@@ -180,11 +180,13 @@ impl State {
         self.renew(&keys)
     }
 
-    /// Makes the NICs of these machines anew; true when the view has to be replaced.
+    /// Makes the NICs of these machines anew; true when the view has to be replaced. Most writes of a Server, such as
+    /// those of the last packet, change nothing that booting depends on.
     fn renew(&mut self, keys: &[Key]) -> bool {
+        let mut changed = false;
         for key in keys {
             let Some(spec) = self.hardware.objects.get(key) else {
-                self.targets.remove(key);
+                changed |= self.targets.remove(key).is_some();
                 continue;
             };
             let server = self
@@ -193,11 +195,15 @@ impl State {
                 .get(key)
                 .map(|(spec, status)| (spec, status.as_ref()));
             let machine = MachineFacts::new(&key.0, &key.1, spec.clone(), server);
-            self.targets.insert(key.clone(), BootTarget::all_of(machine));
+            let targets = BootTarget::all_of(machine);
+            if self.targets.get(key) != Some(&targets) {
+                self.targets.insert(key.clone(), targets);
+                changed = true;
+            }
         }
         let first = self.loaded() && !self.shown;
         self.shown |= first;
-        first || !keys.is_empty()
+        first || changed
     }
 
     fn view(&self) -> BootView {
@@ -220,4 +226,56 @@ fn field<T: DeserializeOwned>(key: &Key, object: &DynamicObject, name: &'static 
             tracing::warn!(machine, field = name, %error, "object cannot be read; it does not take part in booting");
         })
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn object(kind: &str, content: Value) -> DynamicObject {
+        let mut object = json!({"kind": kind, "metadata": {"name": "a", "namespace": "n"}});
+        let fields = content.as_object().unwrap().clone();
+        object.as_object_mut().unwrap().extend(fields);
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn hardware(address: &str) -> Event<DynamicObject> {
+        Event::Apply(object(
+            "Hardware",
+            json!({"spec": {"interfaces": [{"dhcp": {"mac": "52:54:00:00:00:01", "ip": {"address": address}}}]}}),
+        ))
+    }
+
+    fn server(boot_id: &str, packet: &str) -> Event<DynamicObject> {
+        let session = json!({"attempt": 1, "boot": 1, "bootId": boot_id, "phase": "armed",
+            "armedAt": "2026-11-21T00:00:00Z", "deadline": "2026-11-21T00:30:00Z",
+            "lastPacket": {"at": "2026-11-21T00:00:01Z", "text": packet}});
+        Event::Apply(object(
+            "Server",
+            json!({"spec": {"machineId": "m", "hardware": "a"}, "status": {"bootSession": session}}),
+        ))
+    }
+
+    #[test]
+    fn the_view_is_replaced_only_for_what_booting_depends_on() {
+        let mut state = State::default();
+        state.hardware_event(Event::Init);
+        assert!(!state.hardware_event(Event::InitDone));
+        state.server_event(Event::Init);
+        assert!(state.server_event(Event::InitDone), "all is read");
+        assert!(state.hardware_event(hardware("10.0.0.5")));
+        assert!(state.server_event(server("first", "DHCP: DISCOVER")));
+        assert!(
+            !state.server_event(server("first", "DHCP: REQUEST")),
+            "the last packet"
+        );
+        assert!(state.server_event(server("second", "DHCP: REQUEST")));
+        assert!(!state.hardware_event(hardware("10.0.0.5")));
+        assert!(state.hardware_event(hardware("10.0.0.6")));
+        let gone = Event::Delete(object("Hardware", json!({})));
+        assert!(state.hardware_event(gone.clone()));
+        assert!(!state.hardware_event(gone));
+    }
 }
