@@ -70,6 +70,7 @@ pub(crate) async fn start(
             post_minutes: settings.post_minutes,
             manual_minutes: settings.manual_minutes,
         },
+        control_plane_proof: settings.control_plane_proof,
     });
     tasks.spawn_infallible("servers", servers.controller.run(tasks.cancel()));
 

@@ -13,6 +13,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use boot_script::UnknownPolicy;
+use servers::ControlPlaneProof;
 
 pub use example::example;
 pub use table::{DEFAULT_DATA, KEYS, Key, flag, variable};
@@ -45,6 +46,8 @@ pub struct Settings {
     pub idle_installer: bool,
     /// Whether metadata gives user data to whoever has a machine's address.
     pub serve_user_data_by_address: bool,
+    /// Whether control-plane machines with a BMC must be confirmed by it.
+    pub control_plane_proof: ControlPlaneProof,
     /// Minutes from power-on to a machine's first packet, where its Server does not say.
     pub post_minutes: u32,
     /// Minutes until somebody powers an armed machine on that Gantry does not, where its Server does not say.

@@ -34,6 +34,10 @@ pub(crate) enum Alarm {
     ClaimBeforeStart,
     /// A claim came from an address that fetched no installer.
     ClaimWithoutBoot,
+    /// A claim came from another machine than the one behind the BMC.
+    OutOfBandMismatch,
+    /// A claim of a control plane that its BMC has not confirmed.
+    OutOfBandMissing,
 }
 
 impl Alarm {
@@ -56,6 +60,8 @@ impl Alarm {
             Self::MisfitClaim => "MisfitClaim",
             Self::ClaimBeforeStart => "ClaimBeforeStart",
             Self::ClaimWithoutBoot => "ClaimWithoutBoot",
+            Self::OutOfBandMismatch => "OutOfBandMismatch",
+            Self::OutOfBandMissing => "OutOfBandMissing",
         }
     }
 }
@@ -73,7 +79,9 @@ pub(crate) async fn alarm(context: &Context, server: &Server, alarm: Alarm, even
         | Alarm::ForeignClaim
         | Alarm::MisfitClaim
         | Alarm::ClaimBeforeStart
-        | Alarm::ClaimWithoutBoot => event,
+        | Alarm::ClaimWithoutBoot
+        | Alarm::OutOfBandMismatch
+        | Alarm::OutOfBandMissing => event,
     };
     Events::new(context.client.0.clone(), MANAGER_SERVERS)
         .warn_of_machine(server, machine, alarm.reason(), text)

@@ -25,4 +25,4 @@ pub use controller::ServersController;
 pub use error::Error;
 pub use parts::{Context, Parts, build};
 pub use service::SessionsService;
-pub use sessions::Allowances;
+pub use sessions::{Allowances, ControlPlaneProof};

@@ -19,7 +19,7 @@ use resources::{BootEvent, BootEventKind, keys};
 use crate::controller::ServersController;
 use crate::error::Error;
 use crate::service::SessionsService;
-use crate::sessions::{self, Allowances, Window};
+use crate::sessions::{self, Allowances, ControlPlaneProof, Window};
 
 /// Writes what was decided, unless somebody else was first.
 pub(crate) const WRITER: Writer = Writer::new(keys::MANAGER_SERVERS);
@@ -43,6 +43,8 @@ pub struct Context {
     pub events: EventSender,
     /// How long armed machines are waited for, where their Servers do not say.
     pub allowances: Allowances,
+    /// Whether control-plane machines with a BMC must be confirmed by it.
+    pub control_plane_proof: ControlPlaneProof,
 }
 
 impl Context {

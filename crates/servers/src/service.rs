@@ -3,6 +3,7 @@
 mod claiming;
 mod gate;
 mod limit;
+mod proof;
 
 use std::sync::Arc;
 

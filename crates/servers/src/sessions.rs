@@ -46,6 +46,7 @@
 mod claim;
 mod fit;
 mod hearing;
+mod out_of_band;
 mod standing;
 mod start;
 mod upkeep;
@@ -60,6 +61,8 @@ use resources::{Digest, Time};
 pub use claim::{Ask, ClaimDecision, claim};
 pub use fit::{Claimant, Misfit};
 pub use hearing::hearing;
+pub use out_of_band::ControlPlaneProof;
+pub(crate) use out_of_band::{Admission, admission, is_required, proof};
 pub use standing::{NotAllowed, standing, standing_for_first_boot};
 pub use start::{ASK_AGAIN, Doubt, Installer, doubt};
 pub use upkeep::{Seen, Upkeep, apply, upkeep};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use boot_script::UnknownPolicy;
+use servers::ControlPlaneProof;
 
 use super::{LogFormat, Settings};
 
@@ -136,6 +137,23 @@ pub const KEYS: &[Key] = &[
                 every process and pod on the machine itself, can read what is in it. Installed systems of clusters do not\n\
                 need it: they get their data by certificate.",
         set: |s, text| parsed::<bool>(text, "true or false").map(|on| s.serve_user_data_by_address = on),
+    },
+    Key {
+        name: "controlPlaneProof",
+        value: "bmc|none",
+        default: "bmc",
+        example: "",
+        about: "What proves that a control-plane machine with a BMC is the machine that was asked for before it gets keys:\n\
+                its BMC (UUID or serial number, and network interfaces), or nothing but what it says on the network. A BMC\n\
+                that contradicts the machine is believed in both cases.",
+        set: |s, text| {
+            s.control_plane_proof = match text {
+                "bmc" => ControlPlaneProof::Bmc,
+                "none" => ControlPlaneProof::None,
+                _ => return Err("say bmc or none".to_owned()),
+            };
+            Ok(())
+        },
     },
     Key {
         name: "postMinutes",
@@ -289,6 +307,7 @@ pub(super) fn empty() -> Settings {
         unknown_machines: UnknownPolicy::Silent,
         idle_installer: false,
         serve_user_data_by_address: false,
+        control_plane_proof: ControlPlaneProof::default(),
         post_minutes: 0,
         manual_minutes: 0,
         kernel_arguments: Vec::new(),
@@ -382,6 +401,7 @@ mod tests {
             ("unknownMachines", "maybe"),
             ("idleInstaller", "yes"),
             ("serveUserDataByAddress", "1"),
+            ("controlPlaneProof", "tpm"),
             ("postMinutes", "0"),
             ("manualMinutes", "43201"),
             ("routerAdvertisement", "off"),

@@ -143,6 +143,7 @@ impl Rack {
                 post_minutes: 30,
                 manual_minutes: 1440,
             },
+            control_plane_proof: servers::ControlPlaneProof::default(),
         });
         self.tasks.spawn(servers.controller.run(self.cancel.clone()));
         let records = Records::open(self.api.scratch().join("records.db"))

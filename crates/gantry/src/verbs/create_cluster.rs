@@ -1,5 +1,7 @@
 //! `gantry create cluster -f FILE -z CSV`: check everything, apply everything, then only watch.
 
+mod identity;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -159,6 +161,9 @@ async fn check_surroundings(client: &Client, checked: &Checked) -> Outcome<Vec<V
             }
         }
     }
+    identity::remarks(&checked.bundle, &hardware)
+        .iter()
+        .for_each(output::note);
     let clusters = Api::<Cluster>::all(client.clone()).list(&all).await?.items;
     let around = cluster_spec::Surroundings {
         hardware: &hardware,

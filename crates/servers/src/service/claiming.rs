@@ -110,6 +110,19 @@ impl SessionsService {
             (ClaimDecision::Grant, Some(session)) => self.start(server, session, peer).await?,
             _ => None,
         };
+        let by = match (&decision, &objection) {
+            (ClaimDecision::Grant | ClaimDecision::GrantNextBoot, None) => {
+                match self.out_of_band(server, shown).await? {
+                    Ok(by) => by,
+                    Err(objection) => return Ok(Some(self.object(server, peer, objection).await)),
+                }
+            }
+            _ => None,
+        };
+        if let Some(by) = by {
+            let text = format!("its BMC confirms the machine by {by}");
+            self.desk.record(server, Some(peer.address()), text);
+        }
         match objection {
             Some(objection) if objection.refused_for.is_some() => {
                 Ok(Some(self.object(server, peer, objection).await))

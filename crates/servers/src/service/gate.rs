@@ -180,7 +180,12 @@ impl SessionsService {
         Ok(owner.is_some_and(|owner| owner.spec.role == MachineRole::ControlPlane))
     }
 
-    async fn read<K>(&self, namespace: &str, name: &str, server: &Server) -> Result<Option<K>, Status>
+    pub(super) async fn read<K>(
+        &self,
+        namespace: &str,
+        name: &str,
+        server: &Server,
+    ) -> Result<Option<K>, Status>
     where
         K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
             + Clone

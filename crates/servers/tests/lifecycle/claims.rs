@@ -179,3 +179,44 @@ async fn a_machine_that_fetched_no_installer_is_held_where_it_counts() {
         site.end().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_control_plane_goes_only_to_the_machine_that_its_bmc_confirms() {
+    let (site, boot_id) = waiting().await;
+    site.bmc("bmc-node-1", "on").await;
+    let claim = json!({"kind": "ProviderMachine", "name": "prod-1", "namespace": NAMESPACE, "cluster": "prod",
+        "role": "controlPlane"});
+    site.merge_server("node-1", json!({"spec": {"claim": claim}}))
+        .await;
+    starts(&site, &boot_id);
+    let (csr, _) = key_and_request();
+    let own = || claim_request(&boot_id, &csr);
+    let says = |serial: &str, mac: &str| {
+        json!({"host": "192.0.2.9", "serial": serial, "macs": [mac], "at": "2026-01-01T00:00:00Z"})
+            .to_string()
+    };
+
+    refused(ask(&site, own(), ADDRESS).await);
+    let text = site.event("node-1", "OutOfBandMissing").await;
+    assert!(
+        text.contains("has not said yet") && text.contains("controlPlaneProof: none"),
+        "{text}"
+    );
+    for (said, part) in [
+        (says("S2", MAC), "serial number is S1, by the BMC S2"),
+        (says("S1", "02:00:00:00:00:99"), "none of its network interfaces"),
+    ] {
+        site.annotate_bmc("bmc-node-1", &said).await;
+        let answer = refused(ask(&site, own(), ADDRESS).await);
+        assert!(!answer.contains("S2") && !answer.contains("02:00"), "{answer}");
+        let text = site.event("node-1", "OutOfBandMismatch").await;
+        assert!(text.contains(part), "{text}");
+        assert_eq!(text, site.server_event("node-1", "OutOfBandMismatch").await);
+    }
+    let held = session(&site.server("node-1", |_| true).await).unwrap();
+    assert_eq!((held.claim, held.contender), (None, None));
+
+    site.annotate_bmc("bmc-node-1", &says("s1", MAC)).await;
+    assert_eq!(granted(ask(&site, own(), ADDRESS).await).attempt, 1);
+    site.end().await;
+}

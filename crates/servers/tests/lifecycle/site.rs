@@ -15,10 +15,11 @@ use pki::{Identity, KeyDir, SiteCa};
 use rcgen::{CertificateParams, KeyPair};
 use resources::bmc::Machine;
 use resources::gantry::{ProviderMachine, Server};
+use resources::keys::BMC_INVENTORY;
 use resources::tinkerbell::{Hardware, Workflow};
 use resources::{BootEvent, BootEventKind, Mac};
 use serde_json::{Value, json};
-use servers::{Allowances, Context, SessionsService, build};
+use servers::{Allowances, Context, ControlPlaneProof, SessionsService, build};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -87,6 +88,7 @@ impl Site {
                 post_minutes: 30,
                 manual_minutes: 1440,
             },
+            control_plane_proof: ControlPlaneProof::Bmc,
         };
         let (heard, looked_at) = (context.events.clone(), view.clone());
         let parts = build(context);
@@ -226,6 +228,12 @@ impl Site {
     pub(crate) async fn power(&self, name: &str, power: &str) {
         let status = json!({"status": {"powerState": power}});
         self.api.merge_status::<Machine>(name, status).await;
+    }
+
+    /// What a BMC said of its machine's identity, as `power` keeps it.
+    pub(crate) async fn annotate_bmc(&self, name: &str, inventory: &str) {
+        let annotations = json!({"metadata": {"annotations": {BMC_INVENTORY: inventory}}});
+        self.api.merge::<Machine>(name, annotations).await;
     }
 
     pub(crate) async fn merge_hardware(&self, name: &str, change: Value) {
