@@ -1,12 +1,16 @@
 //! Objects: one row each in `state.db`, all of them in memory, and the changes that watches read.
 //!
 //! Writes are compare-and-set on the resourceVersion, run in the store's group commit, and reach the memory only
-//! after the commit, in commit order. Reads and watches never touch SQLite. A deleted object leaves a tombstone, so
-//! that a watch can resume over a restart; what is older than the kept tombstones is 410 Gone.
+//! after the commit, in commit order. Reads never touch SQLite, and watches only for what was deleted long ago. A
+//! deleted object leaves a tombstone, so that a watch can resume over a restart; what is older than the kept
+//! tombstones is 410 Gone. A row that cannot be read is named and left out; it stops nothing else.
 
 mod cache;
+mod history;
+mod quarantine;
 mod seal;
 mod sql;
+mod tombstones;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,13 +20,15 @@ use serde_json::Value;
 use store::{Database, SqliteConnection};
 use tokio::sync::watch;
 
-pub(crate) use cache::{Change, ChangeKind, Expired, Snapshot, Stored, Touched};
+pub(crate) use cache::{Expired, Snapshot, Stored, Touched};
+pub(crate) use history::{Change, ChangeKind, State};
 pub use seal::{AesGcmSealer, SealError, Sealer};
 
 use crate::error::Error;
 use crate::extent::Extent;
 use crate::meta::Meta;
 use cache::Cache;
+use quarantine::Quarantine;
 
 /// Identity of an object: resource (`hardware.tinkerbell.org`), namespace ("" when cluster-scoped), name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -80,6 +86,12 @@ pub(crate) enum WriteError {
     /// It is nested too deeply to be read again.
     #[error("it is nested too deeply")]
     TooDeep,
+    /// It cannot be sealed.
+    #[error("it cannot be sealed")]
+    Unsealed,
+    /// The database holds an object of this name that cannot be read.
+    #[error("the stored object cannot be read: {0}")]
+    Unreadable(String),
     /// The store failed.
     #[error(transparent)]
     Store(store::Error),
@@ -103,6 +115,7 @@ pub(crate) struct Storage {
     database: Database,
     sealer: Arc<dyn Sealer>,
     cache: Arc<Cache>,
+    quarantine: Quarantine,
     next: Arc<AtomicU64>,
 }
 
@@ -110,13 +123,15 @@ impl Storage {
     /// Opens `state.db` at `path` and loads every object.
     pub(crate) async fn open(path: std::path::PathBuf, sealer: Arc<dyn Sealer>) -> Result<Storage, Error> {
         let database = Database::open(path, store::Options::new(sql::SCHEMA)).await?;
-        let loaded = sql::load(&database, sealer.as_ref()).await?;
+        let mut loaded = sql::load(&database, sealer.as_ref()).await?;
         let last = loaded.last;
+        let quarantine = Quarantine::new(std::mem::take(&mut loaded.unreadable));
         let cache = Arc::new(Cache::new(loaded));
         Ok(Storage {
             database,
             sealer,
             cache,
+            quarantine,
             next: Arc::new(AtomicU64::new(last + 1)),
         })
     }
@@ -129,6 +144,33 @@ impl Storage {
     /// One object.
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<Stored>> {
         self.cache.get(key)
+    }
+
+    /// What is wrong with a stored object that cannot be read, and that no list shows.
+    pub(crate) fn unreadable(&self, key: &Key) -> Option<String> {
+        self.quarantine.reason(key)
+    }
+
+    /// Removes a stored object that cannot be read; false when there is none.
+    pub(crate) async fn discard(&self, key: &Key) -> Result<bool, store::Error> {
+        if self.quarantine.reason(key).is_none() {
+            return Ok(false);
+        }
+        let row = key.clone();
+        let writer = self.database.writer();
+        writer.write(move |c| sql::discard(c, row).boxed()).await?;
+        self.quarantine.remove(key);
+        Ok(true)
+    }
+
+    /// The change with the state that only the database has; none when it is no longer kept.
+    pub(crate) async fn read_back(&self, change: &Change) -> Result<Option<Change>, Error> {
+        let sealer = self.sealer.as_ref();
+        let value = sql::read_tombstone(&self.database, sealer, &change.key, change.version).await?;
+        Ok(value.map(|value| Change {
+            state: Some(State::read_back(&value)),
+            ..change.clone()
+        }))
     }
 
     /// Objects of a resource in key order, with the resourceVersion at which the list holds.
@@ -230,10 +272,23 @@ impl Storage {
                 });
             }
         }
+        if let Some(reason) = self.quarantine.reason(&key) {
+            return Err(WriteError::Unreadable(reason));
+        }
         let created = before.map(|s| s.created);
         let sealed = seal::seal_object(self.sealer.as_ref(), &key, &object);
+        let sealed = sealed.map_err(|_| WriteError::Unsealed)?;
         let (next, cache) = (self.next.clone(), self.cache.clone());
-        let publish = move |(key, object): &(Key, Arc<Stored>)| cache.apply(kind, key, object);
+        // Each deletion may make older ones superfluous, which go with the next.
+        let prune = (kind == ChangeKind::Deleted)
+            .then(|| self.cache.tombstones_to_prune())
+            .flatten();
+        let publish = move |(key, object): &(Key, Arc<Stored>)| {
+            cache.apply(kind, key, object);
+            if let Some(floor) = prune {
+                cache.tombstones_pruned(floor);
+            }
+        };
         let row = Pending {
             key,
             expected,
@@ -241,6 +296,7 @@ impl Storage {
             object,
             bytes: extent.bytes,
             sealed,
+            prune,
             next,
         };
         let (_, object) = self
@@ -251,15 +307,15 @@ impl Storage {
         Ok(object)
     }
 
-    /// Forgets old tombstones; called now and then by the collector.
+    /// Removes tombstones that are of no use from the database; deletions do so, too.
     pub(crate) async fn prune_tombstones(&self) -> Result<(), store::Error> {
-        let Some(floor) = self.cache.prune_tombstones() else {
+        let Some(floor) = self.cache.tombstones_to_prune() else {
             return Ok(());
         };
-        self.database
-            .writer()
-            .write(move |c| sql::prune(c, floor).boxed())
-            .await
+        let writer = self.database.writer();
+        writer.write(move |c| sql::prune(c, floor).boxed()).await?;
+        self.cache.tombstones_pruned(floor);
+        Ok(())
     }
 }
 
@@ -271,6 +327,8 @@ struct Pending {
     object: Value,
     bytes: usize,
     sealed: Option<Value>,
+    /// Tombstones up to this version go, too.
+    prune: Option<u64>,
     next: Arc<AtomicU64>,
 }
 
@@ -280,6 +338,9 @@ impl Pending {
         connection: &mut SqliteConnection,
         kind: ChangeKind,
     ) -> Result<(Key, Arc<Stored>), WriteError> {
+        if let Some(floor) = self.prune {
+            sql::prune(connection, floor).await?;
+        }
         let version = self.next.fetch_add(1, Ordering::SeqCst);
         let created = self
             .created

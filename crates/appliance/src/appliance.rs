@@ -273,11 +273,10 @@ async fn apply_release(foundation: &Foundation, release: &Release) -> Result<(),
 struct Seal(pki::Sealer);
 
 impl apiserver::Sealer for Seal {
-    fn seal(&self, context: &[u8], plain: &[u8]) -> Vec<u8> {
-        // Fails only far above the API's limit of a body; then nothing is stored rather than plain text.
+    fn seal(&self, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, apiserver::SealError> {
         self.0
             .seal(plain, &String::from_utf8_lossy(context))
-            .unwrap_or_default()
+            .map_err(|_| apiserver::SealError)
     }
 
     fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, apiserver::SealError> {

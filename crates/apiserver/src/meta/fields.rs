@@ -46,6 +46,12 @@ impl FieldSelector {
         self.0.is_empty()
     }
 
+    /// True when it asks for names and namespaces only.
+    pub(crate) fn is_of_names(&self) -> bool {
+        let names = ["metadata.name", "metadata.namespace"];
+        self.0.iter().all(|term| names.contains(&term.path.as_str()))
+    }
+
     /// The value that a path must equal, if there is one: lets a caller look up instead of scan.
     pub(crate) fn exact(&self, path: &str) -> Option<&str> {
         self.0

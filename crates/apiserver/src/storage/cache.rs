@@ -1,4 +1,4 @@
-//! The objects in memory and the recent changes of each resource.
+//! The objects in memory, and what is known of their changes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::ops::Bound;
@@ -9,13 +9,11 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::Key;
+use super::history::{Change, ChangeKind, History, State as ObjectState};
 use super::sql::Loaded;
+use super::tombstones::{Tombstone, Tombstones};
 use crate::meta::{Meta, set_meta};
 
-/// Changes kept per resource for exact replay to a resuming watch.
-const RECENT: usize = 2048;
-/// Tombstones kept over all resources; beyond twice that the older half goes.
-const TOMBSTONES: usize = 4096;
 /// Uids of deleted objects that are remembered.
 const DEPARTED: usize = 4096;
 
@@ -51,26 +49,6 @@ impl Stored {
             .get_or_init(|| Bytes::from(self.value.to_string()))
             .clone()
     }
-}
-
-/// What happened to an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ChangeKind {
-    Added,
-    Modified,
-    Deleted,
-}
-
-/// One committed change.
-#[derive(Debug)]
-pub(crate) struct Change {
-    pub(crate) kind: ChangeKind,
-    pub(crate) version: u64,
-    pub(crate) key: Key,
-    /// State after it; for a deletion the last state, with the version of the deletion.
-    pub(crate) object: Arc<Stored>,
-    /// State before it, when known: tells whether a selector held before.
-    pub(crate) previous: Option<Arc<Stored>>,
 }
 
 /// The wanted version is older than what is kept (or newer than anything: a restored backup).
@@ -120,9 +98,6 @@ impl Departed {
 #[derive(Debug)]
 struct Resource {
     objects: BTreeMap<(String, String), Arc<Stored>>,
-    recent: VecDeque<Arc<Change>>,
-    /// Changes up to and including this version are no longer in `recent`.
-    floor: u64,
     changed: watch::Sender<u64>,
 }
 
@@ -130,8 +105,8 @@ struct Resource {
 struct State {
     version: u64,
     resources: HashMap<Arc<str>, Resource>,
-    tombstones: BTreeMap<u64, Arc<Change>>,
-    tombstone_floor: u64,
+    history: History,
+    tombstones: Tombstones,
     uids: HashMap<String, Key>,
     owned: HashMap<String, BTreeSet<Key>>,
     departed: Departed,
@@ -149,8 +124,8 @@ impl Cache {
         let mut state = State {
             version: loaded.last,
             resources: HashMap::new(),
+            history: History::new(loaded.last),
             tombstones: loaded.tombstones,
-            tombstone_floor: loaded.floor,
             uids: HashMap::new(),
             owned: HashMap::new(),
             departed: Departed::default(),
@@ -213,24 +188,17 @@ impl Cache {
 
     pub(super) fn changes(&self, resource: &str, since: u64) -> Result<(Vec<Arc<Change>>, u64), Expired> {
         let state = self.read();
+        let oldest = state.tombstones.floor();
         if since > state.version {
-            return Err(Expired {
-                oldest: state.tombstone_floor,
-            });
+            return Err(Expired { oldest });
         }
-        let Some(found) = state.resources.get(resource) else {
-            return Ok((Vec::new(), state.version));
-        };
-        if since >= found.floor {
-            let begin = found.recent.partition_point(|c| c.version <= since);
-            return Ok((found.recent.range(begin..).cloned().collect(), state.version));
+        if let Some(changes) = state.history.since(resource, since) {
+            return Ok((changes, state.version));
         }
-        if since < state.tombstone_floor {
-            return Err(Expired {
-                oldest: state.tombstone_floor,
-            });
+        if since < oldest {
+            return Err(Expired { oldest });
         }
-        Ok((collapsed(&state, resource, found, since), state.version))
+        Ok((collapsed(&state, resource, since), state.version))
     }
 
     pub(super) fn subscribe(&self, resource: &str) -> watch::Receiver<u64> {
@@ -270,22 +238,21 @@ impl Cache {
         std::mem::take(&mut self.lock().touched)
     }
 
-    /// Drops the older tombstones when there are too many; returns the new floor.
-    pub(super) fn prune_tombstones(&self) -> Option<u64> {
-        let mut state = self.lock();
-        if state.tombstones.len() <= 2 * TOMBSTONES {
-            return None;
-        }
-        let excess = state.tombstones.len() - TOMBSTONES;
-        let floor = *state.tombstones.keys().nth(excess - 1)?;
-        state.tombstones = state.tombstones.split_off(&(floor + 1));
-        state.tombstone_floor = floor;
-        Some(floor)
+    /// The version up to which the tombstones of the database are of no use any more, when it still has them.
+    pub(super) fn tombstones_to_prune(&self) -> Option<u64> {
+        self.read().tombstones.to_prune()
+    }
+
+    /// The database has removed its tombstones up to `floor`.
+    pub(super) fn tombstones_pruned(&self, floor: u64) {
+        self.lock().tombstones.pruned(floor);
     }
 
     /// Takes in a committed change. Called by the writer in commit order.
     pub(super) fn apply(&self, kind: ChangeKind, key: &Key, object: &Arc<Stored>) {
         let version = object.version;
+        // Encoded before anybody has to wait for it.
+        let after = ObjectState::of(object);
         {
             let mut state = self.lock();
             let place = (key.namespace.clone(), key.name.clone());
@@ -294,21 +261,25 @@ impl Cache {
                 ChangeKind::Deleted => resource.objects.remove(&place),
                 _ => resource.objects.insert(place, object.clone()),
             };
-            let change = Arc::new(Change {
+            state.history.add(Change {
                 kind,
                 version,
                 key: key.clone(),
-                object: object.clone(),
-                previous: previous.clone(),
+                state: Some(after),
+                before: previous.as_ref().map(ObjectState::of),
             });
-            resource.remember(change.clone());
             state.version = version;
             if let Some(previous) = &previous {
                 state.unindex(key, &previous.value);
             }
             state.note(kind, key, &object.value, previous.as_ref().map(|p| &p.value));
             if kind == ChangeKind::Deleted {
-                state.tombstones.insert(version, change);
+                let tombstone = Tombstone {
+                    key: key.clone(),
+                    created: object.created,
+                    bytes: object.bytes,
+                };
+                state.tombstones.add(version, tombstone);
             } else {
                 state.index(key, &object.value);
             }
@@ -321,9 +292,10 @@ impl Cache {
 }
 
 /// What a watch that starts long ago must hear: the present state of what changed since, and what went.
-fn collapsed(state: &State, name: &str, resource: &Resource, since: u64) -> Vec<Arc<Change>> {
+fn collapsed(state: &State, name: &str, since: u64) -> Vec<Arc<Change>> {
     let mut changes: Vec<Arc<Change>> = Vec::new();
-    for ((namespace, object_name), object) in &resource.objects {
+    let objects = state.resources.get(name).map(|resource| &resource.objects);
+    for ((namespace, object_name), object) in objects.into_iter().flatten() {
         if object.version > since {
             let kind = if object.created > since {
                 ChangeKind::Added
@@ -335,43 +307,37 @@ fn collapsed(state: &State, name: &str, resource: &Resource, since: u64) -> Vec<
                 namespace: namespace.clone(),
                 name: object_name.clone(),
             };
-            let version = object.version;
             changes.push(Arc::new(Change {
                 kind,
-                version,
+                version: object.version,
                 key,
-                object: object.clone(),
-                previous: None,
+                state: Some(ObjectState::of(object)),
+                before: None,
             }));
         }
     }
-    let gone = state.tombstones.range(since + 1..).map(|(_, change)| change);
-    // An object that came and went since is of no interest.
-    let gone = gone.filter(|c| *c.key.resource == *name && c.object.created <= since);
-    changes.extend(gone.cloned());
+    for (version, tombstone) in state.tombstones.since(since) {
+        // An object that came and went since is of no interest.
+        if *tombstone.key.resource == *name && tombstone.created <= since {
+            changes.push(Arc::new(Change {
+                kind: ChangeKind::Deleted,
+                version,
+                key: tombstone.key.clone(),
+                state: None,
+                before: None,
+            }));
+        }
+    }
     changes.sort_by_key(|c| c.version);
     changes
 }
 
-impl Resource {
-    fn remember(&mut self, change: Arc<Change>) {
-        if self.recent.len() >= RECENT
-            && let Some(oldest) = self.recent.pop_front()
-        {
-            self.floor = oldest.version;
-        }
-        self.recent.push_back(change);
-    }
-}
-
 impl State {
     fn resource(&mut self, name: &Arc<str>) -> &mut Resource {
-        let floor = self.version;
+        let version = self.version;
         self.resources.entry(name.clone()).or_insert_with(|| Resource {
             objects: BTreeMap::new(),
-            recent: VecDeque::new(),
-            floor,
-            changed: watch::Sender::new(floor),
+            changed: watch::Sender::new(version),
         })
     }
 

@@ -18,15 +18,15 @@ const MARK: &str = "sealed:v1:";
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const NONCE: usize = 12;
 
-/// A sealed value cannot be opened.
+/// A value cannot be sealed, or a sealed one cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("sealed value cannot be opened")]
+#[error("value cannot be sealed or opened")]
 pub struct SealError;
 
 /// Seals values for the database.
 pub trait Sealer: Send + Sync + std::fmt::Debug {
     /// Encrypts `plain`, bound to `context`.
-    fn seal(&self, context: &[u8], plain: &[u8]) -> Vec<u8>;
+    fn seal(&self, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError>;
     /// Decrypts what [`Sealer::seal`] made with the same context.
     fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError>;
 }
@@ -48,16 +48,17 @@ impl AesGcmSealer {
 }
 
 impl Sealer for AesGcmSealer {
-    fn seal(&self, context: &[u8], plain: &[u8]) -> Vec<u8> {
+    fn seal(&self, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
         let nonce: [u8; NONCE] = rand::random();
         let payload = Payload {
             msg: plain,
             aad: context,
         };
-        let mut sealed = nonce.to_vec();
-        // Fails only beyond 64 GiB, far above the body limit; then nothing is stored rather than plain text.
-        sealed.extend(self.0.encrypt(&Nonce::from(nonce), payload).unwrap_or_default());
-        sealed
+        let body = self
+            .0
+            .encrypt(&Nonce::from(nonce), payload)
+            .map_err(|_| SealError)?;
+        Ok([nonce.as_slice(), &body].concat())
     }
 
     fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
@@ -98,10 +99,19 @@ fn entries(object: &mut Value) -> Vec<(String, &mut Value)> {
     found
 }
 
+/// True for objects whose values are sealed.
+pub(super) fn is_sealed(key: &Key) -> bool {
+    &*key.resource == "secrets"
+}
+
 /// The object as it goes to the database when its kind is sealed.
-pub(super) fn seal_object(sealer: &dyn Sealer, key: &Key, object: &Value) -> Option<Value> {
-    if &*key.resource != "secrets" {
-        return None;
+pub(super) fn seal_object(
+    sealer: &dyn Sealer,
+    key: &Key,
+    object: &Value,
+) -> Result<Option<Value>, SealError> {
+    if !is_sealed(key) {
+        return Ok(None);
     }
     let mut object = object.clone();
     for (entry, value) in entries(&mut object) {
@@ -109,15 +119,15 @@ pub(super) fn seal_object(sealer: &dyn Sealer, key: &Key, object: &Value) -> Opt
             .as_str()
             .map(str::to_owned)
             .unwrap_or_else(|| value.to_string());
-        let sealed = sealer.seal(context(key, &entry).as_bytes(), plain.as_bytes());
+        let sealed = sealer.seal(context(key, &entry).as_bytes(), plain.as_bytes())?;
         *value = Value::String(format!("{MARK}{}", STANDARD.encode(sealed)));
     }
-    Some(object)
+    Ok(Some(object))
 }
 
 /// The object as it was before [`seal_object`].
 pub(super) fn open_object(sealer: &dyn Sealer, key: &Key, mut object: Value) -> Result<Value, Error> {
-    if &*key.resource != "secrets" {
+    if !is_sealed(key) {
         return Ok(object);
     }
     let name = format!("{}/{}", object.namespace(), object.name());
@@ -154,7 +164,7 @@ mod tests {
         let sealer = AesGcmSealer::new(&[7; 32]);
         let object = json!({"metadata": {"name": "a", "namespace": "ns", "annotations": {LAST_APPLIED: "canary-1"}},
             "data": {"k": "canary-2"}});
-        let sealed = seal_object(&sealer, &key("a"), &object).unwrap();
+        let sealed = seal_object(&sealer, &key("a"), &object).unwrap().unwrap();
         assert!(!sealed.to_string().contains("canary"), "{sealed}");
         assert_eq!(open_object(&sealer, &key("a"), sealed.clone()).unwrap(), object);
         assert!(open_object(&sealer, &key("b"), sealed.clone()).is_err());
@@ -169,6 +179,9 @@ mod tests {
             namespace: "ns".into(),
             name: "a".into(),
         };
-        assert_eq!(seal_object(&sealer, &other, &json!({"data": {"k": "v"}})), None);
+        assert_eq!(
+            seal_object(&sealer, &other, &json!({"data": {"k": "v"}})),
+            Ok(None)
+        );
     }
 }

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::TryStreamExt;
 use serde_json::Value;
 use sqlx::Row as _;
 use store::{Database, Migrations, SqliteConnection};
 
-use super::cache::{Change, ChangeKind, Stored};
+use super::cache::Stored;
+use super::history::ChangeKind;
 use super::seal::{self, Sealer};
+use super::tombstones::{Tombstone, Tombstones};
 use super::{Key, WriteError};
 use crate::error::Error;
 
@@ -38,8 +41,9 @@ pub(super) const SCHEMA: Migrations = Migrations(&["
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub(super) objects: Vec<(Key, Arc<Stored>)>,
-    pub(super) tombstones: BTreeMap<u64, Arc<Change>>,
-    pub(super) floor: u64,
+    pub(super) tombstones: Tombstones,
+    /// Objects that cannot be read, with what is wrong.
+    pub(super) unreadable: BTreeMap<Key, String>,
     pub(super) last: u64,
 }
 
@@ -52,84 +56,120 @@ pub(super) struct Row<'a> {
     pub(super) expected: Option<u64>,
 }
 
+/// Reads everything but the objects behind tombstones. A row that cannot be read is left out and named; only when no
+/// sealed object of several opens it is the key, and nothing starts.
 pub(super) async fn load(database: &Database, sealer: &dyn Sealer) -> Result<Loaded, Error> {
     let statement = |e: sqlx::Error| Error::Store(e.into());
     let mut names = BTreeMap::new();
-    let mut objects = Vec::new();
-    let rows = sqlx::query("SELECT resource, namespace, name, version, created, json FROM objects")
-        .fetch_all(database.readers())
-        .await
-        .map_err(statement)?;
-    for row in &rows {
-        objects.push(stored(row, &mut names, sealer)?);
+    let (mut objects, mut unreadable) = (Vec::new(), BTreeMap::new());
+    let (mut sealed, mut unsealed, mut last) = (0, None, 0);
+    let mut rows = sqlx::query("SELECT resource, namespace, name, version, created, json FROM objects")
+        .fetch(database.readers());
+    while let Some(row) = rows.try_next().await.map_err(statement)? {
+        let (key, version, created) = head(&row, &mut names).map_err(statement)?;
+        last = last.max(version);
+        sealed += usize::from(seal::is_sealed(&key));
+        let json: &[u8] = row.try_get("json").map_err(statement)?;
+        match decode(&key, json, sealer) {
+            Ok(value) => objects.push((key, Arc::new(Stored::new(value, version, created, json.len())))),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+                unreadable.insert(key, format!("{error}{}", cause.unwrap_or_default()));
+                if matches!(error, Error::Unseal { .. }) {
+                    unsealed.get_or_insert((0, error)).0 += 1;
+                }
+            }
+        }
     }
-    let mut tombstones = BTreeMap::new();
-    let rows = sqlx::query("SELECT resource, namespace, name, version, created, json FROM tombstones")
-        .fetch_all(database.readers())
-        .await
-        .map_err(statement)?;
-    for row in &rows {
-        let (key, object) = stored(row, &mut names, sealer)?;
-        let version = object.version;
-        let change = Change {
-            kind: ChangeKind::Deleted,
-            version,
-            key,
-            object,
-            previous: None,
-        };
-        tombstones.insert(version, Arc::new(change));
+    drop(rows);
+    if let Some((count, error)) = unsealed
+        && count == sealed
+        && count > 1
+    {
+        return Err(error);
     }
-    let floor: i64 = sqlx::query_scalar("SELECT value FROM counters WHERE name = 'tombstone_floor'")
-        .fetch_one(database.readers())
-        .await
-        .map_err(statement)?;
-    let floor = floor.unsigned_abs();
-    let newest = objects.iter().map(|(_, s)| s.version).max().unwrap_or(0);
-    let last = newest
-        .max(tombstones.last_key_value().map_or(0, |(v, _)| *v))
-        .max(floor);
+    let mut tombstones = load_tombstones(database, &mut names).await.map_err(statement)?;
+    last = last.max(tombstones.last()).max(tombstones.floor());
+    if !unreadable.is_empty() {
+        // Watches from before the start would never hear that these are not shown.
+        tombstones.raise_floor(last);
+    }
     Ok(Loaded {
         objects,
         tombstones,
-        floor,
+        unreadable,
         last,
     })
 }
 
-fn stored(
-    row: &sqlx::sqlite::SqliteRow,
-    names: &mut BTreeMap<String, Arc<str>>,
+async fn load_tombstones(database: &Database, names: &mut Names) -> Result<Tombstones, sqlx::Error> {
+    let mut kept = BTreeMap::new();
+    let sql = "SELECT resource, namespace, name, version, created, length(json) AS bytes FROM tombstones";
+    let mut rows = sqlx::query(sql).fetch(database.readers());
+    while let Some(row) = rows.try_next().await? {
+        let (key, version, created) = head(&row, names)?;
+        let bytes: i64 = row.try_get("bytes")?;
+        let bytes = usize::try_from(bytes).unwrap_or(0);
+        kept.insert(version, Tombstone { key, created, bytes });
+    }
+    let floor: i64 = sqlx::query_scalar("SELECT value FROM counters WHERE name = 'tombstone_floor'")
+        .fetch_one(database.readers())
+        .await?;
+    Ok(Tombstones::new(kept, floor.unsigned_abs()))
+}
+
+/// The last state of the object that was deleted at `version`; none when that is no longer kept.
+pub(super) async fn read_tombstone(
+    database: &Database,
     sealer: &dyn Sealer,
-) -> Result<(Key, Arc<Stored>), Error> {
-    let statement = |e: sqlx::Error| Error::Store(e.into());
-    let resource: String = row.try_get("resource").map_err(statement)?;
+    key: &Key,
+    version: u64,
+) -> Result<Option<Value>, Error> {
+    let json: Option<Vec<u8>> = sqlx::query_scalar("SELECT json FROM tombstones WHERE version = ?")
+        .bind(int(version))
+        .fetch_optional(database.readers())
+        .await
+        .map_err(|e| Error::Store(e.into()))?;
+    json.map(|json| decode(key, &json, sealer)).transpose()
+}
+
+/// Removes the row of an object that cannot be read.
+pub(super) async fn discard(connection: &mut SqliteConnection, key: Key) -> Result<(), store::Error> {
+    sqlx::query("DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?")
+        .bind(&*key.resource)
+        .bind(&key.namespace)
+        .bind(&key.name)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Names of resources, each once.
+type Names = BTreeMap<String, Arc<str>>;
+
+/// Key, version and version of the creation of a row.
+fn head(row: &sqlx::sqlite::SqliteRow, names: &mut Names) -> Result<(Key, u64, u64), sqlx::Error> {
+    let resource: String = row.try_get("resource")?;
     let resource = names
         .entry(resource)
         .or_insert_with_key(|r| Arc::from(r.as_str()))
         .clone();
     let key = Key {
         resource,
-        namespace: row.try_get("namespace").map_err(statement)?,
-        name: row.try_get("name").map_err(statement)?,
+        namespace: row.try_get("namespace")?,
+        name: row.try_get("name")?,
     };
-    let version: i64 = row.try_get("version").map_err(statement)?;
-    let created: i64 = row.try_get("created").map_err(statement)?;
-    let json: &[u8] = row.try_get("json").map_err(statement)?;
+    let version: i64 = row.try_get("version")?;
+    let created: i64 = row.try_get("created")?;
+    Ok((key, version.unsigned_abs(), created.unsigned_abs()))
+}
+
+fn decode(key: &Key, json: &[u8], sealer: &dyn Sealer) -> Result<Value, Error> {
     let value: Value = serde_json::from_slice(json).map_err(|source| Error::Row {
         key: key.to_string(),
         source,
     })?;
-    let value = seal::open_object(sealer, &key, value)?;
-    Ok((
-        key,
-        Arc::new(Stored::new(
-            value,
-            version.unsigned_abs(),
-            created.unsigned_abs(),
-            json.len(),
-        )),
-    ))
+    seal::open_object(sealer, key, value)
 }
 
 /// SQLite's integers are signed; versions stay far below that.

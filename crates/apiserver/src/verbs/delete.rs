@@ -44,6 +44,13 @@ fn options(call: &mut Call, body: &Value) -> Result<Options, ApiError> {
 /// DELETE of one object.
 pub(crate) async fn delete(call: &mut Call, body: &Value) -> Result<Outcome, ApiError> {
     let options = options(call, body)?;
+    if !call.query.dry_run && call.core.storage.discard(&call.key()).await? {
+        let kind = &call.found.kind;
+        let details = json!({"name": call.name(), "group": kind.group, "kind": kind.plural});
+        return Ok(Outcome::Status(
+            json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}),
+        ));
+    }
     for _ in 0..RETRIES {
         let current = call.current()?;
         check(call, &current, &options)?;

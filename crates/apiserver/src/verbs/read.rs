@@ -8,12 +8,13 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::Outcome;
+use super::write::unreadable;
 use crate::meta::Meta;
 use crate::meta::fields::FieldSelector;
 use crate::meta::labels::LabelSelector;
 use crate::service::Call;
 use crate::status::ApiError;
-use crate::storage::{Key, Snapshot, Stored};
+use crate::storage::{Key, Snapshot, State, Stored};
 
 /// Both selectors of a request.
 #[derive(Debug, Clone)]
@@ -56,6 +57,15 @@ impl Selection {
         self.labels.matches(object) && self.fields.matches(object)
     }
 
+    /// As [`Selection::matches`] for a state of a change, decoded only where a field selector needs it.
+    pub(crate) fn matches_state(&self, key: &Key, state: &State) -> bool {
+        if !self.fields.is_of_names() {
+            return state.with(|object| self.matches(object));
+        }
+        let metadata = json!({"name": key.name, "namespace": key.namespace, "labels": state.labels});
+        self.matches(&json!({"metadata": metadata}))
+    }
+
     pub(crate) fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }
@@ -87,7 +97,16 @@ impl Call {
 
     /// The object that the path names.
     pub(crate) fn current(&self) -> Result<Arc<Stored>, ApiError> {
-        self.core.storage.get(&self.key()).ok_or_else(|| self.not_found())
+        self.stored()?.ok_or_else(|| self.not_found())
+    }
+
+    /// The object that the path names, if there is one. One that cannot be read is not absent.
+    pub(crate) fn stored(&self) -> Result<Option<Arc<Stored>>, ApiError> {
+        let (key, storage) = (self.key(), &self.core.storage);
+        match (storage.get(&key), storage.unreadable(&key)) {
+            (None, Some(reason)) => Err(unreadable(&self.found.kind.plural, &key.name, &reason)),
+            (found, _) => Ok(found),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::read::{Selection, select};
 use crate::kinds::Registry;
 use crate::service::Call;
 use crate::status::ApiError;
-use crate::storage::{Change, ChangeKind, Stored};
+use crate::storage::{Change, ChangeKind, State};
 use crate::wire::body::Body;
 use crate::wire::negotiate::{self, View, partial};
 use crate::wire::table::{Include, table};
@@ -75,7 +75,10 @@ pub(crate) fn watch(mut call: Call) -> Result<Response<Body>, ApiError> {
         call,
     };
     for object in &initial {
-        let line = watcher.line("ADDED", object);
+        let stored_in = object.value["apiVersion"].as_str().unwrap_or_default();
+        let line = watcher.line("ADDED", object.version, stored_in, object.json(), |show| {
+            show(&object.value);
+        });
         watcher.ready.push_back(line);
     }
     if watcher.call.query.send_initial_events {
@@ -103,7 +106,7 @@ impl Watcher {
             if self.ended {
                 return None;
             }
-            self.collect();
+            self.collect().await;
             if !self.ready.is_empty() || self.ended {
                 continue;
             }
@@ -112,12 +115,12 @@ impl Watcher {
                 changed = self.changed.changed() => self.ended = changed.is_err(),
                 changed = self.kinds.changed() => if changed.is_err() || !self.is_served() {
                     // The client hears of the last deletions before the end.
-                    self.collect();
+                    self.collect().await;
                     self.ended = true;
                 },
                 _ = self.bookmarks.tick(), if self.call.query.allow_bookmarks && self.call.view != View::Table => {
                     // A bookmark of the newest version lets a client resume long after.
-                    self.collect();
+                    self.collect().await;
                     let line = self.bookmark(false);
                     self.ready.push_back(line);
                 }
@@ -150,48 +153,54 @@ impl Watcher {
     }
 
     /// Takes in what changed since the last look.
-    fn collect(&mut self) {
+    async fn collect(&mut self) {
         self.changed.mark_unchanged();
-        match self
-            .call
-            .core
-            .storage
-            .changes(&self.call.found.kind.resource, self.since)
-        {
+        let storage = self.call.core.storage.clone();
+        match storage.changes(&self.call.found.kind.resource, self.since) {
             Ok((changes, upto)) => {
                 for change in changes {
-                    if let Some(line) = self.event(&change) {
-                        self.ready.push_back(line);
+                    if !self.is_in_namespace(&change) {
+                        continue;
                     }
+                    let line = match &change.state {
+                        Some(state) => self.event(&change, state),
+                        None => match storage.read_back(&change).await {
+                            Ok(Some(Change {
+                                state: Some(state), ..
+                            })) => self.event(&change, &state),
+                            // The deletion was forgotten meanwhile, or its object cannot be read.
+                            Ok(_) | Err(_) => return self.expire(change.version),
+                        },
+                    };
+                    self.ready.extend(line);
                 }
                 self.since = upto;
             }
-            Err(expired) => {
-                let status = too_old(self.since, expired.oldest).to_status();
-                let line = format!("{}\n", json!({"type": "ERROR", "object": status}));
-                self.ready.push_back(line.into());
-                self.ended = true;
-            }
+            Err(expired) => self.expire(expired.oldest),
         }
     }
 
+    /// Ends the watch: its client has to list again.
+    fn expire(&mut self, oldest: u64) {
+        let status = too_old(self.since, oldest).to_status();
+        let line = format!("{}\n", json!({"type": "ERROR", "object": status}));
+        self.ready.push_back(line.into());
+        self.ended = true;
+    }
+
+    fn is_in_namespace(&self, change: &Change) -> bool {
+        let namespace = self.call.target.namespace.as_ref();
+        namespace.is_none_or(|ns| *ns == change.key.namespace)
+    }
+
     /// The line for a change as this watch sees it through its selectors.
-    fn event(&mut self, change: &Arc<Change>) -> Option<Bytes> {
-        let wanted = self
-            .call
-            .target
-            .namespace
-            .as_ref()
-            .is_none_or(|ns| *ns == change.key.namespace);
-        if !wanted {
-            return None;
-        }
-        let now = self.selection.matches(&change.object.value);
+    fn event(&mut self, change: &Change, state: &State) -> Option<Bytes> {
+        let now = self.selection.matches_state(&change.key, state);
         // Without knowledge of the state before, a client rather hears of a deletion too many.
         let before = change
-            .previous
+            .before
             .as_ref()
-            .is_none_or(|p| self.selection.matches(&p.value));
+            .is_none_or(|before| self.selection.matches_state(&change.key, before));
         let kind = match (change.kind, before, now) {
             (ChangeKind::Added, _, true) | (ChangeKind::Modified, false, true) => "ADDED",
             (ChangeKind::Modified, true, true) => "MODIFIED",
@@ -199,32 +208,45 @@ impl Watcher {
             (ChangeKind::Deleted, true, _) | (ChangeKind::Deleted, _, true) => "DELETED",
             _ => return None,
         };
-        Some(self.line(kind, &change.object))
+        let json = state.json.clone();
+        Some(self.line(kind, change.version, &state.api_version, json, |show| {
+            state.with(show)
+        }))
     }
 
-    fn line(&mut self, kind: &str, stored: &Stored) -> Bytes {
-        let (found, version) = (&self.call.found, self.call.found.version());
+    /// One event of an object that is stored in an `apiVersion`; `with` lends the object to those views that need more
+    /// than its JSON.
+    fn line(
+        &mut self,
+        kind: &str,
+        version: u64,
+        stored_in: &str,
+        json: Bytes,
+        with: impl FnOnce(&mut dyn FnMut(&Value)),
+    ) -> Bytes {
+        let (found, served) = (&self.call.found, self.call.found.version());
         let mut line = format!("{{\"type\":\"{kind}\",\"object\":").into_bytes();
+        let mut text = String::new();
         match self.call.view {
-            View::Full | View::Discovery
-                if found.kind.is_stored_form(&found.api_version(), &stored.value) =>
-            {
-                line.extend_from_slice(&stored.json());
+            View::Full | View::Discovery if found.kind.is_stored_in(&found.api_version(), stored_in) => {
+                line.extend_from_slice(&json);
             }
             View::Full | View::Discovery => {
-                let object = found.kind.view_of(&version.name, &stored.value);
-                line.extend_from_slice(object.to_string().as_bytes());
+                with(&mut |object| text = found.kind.view_of(&served.name, object).to_string());
             }
-            View::Metadata => line.extend_from_slice(partial(&stored.value).to_string().as_bytes()),
+            View::Metadata => with(&mut |object| text = partial(object).to_string()),
             View::Table => {
-                let metadata = json!({"resourceVersion": stored.version.to_string()});
+                let metadata = json!({"resourceVersion": version.to_string()});
                 let include = Include::parse(&self.call.query.include_object);
                 let first = !std::mem::replace(&mut self.columns_sent, true);
                 let now = jiff::Timestamp::now();
-                let table = table(&version.columns, &[&stored.value], metadata, include, first, now);
-                line.extend_from_slice(table.to_string().as_bytes());
+                with(&mut |object| {
+                    let rows = [object];
+                    text = table(&served.columns, &rows, metadata.clone(), include, first, now).to_string();
+                });
             }
         }
+        line.extend_from_slice(text.as_bytes());
         line.extend_from_slice(b"}\n");
         line.into()
     }

@@ -150,12 +150,22 @@ fn namespace_is_open(call: &Call, object: &Value) -> Result<(), ApiError> {
     }
 }
 
+/// An object that is stored and cannot be read is neither there nor absent.
+pub(crate) fn unreadable(plural: &str, name: &str, reason: &str) -> ApiError {
+    ApiError::internal(format!(
+        "{plural} {name:?} is stored but cannot be read: {reason}; start the server with the key file it was sealed \
+         with, or delete the object"
+    ))
+}
+
 pub(crate) fn failed(call: &Call, name: &str, error: WriteError) -> ApiError {
     let kind = &call.found.kind;
     match error {
         WriteError::Exists => ApiError::already_exists(&kind.group, &kind.plural, name),
         WriteError::Conflict => ApiError::modified(&kind.group, &kind.plural, name),
         WriteError::TooLarge { bytes, most } => ApiError::object_too_large(bytes, most),
+        WriteError::Unsealed => ApiError::internal("the object could not be sealed and was not stored"),
+        WriteError::Unreadable(reason) => unreadable(&kind.plural, name, &reason),
         WriteError::TooDeep => ApiError::unprocessable("the object is nested too deeply to be stored"),
         WriteError::Store(error) => {
             tracing::error!(error = %error, kind = kind.kind, "an object could not be stored");
@@ -224,7 +234,7 @@ pub(crate) async fn patch(call: &mut Call, media: &str, body: Value) -> Result<O
     options::check_patch(call, kind)?;
     let began = Instant::now();
     while began.elapsed() < RETRY {
-        let current = call.core.storage.get(&call.key());
+        let current = call.stored()?;
         match patch_once(call, kind, current, &body).await {
             Err(e) if e.reason == "Conflict" && e.is_lost_race() => {}
             // Another request made the object between our look and our insert.

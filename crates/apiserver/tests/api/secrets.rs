@@ -1,12 +1,13 @@
 //! Built-in kinds: Secrets sealed on disk, ConfigMaps, Events under both groups, Leases.
 
+use apiserver::{AesGcmSealer, ApiServer, SealError, Sealer};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Secret};
 use kube::Api;
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use crate::fixture::{Fixture, code};
+use crate::fixture::{Fixture, code, config};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_plain_on_disk() {
@@ -121,4 +122,138 @@ async fn a_lease_changes_hands_by_compare_and_set() {
         code(leases.replace("l", &PostParams::default(), &made).await),
         409
     );
+}
+
+fn secret(name: &str) -> Secret {
+    serde_json::from_value(json!({"metadata": {"name": name}, "stringData": {"k": "fake-password"}})).unwrap()
+}
+
+/// Changes stored rows while no server runs.
+async fn damage(f: Fixture, sql: &'static str) -> tempfile::TempDir {
+    let Fixture { dir, server, client } = f;
+    drop(client);
+    server.close().await;
+    let url = format!("sqlite://{}", dir.path().join("state.db").display());
+    let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
+    sqlx::query(sql).execute(&pool).await.unwrap();
+    pool.close().await;
+    dir
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_cannot_be_read_are_named_and_stop_nothing_else() {
+    let f = Fixture::new().await;
+    let secrets: Api<Secret> = Api::namespaced(f.client.clone(), "default");
+    let params = PostParams::default();
+    for name in ["a", "b", "c"] {
+        secrets.create(&params, &secret(name)).await.unwrap();
+    }
+    let map = json!({"metadata": {"name": "m"}, "data": {"k": "v"}});
+    let maps: Api<ConfigMap> = Api::namespaced(f.client.clone(), "default");
+    maps.create(&params, &serde_json::from_value(map).unwrap())
+        .await
+        .unwrap();
+    let sql = "UPDATE objects SET json = CASE resource
+            WHEN 'secrets' THEN CAST(replace(CAST(json AS TEXT), 'sealed:v1:', 'sealed:v1:AAAA') AS BLOB)
+            ELSE x'7b22' END
+        WHERE namespace = 'default' AND name IN ('a', 'm')";
+    let dir = damage(f, sql).await;
+    let server = ApiServer::open(config(dir.path())).await.unwrap();
+    let secrets: Api<Secret> = Api::namespaced(server.client(), "default");
+    let maps: Api<ConfigMap> = Api::namespaced(server.client(), "default");
+    assert!(secrets.get("b").await.is_ok());
+    let names: Vec<_> = secrets
+        .list(&ListParams::default())
+        .await
+        .unwrap()
+        .into_iter()
+        .filter_map(|s| s.metadata.name)
+        .collect();
+    assert_eq!(names, ["b", "c"]);
+    for error in [
+        secrets.get("a").await.unwrap_err(),
+        secrets.create(&params, &secret("a")).await.unwrap_err(),
+        secrets
+            .patch(
+                "a",
+                &PatchParams::apply("m"),
+                &Patch::Apply(json!({"apiVersion": "v1", "kind": "Secret"})),
+            )
+            .await
+            .unwrap_err(),
+    ] {
+        let kube::Error::Api(status) = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(status.code, 500);
+        assert!(
+            status
+                .message
+                .starts_with("secrets \"a\" is stored but cannot be read"),
+            "{}",
+            status.message
+        );
+    }
+    assert_eq!(code(maps.get("m").await), 500);
+    // What the message says: deleted, the name is free again, also after a start.
+    secrets.delete("a", &DeleteParams::default()).await.unwrap();
+    assert_eq!(code(secrets.get("a").await), 404);
+    secrets.create(&params, &secret("a")).await.unwrap();
+    server.close().await;
+    let server = ApiServer::open(config(dir.path())).await.unwrap();
+    let secrets: Api<Secret> = Api::namespaced(server.client(), "default");
+    assert!(secrets.get("a").await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_key_does_not_start_a_server_without_its_secrets() {
+    let f = Fixture::new().await;
+    let secrets: Api<Secret> = Api::namespaced(f.client.clone(), "default");
+    for name in ["a", "b"] {
+        secrets
+            .create(&PostParams::default(), &secret(name))
+            .await
+            .unwrap();
+    }
+    let Fixture { dir, server, client } = f;
+    drop(client);
+    server.close().await;
+    let mut other = config(dir.path());
+    other.sealer = std::sync::Arc::new(AesGcmSealer::new(&[8; 32]));
+    let error = ApiServer::open(other).await.map(drop).unwrap_err().to_string();
+    assert!(
+        error.contains("is it the key file of this data directory?"),
+        "{error}"
+    );
+    assert!(ApiServer::open(config(dir.path())).await.is_ok());
+}
+
+/// Seals nothing.
+#[derive(Debug)]
+struct Broken;
+
+impl Sealer for Broken {
+    fn seal(&self, _: &[u8], _: &[u8]) -> Result<Vec<u8>, SealError> {
+        Err(SealError)
+    }
+
+    fn open(&self, _: &[u8], _: &[u8]) -> Result<Vec<u8>, SealError> {
+        Err(SealError)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_cannot_be_sealed_is_not_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut broken = config(dir.path());
+    broken.sealer = std::sync::Arc::new(Broken);
+    let server = ApiServer::open(broken).await.unwrap();
+    let secrets: Api<Secret> = Api::namespaced(server.client(), "default");
+    assert_eq!(
+        code(secrets.create(&PostParams::default(), &secret("a")).await),
+        500
+    );
+    assert_eq!(code(secrets.get("a").await), 404);
+    server.close().await;
+    assert!(ApiServer::open(config(dir.path())).await.is_ok());
 }

@@ -136,3 +136,37 @@ async fn a_watch_ends_with_its_time() {
         .unwrap();
     assert!(end.unwrap().is_none());
 }
+
+/// Large objects that come and go: what is kept of them is bounded, in the file, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn deleted_objects_take_bounded_room() {
+    let f = Fixture::new().await;
+    let maps: kube::Api<k8s_openapi::api::core::v1::ConfigMap> =
+        kube::Api::namespaced(f.client.clone(), "default");
+    let mut versions = Vec::new();
+    for i in 0..80 {
+        let name = format!("m{i}");
+        let map = json!({"metadata": {"name": name}, "data": {"k": "x".repeat(500_000)}});
+        let map = serde_json::from_value(map).unwrap();
+        let made = maps.create(&Default::default(), &map).await.unwrap();
+        versions.push(made.metadata.resource_version.unwrap());
+        maps.delete(&name, &DeleteParams::default()).await.unwrap();
+    }
+    let bytes: i64 = sqlx::query_scalar("SELECT sum(length(json)) FROM tombstones")
+        .fetch_one(f.server.database().readers())
+        .await
+        .unwrap();
+    assert!(bytes <= 33 * 1024 * 1024, "{bytes}");
+    let f = f.reopen().await;
+    let maps: kube::Api<k8s_openapi::api::core::v1::ConfigMap> =
+        kube::Api::namespaced(f.client.clone(), "default");
+    let params = WatchParams::default();
+    assert_eq!(code(maps.watch(&params, &versions[0]).await.map(drop)), 410);
+    // The last one was there at its version, and its deletion comes with its last state.
+    let mut events = maps.watch(&params, &versions[79]).await.unwrap().boxed();
+    let event = tokio::time::timeout(Duration::from_secs(20), events.try_next()).await;
+    let Some(WatchEvent::Deleted(map)) = event.unwrap().unwrap() else {
+        panic!("no deletion")
+    };
+    assert_eq!(map.data.unwrap()["k"].len(), 500_000);
+}
