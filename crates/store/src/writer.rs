@@ -75,7 +75,10 @@ where
         if let (Some(Ok(value)), Some(publish)) = (&self.result, self.publish.take())
             && std::panic::catch_unwind(AssertUnwindSafe(|| publish(value))).is_err()
         {
-            tracing::error!("publishing a committed write panicked");
+            // What is committed is not in memory: going on would serve, and overwrite, what the file no longer holds.
+            // The next start reads the file.
+            tracing::error!("publishing a committed write panicked; the process ends");
+            std::process::abort();
         }
     }
 
@@ -103,7 +106,8 @@ impl Writer {
     }
 
     /// As [`Writer::write`], and calls `publish` with the value after the commit and before any answer of the
-    /// batch leaves, in the order in which the commands ran. `publish` runs on the writer: it must be short.
+    /// batch leaves, in the order in which the commands ran. `publish` runs on the writer: it must be short. When it
+    /// panics the process ends, because memory and file would differ for good.
     pub async fn write_then<F, P, T, E>(&self, work: F, publish: P) -> Result<T, E>
     where
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,

@@ -150,3 +150,36 @@ async fn migrations_go_forward_only() {
         }
     ));
 }
+
+fn panics(_: &i64) {
+    panic!("on purpose");
+}
+
+/// Run by the test below in a process of its own, which this ends.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by the test below in a process of its own"]
+async fn publishing_panics() {
+    let dir = std::env::var("ENGINE_DIR").unwrap();
+    let database = Database::open(std::path::Path::new(&dir).join("t.db"), Options::new(SCHEMA))
+        .await
+        .unwrap();
+    let done = database
+        .writer()
+        .write_then(move |c| put(c, "committed".into(), 1).boxed(), panics)
+        .await;
+    panic!("the process went on: {done:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_while_publishing_ends_the_process_and_loses_nothing() {
+    use std::os::unix::process::ExitStatusExt;
+    let dir = tempfile::tempdir().unwrap();
+    let ended = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "publishing_panics", "--ignored"])
+        .env("ENGINE_DIR", dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(ended.status.signal(), Some(6), "{ended:?}");
+    let database = open(&dir).await;
+    assert_eq!(count(&database).await, 1);
+}
