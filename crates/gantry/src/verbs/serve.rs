@@ -120,7 +120,7 @@ async fn own_parts(data: &Path) -> Outcome<Option<PathBuf>> {
     let made = folder.clone();
     let exported = tokio::task::spawn_blocking(move || -> anyhow::Result<()> {
         let agent = parts::agent_program(None)?;
-        std::fs::create_dir_all(&made)?;
+        make_private(&made)?;
         parts::export(&default_cache_dir(), &agent, &made).map(drop)
     });
     match exported.await? {
@@ -132,6 +132,13 @@ async fn own_parts(data: &Path) -> Outcome<Option<PathBuf>> {
             Ok(None)
         }
     }
+}
+
+/// Makes a folder and those above it for this user alone: the data directory holds keys soon.
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(folder)
 }
 
 #[cfg(test)]
@@ -155,5 +162,15 @@ mod tests {
                 Some(appliance::variable(key.name).as_str())
             );
         }
+    }
+
+    #[test]
+    fn the_data_directory_is_private_before_anything_is_in_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let scratch = tempfile::tempdir().unwrap();
+        let data = scratch.path().join("lib/gantry");
+        super::make_private(&data.join(super::OWN_PARTS)).unwrap();
+        let mode = std::fs::metadata(&data).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
     }
 }
