@@ -193,6 +193,7 @@ fn core(tool: &Tool) {
     tool.good("get cm m -o jsonpath={.data.k}", &["edited"]);
     tool.good(r#"patch cm m -p {"data":{"z":"1"}}"#, &["patched"]);
     tool.good("get cm", &["DATA"]);
+    migration(tool);
     tool.good(
         "create secret generic s --from-literal=a=b",
         &["secret/s created"],
@@ -203,6 +204,25 @@ fn core(tool: &Tool) {
     tool.good("get ns", &["rack", "Active"]);
     tool.good("delete namespace rack", &["deleted"]);
     tool.good("get events", &[]);
+}
+
+/// From `kubectl apply` to `kubectl apply --server-side`: no conflict with itself, and no key that stays for ever.
+fn migration(tool: &Tool) {
+    let map =
+        |data: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: moved}}\ndata: {data}\n");
+    let data = |expected: &str| {
+        let shown = tool.good("get cm moved -o jsonpath={.data}", &[]);
+        tool.expect(shown == expected, "get cm moved", expected, &shown);
+    };
+    tool.file("moved.yaml", &map("{a: '1', b: '2'}"));
+    tool.good("apply -f moved.yaml", &["configmap/moved created"]);
+    tool.file("moved.yaml", &map("{a: '9', b: '2'}"));
+    tool.good("apply --server-side -f moved.yaml", &["serverside-applied"]);
+    data(r#"{"a":"9","b":"2"}"#);
+    tool.file("moved.yaml", &map("{a: '9'}"));
+    tool.good("apply --server-side -f moved.yaml", &["serverside-applied"]);
+    data(r#"{"a":"9"}"#);
+    tool.good("delete cm moved", &["deleted"]);
 }
 
 fn discovery(tool: &Tool) {
