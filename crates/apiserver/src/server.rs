@@ -35,6 +35,7 @@ const LIMITS: Limits = Limits {
     // Longer than clients keep an idle connection (90 s), so that it is theirs to close it.
     idle: Duration::from_secs(120),
     stall: Duration::from_secs(30),
+    stall_known: Duration::from_secs(30),
     body: Duration::from_secs(60),
     lifetime: Duration::from_secs(60 * 60),
     ping: Duration::from_secs(20),

@@ -29,9 +29,11 @@ pub(crate) const SHARES: Shares = Shares {
 };
 
 const LIMITS: Limits = Limits {
-    first_request: Duration::from_secs(10),
+    // Emulated and busy machines take seconds for a handshake.
+    first_request: Duration::from_secs(20),
     idle: Duration::from_secs(60),
     stall: Duration::from_secs(30),
+    stall_known: Duration::from_secs(30),
     body: Duration::from_secs(30),
     lifetime: Duration::from_secs(60 * 60),
     ping: Duration::from_secs(20),

@@ -197,7 +197,7 @@ impl Connection {
                 _ = ticks.tick() => {}
             }
             let now = Instant::now();
-            if self.pace.overdue(&self.limits, true, now) == Some(Overdue::Stalled) {
+            if self.pace.overdue(&self.limits, self.place.is_known(), now) == Some(Overdue::Stalled) {
                 return;
             }
             if !self.pace.is_idle() {

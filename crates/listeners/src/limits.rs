@@ -9,8 +9,10 @@ pub struct Limits {
     pub first_request: Duration,
     /// Without an open request, until the connection is asked to end.
     pub idle: Duration,
-    /// A peer that takes none of what is waiting for it for so long is cut off.
+    /// A stranger that takes none of what is waiting for it for so long is cut off.
     pub stall: Duration,
+    /// The same for a known peer, which may have something else to do meanwhile: a machine zeroes a part of its disk.
+    pub stall_known: Duration,
     /// From the head of a request to the end of its body.
     pub body: Duration,
     /// A stranger's connection is asked to end after so long; a running response goes on.
@@ -24,6 +26,11 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// How long a peer may take nothing.
+    pub(crate) const fn stall_of(&self, known: bool) -> Duration {
+        if known { self.stall_known } else { self.stall }
+    }
+
     /// How often a connection is looked at: often enough for the shortest limit.
     pub(crate) fn tick(&self) -> Duration {
         let shortest = self.first_request.min(self.idle).min(self.stall);

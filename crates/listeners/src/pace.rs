@@ -91,10 +91,8 @@ impl Pace {
     pub(crate) fn overdue(&self, limits: &Limits, known: bool, now: Instant) -> Option<Overdue> {
         let state = *self.lock();
         let since = |moment: Instant| now.saturating_duration_since(moment);
-        if state
-            .blocked
-            .is_some_and(|blocked| since(blocked) >= limits.stall)
-        {
+        let stall = limits.stall_of(known);
+        if state.blocked.is_some_and(|blocked| since(blocked) >= stall) {
             return Some(Overdue::Stalled);
         }
         if state.requests == 0 {
@@ -143,6 +141,7 @@ mod tests {
         first_request: seconds(10),
         idle: seconds(20),
         stall: seconds(30),
+        stall_known: seconds(100),
         body: seconds(60),
         lifetime: seconds(3600),
         ping: seconds(20),
@@ -169,6 +168,8 @@ mod tests {
         pace.write_blocked(start + seconds(20));
         assert_eq!(at(&pace, 34), None);
         assert_eq!(at(&pace, 35), Some(Overdue::Stalled));
+        let known = |second| pace.overdue(&LIMITS, true, start + seconds(second));
+        assert_eq!((known(104), known(105)), (None, Some(Overdue::Stalled)));
         pace.wrote(1, start + seconds(34));
         assert_eq!(at(&pace, 35), None);
         drop(request);

@@ -39,7 +39,7 @@ impl Watched {
             // Without it each small watch event waits for an acknowledgement.
             socket.set_tcp_nodelay(true),
             socket.set_tcp_keepalive(&keepalive),
-            socket.set_tcp_user_timeout(Some(limits.stall)),
+            socket.set_tcp_user_timeout(Some(limits.stall_of(place.is_known()))),
             socket.set_send_buffer_size(SEND_BUFFER),
         ];
         for error in set.into_iter().filter_map(Result::err) {

@@ -38,6 +38,7 @@ const LIMITS: Limits = Limits {
     first_request: PATIENCE,
     idle: PATIENCE,
     stall: PATIENCE,
+    stall_known: PATIENCE,
     body: PATIENCE,
     lifetime: Duration::from_secs(3600),
     ping: PATIENCE,

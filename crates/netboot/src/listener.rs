@@ -24,6 +24,7 @@ const LIMITS: Limits = Limits {
     first_request: Duration::from_secs(10),
     idle: Duration::from_secs(15),
     stall: Duration::from_secs(30),
+    stall_known: Duration::from_secs(10 * 60),
     body: Duration::from_secs(10),
     lifetime: Duration::from_secs(60 * 60),
     ping: Duration::from_secs(20),

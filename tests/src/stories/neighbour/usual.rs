@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
@@ -74,9 +74,12 @@ impl Service<'_> {
     /// Asks for everything several times.
     pub(super) fn times(&self, when: &str) -> anyhow::Result<Times> {
         let times = Times([
-            ("boot script", median(|| self.script())?),
-            ("agent's greeting", median(|| self.greeting())?),
-            ("kubectl get ns", median(|| self.namespaces())?),
+            ("boot script", median("boot script", || self.script())?),
+            (
+                "agent's greeting",
+                median("agent's greeting", || self.greeting())?,
+            ),
+            ("kubectl get ns", median("kubectl get ns", || self.namespaces())?),
         ]);
         for (what, time) in times.0 {
             println!("{when}: {what} in {time:?}");
@@ -99,11 +102,11 @@ impl Times {
     }
 }
 
-fn median(work: impl Fn() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
+fn median(what: &str, work: impl Fn() -> anyhow::Result<()>) -> anyhow::Result<Duration> {
     let mut times = Vec::with_capacity(RUNS);
     for _ in 0..RUNS {
         let begin = Instant::now();
-        work()?;
+        work().with_context(|| format!("{what}, after {:?}", begin.elapsed()))?;
         times.push(begin.elapsed());
     }
     times.sort();
