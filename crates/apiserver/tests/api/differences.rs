@@ -11,6 +11,7 @@
 mod accepted;
 mod definitions;
 mod deletion;
+mod ownership;
 mod real;
 mod side;
 mod subresources;
@@ -34,10 +35,15 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    [deletion::cases(), subresources::cases(), definitions::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        deletion::cases(),
+        subresources::cases(),
+        definitions::cases(),
+        ownership::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 async fn differences(case: Case, real: Side, ours: Side) -> Vec<Difference> {
