@@ -10,7 +10,7 @@ mod release;
 mod server;
 
 pub use boot_session::{BootSession, Contender, FirstBoot, LastPacket, SessionClaim, SessionPhase};
-pub use control_plane::{ControlPlane, ControlPlaneSpec, ControlPlaneStatus};
+pub use control_plane::{ClusterDocuments, ControlPlane, ControlPlaneSpec, ControlPlaneStatus, Founder};
 pub use disk::{InventoryDisk, PinnedDisk, RootDeviceHints};
 pub use image::{Image, ImageSpec, ImageState, ImageStatus};
 pub use plan::{

@@ -43,8 +43,10 @@ pub const MOVE: &str = "clusterctl.cluster.x-k8s.io/move";
 pub const CLUSTER_SECRET_TYPE: &str = "cluster.x-k8s.io/secret";
 /// Label with the name of the CSV that a row came from; rows gone from a file are found by it.
 pub const IMPORTED_FROM: &str = "gantry.dev/imported-from";
-/// Annotation on an EKS Anywhere cluster: why the coordinator cannot go on is in status; this one pauses it.
+/// Annotation on an EKS Anywhere cluster, `true`: the coordinator changes and deletes nothing of it.
 pub const PAUSED: &str = "anywhere.eks.amazonaws.com/paused";
+/// Annotation on an EKS Anywhere cluster, `true`: it may be deleted although it is paused.
+pub const ALLOW_DELETE_WHEN_PAUSED: &str = "anywhere.eks.amazonaws.com/allow-delete-when-paused";
 
 /// Annotation on an EKS Anywhere cluster: virtual router id (VRRP, 1 to 255) of the control-plane endpoint, where the one
 /// that Gantry derives from the endpoint is taken on the segment. Set at creation, fixed afterwards.

@@ -1,11 +1,19 @@
 //! ControlPlane: the control plane of one cluster, behind `spec.controlPlaneRef` of Cluster API's Cluster.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the control plane must be.
+use super::ReleaseSpec;
+use crate::Time;
+use crate::anywhere::{
+    ClusterSpec, TinkerbellDatacenterConfigSpec, TinkerbellMachineConfigSpec, TinkerbellTemplateConfigSpec,
+};
+
+/// What the control plane must be, and what is decided once for the whole cluster.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, CustomResource)]
 #[kube(
     group = "gantry.dev",
@@ -27,6 +35,48 @@ pub struct ControlPlaneSpec {
     pub replicas: i32,
     /// Kubernetes version such as `v1.35.4`.
     pub version: String,
+    /// Name of the Release that the cluster is made of. It is chosen before the first machine is made and stays the same
+    /// whatever other Releases appear later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release_ref: Option<String>,
+    /// Content of that Release when it was chosen. Machines that are added later are made from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseSpec>,
+    /// Machine that was given `kubeadm init`. It is written once, before that, and never changes: a second `kubeadm init`
+    /// would start a second etcd.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initialized_by: Option<Founder>,
+    /// Documents of the cluster as its machines are made from them, with defaults. Edits of the documents are compared
+    /// with these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::crds::free_form")]
+    pub documents: Option<Box<ClusterDocuments>>,
+}
+
+/// The one installation that starts a cluster with `kubeadm init`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Founder {
+    /// Name of the machine.
+    pub machine: String,
+    /// When that installation asked for its bootstrap data; a later installation of the same machine asks at another time.
+    pub requested_at: Time,
+}
+
+/// Specs of the documents of one cluster.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterDocuments {
+    /// Cluster of `anywhere.eks.amazonaws.com`.
+    pub cluster: ClusterSpec,
+    /// TinkerbellDatacenterConfig that the Cluster refers to.
+    pub datacenter: TinkerbellDatacenterConfigSpec,
+    /// TinkerbellMachineConfigs by name.
+    #[serde(default)]
+    pub machine_configs: BTreeMap<String, TinkerbellMachineConfigSpec>,
+    /// TinkerbellTemplateConfigs by name.
+    #[serde(default)]
+    pub templates: BTreeMap<String, TinkerbellTemplateConfigSpec>,
 }
 
 /// Observed state of a control plane.
