@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use kube::ResourceExt;
 use resources::anywhere::{
-    Cluster, Taint, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
+    Cluster, ObjectRef, Taint, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
 };
-use resources::gantry::{MachineRole, SelectorTerm};
+use resources::gantry::{ClusterDocuments, MachineRole, SelectorTerm};
+use resources::keys::VRRP_ID;
+
+use crate::defaults::with_defaults;
 
 /// One cluster with everything that it refers to. After [`crate::parse`] the references resolve and defaults are set.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +23,9 @@ pub struct ClusterBundle {
     /// The user's own workflows by name.
     pub templates: BTreeMap<String, TinkerbellTemplateConfig>,
 }
+
+/// Name of the group that the control plane is; no worker group may have it.
+pub const CONTROL_PLANE_GROUP: &str = "cp";
 
 /// Machines of one kind: the control plane or a worker group.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +47,66 @@ pub struct Group<'a> {
 }
 
 impl ClusterBundle {
+    /// The bundle of a cluster whose documents were recorded, with the defaults of today.
+    #[must_use]
+    pub fn from_documents(name: &str, namespace: &str, documents: &ClusterDocuments) -> Self {
+        let mut cluster = Cluster::new(name, documents.cluster.clone());
+        cluster.metadata.annotations = Some(documents.annotations.clone());
+        cluster.metadata.namespace = Some(namespace.to_owned());
+        let site = &documents.cluster.datacenter_ref.name;
+        let mut datacenter = TinkerbellDatacenterConfig::new(site, documents.datacenter.clone());
+        datacenter.metadata.namespace = Some(namespace.to_owned());
+        let configs = documents.machine_configs.iter();
+        let templates = documents.templates.iter();
+        with_defaults(Self {
+            cluster,
+            datacenter,
+            machine_configs: configs
+                .map(|(name, spec)| (name.clone(), TinkerbellMachineConfig::new(name, spec.clone())))
+                .collect(),
+            templates: templates
+                .map(|(name, spec)| (name.clone(), TinkerbellTemplateConfig::new(name, spec.clone())))
+                .collect(),
+        })
+    }
+
+    /// The specs, to be recorded.
+    #[must_use]
+    pub fn documents(&self) -> ClusterDocuments {
+        let configs = self.machine_configs.iter();
+        let templates = self.templates.iter();
+        let annotations = self.cluster.annotations().iter();
+        ClusterDocuments {
+            annotations: annotations
+                .filter(|(key, _)| *key == VRRP_ID)
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
+            cluster: self.cluster.spec.clone(),
+            datacenter: self.datacenter.spec.clone(),
+            machine_configs: configs
+                .map(|(name, config)| (name.clone(), config.spec.clone()))
+                .collect(),
+            templates: templates
+                .map(|(name, template)| (name.clone(), template.spec.clone()))
+                .collect(),
+        }
+    }
+
+    /// Names of the machine configurations that the Cluster refers to.
+    pub(crate) fn referenced_machine_configs(&self) -> Vec<String> {
+        let spec = &self.cluster.spec;
+        let control_plane = spec.control_plane_configuration.machine_group_ref.as_ref();
+        let workers = spec.worker_node_group_configurations.iter();
+        let workers = workers.filter_map(|group| group.machine_group_ref.as_ref());
+        names(control_plane.into_iter().chain(workers))
+    }
+
+    /// Names of the templates that the machine configurations refer to.
+    pub(crate) fn referenced_templates(&self) -> Vec<String> {
+        let configs = self.machine_configs.values();
+        names(configs.filter_map(|config| config.spec.template_ref.as_ref()))
+    }
+
     /// Name of the cluster.
     #[must_use]
     pub fn name(&self) -> String {
@@ -51,14 +117,14 @@ impl ClusterBundle {
     /// missing is left out.
     #[must_use]
     pub fn groups(&self) -> Vec<Group<'_>> {
-        let config = |reference: Option<&resources::anywhere::ObjectRef>| {
+        let config = |reference: Option<&ObjectRef>| {
             reference.and_then(|reference| self.machine_configs.get(&reference.name))
         };
         let control_plane = &self.cluster.spec.control_plane_configuration;
         let mut groups = Vec::new();
         if let Some(machine_config) = config(control_plane.machine_group_ref.as_ref()) {
             groups.push(Group {
-                name: "cp",
+                name: CONTROL_PLANE_GROUP,
                 role: MachineRole::ControlPlane,
                 count: usize::try_from(control_plane.count).unwrap_or(0),
                 machine_config,
@@ -111,6 +177,13 @@ impl ClusterBundle {
             _ => None,
         }
     }
+}
+
+fn names<'a>(references: impl Iterator<Item = &'a ObjectRef>) -> Vec<String> {
+    let mut names: Vec<String> = references.map(|reference| reference.name.clone()).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// Which hardware a configuration takes: any of these terms.

@@ -3,8 +3,10 @@
 //!
 //! Owns reading with places ([`parse`]), EKS Anywhere's defaults, the rules that need nothing but the documents and
 //! the known Releases ([`validate`]), the checks against free hardware ([`check_hardware`]) and against everybody else's
-//! addresses ([`check_surroundings`]), and the rules for changes ([`check_update`]). All of it is pure; the controller runs the same rules on objects that the command line runs on
-//! files. Two supersets of EKS Anywhere: `osFamily: debian` and `cniConfig: {flannel: {}}`.
+//! addresses ([`check_surroundings`]), the choice of a Release ([`choose_release`]), the rules for changes ([`update`])
+//! and between clusters ([`name_clashes`]), and both as admission of a write ([`admit`]). All of it is pure; the API and
+//! the controller run the same rules on objects that the command line runs on files. Two supersets of EKS Anywhere:
+//! `osFamily: debian` and `cniConfig: {flannel: {}}`.
 //!
 //! Refuses: unknown fields, and known fields that this version does not carry out. A field that would be ignored is an
 //! error, never a silence.
@@ -12,12 +14,15 @@
 //! Invariant: [`parse`] returns every fault of the file at once, each with line, column and next step.
 #![forbid(unsafe_code)]
 
+mod admission;
 mod bundle;
 mod defaults;
 mod documents;
 mod hardware;
+mod names;
 mod node;
 mod problem;
+mod releases;
 mod rules;
 mod scalar;
 mod schema;
@@ -26,13 +31,16 @@ mod update;
 mod violation;
 mod vrrp;
 
-pub use bundle::{ClusterBundle, Group, selector_terms};
+pub use admission::{Document, Neighbours, admit, admit_control_plane, admit_control_plane_deletion};
+pub use bundle::{CONTROL_PLANE_GROUP, ClusterBundle, Group, selector_terms};
 pub use defaults::with_defaults;
 pub use documents::parse;
 pub use hardware::{FreeHardware, check_hardware};
+pub use names::{NameClash, has_group, machine_name, name_clashes};
 pub use problem::{Problem, Problems};
+pub use releases::{candidates, choose_release};
 pub use rules::validate;
 pub use surroundings::{Surroundings, check_surroundings};
-pub use update::check_update;
+pub use update::{Update, check_update, update};
 pub use violation::Violation;
 pub use vrrp::vrrp_id;

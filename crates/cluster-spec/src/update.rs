@@ -1,186 +1,258 @@
-//! Which fields of a cluster may not change once it exists (EKS Anywhere's webhook rules), and versions.
+//! Changes of a cluster that has machines: which are carried out, which are refused, and the documents that are left
+//! when the refused ones are put back.
+
+mod fields;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 
 use kube::ResourceExt;
-use resources::anywhere::{ClusterSpec, ControlPlaneConfiguration, TinkerbellMachineConfig};
+use resources::anywhere::Cluster;
 use resources::keys::VRRP_ID;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
+use self::fields::{CLUSTER, DATACENTER, Decision, GROUPS, MACHINE_CONFIG, Row, TEMPLATE};
 use crate::bundle::ClusterBundle;
-use crate::rules::version;
 use crate::violation::{Report, Violation};
-use crate::vrrp;
+use crate::vrrp::vrrp_id;
 
-const NEXT_STEP: &str = "put the old value back, or delete the cluster and create it anew";
+/// A change of a cluster that has machines.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Update {
+    /// What is refused, by field.
+    pub refused: Vec<Violation>,
+    /// The wanted documents, with the old value in every field whose change is refused.
+    pub effective: ClusterBundle,
+    /// Kind, name and path of every field that differs, refused or not.
+    pub(crate) changed: Vec<(&'static str, String, String)>,
+}
 
-/// Compares the wanted bundle with the one that exists.
+/// Compares the wanted bundle with the one that its machines are made from.
 #[must_use]
-pub fn check_update(old: &ClusterBundle, new: &ClusterBundle) -> Vec<Violation> {
-    let mut found = cluster(old, new);
-    found.extend(datacenter(old, new));
-    for (name, config) in &new.machine_configs {
-        if let Some(before) = old.machine_configs.get(name) {
-            found.extend(machine_config(before, config));
-        }
+pub fn update(old: &ClusterBundle, new: &ClusterBundle) -> Update {
+    let mut refused = Vec::new();
+    let mut changed = Vec::new();
+    let compare = |kind: &'static str, name: &str, rows| Comparison {
+        cluster: old.name(),
+        rows,
+        report: Report::new(kind, name),
+        changed: Vec::new(),
+    };
+    let mut keep = |comparison: Comparison| {
+        let Comparison {
+            report,
+            changed: paths,
+            ..
+        } = comparison;
+        let (kind, name) = (report.kind(), report.name().to_owned());
+        changed.extend(paths.into_iter().map(|path| (kind, name.clone(), path)));
+        refused.extend(report.found);
+    };
+    let mut effective = new.clone();
+
+    let mut cluster = compare("Cluster", &new.name(), CLUSTER);
+    effective.cluster.spec = cluster.merged(&old.cluster.spec, &new.cluster.spec);
+    cluster.router_id(&old.cluster, &mut effective.cluster);
+    keep(cluster);
+
+    // Another datacenter than before is refused as a reference; there is nothing to compare in it.
+    if old.datacenter.name_any() == new.datacenter.name_any() {
+        let mut datacenter = compare(
+            "TinkerbellDatacenterConfig",
+            &new.datacenter.name_any(),
+            DATACENTER,
+        );
+        effective.datacenter.spec = datacenter.merged(&old.datacenter.spec, &new.datacenter.spec);
+        keep(datacenter);
+    } else {
+        effective.datacenter = old.datacenter.clone();
     }
-    found
-}
 
-fn fixed<T: PartialEq>(report: &mut Report, path: &str, old: &T, new: &T) {
-    if old != new {
-        report.add(path, "the field cannot change", NEXT_STEP);
-    }
-}
-
-fn cluster(old: &ClusterBundle, new: &ClusterBundle) -> Vec<Violation> {
-    let mut report = Report::new("Cluster", &new.name());
-    let (before, after) = (&old.cluster.spec, &new.cluster.spec);
-    fixed(
-        &mut report,
-        "spec.managementCluster",
-        &before.management_cluster,
-        &after.management_cluster,
-    );
-    fixed(
-        &mut report,
-        "spec.datacenterRef",
-        &before.datacenter_ref,
-        &after.datacenter_ref,
-    );
-    control_plane(
-        &before.control_plane_configuration,
-        &after.control_plane_configuration,
-        &mut report,
-    );
-    fixed(
-        &mut report,
-        &format!("metadata.annotations[{VRRP_ID}]"),
-        &vrrp::stated(&old.cluster),
-        &vrrp::stated(&new.cluster),
-    );
-    let (network_before, network) = (&before.cluster_network, &after.cluster_network);
-    fixed(
-        &mut report,
-        "spec.clusterNetwork.pods",
-        &network_before.pods,
-        &network.pods,
-    );
-    fixed(
-        &mut report,
-        "spec.clusterNetwork.services",
-        &network_before.services,
-        &network.services,
-    );
-    fixed(
-        &mut report,
-        "spec.clusterNetwork.dns",
-        &network_before.dns,
-        &network.dns,
-    );
-    fixed(
-        &mut report,
-        "spec.clusterNetwork.nodes",
-        &network_before.nodes,
-        &network.nodes,
-    );
-    fixed(
-        &mut report,
-        "spec.clusterNetwork.cniConfig",
-        &old.cni(),
-        &new.cni(),
-    );
-    let scaled = workers(before, after, &mut report);
-    kubernetes(before, after, scaled, &mut report);
-    report.found
-}
-
-fn control_plane(before: &ControlPlaneConfiguration, after: &ControlPlaneConfiguration, report: &mut Report) {
-    let path = |field: &str| format!("spec.controlPlaneConfiguration.{field}");
-    fixed(report, &path("endpoint"), &before.endpoint, &after.endpoint);
-    fixed(report, &path("labels"), &before.labels, &after.labels);
-    fixed(report, &path("taints"), &before.taints, &after.taints);
-    fixed(
-        report,
-        &path("machineGroupRef"),
-        &before.machine_group_ref,
-        &after.machine_group_ref,
-    );
-}
-
-/// Whether any count or the list of groups changes.
-fn workers(before: &ClusterSpec, after: &ClusterSpec, report: &mut Report) -> bool {
-    let (known, wanted) = (
-        &before.worker_node_group_configurations,
-        &after.worker_node_group_configurations,
-    );
-    let count = |spec: &ClusterSpec| spec.control_plane_configuration.count;
-    let mut scaled = count(before) != count(after) || known.len() != wanted.len();
-    for (at, group) in wanted.iter().enumerate() {
-        let Some(known) = known.iter().find(|known| known.name == group.name) else {
-            scaled = true;
+    effective.machine_configs = BTreeMap::new();
+    for name in effective.referenced_machine_configs() {
+        let known = old.machine_configs.get(&name);
+        let Some(wanted) = new.machine_configs.get(&name).or(known) else {
             continue;
         };
-        let path = |field: &str| format!("spec.workerNodeGroupConfigurations[{at}].{field}");
-        fixed(report, &path("labels"), &known.labels, &group.labels);
-        fixed(report, &path("taints"), &known.taints, &group.taints);
-        fixed(
-            report,
-            &path("machineGroupRef"),
-            &known.machine_group_ref,
-            &group.machine_group_ref,
-        );
-        scaled |= known.count != group.count;
+        let mut config = wanted.clone();
+        if let Some(known) = known {
+            let mut comparison = compare("TinkerbellMachineConfig", &name, MACHINE_CONFIG);
+            config.spec = comparison.merged(&known.spec, &wanted.spec);
+            keep(comparison);
+        }
+        effective.machine_configs.insert(name, config);
     }
-    scaled
-}
 
-fn kubernetes(before: &ClusterSpec, after: &ClusterSpec, scaled: bool, report: &mut Report) {
-    let (before, after) = (&before.kubernetes_version, &after.kubernetes_version);
-    if before == after {
-        return;
+    effective.templates = BTreeMap::new();
+    for name in effective.referenced_templates() {
+        let known = old.templates.get(&name);
+        let Some(wanted) = new.templates.get(&name).or(known) else {
+            continue;
+        };
+        let mut template = wanted.clone();
+        if let Some(known) = known {
+            let mut comparison = compare("TinkerbellTemplateConfig", &name, TEMPLATE);
+            template.spec = comparison.merged(&known.spec, &wanted.spec);
+            keep(comparison);
+        }
+        effective.templates.insert(name, template);
     }
-    if scaled {
-        report.add(
-            "spec.kubernetesVersion",
-            "cannot perform scale up or down during rolling upgrades",
-            "change counts and version one after the other",
-        );
-    }
-    if let (Some(from), Some(to)) = (version(before), version(after))
-        && to != (from.0, from.1 + 1)
-    {
-        report.add(
-            "spec.kubernetesVersion",
-            format!("from {before} to {after} is not one minor version up"),
-            format!("write {}.{} first", from.0, from.1 + 1),
-        );
+    Update {
+        refused,
+        effective,
+        changed,
     }
 }
 
-fn datacenter(old: &ClusterBundle, new: &ClusterBundle) -> Vec<Violation> {
-    let mut report = Report::new("TinkerbellDatacenterConfig", &new.datacenter.name_any());
-    let (before, after) = (&old.datacenter.spec, &new.datacenter.spec);
-    fixed(
-        &mut report,
-        "spec.tinkerbellIP",
-        &before.tinkerbell_ip,
-        &after.tinkerbell_ip,
-    );
-    fixed(
-        &mut report,
-        "spec.skipLoadBalancerDeployment",
-        &before.skip_load_balancer_deployment,
-        &after.skip_load_balancer_deployment,
-    );
-    report.found
+/// What of the wanted bundle is refused, compared with the one that its machines are made from.
+#[must_use]
+pub fn check_update(old: &ClusterBundle, new: &ClusterBundle) -> Vec<Violation> {
+    update(old, new).refused
 }
 
-fn machine_config(before: &TinkerbellMachineConfig, after: &TinkerbellMachineConfig) -> Vec<Violation> {
-    let mut report = Report::new("TinkerbellMachineConfig", &after.name_any());
-    fixed(
-        &mut report,
-        "spec.osFamily",
-        &before.spec.os_family,
-        &after.spec.os_family,
-    );
-    fixed(&mut report, "spec.users", &before.spec.users, &after.spec.users);
-    report.found
+/// Two specs of one object.
+struct Comparison {
+    cluster: String,
+    rows: &'static [Row],
+    report: Report,
+    changed: Vec<String>,
+}
+
+impl Comparison {
+    /// The new spec with the old value in every refused field.
+    fn merged<T: Serialize + DeserializeOwned + Clone>(&mut self, old: &T, new: &T) -> T {
+        let json = |spec: &T| serde_json::to_value(spec).unwrap_or_default();
+        let merged = self.field("spec", "spec", &json(old), &json(new));
+        // Both came from such a value; what is made of their fields can be read back.
+        serde_json::from_value(merged).unwrap_or_else(|_| old.clone())
+    }
+
+    /// The virtual router id, an annotation that the machines' keepalived is made from like a field.
+    fn router_id(&mut self, old: &Cluster, effective: &mut Cluster) {
+        let (before, after) = (vrrp_id(old), vrrp_id(effective));
+        if before == after {
+            return;
+        }
+        let path = format!("metadata.annotations[{VRRP_ID}]");
+        self.changed.push(path.clone());
+        self.decide(Decision::Fixed, &path, &before.into(), &after.into());
+        match old.annotations().get(VRRP_ID) {
+            Some(known) => effective
+                .annotations_mut()
+                .insert(VRRP_ID.to_owned(), known.clone()),
+            None => effective.annotations_mut().remove(VRRP_ID),
+        };
+    }
+
+    /// `pattern` is the path as rows write it, `path` as people read it. Null is an absent field.
+    fn field(&mut self, pattern: &str, path: &str, old: &Value, new: &Value) -> Value {
+        if old == new {
+            return new.clone();
+        }
+        if let Some((_, decision)) = self.rows.iter().find(|(row, _)| *row == pattern) {
+            self.changed.push(path.to_owned());
+            return self.decide(*decision, path, old, new);
+        }
+        if pattern == GROUPS {
+            return self.groups(old, new);
+        }
+        let fields = |value: &Value| match value {
+            Value::Null => Some(Map::new()),
+            other => other.as_object().cloned(),
+        };
+        let (Some(known), Some(wanted)) = (fields(old), fields(new)) else {
+            self.changed.push(path.to_owned());
+            return self.decide(Decision::NotCarriedOut, path, old, new);
+        };
+        let mut names: Vec<&String> = known.keys().chain(wanted.keys()).collect();
+        names.sort();
+        names.dedup();
+        let value = |fields: &Map<String, Value>, name: &str| fields.get(name).cloned().unwrap_or_default();
+        names
+            .into_iter()
+            .map(|name| {
+                let (before, after) = (value(&known, name), value(&wanted, name));
+                let merged = self.field(
+                    &format!("{pattern}.{name}"),
+                    &format!("{path}.{name}"),
+                    &before,
+                    &after,
+                );
+                (name.clone(), merged)
+            })
+            .filter(|(_, value)| !value.is_null())
+            .collect::<Map<_, _>>()
+            .into()
+    }
+
+    /// Worker groups, each compared with the one of its name; others are added or removed.
+    fn groups(&mut self, old: &Value, new: &Value) -> Value {
+        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        let (known, wanted) = (list(old), list(new));
+        let merged = wanted.iter().enumerate().map(|(at, group)| {
+            let before = known
+                .iter()
+                .find(|before| before.get("name") == group.get("name"));
+            let path = format!("{GROUPS}[{at}]");
+            match before {
+                Some(before) => self.field(&format!("{GROUPS}[]"), &path, before, group),
+                None => {
+                    self.changed.push(format!("{path}.name"));
+                    group.clone()
+                }
+            }
+        });
+        merged.collect::<Vec<_>>().into()
+    }
+
+    /// The value that counts: the new one when its change is accepted.
+    fn decide(&mut self, decision: Decision, path: &str, old: &Value, new: &Value) -> Value {
+        let cluster = &self.cluster;
+        let back = "put the old value back, or delete the cluster and create it anew";
+        let (message, next_step) = match decision {
+            Decision::CarriedOut | Decision::NoEffect => return new.clone(),
+            Decision::Raised if new.as_i64() >= old.as_i64() => return new.clone(),
+            Decision::Raised => (
+                format!(
+                    "the control plane of cluster {cluster} has {old} members and is not made smaller to {new}: this \
+                     version does not remove a member from etcd, and without a majority of its members etcd stops"
+                ),
+                format!("write {old}"),
+            ),
+            Decision::Fixed => (
+                format!(
+                    "the field cannot change: cluster {cluster} has machines that are made from the old value"
+                ),
+                back.to_owned(),
+            ),
+            Decision::NotCarriedOut => (
+                format!(
+                    "this version does not carry the change out: cluster {cluster} has machines that are made from the \
+                     old value"
+                ),
+                back.to_owned(),
+            ),
+            Decision::Upgrade => (
+                format!(
+                    "cluster {cluster} has Kubernetes {}; this version does not carry an upgrade to {} out",
+                    text(old),
+                    text(new)
+                ),
+                back.to_owned(),
+            ),
+        };
+        self.report.add(path, message, next_step);
+        old.clone()
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "of no other version than its own".to_owned(),
+        other => other.to_string(),
+    }
 }

@@ -44,6 +44,14 @@ impl Report {
         }
     }
 
+    pub(crate) const fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn add(
         &mut self,
         path: impl Into<String>,

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
-use cluster_spec::{
-    ClusterBundle, FreeHardware, Problems, check_hardware, check_update, parse, selector_terms,
-};
+use cluster_spec::{ClusterBundle, FreeHardware, Problems, check_hardware, parse, selector_terms};
 use resources::gantry::{MachineRole, Release, ReleaseNodeImage, ReleaseSpec};
 
 const GOOD: &str = include_str!("good.yaml");
@@ -451,67 +449,4 @@ fn groups_with_one_selector_are_added_up() {
     config.spec.hardware_selector = [("type".to_owned(), "cp".to_owned())].into();
     let found = check_hardware(&bundle, &[free("a", &[("type", "cp")])]);
     assert!(found[0].message.ends_with("have 1 free, require 2"), "{found:?}");
-}
-
-#[test]
-fn what_may_change_and_what_may_not() {
-    let old = good();
-    assert_eq!(check_update(&old, &old), []);
-    type Edit = fn(&mut ClusterBundle);
-    let table: [(Edit, &str); 7] = [
-        (
-            |b| {
-                b.cluster
-                    .spec
-                    .control_plane_configuration
-                    .endpoint
-                    .as_mut()
-                    .unwrap()
-                    .host = "192.0.2.9".into()
-            },
-            "spec.controlPlaneConfiguration.endpoint",
-        ),
-        (
-            |b| b.cluster.spec.cluster_network.pods.cidr_blocks = vec!["10.0.0.0/16".into()],
-            "spec.clusterNetwork.pods",
-        ),
-        (
-            |b| b.cluster.spec.worker_node_group_configurations[0].labels = [("a".into(), "b".into())].into(),
-            "spec.workerNodeGroupConfigurations[0].labels",
-        ),
-        (
-            |b| b.cluster.spec.kubernetes_version = "1.37".into(),
-            "spec.kubernetesVersion",
-        ),
-        (
-            |b| b.datacenter.spec.tinkerbell_ip = "192.0.2.6".into(),
-            "spec.tinkerbellIP",
-        ),
-        (
-            |b| b.machine_configs.get_mut("demo-cp").unwrap().spec.os_family = None,
-            "spec.osFamily",
-        ),
-        (
-            |b| {
-                b.cluster.spec.kubernetes_version = "1.36".into();
-                b.cluster.spec.worker_node_group_configurations[0].count = Some(3);
-            },
-            "spec.kubernetesVersion",
-        ),
-    ];
-    for (edit, path) in table {
-        let mut new = old.clone();
-        edit(&mut new);
-        let found = check_update(&old, &new);
-        assert_eq!(
-            found
-                .iter()
-                .map(|violation| violation.path.as_str())
-                .collect::<Vec<_>>(),
-            [path]
-        );
-    }
-    let mut new = old.clone();
-    new.cluster.spec.worker_node_group_configurations[0].count = Some(3);
-    assert_eq!(check_update(&old, &new), []);
 }

@@ -1,18 +1,18 @@
 //! Whether there is a Release of this version, and a node image with this operating system and this CNI in it.
 
 use kube::ResourceExt;
-use resources::anywhere::OsFamily;
-use resources::gantry::Release;
+use resources::gantry::{Release, ReleaseNodeImage};
 
 use crate::bundle::ClusterBundle;
+use crate::releases::{family_name, of_version};
 use crate::rules::version;
 use crate::violation::{Report, Violation};
 
-fn release_of<'a>(bundle: &ClusterBundle, releases: &'a [Release]) -> Option<&'a Release> {
-    let wanted = version(&bundle.cluster.spec.kubernetes_version)?;
-    releases
-        .iter()
-        .find(|release| version(&release.spec.kubernetes_version) == Some(wanted))
+/// Node images of all Releases of the bundle's version, the newest first; `None` without such a Release.
+fn node_images<'a>(bundle: &ClusterBundle, releases: &'a [Release]) -> Option<Vec<&'a ReleaseNodeImage>> {
+    let found = of_version(bundle, releases);
+    let images = found.iter().flat_map(|release| &release.spec.node_images);
+    (!found.is_empty()).then(|| images.collect())
 }
 
 /// Version and CNI, which are fields of the Cluster.
@@ -31,7 +31,7 @@ pub(super) fn check_version(bundle: &ClusterBundle, releases: &[Release], report
         );
         return;
     }
-    let Some(release) = release_of(bundle, releases) else {
+    let Some(images) = node_images(bundle, releases) else {
         report.add(
             "spec.kubernetesVersion",
             format!("no Release has Kubernetes {wanted}"),
@@ -40,12 +40,7 @@ pub(super) fn check_version(bundle: &ClusterBundle, releases: &[Release], report
         return;
     };
     if let Some(cni) = bundle.cni().filter(|cni| *cni != "kindnetd") {
-        let cnis: Vec<&str> = release
-            .spec
-            .node_images
-            .iter()
-            .map(|image| image.cni.as_str())
-            .collect();
+        let cnis: Vec<&str> = images.iter().map(|image| image.cni.as_str()).collect();
         if !cnis.contains(&cni) {
             report.add(
                 format!("spec.clusterNetwork.cniConfig.{cni}"),
@@ -62,15 +57,10 @@ pub(super) fn check_version(bundle: &ClusterBundle, releases: &[Release], report
 /// Operating systems and URLs, which are fields of the machine configurations and the datacenter.
 pub(super) fn check(bundle: &ClusterBundle, releases: &[Release]) -> Vec<Violation> {
     let mut found = Vec::new();
-    let Some(release) = release_of(bundle, releases) else {
+    let Some(images) = node_images(bundle, releases) else {
         return found;
     };
-    let families: Vec<&str> = release
-        .spec
-        .node_images
-        .iter()
-        .map(|image| image.os_family.as_str())
-        .collect();
+    let families: Vec<&str> = images.iter().map(|image| image.os_family.as_str()).collect();
     for config in bundle.machine_configs.values() {
         let Some(family) = config.spec.os_family.map(family_name) else {
             continue;
@@ -81,7 +71,7 @@ pub(super) fn check(bundle: &ClusterBundle, releases: &[Release]) -> Vec<Violati
                 "spec.osFamily",
                 format!(
                     "there is no {family} node image of Kubernetes {}",
-                    release.spec.kubernetes_version
+                    bundle.cluster.spec.kubernetes_version
                 ),
                 format!(
                     "write osFamily: {}",
@@ -126,14 +116,4 @@ fn digits(bundle: &ClusterBundle, image: &str, kind: &'static str, name: &str) -
         );
     }
     report.found
-}
-
-/// As cluster YAML spells it.
-const fn family_name(family: OsFamily) -> &'static str {
-    match family {
-        OsFamily::Debian => "debian",
-        OsFamily::Ubuntu => "ubuntu",
-        OsFamily::Redhat => "redhat",
-        OsFamily::Bottlerocket => "bottlerocket",
-    }
 }

@@ -67,6 +67,9 @@ pub struct Founder {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterDocuments {
+    /// Annotations of the Cluster that its machines are made from: its virtual router id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
     /// Cluster of `anywhere.eks.amazonaws.com`.
     pub cluster: ClusterSpec,
     /// TinkerbellDatacenterConfig that the Cluster refers to.

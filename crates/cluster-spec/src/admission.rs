@@ -1,0 +1,180 @@
+//! Which writes of a cluster's documents are refused, as a function of the write and of the objects beside it. The
+//! embedded API calls it on every write, so that `kubectl`, GitOps and the command line meet the same rules.
+
+#[cfg(test)]
+mod tests;
+
+use kube::ResourceExt;
+use resources::anywhere::{
+    Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
+};
+use resources::gantry::{ControlPlane, Release};
+use serde_json::Value;
+
+use crate::bundle::ClusterBundle;
+use crate::defaults::with_defaults;
+use crate::names::{has_group, name_clashes};
+use crate::rules::validate;
+use crate::update::update;
+use crate::violation::{Report, Violation};
+
+/// A document of a cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Document {
+    /// Cluster.
+    Cluster(Box<Cluster>),
+    /// TinkerbellDatacenterConfig.
+    Datacenter(Box<TinkerbellDatacenterConfig>),
+    /// TinkerbellMachineConfig.
+    MachineConfig(Box<TinkerbellMachineConfig>),
+    /// TinkerbellTemplateConfig.
+    Template(Box<TinkerbellTemplateConfig>),
+}
+
+impl Document {
+    /// Reads an object of `anywhere.eks.amazonaws.com`; `None` when it is of another kind, or does not fit its schema,
+    /// which says so better.
+    #[must_use]
+    pub fn read(kind: &str, object: &Value) -> Option<Self> {
+        fn parse<T: serde::de::DeserializeOwned>(object: &Value) -> Option<Box<T>> {
+            T::deserialize(object).ok().map(Box::new)
+        }
+        match kind {
+            "Cluster" => parse(object).map(Self::Cluster),
+            "TinkerbellDatacenterConfig" => parse(object).map(Self::Datacenter),
+            "TinkerbellMachineConfig" => parse(object).map(Self::MachineConfig),
+            "TinkerbellTemplateConfig" => parse(object).map(Self::Template),
+            _ => None,
+        }
+    }
+
+    /// The bundle with this document in it; `None` when the cluster has none of its kind and name.
+    fn within(&self, bundle: &ClusterBundle) -> Option<ClusterBundle> {
+        let mut bundle = bundle.clone();
+        match self {
+            Self::Cluster(cluster) if cluster.name_any() == bundle.name() => {
+                bundle.cluster = (**cluster).clone();
+            }
+            Self::Datacenter(datacenter) if datacenter.name_any() == bundle.datacenter.name_any() => {
+                bundle.datacenter = (**datacenter).clone();
+            }
+            Self::MachineConfig(config) => {
+                *bundle.machine_configs.get_mut(&config.name_any())? = (**config).clone();
+            }
+            Self::Template(template) => {
+                *bundle.templates.get_mut(&template.name_any())? = (**template).clone();
+            }
+            Self::Cluster(_) | Self::Datacenter(_) => return None,
+        }
+        Some(with_defaults(bundle))
+    }
+
+    fn is_terminating(&self) -> bool {
+        let meta = match self {
+            Self::Cluster(object) => &object.metadata,
+            Self::Datacenter(object) => &object.metadata,
+            Self::MachineConfig(object) => &object.metadata,
+            Self::Template(object) => &object.metadata,
+        };
+        meta.deletion_timestamp.is_some()
+    }
+}
+
+/// The objects beside the one that is written, all of one namespace.
+#[derive(Debug, Clone, Default)]
+pub struct Neighbours {
+    /// Clusters.
+    pub clusters: Vec<Cluster>,
+    /// ControlPlanes: what the clusters' machines are made from.
+    pub control_planes: Vec<ControlPlane>,
+}
+
+/// What is refused of a write that creates a document or changes `old` to `new`. What an earlier write got in, before
+/// there was a rule, does not block one that leaves it alone.
+#[must_use]
+pub fn admit(old: Option<&Document>, new: &Document, neighbours: &Neighbours) -> Vec<Violation> {
+    // What a terminating object can still lose are finalizers.
+    if new.is_terminating() {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for control_plane in &neighbours.control_planes {
+        found.extend(changes(old, new, control_plane).unwrap_or_default());
+    }
+    if let Document::Cluster(cluster) = new {
+        let before = match old {
+            Some(Document::Cluster(before)) => Some(before.as_ref()),
+            _ => None,
+        };
+        found.extend(names(before, cluster, &neighbours.clusters));
+    }
+    found
+}
+
+/// What is refused of the write because the cluster of this ControlPlane has machines.
+fn changes(old: Option<&Document>, new: &Document, control_plane: &ControlPlane) -> Option<Vec<Violation>> {
+    let namespace = control_plane.namespace().unwrap_or_default();
+    let documents = control_plane.spec.documents.as_deref()?;
+    let known = ClusterBundle::from_documents(&control_plane.name_any(), &namespace, documents);
+    let wanted = new.within(&known)?;
+    let compared = update(&known, &wanted);
+    let mut found = compared.refused;
+    // The rest of the rules, with the refused fields put back, so that no field is named twice.
+    if let Some(spec) = &control_plane.spec.release {
+        let name = control_plane.spec.release_ref.as_deref().unwrap_or_default();
+        let releases = [Release::new(name, spec.clone())];
+        let before = validate(&known, &releases);
+        let broken = validate(&compared.effective, &releases).into_iter();
+        found.extend(broken.filter(|violation| !before.contains(violation)));
+    }
+    if let Some(before) = old.and_then(|old| old.within(&known)) {
+        let written = update(&before, &wanted).changed;
+        let is_written = |violation: &Violation| {
+            written.iter().any(|(kind, name, path)| {
+                *kind == violation.kind
+                    && *name == violation.name
+                    && violation.path.starts_with(path.as_str())
+            })
+        };
+        found.retain(is_written);
+    }
+    Some(found)
+}
+
+/// Names of machines that another cluster has already.
+fn names(old: Option<&Cluster>, new: &Cluster, clusters: &[Cluster]) -> Vec<Violation> {
+    let clashes = clusters.iter().flat_map(|other| name_clashes(new, other));
+    clashes
+        .filter(|clash| old.is_none_or(|old| !has_group(&old.spec, &clash.group)))
+        .map(|clash| clash.violation)
+        .collect()
+}
+
+/// What is refused of a change of a ControlPlane: the founder is written once.
+#[must_use]
+pub fn admit_control_plane(old: &ControlPlane, new: &ControlPlane) -> Vec<Violation> {
+    let mut report = Report::new("ControlPlane", &new.name_any());
+    if old.spec.initialized_by.is_some() && old.spec.initialized_by != new.spec.initialized_by {
+        report.add(
+            "spec.initializedBy",
+            "the machine that started the cluster does not change: a second `kubeadm init` would start a second etcd",
+            "put the old value back",
+        );
+    }
+    report.found
+}
+
+/// What is refused of a deletion of a ControlPlane: it holds what is decided once for its cluster.
+#[must_use]
+pub fn admit_control_plane_deletion(name: &str, clusters: &[Cluster]) -> Vec<Violation> {
+    let mut report = Report::new("ControlPlane", name);
+    let cluster = clusters.iter().find(|cluster| cluster.name_any() == name);
+    if cluster.is_some_and(|cluster| cluster.metadata.deletion_timestamp.is_none()) {
+        report.add(
+            "metadata.name",
+            format!("cluster {name} is there, and this object says what its machines are made from"),
+            format!("delete the cluster: gantry delete cluster {name}"),
+        );
+    }
+    report.found
+}

@@ -1,0 +1,272 @@
+//! Writes as people make them: one object after the other, beside the clusters that are there.
+
+use std::collections::BTreeSet;
+
+use resources::gantry::{ControlPlaneSpec, Founder, ReleaseSpec};
+use serde_json::json;
+
+use super::*;
+use crate::releases::tests::releases;
+
+fn read(text: &str) -> ClusterBundle {
+    crate::parse(text, "case.yaml", &releases(&["v1.35.4"])).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn base() -> ClusterBundle {
+    read(include_str!("../../tests/cases/base.yaml"))
+}
+
+/// The ControlPlane of a cluster whose machines are made from this bundle.
+fn control_plane(bundle: &ClusterBundle) -> ControlPlane {
+    let spec = ControlPlaneSpec {
+        documents: Some(Box::new(bundle.documents())),
+        release_ref: Some("v1.35.4".to_owned()),
+        release: Some(releases(&["v1.35.4"])[0].spec.clone()),
+        ..ControlPlaneSpec::default()
+    };
+    let mut object = ControlPlane::new(&bundle.name(), spec);
+    object.metadata.namespace = bundle.cluster.metadata.namespace.clone();
+    object
+}
+
+fn beside(bundle: &ClusterBundle) -> Neighbours {
+    Neighbours {
+        clusters: vec![bundle.cluster.clone()],
+        control_planes: vec![control_plane(bundle)],
+    }
+}
+
+/// All documents of a bundle in the order in which `kubectl apply` sends them.
+fn documents(bundle: &ClusterBundle) -> Vec<Document> {
+    let mut all = vec![
+        Document::Cluster(Box::new(bundle.cluster.clone())),
+        Document::Datacenter(Box::new(bundle.datacenter.clone())),
+    ];
+    let configs = bundle.machine_configs.values().cloned();
+    all.extend(configs.map(|config| Document::MachineConfig(Box::new(config))));
+    let templates = bundle.templates.values().cloned();
+    all.extend(templates.map(|template| Document::Template(Box::new(template))));
+    all
+}
+
+/// Kind and path of what is refused when the documents of `new` are written over those of `old`.
+fn refused(old: &ClusterBundle, new: &ClusterBundle) -> Vec<(&'static str, String)> {
+    let before = documents(old);
+    let same = |new: &Document| {
+        before
+            .iter()
+            .find(|old| match (old, new) {
+                (Document::MachineConfig(old), Document::MachineConfig(new)) => {
+                    old.name_any() == new.name_any()
+                }
+                (old, new) => std::mem::discriminant(*old) == std::mem::discriminant(new),
+            })
+            .cloned()
+    };
+    let neighbours = beside(old);
+    let violations = documents(new)
+        .into_iter()
+        .flat_map(|document| admit(same(&document).as_ref(), &document, &neighbours));
+    violations.map(|one| (one.kind, one.path)).collect()
+}
+
+#[test]
+fn edits_that_would_have_no_effect_are_refused_by_field() {
+    let table: [(&str, &[(&str, &str)]); 3] = [
+        (
+            include_str!("../../tests/cases/edit-image.yaml"),
+            &[("TinkerbellDatacenterConfig", "spec.osImageURL")],
+        ),
+        (
+            include_str!("../../tests/cases/edit-api-server.yaml"),
+            &[
+                ("Cluster", "spec.controlPlaneConfiguration.apiServerExtraArgs"),
+                ("Cluster", "spec.controlPlaneConfiguration.certSans"),
+            ],
+        ),
+        (
+            include_str!("../../tests/cases/edit-template.yaml"),
+            &[("TinkerbellMachineConfig", "spec.templateRef")],
+        ),
+    ];
+    for (text, wanted) in table {
+        let wanted: Vec<(&str, String)> = wanted
+            .iter()
+            .map(|(kind, path)| (*kind, (*path).to_owned()))
+            .collect();
+        assert_eq!(refused(&base(), &read(text)), wanted);
+    }
+    assert_eq!(refused(&base(), &base()), []);
+}
+
+#[test]
+fn before_there_are_machines_everything_may_change() {
+    let new = read(include_str!("../../tests/cases/edit-image.yaml"));
+    let mut neighbours = beside(&base());
+    neighbours.control_planes[0].spec.documents = None;
+    for document in documents(&new) {
+        assert_eq!(admit(None, &document, &neighbours), []);
+    }
+}
+
+#[test]
+fn a_deleted_and_created_document_meets_the_same_rules() {
+    let new = read(include_str!("../../tests/cases/edit-image.yaml"));
+    let datacenter = Document::Datacenter(Box::new(new.datacenter));
+    let found = admit(None, &datacenter, &beside(&base()));
+    assert_eq!(found[0].path, "spec.osImageURL");
+    assert!(
+        found[0].message.contains("cluster shed has machines"),
+        "{}",
+        found[0]
+    );
+}
+
+#[test]
+fn a_write_that_leaves_an_old_mistake_alone_passes() {
+    // The image was changed while nothing checked it.
+    let edited = read(include_str!("../../tests/cases/edit-image.yaml")).datacenter;
+    let known = base();
+    let document = |object: &TinkerbellDatacenterConfig| Document::Datacenter(Box::new(object.clone()));
+    let mut labelled = edited.clone();
+    labelled.metadata.labels = Some([("a".to_owned(), "b".to_owned())].into());
+    let neighbours = beside(&known);
+    assert_eq!(
+        admit(Some(&document(&edited)), &document(&labelled), &neighbours),
+        []
+    );
+    assert_eq!(
+        admit(
+            Some(&document(&edited)),
+            &document(&known.datacenter),
+            &neighbours
+        ),
+        [],
+        "the way back is open"
+    );
+    let mut third = edited.clone();
+    third.spec.os_image_url = Some("file:///srv/third-1.35.raw".to_owned());
+    let found = admit(Some(&document(&edited)), &document(&third), &neighbours);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let mut terminating = third.clone();
+    terminating.metadata.deletion_timestamp =
+        Some(serde_json::from_value(json!("2026-01-02T03:04:05Z")).unwrap());
+    assert_eq!(
+        admit(Some(&document(&edited)), &document(&terminating), &neighbours),
+        []
+    );
+}
+
+#[test]
+fn the_rest_of_the_rules_holds_for_a_cluster_with_machines() {
+    let known = base();
+    let mut new = known.clone();
+    new.cluster.spec.control_plane_configuration.count = 2;
+    assert_eq!(
+        refused(&known, &new),
+        [("Cluster", "spec.controlPlaneConfiguration.count".to_owned())]
+    );
+    new.cluster.spec.control_plane_configuration.count = 3;
+    new.cluster.spec.worker_node_group_configurations[0].count = Some(5);
+    assert_eq!(refused(&known, &new), []);
+}
+
+#[test]
+fn a_machine_name_that_another_cluster_has_is_refused() {
+    let first = read(include_str!("../../tests/cases/name-a.yaml"));
+    let second = read(include_str!("../../tests/cases/name-b.yaml"));
+    let write = |bundle: &ClusterBundle| Document::Cluster(Box::new(bundle.cluster.clone()));
+    let found = admit(None, &write(&second), &beside(&first));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].path, "spec.workerNodeGroupConfigurations[0].name");
+    assert!(
+        found[0]
+            .message
+            .contains("lab-a-0-0 is taken by group a-0 of cluster lab;"),
+        "{}",
+        found[0]
+    );
+
+    // A group that is added later meets the names that are there.
+    let mut renamed = second.clone();
+    renamed.cluster.spec.worker_node_group_configurations[0].name = Some("1".to_owned());
+    assert_eq!(admit(None, &write(&renamed), &beside(&first)), []);
+    assert_eq!(
+        admit(Some(&write(&renamed)), &write(&second), &beside(&first)).len(),
+        1
+    );
+    // Both are there already: an edit of one is not the place to say it.
+    assert_eq!(admit(Some(&write(&second)), &write(&second), &beside(&first)), []);
+
+    // The control plane is a group too.
+    let mut third = first.clone();
+    third.cluster.spec.worker_node_group_configurations[0].name = Some("a-cp".to_owned());
+    let found = admit(None, &write(&second), &beside(&third));
+    assert_eq!(found[0].path, "metadata.name");
+}
+
+#[test]
+fn the_founder_is_written_once() {
+    let mut old = ControlPlane::new("lab", ControlPlaneSpec::default());
+    let mut new = old.clone();
+    let founder = |machine: &str| {
+        Some(Founder {
+            machine: machine.to_owned(),
+            requested_at: serde_json::from_value(json!("2026-01-02T03:04:05Z")).unwrap(),
+        })
+    };
+    new.spec.initialized_by = founder("lab-cp-0");
+    assert_eq!(admit_control_plane(&old, &new), []);
+    old.spec.initialized_by = founder("lab-cp-0");
+    assert_eq!(admit_control_plane(&old, &new), []);
+    for other in [founder("lab-cp-1"), None] {
+        new.spec.initialized_by = other;
+        assert_eq!(admit_control_plane(&old, &new)[0].path, "spec.initializedBy");
+    }
+    let mut cluster = base().cluster;
+    assert_eq!(
+        admit_control_plane_deletion("shed", std::slice::from_ref(&cluster)).len(),
+        1
+    );
+    assert_eq!(
+        admit_control_plane_deletion("other", std::slice::from_ref(&cluster)),
+        []
+    );
+    cluster.metadata.deletion_timestamp =
+        Some(serde_json::from_value(json!("2026-01-02T03:04:05Z")).unwrap());
+    assert_eq!(admit_control_plane_deletion("shed", &[cluster]), []);
+}
+
+#[test]
+fn a_release_is_chosen_by_version_and_by_what_the_image_holds() {
+    let bundle = base();
+    let mut known = releases(&["v1.35.10", "v1.35.4", "v1.35.9", "v1.35.11-rc.1", "v1.36.0"]);
+    known[4].spec.kubernetes_version = "1.36".to_owned();
+    // A release without a node image for this cluster.
+    let mut bare = releases(&["v1.35.12"]);
+    bare[0].spec.node_images.clear();
+    known.append(&mut bare);
+    let chosen = |inside: &[&str]| {
+        let inside: BTreeSet<String> = inside.iter().map(|version| (*version).to_owned()).collect();
+        crate::choose_release(&bundle, &known, &inside).map(|release| release.spec.patch_version.clone())
+    };
+    assert_eq!(chosen(&[]).unwrap(), "v1.35.11-rc.1");
+    assert_eq!(chosen(&["v1.35.4"]).unwrap(), "v1.35.4");
+    assert!(
+        chosen(&["v1.35.5"])
+            .unwrap_err()
+            .contains("holds Kubernetes v1.35.5")
+    );
+    assert!(
+        chosen(&["v1.35.4", "v1.35.9"])
+            .unwrap_err()
+            .contains("different versions")
+    );
+    let order: Vec<&str> = crate::candidates(&bundle, &known)
+        .iter()
+        .map(|release| release.spec.patch_version.as_str())
+        .collect();
+    assert_eq!(order, ["v1.35.11-rc.1", "v1.35.10", "v1.35.9", "v1.35.4"]);
+    let none: [Release; 1] = [Release::new("x", ReleaseSpec::default())];
+    assert!(crate::choose_release(&bundle, &none, &BTreeSet::new()).is_err());
+}

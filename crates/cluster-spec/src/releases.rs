@@ -1,0 +1,144 @@
+//! Which Release a new cluster is made of: the newest by version that has a node image for it, or the one whose
+//! Kubernetes the cluster's image holds.
+
+use std::collections::BTreeSet;
+
+use resources::anywhere::OsFamily;
+use resources::gantry::{Release, ReleaseNodeImage};
+
+use crate::bundle::ClusterBundle;
+use crate::rules::version;
+
+/// Major, minor, patch, and whether it is no pre-release; in the order of versions.
+type Order = (u32, u32, u32, bool);
+
+/// The order of a patch version such as `v1.35.10`; what is none comes first.
+fn order(patch_version: &str) -> Order {
+    let text = patch_version.strip_prefix('v').unwrap_or(patch_version);
+    let (numbers, rest) = text
+        .split_once(['-', '+'])
+        .map_or((text, ""), |(numbers, rest)| (numbers, rest));
+    let mut numbers = numbers.split('.').map(|number| number.parse().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    (next(), next(), next(), rest.is_empty())
+}
+
+/// The Releases of the bundle's Kubernetes version, the newest patch version first.
+pub(crate) fn of_version<'a>(bundle: &ClusterBundle, releases: &'a [Release]) -> Vec<&'a Release> {
+    let Some(wanted) = version(&bundle.cluster.spec.kubernetes_version) else {
+        return Vec::new();
+    };
+    let mut found: Vec<&Release> = releases
+        .iter()
+        .filter(|release| version(&release.spec.kubernetes_version) == Some(wanted))
+        .collect();
+    found.sort_by_key(|release| std::cmp::Reverse(order(&release.spec.patch_version)));
+    found
+}
+
+/// The Releases that a new cluster can be made of, the newest patch version first: those of its Kubernetes version with
+/// a node image of its operating system and its CNI.
+#[must_use]
+pub fn candidates<'a>(bundle: &ClusterBundle, releases: &'a [Release]) -> Vec<&'a Release> {
+    let groups = bundle.groups();
+    let families: BTreeSet<&str> = groups
+        .iter()
+        .filter_map(|group| group.machine_config.spec.os_family.map(family_name))
+        .collect();
+    let fits = |image: &&ReleaseNodeImage, family: &str| {
+        image.os_family == family && bundle.cni().is_none_or(|cni| cni == image.cni)
+    };
+    let mut found = of_version(bundle, releases);
+    found.retain(|release| {
+        let images = &release.spec.node_images;
+        let has_one = |family: &&str| images.iter().any(|image| fits(&image, family));
+        families.iter().all(|family| has_one(&family))
+    });
+    found
+}
+
+/// The Release of a new cluster. `inside` are the patch versions that its images hold, as far as they are known.
+///
+/// # Errors
+/// What is missing, with a next step.
+pub fn choose_release<'a>(
+    bundle: &ClusterBundle,
+    releases: &'a [Release],
+    inside: &BTreeSet<String>,
+) -> Result<&'a Release, String> {
+    let found = candidates(bundle, releases);
+    let Some(newest) = found.first() else {
+        return Err(format!(
+            "no Release has Kubernetes {} with a node image of the cluster's osFamily and CNI",
+            bundle.cluster.spec.kubernetes_version
+        ));
+    };
+    let Some(held) = inside.first() else {
+        return Ok(*newest);
+    };
+    let known: Vec<&str> = found
+        .iter()
+        .map(|release| release.spec.patch_version.as_str())
+        .collect();
+    if inside.len() > 1 {
+        let held: Vec<&str> = inside.iter().map(String::as_str).collect();
+        return Err(format!(
+            "the images of the cluster hold different versions of Kubernetes: {}; name images of one version",
+            held.join(", ")
+        ));
+    }
+    let exact = found.iter().find(|release| release.spec.patch_version == *held);
+    exact.copied().ok_or_else(|| {
+        format!(
+            "the image of the cluster holds Kubernetes {held}, and the Releases are {}; build the image again with \
+             `gantry image build`, or name one that holds one of these",
+            known.join(", ")
+        )
+    })
+}
+
+/// As cluster YAML spells it.
+pub(crate) const fn family_name(family: OsFamily) -> &'static str {
+    match family {
+        OsFamily::Debian => "debian",
+        OsFamily::Ubuntu => "ubuntu",
+        OsFamily::Redhat => "redhat",
+        OsFamily::Bottlerocket => "bottlerocket",
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use resources::gantry::ReleaseSpec;
+
+    use super::*;
+
+    /// Releases of these patch versions of 1.35 with a Debian image that has flannel in it.
+    pub(crate) fn releases(patch_versions: &[&str]) -> Vec<Release> {
+        let image = ReleaseNodeImage {
+            os_family: "debian".to_owned(),
+            cni: "flannel".to_owned(),
+            image: "debian-13-kubernetes-1.35".to_owned(),
+        };
+        let release = |patch: &&str| {
+            let spec = ReleaseSpec {
+                kubernetes_version: "1.35".to_owned(),
+                patch_version: (*patch).to_owned(),
+                components: Vec::new(),
+                node_images: vec![image.clone()],
+            };
+            Release::new(patch, spec)
+        };
+        patch_versions.iter().map(release).collect()
+    }
+
+    #[test]
+    fn versions_are_ordered_as_versions() {
+        let mut shown = ["v1.35.10", "v1.35.9", "v1.35.10-rc.0", "1.35.2", "nonsense"];
+        shown.sort_by_key(|version| order(version));
+        assert_eq!(
+            shown,
+            ["nonsense", "1.35.2", "v1.35.9", "v1.35.10-rc.0", "v1.35.10"]
+        );
+    }
+}

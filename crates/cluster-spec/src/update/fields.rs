@@ -1,0 +1,125 @@
+//! What becomes of a change of each field of a cluster that has machines. A field without a row is refused, and a test
+//! enumerates the schemas, so that no field is without a decision.
+
+/// What becomes of a change of one field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// The coordinator carries it out.
+    CarriedOut,
+    /// The coordinator carries a higher number out; a lower one is refused.
+    Raised,
+    /// The field has no effect on any cluster, so every value is right.
+    NoEffect,
+    /// EKS Anywhere forbids it too.
+    Fixed,
+    /// EKS Anywhere replaces machines for it, or changes them; the coordinator does neither.
+    NotCarriedOut,
+    /// An upgrade, which the coordinator does not carry out.
+    Upgrade,
+}
+
+use Decision::{CarriedOut, Fixed, NoEffect, NotCarriedOut, Raised, Upgrade};
+
+/// Path below the object, with `[]` for every item of a list, and the decision for it and all that is below it.
+pub(super) type Row = (&'static str, Decision);
+
+/// The list whose items belong together by name and not by place.
+pub(super) const GROUPS: &str = "spec.workerNodeGroupConfigurations";
+
+pub(super) const CLUSTER: &[Row] = &[
+    ("spec.kubernetesVersion", Upgrade),
+    ("spec.controlPlaneConfiguration.count", Raised),
+    ("spec.controlPlaneConfiguration.endpoint", Fixed),
+    ("spec.controlPlaneConfiguration.machineGroupRef", Fixed),
+    ("spec.controlPlaneConfiguration.taints", Fixed),
+    ("spec.controlPlaneConfiguration.labels", Fixed),
+    (
+        "spec.controlPlaneConfiguration.upgradeRolloutStrategy",
+        NotCarriedOut,
+    ),
+    (
+        "spec.controlPlaneConfiguration.skipLoadBalancerDeployment",
+        NotCarriedOut,
+    ),
+    ("spec.controlPlaneConfiguration.certSans", NotCarriedOut),
+    ("spec.controlPlaneConfiguration.machineHealthCheck", NotCarriedOut),
+    ("spec.controlPlaneConfiguration.apiServerExtraArgs", NotCarriedOut),
+    (
+        "spec.controlPlaneConfiguration.kubeletConfiguration",
+        NotCarriedOut,
+    ),
+    ("spec.controlPlaneConfiguration.auditPolicyContent", NotCarriedOut),
+    (
+        "spec.controlPlaneConfiguration.skipAdmissionForSystemResources",
+        NotCarriedOut,
+    ),
+    // Another name is another group: the machines of the old one are removed.
+    ("spec.workerNodeGroupConfigurations[].name", CarriedOut),
+    ("spec.workerNodeGroupConfigurations[].count", CarriedOut),
+    (
+        "spec.workerNodeGroupConfigurations[].autoscalingConfiguration",
+        NotCarriedOut,
+    ),
+    ("spec.workerNodeGroupConfigurations[].machineGroupRef", Fixed),
+    ("spec.workerNodeGroupConfigurations[].taints", Fixed),
+    ("spec.workerNodeGroupConfigurations[].labels", Fixed),
+    (
+        "spec.workerNodeGroupConfigurations[].upgradeRolloutStrategy",
+        NotCarriedOut,
+    ),
+    ("spec.workerNodeGroupConfigurations[].kubernetesVersion", Upgrade),
+    (
+        "spec.workerNodeGroupConfigurations[].machineHealthCheck",
+        NotCarriedOut,
+    ),
+    (
+        "spec.workerNodeGroupConfigurations[].kubeletConfiguration",
+        NotCarriedOut,
+    ),
+    (
+        "spec.workerNodeGroupConfigurations[].failureDomains",
+        NotCarriedOut,
+    ),
+    ("spec.datacenterRef", Fixed),
+    ("spec.identityProviderRefs", NotCarriedOut),
+    ("spec.gitOpsRef", NotCarriedOut),
+    ("spec.clusterNetwork.pods", Fixed),
+    ("spec.clusterNetwork.services", Fixed),
+    ("spec.clusterNetwork.nodes", Fixed),
+    ("spec.clusterNetwork.dns", Fixed),
+    ("spec.clusterNetwork.cni", Fixed),
+    ("spec.clusterNetwork.cniConfig", Fixed),
+    ("spec.managementCluster", Fixed),
+    ("spec.proxyConfiguration", NotCarriedOut),
+    ("spec.registryMirrorConfiguration", NotCarriedOut),
+    ("spec.externalEtcdConfiguration", Fixed),
+    ("spec.podIamConfig", NotCarriedOut),
+    ("spec.packages", NotCarriedOut),
+    ("spec.bundlesRef", NotCarriedOut),
+    ("spec.eksaVersion", NotCarriedOut),
+    ("spec.machineHealthCheck", NotCarriedOut),
+    ("spec.etcdEncryption", NotCarriedOut),
+    ("spec.licenseToken", NoEffect),
+];
+
+pub(super) const DATACENTER: &[Row] = &[
+    ("spec.tinkerbellIP", Fixed),
+    ("spec.osImageURL", NotCarriedOut),
+    ("spec.hookImagesURLPath", NotCarriedOut),
+    ("spec.skipLoadBalancerDeployment", Fixed),
+    ("spec.loadBalancerInterface", NotCarriedOut),
+    ("spec.isoBoot", NotCarriedOut),
+    ("spec.hookIsoURL", NotCarriedOut),
+];
+
+pub(super) const MACHINE_CONFIG: &[Row] = &[
+    ("spec.hardwareSelector", NotCarriedOut),
+    ("spec.hardwareAffinity", NotCarriedOut),
+    ("spec.templateRef", NotCarriedOut),
+    ("spec.osFamily", Fixed),
+    ("spec.osImageURL", NotCarriedOut),
+    ("spec.users", Fixed),
+    ("spec.hostOSConfiguration", NotCarriedOut),
+];
+
+pub(super) const TEMPLATE: &[Row] = &[("spec.template", NotCarriedOut)];

@@ -1,0 +1,276 @@
+//! Every field of every document: its change is carried out or refused by its name.
+
+use std::collections::BTreeSet;
+
+use kube::CustomResourceExt;
+use resources::anywhere::{
+    Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
+};
+use serde_json::{Value, json};
+
+use super::fields::{CLUSTER, DATACENTER, Decision, MACHINE_CONFIG, Row, TEMPLATE};
+use super::*;
+
+/// The schema of `spec` in a CustomResourceDefinition.
+fn schema<K: CustomResourceExt>() -> Value {
+    let crd = serde_json::to_value(K::crd()).unwrap();
+    crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec")
+        .unwrap()
+        .clone()
+}
+
+/// Notes every field below `path` that no row covers, and the rows that were met.
+fn walk(schema: &Value, path: &str, rows: &[Row], met: &mut BTreeSet<String>, bare: &mut Vec<String>) {
+    if rows.iter().any(|(row, _)| *row == path) {
+        met.insert(path.to_owned());
+        return;
+    }
+    if let Some(items) = schema
+        .get("items")
+        .filter(|items| items.get("properties").is_some())
+    {
+        return walk(items, &format!("{path}[]"), rows, met, bare);
+    }
+    match schema.get("properties").and_then(Value::as_object) {
+        Some(fields) => {
+            for (name, field) in fields {
+                walk(field, &format!("{path}.{name}"), rows, met, bare);
+            }
+        }
+        None => bare.push(path.to_owned()),
+    }
+}
+
+#[test]
+fn every_field_of_the_schemas_has_a_decision_and_every_decision_a_field() {
+    let kinds = [
+        (schema::<Cluster>(), CLUSTER),
+        (schema::<TinkerbellDatacenterConfig>(), DATACENTER),
+        (schema::<TinkerbellMachineConfig>(), MACHINE_CONFIG),
+        (schema::<TinkerbellTemplateConfig>(), TEMPLATE),
+    ];
+    for (schema, rows) in kinds {
+        let (mut met, mut bare) = (BTreeSet::new(), Vec::new());
+        walk(&schema, "spec", rows, &mut met, &mut bare);
+        assert_eq!(bare, Vec::<String>::new(), "fields without a decision");
+        let wanted: BTreeSet<String> = rows.iter().map(|(row, _)| (*row).to_owned()).collect();
+        assert_eq!(met, wanted, "decisions about fields that do not exist");
+    }
+}
+
+/// A value of this schema; another `number` makes another value.
+fn sample(schema: &Value, number: usize) -> Value {
+    if let Some(allowed) = schema.get("enum").and_then(Value::as_array) {
+        return allowed[usize::from(number > 3)].clone();
+    }
+    match schema.get("type").and_then(Value::as_str) {
+        Some("string") => json!(format!("text-{number}")),
+        Some("integer") => json!(number),
+        Some("boolean") => json!(number > 3),
+        Some("array") => json!([sample(&schema["items"], number)]),
+        Some("object") => match (schema.get("properties"), schema.get("additionalProperties")) {
+            (Some(fields), _) => {
+                let fields = fields.as_object().unwrap().iter();
+                fields
+                    .map(|(name, field)| (name.clone(), sample(field, number)))
+                    .collect::<Map<_, _>>()
+                    .into()
+            }
+            (None, Some(values)) => json!({ "key": sample(values, number) }),
+            (None, None) => json!({ "free": number }),
+        },
+        other => panic!("{other:?} in {schema}"),
+    }
+}
+
+/// Sets the field of a row in a spec, in the first item of a list; returns the path as people read it.
+fn set(spec: &mut Value, schema: &Value, row: &str, number: usize) -> String {
+    let (mut place, mut schema, mut path) = (spec, schema, "spec".to_owned());
+    for name in row.split('.').skip(1) {
+        let (name, is_list) = name.strip_suffix("[]").map_or((name, false), |name| (name, true));
+        (place, schema) = (&mut place[name], &schema["properties"][name]);
+        path = format!("{path}.{name}");
+        if is_list {
+            (place, schema) = (&mut place[0], &schema["items"]);
+            path.push_str("[0]");
+        }
+    }
+    *place = sample(schema, number);
+    path
+}
+
+fn bundle() -> ClusterBundle {
+    let releases = crate::releases::tests::releases(&["v1.35.4"]);
+    let text = include_str!("../../tests/cases/edit-template.yaml");
+    crate::parse(text, "edit-template.yaml", &releases).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// Access to the spec that is compared, as JSON.
+type Spec = (fn(&ClusterBundle) -> Value, fn(&mut ClusterBundle, Value));
+
+#[test]
+fn a_change_of_any_field_is_carried_out_or_refused_by_its_name() {
+    fn json<T: Serialize>(spec: &T) -> Value {
+        serde_json::to_value(spec).unwrap()
+    }
+    fn parsed<T: DeserializeOwned>(spec: Value) -> T {
+        serde_json::from_value(spec).unwrap()
+    }
+    let kinds: [(Value, &[Row], Spec); 4] = [
+        (
+            schema::<Cluster>(),
+            CLUSTER,
+            (|b| json(&b.cluster.spec), |b, spec| b.cluster.spec = parsed(spec)),
+        ),
+        (
+            schema::<TinkerbellDatacenterConfig>(),
+            DATACENTER,
+            (
+                |b| json(&b.datacenter.spec),
+                |b, spec| b.datacenter.spec = parsed(spec),
+            ),
+        ),
+        (
+            schema::<TinkerbellMachineConfig>(),
+            MACHINE_CONFIG,
+            (
+                |b| json(&b.machine_configs["shed-worker"].spec),
+                |b, spec| b.machine_configs.get_mut("shed-worker").unwrap().spec = parsed(spec),
+            ),
+        ),
+        (
+            schema::<TinkerbellTemplateConfig>(),
+            TEMPLATE,
+            (
+                |b| json(&b.templates["shed-t"].spec),
+                |b, spec| b.templates.get_mut("shed-t").unwrap().spec = parsed(spec),
+            ),
+        ),
+    ];
+    for (schema, rows, (read, write)) in kinds {
+        for (row, decision) in rows {
+            let with = |number: usize| {
+                let mut bundle = bundle();
+                let mut spec = read(&bundle);
+                let path = set(&mut spec, &schema, row, number);
+                // References must lead to what they led to before; the comparison is about their text.
+                write(&mut bundle, spec);
+                (bundle, path)
+            };
+            let ((old, path), (new, _)) = (with(3), with(5));
+            let compared = update(&old, &new);
+            let refused: Vec<&str> = compared.refused.iter().map(|one| one.path.as_str()).collect();
+            let accepted = matches!(
+                decision,
+                Decision::CarriedOut | Decision::Raised | Decision::NoEffect
+            );
+            if accepted {
+                assert_eq!(refused, Vec::<&str>::new(), "{row}");
+                assert_eq!(read(&compared.effective), read(&new), "{row}");
+            } else {
+                assert_eq!(refused, [path.as_str()], "{row}");
+                if !row.ends_with("Ref") {
+                    assert_eq!(read(&compared.effective), read(&old), "{row}");
+                }
+            }
+            assert!(
+                compared.changed.iter().any(|(_, _, changed)| *changed == path),
+                "{row}: {:?}",
+                compared.changed
+            );
+            assert_eq!(check_update(&old, &old), [], "{row}");
+        }
+    }
+}
+
+#[test]
+fn a_control_plane_grows_and_does_not_shrink() {
+    let with = |count| {
+        let mut bundle = bundle();
+        bundle.cluster.spec.control_plane_configuration.count = count;
+        bundle.cluster.spec.worker_node_group_configurations[0].count = Some(count);
+        bundle
+    };
+    assert_eq!(check_update(&with(1), &with(3)), []);
+    let compared = update(&with(3), &with(1));
+    assert_eq!(compared.refused.len(), 1);
+    let refused = &compared.refused[0];
+    assert_eq!(refused.path, "spec.controlPlaneConfiguration.count");
+    assert!(
+        refused
+            .message
+            .contains("has 3 members and is not made smaller to 1"),
+        "{refused}"
+    );
+    let spec = &compared.effective.cluster.spec;
+    assert_eq!(spec.control_plane_configuration.count, 3);
+    assert_eq!(
+        spec.worker_node_group_configurations[0].count,
+        Some(1),
+        "the rest of the edit counts"
+    );
+}
+
+#[test]
+fn worker_groups_are_compared_by_name_and_come_and_go() {
+    let old = bundle();
+    let mut new = old.clone();
+    let groups = &mut new.cluster.spec.worker_node_group_configurations;
+    let mut first = groups[0].clone();
+    first.name = Some("first".to_owned());
+    groups.insert(0, first);
+    assert_eq!(check_update(&old, &new), []);
+    new.cluster.spec.worker_node_group_configurations[1].labels = [("a".to_owned(), "b".to_owned())].into();
+    let refused = check_update(&old, &new);
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0].path, "spec.workerNodeGroupConfigurations[1].labels");
+    new.cluster.spec.worker_node_group_configurations.clear();
+    assert_eq!(check_update(&old, &new), []);
+}
+
+#[test]
+fn a_refused_reference_leads_to_what_it_led_to() {
+    let old = bundle();
+    let mut new = old.clone();
+    let mut other = new.machine_configs["shed-worker"].clone();
+    other.metadata.name = Some("other".to_owned());
+    new.machine_configs.insert("other".to_owned(), other);
+    let group = &mut new.cluster.spec.worker_node_group_configurations[0];
+    group.machine_group_ref.as_mut().unwrap().name = "other".to_owned();
+    new.cluster.spec.datacenter_ref.name = "elsewhere".to_owned();
+    new.datacenter.metadata.name = Some("elsewhere".to_owned());
+    let compared = update(&old, &new);
+    let paths: Vec<&str> = compared.refused.iter().map(|one| one.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        [
+            "spec.datacenterRef",
+            "spec.workerNodeGroupConfigurations[0].machineGroupRef"
+        ]
+    );
+    assert_eq!(compared.effective, old);
+}
+
+#[test]
+fn the_virtual_router_id_is_a_field_like_the_others() {
+    let old = bundle();
+    let with = |id: u8| {
+        let mut new = old.clone();
+        new.cluster
+            .annotations_mut()
+            .insert(VRRP_ID.to_owned(), id.to_string());
+        new
+    };
+    let derived = vrrp_id(&old.cluster);
+    assert_eq!(check_update(&old, &with(derived)), [], "it says what holds anyway");
+    let compared = update(&old, &with(derived - 1));
+    assert_eq!(compared.refused.len(), 1);
+    assert_eq!(
+        compared.refused[0].path,
+        format!("metadata.annotations[{VRRP_ID}]")
+    );
+    assert_eq!(vrrp_id(&compared.effective.cluster), derived);
+    let documents = with(9).documents();
+    let again = ClusterBundle::from_documents("shed", "eksa-system", &documents);
+    assert_eq!(vrrp_id(&again.cluster), 9);
+}
