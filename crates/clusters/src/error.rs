@@ -21,6 +21,14 @@ pub enum Error {
         #[source]
         source: kube::Error,
     },
+    /// An object has a name that the cluster needs, and belongs to somebody else.
+    #[error("{what} belongs to {owner} and is left alone; delete or rename it")]
+    Taken {
+        /// Which object.
+        what: String,
+        /// `cluster NAME`, or that no cluster is known.
+        owner: String,
+    },
     /// A compare-and-set failed.
     #[error(transparent)]
     Commit(#[from] compare_and_set::Error),

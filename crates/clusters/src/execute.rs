@@ -9,6 +9,7 @@ mod look;
 mod machines;
 mod mint;
 mod new_cluster;
+mod pin;
 mod pki_secrets;
 mod progress;
 mod round;
@@ -30,8 +31,17 @@ pub(crate) const APPROVED_BY: &str = "gantry.dev/approved-by";
 /// Annotations on a bootstrap Secret: id of the token in it and when it ends.
 pub(crate) const TOKEN_ID: &str = "gantry.dev/token-id";
 pub(crate) const TOKEN_EXPIRES: &str = "gantry.dev/token-expires";
+/// Annotation on a bootstrap Secret: when the installation that it was made for asked for it.
+pub(crate) const REQUESTED_AT: &str = "gantry.dev/requested-at";
 
 /// Name of a machine's bootstrap Secret.
 pub(crate) fn bootstrap_secret(machine: &str) -> String {
-    format!("{machine}-bootstrap")
+    format!("{machine}{BOOTSTRAP}")
 }
+
+/// The machine whose bootstrap Secret has this name.
+pub(crate) fn bootstrap_machine(secret: &str) -> Option<&str> {
+    secret.strip_suffix(BOOTSTRAP)
+}
+
+const BOOTSTRAP: &str = "-bootstrap";

@@ -19,4 +19,4 @@ pub use execute::{
     Coordinator, Failure, KubeNewClusters, NewCluster, NewClusters, NodeView, Options, PROFILE_ANNOTATION,
     SystemView, run_coordinator,
 };
-pub use plan::{Desired, DesiredMachine, create, delete, image_name, next_plan, scale};
+pub use plan::{Desired, DesiredMachine, Founding, Members, create, delete, image_name, next_plan, scale};

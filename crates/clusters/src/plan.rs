@@ -9,9 +9,9 @@ mod scale;
 pub use create::create;
 pub use delete::delete;
 pub use desired::{Desired, DesiredMachine, image_name};
-pub use next::next_plan;
+pub use next::{Founding, next_plan};
 pub(crate) use next::{current, plan_name};
-pub use scale::scale;
+pub use scale::{Members, scale};
 
 use resources::gantry::{PlanStep, PlanStepKind};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use compare_and_set::Writer;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
-use kube::core::NamespaceResourceScope;
+use kube::core::{ApiResource, DynamicObject, NamespaceResourceScope};
 use kube::{Client, Resource, ResourceExt as _};
 use resources::keys;
 use serde::de::DeserializeOwned;
@@ -64,6 +64,11 @@ fn named<K: Kind>(name: &str) -> String {
     format!("{} {name}", K::kind(&()))
 }
 
+/// Where the label with the cluster's name is in an object.
+fn owner_pointer() -> String {
+    format!("/metadata/labels/{}", keys::CLUSTER_NAME.replace('/', "~1"))
+}
+
 impl Access {
     fn api<K: Kind>(&self) -> Api<K> {
         Api::namespaced(self.client.clone(), &self.namespace)
@@ -89,8 +94,25 @@ impl Access {
         Ok(limited(what, api.list(&ListParams::default()), read).await?.items)
     }
 
-    /// Server-side apply of an object without its status. `object` has metadata and what is ours of the rest.
+    /// Gives a field of an object a value. Who was slower than somebody else decides again at the next look.
+    pub(crate) async fn set<K: Kind>(
+        &self,
+        object: &K,
+        path: &[&str],
+        value: &impl serde::Serialize,
+    ) -> Result<(), Error> {
+        let api = self.api::<K>();
+        let what = named::<K>(&object.name_any());
+        let write = WRITER.set(&api, object, path, value);
+        limited(what, write, |_, source| source.into()).await.map(drop)
+    }
+
+    /// Server-side apply of an object without its status. `object` has metadata and what is ours of the rest. Where it
+    /// carries the name of a cluster, an object of somebody else is not written.
     pub(crate) async fn apply<K: Kind>(&self, name: &str, mut object: Value) -> Result<(), Error> {
+        if let Some(cluster) = object.pointer(&owner_pointer()).and_then(Value::as_str) {
+            self.is_of::<K>(name, cluster).await?;
+        }
         if let Some(fields) = object.as_object_mut() {
             fields.insert("apiVersion".to_owned(), json!(K::api_version(&())));
             fields.insert("kind".to_owned(), json!(K::kind(&())));
@@ -106,6 +128,31 @@ impl Access {
         )
         .await
         .map(drop)
+    }
+
+    /// Fails when there is an object of this name that is not of this cluster.
+    async fn is_of<K: Kind>(&self, name: &str, cluster: &str) -> Result<(), Error> {
+        let resource = ApiResource::erase::<K>(&());
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &resource);
+        let Some(found) = limited(named::<K>(name), api.get_opt(name), read).await? else {
+            return Ok(());
+        };
+        let label = found.labels().get(keys::CLUSTER_NAME).map(String::as_str);
+        // Somebody may have taken the label away from an object of ours.
+        let field = |path| found.data.pointer(path).and_then(Value::as_str);
+        let owner = label
+            .or_else(|| field("/spec/clusterName"))
+            .or_else(|| field("/spec/cluster"));
+        if owner == Some(cluster) {
+            return Ok(());
+        }
+        Err(Error::Taken {
+            what: named::<K>(name),
+            owner: owner.map_or_else(
+                || "no cluster that is known".to_owned(),
+                |owner| format!("cluster {owner}"),
+            ),
+        })
     }
 
     /// Server-side apply of a whole status.

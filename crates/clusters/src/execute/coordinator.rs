@@ -11,7 +11,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Client, ResourceExt};
 use resources::anywhere::{Cluster, FailureReason};
-use resources::gantry::{ControlPlane, Image, Plan, PlanClass, PlanPhase, ProviderMachine, ReleaseSpec};
+use resources::gantry::{Image, Plan, PlanClass, PlanPhase, ProviderMachine, ReleaseSpec};
 use resources::{Digest, keys};
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,7 @@ use super::access::Access;
 use super::connections::Connections;
 use super::documents::{self, Documents};
 use super::look;
+use super::machines;
 use super::new_cluster::NewClusters;
 use super::round::{LATER, Next, Round, SOON, set_finalizer};
 use super::snapshot::{ApiSeen, Options};
@@ -26,7 +27,7 @@ use super::status::{self, Word};
 use super::tell::{store_plan, tell};
 use super::words::phase;
 use crate::error::Error;
-use crate::plan::{Desired, current, delete, next_plan};
+use crate::plan::{Desired, Founding, current, delete, next_plan};
 
 /// Decisions in one round; more of them means that effects do not show.
 const ROUNDS: usize = 60;
@@ -119,11 +120,7 @@ impl Coordinator {
             let Some(cluster) = access.get::<Cluster>(name).await? else {
                 return Ok(LATER);
             };
-            let next = if cluster.metadata.deletion_timestamp.is_some() {
-                self.delete(&access, &cluster).await?
-            } else {
-                self.create(&access, &cluster).await?
-            };
+            let next = self.step(&access, &cluster).await?;
             if let Next::After(pause) = next {
                 return Ok(pause);
             }
@@ -131,58 +128,80 @@ impl Coordinator {
         Ok(SOON)
     }
 
-    async fn create(&self, access: &Access, cluster: &Cluster) -> Result<Next, Error> {
+    /// One step of a Cluster that is wanted, deleted or paused.
+    async fn step(&self, access: &Access, cluster: &Cluster) -> Result<Next, Error> {
         let now = Timestamp::now();
-        let name = cluster.name_any();
-        if !held(cluster) {
+        let deleting = cluster.metadata.deletion_timestamp.is_some();
+        if !deleting && !held(cluster) {
             set_finalizer(access, cluster, true).await?;
             return Ok(Next::Again);
         }
-        if cluster
-            .annotations()
-            .get(keys::PAUSED)
-            .is_some_and(|value| value == "true")
-        {
-            let word = Word {
-                phase: phase(cluster),
-                reason: Some("paused by annotation".to_owned()),
-                ..Word::default()
-            };
-            return tell(access, cluster, None, None, word, now)
-                .await
-                .map(|()| Next::After(LATER));
+        if let Some(reason) = paused(cluster) {
+            return wait(access, cluster, reason, LATER, now).await;
         }
-        let (bundle, release) = match documents::read(access, cluster).await? {
-            Documents::Good(bundle, release) => (bundle, release),
+        let result = if deleting {
+            self.delete(access, cluster, now).await
+        } else {
+            self.create(access, cluster, now).await
+        };
+        match result {
+            Err(taken @ Error::Taken { .. }) => {
+                refuse(
+                    access,
+                    cluster,
+                    FailureReason::ClusterInvalid,
+                    taken.to_string(),
+                    now,
+                )
+                .await
+            }
+            other => other,
+        }
+    }
+
+    async fn create(&self, access: &Access, cluster: &Cluster, now: Timestamp) -> Result<Next, Error> {
+        let name = cluster.name_any();
+        let mut seen = look::read(access, &name).await?;
+        let admitted = match documents::read(access, cluster, &seen.snapshot).await? {
+            Documents::Good(admitted) => admitted,
+            Documents::Waits(reason) => return wait(access, cluster, reason, SOON, now).await,
             Documents::Bad(reason, message) => return refuse(access, cluster, reason, message, now).await,
         };
-        let desired = Desired::new(&bundle, &release.spec);
-        let mut seen = look::read(access, &name, Some(desired.clone())).await?;
-        if let Some(known) = access.get::<ControlPlane>(&name).await?
-            && known.spec.version != desired.version
-        {
-            let message = format!(
-                "the cluster has Kubernetes {}; an upgrade to {} is not carried out by this version",
-                known.spec.version, desired.version
-            );
-            return refuse(access, cluster, FailureReason::ClusterInvalid, message, now).await;
+        let desired = Desired::new(&admitted.bundle, &admitted.pin.release);
+        let members = seen.snapshot.members();
+        // Without machines nothing is fixed yet; the first one is made together with the record.
+        let recorded = seen.snapshot.control_plane.as_ref();
+        let is_fixed =
+            !members.existing.is_empty() || recorded.is_some_and(|known| known.spec.documents.is_some());
+        if is_fixed && !recorded.is_some_and(|known| admitted.pin.is_recorded(known)) {
+            machines::make_control_plane(access, &desired, recorded, Some(&admitted.pin)).await?;
+            return Ok(Next::Again);
         }
+        seen.snapshot.desired = Some(desired.clone());
         let api = self
             .connections
             .ask(&access.namespace, &name, &mut seen, now)
             .await;
         let answers = matches!(seen.snapshot.api, ApiSeen::Answers { .. });
         let initialized = answers || status::holds(cluster, "ControlPlaneInitialized");
-        if let Some((number, spec)) = next_plan(&desired, &seen.plans, &seen.snapshot.existing(), initialized)
-        {
-            if seen.snapshot.existing().is_empty()
-                && let Some(message) = documents::hardware(access, &bundle).await?
+        let founding = seen.snapshot.founding(initialized);
+        let is_control_plane = |name: &String| seen.snapshot.is_control_plane(name);
+        if founding == Founding::Done && !members.existing.iter().any(is_control_plane) {
+            let message = format!(
+                "no machine of the control plane of {name} is left, so there is no etcd to join; restore one, or delete \
+                 the cluster and create it anew"
+            );
+            return refuse(access, cluster, FailureReason::ClusterInvalid, message, now).await;
+        }
+        if let Some((number, spec)) = next_plan(&desired, &seen.plans, &members, founding) {
+            if members.existing.is_empty()
+                && let Some(message) = documents::hardware(access, &admitted.bundle).await?
             {
                 return refuse(access, cluster, FailureReason::HardwareInvalid, message, now).await;
             }
             if seen.snapshot.existing().is_empty()
                 && let Some((reason, message)) =
-                    documents::surroundings(access, &bundle, self.options.appliance).await?
+                    documents::surroundings(access, &admitted.bundle, self.options.appliance).await?
             {
                 return refuse(access, cluster, reason, message, now).await;
             }
@@ -195,20 +214,21 @@ impl Coordinator {
             cluster,
             seen: &seen,
             api,
-            release: &release.spec,
+            release: &admitted.pin.release,
+            pin: Some(&admitted.pin),
+            refused: &admitted.refused,
             now,
         }
         .carry_on()
         .await
     }
 
-    async fn delete(&self, access: &Access, cluster: &Cluster) -> Result<Next, Error> {
-        let now = Timestamp::now();
+    async fn delete(&self, access: &Access, cluster: &Cluster, now: Timestamp) -> Result<Next, Error> {
         let name = cluster.name_any();
         if !held(cluster) {
             return Ok(Next::After(LATER));
         }
-        let seen = look::read(access, &name, None).await?;
+        let seen = look::read(access, &name).await?;
         match current(&seen.plans, &name) {
             // A deletion that failed is tried anew: nothing else can be wanted of this cluster any more.
             Some((_, plan)) if plan.spec.class == PlanClass::Delete && !failed_before(plan, now) => {}
@@ -239,6 +259,8 @@ impl Coordinator {
             seen: &seen,
             api: None,
             release: &release,
+            pin: None,
+            refused: &[],
             now,
         }
         .carry_on()
@@ -257,6 +279,43 @@ fn failed_before(plan: &Plan, now: Timestamp) -> bool {
     };
     let since = status.since.as_ref().map_or(now, |since| since.0);
     now.duration_since(since).as_secs() > 60
+}
+
+/// What to say of a paused Cluster of which nothing is changed or deleted.
+fn paused(cluster: &Cluster) -> Option<String> {
+    let set = |key: &str| {
+        let value = cluster.annotations().get(key);
+        value.is_some_and(|value| value == "true")
+    };
+    if !set(keys::PAUSED) {
+        return None;
+    }
+    if cluster.metadata.deletion_timestamp.is_none() {
+        return Some(format!("paused by annotation {}", keys::PAUSED));
+    }
+    let reason = format!(
+        "paused by annotation {}, so it is not deleted; remove the annotation, or set {}=true",
+        keys::PAUSED,
+        keys::ALLOW_DELETE_WHEN_PAUSED
+    );
+    (!set(keys::ALLOW_DELETE_WHEN_PAUSED)).then_some(reason)
+}
+
+/// Says what is waited for; the phase stays as it is.
+async fn wait(
+    access: &Access,
+    cluster: &Cluster,
+    reason: String,
+    pause: Duration,
+    now: Timestamp,
+) -> Result<Next, Error> {
+    let word = Word {
+        phase: phase(cluster),
+        reason: Some(reason),
+        ..Word::default()
+    };
+    tell(access, cluster, None, None, word, now).await?;
+    Ok(Next::After(pause))
 }
 
 /// The documents are wrong: say so and wait for a change.

@@ -1,37 +1,106 @@
-//! The documents of a Cluster in the API, checked by the same rules as the file they came from.
+//! The documents of a Cluster in the API, checked by the same rules as the file they came from; and what the machines of
+//! the cluster are made from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use cluster_spec::{
-    ClusterBundle, FreeHardware, Surroundings, Violation, check_hardware, check_surroundings, validate,
-    with_defaults,
+    ClusterBundle, FreeHardware, Surroundings, Violation, candidates, check_hardware, check_surroundings, choose_release, has_group,
+    name_clashes, update, validate, with_defaults,
 };
 use kube::ResourceExt;
 use resources::anywhere::{
-    Cluster, FailureReason, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
+    Cluster, ClusterSpec, FailureReason, TinkerbellDatacenterConfig, TinkerbellMachineConfig,
+    TinkerbellTemplateConfig,
 };
-use resources::gantry::{Release, Server};
+use resources::gantry::{ControlPlane, Image, ImageState, Release, Server};
 use resources::tinkerbell::Hardware;
 use resources::{bmc, keys};
 
 use super::access::Access;
+use super::machines;
+use super::pin::Pin;
+use super::snapshot::Snapshot;
 use crate::error::Error;
 
-/// A checked cluster, or what is wrong with it.
+/// The documents of a Cluster.
 pub(crate) enum Documents {
-    /// Good.
-    Good(Box<ClusterBundle>, Box<Release>),
+    /// Good, or good with the refused changes put back.
+    Good(Box<Admitted>),
+    /// Something has to happen first.
+    Waits(String),
     /// Something is missing or wrong.
     Bad(FailureReason, String),
 }
 
+/// A checked cluster.
+pub(crate) struct Admitted {
+    /// The documents to carry out.
+    pub(crate) bundle: ClusterBundle,
+    /// What its machines are made from.
+    pub(crate) pin: Pin,
+    /// Changes of the documents that are not carried out.
+    pub(crate) refused: Vec<Violation>,
+}
+
 /// Reads and checks the documents.
-pub(crate) async fn read(access: &Access, cluster: &Cluster) -> Result<Documents, Error> {
+pub(crate) async fn read(
+    access: &Access,
+    cluster: &Cluster,
+    snapshot: &Snapshot,
+) -> Result<Documents, Error> {
+    let control_plane = snapshot.control_plane.as_ref();
+    let documents = control_plane.and_then(|control_plane| control_plane.spec.documents.as_deref());
+    let known = documents
+        .map(|documents| ClusterBundle::from_documents(&cluster.name_any(), &access.namespace, documents));
+    let wanted = match bundle(access, cluster, known.as_ref()).await? {
+        Ok(bundle) => bundle,
+        Err(message) => return Ok(Documents::Bad(FailureReason::MissingDependentObjects, message)),
+    };
+    if let Some(message) = taken_names(access, cluster, documents.map(|documents| &documents.cluster)).await?
+    {
+        return Ok(Documents::Bad(FailureReason::ClusterInvalid, message));
+    }
+    let (bundle, refused) = match &known {
+        Some(known) => {
+            let compared = update(known, &wanted);
+            (compared.effective, compared.refused)
+        }
+        None => (wanted, Vec::new()),
+    };
+    let pinned = control_plane.and_then(|control_plane| Pin::of(control_plane, &bundle, snapshot));
+    let releases = match &pinned {
+        Some(pin) => vec![Release::new(&pin.release_ref, pin.release.clone())],
+        None => access.list_all::<Release>().await?,
+    };
+    let violations = validate(&bundle, &releases);
+    if let Some(first) = violations.first() {
+        return Ok(Documents::Bad(class(first), lines(&violations)));
+    }
+    let pin = match pinned {
+        Some(pin) => pin,
+        None => match release(access, &bundle, &releases, snapshot).await? {
+            Ok(release) => Pin::new(release, &bundle, snapshot),
+            Err(other) => return Ok(other),
+        },
+    };
+    Ok(Documents::Good(Box::new(Admitted { bundle, pin, refused })))
+}
+
+/// The documents as they are in the API. Where one is missing of which machines are made already, the recorded one
+/// counts. The error says what is missing.
+async fn bundle(
+    access: &Access,
+    cluster: &Cluster,
+    known: Option<&ClusterBundle>,
+) -> Result<Result<ClusterBundle, String>, Error> {
+    let missing = |kind: &str, name: &str| Ok(Err(format!("{kind} {name} is missing; apply it")));
     let reference = &cluster.spec.datacenter_ref.name;
-    let Some(datacenter) = access.get::<TinkerbellDatacenterConfig>(reference).await? else {
-        let message = format!("TinkerbellDatacenterConfig {reference} is missing; apply it");
-        return Ok(Documents::Bad(FailureReason::MissingDependentObjects, message));
+    let recorded = known.map(|known| known.datacenter.clone());
+    let recorded = recorded.filter(|datacenter| datacenter.name_any() == *reference);
+    let found = access.get::<TinkerbellDatacenterConfig>(reference).await?;
+    let Some(datacenter) = found.or(recorded) else {
+        return missing("TinkerbellDatacenterConfig", reference);
     };
     let mut machine_configs = BTreeMap::new();
     let mut templates = BTreeMap::new();
@@ -49,42 +118,132 @@ pub(crate) async fn read(access: &Access, cluster: &Cluster) -> Result<Documents
         if machine_configs.contains_key(&reference.name) {
             continue;
         }
-        let Some(config) = access.get::<TinkerbellMachineConfig>(&reference.name).await? else {
-            let message = format!("TinkerbellMachineConfig {} is missing; apply it", reference.name);
-            return Ok(Documents::Bad(FailureReason::MissingDependentObjects, message));
+        let recorded = known.and_then(|known| known.machine_configs.get(&reference.name).cloned());
+        let found = access.get::<TinkerbellMachineConfig>(&reference.name).await?;
+        let Some(config) = found.or(recorded) else {
+            return missing("TinkerbellMachineConfig", &reference.name);
         };
-        if let Some(template) = &config.spec.template_ref
-            && let Some(found) = access.get::<TinkerbellTemplateConfig>(&template.name).await?
-        {
-            templates.insert(template.name.clone(), found);
+        if let Some(template) = &config.spec.template_ref {
+            let recorded = known.and_then(|known| known.templates.get(&template.name).cloned());
+            let found = access.get::<TinkerbellTemplateConfig>(&template.name).await?;
+            templates.extend(found.or(recorded).map(|found| (template.name.clone(), found)));
         }
         machine_configs.insert(reference.name.clone(), config);
     }
-    let bundle = with_defaults(ClusterBundle {
+    Ok(Ok(with_defaults(ClusterBundle {
         cluster: cluster.clone(),
         datacenter,
         machine_configs,
         templates,
-    });
-    let releases = access.list_all::<Release>().await?;
-    let violations = validate(&bundle, &releases);
-    if let Some(first) = violations.first() {
-        return Ok(Documents::Bad(class(first), told(&violations)));
+    })))
+}
+
+/// Names of machines that belong to another cluster: to the one that makes machines of that group already, else to the
+/// one that is older.
+async fn taken_names(
+    access: &Access,
+    cluster: &Cluster,
+    recorded: Option<&ClusterSpec>,
+) -> Result<Option<String>, Error> {
+    let clusters = access.list::<Cluster>(None).await?;
+    let clashes: Vec<_> = clusters
+        .iter()
+        .flat_map(|other| {
+            name_clashes(cluster, other)
+                .into_iter()
+                .map(move |clash| (other, clash))
+        })
+        .filter(|(_, clash)| !recorded.is_some_and(|recorded| has_group(recorded, &clash.group)))
+        .collect();
+    if clashes.is_empty() {
+        return Ok(None);
     }
-    let wanted = &bundle.cluster.spec.kubernetes_version;
-    match releases
+    let control_planes = access.list::<ControlPlane>(None).await?;
+    let makes_machines = |other: &Cluster, group: &str| {
+        control_planes
+            .iter()
+            .filter(|control_plane| control_plane.name_any() == other.name_any())
+            .filter_map(|control_plane| control_plane.spec.documents.as_deref())
+            .any(|documents| has_group(&documents.cluster, group))
+    };
+    let age = |cluster: &Cluster| {
+        let created = cluster.metadata.creation_timestamp.as_ref();
+        (created.map(|time| time.0), cluster.name_any())
+    };
+    let refused: Vec<Violation> = clashes
         .into_iter()
-        .find(|release| release.spec.kubernetes_version == *wanted)
-    {
-        Some(release) => Ok(Documents::Good(Box::new(bundle), Box::new(release))),
-        None => {
-            let message = format!("no Release has Kubernetes {wanted}");
-            Ok(Documents::Bad(FailureReason::BundleNotFoundForCluster, message))
+        .filter(|(other, clash)| makes_machines(other, &clash.other_group) || age(other) < age(cluster))
+        .map(|(_, clash)| clash.violation)
+        .collect();
+    Ok((!refused.is_empty()).then(|| lines(&refused)))
+}
+
+/// The Release of a cluster that has none yet. Where there are several, what the cluster's images hold decides, so they
+/// are fetched first.
+async fn release<'a>(
+    access: &Access,
+    bundle: &ClusterBundle,
+    releases: &'a [Release],
+    snapshot: &Snapshot,
+) -> Result<Result<&'a Release, Documents>, Error> {
+    let mut inside: BTreeSet<String> = snapshot
+        .machines
+        .values()
+        .filter_map(|machine| machine.spec.version.clone())
+        .collect();
+    if inside.is_empty() && candidates(bundle, releases).len() > 1 {
+        for url in image_urls(bundle) {
+            let Some(image) = snapshot.images.get(&url) else {
+                machines::make_image(access, &url).await?;
+                return Ok(Err(Documents::Waits(fetched(&url))));
+            };
+            match held(image) {
+                Held::Version(version) => inside.extend(version),
+                Held::NotYet => return Ok(Err(Documents::Waits(fetched(&url)))),
+            }
         }
+    }
+    Ok(choose_release(bundle, releases, &inside)
+        .map_err(|message| Documents::Bad(FailureReason::BundleNotFoundForCluster, message)))
+}
+
+fn fetched(url: &str) -> String {
+    format!("image {url} is being fetched; the version of Kubernetes in it decides which Release is used")
+}
+
+/// URLs of the images of all groups.
+fn image_urls(bundle: &ClusterBundle) -> BTreeSet<String> {
+    let groups = bundle.groups();
+    let urls = groups
+        .iter()
+        .filter_map(|group| bundle.image_url(group.machine_config));
+    urls.map(str::to_owned).collect()
+}
+
+/// What is known of the Kubernetes in an image.
+enum Held {
+    /// The version, when the image says one. An image that can't be had says none; its step says why.
+    Version(Option<String>),
+    /// It is being fetched.
+    NotYet,
+}
+
+fn held(image: &Image) -> Held {
+    let Some(status) = &image.status else {
+        return Held::NotYet;
+    };
+    match status.state {
+        ImageState::Failed => Held::Version(None),
+        ImageState::Ready => {
+            let manifest = status.manifest.as_ref();
+            Held::Version(manifest.and_then(|manifest| manifest.kubernetes_version.clone()))
+        }
+        _ => Held::NotYet,
     }
 }
 
-fn class(violation: &Violation) -> FailureReason {
+/// The class of a broken rule in the status of a Cluster.
+pub(crate) fn class(violation: &Violation) -> FailureReason {
     match violation.kind {
         "TinkerbellDatacenterConfig" => FailureReason::DatacenterConfigInvalid,
         "TinkerbellMachineConfig" => FailureReason::MachineConfigInvalid,
@@ -92,7 +251,8 @@ fn class(violation: &Violation) -> FailureReason {
     }
 }
 
-fn told(violations: &[Violation]) -> String {
+/// One line for each.
+pub(crate) fn lines(violations: &[Violation]) -> String {
     violations
         .iter()
         .map(ToString::to_string)
@@ -122,7 +282,7 @@ pub(crate) async fn hardware(access: &Access, bundle: &ClusterBundle) -> Result<
         })
         .collect();
     let violations = check_hardware(bundle, &free);
-    Ok((!violations.is_empty()).then(|| told(&violations)))
+    Ok((!violations.is_empty()).then(|| lines(&violations)))
 }
 
 /// Whether the addresses of a cluster of which nothing exists yet are free and of use. Of two new clusters that want the
@@ -148,5 +308,5 @@ pub(crate) async fn surroundings(
         appliance,
     };
     let violations = check_surroundings(bundle, &around);
-    Ok(violations.first().map(|first| (class(first), told(&violations))))
+    Ok(violations.first().map(|first| (class(first), lines(&violations))))
 }

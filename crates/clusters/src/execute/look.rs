@@ -13,9 +13,9 @@ use resources::keys;
 use super::access::Access;
 use super::new_cluster::NewCluster;
 use super::snapshot::{ApiSeen, BootstrapSeen, Leftover, Snapshot};
-use super::{TOKEN_EXPIRES, TOKEN_ID, bootstrap_secret, pki_secrets};
+use super::{REQUESTED_AT, TOKEN_EXPIRES, TOKEN_ID, bootstrap_machine, pki_secrets};
 use crate::error::Error;
-use crate::plan::{Desired, current};
+use crate::plan::current;
 
 /// Objects by name.
 fn by_name<K: ResourceExt>(objects: Vec<K>) -> BTreeMap<String, K> {
@@ -33,7 +33,7 @@ pub(crate) struct Seen {
 }
 
 /// Reads everything but the new cluster.
-pub(crate) async fn read(access: &Access, cluster: &str, desired: Option<Desired>) -> Result<Seen, Error> {
+pub(crate) async fn read(access: &Access, cluster: &str) -> Result<Seen, Error> {
     let labelled = format!("{}={cluster}", keys::CLUSTER_NAME);
     let secrets = pki_secrets::list(access, cluster).await?;
     let plans: Vec<Plan> = access
@@ -45,40 +45,35 @@ pub(crate) async fn read(access: &Access, cluster: &str, desired: Option<Desired
     let machines = by_name(access.list::<Machine>(Some(&labelled)).await?);
     let provider_machines = by_name(access.list::<ProviderMachine>(Some(&labelled)).await?);
     let images = access.list::<Image>(None).await?;
-    let capi = access.get::<CapiCluster>(cluster).await?.is_some();
-    let control_plane = access.get::<ControlPlane>(cluster).await?.is_some();
-    let names = machines.keys().chain(provider_machines.keys()).cloned();
-    let wanted = desired
+    let capi = access.get::<CapiCluster>(cluster).await?;
+    let capi = capi.is_some_and(|found| is_of(&found, cluster));
+    let control_plane = access.get::<ControlPlane>(cluster).await?;
+    let control_plane = control_plane.filter(|found| is_of(found, cluster));
+    let bootstrap = secrets
         .iter()
-        .flat_map(|desired| desired.machines.iter().map(|machine| machine.name.clone()));
-    let bootstrap = names
-        .chain(wanted)
-        .filter_map(|machine| {
-            Some((
-                machine.clone(),
-                bootstrap_seen(secrets.get(&bootstrap_secret(&machine))?),
-            ))
-        })
+        .filter_map(|(name, secret)| Some((bootstrap_machine(name)?.to_owned(), bootstrap_seen(secret))))
         .collect();
     let mut leftovers: Vec<(Leftover, String)> = secrets
         .keys()
         .map(|name| (Leftover::Secret, name.clone()))
         .collect();
     leftovers.extend(capi.then(|| (Leftover::ClusterApi, cluster.to_owned())));
-    leftovers.extend(control_plane.then(|| (Leftover::ControlPlane, cluster.to_owned())));
+    let found = control_plane.as_ref();
+    leftovers.extend(found.map(|_| (Leftover::ControlPlane, cluster.to_owned())));
     let counts = current(&plans, cluster).map(|(_, plan)| plan.name_any());
     let old = plans.iter().filter(|plan| Some(plan.name_any()) != counts);
     leftovers.extend(old.map(|plan| (Leftover::Plan, plan.name_any())));
     let snapshot = Snapshot {
         pki: pki_secrets::complete(&secrets, cluster),
         kubeconfig: secrets.contains_key(&format!("{cluster}-kubeconfig")),
-        parents: capi && control_plane,
+        parents: capi && control_plane.is_some(),
+        control_plane,
         images: images
             .into_iter()
             .map(|image| (image.spec.url.clone(), image))
             .collect(),
         servers: by_name(access.list::<Server>(None).await?),
-        desired,
+        desired: None,
         machines,
         provider_machines,
         bootstrap,
@@ -92,12 +87,21 @@ pub(crate) async fn read(access: &Access, cluster: &str, desired: Option<Desired
     })
 }
 
+/// Whether an object is of this cluster; others may have its name.
+fn is_of(object: &impl ResourceExt, cluster: &str) -> bool {
+    object
+        .labels()
+        .get(keys::CLUSTER_NAME)
+        .is_some_and(|name| name == cluster)
+}
+
 fn bootstrap_seen(secret: &KubeSecret) -> BootstrapSeen {
     let annotation = |key: &str| secret.annotations().get(key).cloned();
     let value = secret.data.as_ref().and_then(|data| data.get("value"));
     BootstrapSeen {
         token_id: annotation(TOKEN_ID),
         expires: annotation(TOKEN_EXPIRES).and_then(|time| time.parse::<Timestamp>().ok()),
+        requested_at: annotation(REQUESTED_AT).and_then(|time| time.parse::<Timestamp>().ok()),
         filled: value.is_some_and(|value| !value.0.is_empty()),
     }
 }

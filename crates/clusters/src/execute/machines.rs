@@ -1,12 +1,13 @@
 //! Machine and ProviderMachine of a wanted machine, and the objects above them.
 
 use resources::cluster_api::{Cluster as CapiCluster, Machine};
-use resources::gantry::{ControlPlane, Image, MachineRole, ProviderMachine};
+use resources::gantry::{ControlPlane, ControlPlaneSpec, Image, MachineRole, ProviderMachine};
 use resources::keys;
 use serde_json::{Value, json};
 
 use super::access::Access;
 use super::bootstrap_secret;
+use super::pin::Pin;
 use crate::error::Error;
 use crate::plan::{Desired, DesiredMachine, image_name};
 
@@ -81,15 +82,28 @@ fn without_nulls(mut value: Value) -> Value {
     value
 }
 
-/// Cluster API's Cluster and the ControlPlane.
-pub(crate) async fn make_parents(access: &Access, desired: &Desired) -> Result<(), Error> {
+/// The ControlPlane, with what its machines are made from. The founder stays as it is.
+pub(crate) async fn make_control_plane(
+    access: &Access,
+    desired: &Desired,
+    known: Option<&ControlPlane>,
+    pin: Option<&Pin>,
+) -> Result<(), Error> {
+    let spec = ControlPlaneSpec {
+        replicas: i32::try_from(desired.control_planes().len()).unwrap_or(i32::MAX),
+        version: desired.version.clone(),
+        release_ref: pin.map(|pin| pin.release_ref.clone()),
+        release: pin.map(|pin| pin.release.clone()),
+        initialized_by: known.and_then(|known| known.spec.initialized_by.clone()),
+        documents: pin.map(|pin| Box::new(pin.documents.clone())),
+    };
+    let object = json!({ "metadata": { "labels": { keys::CLUSTER_NAME: desired.name } }, "spec": spec });
+    access.apply::<ControlPlane>(&desired.name, object).await
+}
+
+/// Cluster API's Cluster.
+pub(crate) async fn make_cluster(access: &Access, desired: &Desired) -> Result<(), Error> {
     let labels = json!({ keys::CLUSTER_NAME: desired.name });
-    let replicas = desired.control_planes().len();
-    let control_plane = json!({
-        "metadata": { "labels": labels },
-        "spec": { "replicas": replicas, "version": desired.version },
-    });
-    access.apply::<ControlPlane>(&desired.name, control_plane).await?;
     let cluster = json!({
         "metadata": { "labels": labels },
         "spec": {

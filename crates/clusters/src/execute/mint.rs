@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::effects::Work;
 use super::token::{Token, seconds};
-use super::{TOKEN_EXPIRES, TOKEN_ID, bootstrap_secret, pki_secrets};
+use super::{REQUESTED_AT, TOKEN_EXPIRES, TOKEN_ID, bootstrap_secret, pki_secrets};
 use crate::error::Error;
 use crate::plan::{Desired, DesiredMachine};
 
@@ -49,11 +49,14 @@ pub(crate) async fn mint(work: &Work<'_>, machine: &str, init: bool) -> Result<O
     let document = document(&cluster, &node, wanted.role, init, &pki, &token).map_err(failed)?;
     let json = document.to_json().map_err(failed)?;
     // The token of an init document is used by nobody, so its end makes nothing stale.
-    let annotations = if init {
+    let mut annotations = if init {
         json!({})
     } else {
         json!({ TOKEN_EXPIRES: seconds(expires), TOKEN_ID: token.id })
     };
+    if let Some(requested_at) = work.snapshot.requested_at(machine) {
+        annotations[REQUESTED_AT] = json!(requested_at.to_string());
+    }
     let name = bootstrap_secret(machine);
     pki_secrets::write(
         &work.access,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Node, Secret as KubeSecret};
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
@@ -31,6 +32,8 @@ pub struct NodeView {
     pub provider_id: Option<String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// When the Node was created, by the clock of its cluster.
+    pub created: Option<Timestamp>,
 }
 
 /// What runs in a cluster.
@@ -214,6 +217,7 @@ fn view(node: &Node) -> NodeView {
         reason: ready.and_then(|condition| condition.message.clone()),
         provider_id: node.spec.as_ref().and_then(|spec| spec.provider_id.clone()),
         labels: node.labels().clone(),
+        created: node.metadata.creation_timestamp.as_ref().map(|time| time.0),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cluster_spec::Violation;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use node_config::Profile;
@@ -11,9 +12,11 @@ use resources::gantry::{Plan, PlanClass, PlanPhase, PlanStatus, PlanStep, Releas
 use resources::keys;
 
 use super::access::Access;
+use super::documents;
 use super::effects::{Work, carry_out};
 use super::look::Seen;
 use super::new_cluster::NewCluster;
+use super::pin::Pin;
 use super::snapshot::{ApiSeen, Options};
 use super::states::{self, Decision};
 use super::status::Word;
@@ -44,6 +47,10 @@ pub(crate) struct Round<'a> {
     pub(crate) seen: &'a Seen,
     pub(crate) api: Option<Arc<dyn NewCluster>>,
     pub(crate) release: &'a ReleaseSpec,
+    /// What machines are made from; `None` while the cluster is being deleted.
+    pub(crate) pin: Option<&'a Pin>,
+    /// Changes of the documents that are not carried out.
+    pub(crate) refused: &'a [Violation],
     pub(crate) now: Timestamp,
 }
 
@@ -181,7 +188,12 @@ impl Round<'_> {
         }
     }
 
-    async fn tell(&self, plan: &Plan, word: Word) -> Result<(), Error> {
+    async fn tell(&self, plan: &Plan, mut word: Word) -> Result<(), Error> {
+        if let Some(first) = self.refused.first() {
+            word.reason.get_or_insert_with(|| first.to_string());
+            word.failure
+                .get_or_insert_with(|| (documents::class(first), documents::lines(self.refused)));
+        }
         tell(
             self.access,
             self.cluster,
@@ -199,6 +211,7 @@ impl Round<'_> {
             options: self.options,
             profile: profile(self.cluster, self.options.profile),
             release: self.release,
+            pin: self.pin,
             cluster: self.cluster.name_any(),
             snapshot: &self.seen.snapshot,
             secrets: &self.seen.secrets,

@@ -7,10 +7,12 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use node_config::Profile;
 use resources::cluster_api::{Machine, MachineAddress};
-use resources::gantry::{Image, PlanClass, ProviderMachine, Server, ServerStatus, SessionPhase};
+use resources::gantry::{
+    ControlPlane, Founder, Image, PlanClass, ProviderMachine, Server, ServerStatus, SessionPhase,
+};
 
 use super::new_cluster::{NodeView, SystemView};
-use crate::plan::Desired;
+use crate::plan::{Desired, Founding, Members};
 
 /// Settings of the coordinator.
 #[derive(Debug, Clone)]
@@ -43,6 +45,8 @@ pub(crate) struct BootstrapSeen {
     pub(crate) token_id: Option<String>,
     /// When that token ends.
     pub(crate) expires: Option<Timestamp>,
+    /// When the installation that it was made for asked for it.
+    pub(crate) requested_at: Option<Timestamp>,
     /// Whether it holds data; the value is dropped once the node has it.
     pub(crate) filled: bool,
 }
@@ -74,6 +78,8 @@ pub(crate) struct Snapshot {
     pub(crate) kubeconfig: bool,
     /// Whether Cluster API's Cluster and the ControlPlane are there.
     pub(crate) parents: bool,
+    /// The ControlPlane: what is decided once for the cluster.
+    pub(crate) control_plane: Option<ControlPlane>,
     /// Images by URL.
     pub(crate) images: BTreeMap<String, Image>,
     /// Machines by name.
@@ -143,6 +149,46 @@ impl Snapshot {
         let server = self.server(machine);
         let first_boot = server.and_then(|server| server.first_boot.as_ref());
         first_boot.is_some_and(|first_boot| first_boot.revoked_at.is_some())
+    }
+
+    /// When the installed system of a machine asked for its bootstrap data.
+    pub(crate) fn requested_at(&self, machine: &str) -> Option<Timestamp> {
+        let status = self.provider_machines.get(machine)?.status.as_ref()?;
+        Some(status.bootstrap_requested_at.as_ref()?.0)
+    }
+
+    /// The installation that was given `kubeadm init`.
+    pub(crate) fn founder(&self) -> Option<&Founder> {
+        self.control_plane.as_ref()?.spec.initialized_by.as_ref()
+    }
+
+    /// How far the cluster's first member is. `initialized` tells whether the cluster's API has ever answered.
+    pub(crate) fn founding(&self, initialized: bool) -> Founding {
+        match self.founder() {
+            None if !initialized => Founding::NotYet,
+            Some(founder)
+                if !initialized && self.requested_at(&founder.machine) == Some(founder.requested_at.0) =>
+            {
+                Founding::UnderWay
+            }
+            _ => Founding::Done,
+        }
+    }
+
+    /// The machines that there are, and which of them have joined.
+    pub(crate) fn members(&self) -> Members {
+        let joined = |name: &&String| {
+            let machine = self.machines.get(*name);
+            let known = machine.is_some_and(|machine| machine.spec.provider_id.is_some());
+            // A member of the control plane whose server is gone is not installed anew without a decision: the disk may
+            // hold the only copy of etcd.
+            known && (self.provider_machines.contains_key(*name) || self.is_control_plane(name))
+        };
+        let existing = self.existing();
+        Members {
+            joined: existing.iter().filter(joined).cloned().collect(),
+            existing,
+        }
     }
 
     /// Names of the machines that there are, in any of the two kinds.

@@ -53,6 +53,10 @@ pub(crate) enum Effect {
     MakeImage(String),
     /// Make ProviderMachine and Machine.
     MakeMachine(String),
+    /// Write the founder of the cluster.
+    Found(String),
+    /// Delete the node of an earlier installation of a machine.
+    DeleteNode(String),
     /// Fill a machine's bootstrap Secret, with a new token.
     Mint {
         /// Machine.

@@ -51,16 +51,39 @@ pub(crate) fn cluster(
         None => (None, None),
     };
     status.observed_generation = cluster.metadata.generation;
-    status.plan = plan.map(ResourceExt::name_any);
+    status.plan = plan.map(ResourceExt::name_any).or(before.plan);
+    let failure = status.failure_message.as_deref();
     if let Some(snapshot) = snapshot {
         status.conditions = conditions(
             &before.conditions,
-            &facts(cluster, snapshot, plan),
+            &facts(cluster, snapshot, plan, failure),
             cluster.metadata.generation,
             now,
         );
+    } else if failure.is_some() {
+        let fact = ready(false, failure);
+        let known = status.conditions.iter_mut().find(|known| known.type_ == fact.0);
+        let new = conditions(&before.conditions, &[fact], cluster.metadata.generation, now);
+        if let (Some(known), Some(new)) = (known, new.into_iter().next()) {
+            *known = new;
+        }
     }
     status
+}
+
+/// A cluster of which something is refused is not Ready, though its nodes may be: it is not what is wanted.
+fn ready(all: bool, failure: Option<&str>) -> Fact {
+    let message = match failure {
+        Some(failure) => failure.lines().next().unwrap_or_default().to_owned(),
+        None if all => "the cluster is ready".to_owned(),
+        None => "the cluster is not ready".to_owned(),
+    };
+    let reason = match (all, failure) {
+        (_, Some(_)) => "NotAsWanted",
+        (true, None) => "Ready",
+        (false, None) => "InProgress",
+    };
+    ("Ready", all && failure.is_none(), reason, message)
 }
 
 /// Whether a condition of the Cluster is true.
@@ -78,10 +101,10 @@ pub(crate) fn holds(cluster: &Cluster, kind: &str) -> bool {
 /// Type, whether it holds, one word, one line.
 type Fact = (&'static str, bool, &'static str, String);
 
-fn facts(cluster: &Cluster, snapshot: &Snapshot, plan: Option<&Plan>) -> Vec<Fact> {
+fn facts(cluster: &Cluster, snapshot: &Snapshot, plan: Option<&Plan>, failure: Option<&str>) -> Vec<Fact> {
     let answers = matches!(snapshot.api, ApiSeen::Answers { .. });
     let done = |kind: PlanStepKind| plan.is_some_and(|plan| step_done(plan, kind));
-    let ready = |control_plane: bool| {
+    let count_ready = |control_plane: bool| {
         let names: Vec<&str> = snapshot
             .desired
             .iter()
@@ -95,8 +118,8 @@ fn facts(cluster: &Cluster, snapshot: &Snapshot, plan: Option<&Plan>) -> Vec<Fac
             .count();
         (count, names.len())
     };
-    let (cp_ready, cp_all) = ready(true);
-    let (workers_ready, workers_all) = ready(false);
+    let (cp_ready, cp_all) = count_ready(true);
+    let (workers_ready, workers_all) = count_ready(false);
     // What was made once stays made: these two never go back.
     let initialized =
         holds(cluster, "ControlPlaneInitialized") || answers && done(PlanStepKind::InitControlPlane);
@@ -146,16 +169,7 @@ fn facts(cluster: &Cluster, snapshot: &Snapshot, plan: Option<&Plan>) -> Vec<Fac
             if workers { "Ready" } else { "NodesNotReady" },
             format!("{workers_ready} of {workers_all} workers are Ready"),
         ),
-        (
-            "Ready",
-            all,
-            if all { "Ready" } else { "InProgress" },
-            if all {
-                "the cluster is ready".to_owned()
-            } else {
-                "the cluster is not ready".to_owned()
-            },
-        ),
+        ready(all, failure),
     ]
 }
 

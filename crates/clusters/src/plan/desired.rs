@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cluster_spec::{ClusterBundle, selector_terms};
+use cluster_spec::{CONTROL_PLANE_GROUP, ClusterBundle, machine_name, selector_terms};
 use kube::ResourceExt;
 use resources::Digest;
 use resources::anywhere::{ObjectRef, OsFamily, Taint, User};
@@ -142,6 +142,12 @@ impl Desired {
         self.machines.iter().find(|machine| machine.name == name)
     }
 
+    /// Whether a machine of this name is a member of the control plane, wanted or not.
+    pub(crate) fn is_control_plane(&self, name: &str) -> bool {
+        let number = name.rsplit('-').next().and_then(|number| number.parse().ok());
+        number.is_some_and(|number| name == machine_name(&self.name, CONTROL_PLANE_GROUP, number))
+    }
+
     /// Members of the control plane.
     #[must_use]
     pub fn control_planes(&self) -> Vec<&DesiredMachine> {
@@ -172,7 +178,7 @@ fn machines(cluster: &str, bundle: &ClusterBundle, group: &cluster_spec::Group<'
     };
     (0..group.count)
         .map(|number| DesiredMachine {
-            name: format!("{cluster}-{}-{number}", group.name),
+            name: machine_name(cluster, group.name, number),
             group: group.name.to_owned(),
             number,
             role: group.role,

@@ -5,22 +5,35 @@ use resources::gantry::{Plan, PlanClass, PlanPhase, PlanSpec};
 
 use super::create::create;
 use super::desired::Desired;
-use super::scale::scale;
+use super::scale::{Members, scale, settle};
+
+/// How far the first member of a cluster is. It is told by what is recorded in specs, not by the plans there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Founding {
+    /// No installation was given `kubeadm init`.
+    NotYet,
+    /// The installation that was given it is there, and the cluster's API has not answered yet.
+    UnderWay,
+    /// The cluster was started. Whatever became of its first member: it is not started a second time.
+    Done,
+}
 
 /// The plan to store, with its number, when the one that counts does not lead to what is wanted.
-///
-/// `existing` names the machines that there are; `initialized` tells whether the cluster's API has ever answered.
 #[must_use]
 pub fn next_plan(
     desired: &Desired,
     plans: &[Plan],
-    existing: &[String],
-    initialized: bool,
+    members: &Members,
+    founding: Founding,
 ) -> Option<(u32, PlanSpec)> {
     let current = current(plans, &desired.name);
     let next = current.map_or(0, |(number, _)| number) + 1;
     let Some((_, plan)) = current else {
-        return Some((next, create(desired)));
+        let spec = match founding {
+            Founding::NotYet | Founding::UnderWay => create(desired),
+            Founding::Done => scale(desired, members).unwrap_or_else(|| settle(desired)),
+        };
+        return Some((next, spec));
     };
     let phase = plan
         .status
@@ -30,8 +43,10 @@ pub fn next_plan(
     let same = plan.spec.desired == desired.digest() && plan.spec.class != PlanClass::Delete;
     match phase {
         PlanPhase::Pending | PlanPhase::Executing | PlanPhase::Failed if same => None,
-        _ if !initialized => (!same || phase == PlanPhase::Superseded).then(|| (next, create(desired))),
-        _ => scale(desired, existing).map(|spec| (next, spec)),
+        _ if founding != Founding::Done => {
+            (!same || phase == PlanPhase::Superseded).then(|| (next, create(desired)))
+        }
+        _ => scale(desired, members).map(|spec| (next, spec)),
     }
 }
 

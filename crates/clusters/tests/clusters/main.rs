@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod coordinator;
+mod edits;
 mod fixture;
+mod founding;
 mod plans;
 mod world;

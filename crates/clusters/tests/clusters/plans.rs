@@ -1,6 +1,6 @@
 //! Plans: golden steps, and which plan counts.
 
-use clusters::{Desired, create, delete, next_plan, scale};
+use clusters::{Desired, Founding, Members, create, delete, next_plan, scale};
 use resources::Digest;
 use resources::gantry::{Plan, PlanClass, PlanPhase, PlanSpec, PlanStatus, ReleaseSpec};
 
@@ -43,6 +43,14 @@ fn names(list: &[&str]) -> Vec<String> {
     list.iter().map(|name| (*name).to_owned()).collect()
 }
 
+/// Machines that exist and have joined.
+fn members(list: &[&str]) -> Members {
+    Members {
+        existing: names(list),
+        joined: names(list),
+    }
+}
+
 #[test]
 fn creation() {
     insta::assert_snapshot!(shown(&create(&desired(2))));
@@ -61,7 +69,7 @@ fn deletion_takes_workers_first() {
 
 #[test]
 fn scaling_joins_and_removes() {
-    let two = names(&["demo-cp-0", "demo-md-0-0", "demo-md-0-1"]);
+    let two = members(&["demo-cp-0", "demo-md-0-0", "demo-md-0-1"]);
     assert_eq!(scale(&desired(2), &two), None);
     let more = scale(&desired(3), &two).unwrap();
     assert_eq!(
@@ -83,38 +91,38 @@ fn scaling_joins_and_removes() {
 
 #[test]
 fn the_plan_that_counts() {
-    let two = names(&["demo-cp-0", "demo-md-0-0", "demo-md-0-1"]);
+    let two = members(&["demo-cp-0", "demo-md-0-0", "demo-md-0-1"]);
     let wanted = desired(2);
-    let first = next_plan(&wanted, &[], &[], false).unwrap();
+    let first = next_plan(&wanted, &[], &Members::default(), Founding::NotYet).unwrap();
     assert_eq!((first.0, first.1.class), (1, PlanClass::Create));
     let busy = [stored(1, create(&wanted), PlanPhase::Executing)];
     assert_eq!(
-        next_plan(&wanted, &busy, &[], false),
+        next_plan(&wanted, &busy, &Members::default(), Founding::NotYet),
         None,
         "a plan under way is carried on"
     );
     let failed = [stored(1, create(&wanted), PlanPhase::Failed)];
     assert_eq!(
-        next_plan(&wanted, &failed, &two, false),
+        next_plan(&wanted, &failed, &two, Founding::UnderWay),
         None,
         "a failed plan is not repeated by itself"
     );
     let done = [stored(1, create(&wanted), PlanPhase::Done)];
-    assert_eq!(next_plan(&wanted, &done, &two, true), None);
-    let changed = next_plan(&desired(3), &busy, &two, false).unwrap();
+    assert_eq!(next_plan(&wanted, &done, &two, Founding::Done), None);
+    let changed = next_plan(&desired(3), &busy, &two, Founding::UnderWay).unwrap();
     assert_eq!(
         (changed.0, changed.1.class),
         (2, PlanClass::Create),
         "the cluster is not there yet"
     );
-    let more = next_plan(&desired(3), &done, &two, true).unwrap();
+    let more = next_plan(&desired(3), &done, &two, Founding::Done).unwrap();
     assert_eq!((more.0, more.1.class), (2, PlanClass::Scale));
     let many = [
         stored(9, create(&wanted), PlanPhase::Superseded),
         stored(10, create(&desired(3)), PlanPhase::Executing),
     ];
     assert_eq!(
-        next_plan(&desired(3), &many, &two, false),
+        next_plan(&desired(3), &many, &two, Founding::UnderWay),
         None,
         "10 counts, not 9"
     );
@@ -124,8 +132,55 @@ fn the_plan_that_counts() {
 fn a_lost_machine_is_planned_for_again() {
     let wanted = desired(2);
     let done = [stored(1, create(&wanted), PlanPhase::Done)];
-    let (_, plan) = next_plan(&wanted, &done, &names(&["demo-cp-0", "demo-md-0-0"]), true).unwrap();
+    let left = members(&["demo-cp-0", "demo-md-0-0"]);
+    let (_, plan) = next_plan(&wanted, &done, &left, Founding::Done).unwrap();
     assert_eq!(plan.steps[1].id, "join-worker-demo-md-0-1");
+}
+
+#[test]
+fn a_machine_that_an_earlier_plan_left_is_joined_by_the_next_one() {
+    let wanted = desired(2);
+    let done = [stored(1, create(&wanted), PlanPhase::Superseded)];
+    let left = Members {
+        existing: names(&["demo-cp-0", "demo-md-0-0", "demo-md-0-1"]),
+        joined: names(&["demo-cp-0", "demo-md-0-1"]),
+    };
+    let (_, plan) = next_plan(&wanted, &done, &left, Founding::Done).unwrap();
+    assert_eq!(ids(&plan), ["install-cni", "join-worker-demo-md-0-0", "finish"]);
+}
+
+fn ids(plan: &PlanSpec) -> Vec<&str> {
+    plan.steps.iter().map(|step| step.id.as_str()).collect()
+}
+
+#[test]
+fn a_lower_control_plane_count_removes_no_member() {
+    let three = members(&["demo-cp-0", "demo-cp-1", "demo-cp-2", "demo-md-0-0"]);
+    assert_eq!(scale(&desired(1), &three), None);
+    // A worker group may have a name that begins like it.
+    let other = members(&["demo-cp-0", "demo-cp-x-0", "demo-md-0-0"]);
+    let plan = scale(&desired(1), &other).unwrap();
+    assert_eq!(ids(&plan), ["install-cni", "remove-demo-cp-x-0", "finish"]);
+}
+
+#[test]
+fn a_cluster_whose_plans_are_lost_is_not_started_a_second_time() {
+    let mut bundle = fixture::bundle();
+    bundle.cluster.spec.control_plane_configuration.count = 3;
+    let wanted = Desired::new(&bundle, &ReleaseSpec::default());
+    let left = members(&["demo-cp-1", "demo-cp-2", "demo-md-0-0"]);
+    let (number, plan) = next_plan(&wanted, &[], &left, Founding::Done).unwrap();
+    assert_eq!((number, plan.class), (1, PlanClass::Scale));
+    assert_eq!(
+        ids(&plan),
+        ["install-cni", "join-control-plane-demo-cp-0", "finish"]
+    );
+    let all = members(&["demo-cp-0", "demo-cp-1", "demo-cp-2", "demo-md-0-0"]);
+    let (_, plan) = next_plan(&wanted, &[], &all, Founding::Done).unwrap();
+    assert_eq!(ids(&plan), ["install-cni", "finish"]);
+    // Its first member is still being started: that goes on.
+    let (_, plan) = next_plan(&wanted, &[], &all, Founding::UnderWay).unwrap();
+    assert_eq!(plan.class, PlanClass::Create);
 }
 
 #[test]

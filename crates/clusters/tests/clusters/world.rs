@@ -8,7 +8,9 @@ use base64::Engine as _;
 use clusters::{Coordinator, NewCluster, NewClusters, NodeView, Options, SystemView};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::client::Body;
 use kube::core::NamespaceResourceScope;
@@ -27,25 +29,32 @@ const NAMESPACE: &str = "eksa-system";
 
 /// What the played cluster holds.
 #[derive(Debug, Default)]
-struct Inside {
-    nodes: BTreeMap<String, NodeView>,
+pub(crate) struct Inside {
+    pub(crate) nodes: BTreeMap<String, NodeView>,
     tokens: Vec<String>,
     cni: bool,
     log: Vec<String>,
+    /// Its API does not answer.
+    pub(crate) silent: bool,
 }
 
 #[derive(Clone, Default)]
-struct Played(Arc<Mutex<Inside>>);
+pub(crate) struct Played(Arc<Mutex<Inside>>);
 
 impl Played {
-    fn with<T>(&self, act: impl FnOnce(&mut Inside) -> T) -> T {
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Inside) -> T) -> T {
         act(&mut self.0.lock().unwrap())
     }
 }
 
 impl NewClusters for Played {
     fn connect(&self, kubeconfig: Secret<String>) -> BoxFuture<'_, Result<Box<dyn NewCluster>, String>> {
-        assert!(kubeconfig.reveal().contains("https://192.0.2.10:6443"));
+        let known = ["https://192.0.2.10:6443", "https://192.0.2.50:6443"];
+        assert!(
+            known
+                .iter()
+                .any(|endpoint| kubeconfig.reveal().contains(endpoint))
+        );
         let played = self.clone();
         async move { Ok(Box::new(played) as Box<dyn NewCluster>) }.boxed()
     }
@@ -58,7 +67,7 @@ fn ready<T: Send + 'static>(value: Result<T, String>) -> BoxFuture<'static, Resu
 impl NewCluster for Played {
     fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeView>, String>> {
         ready(self.with(|inside| {
-            if inside.nodes.is_empty() {
+            if inside.nodes.is_empty() || inside.silent {
                 return Err("connection refused".to_owned());
             }
             let cni = inside.cni;
@@ -121,7 +130,7 @@ impl NewCluster for Played {
 pub(crate) struct World {
     pub(crate) client: Client,
     site: sim::Site,
-    inside: Played,
+    pub(crate) inside: Played,
     options: Options,
     failing: Mutex<Option<(String, String)>>,
 }
@@ -145,7 +154,14 @@ impl World {
             options,
             failing: Mutex::new(None),
         };
-        for (name, kind) in [("a", "cp"), ("b", "worker"), ("c", "worker")] {
+        let hardware = [
+            ("a", "cp"),
+            ("b", "worker"),
+            ("c", "worker"),
+            ("d", "cp"),
+            ("e", "cp"),
+        ];
+        for (name, kind) in hardware {
             world.add_hardware(name, kind).await;
         }
         let releases: Api<resources::gantry::Release> = Api::all(world.client.clone());
@@ -163,7 +179,7 @@ impl World {
         self.site.api()
     }
 
-    async fn create<K>(&self, object: &K)
+    pub(crate) async fn create<K>(&self, object: &K)
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
             + Clone
@@ -229,6 +245,33 @@ impl World {
     pub(crate) async fn apply_documents(&self) {
         self.apply_configs().await;
         self.apply_cluster().await;
+    }
+
+    /// A cluster with so many control planes.
+    pub(crate) async fn apply_documents_with(&self, control_planes: i32) {
+        self.apply_configs().await;
+        let mut cluster = fixture::bundle().cluster;
+        cluster.spec.control_plane_configuration.count = control_planes;
+        self.create(&cluster).await;
+    }
+
+    /// Writes a change of the Cluster past everything that would refuse it.
+    pub(crate) async fn edit(&self, change: Value) {
+        let api = self.api::<Cluster>();
+        api.patch("demo", &PatchParams::default(), &Patch::Merge(change))
+            .await
+            .unwrap();
+    }
+
+    /// Lets coordinator and world act in turn so many times.
+    pub(crate) async fn rounds(&self, cluster: &str, count: usize) {
+        for _ in 0..count {
+            self.coordinator(&self.client)
+                .reconcile(NAMESPACE, cluster)
+                .await
+                .unwrap();
+            self.react().await;
+        }
     }
 
     pub(crate) async fn scale_workers(&self, count: i32) {
@@ -436,8 +479,10 @@ impl World {
     async fn react_machine(&self, machine: &ProviderMachine) {
         let name = machine.name_any();
         let host = match name.as_str() {
-            "demo-cp-0" => "a",
-            "demo-md-0-0" => "b",
+            "demo-cp-0" | "lab-cp-0" => "a",
+            "demo-cp-1" => "d",
+            "demo-cp-2" => "e",
+            "demo-md-0-0" | "lab-a-0-0" => "b",
             _ => "c",
         };
         let failing = self
@@ -452,6 +497,20 @@ impl World {
                 .await;
         }
         let number = host.as_bytes()[0] - b'a' + 11;
+        let asked = machine
+            .status
+            .as_ref()
+            .and_then(|status| status.bootstrap_requested_at.clone());
+        let asked = match asked {
+            Some(asked) => json!(asked),
+            None => {
+                // A new installation has its own first boot.
+                let asked = json!(Time(Timestamp::now()));
+                self.first_boot_status(host, json!({ "requestedAt": asked }))
+                    .await;
+                asked
+            }
+        };
         self.status::<ProviderMachine>(
             &name,
             json!({
@@ -461,7 +520,7 @@ impl World {
                     { "type": "Hostname", "address": format!("node-{host}") },
                     { "type": "InternalIP", "address": format!("192.0.2.{number}") },
                 ],
-                "bootstrapRequestedAt": "2026-01-02T03:04:05Z",
+                "bootstrapRequestedAt": asked,
             }),
         )
         .await;
@@ -502,18 +561,24 @@ impl World {
             let view = NodeView {
                 name: node.clone(),
                 provider_id: Some(format!("tinkerbell://{NAMESPACE}/{host}")),
+                created: Some(Timestamp::now()),
                 ..NodeView::default()
             };
             inside.nodes.insert(node, view);
         });
+        let revoked = json!({ "requestedAt": Time(Timestamp::now()), "revokedAt": Time(Timestamp::now()) });
+        self.first_boot_status(host, revoked).await;
+    }
+
+    async fn first_boot_status(&self, host: &str, times: Value) {
         let digest = format!("sha256:{}", "00".repeat(32));
-        self.status::<Server>(
-            host,
-            json!({ "state": "running", "firstBoot": {
-                "attempt": 1, "publicKey": digest, "serial": "1", "notAfter": "2026-01-02T05:00:00Z",
-                "requestedAt": "2026-01-02T03:04:05Z", "revokedAt": "2026-01-02T03:06:05Z",
-            } }),
-        )
-        .await;
+        let mut first_boot = json!({
+            "attempt": 1, "publicKey": digest, "serial": "1", "notAfter": "2026-01-02T05:00:00Z",
+        });
+        for (key, time) in times.as_object().unwrap() {
+            first_boot[key] = time.clone();
+        }
+        let status = json!({ "state": "running", "firstBoot": first_boot });
+        self.status::<Server>(host, status).await;
     }
 }

@@ -1,4 +1,5 @@
-//! The end of a creation: DNS and kube-proxy run on every node, the kubeconfig is written, no bootstrap data is left.
+//! The end of a creation: every wanted machine is a Ready node, DNS and kube-proxy run, the kubeconfig is written, no
+//! bootstrap data is left. Nodes that belong to no wanted machine are somebody else's.
 
 use super::{Decision, Effect, wait};
 use crate::execute::snapshot::{ApiSeen, Snapshot};
@@ -10,15 +11,22 @@ pub(super) fn decide(snapshot: &Snapshot) -> Decision {
     if !snapshot.kubeconfig {
         return Decision::Do(Effect::WriteKubeconfig);
     }
-    let ApiSeen::Answers { nodes, system } = &snapshot.api else {
+    let ApiSeen::Answers { system, .. } = &snapshot.api else {
         return wait("waits for the cluster's API");
     };
-    if let Some(node) = nodes.iter().find(|node| !node.ready) {
-        return wait(format!(
-            "node {} is not Ready: {}",
-            node.name,
-            node.reason.as_deref().unwrap_or("no reason given")
-        ));
+    for machine in &desired.machines {
+        match snapshot.node(&machine.name) {
+            None => return wait(format!("{}: its node is not in the cluster", machine.name)),
+            Some(node) if !node.ready => {
+                return wait(format!(
+                    "{}: node {} is not Ready: {}",
+                    machine.name,
+                    node.name,
+                    node.reason.as_deref().unwrap_or("no reason given")
+                ));
+            }
+            Some(_) => {}
+        }
     }
     if let Some(missing) = &system.missing {
         return wait(missing.clone());

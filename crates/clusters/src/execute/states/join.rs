@@ -1,12 +1,14 @@
 //! One machine to one node. Image ready -> machine made -> installed system asks -> bootstrap data minted -> node in the
 //! API -> for joins: node Ready. The first member of the control plane is done when its node is in the API, because it can
-//! turn Ready only with the CNI. As soon as it has its machine, those of the later steps are made too and installed
+//! turn Ready only with the CNI. A node that an earlier installation left behind is deleted before the data is minted.
+//! `kubeadm init` is given to one installation, whose name is written down before. As soon as it has its machine, those of the later steps are made too and installed
 //! side by side with it; once its API answers all workers join side by side.
 
 use jiff::Timestamp;
 use resources::gantry::{Image, ImageState, MachineRole, ProviderMachineState};
 
 use super::{Decision, Effect, wait};
+use crate::execute::new_cluster::NodeView;
 use crate::execute::snapshot::{ApiSeen, Snapshot};
 use crate::plan::DesiredMachine;
 
@@ -45,10 +47,7 @@ pub(super) fn decide(machine: &str, snapshot: &Snapshot, now: Timestamp, how: Ho
         };
     }
     if let Some(node) = snapshot.node(machine) {
-        if node.provider_id.is_none() {
-            return wait(format!("{machine}: node {} has no providerID yet", node.name));
-        }
-        if node.provider_id != status.provider_id {
+        if node.provider_id.is_some() && node.provider_id != status.provider_id {
             return Decision::Failed(format!(
                 "node {} has providerID {}, wanted {}: an old node of that name is still in the cluster",
                 node.name,
@@ -56,10 +55,20 @@ pub(super) fn decide(machine: &str, snapshot: &Snapshot, now: Timestamp, how: Ho
                 status.provider_id.as_deref().unwrap_or("none"),
             ));
         }
+        if is_left_behind(machine, node, snapshot) {
+            return Decision::Do(Effect::DeleteNode(machine.to_owned()));
+        }
+        if node.provider_id.is_none() {
+            return wait(format!("{machine}: node {} has no providerID yet", node.name));
+        }
         return node_seen(machine, snapshot, how);
     }
     match snapshot.bootstrap.get(machine) {
         None => return mint(machine, how, snapshot),
+        // Made for an earlier installation.
+        Some(seen) if seen.requested_at != snapshot.requested_at(machine) => {
+            return mint(machine, how, snapshot);
+        }
         // A token that ended before the node was there is replaced; a node that runs kubeadm already has no harm of it.
         Some(seen) if seen.filled && seen.expires.is_some_and(|end| end < now) => {
             return mint(machine, how, snapshot);
@@ -81,6 +90,17 @@ pub(super) fn decide(machine: &str, snapshot: &Snapshot, now: Timestamp, how: Ho
         (_, How::Init) => wait(format!("{machine}: the API answers; its node is not there yet")),
         (_, How::Join) => wait(format!("{machine}: kubeadm join runs; its node is not there yet")),
     }
+}
+
+/// Whether a node is of an earlier installation of the machine: it is older than the request of this one, which was given
+/// nothing to join with. Once it was, the node is its own, whatever the clocks say, because one that was left behind is
+/// deleted before that.
+fn is_left_behind(machine: &str, node: &NodeView, snapshot: &Snapshot) -> bool {
+    let requested_at = snapshot.requested_at(machine);
+    let bootstrap = snapshot.bootstrap.get(machine);
+    let answered = bootstrap.is_some_and(|seen| seen.requested_at == requested_at);
+    let younger = node.created.is_some_and(|created| Some(created) >= requested_at);
+    !(answered || younger || snapshot.first_boot_done(machine))
 }
 
 /// The first thing to do for a machine that is not there.
@@ -119,8 +139,23 @@ pub(super) fn ahead(snapshot: &Snapshot, now: Timestamp) -> Option<Effect> {
     workers.find_map(|worker| decide(&worker.name, snapshot, now, How::Join).effect())
 }
 
-/// A join token is made in the new cluster, so its API must answer.
+/// A join token is made in the new cluster, so its API must answer. `kubeadm init` is given to the founder alone.
 fn mint(machine: &str, how: How, snapshot: &Snapshot) -> Decision {
+    if how == How::Init {
+        if snapshot.control_plane.is_none() {
+            return Decision::Do(Effect::MakeParents);
+        }
+        let Some(founder) = snapshot.founder() else {
+            return Decision::Do(Effect::Found(machine.to_owned()));
+        };
+        if founder.machine != machine || Some(founder.requested_at.0) != snapshot.requested_at(machine) {
+            return Decision::Failed(format!(
+                "{machine}: the cluster was started by the installation of {} that asked at {}, and kubeadm init is not \
+                 given a second time: it would start a second etcd; delete the cluster and create it anew",
+                founder.machine, founder.requested_at.0
+            ));
+        }
+    }
     if let (How::Join, ApiSeen::Silent(why)) = (how, &snapshot.api) {
         return wait(format!(
             "{machine}: asks to join; the cluster's API does not answer ({why})"

@@ -1,6 +1,7 @@
 //! Each kind of step: what it waits for, does, and when it is done or failed.
 
 mod ahead;
+mod founding;
 
 use std::collections::BTreeMap;
 
@@ -8,15 +9,16 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use resources::cluster_api::{Machine, MachineAddress, MachineSpec};
 use resources::gantry::{
-    Image, ImageSpec, ImageState, ImageStatus, MachineRole, PlanClass, PlanStep, PlanStepKind,
-    ProviderMachine, ProviderMachineSpec, ProviderMachineState, ProviderMachineStatus, Server,
+    ControlPlane, ControlPlaneSpec, Founder, Image, ImageSpec, ImageState, ImageStatus, MachineRole,
+    PlanClass, PlanStep, PlanStepKind, ProviderMachine, ProviderMachineSpec, ProviderMachineState,
+    ProviderMachineStatus, Server,
 };
 use serde_json::json;
 
 use super::{Decision, Effect, after_failure, decide, may_take_longer};
 use crate::execute::new_cluster::{NodeView, SystemView};
 use crate::execute::snapshot::{ApiSeen, BootstrapSeen, Leftover, Snapshot};
-use crate::plan::{Desired, DesiredMachine};
+use crate::plan::{Desired, DesiredMachine, Founding};
 
 const URL: &str = "file:///image";
 
@@ -64,6 +66,7 @@ fn snapshot() -> Snapshot {
         pki: true,
         kubeconfig: false,
         parents: true,
+        control_plane: Some(founded_by("demo-cp-0")),
         images: BTreeMap::new(),
         machines: BTreeMap::new(),
         provider_machines: BTreeMap::new(),
@@ -72,6 +75,18 @@ fn snapshot() -> Snapshot {
         api: ApiSeen::NotYet,
         leftovers: Vec::new(),
     }
+}
+
+/// A ControlPlane with the installation of this machine as its founder.
+fn founded_by(machine: &str) -> ControlPlane {
+    let spec = ControlPlaneSpec {
+        initialized_by: Some(Founder {
+            machine: machine.to_owned(),
+            requested_at: Time(now()),
+        }),
+        ..ControlPlaneSpec::default()
+    };
+    ControlPlane::new("demo", spec)
 }
 
 fn image(state: ImageState, version: Option<&str>) -> Image {
@@ -130,6 +145,7 @@ fn node(ready: bool, labelled: bool) -> ApiSeen {
             reason: Some("cni plugin not initialized".to_owned()),
             provider_id: Some("tinkerbell://ns/a".to_owned()),
             labels,
+            created: Some("2026-01-02T03:06:00Z".parse().unwrap()),
         }],
         system: SystemView::default(),
     }
@@ -193,6 +209,7 @@ fn minted(expires: &str, filled: bool) -> BootstrapSeen {
     BootstrapSeen {
         token_id: Some("abcdef".to_owned()),
         expires: Some(expires.parse().unwrap()),
+        requested_at: Some(now()),
         filled,
     }
 }
@@ -409,8 +426,25 @@ fn the_end_needs_dns_and_every_node() {
     seen.kubeconfig = true;
     waits(&finish(&seen), "waits for the cluster's API");
     seen.api = node(false, true);
-    waits(&finish(&seen), "node node-a is not Ready");
+    waits(&finish(&seen), "demo-cp-0: its node is not in the cluster");
+    for name in ["demo-cp-0", "demo-md-0-0"] {
+        let running = provider(name, ProviderMachineState::Running, true);
+        seen.provider_machines.insert(name.to_owned(), running);
+    }
+    waits(&finish(&seen), "demo-cp-0: node node-a is not Ready");
+    // A node that belongs to no wanted machine holds nothing up.
     seen.api = node(true, true);
+    if let ApiSeen::Answers { nodes, .. } = &mut seen.api {
+        nodes.insert(
+            0,
+            NodeView {
+                name: "stranger".to_owned(),
+                ..nodes[0].clone()
+            },
+        );
+        nodes[0].ready = false;
+    }
+    assert_eq!(finish(&seen), Decision::Done);
     if let ApiSeen::Answers { system, .. } = &mut seen.api {
         system.missing = Some("CoreDNS has no available replica yet".to_owned());
     }
