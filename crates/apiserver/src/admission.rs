@@ -3,6 +3,8 @@
 use serde_json::Value;
 
 use crate::authn::Identity;
+use crate::status::Cause;
+use crate::storage::Storage;
 
 /// What is being done to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,13 +26,46 @@ pub struct AdmissionRequest<'a> {
     pub group: &'a str,
     /// Kind.
     pub kind: &'a str,
+    /// Namespace; empty for kinds without one.
+    pub namespace: &'a str,
+    /// Name.
+    pub name: &'a str,
     /// "" or `status`.
     pub subresource: &'a str,
     /// Who asks.
     pub identity: &'a Identity,
     /// State before, except on create.
     pub old: Option<&'a Value>,
+    /// The objects that are stored.
+    pub objects: Objects<'a>,
 }
 
-/// A hook: changes `object` or refuses with a message for the user.
-pub type Admit = fn(request: &AdmissionRequest<'_>, object: &mut Value) -> Result<(), String>;
+/// Reads what is stored besides the object that is written. Another write may come between this look and the end of the
+/// request; what must never be wrong is checked again by the controller that acts on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Objects<'a>(pub(crate) &'a Storage);
+
+impl Objects<'_> {
+    /// Objects of a resource such as `hardware.tinkerbell.org` in a namespace, in their stored version.
+    #[must_use]
+    pub fn list(&self, resource: &str, namespace: &str) -> Vec<Value> {
+        let snapshot = self.0.list(resource, Some(namespace));
+        snapshot
+            .objects
+            .iter()
+            .map(|stored| stored.value.clone())
+            .collect()
+    }
+}
+
+/// Why a hook refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The request as a whole is not allowed: 403 with this message.
+    Forbidden(String),
+    /// Fields of the object are not allowed: 422 with all of them.
+    Invalid(Vec<Cause>),
+}
+
+/// A hook: changes `object` or refuses.
+pub type Admit = fn(request: &AdmissionRequest<'_>, object: &mut Value) -> Result<(), Refusal>;

@@ -31,7 +31,7 @@ mod storage;
 mod verbs;
 mod wire;
 
-pub use admission::{AdmissionRequest, AdmissionVerb, Admit};
+pub use admission::{AdmissionRequest, AdmissionVerb, Admit, Objects, Refusal};
 pub use apiserver::{ApiServer, Config};
 pub use authn::{Identity, MASTERS};
 pub use authz::Role;

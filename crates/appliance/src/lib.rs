@@ -8,6 +8,7 @@
 //! Invariant: no listener answers before what it answers from is open, and after the end nothing is left running.
 
 mod address;
+mod admission;
 mod agent_endpoint;
 mod appliance;
 mod boot_services;

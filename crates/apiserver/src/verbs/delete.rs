@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::Outcome;
 use super::read::{Selection, select};
 use super::write::failed;
-use crate::admission::{AdmissionRequest, AdmissionVerb};
+use crate::admission::AdmissionVerb;
 use crate::meta::Meta;
 use crate::meta::deletion::{self, Propagation, Removal};
 use crate::service::Call;
@@ -91,19 +91,8 @@ fn check(call: &Call, current: &Stored, options: &Options) -> Result<(), ApiErro
             options.version, current.version
         )));
     }
-    let request = AdmissionRequest {
-        verb: AdmissionVerb::Delete,
-        group: &kind.group,
-        kind: &kind.kind,
-        subresource: "",
-        identity: &call.identity,
-        old: Some(&current.value),
-    };
-    for hook in &call.core.admission {
-        hook(&request, &mut current.value.clone())
-            .map_err(|why| ApiError::forbidden(&kind.group, &kind.plural, call.name(), &why))?;
-    }
-    Ok(())
+    let mut object = current.value.clone();
+    super::prepare::judge(call, AdmissionVerb::Delete, "", Some(&current.value), &mut object)
 }
 
 async fn attempt(call: &Call, current: &Stored, options: &Options) -> Result<Outcome, WriteError> {

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value, json};
 
 use super::builtin;
-use crate::admission::{AdmissionRequest, AdmissionVerb};
+use crate::admission::{AdmissionRequest, AdmissionVerb, Objects, Refusal};
 use crate::kinds::Origin;
 use crate::meta::{Meta, as_map, meta_mut, names, set_meta, time};
 use crate::patch::managed::{self, Writer};
@@ -249,22 +249,40 @@ fn late_finalizers(old: &Value, new: &Value) -> Option<Cause> {
 }
 
 fn admit(call: &Call, old: Option<&Value>, object: &mut Value) -> Result<(), ApiError> {
+    let verb = if old.is_some() {
+        AdmissionVerb::Update
+    } else {
+        AdmissionVerb::Create
+    };
+    judge(call, verb, call.subresource(), old, object)
+}
+
+/// Lets every hook judge a write.
+pub(crate) fn judge(
+    call: &Call,
+    verb: AdmissionVerb,
+    subresource: &str,
+    old: Option<&Value>,
+    object: &mut Value,
+) -> Result<(), ApiError> {
     let kind = &call.found.kind;
+    let name = object.name().to_owned();
     let request = AdmissionRequest {
-        verb: if old.is_some() {
-            AdmissionVerb::Update
-        } else {
-            AdmissionVerb::Create
-        },
+        verb,
         group: &kind.group,
         kind: &kind.kind,
-        subresource: call.subresource(),
+        namespace: call.target.namespace.as_deref().unwrap_or_default(),
+        name: &name,
+        subresource,
         identity: &call.identity,
         old,
+        objects: Objects(&call.core.storage),
     };
     for hook in &call.core.admission {
-        hook(&request, object)
-            .map_err(|why| ApiError::forbidden(&kind.group, &kind.plural, object.name(), &why))?;
+        hook(&request, object).map_err(|refusal| match refusal {
+            Refusal::Forbidden(why) => ApiError::forbidden(&kind.group, &kind.plural, &name, &why),
+            Refusal::Invalid(causes) => ApiError::invalid(&kind.group, &kind.kind, &name, &causes),
+        })?;
     }
     Ok(())
 }

@@ -1,0 +1,65 @@
+//! Admission of clusters' documents in the embedded API: the rules of `cluster-spec` on every write, whoever makes it.
+
+use apiserver::{AdmissionRequest, AdmissionVerb, Cause, Refusal};
+use cluster_spec::{Document, Neighbours, Violation};
+use resources::anywhere::Cluster;
+use resources::gantry::ControlPlane;
+use serde::Deserialize;
+use serde_json::Value;
+
+const DOCUMENTS: &str = "anywhere.eks.amazonaws.com";
+const CLUSTERS: &str = "clusters.anywhere.eks.amazonaws.com";
+const CONTROL_PLANES: &str = "controlplanes.gantry.dev";
+
+/// Refuses what would harm a cluster, or would be accepted and not carried out, by the names of the fields.
+///
+/// # Errors
+/// Every refused field.
+pub(crate) fn clusters(request: &AdmissionRequest<'_>, object: &mut Value) -> Result<(), Refusal> {
+    if !request.subresource.is_empty() {
+        return Ok(());
+    }
+    let found = match (request.group, request.kind, request.verb) {
+        ("gantry.dev", "ControlPlane", AdmissionVerb::Delete) => {
+            let clusters: Vec<Cluster> = stored(request, CLUSTERS);
+            cluster_spec::admit_control_plane_deletion(request.name, &clusters)
+        }
+        ("gantry.dev", "ControlPlane", AdmissionVerb::Update) => {
+            let old = request.old.and_then(|old| ControlPlane::deserialize(old).ok());
+            let new = ControlPlane::deserialize(&*object).ok();
+            old.zip(new).map_or_else(Vec::new, |(old, new)| {
+                cluster_spec::admit_control_plane(&old, &new)
+            })
+        }
+        (DOCUMENTS, kind, AdmissionVerb::Create | AdmissionVerb::Update) => {
+            let Some(new) = Document::read(kind, object) else {
+                return Ok(());
+            };
+            let old = request.old.and_then(|old| Document::read(kind, old));
+            let neighbours = Neighbours {
+                clusters: stored(request, CLUSTERS),
+                control_planes: stored(request, CONTROL_PLANES),
+            };
+            cluster_spec::admit(old.as_ref(), &new, &neighbours)
+        }
+        _ => Vec::new(),
+    };
+    if found.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::Invalid(found.iter().map(cause).collect()))
+}
+
+/// The objects of a resource beside the one that is written.
+fn stored<K: for<'de> Deserialize<'de>>(request: &AdmissionRequest<'_>, resource: &str) -> Vec<K> {
+    let objects = request.objects.list(resource, request.namespace);
+    objects
+        .into_iter()
+        .filter_map(|object| K::deserialize(object).ok())
+        .collect()
+}
+
+fn cause(violation: &Violation) -> Cause {
+    let text = format!("{}; {}", violation.message, violation.next_step);
+    Cause::forbidden(&violation.path, &text)
+}
