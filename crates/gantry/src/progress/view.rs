@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use resources::gantry::{Plan, PlanPhase, ProviderMachine, ProviderMachineState, StepState};
+use resources::gantry::{Plan, PlanPhase, PlanStatus, ProviderMachine, ProviderMachineState, StepState};
 
 use crate::snapshot::{Snapshot, word};
 use crate::time;
@@ -164,8 +164,16 @@ fn verdict(snapshot: &Snapshot, name: &str) -> Verdict {
     }
     match (&status.failure_message, status.phase.as_deref()) {
         (Some(message), Some("Failed")) if current => Verdict::Failed(message.clone()),
+        // A change of a running cluster that is refused: nothing more comes of it.
+        (Some(message), Some("Running")) if current && !plan.is_some_and(is_under_way) => {
+            Verdict::Failed(message.clone())
+        }
         _ => Verdict::Going,
     }
+}
+
+fn is_under_way(plan: &PlanStatus) -> bool {
+    matches!(plan.phase, PlanPhase::Pending | PlanPhase::Executing)
 }
 
 #[cfg(test)]
@@ -242,6 +250,18 @@ mod tests {
         assert_eq!(
             of("Failed", "False", "pending"),
             Verdict::Failed("no hardware".to_owned())
+        );
+        // A change of a running cluster is refused.
+        let refused = |plan| {
+            let mut snapshot = snapshot("Running", "False", plan);
+            let status = snapshot.clusters[0].status.as_mut().unwrap();
+            status.failure_message = Some("spec.osImageURL: not carried out".to_owned());
+            view(&snapshot, "c", at()).verdict
+        };
+        assert_eq!(refused("executing"), Verdict::Going);
+        assert_eq!(
+            refused("done"),
+            Verdict::Failed("spec.osImageURL: not carried out".to_owned())
         );
         assert_eq!(view(&Snapshot::default(), "c", at()).headline, "c: gone");
     }

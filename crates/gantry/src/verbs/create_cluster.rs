@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use resources::anywhere::{Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig};
-use resources::gantry::{Release, Server};
+use resources::gantry::{ControlPlane, Release, Server};
 use resources::tinkerbell::Hardware;
 use resources::{bmc, keys};
 use serde::Serialize;
@@ -101,28 +101,12 @@ pub(crate) async fn run(global: &Global, args: &CreateClusterArgs) -> Outcome {
     finish(&client, &checked, &text, &folder).await
 }
 
-/// The cluster as the API has it already.
+/// The documents that the cluster's machines are made from; `None` before there are machines.
 async fn current(client: &Client, checked: &Checked) -> Outcome<Option<ClusterBundle>> {
-    let namespace = &checked.namespace;
-    let Some(cluster) = get::<Cluster>(client, namespace, &checked.bundle.name()).await? else {
-        return Ok(None);
-    };
-    let site = cluster.spec.datacenter_ref.name.clone();
-    let Some(datacenter) = get::<TinkerbellDatacenterConfig>(client, namespace, &site).await? else {
-        return Ok(None);
-    };
-    let mut bundle = ClusterBundle {
-        cluster,
-        datacenter,
-        ..checked.bundle.clone()
-    };
-    bundle.machine_configs.clear();
-    for name in checked.bundle.machine_configs.keys() {
-        if let Some(config) = get::<TinkerbellMachineConfig>(client, namespace, name).await? {
-            bundle.machine_configs.insert(name.clone(), config);
-        }
-    }
-    Ok(Some(bundle))
+    let (namespace, name) = (&checked.namespace, checked.bundle.name());
+    let control_plane = get::<ControlPlane>(client, namespace, &name).await?;
+    let documents = control_plane.and_then(|control_plane| control_plane.spec.documents);
+    Ok(documents.map(|documents| ClusterBundle::from_documents(&name, namespace, &documents)))
 }
 
 /// What can only be checked against the API: changes of fields that never change, and enough hardware.
@@ -146,7 +130,7 @@ async fn check(client: &Client, checked: &Checked, known: Option<&ClusterBundle>
     )))
 }
 
-/// Whether the addresses of the cluster are free, by the API and the file; the appliance checks again, with its own address.
+/// Whether the addresses of the cluster and the names of its machines are free, by the API and the file; the appliance checks again, with its own address.
 async fn check_surroundings(client: &Client, checked: &Checked) -> Outcome<Vec<Violation>> {
     let all = ListParams::default();
     let mut hardware = Api::<Hardware>::all(client.clone()).list(&all).await?.items;
@@ -164,14 +148,20 @@ async fn check_surroundings(client: &Client, checked: &Checked) -> Outcome<Vec<V
     identity::remarks(&checked.bundle, &hardware)
         .iter()
         .for_each(output::note);
-    let clusters = Api::<Cluster>::all(client.clone()).list(&all).await?.items;
+    let mut clusters = Api::<Cluster>::all(client.clone()).list(&all).await?.items;
+    let namespace = checked.bundle.cluster.namespace();
+    clusters.retain(|other| other.name_any() != checked.bundle.name() || other.namespace() != namespace);
     let around = cluster_spec::Surroundings {
         hardware: &hardware,
         bmcs: &bmcs,
         clusters: &clusters,
         appliance: None,
     };
-    Ok(cluster_spec::check_surroundings(&checked.bundle, &around))
+    let mut found = cluster_spec::check_surroundings(&checked.bundle, &around);
+    let beside = clusters.iter().filter(|other| other.namespace() == namespace);
+    let clashes = beside.flat_map(|other| cluster_spec::name_clashes(&checked.bundle.cluster, other));
+    found.extend(clashes.map(|clash| clash.violation));
+    Ok(found)
 }
 
 /// Free machines, those of the file included.
@@ -244,8 +234,12 @@ where
     api.patch(&name, &params, &Patch::Apply(&wanted))
         .await
         .map(drop)
-        .map_err(|error| {
-            Failure::Failed(anyhow::Error::from(error).context(format!("apply {} {name}", K::kind(&()))))
+        .map_err(|error| match error {
+            // Fields of the file that the API refuses, by name.
+            kube::Error::Api(status) if status.code == 422 => Failure::BadInput(status.message.clone()),
+            error => {
+                Failure::Failed(anyhow::Error::from(error).context(format!("apply {} {name}", K::kind(&()))))
+            }
         })
 }
 
