@@ -52,7 +52,7 @@ pub fn candidates<'a>(bundle: &ClusterBundle, releases: &'a [Release]) -> Vec<&'
     found.retain(|release| {
         let images = &release.spec.node_images;
         let has_one = |family: &&str| images.iter().any(|image| fits(&image, family));
-        families.iter().all(|family| has_one(&family))
+        families.iter().all(has_one)
     });
     found
 }

@@ -262,7 +262,11 @@ fn the_virtual_router_id_is_a_field_like_the_others() {
         new
     };
     let derived = vrrp_id(&old.cluster);
-    assert_eq!(check_update(&old, &with(derived)), [], "it says what holds anyway");
+    assert_eq!(
+        check_update(&old, &with(derived)),
+        [],
+        "it says what holds anyway"
+    );
     let compared = update(&old, &with(derived - 1));
     assert_eq!(compared.refused.len(), 1);
     assert_eq!(
