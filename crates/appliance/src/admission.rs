@@ -1,5 +1,8 @@
 //! Admission of clusters' documents in the embedded API: the rules of `cluster-spec` on every write, whoever makes it.
 
+#[cfg(test)]
+mod tests;
+
 use apiserver::{AdmissionRequest, AdmissionVerb, Cause, Refusal};
 use cluster_spec::{Document, Neighbours, Violation};
 use resources::anywhere::Cluster;

@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::address::BoundAddress;
+use crate::admission;
 use crate::boot_services::{self, Site};
 use crate::error::Error;
 use crate::parts::Parts;

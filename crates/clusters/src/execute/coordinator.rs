@@ -169,12 +169,15 @@ impl Coordinator {
         };
         let desired = Desired::new(&admitted.bundle, &admitted.pin.release);
         let members = seen.snapshot.members();
-        // Without machines nothing is fixed yet; the first one is made together with the record.
         let recorded = seen.snapshot.control_plane.as_ref();
-        let is_fixed =
-            !members.existing.is_empty() || recorded.is_some_and(|known| known.spec.documents.is_some());
-        if is_fixed && !recorded.is_some_and(|known| admitted.pin.is_recorded(known)) {
-            machines::make_control_plane(access, &desired, recorded, Some(&admitted.pin)).await?;
+        if seen.snapshot.is_made() {
+            if !recorded.is_some_and(|known| admitted.pin.is_recorded(known)) {
+                machines::make_control_plane(access, &desired, recorded, Some(&admitted.pin)).await?;
+                return Ok(Next::Again);
+            }
+        } else if recorded.is_some_and(|known| known.spec.documents.is_some()) {
+            // All machines of a plan that failed were given back: the documents may be corrected.
+            machines::make_control_plane(access, &desired, recorded, None).await?;
             return Ok(Next::Again);
         }
         seen.snapshot.desired = Some(desired.clone());

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use cluster_spec::{
-    ClusterBundle, FreeHardware, Surroundings, Violation, candidates, check_hardware, check_surroundings, choose_release, has_group,
-    name_clashes, update, validate, with_defaults,
+    ClusterBundle, FreeHardware, Surroundings, Violation, candidates, check_hardware, check_surroundings,
+    choose_release, has_group, name_clashes, update, validate, with_defaults,
 };
 use kube::ResourceExt;
 use resources::anywhere::{
@@ -49,7 +49,7 @@ pub(crate) async fn read(
     cluster: &Cluster,
     snapshot: &Snapshot,
 ) -> Result<Documents, Error> {
-    let control_plane = snapshot.control_plane.as_ref();
+    let control_plane = snapshot.control_plane.as_ref().filter(|_| snapshot.is_made());
     let documents = control_plane.and_then(|control_plane| control_plane.spec.documents.as_deref());
     let known = documents
         .map(|documents| ClusterBundle::from_documents(&cluster.name_any(), &access.namespace, documents));

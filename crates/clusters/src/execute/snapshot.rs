@@ -162,6 +162,11 @@ impl Snapshot {
         self.control_plane.as_ref()?.spec.initialized_by.as_ref()
     }
 
+    /// Whether machines are, or were, made from the cluster's documents. Before that everything may still change.
+    pub(crate) fn is_made(&self) -> bool {
+        self.founder().is_some() || !self.existing().is_empty()
+    }
+
     /// How far the cluster's first member is. `initialized` tells whether the cluster's API has ever answered.
     pub(crate) fn founding(&self, initialized: bool) -> Founding {
         match self.founder() {

@@ -46,7 +46,12 @@ pub fn next_plan(
         _ if founding != Founding::Done => {
             (!same || phase == PlanPhase::Superseded).then(|| (next, create(desired)))
         }
-        _ => scale(desired, members).map(|spec| (next, spec)),
+        _ => {
+            // A plan that led elsewhere does not stay the one that counts.
+            let led_elsewhere = !same && phase != PlanPhase::Done;
+            let settled = || led_elsewhere.then(|| settle(desired));
+            scale(desired, members).or_else(settled).map(|spec| (next, spec))
+        }
     }
 }
 

@@ -2,10 +2,11 @@
 //! writer and the API.
 
 use cluster_spec::ClusterBundle;
+use clusters::Options;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use resources::anywhere::{Cluster, ClusterStatus, TinkerbellDatacenterConfig};
-use resources::gantry::{ControlPlane, Plan, ProviderMachine, Release};
+use resources::gantry::{ControlPlane, Plan, PlanClass, ProviderMachine, Release};
 use resources::keys;
 use serde_json::json;
 
@@ -119,7 +120,11 @@ async fn a_lower_control_plane_count_is_refused_and_the_rest_goes_on() {
 
 #[tokio::test]
 async fn a_wish_for_more_members_can_be_taken_back_until_they_are_made() {
-    let world = World::new().await;
+    let world = World::with(Options {
+        self_approved: vec![PlanClass::Create],
+        ..Options::default()
+    })
+    .await;
     world.apply_documents().await;
     world.drive_to("Running", &world.client).await;
     let members = |control_plane: ControlPlane| {
@@ -130,6 +135,24 @@ async fn a_wish_for_more_members_can_be_taken_back_until_they_are_made() {
     world
         .edit(json!({ "spec": { "controlPlaneConfiguration": { "count": 3 } } }))
         .await;
+    let reason = world.settled().await.reason.unwrap();
+    assert!(reason.contains("waits for approval"), "{reason}");
+    world
+        .edit(json!({ "spec": { "controlPlaneConfiguration": { "count": 1 } } }))
+        .await;
+    let approve = async |plan: &str| world.annotate_plan(plan, "gantry.dev/approved-by", "alice").await;
+    world.settled().await;
+    approve("demo-plan-3").await;
+    let status = world.settled().await;
+    assert_eq!(
+        (status.failure_message.as_deref(), ready(&status)),
+        (None, "True")
+    );
+    world
+        .edit(json!({ "spec": { "controlPlaneConfiguration": { "count": 3 } } }))
+        .await;
+    world.settled().await;
+    approve("demo-plan-4").await;
     let all = ["demo-cp-0", "demo-cp-1", "demo-cp-2", "demo-md-0-0"];
     world.drive_to_machines(&all).await;
     world.settled().await;

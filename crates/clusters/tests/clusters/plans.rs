@@ -117,6 +117,16 @@ fn the_plan_that_counts() {
     );
     let more = next_plan(&desired(3), &done, &two, Founding::Done).unwrap();
     assert_eq!((more.0, more.1.class), (2, PlanClass::Scale));
+    let given_up = [
+        stored(1, create(&wanted), PlanPhase::Done),
+        stored(2, more.1.clone(), PlanPhase::Failed),
+    ];
+    let settled = next_plan(&wanted, &given_up, &two, Founding::Done).unwrap();
+    assert_eq!(
+        (settled.0, ids(&settled.1)),
+        (3, vec!["install-cni", "finish"]),
+        "a plan that led elsewhere does not stay the one that counts"
+    );
     let many = [
         stored(9, create(&wanted), PlanPhase::Superseded),
         stored(10, create(&desired(3)), PlanPhase::Executing),

@@ -105,6 +105,10 @@ fn is_left_behind(machine: &str, node: &NodeView, snapshot: &Snapshot) -> bool {
 
 /// The first thing to do for a machine that is not there.
 fn begin(wanted: &DesiredMachine, version: &str, snapshot: &Snapshot) -> Decision {
+    // What was made for an earlier installation is not there for the next one to find, least of all a `kubeadm init`.
+    if snapshot.bootstrap.contains_key(&wanted.name) {
+        return Decision::Do(Effect::DropBootstrap(wanted.name.clone()));
+    }
     match snapshot.images.get(&wanted.image_url) {
         None => Decision::Do(Effect::MakeImage(wanted.image_url.clone())),
         Some(image) => image_ready(image, version)

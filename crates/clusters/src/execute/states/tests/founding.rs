@@ -36,6 +36,18 @@ fn another_installation_is_never_given_init() {
 }
 
 #[test]
+fn a_machine_that_is_made_anew_does_not_find_what_was_made_for_the_earlier_one() {
+    let mut seen = snapshot();
+    seen.images.insert(URL.to_owned(), image(ImageState::Ready, None));
+    seen.bootstrap
+        .insert("demo-cp-0".to_owned(), minted("2026-01-02T03:10:00Z", true));
+    assert_eq!(
+        init(&seen),
+        Decision::Do(Effect::DropBootstrap("demo-cp-0".to_owned()))
+    );
+}
+
+#[test]
 fn how_far_the_first_member_is_follows_from_specs() {
     let mut seen = asked("demo-cp-0");
     assert_eq!(seen.founding(false), Founding::UnderWay);
