@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
-use resources::anywhere::{Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig};
+use resources::anywhere::Cluster;
 use resources::gantry::{ControlPlane, Release, Server};
 use resources::tinkerbell::Hardware;
 use resources::{bmc, keys};
