@@ -1,5 +1,6 @@
 //! Admission of clusters' documents in the embedded API: the rules of `cluster-spec` on every write, whoever makes it.
 
+mod namespaces;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +10,8 @@ use resources::anywhere::Cluster;
 use resources::gantry::ControlPlane;
 use serde::Deserialize;
 use serde_json::Value;
+
+pub(crate) use namespaces::namespaces;
 
 const DOCUMENTS: &str = "anywhere.eks.amazonaws.com";
 const CLUSTERS: &str = "clusters.anywhere.eks.amazonaws.com";

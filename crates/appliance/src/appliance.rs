@@ -159,7 +159,7 @@ impl Foundation {
         )];
         config.definitions = resources::crds();
         config.namespaces = vec![keys::DEFAULT_NAMESPACE.to_owned()];
-        config.admission = vec![admission::clusters];
+        config.admission = vec![admission::clusters, admission::namespaces];
         config.records = Some((records.clone(), record_kinds()));
         let api = ApiServer::open(config).await.map_err(Error::Api)?;
         let kubeconfig = data.file(crate::ADMIN_KUBECONFIG);
