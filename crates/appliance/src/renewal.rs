@@ -107,6 +107,7 @@ async fn keep<F: Future<Output = ()>>(
 ) {
     loop {
         tokio::select! {
+            biased;
             () = cancel.cancelled() => return,
             () = sleep(EVERY) => {}
         }
