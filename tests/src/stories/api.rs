@@ -120,6 +120,9 @@ spec:
   clusterNetwork: {cniConfig: {flannel: {}}, pods: {cidrBlocks: [10.1.0.0/16]}, services: {cidrBlocks: [10.2.0.0/16]}}
 ";
 
+/// What pauses [`CLUSTER`].
+const PAUSED: &str = "  annotations: {anywhere.eks.amazonaws.com/paused: 'true'}\n";
+
 fn cluster(kubectl: &Kubectl) -> anyhow::Result<()> {
     let name = "clusters.anywhere.eks.amazonaws.com";
     kubectl.run_with(&["apply", "-f", "-"], CLUSTER)?;
@@ -133,6 +136,31 @@ fn cluster(kubectl: &Kubectl) -> anyhow::Result<()> {
         &kubectl.run(&["get", "-n", NAMESPACE, name, "story", "-o", "yaml"])?,
         "10.3.0.0/16",
     )?;
+    // A paused cluster is not deleted: it goes as soon as it is not paused any more.
+    kubectl.run(&["delete", "-n", NAMESPACE, name, "story", "--wait=false"])?;
+    let path = "jsonpath={.status.reason}";
+    let until = "--for=jsonpath={.status.reason}";
+    kubectl.run(&["wait", "-n", NAMESPACE, until, "--timeout=30s", name, "story"])?;
+    let reason = kubectl.run(&["get", "-n", NAMESPACE, name, "story", "-o", path])?;
+    expect(&reason, "paused by annotation")?;
+    kubectl.run(&[
+        "annotate",
+        "-n",
+        NAMESPACE,
+        name,
+        "story",
+        "anywhere.eks.amazonaws.com/paused-",
+    ])?;
+    kubectl.run(&[
+        "wait",
+        "-n",
+        NAMESPACE,
+        "--for=delete",
+        "--timeout=30s",
+        name,
+        "story",
+    ])?;
+    kubectl.run_with(&["apply", "-f", "-"], &CLUSTER.replace(PAUSED, ""))?;
     watched_deletion(kubectl, name, "story")
 }
 
@@ -151,8 +179,7 @@ fn deletion(kubectl: &Kubectl, gantry: &Gantry) -> anyhow::Result<()> {
     expect(&told, "there is no cluster nobody in eksa-system")?;
     let told = gantry.refused(&["delete", "cluster", "story", "--force-cleanup"], 4)?;
     expect(&told, "--force-cleanup")?;
-    let running = CLUSTER.replace("  annotations: {anywhere.eks.amazonaws.com/paused: 'true'}\n", "");
-    kubectl.run_with(&["apply", "-f", "-"], &running)?;
+    kubectl.run_with(&["apply", "-f", "-"], &CLUSTER.replace(PAUSED, ""))?;
     let told = gantry.run(&["delete", "cluster", "story"])?;
     expect(&told, "story: deleted")?;
     let left = kubectl.run(&["get", "clusters.anywhere.eks.amazonaws.com", "-A", "-o", "name"])?;
