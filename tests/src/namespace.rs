@@ -16,7 +16,8 @@ use crate::waiting::until;
 const OWN: &str = "GANTRY_STORY_NAMESPACE";
 /// The appliance's end of the cable.
 pub(crate) const SERVER_LINK: &str = "server";
-const CLIENT_LINK: &str = "client";
+/// The client's end of the cable.
+pub(crate) const CLIENT_LINK: &str = "client";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What is needed and not there.

@@ -1,11 +1,12 @@
-//! Story `neighbour`: a host on the machines' network floods the appliance's listeners while a machine fetches its boot script,
-//! an agent greets and a user asks with kubectl. All of them are served as usual, memory stays bounded, and what was
+//! Story `neighbour`: a host on the machines' network floods the appliance's listeners, TCP, DHCP and TFTP, while a machine is
+//! offered its address and fetches its boot files, an agent greets and a user asks with kubectl. All of them are served as usual, memory stays bounded, and what was
 //! recorded of the machine is still there.
 //!
 //! The story runs itself again in a network namespace, so that the appliance may have its usual ports; the neighbour and the
 //! machine are in another one.
 
 mod connections;
+mod datagrams;
 mod usual;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -41,6 +42,8 @@ const NEIGHBOURS: std::ops::Range<u8> = 20..148;
 const MEMORY: u64 = 32 << 20;
 /// Files that this program opens, with room.
 const OPEN_FILES: u64 = 16_384;
+/// Records that all strangers together may leave.
+const STRANGERS: usize = 4000;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(_: Options) -> anyhow::Result<End> {
@@ -64,8 +67,12 @@ pub(crate) async fn run(_: Options) -> anyhow::Result<End> {
     }
     let parts = tempfile::tempdir()?;
     std::fs::create_dir(parts.path().join("boot"))?;
-    for name in [boot_script::KERNEL_FILE, boot_script::INITRAMFS_FILE] {
-        std::fs::write(parts.path().join("boot").join(name), "x")?;
+    for name in [
+        boot_script::KERNEL_FILE,
+        boot_script::INITRAMFS_FILE,
+        datagrams::FILE,
+    ] {
+        std::fs::write(parts.path().join("boot").join(name), vec![b'x'; 100_000])?;
     }
     let folder = parts.path().display().to_string();
     let address = SERVER.to_string();
@@ -107,7 +114,9 @@ async fn tell(server: &Server, network: &ClientNamespace) -> anyhow::Result<()> 
 
     let api = SocketAddr::from((SERVER, server.port()));
     let flood = Flood::start(network, api, &service.tls)?;
+    let requests = datagrams::Flood::start(network)?;
     let flooded = service.times("under the flood")?;
+    println!("{} rounds of made-up DHCP and TFTP requests", requests.end()?);
     let grown = resident(process)?.saturating_sub(memory);
     println!(
         "memory: {} KiB more than the {} KiB before",
@@ -123,7 +132,27 @@ async fn tell(server: &Server, network: &ClientNamespace) -> anyhow::Result<()> 
         before.iter().all(|name| after.contains(name)),
         "records of the machine are gone"
     );
-    let refusals = refusals(&client).await?;
+    let all = events(&client).list(&ListParams::default()).await?.items;
+    let of_kind = |kind: &str| {
+        all.iter()
+            .filter(|event| event.data["data"]["kind"] == kind)
+            .count()
+    };
+    let refusals = of_kind("Refusal");
+    let strangers = all
+        .iter()
+        .filter(|event| {
+            event.data["data"]["machine"]
+                .as_str()
+                .unwrap_or_default()
+                .is_empty()
+        })
+        .count();
+    println!("{strangers} records of no machine of the site");
+    ensure!(
+        (1..=STRANGERS).contains(&strangers),
+        "{strangers} records of no machine of the site"
+    );
     println!("{refusals} records of refusals");
     // At most 64 addresses with a record of their own for each reason and listener, and one for all others.
     ensure!(
@@ -163,12 +192,6 @@ async fn evidence(client: &Client, machine: &str) -> anyhow::Result<Vec<String>>
     let selected = ListParams::default().fields(&format!("machine={machine}"));
     let list = events(client).list(&selected).await?;
     Ok(list.iter().map(ResourceExt::name_any).collect())
-}
-
-async fn refusals(client: &Client) -> anyhow::Result<usize> {
-    let list = events(client).list(&ListParams::default()).await?;
-    let refusal = |event: &&DynamicObject| event.data["data"]["kind"] == "Refusal";
-    Ok(list.iter().filter(refusal).count())
 }
 
 /// Memory of a process, in bytes.

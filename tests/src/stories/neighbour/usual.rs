@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
-use super::{MAC, MACHINE, SERVER};
+use super::{MAC, MACHINE, SERVER, datagrams};
 use crate::agent_endpoint::SITE;
 use crate::kubectl::Kubectl;
 use crate::namespace::ClientNamespace;
@@ -31,7 +31,7 @@ pub(super) struct Service<'a> {
 
 /// Medians of several runs.
 #[derive(Debug)]
-pub(super) struct Times([(&'static str, Duration); 3]);
+pub(super) struct Times([(&'static str, Duration); 5]);
 
 impl Service<'_> {
     /// The machine's boot script.
@@ -80,6 +80,16 @@ impl Service<'_> {
                 median("agent's greeting", || self.greeting())?,
             ),
             ("kubectl get ns", median("kubectl get ns", || self.namespaces())?),
+            (
+                "DHCP offer",
+                median("DHCP offer", || self.network.inside(datagrams::offer)?)?,
+            ),
+            (
+                "first answer by TFTP",
+                median("first answer by TFTP", || {
+                    self.network.inside(datagrams::first_block)?
+                })?,
+            ),
         ]);
         for (what, time) in times.0 {
             println!("{when}: {what} in {time:?}");
