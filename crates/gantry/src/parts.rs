@@ -93,17 +93,12 @@ fn node_image(facts: &ReleaseFacts, folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(image)
 }
 
-/// Links the file, or copies it to another file system; appears complete or not at all.
+/// Copies the file, which then has nothing in common with where it came from: whatever is done to it there or here changes
+/// no other. It appears complete or not at all.
 fn place(from: &Path, to: &Path) -> anyhow::Result<()> {
-    // A program may be one of several names of a file; the link must be to the file.
-    let from = from.canonicalize().with_context(|| from.display().to_string())?;
     let draft = to.with_extension("draft");
     let _ = fs::remove_file(&draft);
-    if fs::hard_link(&from, &draft).is_err() {
-        fs::copy(&from, &draft).with_context(|| format!("copy {} to {}", from.display(), draft.display()))?;
-    }
-    // Renaming one link of a file over another of the same file does nothing, so the old one goes first.
-    let _ = fs::remove_file(to);
+    fs::copy(from, &draft).with_context(|| format!("copy {} to {}", from.display(), draft.display()))?;
     fs::rename(&draft, to).with_context(|| to.display().to_string())
 }
 
@@ -131,6 +126,8 @@ mod tests {
         assert!(!fs::symlink_metadata(&to).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&to).unwrap(), "1");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+        fs::write(&to, "2").unwrap();
+        assert_eq!(fs::read_to_string(&from).unwrap(), "1", "the cache keeps its own");
     }
 
     #[test]
