@@ -110,8 +110,11 @@ impl SessionsService {
             (ClaimDecision::Grant, Some(session)) => self.start(server, session, peer).await?,
             _ => None,
         };
-        let by = match (&decision, &objection) {
-            (ClaimDecision::Grant | ClaimDecision::GrantNextBoot, None) => {
+        let refused = objection
+            .as_ref()
+            .is_some_and(|found| found.refused_for.is_some());
+        let by = match &decision {
+            ClaimDecision::Grant | ClaimDecision::GrantNextBoot if !refused => {
                 match self.out_of_band(server, shown).await? {
                     Ok(by) => by,
                     Err(objection) => return Ok(Some(self.object(server, peer, objection).await)),
