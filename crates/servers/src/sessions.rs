@@ -62,7 +62,7 @@ pub use claim::{Ask, ClaimDecision, claim};
 pub use fit::{Claimant, Misfit};
 pub use hearing::hearing;
 pub use out_of_band::ControlPlaneProof;
-pub(crate) use out_of_band::{Admission, admission, is_required, proof};
+pub(crate) use out_of_band::{Admission, admission, is_control_plane, is_required, proof};
 pub use standing::{NotAllowed, standing, standing_for_first_boot};
 pub use start::{ASK_AGAIN, Doubt, Installer, doubt};
 pub use upkeep::{Seen, Upkeep, apply, upkeep};

@@ -12,7 +12,7 @@ use boot_script::{Event, EventSender, INITRAMFS_FILE, KERNEL_FILE, SiteSettings,
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use pki::{ClientCertificates, KeyDir, ServingCertificate, SiteCa, Validity};
-use resources::gantry::{ProviderMachine, Server, SessionPhase};
+use resources::gantry::{Server, SessionPhase};
 use resources::tinkerbell::{Hardware, Template, Workflow};
 use resources::{BootEvent, BootEventKind};
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -197,12 +197,8 @@ impl Rack {
         self.api
             .merge_status::<Server>("node-1", json!({"status": {"inventory": known}}))
             .await;
-        let owner = json!({"apiVersion": "gantry.dev/v1alpha1", "kind": "ProviderMachine", "metadata": {"name": "cp-1"},
-            "spec": {"provider": "metal", "clusterName": "prod", "machine": "cp-1", "role": "controlPlane",
-                "imageURL": "http://192.0.2.1/image"}});
-        self.api.make::<ProviderMachine>(owner).await;
         let claim = json!({"spec": {"claim": {"kind": "ProviderMachine", "name": "cp-1", "namespace": NAMESPACE,
-            "bootstrapSecret": "cp-1-data"}}});
+            "role": "controlPlane", "bootstrapSecret": "cp-1-data"}}});
         self.api.merge::<Server>("node-1", claim).await;
         let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cp-1-data"},
             "stringData": {"value": DATA}});

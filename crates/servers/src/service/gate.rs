@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::Api;
 use resources::Mac;
-use resources::gantry::{BootSession, Inventory, MachineRole, ProviderMachine, Server};
+use resources::gantry::{BootSession, Inventory, Server};
 use resources::keys::{ACCEPT_MAINBOARD, ALLOW_CLAIM_WITHOUT_BOOT};
 use resources::tinkerbell::{BootMode, Workflow};
 use tonic::Status;
@@ -16,12 +16,10 @@ use super::{RETRY, SessionsService, failed};
 use crate::alarms::Alarm;
 use crate::error::{Error, place};
 use crate::inventory::inventory;
-use crate::sessions::{ASK_AGAIN, Claimant, Doubt, Installer, doubt};
+use crate::sessions::{ASK_AGAIN, Claimant, Doubt, Installer, doubt, is_control_plane};
 
 /// A machine that runs before the appliance knows of its start.
 const TOO_EARLY: &str = "the machine has not started, as far as its power and its packets show";
-/// Kind of the owner of a cluster's server.
-const PROVIDER_MACHINE: &str = "ProviderMachine";
 
 /// What a claimant shows of itself.
 pub(super) struct Shown {
@@ -145,39 +143,8 @@ impl SessionsService {
                 answer: TOO_EARLY.to_owned(),
                 refused_for: Some(ASK_AGAIN),
             }),
-            Some(Doubt::WithoutBoot) => Some(self.without_boot(server, &session).await?),
+            Some(Doubt::WithoutBoot) => Some(without_boot(server, &session)),
         })
-    }
-
-    async fn without_boot(&self, server: &Server, session: &BootSession) -> Result<Objection, Status> {
-        let mut reason = "its address has fetched no kernel and initramfs since it was armed".to_owned();
-        let attempt = session.attempt.to_string();
-        let allowed = server.annotations().get(ALLOW_CLAIM_WITHOUT_BOOT) == Some(&attempt);
-        let held = !allowed && self.is_control_plane(server).await?;
-        if held {
-            reason.push_str(&format!(
-                "; a control plane's machine waits for an operator: restart it, or, if you know that it is the machine, \
-                 kubectl annotate server {} --overwrite {ALLOW_CLAIM_WITHOUT_BOOT}={attempt}",
-                server.name_any()
-            ));
-        }
-        Ok(Objection {
-            alarm: Alarm::ClaimWithoutBoot,
-            answer: reason.clone(),
-            reason,
-            refused_for: held.then_some(RETRY),
-        })
-    }
-
-    async fn is_control_plane(&self, server: &Server) -> Result<bool, Status> {
-        let claim = server.spec.claim.as_ref();
-        let Some(claim) = claim.filter(|claim| claim.kind == PROVIDER_MACHINE) else {
-            return Ok(false);
-        };
-        let owner = self
-            .read::<ProviderMachine>(&claim.namespace, &claim.name, server)
-            .await?;
-        Ok(owner.is_some_and(|owner| owner.spec.role == MachineRole::ControlPlane))
     }
 
     pub(super) async fn read<K>(
@@ -200,6 +167,27 @@ impl SessionsService {
                 source,
             })
         })
+    }
+}
+
+/// The objection to a claim whose machine has fetched no installer; it refuses the claim only of a control plane.
+fn without_boot(server: &Server, session: &BootSession) -> Objection {
+    let mut reason = "its address has fetched no kernel and initramfs since it was armed".to_owned();
+    let attempt = session.attempt.to_string();
+    let allowed = server.annotations().get(ALLOW_CLAIM_WITHOUT_BOOT) == Some(&attempt);
+    let held = !allowed && is_control_plane(&server.spec);
+    if held {
+        reason.push_str(&format!(
+            "; a control plane's machine waits for an operator: restart it, or, if you know that it is the machine, \
+             kubectl annotate server {} --overwrite {ALLOW_CLAIM_WITHOUT_BOOT}={attempt}",
+            server.name_any()
+        ));
+    }
+    Objection {
+        alarm: Alarm::ClaimWithoutBoot,
+        answer: reason.clone(),
+        reason,
+        refused_for: held.then_some(RETRY),
     }
 }
 

@@ -42,8 +42,13 @@ pub(crate) enum Admission {
 
 /// Whether this server is handed out only to the machine that its BMC confirms.
 pub(crate) fn is_required(server: &ServerSpec, policy: ControlPlaneProof) -> bool {
+    policy == ControlPlaneProof::Bmc && server.bmc.is_some() && is_control_plane(server)
+}
+
+/// Whether the server is claimed for a control plane.
+pub(crate) fn is_control_plane(server: &ServerSpec) -> bool {
     let role = server.claim.as_ref().and_then(|claim| claim.role);
-    policy == ControlPlaneProof::Bmc && server.bmc.is_some() && role == Some(MachineRole::ControlPlane)
+    role == Some(MachineRole::ControlPlane)
 }
 
 /// Decides by what the BMC says; a contradiction counts whether or not proof is needed.

@@ -157,10 +157,14 @@ async fn a_machine_that_fetched_no_installer_is_held_where_it_counts() {
         let site = Site::start().await;
         site.hardware("node-1").await;
         site.server("node-1", |server| server.status.is_some()).await;
-        site.provider_machine("prod-1", role).await;
-        let owner = json!({"kind": "ProviderMachine", "name": "prod-1", "namespace": NAMESPACE});
+        let owner =
+            json!({"kind": "ProviderMachine", "name": "prod-1", "namespace": NAMESPACE, "role": role});
         site.merge_server("node-1", json!({"spec": {"claim": owner}}))
             .await;
+        let confirmed =
+            json!({"host": "192.0.2.9", "serial": "S1", "macs": [MAC], "at": "2026-01-01T00:00:00Z"});
+        site.bmc("bmc-node-1", "on").await;
+        site.annotate_bmc("bmc-node-1", &confirmed.to_string()).await;
         let boot_id = armed(&site, 1, "install-1").await;
         site.knows(&boot_id).await;
         site.hear(MAC.parse().unwrap());
@@ -218,5 +222,37 @@ async fn a_control_plane_goes_only_to_the_machine_that_its_bmc_confirms() {
 
     site.annotate_bmc("bmc-node-1", &says("s1", MAC)).await;
     assert_eq!(granted(ask(&site, own(), ADDRESS).await).attempt, 1);
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_fetched_no_installer_is_refused_if_its_bmc_contradicts_it() {
+    let site = Site::start().await;
+    site.hardware("node-1").await;
+    site.server("node-1", |server| server.status.is_some()).await;
+    site.bmc("bmc-node-1", "on").await;
+    let owner =
+        json!({"kind": "ProviderMachine", "name": "prod-1", "namespace": NAMESPACE, "role": "worker"});
+    site.merge_server("node-1", json!({"spec": {"claim": owner}}))
+        .await;
+    let boot_id = armed(&site, 1, "install-1").await;
+    site.knows(&boot_id).await;
+    site.hear(MAC.parse().unwrap());
+    let says = |serial: &str| {
+        json!({"host": "192.0.2.9", "serial": serial, "macs": [MAC], "at": "2026-01-01T00:00:00Z"})
+            .to_string()
+    };
+    let (csr, _) = key_and_request();
+    let claim = || ask(&site, claim_request(&boot_id, &csr), ADDRESS);
+
+    site.annotate_bmc("bmc-node-1", &says("S2")).await;
+    refused(claim().await);
+    let text = site.event("node-1", "OutOfBandMismatch").await;
+    assert!(text.contains("serial number is S1, by the BMC S2"), "{text}");
+
+    site.annotate_bmc("bmc-node-1", &says("S1")).await;
+    granted(claim().await);
+    let text = site.event("node-1", "ClaimWithoutBoot").await;
+    assert!(text.starts_with("claim granted, but "), "{text}");
     site.end().await;
 }

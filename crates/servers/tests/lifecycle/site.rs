@@ -14,7 +14,7 @@ use kube::api::DeleteParams;
 use pki::{Identity, KeyDir, SiteCa};
 use rcgen::{CertificateParams, KeyPair};
 use resources::bmc::Machine;
-use resources::gantry::{ProviderMachine, Server};
+use resources::gantry::Server;
 use resources::keys::BMC_INVENTORY;
 use resources::tinkerbell::{Hardware, Workflow};
 use resources::{BootEvent, BootEventKind, Mac};
@@ -190,15 +190,6 @@ impl Site {
     /// Reason and text of the Events on a Server.
     pub(crate) async fn server_event(&self, server: &str, reason: &str) -> String {
         self.api.event("Server", server, reason).await
-    }
-
-    pub(crate) async fn provider_machine(&self, name: &str, role: &str) {
-        let machine = json!({
-            "apiVersion": "gantry.dev/v1alpha1", "kind": "ProviderMachine", "metadata": {"name": name},
-            "spec": {"provider": "metal", "clusterName": "prod", "machine": name, "role": role,
-                "imageURL": "http://192.0.2.1/image"}
-        });
-        self.api.make::<ProviderMachine>(machine).await;
     }
 
     pub(crate) async fn hardware(&self, name: &str) {
