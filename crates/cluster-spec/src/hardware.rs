@@ -19,8 +19,7 @@ pub struct FreeHardware {
 
 impl FreeHardware {
     fn matches(&self, terms: &[SelectorTerm]) -> bool {
-        let has = |(key, value): (&String, &String)| self.labels.get(key) == Some(value);
-        terms.iter().any(|term| term.match_labels.iter().all(has))
+        terms.iter().any(|term| term.selects(&self.labels))
     }
 }
 

@@ -123,11 +123,7 @@ fn networks(
     let terms: Vec<_> = groups.map(|group| selector_terms(group.machine_config)).collect();
     let wanted = |hardware: &&Hardware| {
         let labels = hardware.labels();
-        terms.iter().flatten().any(|term| {
-            term.match_labels
-                .iter()
-                .all(|(key, value)| labels.get(key) == Some(value))
-        })
+        terms.iter().flatten().any(|term| term.selects(labels))
     };
     let network = |hardware: &Hardware| {
         let ip = hardware.spec.interfaces.first()?.dhcp.as_ref()?.ip.as_ref()?;

@@ -65,12 +65,7 @@ pub fn select<'a>(
 }
 
 fn matches(selector: &[SelectorTerm], labels: &BTreeMap<String, String>) -> bool {
-    selector.is_empty()
-        || selector.iter().any(|term| {
-            term.match_labels
-                .iter()
-                .all(|(key, value)| labels.get(key) == Some(value))
-        })
+    selector.is_empty() || selector.iter().any(|term| term.selects(labels))
 }
 
 /// Why a server cannot be claimed now.
@@ -105,14 +100,7 @@ fn word(state: ServerState) -> &'static str {
 }
 
 fn wanted(selector: &[SelectorTerm]) -> String {
-    let term = |term: &SelectorTerm| {
-        term.match_labels
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect::<Vec<_>>()
-            .join(",")
-    };
-    let terms: Vec<String> = selector.iter().map(term).collect();
+    let terms: Vec<String> = selector.iter().map(ToString::to_string).collect();
     if terms.is_empty() {
         "(any)".to_owned()
     } else {

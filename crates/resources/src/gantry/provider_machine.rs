@@ -84,6 +84,16 @@ pub struct SelectorTerm {
     pub match_labels: BTreeMap<String, String>,
 }
 
+impl SelectorTerm {
+    /// Whether an object with these labels is one that the term selects. A term without labels selects every object.
+    #[must_use]
+    pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.match_labels
+            .iter()
+            .all(|(key, value)| labels.get(key) == Some(value))
+    }
+}
+
 impl fmt::Display for SelectorTerm {
     /// `key=value,key=value`, for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,14 +17,7 @@ pub(super) fn remarks(bundle: &ClusterBundle, hardware: &[Hardware]) -> Vec<Stri
 }
 
 fn of(terms: &[SelectorTerm], hardware: &[Hardware]) -> Vec<String> {
-    let wanted = |hardware: &&Hardware| {
-        let labels = hardware.labels();
-        terms.iter().any(|term| {
-            term.match_labels
-                .iter()
-                .all(|(key, value)| labels.get(key) == Some(value))
-        })
-    };
+    let wanted = |hardware: &&Hardware| terms.iter().any(|term| term.selects(hardware.labels()));
     let (proven, others): (Vec<_>, Vec<_>) = hardware
         .iter()
         .filter(wanted)
