@@ -197,16 +197,14 @@ impl Coordinator {
             return refuse(access, cluster, FailureReason::ClusterInvalid, message, now).await;
         }
         if let Some((number, spec)) = next_plan(&desired, &seen.plans, &members, founding) {
-            if members.existing.is_empty()
-                && let Some(message) = documents::hardware(access, &admitted.bundle).await?
-            {
-                return refuse(access, cluster, FailureReason::HardwareInvalid, message, now).await;
-            }
-            if seen.snapshot.existing().is_empty()
-                && let Some((reason, message)) =
-                    documents::surroundings(access, &admitted.bundle, self.options.appliance).await?
-            {
-                return refuse(access, cluster, reason, message, now).await;
+            if seen.snapshot.existing().is_empty() {
+                let (bundle, appliance) = (&admitted.bundle, self.options.appliance);
+                if let Some(message) = documents::hardware(access, bundle).await? {
+                    return refuse(access, cluster, FailureReason::HardwareInvalid, message, now).await;
+                }
+                if let Some((reason, message)) = documents::surroundings(access, bundle, appliance).await? {
+                    return refuse(access, cluster, reason, message, now).await;
+                }
             }
             store_plan(access, &name, number, &spec, &seen.plans).await?;
             return Ok(Next::Again);
