@@ -1,27 +1,28 @@
 //! The one watch of Hardware and Server that keeps the [`BootView`].
 //!
-//! Objects are read one by one, so an object that does not parse is left out with a warning and harms no other.
+//! Objects are read one by one, so an object that does not parse is left out with a warning and harms no other. A change
+//! costs what it touches, whatever the number of machines.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream};
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
 use kube::{Client, Resource};
 use resources::gantry::{Server, ServerSpec, ServerStatus};
 use resources::tinkerbell::{Hardware, HardwareSpec};
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::FollowError;
 use crate::handle::ViewHandle;
-use crate::target::{BootTarget, MachineFacts};
+use crate::target::{BootTarget, Key, MachineFacts, ServerFacts};
 use crate::view::BootView;
 
-/// Namespace and name.
-type Key = (String, String);
+/// So many changes that are there at once become visible as one view.
+const READY_EVENTS: usize = 256;
 
 /// Keeps `handle` up to date until `cancel`. Lists and watches again after any interruption; readers keep the last
 /// view meanwhile.
@@ -33,56 +34,72 @@ pub async fn follow(
     handle: Arc<ViewHandle>,
     cancel: CancellationToken,
 ) -> Result<(), FollowError> {
-    let mut hardware = Box::pin(events::<Hardware>(&client));
-    let mut servers = Box::pin(events::<Server>(&client));
+    let hardware = events::<Hardware>(&client, Seen::Hardware, "Hardware");
+    let servers = events::<Server>(&client, Seen::Server, "Server");
+    let mut ready = stream::select(hardware, servers).ready_chunks(READY_EVENTS);
     let mut state = State::default();
     loop {
-        let changed = tokio::select! {
+        let seen = tokio::select! {
             () = cancel.cancelled() => return Ok(()),
-            event = hardware.next() => {
-                let event = event.ok_or(FollowError::Ended { kind: "Hardware" })?;
-                taken("Hardware", event).is_some_and(|event| state.hardware_event(event))
-            }
-            event = servers.next() => {
-                let event = event.ok_or(FollowError::Ended { kind: "Server" })?;
-                taken("Server", event).is_some_and(|event| state.server_event(event))
-            }
+            seen = ready.next() => seen.unwrap_or_else(|| vec![Seen::Ended("Hardware")]),
         };
-        if changed && state.loaded() {
-            handle.store(state.view());
+        let mut changed = false;
+        for seen in seen {
+            changed |= match seen {
+                Seen::Hardware(event) => state.hardware_event(event),
+                Seen::Server(event) => state.server_event(event),
+                Seen::Interrupted(kind, error) => {
+                    tracing::warn!(
+                        kind,
+                        error = &error as &dyn std::error::Error,
+                        "watch interrupted"
+                    );
+                    false
+                }
+                Seen::Ended(kind) => return Err(FollowError::Ended { kind }),
+            };
+        }
+        if changed {
+            handle.store(state.view.clone());
         }
     }
 }
 
-fn events<K>(client: &Client) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send + use<K>
+/// What the watches say.
+enum Seen {
+    Hardware(Event<DynamicObject>),
+    Server(Event<DynamicObject>),
+    Interrupted(&'static str, watcher::Error),
+    Ended(&'static str),
+}
+
+fn events<K>(
+    client: &Client,
+    seen: fn(Event<DynamicObject>) -> Seen,
+    kind: &'static str,
+) -> impl Stream<Item = Seen> + Send + Unpin + use<K>
 where
     K: Resource<DynamicType = ()>,
 {
     let resource = ApiResource::erase::<K>(&());
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-    watch(api, watcher::Config::default()).default_backoff()
-}
-
-fn taken(kind: &'static str, event: watcher::Result<Event<DynamicObject>>) -> Option<Event<DynamicObject>> {
-    event
-        .inspect_err(|error| {
-            tracing::warn!(kind, error = error as &dyn std::error::Error, "watch interrupted")
-        })
-        .ok()
+    let events = watch(api, watcher::Config::default()).default_backoff();
+    let events = events.map(move |event| event.map_or_else(|error| Seen::Interrupted(kind, error), seen));
+    Box::pin(events.chain(stream::once(std::future::ready(Seen::Ended(kind)))))
 }
 
 /// What was read of one kind, with the list that is being read.
 #[derive(Debug)]
 struct Kind<T> {
-    objects: BTreeMap<Key, T>,
-    listed: Option<BTreeSet<Key>>,
+    objects: HashMap<Key, T>,
+    listed: Option<HashSet<Key>>,
     loaded: bool,
 }
 
 impl<T> Default for Kind<T> {
     fn default() -> Self {
         Self {
-            objects: BTreeMap::new(),
+            objects: HashMap::new(),
             listed: None,
             loaded: false,
         }
@@ -98,7 +115,7 @@ impl<T: PartialEq> Kind<T> {
     ) -> Vec<Key> {
         match event {
             Event::Init => {
-                self.listed = Some(BTreeSet::new());
+                self.listed = Some(HashSet::new());
                 Vec::new()
             }
             Event::InitApply(object) => {
@@ -116,16 +133,8 @@ impl<T: PartialEq> Kind<T> {
             Event::InitDone => {
                 self.loaded = true;
                 let listed = self.listed.take().unwrap_or_default();
-                let gone: Vec<Key> = self
-                    .objects
-                    .keys()
-                    .filter(|key| !listed.contains(*key))
-                    .cloned()
-                    .collect();
-                for key in &gone {
-                    self.objects.remove(key);
-                }
-                gone
+                let gone = self.objects.extract_if(|key, _| !listed.contains(key));
+                gone.map(|(key, _)| key).collect()
             }
         }
     }
@@ -148,66 +157,53 @@ impl<T: PartialEq> Kind<T> {
     }
 }
 
-/// Everything read, and the NICs made of it.
+/// What was read, and the view made of it.
 #[derive(Debug, Default)]
 struct State {
-    hardware: Kind<HardwareSpec>,
-    servers: Kind<(ServerSpec, Option<ServerStatus>)>,
-    targets: BTreeMap<Key, Vec<Arc<BootTarget>>>,
-    shown: bool,
+    hardware: Kind<Arc<HardwareSpec>>,
+    servers: Kind<ServerFacts>,
+    view: BootView,
 }
 
 impl State {
-    fn loaded(&self) -> bool {
-        self.hardware.loaded && self.servers.loaded
-    }
-
+    /// Returns true when the view that readers have is to be replaced.
     fn hardware_event(&mut self, event: Event<DynamicObject>) -> bool {
         let keys = self
             .hardware
-            .take(event, |key, object| field(key, object, "spec"));
+            .take(event, |key, object| field(key, object, "spec").map(Arc::new));
         self.renew(&keys)
     }
 
+    /// Returns true when the view that readers have is to be replaced.
     fn server_event(&mut self, event: Event<DynamicObject>) -> bool {
         let keys = self.servers.take(event, |key, object| {
-            let spec = field(key, object, "spec")?;
-            match object.data.get("status") {
-                None => Some((spec, None)),
-                Some(_) => Some((spec, Some(field(key, object, "status")?))),
-            }
+            let spec: ServerSpec = field(key, object, "spec")?;
+            let status: Option<ServerStatus> = match object.data.get("status") {
+                None => None,
+                Some(_) => Some(field(key, object, "status")?),
+            };
+            Some(ServerFacts::new(&spec, status.as_ref()))
         });
         self.renew(&keys)
     }
 
-    /// Makes the NICs of these machines anew; true when the view has to be replaced. Most writes of a Server, such as
-    /// those of the last packet, change nothing that booting depends on.
+    /// Makes the NICs of these machines anew. Most writes of a Server, such as those of the last packet, change nothing
+    /// that booting depends on.
     fn renew(&mut self, keys: &[Key]) -> bool {
         let mut changed = false;
         for key in keys {
-            let Some(spec) = self.hardware.objects.get(key) else {
-                changed |= self.targets.remove(key).is_some();
-                continue;
-            };
-            let server = self
-                .servers
-                .objects
-                .get(key)
-                .map(|(spec, status)| (spec, status.as_ref()));
-            let machine = MachineFacts::new(&key.0, &key.1, spec.clone(), server);
-            let targets = BootTarget::all_of(machine);
-            if self.targets.get(key) != Some(&targets) {
-                self.targets.insert(key.clone(), targets);
-                changed = true;
-            }
+            let targets = self.hardware.objects.get(key).map(|spec| {
+                let server = self.servers.objects.get(key).cloned();
+                BootTarget::all_of(MachineFacts::of(key, Arc::clone(spec), server))
+            });
+            changed |= self.view.set_machine(key, targets.unwrap_or_default());
         }
-        let first = self.loaded() && !self.shown;
-        self.shown |= first;
-        first || changed
-    }
-
-    fn view(&self) -> BootView {
-        BootView::new(self.targets.values().flatten().cloned())
+        let loaded = self.hardware.loaded && self.servers.loaded;
+        let first = loaded && !self.view.loaded();
+        if first {
+            self.view.set_loaded();
+        }
+        first || (loaded && changed)
     }
 }
 
@@ -218,9 +214,9 @@ fn key_of(object: &DynamicObject) -> Key {
     )
 }
 
-fn field<T: DeserializeOwned>(key: &Key, object: &DynamicObject, name: &'static str) -> Option<T> {
-    let value = object.data.get(name).cloned().unwrap_or_default();
-    serde_json::from_value(value)
+fn field<'a, T: Deserialize<'a>>(key: &Key, object: &'a DynamicObject, name: &'static str) -> Option<T> {
+    let value = object.data.get(name).unwrap_or(&serde_json::Value::Null);
+    T::deserialize(value)
         .inspect_err(|error| {
             let machine = &key.1;
             tracing::warn!(machine, field = name, %error, "object cannot be read; it does not take part in booting");

@@ -10,6 +10,7 @@
 //! Invariant: a machine gets the installer only by a boot session that is open, not past its deadline and of the
 //! newest attempt, and only when it asks from its own address; in every doubt it boots its own disk.
 
+mod claims;
 mod decide;
 mod error;
 mod event_limit;

@@ -143,8 +143,6 @@ impl Known {
 mod tests {
     use std::sync::Arc;
 
-    use resources::tinkerbell::HardwareSpec;
-
     use super::*;
     use crate::target::{MachineFacts, Session};
 
@@ -174,7 +172,7 @@ mod tests {
             namespace: "n".into(),
             name: "node-1".into(),
             machine_id: None,
-            hardware: HardwareSpec::default(),
+            hardware: Arc::default(),
             session: Some(session),
             attempt: Some(1),
             leaving: false,

@@ -9,8 +9,11 @@ use resources::Mac;
 use resources::gantry::{LocalBoot, ServerSpec, ServerStatus, SessionPhase};
 use resources::tinkerbell::{HardwareInterface, HardwareSpec};
 
+/// Namespace and name of a Hardware.
+pub(crate) type Key = (String, String);
+
 /// A netmask with fewer bits is a mistake: its network would take in everybody.
-const WIDEST: u8 = 8;
+pub(crate) const WIDEST: u8 = 8;
 
 /// The open boot session of a machine, as far as booting needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +32,37 @@ pub struct Session {
     pub deadline: Timestamp,
 }
 
+/// What a Server says of booting.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ServerFacts {
+    machine_id: String,
+    session: Option<Session>,
+    attempt: Option<u64>,
+    leaving: bool,
+    local_boot: Option<LocalBoot>,
+}
+
+impl ServerFacts {
+    pub(crate) fn new(spec: &ServerSpec, status: Option<&ServerStatus>) -> Self {
+        let attempt = spec.attempt.as_ref();
+        let session = status.and_then(|status| status.boot_session.as_ref());
+        Self {
+            machine_id: spec.machine_id.clone(),
+            session: session.map(|session| Session {
+                attempt: session.attempt,
+                boot: session.boot,
+                boot_id: session.boot_id.clone(),
+                superseded: session.superseded.clone(),
+                phase: session.phase,
+                deadline: session.deadline.0,
+            }),
+            attempt: attempt.map(|attempt| attempt.number),
+            leaving: attempt.is_some_and(|attempt| attempt.handover || attempt.closed),
+            local_boot: status.and_then(|status| status.local_boot.clone()),
+        }
+    }
+}
+
 /// What all NICs of a machine share.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MachineFacts {
@@ -39,7 +73,7 @@ pub struct MachineFacts {
     /// `Server.spec.machineId`, which certificates name; `None` before there is a Server.
     pub machine_id: Option<String>,
     /// The Hardware.
-    pub hardware: HardwareSpec,
+    pub hardware: Arc<HardwareSpec>,
     /// The last boot session, open or not.
     pub session: Option<Session>,
     /// Number of the newest attempt that is wanted.
@@ -59,26 +93,37 @@ impl MachineFacts {
         hardware: HardwareSpec,
         server: Option<(&ServerSpec, Option<&ServerStatus>)>,
     ) -> Self {
-        let attempt = server.and_then(|(spec, _)| spec.attempt.as_ref());
-        let status = server.and_then(|(_, status)| status);
-        let session = status.and_then(|status| status.boot_session.as_ref());
-        Self {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            machine_id: server.map(|(spec, _)| spec.machine_id.clone()),
+        let server = server.map(|(spec, status)| ServerFacts::new(spec, status));
+        Self::of(
+            &(namespace.to_owned(), name.to_owned()),
+            Arc::new(hardware),
+            server,
+        )
+    }
+
+    pub(crate) fn of(
+        (namespace, name): &Key,
+        hardware: Arc<HardwareSpec>,
+        server: Option<ServerFacts>,
+    ) -> Self {
+        let mut facts = Self {
+            namespace: namespace.clone(),
+            name: name.clone(),
+            machine_id: None,
             hardware,
-            session: session.map(|session| Session {
-                attempt: session.attempt,
-                boot: session.boot,
-                boot_id: session.boot_id.clone(),
-                superseded: session.superseded.clone(),
-                phase: session.phase,
-                deadline: session.deadline.0,
-            }),
-            attempt: attempt.map(|attempt| attempt.number),
-            leaving: attempt.is_some_and(|attempt| attempt.handover || attempt.closed),
-            local_boot: status.and_then(|status| status.local_boot.clone()),
+            session: None,
+            attempt: None,
+            leaving: false,
+            local_boot: None,
+        };
+        if let Some(server) = server {
+            facts.machine_id = Some(server.machine_id);
+            facts.session = server.session;
+            facts.attempt = server.attempt;
+            facts.leaving = server.leaving;
+            facts.local_boot = server.local_boot;
         }
+        facts
     }
 
     /// Every IPv4 address that the Hardware names: the reserved ones, and those of the installed system.
@@ -165,6 +210,10 @@ impl BootTarget {
         Ipv4Net::with_netmask(self.address()?, mask)
             .ok()
             .filter(|network| network.prefix_len() >= WIDEST)
+    }
+
+    pub(crate) fn key(&self) -> Key {
+        (self.machine.namespace.clone(), self.machine.name.clone())
     }
 
     /// Name of the Hardware: the machine's key in records and logs.

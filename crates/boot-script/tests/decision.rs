@@ -173,7 +173,7 @@ fn what_we_installed_boots_its_disk_whatever_allow_pxe_says() {
             matches!(&decision, Decision::LocalDisk { esp_guid: found, bios_drive: Some(0x81), .. } if *found == esp_guid),
             "{decision:?}"
         );
-        facts.hardware.interfaces[0].netboot = None;
+        std::sync::Arc::make_mut(&mut facts.hardware).interfaces[0].netboot = None;
         assert!(matches!(of(facts, &site()), Decision::NotAllowed { .. }));
     }
 }

@@ -65,7 +65,7 @@ pub(crate) fn elsewhere(
 /// Whether an address belongs to the subnets that this site's Hardware and this interface are in.
 pub(crate) fn is_ours(wanted: Ipv4Addr, arrival: Arrival<'_>, reserved: Reserved, view: &BootView) -> bool {
     reserved.network.is_some_and(|network| network.contains(&wanted))
-        || view.networks().iter().any(|network| network.contains(&wanted))
+        || view.networks_of(wanted).next().is_some()
         || arrival.networks.iter().any(|network| network.contains(&wanted))
 }
 
@@ -86,9 +86,8 @@ fn on_link(arrival: Arrival<'_>, reserved: Reserved) -> bool {
 }
 
 fn is_host_of_known_subnet(relay: Ipv4Addr, view: &BootView) -> bool {
-    view.networks().iter().any(|network| {
-        let ends = network.prefix_len() < 31 && (relay == network.network() || relay == network.broadcast());
-        network.contains(&relay) && !ends
+    view.networks_of(relay).any(|network| {
+        network.prefix_len() >= 31 || (relay != network.network() && relay != network.broadcast())
     })
 }
 
