@@ -26,6 +26,12 @@ pub struct UpOptions {
     pub disk_gib: u32,
     /// Network boot before disks, on every boot.
     pub netboot_first: bool,
+    /// The two disks of a machine change places at each power-on after the first, and with them their kernel names.
+    #[serde(default)]
+    pub swap_disks: bool,
+    /// Each machine has a removable USB disk, which the kernel calls `/dev/sda`.
+    #[serde(default)]
+    pub usb_disk: bool,
     pub accelerator: Accelerator,
     /// Use disks and firmware variables that an earlier rack of this seed left.
     pub keep_disks: bool,
@@ -50,6 +56,8 @@ impl Default for UpOptions {
             memory_mib: vec![3072, 2048],
             disk_gib: 20,
             netboot_first: false,
+            swap_disks: false,
+            usb_disk: false,
             accelerator: Accelerator::Auto,
             keep_disks: false,
             detach: false,

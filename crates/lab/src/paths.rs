@@ -106,7 +106,8 @@ impl RackPaths {
         self.machine_dir(machine).join("nvram.fd")
     }
 
-    /// The disk files: 0 is the first, which stays blank; 1 the one to install on.
+    /// The disk files: 0 is the first, which stays blank; 1 the one to install on; 2 the USB disk of a machine that
+    /// has one.
     #[must_use]
     pub fn disk(&self, machine: &MachinePlan, index: usize) -> PathBuf {
         self.machine_dir(machine).join(format!("disk{index}.img"))

@@ -16,7 +16,7 @@ use crate::options::UpOptions;
 pub use files::{Facts, MachineFacts};
 pub use machine::{MachinePlan, Role};
 pub(crate) use network::{rack_commands, site_commands};
-pub(crate) use qemu::{BootOrder, QemuFiles, arguments, boot_indexes, netboot_path, target_disk_path};
+pub(crate) use qemu::{BootOrder, PowerOn, QemuFiles, arguments, boot_indexes, netboot_path};
 use seed::Seed;
 
 /// Prefix length of the boot network and of the out-of-band network.

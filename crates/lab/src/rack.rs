@@ -25,6 +25,8 @@ use crate::{kvm, namespace};
 const REDFISH_PORT: u16 = 443;
 /// The first disk, which stays blank, in bytes.
 const FIRST_DISK: u64 = 4 << 30;
+/// The USB disk, in bytes.
+const USB_DISK: u64 = 2 << 30;
 /// How long processes in the rack's namespaces may take to end by themselves.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -170,7 +172,9 @@ fn prepare_disks(
     options: &UpOptions,
     uefi: &UefiFiles,
 ) -> Result<(), Error> {
-    for (index, size) in [(0, FIRST_DISK), (1, u64::from(machine.disk_gib) << 30)] {
+    let fixed = [(0, FIRST_DISK), (1, u64::from(machine.disk_gib) << 30)];
+    let usb = machine.usb_disk.then_some((2, USB_DISK));
+    for (index, size) in fixed.into_iter().chain(usb) {
         let path = paths.disk(machine, index);
         if !(options.keep_disks && path.is_file()) {
             let blank = File::create(&path).and_then(|file| file.set_len(size));

@@ -71,6 +71,12 @@ pub(crate) struct UpArgs {
     /// Network before disks on every boot.
     #[arg(long)]
     netboot_first: bool,
+    /// The two disks of a machine change places, and so their kernel names, at each power-on after the first.
+    #[arg(long)]
+    swap_disks: bool,
+    /// Each machine has a removable USB disk of 2 GiB.
+    #[arg(long)]
+    usb_disk: bool,
     /// auto, kvm or tcg.
     #[arg(long, default_value = "auto")]
     accelerator: Accelerator,
@@ -190,6 +196,8 @@ impl Shape {
 async fn up(args: UpArgs) -> Outcome {
     let options = UpOptions {
         netboot_first: args.netboot_first,
+        swap_disks: args.swap_disks,
+        usb_disk: args.usb_disk,
         accelerator: args.accelerator,
         keep_disks: args.keep_disks,
         detach: args.detach,

@@ -209,8 +209,11 @@ impl Actor {
     }
 
     async fn power_on(&mut self) -> Result<(), Error> {
-        let boot = self.publish.borrow().boot;
-        let (child, monitor) = self.bay.start(boot).await?;
+        let (boot, before) = {
+            let state = self.publish.borrow();
+            (state.boot, state.power_ons)
+        };
+        let (child, monitor) = self.bay.start(boot, before).await?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
         self.running = Some(Running {
             child,

@@ -21,7 +21,7 @@ use crate::Error;
 use crate::nvram::{BootTarget, Variables, put_network_first, set_boot_next};
 use crate::options::{Accelerator, Firmware};
 use crate::paths::RackPaths;
-use crate::plan::{MachinePlan, QemuFiles, arguments, boot_indexes};
+use crate::plan::{MachinePlan, PowerOn, QemuFiles, arguments, boot_indexes};
 use crate::process::{die_with_parent, enter};
 
 const QEMU: &str = "qemu-system-x86_64";
@@ -38,10 +38,14 @@ pub(crate) struct Bay {
 }
 
 impl Bay {
-    /// Starts the machine: its process and monitor, with the guest running.
-    pub(super) async fn start(&self, boot: BootOverride) -> Result<(Child, Monitor), Error> {
-        self.write_nvram(boot)?;
-        let mut child = self.start_process(boot)?;
+    /// Starts the machine: its process and monitor, with the guest running. `before` counts earlier power-ons.
+    pub(super) async fn start(&self, boot: BootOverride, before: u64) -> Result<(Child, Monitor), Error> {
+        let power_on = PowerOn {
+            first_order: boot.order(self.plan.netboot_first),
+            disk_slots: self.plan.disk_slots(before),
+        };
+        self.write_nvram(boot, power_on)?;
+        let mut child = self.start_process(power_on)?;
         let machine = || self.plan.name.clone();
         let prepared = tokio::select! {
             prepared = timeout(START_LIMIT, self.prepare(boot)) => match prepared {
@@ -74,14 +78,14 @@ impl Bay {
         Ok(monitor)
     }
 
-    fn write_nvram(&self, boot: BootOverride) -> Result<(), Error> {
+    fn write_nvram(&self, boot: BootOverride, power_on: PowerOn) -> Result<(), Error> {
         let machine = &self.plan;
         if machine.firmware != Firmware::Uefi {
             return Ok(());
         }
         let target = match boot.in_force() {
             Some(Target::Pxe) => Some(BootTarget::Network),
-            Some(Target::Hdd) => Some(BootTarget::Disk),
+            Some(Target::Hdd) => Some(BootTarget::Disk(power_on.disk_slots[1])),
             Some(Target::BiosSetup) => Some(BootTarget::Setup),
             Some(Target::None) | None => None,
         };
@@ -104,13 +108,14 @@ impl Bay {
         std::fs::write(&path, variables.to_bytes().map_err(nvram)?).map_err(Error::file("writing", &path))
     }
 
-    fn start_process(&self, boot: BootOverride) -> Result<Child, Error> {
+    fn start_process(&self, power_on: PowerOn) -> Result<Child, Error> {
         let (plan, paths) = (&self.plan, &self.paths);
-        let (disks, nvram) = ([paths.disk(plan, 0), paths.disk(plan, 1)], paths.nvram(plan));
+        let (disks, nvram) = ([0, 1, 2].map(|index| paths.disk(plan, index)), paths.nvram(plan));
         let files = QemuFiles {
             uefi_code: &self.uefi_code,
             nvram: &nvram,
             disks: [&disks[0], &disks[1]],
+            usb_disk: &disks[2],
             console_log: &paths.console_log(plan),
             console_socket: &paths.console_socket(plan),
             monitor_socket: &paths.monitor_socket(plan),
@@ -122,12 +127,7 @@ impl Bay {
             .try_clone()
             .map_err(Error::file("duplicating", &log_path))?;
         let mut command = std::process::Command::new(QEMU);
-        command.args(arguments(
-            plan,
-            self.accelerator,
-            &files,
-            boot.order(plan.netboot_first),
-        ));
+        command.args(arguments(plan, self.accelerator, &files, power_on));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         command.current_dir(paths.machine_dir(plan));
         enter(&mut command, namespace);

@@ -1,7 +1,7 @@
 //! Boot options: what the machine boots next, and what it always tries first.
 
 use super::store::{Variables, utf16};
-use crate::plan::{MachinePlan, netboot_path, target_disk_path};
+use crate::plan::{MachinePlan, netboot_path};
 
 const ACTIVE: u32 = 1;
 /// `EFI_OS_INDICATIONS_BOOT_TO_FW_UI`.
@@ -15,7 +15,8 @@ const MADE_BY_FIRMWARE: [u8; 16] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BootTarget {
     Network,
-    Disk,
+    /// The disk with this PCI device number on the root bridge.
+    Disk(u8),
     Setup,
 }
 
@@ -31,7 +32,7 @@ pub(crate) fn set_boot_next(variables: &mut Variables, machine: &MachinePlan, ta
             return;
         }
         BootTarget::Network => network_option(machine),
-        BootTarget::Disk => disk_option(),
+        BootTarget::Disk(slot) => disk_option(slot),
     };
     let number = find_or_add(variables, &option);
     variables.set("BootNext", number.to_le_bytes().to_vec());
@@ -129,9 +130,9 @@ fn network_option(machine: &MachinePlan) -> LoadOption {
     }
 }
 
-/// The target disk; the firmware finds `\EFI\BOOT\BOOTX64.EFI` on it.
-fn disk_option() -> LoadOption {
-    let mut path = pci_path(target_disk_path());
+/// A disk; the firmware finds `\EFI\BOOT\BOOTX64.EFI` on it.
+fn disk_option(slot: u8) -> LoadOption {
+    let mut path = pci_path(slot);
     node(&mut path, 0x7f, 0xff, &[]);
     LoadOption {
         description: "UEFI Misc Device 2".to_owned(),
@@ -170,7 +171,7 @@ mod tests {
         let mut vars = Variables::parse(blank()).unwrap();
         set_boot_next(&mut vars, &machine(), BootTarget::Network);
         assert_eq!(vars.names(), ["Boot0000", "BootNext"]);
-        set_boot_next(&mut vars, &machine(), BootTarget::Disk);
+        set_boot_next(&mut vars, &machine(), BootTarget::Disk(6));
         assert_eq!(vars.get("BootNext").unwrap(), [1, 0]);
         set_boot_next(&mut vars, &machine(), BootTarget::Network);
         assert_eq!(vars.get("BootNext").unwrap(), [0, 0]);

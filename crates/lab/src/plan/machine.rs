@@ -38,6 +38,10 @@ pub struct MachinePlan {
     pub memory_mib: u32,
     pub disk_gib: u32,
     pub netboot_first: bool,
+    /// The first disk and the target change places at each power-on after the first.
+    pub swap_disks: bool,
+    /// A removable USB disk is plugged in.
+    pub usb_disk: bool,
     /// The second network card: the one that boots.
     pub boot_mac: Mac,
     /// The first network card: linked, but nothing answers DHCP there.
@@ -50,7 +54,7 @@ pub struct MachinePlan {
     /// SMBIOS.
     pub uuid: String,
     pub serial: String,
-    /// The disk to install on, as the guest names it.
+    /// The disk to install on, as the guest names it at the first power-on.
     pub disk: &'static str,
 }
 
@@ -65,9 +69,19 @@ impl MachinePlan {
         format!("tap{}o", self.index)
     }
 
-    /// Serial number of a disk, visible to the guest.
-    pub(crate) fn disk_serial(&self, index: usize) -> String {
+    /// Serial number of a disk, visible to the guest; numbered as [`crate::RackPaths::disk`] numbers the files.
+    #[must_use]
+    pub fn disk_serial(&self, index: usize) -> String {
         format!("{}D{index}", self.serial)
+    }
+
+    /// PCI device numbers of the first disk and of the target at a power-on; `before` counts those before it.
+    pub(crate) fn disk_slots(&self, before: u64) -> [u8; 2] {
+        if self.swap_disks && before % 2 == 1 {
+            [6, 5]
+        } else {
+            [5, 6]
+        }
     }
 }
 
@@ -100,6 +114,8 @@ pub(super) fn derive(
         memory_mib: options.memory_of(index),
         disk_gib: options.disk_gib,
         netboot_first: options.netboot_first,
+        swap_disks: options.swap_disks,
+        usb_disk: options.usb_disk,
         boot_mac: mac(draw.bytes(&key("boot mac"))),
         other_mac: mac(draw.bytes(&key("other mac"))),
         ip: after(first_ip),

@@ -1,7 +1,7 @@
 //! QEMU's arguments for one power-on of one machine.
 //!
 //! Devices sit at fixed PCI slots, so firmware device paths and guest names never change: cards 3 (other) and 4
-//! (boot), disks 5 (stays blank) and 6 (target). UEFI machines carry no bootindex at all: their order is in their
+//! (boot), disks 5 (stays blank) and 6 (target), which change places on a machine that swaps them, USB 8. UEFI machines carry no bootindex at all: their order is in their
 //! firmware variables. SeaBIOS has no memory of its own, so its order is given as bootindex.
 
 use std::path::Path;
@@ -15,6 +15,7 @@ pub(crate) struct QemuFiles<'a> {
     pub(crate) uefi_code: &'a Path,
     pub(crate) nvram: &'a Path,
     pub(crate) disks: [&'a Path; 2],
+    pub(crate) usb_disk: &'a Path,
     pub(crate) console_log: &'a Path,
     pub(crate) console_socket: &'a Path,
     pub(crate) monitor_socket: &'a Path,
@@ -27,13 +28,17 @@ pub(crate) enum BootOrder {
     DisksFirst,
 }
 
-/// UEFI device path nodes of the booting card and of the target disk: PCI device numbers on the root bridge.
-pub(crate) const fn netboot_path() -> u8 {
-    4
+/// What differs between the power-ons of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PowerOn {
+    pub(crate) first_order: BootOrder,
+    /// PCI device numbers of the disks, as [`MachinePlan::disk_slots`] gives them.
+    pub(crate) disk_slots: [u8; 2],
 }
 
-pub(crate) const fn target_disk_path() -> u8 {
-    6
+/// UEFI device path node of the booting card: its PCI device number on the root bridge.
+pub(crate) const fn netboot_path() -> u8 {
+    4
 }
 
 /// bootindex of (target disk, booting card). The target is SeaBIOS' drive 0x80 in either order.
@@ -49,21 +54,28 @@ pub(crate) fn arguments(
     machine: &MachinePlan,
     accelerator: Accelerator,
     files: &QemuFiles<'_>,
-    first_order: BootOrder,
+    power_on: PowerOn,
 ) -> Vec<String> {
     let mut line = Line::default();
     board(&mut line, machine, accelerator);
-    let (disk_index, net_index) = boot_indexes(first_order);
+    let (disk_index, net_index) = boot_indexes(power_on.first_order);
+    let slots = power_on.disk_slots;
     match machine.firmware {
         // The card's iPXE ROM boots.
         Firmware::Bios => {
-            disks(&mut line, machine, files, &format!(",bootindex={disk_index}"));
+            disks(
+                &mut line,
+                machine,
+                files,
+                slots,
+                &format!(",bootindex={disk_index}"),
+            );
             cards(&mut line, machine, &format!(",bootindex={net_index}"));
         }
         // The firmware's own PXE boots, as on most real machines.
         Firmware::Uefi => {
             flash(&mut line, files);
-            disks(&mut line, machine, files, "");
+            disks(&mut line, machine, files, slots, "");
             cards(&mut line, machine, ",romfile=");
         }
     }
@@ -121,16 +133,33 @@ fn flash(line: &mut Line, files: &QemuFiles<'_>) {
     line.add("drive", format!("if=pflash,unit=1,format=raw,file={variables}"));
 }
 
-/// Both disks; `boot` goes to the target.
-fn disks(line: &mut Line, machine: &MachinePlan, files: &QemuFiles<'_>, boot: &str) {
+/// All disks; `boot` goes to the target.
+fn disks(line: &mut Line, machine: &MachinePlan, files: &QemuFiles<'_>, slots: [u8; 2], boot: &str) {
     for (number, (disk, boot)) in files.disks.into_iter().zip(["", boot]).enumerate() {
-        let (file, serial, slot) = (path(disk), machine.disk_serial(number), 5 + number);
-        let drive = format!("if=none,id=disk{number},format=raw,cache=unsafe,discard=unmap,file={file}");
-        line.add("drive", drive);
+        let (serial, slot) = (machine.disk_serial(number), slots[number]);
+        drive(line, number, disk);
         let device =
             format!("virtio-blk-pci,id=blk{number},drive=disk{number},serial={serial},addr={slot:#x}{boot}");
         line.add("device", device);
     }
+    if machine.usb_disk {
+        let serial = machine.disk_serial(2);
+        drive(line, 2, files.usb_disk);
+        line.add("device", "qemu-xhci,id=usb,addr=0x8");
+        line.add(
+            "device",
+            format!("usb-storage,id=usb2,bus=usb.0,drive=disk2,removable=on,serial={serial}"),
+        );
+    }
+}
+
+/// What a disk's content is kept in.
+fn drive(line: &mut Line, number: usize, file: &Path) {
+    let file = path(file);
+    line.add(
+        "drive",
+        format!("if=none,id=disk{number},format=raw,cache=unsafe,discard=unmap,file={file}"),
+    );
 }
 
 /// Both network cards; `boot` goes to the booting one, the other has no ROM to boot from.
@@ -181,36 +210,80 @@ mod tests {
     use crate::options::UpOptions;
     use crate::plan::RackPlan;
 
-    fn line(firmware: Firmware, order: BootOrder) -> String {
-        let plan = RackPlan::derive(
-            "golden",
-            &UpOptions {
-                firmware,
-                ..UpOptions::default()
-            },
-        );
+    fn line(options: &UpOptions, before: u64) -> String {
+        let plan = RackPlan::derive("golden", options);
+        let machine = &plan.machines[0];
         let files = QemuFiles {
             uefi_code: Path::new("/fw/code.fd"),
             nvram: Path::new("/m/nvram.fd"),
             disks: [Path::new("/m/disk0.img"), Path::new("/m/a,b.img")],
+            usb_disk: Path::new("/m/disk2.img"),
             console_log: Path::new("/m/console.log"),
             console_socket: Path::new("/s/tty"),
             monitor_socket: Path::new("/s/qmp"),
         };
-        arguments(&plan.machines[0], Accelerator::Tcg, &files, order)
+        let power_on = PowerOn {
+            first_order: BootOrder::NetworkFirst,
+            disk_slots: machine.disk_slots(before),
+        };
+        arguments(machine, Accelerator::Tcg, &files, power_on)
             .join("\n")
             .replace("\n-", "\n\n-")
     }
 
+    fn with(firmware: Firmware) -> UpOptions {
+        UpOptions {
+            firmware,
+            ..UpOptions::default()
+        }
+    }
+
     #[test]
     fn golden_uefi() {
-        let text = line(Firmware::Uefi, BootOrder::NetworkFirst);
+        let text = line(&with(Firmware::Uefi), 1);
         assert!(!text.contains("bootindex"));
         insta::assert_snapshot!(text);
     }
 
     #[test]
     fn golden_bios() {
-        insta::assert_snapshot!(line(Firmware::Bios, BootOrder::NetworkFirst));
+        insta::assert_snapshot!(line(&with(Firmware::Bios), 1));
+    }
+
+    /// What a kernel calls a virtio disk follows from its slot.
+    #[test]
+    fn disks_change_places_at_each_power_on() {
+        let options = UpOptions {
+            swap_disks: true,
+            ..with(Firmware::Bios)
+        };
+        let places = |before| {
+            let text = line(&options, before);
+            let place = |disk: &str| {
+                let device = text.lines().find(|line| line.contains(disk)).unwrap();
+                let addr = device.split(',').find(|part| part.starts_with("addr="));
+                (addr.unwrap().to_owned(), device.contains("bootindex=2"))
+            };
+            [place("drive=disk0,"), place("drive=disk1,")]
+        };
+        let at = |first: &str, target: &str| [(first.to_owned(), false), (target.to_owned(), true)];
+        assert_eq!(places(0), at("addr=0x5", "addr=0x6"));
+        assert_eq!(places(1), at("addr=0x6", "addr=0x5"));
+        assert_eq!(places(2), places(0));
+    }
+
+    #[test]
+    fn a_usb_disk_is_removable_and_has_a_serial_number() {
+        let options = UpOptions {
+            usb_disk: true,
+            ..with(Firmware::Bios)
+        };
+        let text = line(&options, 0);
+        let device = text.lines().find(|line| line.starts_with("usb-storage")).unwrap();
+        assert!(device.contains(",drive=disk2,removable=on,serial=GL"), "{device}");
+        assert!(
+            device.ends_with("D2") && text.contains("file=/m/disk2.img"),
+            "{text}"
+        );
     }
 }
