@@ -109,7 +109,6 @@ impl Installation<'_> {
             network: &network,
             image: self.image,
             image_url: &image_url,
-            manifest_url: &format!("{image_url}/manifest.json"),
             os_family: &self.machine.spec.os_family,
             users: &self.machine.spec.users,
             handover: self.server.spec.handover,

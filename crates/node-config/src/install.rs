@@ -34,8 +34,6 @@ pub struct InstallInputs<'a> {
     pub image: &'a ImageManifest,
     /// Where the agent fetches it, such as `http://192.0.2.5:7080/images/HEX`.
     pub image_url: &'a str,
-    /// Where the agent fetches its manifest.
-    pub manifest_url: &'a str,
     /// Operating system family, as cluster YAML spells it.
     pub os_family: &'a str,
     /// Users of the installed system.
@@ -156,7 +154,6 @@ fn image_environment(inputs: &InstallInputs<'_>, disk: String) -> Vec<(&'static 
         ("IMG_DIGEST", plain(&image.digest)),
         ("IMG_RAW_DIGEST", plain(&image.raw_digest)),
         ("IMG_RAW_SIZE", plain(&image.raw_size)),
-        ("IMG_MANIFEST_URL", plain(&inputs.manifest_url)),
     ];
     if let Some(references) = &image.guid_references {
         let list: Vec<String> = references.iter().map(ToString::to_string).collect();

@@ -281,7 +281,6 @@ fn workflow_text() {
         network: &network,
         image: &image,
         image_url: "http://192.0.2.5:7080/images/0101",
-        manifest_url: "http://192.0.2.5:7080/images/0101/manifest.json",
         os_family: "debian",
         users: &users,
         handover: HandoverPolicy::Auto,

@@ -240,7 +240,6 @@ impl Inputs {
             network,
             image: &self.manifest,
             image_url: "",
-            manifest_url: "",
             os_family: "debian",
             users: &[],
             handover: HandoverPolicy::Auto,
