@@ -67,6 +67,8 @@ impl RealHost {
 
 impl Host for RealHost {
     fn disks(&self) -> Vec<v1::Disk> {
+        // A slow controller or USB bus shows a disk when other disks have settled long ago, and its driver may be new.
+        self.modules.load_for_devices();
         self.disks.report()
     }
 
