@@ -18,6 +18,7 @@ mod node_disk;
 mod objects;
 mod rack;
 mod server;
+mod small_image;
 mod stories;
 mod trace;
 mod waiting;

@@ -118,6 +118,12 @@ impl Rack {
         if options.netboot_first {
             up.push("--netboot-first");
         }
+        if options.swap_disks {
+            up.push("--swap-disks");
+        }
+        if options.usb_disk {
+            up.push("--usb-disk");
+        }
         rack.user(&up)?;
         rack.write_inputs()?;
         Ok(rack)
@@ -303,8 +309,13 @@ impl Rack {
         done(&mut command)
     }
 
-    /// Resets a machine hard, as an operator does at its BMC. The appliance has no part in it.
+    /// Resets a machine hard.
     pub(crate) fn reset(&self, machine: &str) -> anyhow::Result<()> {
+        self.at_bmc(machine, "ForceRestart")
+    }
+
+    /// Does what an operator does at a machine's BMC, by Redfish `ResetType`. The appliance has no part in it.
+    pub(crate) fn at_bmc(&self, machine: &str, reset_type: &str) -> anyhow::Result<()> {
         let of = |plan: &&MachinePlan| plan.name == machine;
         let plan = self.plan.machines.iter().find(of).context("no such machine")?;
         let user = format!("{}:{}", plan.bmc_user, plan.bmc_password.reveal());
@@ -321,7 +332,8 @@ impl Rack {
             "--max-time",
             "30",
         ]);
-        command.args(["--user", &user, "--json", r#"{"ResetType":"ForceRestart"}"#, &url]);
+        let body = serde_json::json!({"ResetType": reset_type}).to_string();
+        command.args(["--user", &user, "--json", &body, &url]);
         done(&mut command).map(drop)
     }
 

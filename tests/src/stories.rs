@@ -2,6 +2,7 @@
 
 mod api;
 mod cluster;
+mod disk_names;
 mod durability;
 mod faults;
 mod installer_bios;
@@ -53,6 +54,14 @@ pub(crate) const ALL: &[Story] = &[
         needs: "root, QEMU, built images (gantry image build), 6 GB of memory",
         minutes: 15,
         run: |options| Box::pin(cluster::run(options)),
+    },
+    Story {
+        name: "disk-names",
+        tier: "ci",
+        about: "BIOS: power fails as the image is written and the disks change names: the pinned disk, never a stick",
+        needs: "root, QEMU, built images (gantry image build), 3 GB of memory",
+        minutes: 3,
+        run: |options| Box::pin(disk_names::run(options)),
     },
     Story {
         name: "durability",

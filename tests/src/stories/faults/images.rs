@@ -1,23 +1,12 @@
-//! Images that are refused when the appliance fetches them: no machine is powered on for them. Also the small images
-//! that the story is made of.
+//! Images that are refused when the appliance fetches them: no machine is powered on for them.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 
 use super::says;
-use crate::rack::{Rack, done};
-
-/// Two octets that stop a processor for good.
-const BOOT_CODE: [u8; 2] = [0xfa, 0xf4];
-/// Where the first partition begins.
-const FIRST: u64 = 1 << 20;
-/// One Linux partition in a master boot record.
-const ONE_PARTITION: &str = "label: dos\nstart=2048, type=83, bootable\n";
+use crate::rack::Rack;
+use crate::small_image::{FIRST, bootable, file_system, new, write_at};
 
 /// A cluster whose image is not the one that its checksum names, and one whose image no firmware can start.
 pub(super) fn refused(rack: &Rack) -> anyhow::Result<()> {
@@ -81,48 +70,7 @@ fn cluster_fails(rack: &Rack, image: &Path, parts: &[&str]) -> anyhow::Result<()
     Ok(())
 }
 
-/// An image with boot code and a file system.
-pub(super) fn bootable(rack: &Rack, name: &str) -> anyhow::Result<PathBuf> {
-    let image = new(rack, name, 32, ONE_PARTITION)?;
-    write_at(&image, &BOOT_CODE, 0)?;
-    file_system(&image, 31)?;
-    Ok(image)
-}
-
-/// An image of so many MiB that is nearly empty: compressed, it is small.
-pub(super) fn large(rack: &Rack, name: &str, mib: u64) -> anyhow::Result<PathBuf> {
-    let image = new(rack, name, mib, ONE_PARTITION)?;
-    write_at(&image, &BOOT_CODE, 0)?;
-    done(Command::new("zstd").args(["--quiet", "--rm"]).arg(&image))?;
-    Ok(PathBuf::from(format!("{}.zst", image.display())))
-}
-
 /// Changes one octet of a file.
 pub(super) fn damage(file: &Path) -> anyhow::Result<()> {
     write_at(file, b"damage", 3 * FIRST)
-}
-
-fn new(rack: &Rack, name: &str, mib: u64, partitions: &str) -> anyhow::Result<PathBuf> {
-    let path = rack.file(name);
-    File::create(&path)?.set_len(mib << 20)?;
-    let mut command = Command::new("sfdisk");
-    command.arg("--quiet").arg(&path).stdin(Stdio::piped());
-    let mut child = command.spawn().context("sfdisk")?;
-    let mut input = child.stdin.take().context("no standard input")?;
-    input.write_all(partitions.as_bytes())?;
-    drop(input);
-    let status = child.wait()?;
-    ensure!(status.success(), "sfdisk: {status}");
-    Ok(path)
-}
-
-fn file_system(image: &Path, mib: u64) -> anyhow::Result<()> {
-    let mut command = Command::new("mkfs.ext4");
-    command.args(["-q", "-F", "-E", &format!("offset={FIRST}")]);
-    done(command.arg(image).arg(format!("{}k", mib << 10))).map(drop)
-}
-
-fn write_at(file: &Path, octets: &[u8], at: u64) -> anyhow::Result<()> {
-    let file = OpenOptions::new().write(true).open(file)?;
-    Ok(file.write_all_at(octets, at)?)
 }

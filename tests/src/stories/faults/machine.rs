@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{images, says};
 use crate::objects::{fetch, run_actions, workflow_end};
 use crate::rack::Rack;
+use crate::small_image;
 
 /// Until the installer runs and has tried its first action; machines are emulated.
 const TRIED: Duration = Duration::from_secs(10 * 60);
@@ -22,7 +23,7 @@ const MIB: usize = 1 << 20;
 
 /// An image of 2 GiB for a disk of 1 GiB.
 pub(super) async fn disk_too_small(rack: &Rack) -> anyhow::Result<()> {
-    let image = images::large(rack, "large.raw", 2048)?;
+    let image = small_image::large(rack, "large.raw", 2048)?;
     let url = served(rack, "large", &image).await?;
     let machine = rack.plan.machines.first().context("no machine")?;
     run_actions(
@@ -52,7 +53,7 @@ pub(super) async fn disk_too_small(rack: &Rack) -> anyhow::Result<()> {
 
 /// An image that was changed on the appliance after it was checked. The first MiB stays empty: nothing can boot.
 pub(super) async fn damaged_image(rack: &Rack) -> anyhow::Result<()> {
-    let image = images::bootable(rack, "damaged.raw")?;
+    let image = small_image::bootable(rack, "damaged.raw")?;
     let url = served(rack, "damaged", &image).await?;
     let hex = url.rsplit('/').next().context("no digest")?;
     images::damage(&rack.file(&format!("data/images/sha256/{hex}")))?;
