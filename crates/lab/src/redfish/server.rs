@@ -6,19 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
+use hyper::body::Bytes;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use jiff::Timestamp;
+use listeners::{Gate, Limits, Peer, RequestBody, Shares};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::Value;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::documents;
@@ -29,10 +25,26 @@ use crate::machine::{MachineHandle, Refusal};
 use crate::plan::MachinePlan;
 
 const MAX_BODY: usize = 64 * 1024;
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
-const HEADER_LIMIT: Duration = Duration::from_secs(30);
-/// More connections than this at once wait.
-const MAX_CONNECTIONS: usize = 32;
+/// A BMC knows nobody before the login; the appliance and what a user runs beside it share an address.
+const SHARES: Shares = Shares {
+    total: 32,
+    strangers: 32,
+    per_stranger: 32,
+    per_known: 32,
+    quiet: Duration::from_secs(2),
+};
+const LIMITS: Limits = Limits {
+    // The machines of the rack keep the processors busy.
+    first_request: Duration::from_secs(30),
+    idle: Duration::from_secs(30),
+    stall: Duration::from_secs(30),
+    stall_known: Duration::from_secs(30),
+    body: Duration::from_secs(30),
+    lifetime: Duration::from_secs(60 * 60),
+    ping: Duration::from_secs(20),
+    streams: 1,
+    head: 16 << 10,
+};
 const TOKEN: &str = "x-auth-token";
 
 /// One BMC.
@@ -41,7 +53,7 @@ pub(crate) struct VirtualBmc {
     handle: MachineHandle,
     login: Login,
     log: Arc<CommandLog>,
-    tls: TlsAcceptor,
+    tls: Arc<ServerConfig>,
 }
 
 impl VirtualBmc {
@@ -61,7 +73,7 @@ impl VirtualBmc {
             handle,
             login,
             log,
-            tls: TlsAcceptor::from(Arc::new(tls)),
+            tls: Arc::new(tls),
         })
     }
 }
@@ -90,39 +102,17 @@ pub(crate) async fn run(bmc: VirtualBmc, listener: TcpListener, cancel: Cancella
             return;
         }
     };
+    let gate = Gate::new("lab-redfish", SHARES, |_| false, |_| {});
+    let tls = Arc::clone(&bmc.tls);
     let bmc = Arc::new(bmc);
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            () = cancel.cancelled() => break,
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                Ok((stream, peer)) => {
-                    connections.spawn(serve(Arc::clone(&bmc), stream, peer));
-                }
-                Err(error) => {
-                    tracing::warn!(machine, error = %error, "virtual BMC cannot accept");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            },
-        }
-    }
-}
-
-async fn serve(bmc: Arc<VirtualBmc>, stream: tokio::net::TcpStream, peer: SocketAddr) {
-    let Ok(Ok(stream)) = timeout(HANDSHAKE_LIMIT, bmc.tls.accept(stream)).await else {
-        return;
+    let service = move |peer: Peer<'_>| {
+        let (bmc, address) = (Arc::clone(&bmc), peer.address);
+        Some(service_fn(move |request| {
+            let bmc = Arc::clone(&bmc);
+            async move { Ok::<_, Infallible>(answer(&bmc, request, address).await) }
+        }))
     };
-    let service = service_fn(|request| {
-        let bmc = Arc::clone(&bmc);
-        async move { Ok::<_, Infallible>(answer(&bmc, request, peer).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_LIMIT)
-        .serve_connection(TokioIo::new(stream), service);
-    // A client that breaks off is its own affair.
-    let _ = connection.await;
+    listeners::run_tls(listener, tls, gate, LIMITS, service, cancel).await;
 }
 
 /// What a handler decided.
@@ -165,7 +155,7 @@ struct Call {
     body: Value,
 }
 
-async fn answer(bmc: &VirtualBmc, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
+async fn answer(bmc: &VirtualBmc, request: Request<RequestBody>, peer: SocketAddr) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     let user = bmc.login.user(header("authorization"), header(TOKEN));
