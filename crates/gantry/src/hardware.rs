@@ -1,10 +1,12 @@
 //! Import of a hardware CSV: read everything, compare with what exists, then apply; nothing is applied if one row is
 //! bad.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use hardware_csv::{Diff, Existing, Row};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use hardware_csv::{Diff, Existing, Row, RowObjects};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
@@ -92,29 +94,7 @@ pub(crate) async fn apply(
             names.join(", ")
         )));
     }
-    let hardware: Api<Hardware> = Api::namespaced(client.clone(), namespace);
-    let params = PatchParams::apply(keys::MANAGER_CLI).force();
-    for objects in hardware_csv::to_objects(&csv.rows, namespace, &csv.source) {
-        // BMC and password first: whoever sees the Hardware finds what it names.
-        if let Some(secret) = &objects.secret {
-            let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
-            api.patch(&secret.name_any(), &params, &Patch::Apply(secret))
-                .await?;
-        }
-        if let Some(bmc) = &objects.bmc {
-            let api: Api<Machine> = Api::namespaced(client.clone(), namespace);
-            api.patch(&bmc.name_any(), &params, &Patch::Apply(bmc)).await?;
-        }
-        let name = objects.hardware.name_any();
-        if diff.unchanged.contains(&name) {
-            continue;
-        }
-        let mut wanted = objects.hardware;
-        if let Some(known) = hardware.get_opt(&name).await? {
-            keep_allow_pxe(&mut wanted, &known);
-        }
-        hardware.patch(&name, &params, &Patch::Apply(&wanted)).await?;
-    }
+    Import::new(client, namespace, diff).run(csv).await?;
     let mut lines = told(diff);
     if prune {
         for name in &diff.gone_free {
@@ -128,6 +108,112 @@ pub(crate) async fn apply(
         ));
     }
     Ok(lines)
+}
+
+/// Rows on their way to the server at once.
+const AT_ONCE: usize = 64;
+
+/// Brings rows to the server, each with its objects in order.
+struct Import<'a> {
+    namespace: &'a str,
+    hardware: Api<Hardware>,
+    bmcs: Api<Machine>,
+    secrets: Api<Secret>,
+    params: PatchParams,
+    new: HashSet<&'a str>,
+    unchanged: HashSet<&'a str>,
+}
+
+/// A row that the server did not take.
+struct RowFailure {
+    line: u64,
+    name: String,
+    error: kube::Error,
+}
+
+impl<'a> Import<'a> {
+    fn new(client: &Client, namespace: &'a str, diff: &'a Diff) -> Self {
+        Self {
+            namespace,
+            hardware: Api::namespaced(client.clone(), namespace),
+            bmcs: Api::namespaced(client.clone(), namespace),
+            secrets: Api::namespaced(client.clone(), namespace),
+            params: PatchParams::apply(keys::MANAGER_CLI).force(),
+            new: diff.create.iter().map(String::as_str).collect(),
+            unchanged: diff.unchanged.iter().map(String::as_str).collect(),
+        }
+    }
+
+    /// Begins no further row after one that failed.
+    async fn run(&self, csv: &Csv) -> Outcome {
+        let objects = hardware_csv::to_objects(&csv.rows, self.namespace, &csv.source);
+        let mut rows = csv.rows.iter().zip(objects);
+        let mut under_way = FuturesUnordered::new();
+        let mut failures = Vec::new();
+        loop {
+            while failures.is_empty()
+                && under_way.len() < AT_ONCE
+                && let Some((row, objects)) = rows.next()
+            {
+                under_way.push(self.row(row, objects));
+            }
+            match under_way.next().await {
+                None => break,
+                Some(Ok(())) => {}
+                Some(Err(failure)) => failures.push(failure),
+            }
+        }
+        if failures.is_empty() {
+            return Ok(());
+        }
+        failures.sort_by_key(|failure| failure.line);
+        let mut lines: Vec<String> = failures
+            .iter()
+            .map(|RowFailure { line, name, error }| {
+                format!("{}: row {line} ({name}): {}", csv.source, causes::line(error))
+            })
+            .collect();
+        lines.push(
+            "run the command again when that is mended: rows that are imported stay as they are".to_owned(),
+        );
+        Err(Failure::text(lines.join("\n")))
+    }
+
+    async fn row(&self, row: &Row, objects: RowObjects) -> Result<(), RowFailure> {
+        let applied = self.apply(objects).await;
+        applied.map_err(|error| RowFailure {
+            line: row.line,
+            name: row.hostname.clone(),
+            error,
+        })
+    }
+
+    async fn apply(&self, objects: RowObjects) -> kube::Result<()> {
+        // BMC and password first: whoever sees the Hardware finds what it names.
+        if let Some(secret) = &objects.secret {
+            let patch = Patch::Apply(secret);
+            self.secrets
+                .patch(&secret.name_any(), &self.params, &patch)
+                .await?;
+        }
+        if let Some(bmc) = &objects.bmc {
+            let patch = Patch::Apply(bmc);
+            self.bmcs.patch(&bmc.name_any(), &self.params, &patch).await?;
+        }
+        let mut wanted = objects.hardware;
+        let name = wanted.name_any();
+        if self.unchanged.contains(name.as_str()) {
+            return Ok(());
+        }
+        if !self.new.contains(name.as_str())
+            && let Some(known) = self.hardware.get_opt(&name).await?
+        {
+            keep_allow_pxe(&mut wanted, &known);
+        }
+        let patch = Patch::Apply(&wanted);
+        self.hardware.patch(&name, &self.params, &patch).await?;
+        Ok(())
+    }
 }
 
 /// The workflow engine switches allowPXE; an import does not switch it back.

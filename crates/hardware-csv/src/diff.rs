@@ -1,10 +1,10 @@
 //! A file compared with what was imported before.
 
-use std::collections::BTreeSet;
+use std::collections::{HashMap, HashSet};
 
 use kube::ResourceExt;
-use resources::keys;
 use resources::tinkerbell::Hardware;
+use resources::{Mac, keys};
 use serde_json::Value;
 
 use crate::objects::{source_label, to_objects};
@@ -25,6 +25,10 @@ impl Existing {
     pub fn new(hardware: Hardware) -> Self {
         let owner = hardware.labels().get(keys::OWNER_NAME).cloned();
         Self { hardware, owner }
+    }
+
+    fn name(&self) -> &str {
+        self.hardware.metadata.name.as_deref().unwrap_or_default()
     }
 }
 
@@ -71,12 +75,12 @@ pub struct Diff {
 #[must_use]
 pub fn diff(existing: &[Existing], rows: &[Row], namespace: &str, source: &str) -> Diff {
     let mut found = Diff::default();
-    let named: BTreeSet<&str> = rows.iter().map(|row| row.hostname.as_str()).collect();
+    let named: HashSet<&str> = rows.iter().map(|row| row.hostname.as_str()).collect();
+    let known: HashMap<&str, &Existing> = existing.iter().map(|known| (known.name(), known)).collect();
+    let others = existing.iter().filter(|known| !named.contains(known.name()));
+    let others = Others::new(others);
     for (row, wanted) in rows.iter().zip(to_objects(rows, namespace, source)) {
-        match existing
-            .iter()
-            .find(|known| known.hardware.name_any() == row.hostname)
-        {
+        match known.get(row.hostname.as_str()) {
             None => found.create.push(row.hostname.clone()),
             Some(known) if same(&wanted.hardware, &known.hardware) => {
                 found.unchanged.push(row.hostname.clone())
@@ -88,22 +92,17 @@ pub fn diff(existing: &[Existing], rows: &[Row], namespace: &str, source: &str) 
                 });
             }
         }
-        let others = existing
-            .iter()
-            .filter(|known| !named.contains(known.hardware.name_any().as_str()));
-        found
-            .clashes
-            .extend(others.flat_map(|known| clashes(row, &known.hardware)));
+        others.clashes(row, &mut found.clashes);
     }
     let label = source_label(source);
     let mut gone: Vec<&Existing> = existing
         .iter()
         .filter(|known| known.hardware.labels().get(keys::IMPORTED_FROM) == Some(&label))
-        .filter(|known| !named.contains(known.hardware.name_any().as_str()))
+        .filter(|known| !named.contains(known.name()))
         .collect();
-    gone.sort_by_key(|known| known.hardware.name_any());
+    gone.sort_by_key(|known| known.name());
     for known in gone {
-        let name = known.hardware.name_any();
+        let name = known.name().to_owned();
         match &known.owner {
             None => found.gone_free.push(name),
             Some(owner) => found.gone_in_use.push(Change {
@@ -115,24 +114,43 @@ pub fn diff(existing: &[Existing], rows: &[Row], namespace: &str, source: &str) 
     found
 }
 
-fn clashes(row: &Row, other: &Hardware) -> Vec<Clash> {
-    let mut found = Vec::new();
-    for dhcp in other.spec.interfaces.iter().filter_map(|nic| nic.dhcp.as_ref()) {
-        let clash = |column, value: String| Clash {
+/// The NICs of machines that the file does not name.
+#[derive(Default)]
+struct Others<'a> {
+    macs: HashMap<Mac, Vec<&'a str>>,
+    addresses: HashMap<&'a str, Vec<&'a str>>,
+}
+
+impl<'a> Others<'a> {
+    fn new(machines: impl Iterator<Item = &'a Existing>) -> Self {
+        let mut others = Self::default();
+        for machine in machines {
+            let nics = &machine.hardware.spec.interfaces;
+            for dhcp in nics.iter().filter_map(|nic| nic.dhcp.as_ref()) {
+                if let Some(mac) = dhcp.mac {
+                    others.macs.entry(mac).or_default().push(machine.name());
+                }
+                if let Some(address) = dhcp.ip.as_ref().and_then(|ip| ip.address.as_deref()) {
+                    others.addresses.entry(address).or_default().push(machine.name());
+                }
+            }
+        }
+        others
+    }
+
+    fn clashes(&self, row: &Row, found: &mut Vec<Clash>) {
+        let address = row.ip.to_string();
+        let macs = self.macs.get(&row.mac).into_iter().flatten();
+        let addresses = self.addresses.get(address.as_str()).into_iter().flatten();
+        let macs = macs.map(|other| ("mac", row.mac.to_string(), other));
+        let addresses = addresses.map(|other| ("ip_address", address.clone(), other));
+        found.extend(macs.chain(addresses).map(|(column, value, other)| Clash {
             row: row.line,
             column,
             value,
-            other: other.name_any(),
-        };
-        if dhcp.mac == Some(row.mac) {
-            found.push(clash("mac", row.mac.to_string()));
-        }
-        let ip = row.ip.to_string();
-        if dhcp.ip.as_ref().and_then(|known| known.address.as_deref()) == Some(ip.as_str()) {
-            found.push(clash("ip_address", ip));
-        }
+            other: (*other).to_owned(),
+        }));
     }
-    found
 }
 
 /// Whether everything that the file says already stands in the object. allowPXE is left out: the workflow engine

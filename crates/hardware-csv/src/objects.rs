@@ -58,12 +58,9 @@ pub fn source_label(file: &str) -> String {
         .to_owned()
 }
 
-/// Objects of all rows. `source` is the file's name: rows gone from it later are found by that label.
-#[must_use]
-pub fn to_objects(rows: &[Row], namespace: &str, source: &str) -> Vec<RowObjects> {
-    rows.iter()
-        .map(|row| row_objects(row, namespace, source))
-        .collect()
+/// Objects of all rows, made one by one. `source` is the file's name: rows gone from it later are found by that label.
+pub fn to_objects(rows: &[Row], namespace: &str, source: &str) -> impl Iterator<Item = RowObjects> {
+    rows.iter().map(move |row| row_objects(row, namespace, source))
 }
 
 fn row_objects(row: &Row, namespace: &str, source: &str) -> RowObjects {

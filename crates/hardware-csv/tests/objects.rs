@@ -14,7 +14,7 @@ node-2,,,,52:54:00:00:00:02,192.0.2.12,255.255.254.0,192.0.2.1,192.0.2.1,type=wo
 #[test]
 fn objects_as_yaml() {
     let rows = parse(FILE.as_bytes(), "hardware.csv").unwrap();
-    let objects = to_objects(&rows, keys::DEFAULT_NAMESPACE, "racks/hardware.csv");
+    let objects: Vec<_> = to_objects(&rows, keys::DEFAULT_NAMESPACE, "racks/hardware.csv").collect();
     let text = to_yaml(&objects, false).unwrap();
     assert!(!text.contains("fake-password") && !text.contains("ZmFrZS1wYXNzd29yZA"));
     insta::assert_snapshot!("objects", text);
@@ -32,7 +32,7 @@ fn objects_as_yaml() {
 #[test]
 fn nothing_prints_a_password_by_accident() {
     let rows = parse(FILE.as_bytes(), "hardware.csv").unwrap();
-    let shown = format!("{rows:?} {:?}", to_objects(&rows, "x", "y"));
+    let shown = format!("{rows:?} {:?}", to_objects(&rows, "x", "y").collect::<Vec<_>>());
     assert!(!shown.contains("fake-password"));
 }
 
@@ -63,7 +63,6 @@ fn a_source_is_a_label_value() {
 fn existing(source: &str) -> Vec<Existing> {
     let rows = parse(FILE.as_bytes(), "x").unwrap();
     to_objects(&rows, "ns", source)
-        .into_iter()
         .map(|row| Existing::new(row.hardware))
         .collect()
 }

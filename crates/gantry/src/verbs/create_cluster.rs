@@ -2,6 +2,7 @@
 
 mod identity;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -136,14 +137,15 @@ async fn check_surroundings(client: &Client, checked: &Checked) -> Outcome<Vec<V
     let mut hardware = Api::<Hardware>::all(client.clone()).list(&all).await?.items;
     let mut bmcs = Api::<bmc::Machine>::all(client.clone()).list(&all).await?.items;
     if let Some(csv) = &checked.csv {
+        let (mut new, mut new_bmcs) = (BTreeMap::new(), BTreeMap::new());
         for objects in hardware_csv::to_objects(&csv.rows, &checked.namespace, &csv.source) {
-            hardware.retain(|known| known.name_any() != objects.hardware.name_any());
-            hardware.push(objects.hardware);
-            if let Some(bmc) = objects.bmc {
-                bmcs.retain(|known| known.name_any() != bmc.name_any());
-                bmcs.push(bmc);
-            }
+            new.insert(objects.hardware.name_any(), objects.hardware);
+            new_bmcs.extend(objects.bmc.map(|bmc| (bmc.name_any(), bmc)));
         }
+        hardware.retain(|known| !new.contains_key(&known.name_any()));
+        hardware.extend(new.into_values());
+        bmcs.retain(|known| !new_bmcs.contains_key(&known.name_any()));
+        bmcs.extend(new_bmcs.into_values());
     }
     identity::remarks(&checked.bundle, &hardware)
         .iter()
@@ -169,12 +171,12 @@ async fn free_hardware(client: &Client, checked: &Checked) -> Outcome<Vec<FreeHa
     let hardware: Api<Hardware> = Api::namespaced(client.clone(), &checked.namespace);
     let servers: Api<Server> = Api::namespaced(client.clone(), &checked.namespace);
     let servers = servers.list(&ListParams::default()).await?.items;
-    let claimed = |name: &str| {
-        servers
-            .iter()
-            .any(|s| s.spec.hardware == name && s.spec.claim.is_some())
-    };
-    let mut free: Vec<FreeHardware> = hardware
+    let claimed: BTreeSet<&str> = servers
+        .iter()
+        .filter(|server| server.spec.claim.is_some())
+        .map(|server| server.spec.hardware.as_str())
+        .collect();
+    let mut free: BTreeMap<String, FreeHardware> = hardware
         .list(&ListParams::default())
         .await?
         .into_iter()
@@ -182,19 +184,22 @@ async fn free_hardware(client: &Client, checked: &Checked) -> Outcome<Vec<FreeHa
             name: object.name_any(),
             labels: object.labels().clone(),
         })
-        .filter(|machine| !claimed(&machine.name) && !machine.labels.contains_key(keys::OWNER_NAME))
+        .filter(|machine| {
+            !claimed.contains(machine.name.as_str()) && !machine.labels.contains_key(keys::OWNER_NAME)
+        })
+        .map(|machine| (machine.name.clone(), machine))
         .collect();
     for row in checked.csv.iter().flat_map(|csv| &csv.rows) {
-        if claimed(&row.hostname) {
+        if claimed.contains(row.hostname.as_str()) {
             continue;
         }
-        free.retain(|machine| machine.name != row.hostname);
-        free.push(FreeHardware {
+        let machine = FreeHardware {
             name: row.hostname.clone(),
             labels: row.labels.clone(),
-        });
+        };
+        free.insert(row.hostname.clone(), machine);
     }
-    Ok(free)
+    Ok(free.into_values().collect())
 }
 
 async fn apply(client: &Client, checked: &Checked, screen: &mut Screen) -> Outcome {

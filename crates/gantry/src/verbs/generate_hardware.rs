@@ -26,7 +26,7 @@ pub(crate) struct GenerateHardwareArgs {
 
 pub(crate) fn run(args: &GenerateHardwareArgs) -> Outcome {
     let csv = hardware::read(&args.hardware_csv)?;
-    let objects = hardware_csv::to_objects(&csv.rows, &args.namespace, &csv.source);
+    let objects: Vec<_> = hardware_csv::to_objects(&csv.rows, &args.namespace, &csv.source).collect();
     let yaml = hardware_csv::to_yaml(&objects, args.include_secrets)?;
     match &args.output {
         Some(path) => output::private_file(path, yaml.as_bytes())?,
