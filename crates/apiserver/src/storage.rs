@@ -178,6 +178,22 @@ impl Storage {
         self.cache.list(resource, namespace)
     }
 
+    /// At most `most` objects of a resource in key order, those behind the object with the namespace and name `after`.
+    pub(crate) fn page(
+        &self,
+        resource: &str,
+        namespace: Option<&str>,
+        after: Option<&(String, String)>,
+        most: usize,
+    ) -> Snapshot {
+        self.cache.page(resource, namespace, after, most)
+    }
+
+    /// Number of objects of a resource.
+    pub(crate) fn count(&self, resource: &str, namespace: Option<&str>) -> usize {
+        self.cache.count(resource, namespace)
+    }
+
     /// Changes of a resource after `since`, and the version up to which they are complete.
     pub(crate) fn changes(&self, resource: &str, since: u64) -> Result<(Vec<Arc<Change>>, u64), Expired> {
         self.cache.changes(resource, since)

@@ -168,22 +168,27 @@ impl Cache {
     }
 
     pub(super) fn list(&self, resource: &str, namespace: Option<&str>) -> Snapshot {
+        self.page(resource, namespace, None, usize::MAX)
+    }
+
+    /// At most `most` objects behind `after`.
+    pub(super) fn page(
+        &self,
+        resource: &str,
+        namespace: Option<&str>,
+        after: Option<&(String, String)>,
+        most: usize,
+    ) -> Snapshot {
         let state = self.read();
-        let objects = match (state.resources.get(resource), namespace) {
-            (None, _) => Vec::new(),
-            (Some(resource), None) => resource.objects.values().cloned().collect(),
-            (Some(resource), Some(namespace)) => {
-                let from = Bound::Included((namespace.to_owned(), String::new()));
-                let all = resource.objects.range((from, Bound::Unbounded));
-                all.take_while(|((ns, _), _)| ns == namespace)
-                    .map(|(_, object)| object.clone())
-                    .collect()
-            }
-        };
+        let objects = state.objects(resource, namespace, after);
         Snapshot {
-            objects,
+            objects: objects.take(most).cloned().collect(),
             version: state.version,
         }
+    }
+
+    pub(super) fn count(&self, resource: &str, namespace: Option<&str>) -> usize {
+        self.read().objects(resource, namespace, None).count()
     }
 
     pub(super) fn changes(&self, resource: &str, since: u64) -> Result<(Vec<Arc<Change>>, u64), Expired> {
@@ -333,6 +338,26 @@ fn collapsed(state: &State, name: &str, since: u64) -> Vec<Arc<Change>> {
 }
 
 impl State {
+    /// Objects of a resource behind `after`, in key order.
+    fn objects<'a>(
+        &'a self,
+        resource: &str,
+        namespace: Option<&'a str>,
+        after: Option<&(String, String)>,
+    ) -> impl Iterator<Item = &'a Arc<Stored>> {
+        let first = (namespace.unwrap_or_default().to_owned(), String::new());
+        let from = match after {
+            Some(after) if *after >= first => Bound::Excluded(after.clone()),
+            _ => Bound::Included(first),
+        };
+        let objects = self.resources.get(resource).map(|found| &found.objects);
+        let objects = objects.into_iter();
+        objects
+            .flat_map(move |objects| objects.range((from.clone(), Bound::Unbounded)))
+            .take_while(move |((ns, _), _)| namespace.is_none_or(|namespace| ns == namespace))
+            .map(|(_, object)| object)
+    }
+
     fn resource(&mut self, name: &Arc<str>) -> &mut Resource {
         let version = self.version;
         self.resources.entry(name.clone()).or_insert_with(|| Resource {

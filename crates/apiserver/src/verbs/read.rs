@@ -147,31 +147,55 @@ pub(crate) fn select(call: &Call, selection: &Selection) -> Snapshot {
 pub(crate) fn list(call: &Call) -> Result<Outcome, ApiError> {
     let selection = Selection::parse(call)?;
     check_version(call)?;
-    let mut snapshot = select(call, &selection);
-    let mut version = snapshot.version;
-    if !call.query.continue_token.is_empty() {
-        let token = Token::decode(&call.query.continue_token)?;
-        version = token.version;
-        snapshot
-            .objects
-            .retain(|o| (o.value.namespace(), o.value.name()) > (&*token.namespace, &*token.name));
-    }
-    let mut metadata = json!({"resourceVersion": version.to_string()});
-    let limit = call.query.limit;
-    if limit > 0 && snapshot.objects.len() > limit {
-        let rest = snapshot.objects.len() - limit;
-        snapshot.objects.truncate(limit);
-        if let Some(last) = snapshot.objects.last() {
-            let (namespace, name) = (last.value.namespace().to_owned(), last.value.name().to_owned());
-            metadata["continue"] = Token {
-                version,
+    let token = match &*call.query.continue_token {
+        "" => None,
+        text => Some(Token::decode(text)?),
+    };
+    let (limit, everything) = (call.query.limit, selection.is_everything());
+    let mut snapshot = match &token {
+        _ if everything && limit > 0 => {
+            let (namespace, after) = (
+                call.target.namespace.as_deref(),
+                token.as_ref().map(|token| &token.last),
+            );
+            let storage = &call.core.storage;
+            storage.page(
+                &call.found.kind.resource,
                 namespace,
-                name,
-            }
-            .encode()
-            .into();
+                after,
+                limit.saturating_add(1),
+            )
         }
-        if selection.is_everything() {
+        None => select(call, &selection),
+        Some(token) => {
+            let mut found = select(call, &selection);
+            let behind =
+                |object: &Value| (object.namespace(), object.name()) > (&*token.last.0, &*token.last.1);
+            found.objects.retain(|object| behind(&object.value));
+            found
+        }
+    };
+    let version = token.as_ref().map_or(snapshot.version, |token| token.version);
+    let mut metadata = json!({"resourceVersion": version.to_string()});
+    if limit > 0 && snapshot.objects.len() > limit {
+        snapshot.objects.truncate(limit);
+        let last = snapshot.objects.last();
+        let last = last.map(|last| (last.value.namespace().to_owned(), last.value.name().to_owned()));
+        let rest = everything.then(|| {
+            let all = || {
+                call.core
+                    .storage
+                    .count(&call.found.kind.resource, call.target.namespace.as_deref())
+            };
+            let before = token.as_ref().and_then(|token| token.rest).unwrap_or_else(all);
+            // There is at least the one that was cut off.
+            before.saturating_sub(limit).max(1)
+        });
+        if let Some(last) = last {
+            let token = Token { version, last, rest };
+            metadata["continue"] = token.encode().into();
+        }
+        if let Some(rest) = rest {
             metadata["remainingItemCount"] = rest.into();
         }
     }
@@ -205,13 +229,17 @@ fn check_version(call: &Call) -> Result<(), ApiError> {
 /// Where the next page begins, and the version of the first page.
 struct Token {
     version: u64,
-    namespace: String,
-    name: String,
+    /// Namespace and name of the last object of the page before.
+    last: (String, String),
+    /// Objects that are still to come, by the count of the first page: counting them again for each page would make
+    /// the whole list quadratic.
+    rest: Option<usize>,
 }
 
 impl Token {
     fn encode(&self) -> String {
-        let json = json!({"v": self.version, "ns": self.namespace, "n": self.name});
+        let (namespace, name) = &self.last;
+        let json = json!({"v": self.version, "ns": namespace, "n": name, "r": self.rest});
         URL_SAFE_NO_PAD.encode(json.to_string())
     }
 
@@ -220,11 +248,10 @@ impl Token {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| bad())?;
         let json: Value = serde_json::from_slice(&bytes).map_err(|_| bad())?;
         let string = |key: &str| json[key].as_str().map(str::to_owned).ok_or_else(bad);
-        let version = json["v"].as_u64().ok_or_else(bad)?;
         Ok(Token {
-            version,
-            namespace: string("ns")?,
-            name: string("n")?,
+            version: json["v"].as_u64().ok_or_else(bad)?,
+            last: (string("ns")?, string("n")?),
+            rest: json["r"].as_u64().and_then(|rest| usize::try_from(rest).ok()),
         })
     }
 }

@@ -222,9 +222,11 @@ async fn lists_select_and_page() {
         400
     );
     let (mut params, mut names) = (ListParams::default().limit(4), Vec::new());
+    let mut remaining = Vec::new();
     loop {
         let page = api.list(&params).await.unwrap();
         assert!(page.items.len() <= 4);
+        remaining.push(page.metadata.remaining_item_count);
         names.extend(page.items.into_iter().filter_map(|w| w.metadata.name));
         match page.metadata.continue_.filter(|t| !t.is_empty()) {
             Some(token) => params = params.continue_token(&token),
@@ -232,6 +234,7 @@ async fn lists_select_and_page() {
         }
     }
     assert_eq!(names, (0..10).map(|i| format!("w{i}")).collect::<Vec<_>>());
+    assert_eq!(remaining, [Some(6), Some(2), None]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
