@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use serde_json::Value;
-use sqlx::{Row, SqliteConnection};
+use sqlx::{QueryBuilder, Row, SqliteConnection};
 use tokio::sync::broadcast;
 
 use crate::{Database, Error, Migrations, Options};
@@ -43,6 +43,9 @@ const SCHEMA: Migrations = Migrations(&[
 
 /// Records that a slow follower may lag behind before it misses some.
 const FOLLOW: usize = 1024;
+
+/// Rows of one statement. Few sizes, so that each is prepared once.
+const ROWS: [usize; 3] = [64, 8, 1];
 
 /// A record to be appended.
 #[derive(Debug, Clone, PartialEq)]
@@ -193,33 +196,47 @@ async fn insert_all(
 ) -> Result<Vec<Arc<Record>>, Error> {
     let due = rings.due(&records);
     let mut stored = Vec::with_capacity(records.len());
-    for NewRecord {
-        kind,
-        machine,
-        ring,
-        at,
-        payload,
-    } in records
-    {
-        let done =
-            sqlx::query("INSERT INTO records (kind, machine, stranger, at, payload) VALUES (?, ?, ?, ?, ?)")
-                .bind(&kind)
-                .bind(&machine)
-                .bind(ring == Ring::Strangers)
-                .bind(at)
-                .bind(payload.to_string())
-                .execute(&mut *connection)
-                .await?;
-        stored.push(Arc::new(Record {
-            id: done.last_insert_rowid(),
+    let mut left = records.as_slice();
+    while let Some(rows) = ROWS.into_iter().find(|rows| *rows <= left.len()) {
+        let (now, later) = left.split_at(rows);
+        let last = insert(connection, now).await?;
+        let first = last
+            .saturating_sub(i64::try_from(rows).unwrap_or(i64::MAX))
+            .saturating_add(1);
+        stored.extend(first..=last);
+        left = later;
+    }
+    rings.cut(connection, due).await?;
+    let records = records.into_iter().zip(stored).map(|(record, id)| {
+        let NewRecord {
             kind,
             machine,
             at,
             payload,
-        }));
-    }
-    rings.cut(connection, due).await?;
-    Ok(stored)
+            ..
+        } = record;
+        Arc::new(Record {
+            id,
+            kind,
+            machine,
+            at,
+            payload,
+        })
+    });
+    Ok(records.collect())
+}
+
+/// Inserts rows by one statement; the number of the last. Their numbers follow each other, because nobody else writes.
+async fn insert(connection: &mut SqliteConnection, records: &[NewRecord]) -> Result<i64, Error> {
+    let mut query = QueryBuilder::new("INSERT INTO records (kind, machine, stranger, at, payload) ");
+    query.push_values(records, |mut row, record| {
+        row.push_bind(&record.kind)
+            .push_bind(&record.machine)
+            .push_bind(record.ring == Ring::Strangers)
+            .push_bind(record.at)
+            .push_bind(record.payload.to_string());
+    });
+    Ok(query.build().execute(connection).await?.last_insert_rowid())
 }
 
 fn record_of(row: &sqlx::sqlite::SqliteRow) -> Result<Record, Error> {

@@ -152,3 +152,21 @@ async fn records_of_an_older_file_find_their_ring() {
     let left: Vec<&str> = left.iter().map(|record| record.machine.as_str()).collect();
     assert_eq!(left, ["02:00:00:00:00:02", "node-1"]);
 }
+
+#[tokio::test]
+async fn many_at_once_keep_their_order_and_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let records = Records::open(dir.path().join("records.db")).await.unwrap();
+    let mut follow = records.follow();
+    for (round, count) in [(0, 1), (1, 64), (2, 201), (3, 7)] {
+        let many = (0..count).map(|at| record("ActionLog", &format!("node-{round}"), at));
+        let stored = records.append_all(many.collect()).await.unwrap();
+        assert_eq!(stored.len(), usize::try_from(count).unwrap());
+        for (at, record) in (0..count).zip(&stored) {
+            assert_eq!(record.at, at);
+            let read = records.get(record.id).await.unwrap().unwrap();
+            assert_eq!(&read, record.as_ref());
+            assert_eq!(follow.try_recv().unwrap().id, record.id, "followers hear them in order");
+        }
+    }
+}
