@@ -79,6 +79,14 @@ impl EventLimit {
         }
     }
 
+    /// Whether the events of all strangers together are beyond their rate, whoever they are. Counts one if so.
+    pub(crate) fn strangers_are_over(&mut self, kind: BootEventKind, now: Timestamp) -> bool {
+        let class = of(&mut self.together, kind);
+        let over = !class.bucket.has_one(self.all_strangers, now);
+        class.held_back += u64::from(over);
+        over
+    }
+
     /// What was held back since the last call. Forgets whoever was quiet since.
     pub(crate) fn held_back(&mut self, now: Timestamp) -> Vec<HeldBack> {
         let mut all = Vec::new();
@@ -189,6 +197,23 @@ mod tests {
         assert_eq!(allowed(&mut limit, "node-2", Dhcp, start(), 100), 10);
         let later = start() + SignedDuration::from_secs(1);
         assert_eq!(allowed(&mut limit, "node-1", Dhcp, later, 100), 5);
+    }
+
+    #[test]
+    fn a_flood_of_strangers_is_known_before_its_events_are_made() {
+        let mut limit = EventLimit::default();
+        assert!(!limit.strangers_are_over(Dhcp, start()));
+        let made_up = |number: usize| format!("02:00:00:00:00:{number:02x}");
+        let recorded = (0..150)
+            .filter(|number| limit.allows(Origin::Stranger, &made_up(*number), Dhcp, start()))
+            .count();
+        assert_eq!(recorded, 100);
+        assert!(limit.strangers_are_over(Dhcp, start()));
+        assert!(!limit.strangers_are_over(Session, start()), "another class");
+        let held_back = limit.held_back(start());
+        assert_eq!(held_back.iter().map(|one| one.count).sum::<u64>(), 51);
+        let later = start() + SignedDuration::from_secs(1);
+        assert!(!limit.strangers_are_over(Dhcp, later));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use resources::{BootEvent, printable};
+use resources::{BootEvent, BootEventKind, printable};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -107,6 +107,14 @@ impl EventSender {
         }
     }
 
+    /// Whether an event of a stranger would be held back now because strangers together are beyond their rate. It then
+    /// counts as held back, so a listener need not make it: a flood costs it next to nothing.
+    #[must_use]
+    pub fn holds_back_strangers(&self, kind: BootEventKind, at: Timestamp) -> bool {
+        let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
+        limit.strangers_are_over(kind, at)
+    }
+
     /// Records every ten seconds how many events were held back, until `cancel`.
     pub async fn count_held_back(self, cancel: CancellationToken) {
         loop {
@@ -191,8 +199,6 @@ fn make_printable(event: &mut BootEvent) {
 
 #[cfg(test)]
 mod tests {
-    use resources::BootEventKind;
-
     use super::*;
 
     #[test]

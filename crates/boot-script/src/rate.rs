@@ -58,6 +58,13 @@ impl Bucket {
         taken
     }
 
+    /// Whether there is one to take.
+    #[must_use]
+    pub fn has_one(&self, rate: Rate, now: Timestamp) -> bool {
+        let mut copy = *self;
+        copy.take(rate, now)
+    }
+
     /// Whether it is as good as a new one.
     #[must_use]
     pub fn is_full(&self, now: Timestamp) -> bool {

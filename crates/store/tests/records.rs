@@ -166,7 +166,11 @@ async fn many_at_once_keep_their_order_and_numbers() {
             assert_eq!(record.at, at);
             let read = records.get(record.id).await.unwrap().unwrap();
             assert_eq!(&read, record.as_ref());
-            assert_eq!(follow.try_recv().unwrap().id, record.id, "followers hear them in order");
+            assert_eq!(
+                follow.try_recv().unwrap().id,
+                record.id,
+                "followers hear them in order"
+            );
         }
     }
 }

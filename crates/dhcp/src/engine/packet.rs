@@ -155,6 +155,15 @@ impl Request {
         })
     }
 
+    /// The hardware address of an Ethernet client, as far as it can be told without reading the packet.
+    #[must_use]
+    pub fn peek_mac(packet: &[u8]) -> Option<Mac> {
+        match *packet {
+            [1, 1, 6, ..] => part::<6>(packet, 28).map(Mac::new),
+            _ => None,
+        }
+    }
+
     /// Whether the client asks for broadcast replies.
     #[must_use]
     pub const fn wants_broadcast(&self) -> bool {

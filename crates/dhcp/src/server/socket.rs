@@ -1,14 +1,18 @@
 //! The UDP/67 socket of one interface: bound to the device, with room for a boot storm, replies from the site's
 //! address.
 
-use std::io::{self, IoSlice};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::os::fd::AsRawFd;
-use std::time::Duration;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, Instant};
 
-use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, sendmsg, setsockopt, sockopt};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::EventFd;
+use nix::sys::socket::{
+    ControlMessage, MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmsg, setsockopt, sockopt,
+};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::UdpSocket;
 
 use super::frames::Frames;
 use crate::engine::{Destination, Reply};
@@ -20,12 +24,14 @@ pub(super) const CLIENT_PORT: u16 = 68;
 const RECEIVE_BUFFER: usize = 16 << 20;
 /// Longer datagrams are cut and then refused.
 const LONGEST: usize = 1501;
+/// Datagrams that one system call takes.
+const BATCH: usize = 128;
 /// How long a reply may wait for room in the send queue.
 const SEND_WAIT: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 pub(crate) struct DhcpSocket {
-    socket: UdpSocket,
+    socket: Socket,
     index: u32,
     source: Ipv4Addr,
 }
@@ -66,7 +72,6 @@ impl DhcpSocket {
         }
         let address = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SERVER_PORT);
         socket.bind(&address.into()).map_err(failed("bind UDP port 67"))?;
-        let socket = UdpSocket::from_std(socket.into()).map_err(failed("register the socket"))?;
         Ok(Self {
             socket,
             index,
@@ -74,27 +79,55 @@ impl DhcpSocket {
         })
     }
 
-    /// Waits for a packet, then takes all that are there, up to `limit`.
-    pub(crate) async fn receive(&self, limit: usize) -> io::Result<Vec<(Vec<u8>, Ipv4Addr)>> {
-        let mut batch = Vec::new();
-        let mut buffer = [0; LONGEST];
-        self.socket.readable().await?;
-        while batch.len() < limit {
-            match self.socket.try_recv_from(&mut buffer) {
-                Ok((length, SocketAddr::V4(peer))) => {
-                    batch.push((buffer.get(..length).unwrap_or_default().to_vec(), *peer.ip()));
-                }
-                Ok((_, SocketAddr::V6(_))) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if batch.is_empty() => return Err(error),
-                Err(_) => break,
-            }
+    /// Waits for a packet or for `wake`, which is reset; look then for what it stands for.
+    pub(crate) fn wait(&self, wake: &EventFd) -> io::Result<()> {
+        let mut both = [
+            PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
+            PollFd::new(wake.as_fd(), PollFlags::POLLIN),
+        ];
+        poll(&mut both, PollTimeout::NONE)
+            .map(drop)
+            .or_else(unless_interrupted)?;
+        let [_, wakes] = both;
+        if wakes.any() == Some(true) {
+            // It may have been reset already.
+            let _ = wake.read();
         }
-        Ok(batch)
+        Ok(())
+    }
+
+    /// Takes the packets that are there, as many as `packets` has room for; false if there is none.
+    pub(crate) fn receive(&self, packets: &mut Packets) -> io::Result<bool> {
+        packets.received.clear();
+        let mut slices: Vec<[IoSliceMut<'_>; 1]> = packets
+            .buffers
+            .chunks_mut(LONGEST)
+            .map(|buffer| [IoSliceMut::new(buffer)])
+            .collect();
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let taken = recvmmsg(
+            self.socket.as_raw_fd(),
+            &mut packets.headers,
+            &mut slices,
+            flags,
+            None,
+        );
+        match taken {
+            Ok(messages) => {
+                let facts = messages.map(|message| {
+                    let source = message.address.map_or(Ipv4Addr::UNSPECIFIED, |from| from.ip());
+                    (message.bytes, source)
+                });
+                packets.received.extend(facts);
+                Ok(!packets.received.is_empty())
+            }
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// Sends a reply to where the engine said: to a client without address as a frame, and by broadcast if that fails.
-    pub(crate) async fn send(&self, reply: &Reply, frames: &mut Frames) -> io::Result<()> {
+    pub(crate) fn send(&self, reply: &Reply, frames: &mut Frames) -> io::Result<()> {
         let broadcast = SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT);
         let to = match reply.destination {
             Destination::Relay(address) => SocketAddrV4::new(address, SERVER_PORT),
@@ -107,21 +140,25 @@ impl DhcpSocket {
                 broadcast
             }
         };
-        self.transmit(&reply.bytes, to).await
+        self.transmit(&reply.bytes, to)
     }
 
-    async fn transmit(&self, bytes: &[u8], to: SocketAddrV4) -> io::Result<()> {
-        let waiting = async {
-            loop {
-                match self.try_transmit(bytes, to) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.writable().await?,
-                    done => return done,
+    fn transmit(&self, bytes: &[u8], to: SocketAddrV4) -> io::Result<()> {
+        let end = Instant::now() + SEND_WAIT;
+        loop {
+            match self.try_transmit(bytes, to) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let left = end.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                    let limit = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+                    let mut socket = [PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT)];
+                    poll(&mut socket, limit).map(drop).or_else(unless_interrupted)?;
                 }
+                done => return done,
             }
-        };
-        tokio::time::timeout(SEND_WAIT, waiting)
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        }
     }
 
     fn try_transmit(&self, bytes: &[u8], to: SocketAddrV4) -> io::Result<()> {
@@ -133,11 +170,12 @@ impl DhcpSocket {
             ipi_addr: nix::libc::in_addr { s_addr: 0 },
         };
         let send = |control: &[ControlMessage<'_>]| {
-            let (slices, flags) = ([IoSlice::new(bytes)], MsgFlags::MSG_DONTWAIT);
-            self.socket.try_io(tokio::io::Interest::WRITABLE, || {
-                let to = SockaddrIn::from(to);
-                sendmsg(self.socket.as_raw_fd(), &slices, control, flags, Some(&to)).map_err(io::Error::from)
-            })
+            let (slices, flags, to) = (
+                [IoSlice::new(bytes)],
+                MsgFlags::MSG_DONTWAIT,
+                SockaddrIn::from(to),
+            );
+            sendmsg(self.socket.as_raw_fd(), &slices, control, flags, Some(&to)).map_err(io::Error::from)
         };
         match send(&[ControlMessage::Ipv4PacketInfo(&source)]) {
             Ok(_) => Ok(()),
@@ -145,5 +183,41 @@ impl DhcpSocket {
             // The site's address may not be on this host yet: any source is better than silence.
             Err(_) => send(&[]).map(|_| ()),
         }
+    }
+}
+
+/// Packets that were taken together.
+pub(crate) struct Packets {
+    headers: MultiHeaders<SockaddrIn>,
+    /// One piece of [`LONGEST`] bytes for each packet.
+    buffers: Vec<u8>,
+    /// Length and source of each.
+    received: Vec<(usize, Ipv4Addr)>,
+}
+
+impl Packets {
+    pub(crate) fn new() -> Self {
+        Self {
+            headers: MultiHeaders::preallocate(BATCH, None),
+            buffers: vec![0; BATCH.saturating_mul(LONGEST)],
+            received: Vec::with_capacity(BATCH),
+        }
+    }
+
+    /// Each packet with the address that it came from.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], Ipv4Addr)> {
+        let buffers = self.buffers.chunks(LONGEST);
+        self.received
+            .iter()
+            .zip(buffers)
+            .map(|((length, source), buffer)| (buffer.get(..*length).unwrap_or(buffer), *source))
+    }
+}
+
+/// A signal handler may interrupt a wait; the caller looks again anyway.
+fn unless_interrupted(errno: Errno) -> io::Result<()> {
+    match errno {
+        Errno::EINTR => Ok(()),
+        errno => Err(errno.into()),
     }
 }

@@ -280,7 +280,8 @@ fn beside(runtime: &tokio::runtime::Runtime, work: impl FnOnce() + Send) {
     });
 }
 
-/// Sends DISCOVERs of made-up MACs and REQUESTs of the known one until it is stopped; returns how many of each.
+/// Sends DISCOVERs of made-up MACs until it is stopped, with a REQUEST of the known one after each ten: each of those is
+/// answered, and a client takes in only so many answers that are not for it. Returns how many DISCOVERs.
 fn flood(client: &Namespace, stop: &AtomicBool) -> u32 {
     let namespace = fs::File::open(format!("/proc/{}/ns/net", client.0.id())).unwrap();
     nix::sched::setns(&namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
@@ -294,14 +295,13 @@ fn flood(client: &Namespace, stop: &AtomicBool) -> u32 {
         let [a, b, c, d] = sent.to_be_bytes();
         let stranger = Packet::new(1).at(28, &[2, 0, a, b, c, d]);
         let known = Packet::new(3).at(4, &[a, b, c, d]).option(50, &CLIENT.octets());
-        for packet in [stranger, known] {
-            // A full queue is a lost packet.
-            let _ = socket.send_to(&packet.bytes(), &server);
+        // A full queue is a lost packet.
+        let _ = socket.send_to(&stranger.bytes(), &server);
+        if sent.is_multiple_of(10) {
+            let _ = socket.send_to(&known.bytes(), &server);
         }
         sent += 1;
-        // Some thousand packets a second: more than an unoptimised server on a busy machine may answer, and still not so
-        // many that they fill its queue for seconds.
-        if sent.is_multiple_of(5) {
+        if sent.is_multiple_of(50) {
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -352,7 +352,7 @@ fn a_flood_neither_delays_a_real_client_nor_fills_the_records() {
             );
         });
     });
-    assert!(sent > 1000, "{sent} packets are no flood");
+    assert!(sent > 200, "{sent} packets are no flood");
     let leases = runtime.block_on(service.records.list(&Query::default())).unwrap();
     assert_eq!(leases.len(), 1, "{sent} requests of one client");
     let mut events = 0;
