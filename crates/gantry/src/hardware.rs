@@ -31,7 +31,10 @@ pub(crate) fn read(path: &Path) -> Outcome<Csv> {
     let name = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| Failure::BadInput(format!("{name}: {error}")))?;
     let rows = hardware_csv::parse(&bytes, &name).map_err(|faults| Failure::BadInput(faults.to_string()))?;
-    for remark in hardware_csv::warnings(&rows) {
+    for remark in hardware_csv::unknown_columns(&bytes)
+        .into_iter()
+        .chain(hardware_csv::warnings(&rows))
+    {
         output::note(format!("remark: {name}: {remark}"));
     }
     Ok(Csv { source: name, rows })
@@ -208,7 +211,7 @@ impl<'a> Import<'a> {
         if !self.new.contains(name.as_str())
             && let Some(known) = self.hardware.get_opt(&name).await?
         {
-            keep_allow_pxe(&mut wanted, &known);
+            keep(&mut wanted, &known);
         }
         let patch = Patch::Apply(&wanted);
         self.hardware.patch(&name, &self.params, &patch).await?;
@@ -216,8 +219,12 @@ impl<'a> Import<'a> {
     }
 }
 
-/// The workflow engine switches allowPXE; an import does not switch it back.
-fn keep_allow_pxe(wanted: &mut Hardware, known: &Hardware) {
+/// Keeps what an import does not change: allowPXE, which the workflow engine switches, and the BMC of a row that names
+/// none, for a machine without its BMC can no longer be switched off.
+pub(crate) fn keep(wanted: &mut Hardware, known: &Hardware) {
+    if wanted.spec.bmc_ref.is_none() {
+        wanted.spec.bmc_ref.clone_from(&known.spec.bmc_ref);
+    }
     for (wanted, known) in wanted.spec.interfaces.iter_mut().zip(&known.spec.interfaces) {
         if let (Some(wanted), Some(known)) = (&mut wanted.netboot, &known.netboot) {
             wanted.allow_pxe = known.allow_pxe;
@@ -270,5 +277,42 @@ fn gone<T>(result: kube::Result<T>) -> Outcome {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "hostname,mac,ip_address,netmask,gateway,nameservers,labels,disk";
+    const ROW: &str = "n1,52:54:00:00:00:01,192.0.2.11,255.255.255.0,192.0.2.1,192.0.2.1";
+
+    fn imported(header: &str, row: &str) -> Hardware {
+        let rows = hardware_csv::parse(format!("{header}\n{row}\n").as_bytes(), "x").unwrap();
+        let mut objects = hardware_csv::to_objects(&rows, "ns", "x");
+        objects.next().unwrap().hardware
+    }
+
+    #[test]
+    fn a_second_import_keeps_what_its_file_does_not_name() {
+        let mut known = imported(
+            &format!("{HEADER},bmc_ip,bmc_username,bmc_password"),
+            &format!("{ROW},type=cp,/dev/sda,192.0.2.101,admin,fake-password"),
+        );
+        if let Some(netboot) = &mut known.spec.interfaces[0].netboot {
+            netboot.allow_pxe = Some(false);
+        }
+        let bmc = known.spec.bmc_ref.clone();
+        assert!(bmc.is_some());
+        // Misspelled names of the BMC's columns, and another label.
+        let mut wanted = imported(
+            &format!("{HEADER},bmc_address,bmc_user,bmc_pass"),
+            &format!("{ROW},type=worker,/dev/sda,192.0.2.101,admin,fake-password"),
+        );
+        keep(&mut wanted, &known);
+        assert_eq!(wanted.spec.bmc_ref, bmc);
+        let netboot = wanted.spec.interfaces[0].netboot.as_ref();
+        assert_eq!(netboot.and_then(|netboot| netboot.allow_pxe), Some(false));
+        assert_eq!(wanted.labels()["type"], "worker");
     }
 }

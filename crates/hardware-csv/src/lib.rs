@@ -1,6 +1,6 @@
 //! hardware.csv: one row for each physical machine, in EKS Anywhere's columns.
 //!
-//! Owns reading ([`parse`]), the remarks that do not stop an import ([`warnings`]), writing ([`write()`]), the objects that a
+//! Owns reading ([`parse`]), the remarks that do not stop an import ([`unknown_columns`], [`warnings`]), writing ([`write()`]), the objects that a
 //! row stands for ([`to_objects`], [`to_yaml`]) and the comparison with what was imported before ([`diff`]). Refuses to do
 //! I/O: octets and objects go in, values come out.
 //!
@@ -28,7 +28,7 @@ pub use diff::{Change, Clash, Diff, Existing, diff};
 pub use error::Error;
 pub use fault::{Fault, Faults};
 pub use objects::{RowObjects, source_label, to_objects};
-pub use read::parse;
+pub use read::{parse, unknown_columns};
 pub use remarks::warnings;
 pub use row::{BmcAccess, Row};
 pub use write::write;

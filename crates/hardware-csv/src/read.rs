@@ -22,6 +22,30 @@ pub fn parse(bytes: &[u8], file: &str) -> Result<Vec<Row>, Faults> {
     })
 }
 
+/// Remarks about the columns of a file that are not read: a misspelled name of a column that may be absent is one.
+#[must_use]
+pub fn unknown_columns(bytes: &[u8]) -> Vec<Fault> {
+    let bytes = bytes.strip_prefix(BOM).unwrap_or(bytes);
+    let Some(Ok(record)) = Records::new(bytes).next() else {
+        return Vec::new();
+    };
+    let unknown = record
+        .fields
+        .iter()
+        .map(|name| name.trim())
+        .filter(|name| Column::ALL.iter().all(|column| column.name() != *name));
+    unknown
+        .map(|name| Fault {
+            value: Some(name.to_owned()),
+            ..Fault::of_row(
+                record.line,
+                "the column is not read",
+                format!("if it should be, write one of these names: {}", header_line()),
+            )
+        })
+        .collect()
+}
+
 fn rows(bytes: &[u8]) -> Result<Vec<Row>, Vec<Fault>> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err(vec![Fault::of_row(

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
-use hardware_csv::{Faults, parse, warnings};
+use hardware_csv::{Faults, parse, unknown_columns, warnings};
 use resources::DiskNameError;
 
 const HEADER: &str = "hostname,bmc_ip,bmc_username,bmc_password,mac,ip_address,netmask,gateway,nameservers,labels,disk,vlan_id";
@@ -313,4 +313,21 @@ fn what_only_looks_wrong_is_a_remark() {
         assert!(found.iter().any(|fault| fault.reason == reason), "{found:?}");
     }
     assert_eq!(warnings(&parse(file(&[GOOD]).as_bytes(), "x").unwrap()), []);
+}
+
+#[test]
+fn a_column_that_is_not_read_is_named() {
+    let good = file(&[GOOD]);
+    assert_eq!(unknown_columns(good.as_bytes()), []);
+    let text = good.replace("bmc_ip,", "bmc_address,").replace("vlan_id", "VLAN");
+    let found = unknown_columns(format!("\u{feff}{text}").as_bytes());
+    let said: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(
+        said[0].starts_with(
+            "row 1, value \"bmc_address\": the column is not read; if it should be, write one of"
+        ) && said[0].contains("hostname,bmc_ip,"),
+        "{said:?}"
+    );
+    assert!(said[1].contains("\"VLAN\""), "{said:?}");
 }

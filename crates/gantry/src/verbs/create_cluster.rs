@@ -142,7 +142,13 @@ async fn check_surroundings(client: &Client, checked: &Checked) -> Outcome<Vec<V
             new.insert(objects.hardware.name_any(), objects.hardware);
             new_bmcs.extend(objects.bmc.map(|bmc| (bmc.name_any(), bmc)));
         }
-        hardware.retain(|known| !new.contains_key(&known.name_any()));
+        hardware.retain(|known| match new.get_mut(&known.name_any()) {
+            Some(wanted) => {
+                hardware::keep(wanted, known);
+                false
+            }
+            None => true,
+        });
         hardware.extend(new.into_values());
         bmcs.retain(|known| !new_bmcs.contains_key(&known.name_any()));
         bmcs.extend(new_bmcs.into_values());
