@@ -63,7 +63,7 @@ fn merge_owned(
 ) -> Result<Value, Conflicts> {
     let base = managed::without_managers(live.unwrap_or(&json!({})));
     let mut managers = live.map(managed::read).unwrap_or_default();
-    let wanted = in_scope(managed::fields(schema, config), writer.subresource);
+    let wanted = in_scope(managed::fields(schema, config), writer);
     let own = wanted.minus(&managed::owned_by_server());
     // An apply that owns nothing, such as one of a bare name, leaves an object without owners as it is.
     if live.is_some() && managers.is_empty() && !own.is_empty() {
@@ -72,7 +72,7 @@ fn merge_owned(
             manager: BEFORE,
             ..writer
         };
-        let fields = in_scope(everything.minus(&managed::owned_by_server()), writer.subresource);
+        let fields = in_scope(everything.minus(&managed::owned_by_server()), writer);
         managers.push(before.manager(Operation::Update, fields));
     }
     let last = take_own(&mut managers, writer);
@@ -108,9 +108,11 @@ fn merge_owned(
 }
 
 /// The main endpoint cannot own status, the status endpoint nothing else.
-fn in_scope(fields: FieldSet, subresource: &str) -> FieldSet {
-    if subresource == "status" {
+fn in_scope(fields: FieldSet, writer: Writer<'_>) -> FieldSet {
+    if writer.subresource == "status" {
         fields.only_field("status")
+    } else if writer.status_apart {
+        fields.without_field("status")
     } else {
         fields
     }
@@ -214,6 +216,7 @@ mod tests {
             manager,
             api_version: "x.y/v1",
             subresource: "",
+            status_apart: false,
             now: Timestamp::UNIX_EPOCH,
         }
     }
@@ -392,6 +395,21 @@ mod tests {
         let live = spec(json!({"a": 1}));
         let error = apply(&schema, Some(&live), &spec(json!({"a": 2})), writer("one"), false).unwrap_err();
         assert!(error.message.contains(BEFORE), "{}", error.message);
+    }
+
+    #[test]
+    fn status_is_not_owned_through_the_main_endpoint() {
+        let schema = schema();
+        let mut live = spec(json!({"a": 1}));
+        live["status"] = json!({"phase": "A"});
+        let main = Writer {
+            status_apart: true,
+            ..writer("one")
+        };
+        let done = apply(&schema, Some(&live), &spec(json!({"b": "x"})), main, false).unwrap();
+        let owners = managed::read(&done);
+        let before = owners.iter().find(|owner| owner.name == BEFORE).unwrap();
+        assert_eq!(before.fields.encode().get("f:status"), None);
     }
 
     /// Sequences of applies and updates with the objects and owners that structured-merge-diff v6.3.0 gives for them.

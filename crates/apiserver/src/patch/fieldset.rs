@@ -148,6 +148,13 @@ impl FieldSet {
         self
     }
 
+    /// What is neither at nor below the top-level field `name`.
+    pub(crate) fn without_field(mut self, name: &str) -> FieldSet {
+        self.children
+            .retain(|element, _| !matches!(element, Element::Field(field) if field == name));
+        self
+    }
+
     /// Every path as error messages show it.
     pub(crate) fn paths(&self) -> Vec<String> {
         let mut paths = Vec::new();

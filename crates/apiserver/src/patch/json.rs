@@ -1,6 +1,11 @@
 //! JSON patch (RFC 6902), operation by operation: what an operation makes is bounded before it is made.
+//!
+//! As in kube-apiserver, a key that an object does not have stands for null (see [`lenient`]).
 
-use json_patch::{Patch, PatchOperation};
+use std::borrow::Cow;
+
+use json_patch::jsonptr::Pointer;
+use json_patch::{AddOperation, Patch, PatchOperation};
 use serde_json::Value;
 
 use crate::extent::{DEEPEST, Extent};
@@ -27,6 +32,10 @@ pub(crate) fn json_patch(current: &Value, patch: &Value) -> Result<Value, ApiErr
     let mut object = current.clone();
     let (mut copied, mut moved) = (0, 0);
     for operation in &patch.0 {
+        let Some(operation) = lenient(operation, &object) else {
+            continue;
+        };
+        let operation = operation.as_ref();
         // What the operation puts at its path; an absent source is an error of the operation itself.
         let value = match operation {
             PatchOperation::Add(add) => Some(&add.value),
@@ -53,6 +62,27 @@ pub(crate) fn json_patch(current: &Value, patch: &Value) -> Result<Value, ApiErr
             .map_err(|e| ApiError::unprocessable(format!("the server rejected our request: {e}")))?;
     }
     Ok(object)
+}
+
+/// An operation on a key that its object does not have: `replace` adds it, `copy` copies null, and a `test` for null
+/// holds, so there is nothing to do. RFC 6902 makes errors of them, but clients of Kubernetes rely on it.
+fn lenient<'a>(operation: &'a PatchOperation, object: &Value) -> Option<Cow<'a, PatchOperation>> {
+    let lacks = |path: &Pointer| {
+        let parent = path.parent().and_then(|parent| parent.resolve(object).ok());
+        parent.is_some_and(Value::is_object) && path.resolve(object).is_err()
+    };
+    let add = |path: &Pointer, value: Value| {
+        Some(Cow::Owned(PatchOperation::Add(AddOperation {
+            path: path.to_buf(),
+            value,
+        })))
+    };
+    match operation {
+        PatchOperation::Replace(replace) if lacks(&replace.path) => add(&replace.path, replace.value.clone()),
+        PatchOperation::Copy(copy) if lacks(&copy.from) => add(&copy.path, Value::Null),
+        PatchOperation::Test(test) if test.value.is_null() && lacks(&test.path) => None,
+        operation => Some(Cow::Borrowed(operation)),
+    }
 }
 
 /// Adds to what operations of a kind made so far.
@@ -106,6 +136,28 @@ mod tests {
         ] {
             let error = json_patch(&json!({}), &operations).unwrap_err();
             assert!(error.message.contains("levels deep"), "{}", error.message);
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_not_there_stands_for_null() {
+        let object = json!({"a": {"b": 1}, "list": []});
+        let operations = json!([{"op": "test", "path": "/a/x", "value": null},
+            {"op": "replace", "path": "/a/y", "value": 2}, {"op": "copy", "from": "/a/z", "path": "/c"}]);
+        assert_eq!(
+            json_patch(&object, &operations).unwrap(),
+            json!({"a": {"b": 1, "y": 2}, "list": [], "c": null})
+        );
+        for operation in [
+            json!({"op": "replace", "path": "/x/y", "value": 2}),
+            json!({"op": "replace", "path": "/list/0", "value": 2}),
+            json!({"op": "copy", "from": "/list/0", "path": "/c"}),
+            json!({"op": "test", "path": "/a/x", "value": 1}),
+            json!({"op": "move", "from": "/a/x", "path": "/c"}),
+            json!({"op": "remove", "path": "/a/x"}),
+        ] {
+            let error = json_patch(&object, &json!([operation])).unwrap_err();
+            assert_eq!(error.code, 422, "{operation}");
         }
     }
 

@@ -57,6 +57,8 @@ pub(crate) struct Writer<'a> {
     pub(crate) manager: &'a str,
     pub(crate) api_version: &'a str,
     pub(crate) subresource: &'a str,
+    /// Whether status has an endpoint of its own, so that nobody owns it through the main one.
+    pub(crate) status_apart: bool,
     pub(crate) now: Timestamp,
 }
 
@@ -268,6 +270,7 @@ mod tests {
             manager,
             api_version: "x.y/v1",
             subresource: "",
+            status_apart: false,
             now: Timestamp::from_second(second).unwrap(),
         }
     }

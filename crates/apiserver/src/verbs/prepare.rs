@@ -119,6 +119,7 @@ pub(crate) fn finish(
         manager: &call.manager,
         api_version: &api_version,
         subresource: call.subresource(),
+        status_apart: call.found.version().status,
         now: call.now,
     };
     if ownership == Ownership::Update {

@@ -180,6 +180,8 @@ pub(crate) async fn update(call: &mut Call, mut object: Value) -> Result<Outcome
     prepare::shape(call, &mut object)?;
     let given = object.meta_str("resourceVersion").to_owned();
     if given.is_empty() && call.found.kind.origin == Origin::Custom {
+        // An object that is not there is not there, whatever the request says.
+        call.current()?;
         let value = Value::from("");
         let cause = Cause::invalid(
             "metadata.resourceVersion",
@@ -303,6 +305,7 @@ async fn apply(call: &mut Call, current: Option<Arc<Stored>>, body: &Value) -> R
         manager: &call.manager,
         api_version: &api_version,
         subresource: call.subresource(),
+        status_apart: call.found.version().status,
         now: call.now,
     };
     let merged = patch::apply::apply(

@@ -5,6 +5,9 @@
 //! Differences that are wanted are entries of `accepted.json`, each with its reason; an entry that no longer matches
 //! a difference fails the test, as an unlisted difference does.
 //!
+//! Beside the cases, [`sequences`] sends seeded writes. `SEQUENCES=100..400` says which seeds, `CASE=sequences` that only
+//! they run.
+//!
 //! The test is ignored by default, because the programs take minutes to build. CI builds them first and then runs
 //! `cargo test --test api -- --ignored answers_are_those_of_kubernetes`; without the programs that fails.
 
@@ -13,6 +16,7 @@ mod definitions;
 mod deletion;
 mod ownership;
 mod real;
+mod sequences;
 mod side;
 mod subresources;
 mod transcript;
@@ -51,6 +55,17 @@ async fn differences(case: Case, real: Side, ours: Side) -> Vec<Difference> {
     transcript::differences(case.name, &real, &ours)
 }
 
+/// The seeds of this run, the last not included.
+fn seeds() -> (u64, u64) {
+    let Ok(text) = std::env::var("SEQUENCES") else {
+        return (0, 60);
+    };
+    let range = text
+        .split_once("..")
+        .and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
+    range.unwrap_or_else(|| panic!("SEQUENCES={text} is no range like 100..400"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs kube-apiserver, kube-controller-manager and etcd: gantry image build kubernetes etcd"]
 async fn answers_are_those_of_kubernetes() {
@@ -63,7 +78,12 @@ async fn answers_are_those_of_kubernetes() {
         let (real, ours) = sides();
         differences(case, real, ours)
     });
-    let found: Vec<Difference> = futures::future::join_all(runs).await.concat();
+    let mut found: Vec<Difference> = futures::future::join_all(runs).await.concat();
+    if only.as_ref().is_none_or(|only| only == "sequences") {
+        let (first, last) = seeds();
+        let (real, ours) = sides();
+        found.extend(sequences::differences(&real, &ours, first, last).await);
+    }
     let mut accepted = Accepted::read();
     let unlisted: Vec<String> = found
         .iter()

@@ -7,9 +7,9 @@ use super::Case;
 use super::side::{Answer, Side};
 use super::transcript::Transcript;
 
-const APPLY: &str = "application/apply-patch+yaml";
-const MERGE: &str = "application/merge-patch+json";
-const JSON_PATCH: &str = "application/json-patch+json";
+pub(super) const APPLY: &str = "application/apply-patch+yaml";
+pub(super) const MERGE: &str = "application/merge-patch+json";
+pub(super) const JSON_PATCH: &str = "application/json-patch+json";
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -25,7 +25,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// Of a failure code, reason and causes, of an object everything that writes decide.
-fn seen(answer: &Answer) -> Value {
+pub(super) fn seen(answer: &Answer) -> Value {
     if answer.body["kind"] == "Status" {
         let mut seen = answer.seen();
         if answer.code == 409 {

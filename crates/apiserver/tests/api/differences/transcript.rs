@@ -49,7 +49,7 @@ pub(super) fn differences(case: &str, real: &Transcript, ours: &Transcript) -> V
     found
 }
 
-fn compare(at: &str, real: &Value, ours: &Value, found: &mut Vec<Difference>) {
+pub(super) fn compare(at: &str, real: &Value, ours: &Value, found: &mut Vec<Difference>) {
     match (real, ours) {
         (Value::Object(a), Value::Object(b)) => {
             let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
