@@ -3,10 +3,12 @@
 mod arp;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use futures::TryStreamExt;
+use clusters::AddressProbe;
+use futures::future::BoxFuture;
+use futures::{FutureExt, TryStreamExt};
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{
@@ -14,6 +16,7 @@ use nix::sys::socket::{
     socket, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
+use resources::Mac;
 
 use crate::error::Error;
 
@@ -37,6 +40,33 @@ struct Interface {
     networks: Vec<(Ipv4Addr, u8)>,
 }
 
+impl Interface {
+    /// The interface as a sender of Ethernet frames; loopback is none.
+    fn ethernet(&self) -> Option<LinkAddr> {
+        self.link
+            .filter(|link| link.addr().is_some_and(|mac| mac != [0; 6]))
+    }
+}
+
+/// The network of an interface, asked for the endpoints of clusters.
+#[derive(Debug)]
+pub(crate) struct InterfaceProbe(pub(crate) String);
+
+impl AddressProbe for InterfaceProbe {
+    fn holder(&self, address: Ipv4Addr) -> BoxFuture<'_, Result<Option<Mac>, String>> {
+        async move {
+            let found = look(&self.0).map_err(|error| error.to_string())?;
+            let Some(link) = found.ethernet() else {
+                return Ok(None);
+            };
+            let probed = tokio::task::spawn_blocking(move || Segment::open(link)?.holder(address)).await;
+            let holder = probed.map_err(|error| error.to_string())?;
+            holder.map_err(|error| format!("{}: {error}", self.0))
+        }
+        .boxed()
+    }
+}
+
 /// Makes sure that the address is on the interface.
 pub(crate) async fn ensure(interface: &str, address: Ipv4Addr) -> Result<BoundAddress, Error> {
     let failed = |reason: String| Error::Address {
@@ -47,19 +77,20 @@ pub(crate) async fn ensure(interface: &str, address: Ipv4Addr) -> Result<BoundAd
     let found = look(interface)?;
     let present = found.networks.iter().any(|(known, _)| *known == address);
     if !present {
-        if let Some(link) = found
-            .link
-            .filter(|link| link.addr().is_some_and(|mac| mac != [0; 6]))
-        {
-            let name = interface.to_owned();
-            let probed = tokio::task::spawn_blocking(move || probe(link, address)).await;
-            let holder = probed.map_err(|error| failed(error.to_string()))?;
-            if let Some(mac) = holder.map_err(|error| failed(error.to_string()))? {
-                let holder = mac.map(|octet| format!("{octet:02x}")).join(":");
+        if let Some(link) = found.ethernet() {
+            let probed = tokio::task::spawn_blocking(move || {
+                let segment = Segment::open(link)?;
+                match segment.holder(address)? {
+                    Some(mac) => Ok(Some(mac)),
+                    None => segment.announce(address).map(|()| None),
+                }
+            });
+            let holder = probed.await.map_err(|error| failed(error.to_string()))?;
+            if let Some(mac) = holder.map_err(|error: nix::Error| failed(error.to_string()))? {
                 return Err(Error::AddressTaken {
                     address,
-                    holder,
-                    interface: name,
+                    holder: mac.to_string(),
+                    interface: interface.to_owned(),
                 });
             }
         }
@@ -129,36 +160,55 @@ fn prefix_for(networks: &[(Ipv4Addr, u8)], address: Ipv4Addr) -> u8 {
     networks.iter().find(within).map_or(32, |(_, prefix)| *prefix)
 }
 
-fn probe(link: LinkAddr, address: Ipv4Addr) -> nix::Result<Option<arp::Octets>> {
-    let own = link.addr().unwrap_or_default();
-    let socket = socket(
-        AddressFamily::Packet,
-        SockType::Raw,
-        SockFlag::SOCK_CLOEXEC,
-        SockProtocol::EthAll,
-    )?;
-    bind(socket.as_raw_fd(), &link)?;
-    setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::milliseconds(50))?;
-    let mut frame = [0; 128];
-    for _ in 0..PROBES {
-        send(socket.as_raw_fd(), &arp::probe(own, address), MsgFlags::empty())?;
-        let end = Instant::now() + AFTER_PROBE;
-        while Instant::now() < end {
-            let Ok(length) = recv(socket.as_raw_fd(), &mut frame, MsgFlags::empty()) else {
-                continue;
-            };
-            let holder = arp::holder(frame.get(..length).unwrap_or_default(), own, address);
-            if holder.is_some() {
-                return Ok(holder);
+/// A network on which ARP is spoken.
+struct Segment {
+    socket: OwnedFd,
+    own: arp::Octets,
+}
+
+impl Segment {
+    fn open(link: LinkAddr) -> nix::Result<Self> {
+        let socket = socket(
+            AddressFamily::Packet,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            SockProtocol::EthAll,
+        )?;
+        bind(socket.as_raw_fd(), &link)?;
+        setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::milliseconds(50))?;
+        Ok(Self {
+            socket,
+            own: link.addr().unwrap_or_default(),
+        })
+    }
+
+    /// Who has the address, or wants it too. Nobody has it who stays silent for [`PROBES`] times [`AFTER_PROBE`].
+    fn holder(&self, address: Ipv4Addr) -> nix::Result<Option<Mac>> {
+        let mut frame = [0; 128];
+        for _ in 0..PROBES {
+            self.send(&arp::probe(self.own, address))?;
+            let end = Instant::now() + AFTER_PROBE;
+            while Instant::now() < end {
+                let Ok(length) = recv(self.socket.as_raw_fd(), &mut frame, MsgFlags::empty()) else {
+                    continue;
+                };
+                let holder = arp::holder(frame.get(..length).unwrap_or_default(), self.own, address);
+                if let Some(mac) = holder {
+                    return Ok(Some(Mac::new(mac)));
+                }
             }
         }
+        Ok(None)
     }
-    send(
-        socket.as_raw_fd(),
-        &arp::announcement(own, address),
-        MsgFlags::empty(),
-    )?;
-    Ok(None)
+
+    /// Tells everybody that the address is ours.
+    fn announce(&self, address: Ipv4Addr) -> nix::Result<()> {
+        self.send(&arp::announcement(self.own, address))
+    }
+
+    fn send(&self, frame: &[u8]) -> nix::Result<()> {
+        send(self.socket.as_raw_fd(), frame, MsgFlags::empty()).map(drop)
+    }
 }
 
 async fn add(
@@ -197,6 +247,10 @@ async fn remove(interface: &str, address: Ipv4Addr) -> Result<(), Box<dyn std::e
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
+    use nix::sched::{CloneFlags, unshare};
+
     use super::*;
 
     #[test]
@@ -227,5 +281,57 @@ mod tests {
             text.contains("no-such-interface") && text.contains("lo"),
             "{text}"
         );
+    }
+
+    /// Two hosts on a cable, in a namespace of this test's own: needs root and `ip`, and says so without them.
+    #[test]
+    fn who_answers_for_an_address_on_the_segment_is_found() {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("SKIPPED: needs root");
+            return;
+        }
+        let ip = |line: &str| {
+            let output = Command::new("ip").args(line.split(' ')).output().unwrap();
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "ip {line}: {text}");
+        };
+        // Namespaces belong to threads, and what this one starts is in its own too.
+        let asked = std::thread::spawn(move || {
+            unshare(CloneFlags::CLONE_NEWNET).unwrap();
+            let mut other = Command::new("unshare")
+                .args(["--net", "sleep", "300"])
+                .spawn()
+                .unwrap();
+            let path = format!("/proc/{}/ns/net", other.id());
+            let own = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
+            while std::fs::read_link(&path).is_ok_and(|link| link == own) {
+                std::thread::yield_now();
+            }
+            ip(&format!(
+                "link add near type veth peer name far address 02:00:5e:00:53:07 netns {}",
+                other.id()
+            ));
+            ip("link set near up");
+            let far = Command::new("nsenter")
+                .args([&format!("--net={path}"), "sh", "-c"])
+                .arg("ip address add 192.0.2.10/24 dev far && ip link set far up")
+                .status();
+            assert!(far.unwrap().success());
+            let link = look("near").unwrap().ethernet().unwrap();
+            let segment = Segment::open(link).unwrap();
+            // The cable may take a moment to carry.
+            let end = Instant::now() + Duration::from_secs(30);
+            let mut taken = None;
+            while taken.is_none() && Instant::now() < end {
+                taken = segment.holder(Ipv4Addr::new(192, 0, 2, 10)).unwrap();
+            }
+            let free = segment.holder(Ipv4Addr::new(192, 0, 2, 11)).unwrap();
+            other.kill().unwrap();
+            other.wait().unwrap();
+            (taken, free)
+        });
+        let (taken, free) = asked.join().unwrap();
+        assert_eq!(taken, Some("02:00:5e:00:53:07".parse().unwrap()));
+        assert_eq!(free, None);
     }
 }

@@ -19,6 +19,7 @@ use pki::ClientCertificates;
 use resources::ImageManifest;
 use rustls::time_provider::DefaultTimeProvider;
 
+use crate::address::InterfaceProbe;
 use crate::agent_endpoint::{self, Endpoint};
 use crate::appliance::{Foundation, Listener};
 use crate::boot_services::{self, Site};
@@ -81,7 +82,7 @@ pub(crate) async fn start(
         records,
     });
     tasks.spawn_infallible("workflows", workflows.controller.run(tasks.cancel()));
-    start_clusters(foundation, &client, address, tasks);
+    start_clusters(foundation, &client, site, tasks);
 
     if let Some(address) = address {
         start_metal(foundation, &client, address, tasks);
@@ -98,7 +99,7 @@ pub(crate) async fn start(
     Ok(())
 }
 
-fn start_clusters(foundation: &Foundation, client: &Client, address: Option<Ipv4Addr>, tasks: &mut Tasks) {
+fn start_clusters(foundation: &Foundation, client: &Client, site: Option<&Site>, tasks: &mut Tasks) {
     let profile = if foundation.settings.lab_timings {
         Profile::Lab
     } else {
@@ -106,7 +107,8 @@ fn start_clusters(foundation: &Foundation, client: &Client, address: Option<Ipv4
     };
     let options = clusters::Options {
         profile,
-        appliance: address,
+        appliance: site.map(|site| site.address),
+        probe: site.map(|site| Arc::new(InterfaceProbe(site.interface.clone())) as _),
         ..clusters::Options::default()
     };
     let coordinator = Coordinator::new(client.clone(), options, Box::new(KubeNewClusters));

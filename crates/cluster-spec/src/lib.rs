@@ -40,7 +40,7 @@ pub use names::{NameClash, has_group, machine_name, name_clashes};
 pub use problem::{Problem, Problems};
 pub use releases::{candidates, choose_release};
 pub use rules::validate;
-pub use surroundings::{Surroundings, check_surroundings};
+pub use surroundings::{Surroundings, check_surroundings, endpoint_to_probe};
 pub use update::{Update, check_update, update};
 pub use violation::Violation;
 pub use vrrp::vrrp_id;

@@ -7,10 +7,11 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::Ipv4Net;
 use kube::ResourceExt;
+use resources::Mac;
 use resources::anywhere::Cluster;
 use resources::bmc;
 use resources::gantry::MachineRole;
-use resources::keys::VRRP_ID;
+use resources::keys::{SKIP_IP_CHECK, VRRP_ID};
 use resources::tinkerbell::{Dhcp, Hardware};
 
 use crate::bundle::{ClusterBundle, selector_terms};
@@ -31,6 +32,19 @@ pub struct Surroundings<'a> {
     pub clusters: &'a [Cluster],
     /// Where the appliance answers machines; not known offline.
     pub appliance: Option<Ipv4Addr>,
+    /// Who answered for [`endpoint_to_probe`] on the network of the machines.
+    pub holder: Option<Mac>,
+}
+
+/// The control-plane address that nobody on the network of the machines may answer for when the cluster is created;
+/// `None` where a load balancer of the user's answers, or the user wants no such check.
+#[must_use]
+pub fn endpoint_to_probe(cluster: &Cluster) -> Option<Ipv4Addr> {
+    let skipped = cluster
+        .annotations()
+        .get(SKIP_IP_CHECK)
+        .is_some_and(|value| value == "true");
+    vrrp::endpoint(cluster).filter(|_| has_load_balancer(cluster) && !skipped)
 }
 
 /// Checks that nobody else has the addresses of a cluster, and that they are where they are of use.
@@ -44,6 +58,16 @@ pub fn check_surroundings(bundle: &ClusterBundle, around: &Surroundings<'_>) -> 
                 ENDPOINT,
                 format!("{endpoint} is already {user}"),
                 "write an address that nobody else has; the API will answer there",
+            );
+        }
+        if let Some(mac) = around.holder {
+            report.add(
+                ENDPOINT,
+                format!("{endpoint} is in use: {} answers for it", host(mac, around)),
+                format!(
+                    "write an address that nobody else has, or switch that host off; to create the cluster all the \
+                     same, annotate it with {SKIP_IP_CHECK}: \"true\" (--skip-ip-check)"
+                ),
             );
         }
         if has_load_balancer(&bundle.cluster) {
@@ -78,6 +102,15 @@ fn users(address: Ipv4Addr, around: &Surroundings<'_>) -> Vec<String> {
         }
     }
     users
+}
+
+/// A host by its MAC address, and by the machine that has it.
+fn host(mac: Mac, around: &Surroundings<'_>) -> String {
+    let mut machines = around.hardware.iter();
+    match machines.find(|hardware| networks_of(hardware).any(|dhcp| dhcp.mac == Some(mac))) {
+        Some(machine) => format!("{mac} (machine {})", machine.name_any()),
+        None => mac.to_string(),
+    }
 }
 
 /// Whether machines use this address as gateway or name server, each said once. The appliance itself may be both.

@@ -4,12 +4,12 @@
 
 use std::net::Ipv4Addr;
 
-use cluster_spec::{ClusterBundle, Surroundings, check_surroundings, parse, vrrp_id};
+use cluster_spec::{ClusterBundle, Surroundings, check_surroundings, endpoint_to_probe, parse, vrrp_id};
 use kube::ResourceExt as _;
 use resources::anywhere::Cluster;
-use resources::bmc;
 use resources::gantry::{Release, ReleaseNodeImage, ReleaseSpec};
 use resources::tinkerbell::Hardware;
+use resources::{Mac, bmc, keys};
 use serde_json::json;
 
 fn bundle(text: &str) -> ClusterBundle {
@@ -81,6 +81,7 @@ fn an_address_of_somebody_else_is_refused_with_its_owner() {
         bmcs: &bmcs,
         clusters: &clusters,
         appliance: Some(Ipv4Addr::new(192, 0, 2, 5)),
+        holder: None,
     };
     assert_eq!(found(&demo("192.0.2.10", "192.0.2.10"), &around), [""; 0]);
     for (address, owner) in [
@@ -107,6 +108,45 @@ fn an_address_of_somebody_else_is_refused_with_its_owner() {
             ]
         );
     }
+}
+
+#[test]
+fn an_endpoint_that_somebody_answers_for_is_refused_with_who_it_is() {
+    let mut hardware = rack();
+    let bundle = demo("192.0.2.10", "192.0.2.10");
+    assert_eq!(
+        endpoint_to_probe(&bundle.cluster),
+        Some(Ipv4Addr::new(192, 0, 2, 10))
+    );
+    let mac: Mac = "02:00:5e:00:53:07".parse().unwrap();
+    let place = "spec.controlPlaneConfiguration.endpoint.host: 192.0.2.10 is in use: 02:00:5e:00:53:07";
+    for (machine, expected) in [
+        (None, format!("{place} answers for it")),
+        (Some(mac), format!("{place} (machine node-a) answers for it")),
+    ] {
+        if let Some(mac) = machine {
+            hardware[0].spec.interfaces[0].dhcp.as_mut().unwrap().mac = Some(mac);
+        }
+        let around = Surroundings {
+            hardware: &hardware,
+            holder: Some(mac),
+            ..Surroundings::default()
+        };
+        assert_eq!(found(&bundle, &around), [expected]);
+    }
+}
+
+#[test]
+fn an_endpoint_is_not_probed_where_somebody_may_answer() {
+    let own = demo(
+        "host: 192.0.2.10",
+        "host: 192.0.2.10\n    skipLoadBalancerDeployment: true",
+    );
+    assert_eq!(endpoint_to_probe(&own.cluster), None);
+    let mut skipped = demo("192.0.2.10", "192.0.2.10").cluster;
+    let annotations = skipped.annotations_mut();
+    annotations.insert(keys::SKIP_IP_CHECK.to_owned(), "true".to_owned());
+    assert_eq!(endpoint_to_probe(&skipped), None);
 }
 
 #[test]

@@ -22,7 +22,7 @@ mod words;
 
 pub use coordinator::{Coordinator, run_coordinator};
 pub use new_cluster::{Failure, KubeNewClusters, NewCluster, NewClusters, NodeView, SystemView};
-pub use snapshot::Options;
+pub use snapshot::{AddressProbe, Options};
 
 /// Annotation on a Cluster: `lab` asks for probes and elections that bear slow machines.
 pub const PROFILE_ANNOTATION: &str = "gantry.dev/profile";

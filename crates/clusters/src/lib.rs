@@ -16,7 +16,7 @@ mod plan;
 
 pub use error::Error;
 pub use execute::{
-    Coordinator, Failure, KubeNewClusters, NewCluster, NewClusters, NodeView, Options, PROFILE_ANNOTATION,
-    SystemView, run_coordinator,
+    AddressProbe, Coordinator, Failure, KubeNewClusters, NewCluster, NewClusters, NodeView, Options,
+    PROFILE_ANNOTATION, SystemView, run_coordinator,
 };
 pub use plan::{Desired, DesiredMachine, Founding, Members, create, delete, image_name, next_plan, scale};

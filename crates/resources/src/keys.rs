@@ -48,6 +48,10 @@ pub const PAUSED: &str = "anywhere.eks.amazonaws.com/paused";
 /// Annotation on an EKS Anywhere cluster, `true`: it may be deleted although it is paused.
 pub const ALLOW_DELETE_WHEN_PAUSED: &str = "anywhere.eks.amazonaws.com/allow-delete-when-paused";
 
+/// Annotation on an EKS Anywhere cluster, `true`: it is created although somebody on the machines' network answers for
+/// its control-plane endpoint.
+pub const SKIP_IP_CHECK: &str = "anywhere.eks.amazonaws.com/skip-ip-check";
+
 /// Annotation on an EKS Anywhere cluster: virtual router id (VRRP, 1 to 255) of the control-plane endpoint, where the one
 /// that Gantry derives from the endpoint is taken on the segment. Set at creation, fixed afterwards.
 pub const VRRP_ID: &str = "gantry.dev/vrrp-id";

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cluster_spec::endpoint_to_probe;
 use futures::StreamExt;
 use jiff::Timestamp;
 use kube::api::Api;
@@ -12,7 +13,7 @@ use kube::runtime::watcher;
 use kube::{Client, ResourceExt};
 use resources::anywhere::{Cluster, FailureReason};
 use resources::gantry::{Image, Plan, PlanClass, PlanPhase, ProviderMachine, ReleaseSpec};
-use resources::{Digest, keys};
+use resources::{Digest, Mac, keys};
 use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
@@ -202,7 +203,9 @@ impl Coordinator {
                 if let Some(message) = documents::hardware(access, bundle).await? {
                     return refuse(access, cluster, FailureReason::HardwareInvalid, message, now).await;
                 }
-                if let Some((reason, message)) = documents::surroundings(access, bundle, appliance).await? {
+                let holder = self.holder_of_endpoint(cluster).await;
+                let clash = documents::surroundings(access, bundle, appliance, holder).await?;
+                if let Some((reason, message)) = clash {
                     return refuse(access, cluster, reason, message, now).await;
                 }
             }
@@ -222,6 +225,19 @@ impl Coordinator {
         }
         .carry_on()
         .await
+    }
+
+    /// Who answers for the control-plane address of a cluster that is to be created.
+    async fn holder_of_endpoint(&self, cluster: &Cluster) -> Option<Mac> {
+        let (probe, address) = (self.options.probe.as_ref()?, endpoint_to_probe(cluster)?);
+        match probe.holder(address).await {
+            Ok(holder) => holder,
+            Err(error) => {
+                let cluster = cluster.name_any();
+                tracing::warn!(cluster, address = %address, error, "nobody could be asked for the endpoint's address");
+                None
+            }
+        }
     }
 
     async fn delete(&self, access: &Access, cluster: &Cluster, now: Timestamp) -> Result<Next, Error> {

@@ -15,7 +15,7 @@ use resources::anywhere::{
 };
 use resources::gantry::{ControlPlane, Image, ImageState, Release, Server};
 use resources::tinkerbell::Hardware;
-use resources::{bmc, keys};
+use resources::{Mac, bmc, keys};
 
 use super::access::Access;
 use super::machines;
@@ -291,6 +291,7 @@ pub(crate) async fn surroundings(
     access: &Access,
     bundle: &ClusterBundle,
     appliance: Option<Ipv4Addr>,
+    holder: Option<Mac>,
 ) -> Result<Option<(FailureReason, String)>, Error> {
     let clusters = access.list_all::<Cluster>().await?;
     let age = |cluster: &Cluster| {
@@ -306,6 +307,7 @@ pub(crate) async fn surroundings(
             .filter(|other| age(other) < own)
             .collect::<Vec<_>>(),
         appliance,
+        holder,
     };
     let violations = check_surroundings(bundle, &around);
     Ok(violations.first().map(|first| (class(first), lines(&violations))))

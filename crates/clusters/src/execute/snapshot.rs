@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use node_config::Profile;
+use resources::Mac;
 use resources::cluster_api::{Machine, MachineAddress};
 use resources::gantry::{
     ControlPlane, Founder, Image, PlanClass, ProviderMachine, Server, ServerStatus, SessionPhase,
 };
 
-use super::new_cluster::{NodeView, SystemView};
+use super::new_cluster::{Failure, NodeView, SystemView};
 use crate::plan::{Desired, Founding, Members};
 
 /// Settings of the coordinator.
@@ -25,6 +28,14 @@ pub struct Options {
     pub token_minutes: u32,
     /// Where the appliance answers machines; clusters that name another address are refused. None: not known.
     pub appliance: Option<Ipv4Addr>,
+    /// Asks the network of the machines before a cluster is created. None: there is no such network.
+    pub probe: Option<Arc<dyn AddressProbe>>,
+}
+
+/// Asks the network of the machines who has an address.
+pub trait AddressProbe: std::fmt::Debug + Send + Sync {
+    /// MAC address of the host that answers for `address`; `None` when nobody does.
+    fn holder(&self, address: Ipv4Addr) -> BoxFuture<'_, Result<Option<Mac>, Failure>>;
 }
 
 impl Default for Options {
@@ -34,6 +45,7 @@ impl Default for Options {
             profile: Profile::Standard,
             token_minutes: 10,
             appliance: None,
+            probe: None,
         }
     }
 }

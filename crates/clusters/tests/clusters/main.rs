@@ -4,6 +4,7 @@
 
 mod coordinator;
 mod edits;
+mod endpoint;
 mod fixture;
 mod founding;
 mod plans;

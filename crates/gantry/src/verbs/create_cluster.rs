@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use cluster_spec::{ClusterBundle, FreeHardware, Violation};
+use cluster_spec::{ClusterBundle, FreeHardware, Surroundings, Violation};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ListParams, Patch, PatchParams};
@@ -67,7 +67,11 @@ pub(crate) async fn run(global: &Global, args: &CreateClusterArgs) -> Outcome {
     let releases = releases.list(&ListParams::default()).await?.items;
     let bundle = cluster_spec::parse(&text, &args.file.display().to_string(), &releases);
     let checked = match (bundle, csv) {
-        (Ok(bundle), Ok(csv)) => {
+        (Ok(mut bundle), Ok(csv)) => {
+            if args.eksa.skip_ip_check {
+                let key = keys::SKIP_IP_CHECK.to_owned();
+                bundle.cluster.annotations_mut().insert(key, "true".to_owned());
+            }
             let namespace = bundle
                 .cluster
                 .namespace()
@@ -159,11 +163,11 @@ async fn check_surroundings(client: &Client, checked: &Checked) -> Outcome<Vec<V
     let mut clusters = Api::<Cluster>::all(client.clone()).list(&all).await?.items;
     let namespace = checked.bundle.cluster.namespace();
     clusters.retain(|other| other.name_any() != checked.bundle.name() || other.namespace() != namespace);
-    let around = cluster_spec::Surroundings {
+    let around = Surroundings {
         hardware: &hardware,
         bmcs: &bmcs,
         clusters: &clusters,
-        appliance: None,
+        ..Surroundings::default()
     };
     let mut found = cluster_spec::check_surroundings(&checked.bundle, &around);
     let beside = clusters.iter().filter(|other| other.namespace() == namespace);

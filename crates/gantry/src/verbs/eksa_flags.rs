@@ -33,9 +33,9 @@ pub(crate) struct SharedFlags {
 pub(crate) struct CreateFlags {
     #[command(flatten)]
     shared: SharedFlags,
-    /// Do not check whether the control plane's address is in use.
+    /// Create the cluster although somebody on the machines' network answers for the control plane's address.
     #[arg(long)]
-    skip_ip_check: bool,
+    pub(crate) skip_ip_check: bool,
     /// Watch without limit, as it is here anyway.
     #[arg(long, conflicts_with = "timeout")]
     no_timeouts: bool,
@@ -173,11 +173,6 @@ impl CreateFlags {
         let mut verdicts = Verdicts::default();
         let v = &mut verdicts;
         self.shared.judge(v);
-        v.remark(
-            self.skip_ip_check,
-            "--skip-ip-check",
-            "addresses of clusters are not probed before creation",
-        );
         v.remark(
             self.no_timeouts,
             "--no-timeouts",
@@ -379,7 +374,7 @@ mod tests {
                 (&["--node-startup-timeout", "20m"], Remark),
                 (&["--unhealthy-machine-timeout", "300s"], Remark),
                 (&["--no-timeouts"], Remark),
-                (&["--skip-ip-check"], Remark),
+                (&["--skip-ip-check"], Honoured),
                 (&["--install-packages", "p.yaml"], Refused),
                 (&["--skip-validations=vsphere-user-privilege"], Remark),
                 (&["--skip-validations=pod-disruption"], Refused),
