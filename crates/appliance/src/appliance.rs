@@ -14,7 +14,6 @@ use resources::{Secret, keys};
 use rustls::time_provider::DefaultTimeProvider;
 use store::DataDir;
 use store::records::{Keep, Records};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::address::BoundAddress;
@@ -219,7 +218,7 @@ async fn serve_api(
         key: "apiListen",
         source,
     };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = listeners::bind(address).map_err(failed)?;
     let bound: SocketAddr = listener.local_addr().map_err(failed)?;
     let keys_failed = |source| Error::Keys {
         path: foundation.settings.key_dir.clone(),

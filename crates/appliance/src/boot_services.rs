@@ -82,10 +82,10 @@ async fn start_on(
         site: settings.clone(),
     });
     let dhcp = dhcp.map_err(Error::part("DHCP"))?;
-    let http = bind("HTTP", site.address, foundation.settings.http_port, "httpPort").await?;
+    let http = bind("HTTP", site.address, foundation.settings.http_port, "httpPort")?;
     let mut metadata_listeners = Vec::new();
     for port in METADATA_PORTS {
-        metadata_listeners.push(bind("metadata", site.address, port, "address").await?);
+        metadata_listeners.push(bind("metadata", site.address, port, "address")?);
     }
 
     let config = netboot::Config {
@@ -161,14 +161,14 @@ fn metadata_config(settings: &Settings) -> metadata::Config {
 }
 
 /// Binds a TCP port of the boot services.
-pub(crate) async fn bind(
+pub(crate) fn bind(
     what: &'static str,
     address: Ipv4Addr,
     port: u16,
     key: &'static str,
 ) -> Result<TcpListener, Error> {
     let address = SocketAddr::new(IpAddr::V4(address), port);
-    TcpListener::bind(address).await.map_err(|source| Error::Listen {
+    listeners::bind(address).map_err(|source| Error::Listen {
         what,
         address,
         key,

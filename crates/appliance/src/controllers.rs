@@ -137,7 +137,7 @@ async fn serve_agents(
     listeners: &mut Vec<Listener>,
 ) -> Result<(), Error> {
     let port = foundation.settings.agent_port;
-    let listener = boot_services::bind("the agent endpoint", address, port, "agentPort").await?;
+    let listener = boot_services::bind("the agent endpoint", address, port, "agentPort")?;
     let serving = Serving::new(foundation.ca.clone(), address.into(), Timestamp::now());
     let (serving, validity) = serving.map_err(Error::part("agent endpoint"))?;
     let time = Arc::new(DefaultTimeProvider);

@@ -1,7 +1,7 @@
 //! Places at a listener, and how long a connection may keep one.
 //!
 //! Owns: the table of open connections with a share for strangers and one for known peers ([`Gate`], [`Shares`]), the
-//! time limits of a connection ([`Limits`]), and the accept loops that apply both: [`run_http`] for plain HTTP/1.1 and
+//! time limits of a connection ([`Limits`]), listening ([`bind`]), and the accept loops that apply both: [`run_http`] for plain HTTP/1.1 and
 //! [`run_tls`] for HTTP/1.1 or HTTP/2 as TLS negotiated it.
 //!
 //! Refuses: to decide who is known (its user says so by address, or vouches for a connection after a login), and to know
@@ -25,6 +25,6 @@ pub use body::{RequestBody, ResponseBody};
 pub use connection::Serve;
 pub use gate::{Gate, Place, Voucher};
 pub use limits::Limits;
-pub use listener::{Peer, run_http, run_tls};
+pub use listener::{Peer, bind, run_http, run_tls};
 pub use notices::Notice;
 pub use table::{Class, Reason, Shares};

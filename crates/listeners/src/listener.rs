@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
 use tokio::io::AsyncBufReadExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
@@ -24,6 +24,25 @@ use crate::stream::Watched;
 const DRAIN: Duration = Duration::from_secs(3);
 /// Pause after `accept` failed, for example for lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that may wait to be accepted. Machines that start together come together; one that finds no room is reset
+/// or tries again only after a second. `net.core.somaxconn` bounds it.
+const BACKLOG: u32 = 4096;
+
+/// Listens on a TCP address, with room for a storm of connections. Call it within a tokio runtime.
+///
+/// # Errors
+/// What the system says, such as an address that is in use.
+pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// The peer of a connection.
 #[derive(Debug)]

@@ -4,6 +4,25 @@ use listeners::Reason;
 
 use super::*;
 
+/// Nobody accepts, so every connection waits in the kernel.
+#[tokio::test]
+async fn a_storm_finds_room_before_it_is_accepted() {
+    const STORM: usize = 600;
+    let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+    if most.trim().parse::<usize>().unwrap() < STORM {
+        println!("skipped: needs net.core.somaxconn of at least {STORM}");
+        return;
+    }
+    let listener = listeners::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut open = Vec::new();
+    for number in 0..STORM {
+        let connected = tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await;
+        let connected = connected.unwrap_or_else(|_| panic!("no room for connection {number}"));
+        open.push(connected.unwrap());
+    }
+}
+
 #[tokio::test]
 async fn a_silent_connection_is_closed() {
     let running = start(Limits {
