@@ -278,7 +278,9 @@ async fn patch_once(
 async fn apply(call: &mut Call, current: Option<Arc<Stored>>, body: &Value) -> Result<Outcome, ApiError> {
     let mut config = body.clone();
     prepare::shape(call, &mut config)?;
-    let version = call.found.version().clone();
+    // Not the whole version: its published schema is a large tree.
+    let version = call.found.version();
+    let (version, schema) = (version.name.clone(), version.schema.clone());
     if let Some(current) = &current {
         check_expected(call, current, config.meta_str("resourceVersion"), config.uid())
             .map_err(ApiError::for_good)?;
@@ -299,7 +301,7 @@ async fn apply(call: &mut Call, current: Option<Arc<Stored>>, body: &Value) -> R
     prepare::limit_to_endpoint(call, &mut config);
     let live = current
         .as_ref()
-        .map(|c| call.found.kind.view_of(&version.name, &c.value));
+        .map(|c| call.found.kind.view_of(&version, &c.value));
     let api_version = call.found.api_version();
     let writer = Writer {
         manager: &call.manager,
@@ -309,7 +311,7 @@ async fn apply(call: &mut Call, current: Option<Arc<Stored>>, body: &Value) -> R
         now: call.now,
     };
     let merged = patch::apply::apply(
-        &version.schema,
+        &schema,
         live.as_ref(),
         &config,
         writer,
