@@ -170,7 +170,7 @@ impl BootView {
 
     /// The machine that certificates name so: its first NIC.
     #[must_use]
-    pub(crate) fn by_machine_id(&self, machine_id: &str) -> Option<&Arc<BootTarget>> {
+    pub fn by_machine_id(&self, machine_id: &str) -> Option<&Arc<BootTarget>> {
         self.by_machine_id.get(machine_id)?.last()
     }
 

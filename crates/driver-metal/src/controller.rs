@@ -83,12 +83,13 @@ impl MetalDriver {
                 Api::<Server>::all(client.clone()),
                 everything(),
                 move |server: Server| {
-                    match server.spec.claim {
+                    match &server.spec.claim {
                         Some(claim) => vec![ObjectRef::new(&claim.name).within(&claim.namespace)],
-                        // A server that became free may be what a pending machine waits for.
+                        // A server that became free may be what a machine without one waits for.
                         None => on_servers
                             .state()
                             .iter()
+                            .filter(|machine| may_take(machine, &server))
                             .map(|machine| ObjectRef::from_obj(&**machine))
                             .collect(),
                     }
@@ -183,6 +184,18 @@ impl MetalDriver {
             )
             .await;
     }
+}
+
+/// Whether a free server concerns the machine: it may take one, or had this one.
+fn may_take(machine: &ProviderMachine, server: &Server) -> bool {
+    let Some(status) = &machine.status else {
+        return true;
+    };
+    let waits = matches!(
+        status.state,
+        ProviderMachineState::Pending | ProviderMachineState::Failed
+    );
+    waits || status.host.as_ref().is_none_or(|host| *host == server.name_any())
 }
 
 fn is_releasing(machine: &ProviderMachine) -> bool {

@@ -9,8 +9,9 @@ use crate::Error;
 /// The Server of this namespace whose BMC has this name.
 pub(crate) async fn of_bmc(client: &Client, namespace: &str, bmc: &str) -> Result<Option<Server>, Error> {
     let servers: Api<Server> = Api::namespaced(client.clone(), namespace);
-    let found = servers.list(&ListParams::default()).await;
+    let found = servers
+        .list(&ListParams::default().fields(&format!("spec.bmc={bmc}")))
+        .await;
     let found = found.map_err(Error::listing("Servers"))?;
-    let is_of = |server: &Server| server.spec.bmc.as_deref() == Some(bmc);
-    Ok(found.items.into_iter().find(is_of))
+    Ok(found.items.into_iter().next())
 }

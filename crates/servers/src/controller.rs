@@ -10,6 +10,7 @@ mod server;
 use std::sync::Arc;
 use std::time::Duration;
 
+use back_references::BackReferences;
 use futures::StreamExt as _;
 use kube::api::Api;
 use kube::runtime::controller::{Action, Config};
@@ -34,6 +35,8 @@ const AGAIN: Duration = Duration::from_secs(5);
 pub struct ServersController {
     context: Arc<Context>,
     servers: Controller<Server>,
+    /// Which BMC a Server has.
+    bmcs: BackReferences,
 }
 
 impl std::fmt::Debug for ServersController {
@@ -47,7 +50,8 @@ impl ServersController {
         let client = context.client.0.clone();
         let everything = watcher::Config::default;
         let servers = Controller::new(Api::<Server>::all(client.clone()), everything());
-        let store = servers.store();
+        let (store, bmcs) = (servers.store(), BackReferences::default());
+        let of_bmcs = bmcs.clone();
         let servers = servers
             .watches(Api::<Hardware>::all(client.clone()), everything(), |hardware| {
                 same_name(&hardware)
@@ -63,12 +67,19 @@ impl ServersController {
                         .map(|name| ObjectRef::new(&name).within(&namespace))
                 },
             )
-            .watches(Api::<bmc::Machine>::all(client), everything(), move |machine| {
-                of_bmc(&store, &machine)
-            });
+            .watches(
+                Api::<bmc::Machine>::all(client),
+                everything(),
+                move |machine: bmc::Machine| {
+                    let namespace = machine.namespace().unwrap_or_default();
+                    let servers = of_bmcs.of(&store, &namespace, &machine.name_any());
+                    servers.into_iter().map(|server| ObjectRef::from_obj(&*server))
+                },
+            );
         Self {
             context: Arc::new(context),
             servers,
+            bmcs,
         }
     }
 
@@ -79,7 +90,11 @@ impl ServersController {
     /// Runs until cancelled.
     pub async fn run(self, cancel: CancellationToken) {
         let mut tasks = JoinSet::new();
-        let Self { context, servers } = self;
+        let Self {
+            context,
+            servers,
+            bmcs,
+        } = self;
         let hardware = Api::<Hardware>::all(context.client.0.clone());
         let derive = Controller::new(hardware, watcher::Config::default())
             .with_config(Config::default().concurrency(CONCURRENCY))
@@ -94,7 +109,11 @@ impl ServersController {
             .with_config(Config::default().concurrency(CONCURRENCY))
             .graceful_shutdown_on(stop(&cancel))
             .run(
-                server::reconcile,
+                move |server, context| {
+                    let namespace = server.namespace().unwrap_or_default();
+                    bmcs.note(&*server, &namespace, server.spec.bmc.as_deref());
+                    server::reconcile(server, context)
+                },
                 |server, error, _| failed(&*server, error),
                 context,
             )
@@ -122,17 +141,6 @@ fn failed<K: Resource>(object: &K, error: &Error) -> Action {
 fn same_name(hardware: &Hardware) -> Option<ObjectRef<Server>> {
     let namespace = hardware.namespace()?;
     Some(ObjectRef::new(&hardware.name_any()).within(&namespace))
-}
-
-fn of_bmc(store: &Store<Server>, machine: &bmc::Machine) -> Vec<ObjectRef<Server>> {
-    let (name, namespace) = (Some(machine.name_any()), machine.namespace());
-    let mine = |server: &Arc<Server>| server.spec.bmc == name && server.namespace() == namespace;
-    store
-        .state()
-        .iter()
-        .filter(|server| mine(server))
-        .map(|server| ObjectRef::from_obj(&**server))
-        .collect()
 }
 
 /// Field manager of everything that is applied here.

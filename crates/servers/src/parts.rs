@@ -121,11 +121,22 @@ impl Desk {
             return Err(Error::NotReady);
         }
         let wanted = |server: &Server| server.spec.machine_id == machine_id;
-        let known = self.servers.state().into_iter().find(|server| wanted(server));
-        let Some(known) = known else { return Ok(None) };
-        let api = self.api(&known.namespace().unwrap_or_default());
-        let live = read(&api, &known.name_any()).await?;
+        let Some((namespace, name)) = self.place_of(machine_id) else {
+            return Ok(None);
+        };
+        let api = self.api(&namespace);
+        let live = read(&api, &name).await?;
         Ok(live.filter(wanted).map(|server| (api, server)))
+    }
+
+    /// Namespace and name by the boot services' index; a machine that they do not know, by all Servers.
+    fn place_of(&self, machine_id: &str) -> Option<(String, String)> {
+        if let Some(target) = self.context.view.load().by_machine_id(machine_id) {
+            return Some((target.machine.namespace.clone(), target.machine.name.clone()));
+        }
+        let mut servers = self.servers.state().into_iter();
+        let known = servers.find(|server| server.spec.machine_id == machine_id)?;
+        Some((known.namespace().unwrap_or_default(), known.name_any()))
     }
 
     /// The API of the namespace, and the server of this machine as it is now.

@@ -9,11 +9,12 @@ mod reconcile;
 use std::sync::Arc;
 use std::time::Duration;
 
+use back_references::BackReferences;
 use futures::StreamExt as _;
 use kube::api::Api;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{ObjectRef, Store, reflector};
+use kube::runtime::reflector::{ObjectRef, reflector};
 use kube::runtime::{Controller, WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 use resources::bmc::Job;
@@ -83,16 +84,28 @@ impl WorkflowController {
         tasks.spawn(log.run(cancel.clone()));
 
         let workflows = Controller::new(Api::<Workflow>::all(client.clone()), everything());
-        let store = workflows.store();
+        let (store, by_hardware) = (workflows.store(), BackReferences::default());
+        let of_hardware = by_hardware.clone();
         let stop = cancel.clone();
         let reconcile = workflows
             .owns(Api::<Job>::all(client.clone()), everything())
-            .watches(Api::<Server>::all(client), everything(), move |server| {
-                of_server(&store, &server)
+            .watches(Api::<Server>::all(client), everything(), move |server: Server| {
+                let namespace = server.namespace().unwrap_or_default();
+                let workflows = of_hardware.of(&store, &namespace, &server.spec.hardware);
+                let open = workflows.into_iter().filter(|workflow| !has_ended(workflow));
+                open.map(|workflow| ObjectRef::from_obj(&*workflow))
             })
             .with_config(Config::default().concurrency(CONCURRENCY))
             .graceful_shutdown_on(async move { stop.cancelled().await })
-            .run(reconcile::reconcile, on_error, shared)
+            .run(
+                move |workflow, shared| {
+                    let namespace = workflow.namespace().unwrap_or_default();
+                    by_hardware.note(&*workflow, &namespace, workflow.spec.hardware_ref.as_deref());
+                    reconcile::reconcile(workflow, shared)
+                },
+                on_error,
+                shared,
+            )
             .for_each(|_| std::future::ready(()));
         tasks.spawn(reconcile);
         while let Some(ended) = tasks.join_next().await {
@@ -103,24 +116,9 @@ impl WorkflowController {
     }
 }
 
-/// The Workflows of a Server's Hardware that are not at their end.
-fn of_server(store: &Store<Workflow>, server: &Server) -> Vec<ObjectRef<Workflow>> {
-    let (hardware, namespace) = (Some(&server.spec.hardware), server.namespace());
-    let ended = |workflow: &Workflow| {
-        let state = workflow.status.as_ref().and_then(|status| status.state);
-        state.is_some_and(|state| state.is_terminal())
-    };
-    let mine = |workflow: &Arc<Workflow>| {
-        workflow.spec.hardware_ref.as_ref() == hardware
-            && workflow.namespace() == namespace
-            && !ended(workflow)
-    };
-    store
-        .state()
-        .iter()
-        .filter(|workflow| mine(workflow))
-        .map(|workflow| ObjectRef::from_obj(&**workflow))
-        .collect()
+fn has_ended(workflow: &Workflow) -> bool {
+    let state = workflow.status.as_ref().and_then(|status| status.state);
+    state.is_some_and(|state| state.is_terminal())
 }
 
 #[allow(clippy::needless_pass_by_value)]

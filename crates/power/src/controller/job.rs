@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use back_references::BackReferences;
 use futures::StreamExt as _;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::runtime::controller::{Action, Config};
@@ -32,27 +33,31 @@ pub(super) async fn run(context: Arc<Context>, cancel: CancellationToken) {
     let jobs: Api<Job> = Api::all(context.client.clone());
     let tasks: Api<Task> = Api::all(context.client.clone());
     let controller = Controller::new(jobs.clone(), watcher::Config::default());
-    let store = controller.store();
+    let (store, machines) = (controller.store(), BackReferences::default());
+    let of_machine = machines.clone();
     controller
         .owns(tasks, watcher::Config::default())
         // A Job that ends gives the turn to the next one of its machine.
         .watches(jobs, watcher::Config::default(), move |changed: Job| {
-            let same = |job: &Arc<Job>| job.spec.machine_ref == changed.spec.machine_ref && !has_ended(job);
-            let waiting: Vec<ObjectRef<Job>> = if has_ended(&changed) {
-                store
-                    .state()
-                    .iter()
-                    .filter(|job| same(job))
-                    .map(|job| ObjectRef::from_obj(&**job))
-                    .collect()
-            } else {
-                Vec::new()
+            let machine = &changed.spec.machine_ref;
+            let same = match has_ended(&changed) {
+                true => of_machine.of(&store, &machine.namespace, &machine.name),
+                false => Vec::new(),
             };
-            waiting
+            let waiting = same.into_iter().filter(|job| !has_ended(job));
+            waiting.map(|job| ObjectRef::from_obj(&*job))
         })
         .with_config(Config::default().concurrency(context.options.concurrency))
         .graceful_shutdown_on(async move { cancel.cancelled().await })
-        .run(reconcile, on_error, context)
+        .run(
+            move |job, context| {
+                let machine = &job.spec.machine_ref;
+                machines.note(&*job, &machine.namespace, Some(&machine.name));
+                reconcile(job, context)
+            },
+            on_error,
+            context,
+        )
         .for_each(|_| std::future::ready(()))
         .await;
 }
@@ -153,7 +158,8 @@ async fn step(job: &Job, machine: &Machine, context: &Context) -> Result<Action,
 async fn my_turn(job: &Job, context: &Context) -> Result<Turn, Error> {
     let reference = &job.spec.machine_ref;
     let jobs: Api<Job> = Api::all(context.client.clone());
-    let all = jobs.list(&ListParams::default()).await;
+    let same = ListParams::default().fields(&format!("spec.machineRef.name={}", reference.name));
+    let all = jobs.list(&same).await;
     let all = all.map_err(Error::listing("Jobs"))?;
     let server = server::of_bmc(&context.client, &reference.namespace, &reference.name).await?;
     let attempt = match server {

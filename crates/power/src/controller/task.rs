@@ -173,12 +173,9 @@ async fn tell_machine(task: &Task, context: &Context, power: bmc::PowerState) ->
         name: namespace.clone(),
         source,
     };
-    let all = machines.list(&ListParams::default()).await.map_err(read)?;
-    for machine in all
-        .items
-        .iter()
-        .filter(|machine| machine.spec.connection.host == task.spec.connection.host)
-    {
+    let same = ListParams::default().fields(&format!("spec.connection.host={}", task.spec.connection.host));
+    let same = machines.list(&same).await.map_err(read)?;
+    for machine in &same.items {
         observe(&context.client, machine, Ok(power)).await?;
     }
     Ok(())

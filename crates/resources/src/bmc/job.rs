@@ -20,6 +20,7 @@ use crate::Time;
     namespaced,
     status = "JobStatus",
     derive = "PartialEq",
+    selectable = ".spec.machineRef.name",
     printcolumn = r#"{"name":"Machine","type":"string","jsonPath":".spec.machineRef.name"}"#,
     printcolumn = r#"{"name":"Completed","type":"string","jsonPath":".status.conditions[?(@.type==\"Completed\")].status"}"#,
     printcolumn = r#"{"name":"Failed","type":"string","jsonPath":".status.conditions[?(@.type==\"Failed\")].status"}"#,

@@ -17,6 +17,7 @@ use crate::Time;
     namespaced,
     status = "MachineStatus",
     derive = "PartialEq",
+    selectable = ".spec.connection.host",
     printcolumn = r#"{"name":"Host","type":"string","jsonPath":".spec.connection.host"}"#,
     printcolumn = r#"{"name":"Power","type":"string","jsonPath":".status.powerState"}"#,
     printcolumn = r#"{"name":"Contactable","type":"string","jsonPath":".status.conditions[?(@.type==\"Contactable\")].status"}"#,

@@ -21,6 +21,7 @@ use crate::{Digest, Mac, Time};
     namespaced,
     status = "ServerStatus",
     derive = "PartialEq",
+    selectable = ".spec.bmc",
     printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
     printcolumn = r#"{"name":"Power","type":"string","jsonPath":".status.power"}"#,
     printcolumn = r#"{"name":"Claim","type":"string","jsonPath":".spec.claim.name"}"#,
