@@ -1,7 +1,8 @@
 //! What tests put around a crate instead of a rack.
 //!
 //! Owns: [`Site`], the embedded API on scratch files with every kind of this workspace, and the one way of waiting for
-//! its objects: until a condition holds, with the last value in the failure. Refuses: to ship; only dev-dependencies
+//! its objects: until a condition holds, with the last value in the failure; [`CountingAllocator`], a measure of work.
+//! Refuses: to ship; only dev-dependencies
 //! may point here, from any layer.
 //!
 //! Invariant: nothing outside the scratch folder is touched, so tests run side by side.
@@ -12,6 +13,8 @@
     reason = "only tests call this: what goes wrong here fails the test"
 )]
 
+mod allocations;
 mod site;
 
+pub use allocations::CountingAllocator;
 pub use site::Site;
