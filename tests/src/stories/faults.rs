@@ -1,8 +1,9 @@
-//! Story `faults`: what a user gets for bad input and broken things. A CSV and a YAML with faults, an image with a wrong
-//! digest, one that was damaged after it was checked, one without a boot loader, a disk that is too small, a machine that
+//! Story `faults`: what a user gets for bad input and broken things. A CSV and a YAML with faults, an endpoint that
+//! somebody has, an image with a wrong digest, one that was damaged after it was checked, one without a boot loader, a disk that is too small, a machine that
 //! never boots: each ends within its deadline with a reason that names the place and the next step, and nothing is
 //! half-applied. One BIOS machine with a small disk.
 
+mod endpoint;
 mod images;
 mod input;
 mod machine;
@@ -39,6 +40,7 @@ async fn tell(rack: &mut Rack) -> anyhow::Result<()> {
     rack.serve().await?;
     input::csv(rack)?;
     input::yaml(rack)?;
+    endpoint::taken(rack)?;
     images::refused(rack)?;
     rack.blank()?;
     machine::disk_too_small(rack).await?;
@@ -52,5 +54,13 @@ async fn tell(rack: &mut Rack) -> anyhow::Result<()> {
 fn says(text: &str, parts: &[&str]) -> anyhow::Result<()> {
     let lacks: Vec<&&str> = parts.iter().filter(|part| !text.contains(**part)).collect();
     ensure!(lacks.is_empty(), "{lacks:?} is missing in: {text}");
+    Ok(())
+}
+
+/// No machine of the rack was ever powered on.
+fn never_powered_on(rack: &Rack) -> anyhow::Result<()> {
+    let status = lab::status(Some(&rack.plan.id), None)?;
+    let power_ons: u64 = status.machines.iter().map(|machine| machine.power_ons).sum();
+    ensure!(power_ons == 0, "a machine was powered on");
     Ok(())
 }

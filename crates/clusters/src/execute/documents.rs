@@ -310,5 +310,11 @@ pub(crate) async fn surroundings(
         holder,
     };
     let violations = check_surroundings(bundle, &around);
-    Ok(violations.first().map(|first| (class(first), lines(&violations))))
+    let reason = |first| match holder {
+        Some(_) => FailureReason::UnavailableControlPlaneIP,
+        None => class(first),
+    };
+    Ok(violations
+        .first()
+        .map(|first| (reason(first), lines(&violations))))
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use clusters::{AddressProbe, Options};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use resources::anywhere::FailureReason;
 use resources::gantry::Plan;
 use resources::{Mac, keys};
 use serde_json::json;
@@ -41,6 +42,10 @@ async fn a_cluster_whose_endpoint_somebody_has_is_not_begun() {
     let (world, network) = taken_by_a_host().await;
     world.rounds("demo", 3).await;
     let status = world.cluster().await.unwrap().status.unwrap();
+    assert_eq!(
+        status.failure_reason,
+        Some(FailureReason::UnavailableControlPlaneIP)
+    );
     let message = status.failure_message.unwrap();
     for part in [
         "spec.controlPlaneConfiguration.endpoint.host",

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use kube::ResourceExt;
+use resources::anywhere::FailureReason;
 use resources::gantry::{Plan, PlanPhase, PlanStatus, ProviderMachine, ProviderMachineState, StepState};
 
 use crate::snapshot::{Snapshot, word};
@@ -38,6 +39,8 @@ pub(crate) enum Verdict {
     Ready,
     /// Stopped, with the reason.
     Failed(String),
+    /// Not begun, with the reason; the appliance looks again every half minute.
+    Refused(String),
 }
 
 /// Looks at a cluster.
@@ -157,6 +160,12 @@ fn verdict(snapshot: &Snapshot, name: &str) -> Verdict {
     if ready && current {
         return Verdict::Ready;
     }
+    if let Some(message) = status.failure_message.as_ref().filter(|_| current)
+        && snapshot.plan_of(name).is_none()
+        && status.failure_reason.is_some_and(needs_a_person)
+    {
+        return Verdict::Refused(message.clone());
+    }
     let plan = snapshot.plan_of(name).and_then(|plan| plan.status.as_ref());
     if let Some(plan) = plan.filter(|plan| plan.phase == PlanPhase::Failed) {
         let reason = status.failure_message.clone().or(plan.reason.clone());
@@ -170,6 +179,17 @@ fn verdict(snapshot: &Snapshot, name: &str) -> Verdict {
         }
         _ => Verdict::Going,
     }
+}
+
+/// Whether the documents or their surroundings have to change; objects that are missing may come by themselves.
+fn needs_a_person(reason: FailureReason) -> bool {
+    matches!(
+        reason,
+        FailureReason::ClusterInvalid
+            | FailureReason::DatacenterConfigInvalid
+            | FailureReason::MachineConfigInvalid
+            | FailureReason::UnavailableControlPlaneIP
+    )
 }
 
 fn is_under_way(plan: &PlanStatus) -> bool {
@@ -263,6 +283,20 @@ mod tests {
             refused("done"),
             Verdict::Failed("spec.osImageURL: not carried out".to_owned())
         );
+        // A creation is refused; one that waits for an image or a machine is not.
+        let held = |reason| {
+            let mut snapshot = snapshot("Planning", "False", "pending");
+            snapshot.plans.clear();
+            let status = snapshot.clusters[0].status.as_mut().unwrap();
+            status.failure_message = Some("192.0.2.10 is in use".to_owned());
+            status.failure_reason = Some(reason);
+            view(&snapshot, "c", at()).verdict
+        };
+        let refused = Verdict::Refused("192.0.2.10 is in use".to_owned());
+        assert_eq!(held(FailureReason::UnavailableControlPlaneIP), refused);
+        assert_eq!(held(FailureReason::ClusterInvalid), refused);
+        assert_eq!(held(FailureReason::MissingDependentObjects), Verdict::Going);
+        assert_eq!(held(FailureReason::HardwareInvalid), Verdict::Going);
         assert_eq!(view(&Snapshot::default(), "c", at()).headline, "c: gone");
     }
 

@@ -31,6 +31,8 @@ use crate::{connection, output};
 const LOOK: Duration = Duration::from_secs(1);
 /// How long an appliance may be silent before watching ends.
 const SILENCE: Duration = Duration::from_secs(120);
+/// After so long the appliance has looked again at a cluster that it had refused.
+const LOOKED_AGAIN: Duration = Duration::from_secs(45);
 
 #[derive(Debug, Args)]
 pub(crate) struct CreateClusterArgs {
@@ -91,6 +93,8 @@ pub(crate) async fn run(global: &Global, args: &CreateClusterArgs) -> Outcome {
     check(&client, &checked, known.as_ref()).await?;
     let folder = PathBuf::from(&name);
     std::fs::create_dir_all(&folder)?;
+    let before = get::<Cluster>(&client, &checked.namespace, &name).await?;
+    let refused_before = before.and_then(|cluster| cluster.status?.failure_message);
     let mut screen = Screen::new(Some(&folder.join(format!("{name}-create.log"))));
     apply(&client, &checked, &mut screen).await?;
     if args.no_wait {
@@ -101,7 +105,7 @@ pub(crate) async fn run(global: &Global, args: &CreateClusterArgs) -> Outcome {
         ));
         return Ok(());
     }
-    let watched = watch(&client, &checked, args, screen).await;
+    let watched = watch(&client, &checked, args, screen, refused_before.as_deref()).await;
     watched?;
     finish(&client, &checked, &text, &folder).await
 }
@@ -267,8 +271,16 @@ where
     Ok(api.get_opt(name).await?)
 }
 
-/// Draws progress until the cluster is ready, has failed, or the user stops watching.
-async fn watch(client: &Client, checked: &Checked, args: &CreateClusterArgs, mut screen: Screen) -> Outcome {
+/// Draws progress until the cluster is ready, has failed, or the user stops watching. What refused it before may be
+/// gone, and is believed only when the appliance has looked again.
+async fn watch(
+    client: &Client,
+    checked: &Checked,
+    args: &CreateClusterArgs,
+    mut screen: Screen,
+    refused_before: Option<&str>,
+) -> Outcome {
+    let begun = Instant::now();
     let name = checked.bundle.name();
     let again = format!(
         "watch it again with: gantry create cluster -f {}",
@@ -312,7 +324,9 @@ async fn watch(client: &Client, checked: &Checked, args: &CreateClusterArgs, mut
                 screen.end();
                 return Ok(());
             }
-            Verdict::Failed(reason) => {
+            Verdict::Refused(reason)
+                if refused_before == Some(reason.as_str()) && begun.elapsed() < LOOKED_AGAIN => {}
+            Verdict::Failed(reason) | Verdict::Refused(reason) => {
                 screen.end();
                 return Err(Failure::text(format!(
                     "{name}: {reason}\nmore: gantry explain {name}"

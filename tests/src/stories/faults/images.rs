@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 
-use super::says;
+use super::{never_powered_on, says};
 use crate::rack::Rack;
 use crate::small_image::{FIRST, bootable, file_system, new, write_at};
 
@@ -61,9 +61,7 @@ fn cluster_fails(rack: &Rack, image: &Path, parts: &[&str]) -> anyhow::Result<()
     let explained = rack.gantry(&["explain", name])?;
     println!("$ gantry explain {name}\n{explained}");
     says(&explained, parts)?;
-    let status = lab::status(Some(&rack.plan.id), None)?;
-    let power_ons = status.machines.first().context("no machine")?.power_ons;
-    ensure!(power_ons == 0, "a machine was powered on");
+    never_powered_on(rack)?;
     let kept: Vec<_> = std::fs::read_dir(rack.file("data/images/sha256"))?.collect();
     ensure!(kept.is_empty(), "the appliance would serve {kept:?}");
     println!("{}", rack.gantry(&["delete", "cluster", name])?);
