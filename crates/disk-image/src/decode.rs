@@ -1,13 +1,19 @@
 //! From the served file to the raw disk, as a stream, with size and digest of the served file counted on the way.
 
+mod frames;
+
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use resources::{Compression, Digest};
 use sha2::{Digest as _, Sha256};
+use zstd::bulk::Decompressor;
 
+use self::frames::{Cut, Frames};
 use crate::Error;
 use crate::format::{PROBE, detect};
+
+pub(crate) use self::frames::{FrameGroup, GROUP};
 
 /// Size and digest of the served file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,10 +26,31 @@ pub struct StreamTotals {
 
 /// Reads the raw disk out of a served file.
 pub struct ImageReader {
-    raw: Box<dyn Read + Send>,
+    raw: Raw,
     compression: Compression,
     tally: Arc<Mutex<Tally>>,
     decoded: u64,
+}
+
+/// Where the raw disk comes from.
+enum Raw {
+    /// Bytes in order.
+    Stream(Box<dyn Read + Send>),
+    /// zstd frames.
+    Frames {
+        frames: Frames,
+        /// A decoded group of them, of which some was read.
+        decoded: Vec<u8>,
+        read: usize,
+    },
+}
+
+/// What [`ImageReader::next`] finds.
+pub(crate) enum Next {
+    /// Frames that can be decoded elsewhere, and the byte of the raw disk where they belong.
+    Group(FrameGroup, u64),
+    /// At most so many bytes for [`ImageReader::read`].
+    InOrder(usize),
 }
 
 impl std::fmt::Debug for ImageReader {
@@ -72,19 +99,16 @@ impl ImageReader {
         let length = fill(&mut source, &mut head).map_err(|source| Error::Source { at: 0, source })?;
         head.truncate(length);
         let compression = detect(&head)?;
-        let whole = io::BufReader::with_capacity(256 * 1024, io::Cursor::new(head).chain(source));
-        let raw: Box<dyn Read + Send> = match compression {
-            Compression::Raw => Box::new(whole),
-            Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(whole)),
-            Compression::Zstd => {
-                let mut decoder = zstd::stream::read::Decoder::with_buffer(whole)
-                    .map_err(|source| Error::Source { at: 0, source })?;
-                // `zstd --long` up to 2 GiB of window would need as much memory here; 128 MiB is what `zstd -d` takes.
-                decoder
-                    .window_log_max(27)
-                    .map_err(|source| Error::Source { at: 0, source })?;
-                Box::new(decoder)
-            }
+        let whole = io::Cursor::new(head).chain(source);
+        let buffered = |whole| io::BufReader::with_capacity(256 * 1024, whole);
+        let raw = match compression {
+            Compression::Raw => Raw::Stream(Box::new(buffered(whole))),
+            Compression::Gzip => Raw::Stream(Box::new(flate2::bufread::MultiGzDecoder::new(buffered(whole)))),
+            Compression::Zstd => Raw::Frames {
+                frames: Frames::new(Box::new(whole)),
+                decoded: Vec::new(),
+                read: 0,
+            },
         };
         Ok(Self {
             raw,
@@ -119,6 +143,23 @@ impl ImageReader {
         Ok(length)
     }
 
+    /// What to do for the next bytes of the raw disk.
+    ///
+    /// # Errors
+    /// When the source breaks.
+    pub(crate) fn next(&mut self) -> Result<Next, Error> {
+        let at = self.decoded;
+        let group = self.raw.group().map_err(|source| Error::Source { at, source })?;
+        Ok(match (group, &self.raw) {
+            (Some(group), _) => {
+                self.decoded += group.raw_length as u64;
+                Next::Group(group, at)
+            }
+            (None, Raw::Frames { decoded, read, .. }) => Next::InOrder(decoded.len() - read),
+            (None, Raw::Stream(_)) => Next::InOrder(usize::MAX),
+        })
+    }
+
     /// Size and digest of the whole served file; call it when [`ImageReader::read`] has come to the end.
     ///
     /// # Errors
@@ -128,12 +169,69 @@ impl ImageReader {
             at: self.decoded,
             source,
         })?;
-        drop(self.raw);
         let tally = std::mem::take(&mut *self.tally.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(StreamTotals {
             size: tally.size,
             digest: Digest::new(tally.hash.finalize().into()),
         })
+    }
+}
+
+impl Raw {
+    /// The next group of frames. `None` when bytes of the last one are unread, at the end, and when the rest of the file
+    /// must be decoded in order.
+    fn group(&mut self) -> io::Result<Option<FrameGroup>> {
+        let Self::Frames {
+            frames,
+            decoded,
+            read,
+        } = self
+        else {
+            return Ok(None);
+        };
+        if *read < decoded.len() {
+            return Ok(None);
+        }
+        (*decoded, *read) = (Vec::new(), 0);
+        match frames.next()? {
+            Cut::Group(group) => Ok(Some(group)),
+            Cut::End => Ok(None),
+            Cut::Irregular => {
+                let ended = Frames::new(Box::new(io::empty()));
+                let rest = std::mem::replace(frames, ended).into_rest();
+                let buffered = io::BufReader::with_capacity(256 * 1024, rest);
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(buffered)?;
+                // `zstd --long` up to 2 GiB of window would need as much memory here; 128 MiB is what `zstd -d` takes.
+                decoder.window_log_max(27)?;
+                *self = Self::Stream(Box::new(decoder));
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl Read for Raw {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(group) = self.group()? {
+            let mut decoder = Decompressor::new()?;
+            if let Some(place) = buffer.get_mut(..group.raw_length) {
+                group.decode(&mut decoder, place)?;
+                return Ok(group.raw_length);
+            }
+            let mut raw = vec![0; group.raw_length];
+            group.decode(&mut decoder, &mut raw)?;
+            if let Self::Frames { decoded, .. } = self {
+                *decoded = raw;
+            }
+        }
+        match self {
+            Self::Stream(stream) => stream.read(buffer),
+            Self::Frames { decoded, read, .. } => {
+                let length = decoded.get(*read..).unwrap_or_default().read(buffer)?;
+                *read += length;
+                Ok(length)
+            }
+        }
     }
 }
 

@@ -162,14 +162,16 @@ impl Target for DiskTarget {
     }
 
     fn zero(&self, offset: u64, length: u64) -> io::Result<()> {
-        let quick = if self.block_device {
-            block_ioctl::zero_out(&self.buffered, offset, length)
-        } else {
-            let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-            let signed = |value: u64| i64::try_from(value).map_err(io::Error::other);
-            nix::fcntl::fallocate(&self.buffered, hole, signed(offset)?, signed(length)?)
-                .map_err(io::Error::from)
-        };
+        // Of a block device this asks for zeros too, and lets it give up the space (a plain request for zeros would make
+        // a thin volume or a file under a loop device allocate it).
+        let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        let signed = |value: u64| i64::try_from(value).map_err(io::Error::other);
+        let exclusive = self.direct.as_ref().unwrap_or(&self.buffered);
+        let mut quick =
+            nix::fcntl::fallocate(exclusive, hole, signed(offset)?, signed(length)?).map_err(io::Error::from);
+        if quick.is_err() && self.block_device {
+            quick = block_ioctl::zero_out(exclusive, offset, length);
+        }
         if quick.is_ok() {
             return Ok(());
         }

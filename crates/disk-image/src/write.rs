@@ -1,5 +1,8 @@
-//! The write: head checked, everything behind the head streamed and read back, the head put in place last.
+//! The write: head checked, everything behind the head streamed and read back behind the writer, the head put in place
+//! last.
 
+mod block;
+mod pool;
 mod probe;
 mod read_back;
 mod stream;
@@ -119,9 +122,8 @@ pub fn install(
         expected: &job.expected,
         substitutions: &substitutions,
     };
-    let streamed = stream::write_body(body, target, gate)?;
-    sync(target)?;
-    read_back::body(target, &streamed, gate)?;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let streamed = stream::write_body(body, target, gate, processors)?;
     gate.admit().map_err(|reason| Error::Stopped { reason })?;
     commit_head(target, &placed)?;
     Ok(Written {

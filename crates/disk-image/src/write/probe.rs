@@ -41,7 +41,7 @@ pub(super) fn already_there(
     let mut hash = Sha256::new();
     hash.update(image.head);
     let mut at = image.head.len() as u64;
-    let mut buffer = super::stream::AlignedBuffer::new(STEP);
+    let mut buffer = super::block::AlignedBuffer::new(STEP);
     while at < raw_size {
         gate.admit().map_err(|reason| Error::Stopped { reason })?;
         let length = usize::try_from(raw_size - at).unwrap_or(STEP).min(STEP);

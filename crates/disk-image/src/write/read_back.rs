@@ -1,34 +1,69 @@
 //! Reads from the disk what was written and compares it with what was decoded.
 //!
-//! Here the opponent is a failing disk, cable or controller, not a person (the digest of the served file is checked
-//! before), so a fast 64-bit sum of each block does.
+//! It is read behind the writer, in batches: each is flushed before it is read, so that it comes from the medium and not
+//! from a cache, and one flush does for many blocks.
 
-use xxhash_rust::xxh64::xxh64;
+use std::sync::mpsc::Receiver;
 
-use super::stream::{AlignedBuffer, BLOCK, Streamed, is_zero};
-use super::{Gate, failed};
+use super::block::{AlignedBuffer, Trace};
+use super::failed;
 use crate::Error;
 use crate::target::Target;
 
-pub(super) fn body(target: &dyn Target, streamed: &Streamed, gate: &dyn Gate) -> Result<(), Error> {
-    let mut buffer = AlignedBuffer::new(BLOCK);
-    for block in &streamed.blocks {
-        let bytes = buffer.bytes_mut(block.length);
-        target
-            .read_at(bytes, block.offset)
-            .map_err(failed(target, "reading back", block.offset))?;
-        let right = match block.sum {
-            None => is_zero(bytes),
-            Some(sum) => xxh64(bytes, 0) == sum,
-        };
-        if !right {
-            return Err(Error::ReadBack {
-                disk: target.path().to_owned(),
-                offset: block.offset,
-            });
-        }
-        let done = (block.offset + block.length as u64).min(streamed.raw_size);
-        gate.progress("reading back", done, Some(streamed.raw_size));
+/// Bytes of a batch, if it is not the last one: so many that a spinning disk moves its heads seldom.
+const BATCH: usize = 64 << 20;
+
+/// Blocks that were written.
+pub(super) struct Batch {
+    pub(super) traces: Vec<Trace>,
+    /// Nothing comes after them.
+    pub(super) last: bool,
+}
+
+/// Collects written blocks.
+pub(super) struct Batches<'a> {
+    traces: &'a Receiver<Trace>,
+    ended: bool,
+}
+
+impl<'a> Batches<'a> {
+    pub(super) const fn new(traces: &'a Receiver<Trace>) -> Self {
+        Self { traces, ended: false }
     }
-    Ok(())
+
+    /// Waits until there is a batch. The last one may be empty.
+    pub(super) fn next(&mut self) -> Option<Batch> {
+        if self.ended {
+            return None;
+        }
+        let mut traces = Vec::new();
+        let mut length = 0;
+        while length < BATCH {
+            let Ok(trace) = self.traces.recv() else {
+                self.ended = true;
+                break;
+            };
+            length += trace.length;
+            traces.push(trace);
+        }
+        Some(Batch {
+            traces,
+            last: self.ended,
+        })
+    }
+}
+
+/// Finds out whether the disk holds a block.
+pub(super) fn check(target: &dyn Target, trace: &Trace, buffer: &mut AlignedBuffer) -> Result<(), Error> {
+    let bytes = buffer.bytes_mut(trace.length);
+    target
+        .read_at(bytes, trace.offset)
+        .map_err(failed(target, "reading back", trace.offset))?;
+    if trace.is_of(bytes) {
+        return Ok(());
+    }
+    Err(Error::ReadBack {
+        disk: target.path().to_owned(),
+        offset: trace.offset,
+    })
 }

@@ -1,70 +1,37 @@
-//! Decoding and writing side by side: one thread decodes and hashes, one writes, with a few buffers between them.
+//! Decoding, writing and reading back side by side.
+//!
+//! The caller's thread reads the served file and cuts it; workers decode what can be decoded out of order, and look for
+//! zeros; one thread writes, one reads back what was flushed. The buffers are counted: who finds none free waits, so a
+//! slow disk holds up the network and no thread piles up memory.
 
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ScopedJoinHandle};
 
 use resources::Digest;
 use sha2::{Digest as _, Sha256};
-use xxhash_rust::xxh64::xxh64;
+use zstd::bulk::Decompressor;
 
-use super::{Expected, Gate, check_size, failed};
+use super::block::{AlignedBuffer, BLOCK, Filled, Trace};
+use super::pool::Pool;
+use super::{Expected, Gate, check_size, failed, read_back};
+use crate::decode::{FrameGroup, Next};
 use crate::identities::Substitutions;
-use crate::target::{ALIGNMENT, Target};
+use crate::target::Target;
 use crate::{Error, ImageReader, StreamTotals};
 
-/// Length of a block: what is decoded, written and read back at once.
-pub(super) const BLOCK: usize = 4 << 20;
-/// Zeros shorter than this are written like data.
-const HOLE: usize = 64 << 10;
-/// Blocks on the way between the two threads.
-const DEPTH: usize = 4;
+/// No more workers than this: together they are faster than disks are, and each needs up to 8 MiB.
+const MOST_WORKERS: usize = 4;
+/// Buffers beside those that workers fill: one is written, one waits for that.
+const SPARE: usize = 2;
+/// Pieces that wait while all workers are busy. Fewer than there are spare buffers, so that pieces that are decoded
+/// already never hold all the buffers that those before them need.
+const WAITING: usize = 1;
 
-/// What was written behind the head.
+/// What was written behind the head, and read back.
 pub(super) struct Streamed {
     pub(super) totals: StreamTotals,
     pub(super) raw_size: u64,
-    pub(super) blocks: Vec<Block>,
-}
-
-/// One block as it must be read back.
-pub(super) struct Block {
-    pub(super) offset: u64,
-    pub(super) length: usize,
-    /// `None`: zeros.
-    pub(super) sum: Option<u64>,
-}
-
-/// Memory that a disk can read and write without a copy.
-pub(super) struct AlignedBuffer {
-    memory: Vec<u8>,
-    start: usize,
-}
-
-impl AlignedBuffer {
-    pub(super) fn new(length: usize) -> Self {
-        let memory = vec![0; length + ALIGNMENT];
-        let start = memory.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
-        Self { memory, start }
-    }
-
-    /// The first `length` bytes.
-    pub(super) fn bytes_mut(&mut self, length: usize) -> &mut [u8] {
-        self.memory
-            .get_mut(self.start..self.start + length)
-            .unwrap_or_default()
-    }
-
-    pub(super) fn bytes(&self, length: usize) -> &[u8] {
-        self.memory
-            .get(self.start..self.start + length)
-            .unwrap_or_default()
-    }
-}
-
-struct Filled {
-    buffer: AlignedBuffer,
-    offset: u64,
-    length: usize,
 }
 
 /// An image whose head has been read.
@@ -77,80 +44,216 @@ pub(super) struct Body<'a> {
     pub(super) substitutions: &'a Substitutions,
 }
 
-/// Writes everything behind the head, and checks size and digest of the whole.
-pub(super) fn write_body(body: Body<'_>, target: &dyn Target, gate: &dyn Gate) -> Result<Streamed, Error> {
-    let Body {
-        mut image,
-        head,
-        declared,
-        expected,
-        substitutions,
-    } = body;
-    // The digest of the served file proves the raw disk; hashing both would cost twice.
-    let mut raw_hash = (expected.digest.is_none() && expected.raw_digest.is_some()).then(Sha256::new);
-    if let Some(hash) = &mut raw_hash {
-        hash.update(head);
-    }
-    let (to_writer, filled) = sync_channel::<Filled>(DEPTH);
-    let (to_reader, empty) = sync_channel::<AlignedBuffer>(DEPTH + 2);
-    for _ in 0..DEPTH + 1 {
-        // The channel has room for all of them.
-        let _ = to_reader.send(AlignedBuffer::new(BLOCK));
-    }
-    let mut raw_size = head.len() as u64;
-    let blocks = thread::scope(|scope| {
+/// A part of the image, and the byte of the raw disk where it begins.
+enum Piece {
+    Frames(FrameGroup, u64),
+    /// A buffer with so many bytes.
+    Decoded(AlignedBuffer, usize, u64),
+}
+
+/// What the threads share.
+struct Line<'a> {
+    target: &'a dyn Target,
+    gate: &'a dyn Gate,
+    substitutions: &'a Substitutions,
+    head: u64,
+    declared: Option<u64>,
+    pool: Pool,
+}
+
+/// Writes everything behind the head, reads it back, and checks size and digest of the whole. With so many processors to
+/// decode with.
+pub(super) fn write_body(
+    body: Body<'_>,
+    target: &dyn Target,
+    gate: &dyn Gate,
+    processors: usize,
+) -> Result<Streamed, Error> {
+    let workers = processors.clamp(1, MOST_WORKERS);
+    let line = Line {
+        target,
+        gate,
+        substitutions: body.substitutions,
+        head: body.head.len() as u64,
+        declared: body.declared,
+        pool: Pool::new(workers + SPARE),
+    };
+    let (to_workers, pieces) = sync_channel::<Piece>(WAITING);
+    // Neither holds more than the pool has buffers, or a few words for each block.
+    let (to_writer, filled) = channel::<Filled>();
+    let (to_verifier, traces) = channel::<Trace>();
+    let pieces = Arc::new(Mutex::new(pieces));
+    thread::scope(|scope| {
+        let line = &line;
+        let verifier = scope.spawn(move || line.pool.guarded(|| line.read_back(&traces)));
         let writer = scope.spawn(move || {
-            let result = write_blocks(
-                &filled,
-                &|buffer| drop(to_reader.send(buffer)),
-                target,
-                gate,
-                declared,
-            );
-            drop(filled);
+            let result = line.pool.guarded(|| line.write(&filled, &to_verifier));
+            drop((filled, to_verifier));
             result
         });
-        let decoded = (|| {
-            // A closed channel means that the writer has failed; its error comes from `join`.
-            while let Ok(mut buffer) = empty.recv() {
-                let length = image.read(buffer.bytes_mut(BLOCK))?;
-                if let Some(hash) = &mut raw_hash {
-                    hash.update(buffer.bytes(length));
+        let workers: Vec<_> = (0..workers)
+            .map(|_| {
+                let (pieces, to_writer) = (Arc::clone(&pieces), to_writer.clone());
+                scope.spawn(move || {
+                    let result = line.pool.guarded(|| line.work(&pieces, &to_writer));
+                    drop((pieces, to_writer));
+                    result
+                })
+            })
+            .collect();
+        drop((pieces, to_writer));
+        let streamed = line.pool.guarded(|| line.feed(body, to_workers));
+        // Who fails stops the others, who then have no error of their own. If two fail at the same time, the disk's
+        // error is told before that of the image.
+        let decoded = workers.into_iter().map(joined).fold(Ok(()), Result::and);
+        joined(writer).and(joined(verifier)).and(decoded).and(streamed)
+    })
+}
+
+fn joined(thread: ScopedJoinHandle<'_, Result<(), Error>>) -> Result<(), Error> {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// What the feeding thread says when another one failed, whose error is told instead.
+fn stopped() -> Error {
+    Error::Stopped {
+        reason: "another part of the write failed".to_owned(),
+    }
+}
+
+impl Line<'_> {
+    /// Reads the served file to its end.
+    fn feed(&self, body: Body<'_>, to_workers: SyncSender<Piece>) -> Result<Streamed, Error> {
+        let Body {
+            mut image,
+            head,
+            expected,
+            ..
+        } = body;
+        // The digest of the served file proves the raw disk; hashing both would cost twice, and the raw disk in order.
+        let mut raw_hash = (expected.digest.is_none() && expected.raw_digest.is_some()).then(Sha256::new);
+        if let Some(hash) = &mut raw_hash {
+            hash.update(head);
+        }
+        let mut raw_size = self.head;
+        loop {
+            let next = match &raw_hash {
+                Some(_) => Next::InOrder(BLOCK),
+                None => image.next()?,
+            };
+            let piece = match next {
+                Next::Group(group, offset) => {
+                    raw_size = offset + group.raw_length as u64;
+                    Piece::Frames(group, offset)
                 }
-                let offset = raw_size;
-                substitutions.apply(buffer.bytes_mut(length), offset)?;
-                raw_size += length as u64;
-                check_size(target, raw_size)?;
-                let sent = length == 0
-                    || to_writer
-                        .send(Filled {
-                            buffer,
-                            offset,
-                            length,
-                        })
-                        .is_ok();
-                if length < BLOCK || !sent {
-                    break;
+                Next::InOrder(most) => {
+                    let mut buffer = self.pool.take().ok_or_else(stopped)?;
+                    let length = image.read(buffer.bytes_mut(most.min(BLOCK)))?;
+                    if length == 0 {
+                        break;
+                    }
+                    if let Some(hash) = &mut raw_hash {
+                        hash.update(buffer.bytes(length));
+                    }
+                    let offset = raw_size;
+                    raw_size += length as u64;
+                    Piece::Decoded(buffer, length, offset)
+                }
+            };
+            check_size(self.target, raw_size)?;
+            to_workers.send(piece).map_err(|_| stopped())?;
+        }
+        drop(to_workers);
+        let totals = image.finish()?;
+        check_outcome(expected, &totals, raw_size, raw_hash)?;
+        self.substitutions.check_end(raw_size)?;
+        Ok(Streamed { totals, raw_size })
+    }
+
+    /// Makes blocks of pieces.
+    fn work(&self, pieces: &Mutex<Receiver<Piece>>, to_writer: &Sender<Filled>) -> Result<(), Error> {
+        let mut decoder = Decompressor::new().map_err(|source| Error::Source { at: 0, source })?;
+        let next = || pieces.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        while let Ok(piece) = next() {
+            let (mut buffer, length, offset) = match piece {
+                Piece::Decoded(buffer, length, offset) => (buffer, length, offset),
+                Piece::Frames(group, offset) => {
+                    let Some(mut buffer) = self.pool.take() else {
+                        break;
+                    };
+                    let length = group.raw_length;
+                    group
+                        .decode(&mut decoder, buffer.bytes_mut(length))
+                        .map_err(|source| Error::Source { at: offset, source })?;
+                    (buffer, length, offset)
+                }
+            };
+            self.substitutions.apply(buffer.bytes_mut(length), offset)?;
+            if to_writer
+                .send(Filled::new(buffer, length, offset, self.target.size()))
+                .is_err()
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, filled: &Receiver<Filled>, to_verifier: &Sender<Trace>) -> Result<(), Error> {
+        let mut done = self.head;
+        while let Ok(block) = filled.recv() {
+            if self.pool.is_broken() {
+                break;
+            }
+            self.gate.admit().map_err(|reason| Error::Stopped { reason })?;
+            let bytes = block.buffer.bytes(block.trace.length);
+            for stretch in &block.stretches {
+                let offset = block.trace.offset + stretch.range.start as u64;
+                let data = bytes.get(stretch.range.clone()).unwrap_or_default();
+                if stretch.zero {
+                    self.target.zero(offset, data.len() as u64).map_err(failed(
+                        self.target,
+                        "zeroing",
+                        offset,
+                    ))?;
+                } else {
+                    self.target
+                        .write_at(data, offset)
+                        .map_err(failed(self.target, "writing", offset))?;
                 }
             }
-            Ok::<(), Error>(())
-        })();
-        drop(to_writer);
-        let written = match writer.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        let blocks = written?;
-        decoded.map(|()| blocks)
-    })?;
-    let totals = image.finish()?;
-    check_outcome(expected, &totals, raw_size, raw_hash)?;
-    substitutions.check_end(raw_size)?;
-    Ok(Streamed {
-        totals,
-        raw_size,
-        blocks,
-    })
+            done += block.length as u64;
+            self.gate.progress("writing", done, self.declared);
+            self.pool.give(block.buffer);
+            if to_verifier.send(block.trace).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_back(&self, traces: &Receiver<Trace>) -> Result<(), Error> {
+        let mut verified = self.head;
+        let mut buffer = AlignedBuffer::new(BLOCK);
+        let mut batches = read_back::Batches::new(traces);
+        while let Some(batch) = batches.next() {
+            super::sync(self.target)?;
+            for trace in &batch.traces {
+                if self.pool.is_broken() {
+                    return Ok(());
+                }
+                read_back::check(self.target, trace, &mut buffer)?;
+                verified += trace.length as u64;
+                if batch.last {
+                    let done = self.declared.map_or(verified, |all| verified.min(all));
+                    self.gate.progress("reading back", done, self.declared);
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 fn check_outcome(
@@ -180,135 +283,55 @@ fn check_outcome(
     Ok(())
 }
 
-fn write_blocks(
-    filled: &Receiver<Filled>,
-    give_back: &dyn Fn(AlignedBuffer),
-    target: &dyn Target,
-    gate: &dyn Gate,
-    total: Option<u64>,
-) -> Result<Vec<Block>, Error> {
-    let mut blocks = Vec::new();
-    while let Ok(mut block) = filled.recv() {
-        gate.admit().map_err(|reason| Error::Stopped { reason })?;
-        let end = block.offset + block.length as u64;
-        let padded = padded(block.length, block.offset, target.size());
-        block
-            .buffer
-            .bytes_mut(padded)
-            .get_mut(block.length..)
-            .unwrap_or_default()
-            .fill(0);
-        let bytes = block.buffer.bytes(padded);
-        let mut zero = true;
-        for stretch in stretches(bytes) {
-            let offset = block.offset + stretch.start as u64;
-            let length = stretch.bytes.len() as u64;
-            if stretch.zero {
-                target
-                    .zero(offset, length)
-                    .map_err(failed(target, "zeroing", offset))?;
-            } else {
-                zero = false;
-                target
-                    .write_at(stretch.bytes, offset)
-                    .map_err(failed(target, "writing", offset))?;
-            }
-        }
-        blocks.push(Block {
-            offset: block.offset,
-            length: padded,
-            sum: (!zero).then(|| xxh64(bytes, 0)),
-        });
-        gate.progress("writing", end, total);
-        give_back(block.buffer);
-    }
-    Ok(blocks)
-}
-
-/// The length up to which the last block is filled with zeros, so that it can go around the page cache.
-fn padded(length: usize, offset: u64, disk: u64) -> usize {
-    let wanted = length.next_multiple_of(ALIGNMENT).min(BLOCK);
-    if offset + wanted as u64 <= disk {
-        wanted
-    } else {
-        length
-    }
-}
-
-struct Stretch<'a> {
-    start: usize,
-    bytes: &'a [u8],
-    zero: bool,
-}
-
-/// Cuts a block into runs of data and runs of zeros.
-fn stretches(bytes: &[u8]) -> Vec<Stretch<'_>> {
-    let mut runs: Vec<(usize, usize, bool)> = Vec::new();
-    for (index, piece) in bytes.chunks(HOLE).enumerate() {
-        let zero = is_zero(piece);
-        let start = index * HOLE;
-        match runs.last_mut() {
-            Some((_, end, kind)) if *kind == zero => *end = start + piece.len(),
-            _ => runs.push((start, start + piece.len(), zero)),
-        }
-    }
-    runs.into_iter()
-        .map(|(start, end, zero)| Stretch {
-            start,
-            bytes: bytes.get(start..end).unwrap_or_default(),
-            zero,
-        })
-        .collect()
-}
-
-/// Joins 128 bytes before it looks: the compiler makes vector code of that, also where vectors are emulated.
-pub(super) fn is_zero(bytes: &[u8]) -> bool {
-    let (pieces, rest) = bytes.as_chunks::<128>();
-    let joined = |piece: &[u8; 128]| {
-        piece
-            .as_chunks::<8>()
-            .0
-            .iter()
-            .fold(0, |all, word| all | u64::from_ne_bytes(*word))
-    };
-    pieces.iter().all(|piece| joined(piece) == 0) && rest.iter().all(|byte| *byte == 0)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs::File;
+    use std::io::Cursor;
 
-    #[test]
-    fn one_byte_anywhere_is_found() {
-        for length in [0, 1, 127, 128, 129, 1000] {
-            let mut bytes = vec![0; length];
-            assert!(is_zero(&bytes));
-            for at in 0..length {
-                bytes[at] = 1;
-                assert!(!is_zero(&bytes), "{at} of {length}");
-                bytes[at] = 0;
+    use super::*;
+    use crate::{DiskTarget, Ungated};
+
+    /// Frames of which some are quick to decode and some are not, so that they get ready out of order.
+    fn raw() -> Vec<u8> {
+        let mut raw = vec![0; 6 * BLOCK - 5000];
+        for block in [0, 2, 3, 5] {
+            for (at, byte) in raw.iter_mut().enumerate().skip(block * BLOCK).take(BLOCK / 2) {
+                *byte = (at.wrapping_mul(2_654_435_761) >> 11) as u8;
             }
         }
+        raw
     }
 
     #[test]
-    fn runs_of_data_and_zeros_cover_a_block() {
-        let mut bytes = vec![0; 5 * HOLE + 100];
-        bytes[HOLE + 5] = 1;
-        bytes[2 * HOLE] = 1;
-        *bytes.last_mut().unwrap() = 1;
-        let found: Vec<_> = stretches(&bytes)
-            .iter()
-            .map(|run| (run.start, run.bytes.len(), run.zero))
+    fn any_number_of_processors_writes_the_same_disk() {
+        let raw = raw();
+        let file: Vec<u8> = raw
+            .chunks(BLOCK)
+            .flat_map(|piece| zstd::bulk::compress(piece, 1).unwrap())
             .collect();
-        assert_eq!(
-            found,
-            [
-                (0, HOLE, true),
-                (HOLE, 2 * HOLE, false),
-                (3 * HOLE, 2 * HOLE, true),
-                (5 * HOLE, 100, false)
-            ]
-        );
+        for processors in [0, 1, 2, 64] {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("disk");
+            File::create(&path).unwrap().set_len(8 * BLOCK as u64).unwrap();
+            let mut image = ImageReader::open(Cursor::new(file.clone())).unwrap();
+            let mut head = vec![0; 1 << 20];
+            image.read(&mut head).unwrap();
+            let body = Body {
+                image,
+                head: &head,
+                declared: None,
+                expected: &Expected::default(),
+                substitutions: &Substitutions::default(),
+            };
+            let target = DiskTarget::open(&path).unwrap();
+            let streamed = write_body(body, &target, &Ungated, processors).unwrap();
+            assert_eq!(streamed.raw_size, raw.len() as u64);
+            assert_eq!(streamed.totals.size, file.len() as u64);
+            let found = std::fs::read(&path).unwrap();
+            assert!(
+                found[head.len()..raw.len()] == raw[head.len()..],
+                "{processors} processors"
+            );
+        }
     }
 }

@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
+use super::block::AlignedBuffer;
 use super::failed;
-use super::stream::AlignedBuffer;
 use crate::Error;
 use crate::target::{ALIGNMENT, Target};
 

@@ -1,6 +1,7 @@
 //! Whole writes on sparse files: every format, twice, cut off anywhere, and each reason to refuse.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod frames;
 mod identities;
 mod loop_device;
 
