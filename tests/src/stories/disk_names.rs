@@ -130,7 +130,7 @@ async fn usb_disk_is_refused(rack: &Rack, machine: &MachinePlan) -> anyhow::Resu
     let named = [
         &format!("{NAME} is {NAME}"),
         &serial,
-        "a USB device, and nothing is written to such a device",
+        "and nothing is written to a USB device",
         "name another disk in the Hardware",
     ];
     refused(rack, machine, ASKED, &named).await?;

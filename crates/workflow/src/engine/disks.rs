@@ -119,9 +119,9 @@ pub(crate) fn pin(
         None => choose(name, hints, disks, rules)?,
     };
     let exclusion = disk.exclusion().filter(|_| !rules.removable_allowed);
-    if let Some(reason) = exclusion.or(disk.read_only.then_some("read-only")) {
+    if let Some(reason) = exclusion.or(disk.read_only.then_some("a read-only device")) {
         return Err(format!(
-            "{name} is {}, {reason}, and nothing is written to such a device; name another disk in the Hardware, or \
+            "{name} is {}, and nothing is written to {reason}; name another disk in the Hardware, or \
              allow removable and USB devices there with the annotation {}: \"true\"; the machine has {}",
             title(disk),
             keys::ALLOW_REMOVABLE_DISK,
