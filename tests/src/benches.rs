@@ -3,6 +3,7 @@
 mod cable;
 mod chain;
 mod footprint;
+mod image;
 
 use anyhow::bail;
 use serde::Serialize;
@@ -20,6 +21,10 @@ const ALL: &[Bench] = &[
     Bench {
         name: "footprint",
         about: "B11: size of the programs, memory and CPU when idle, start until the first DHCP, TFTP, HTTP and API answer",
+    },
+    Bench {
+        name: "image",
+        about: "B9: a node-like image into a file and a loop device, digests and reading back included, beside zstd and dd",
     },
     Bench {
         name: "chain",
@@ -81,6 +86,7 @@ pub(crate) async fn run(names: &[String], list: bool, json: bool) -> anyhow::Res
         let mut findings = match name.as_str() {
             "footprint" => tokio::task::spawn_blocking(footprint::run).await??,
             "chain" => chain::run().await?,
+            "image" => tokio::task::spawn_blocking(image::run).await??,
             other => bail!("there is no benchmark {other:?}; --list names them"),
         };
         if is_busy(&load) {
