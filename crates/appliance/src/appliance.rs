@@ -24,7 +24,7 @@ use crate::parts::Parts;
 use crate::renewal::{self, AdminFile, Serving};
 use crate::settings::Settings;
 use crate::tasks::Tasks;
-use crate::{controllers, credentials, gates, open_files};
+use crate::{controllers, credentials, gates, open_files, upkeep};
 
 /// Field manager of the objects that the appliance itself writes.
 const MANAGER: &str = "gantry-appliance";
@@ -110,6 +110,12 @@ async fn start(
         "counts of boot events",
         events.clone().count_held_back(tasks.cancel()),
     );
+    let databases = vec![
+        ("state.db", foundation.api.database().clone()),
+        ("records.db", foundation.records.database().clone()),
+    ];
+    let data = foundation.data().to_owned();
+    tasks.spawn_infallible("upkeep", upkeep::run(databases, data, tasks.cancel()));
     let view = ViewHandle::new();
     tasks.spawn(
         "view",

@@ -25,6 +25,7 @@ mod settings;
 #[cfg(test)]
 mod spoof_battery;
 mod tasks;
+mod upkeep;
 
 pub use appliance::{Listener, run};
 pub use error::Error;
