@@ -50,11 +50,7 @@ impl Objects<'_> {
     #[must_use]
     pub fn list(&self, resource: &str, namespace: &str) -> Vec<Value> {
         let snapshot = self.0.list(resource, Some(namespace));
-        snapshot
-            .objects
-            .iter()
-            .map(|stored| stored.value.clone())
-            .collect()
+        snapshot.objects.iter().map(|stored| stored.value()).collect()
     }
 }
 

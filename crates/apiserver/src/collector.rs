@@ -63,11 +63,7 @@ pub(crate) async fn run(core: Arc<Core>, cancel: CancellationToken) {
 /// Queues what a change may matter to: the object itself, its dependents and owners, its namespace and definition.
 fn enqueue(core: &Core, touched: &Touched, queue: &mut Queue) {
     let storage = &core.storage;
-    let is_terminating = |key: &Key| {
-        storage
-            .get(key)
-            .is_some_and(|object| object.value.is_terminating())
-    };
+    let is_terminating = |key: &Key| storage.get(key).is_some_and(|object| object.is_terminating());
     let dependents = touched.gone.iter().flat_map(|uid| storage.dependents(uid));
     dependents.for_each(|key| queue.add(key));
     let owners = touched.owners.iter().filter_map(|uid| storage.key_of(uid));
@@ -81,16 +77,16 @@ fn enqueue(core: &Core, touched: &Touched, queue: &mut Queue) {
         if &*key.resource == definitions::RESOURCE {
             // A name may be free now.
             let all = keyed(core, &key.resource, None).into_iter();
-            let waiting = all.filter(|(_, definition)| !names_accepted(&definition.value));
+            let waiting = all.filter(|(_, definition)| !names_accepted(&definition.value()));
             waiting.for_each(|(key, _)| queue.add(key));
         }
         let Some(object) = storage.get(key) else { continue };
-        let terminating = object.value.is_terminating();
-        if terminating && object.value.finalizers().contains(&FOREGROUND) {
-            let dependents = storage.dependents(object.value.uid());
+        let terminating = object.is_terminating();
+        if terminating && holds(&object, FOREGROUND) {
+            let dependents = storage.dependents(object.uid());
             dependents.into_iter().for_each(|key| queue.add(key));
         }
-        if terminating || !object.value.owners().is_empty() {
+        if terminating || object.owners().next().is_some() {
             queue.add(key.clone());
         }
     }
@@ -101,13 +97,14 @@ async fn look(core: &Core, key: &Key, now: Timestamp) -> Look {
     let Some(object) = core.storage.get(key) else {
         return Look::Rest;
     };
-    if !object.value.is_terminating() {
-        if &*key.resource == definitions::RESOURCE && !names_accepted(&object.value) {
+    if !object.is_terminating() {
+        if &*key.resource == definitions::RESOURCE && !names_accepted(&object.value()) {
             return accept_names(core, key, &object, now).await;
         }
         return judge(core, key, &object, now).await;
     }
-    let finalizers = object.value.finalizers();
+    let value = object.value();
+    let finalizers = value.finalizers();
     let look = if finalizers.contains(&INSTANCES) && &*key.resource == definitions::RESOURCE {
         delete_instances(core, key, &object, now).await
     } else if finalizers.contains(&ORPHAN) {
@@ -126,27 +123,29 @@ async fn look(core: &Core, key: &Key, now: Timestamp) -> Look {
 /// Deletes an object whose owners are gone; drops references to those that are.
 async fn judge(core: &Core, key: &Key, object: &Stored, now: Timestamp) -> Look {
     let (storage, kinds) = (&core.storage, core.registry());
+    let value = object.value();
     let standing = |reference: &Value| {
         let uid = reference["uid"].as_str().unwrap_or("");
         let found = owner_key(&kinds, reference, key).map(|key| key.and_then(|key| storage.get(&key)));
+        let found = found.map(|found| found.map(|stored| stored.value()));
         let place = match &found {
-            Ok(found) => Place::Served(found.as_ref().map(|stored| &stored.value)),
+            Ok(found) => Place::Served(found.as_ref()),
             Err(place) => *place,
         };
         let departed = storage.is_departed(uid);
         (
             uid.to_owned(),
-            owners::standing(reference, &object.value, place, departed, now),
+            owners::standing(reference, &value, place, departed, now),
         )
     };
-    let standings: Vec<(String, Standing)> = object.value.owners().iter().map(standing).collect();
-    let dependents = storage.dependents(object.value.uid());
+    let standings: Vec<(String, Standing)> = value.owners().iter().map(standing).collect();
+    let dependents = storage.dependents(object.uid());
     match owners::verdict(&standings, !dependents.is_empty()) {
         Verdict::Stay => Look::Rest,
         Verdict::Later(wait) => Look::Later(wait),
         Verdict::Drop(uids) => {
             let uids: Vec<&str> = uids.iter().map(String::as_str).collect();
-            let mut changed = object.value.clone();
+            let mut changed = object.value();
             deletion::remove_owners(&mut changed, &uids);
             ended(
                 key,
@@ -168,10 +167,12 @@ async fn judge(core: &Core, key: &Key, object: &Stored, now: Timestamp) -> Look 
 /// Gives a definition names that have become free.
 async fn accept_names(core: &Core, key: &Key, definition: &Stored, now: Timestamp) -> Look {
     let all = core.storage.list(definitions::RESOURCE, None).objects;
-    let taken = TakenNames::beside(&definition.value, all.iter().map(|stored| &stored.value));
-    let mut changed = definition.value.clone();
-    accept(&mut changed, &definition.value["status"], &taken, now);
-    if changed == definition.value {
+    let all: Vec<Value> = all.iter().map(|stored| stored.value()).collect();
+    let value = definition.value();
+    let taken = TakenNames::beside(&value, all.iter());
+    let mut changed = value.clone();
+    accept(&mut changed, &value["status"], &taken, now);
+    if changed == value {
         return Look::Rest;
     }
     let done = core
@@ -184,7 +185,12 @@ async fn accept_names(core: &Core, key: &Key, definition: &Stored, now: Timestam
 
 fn waits_for_dependents(core: &Core, key: &Key) -> bool {
     let object = core.storage.get(key);
-    object.is_some_and(|o| o.value.is_terminating() && o.value.finalizers().contains(&FOREGROUND))
+    object.is_some_and(|object| object.is_terminating() && holds(&object, FOREGROUND))
+}
+
+/// Whether an object has this finalizer.
+fn holds(object: &Stored, finalizer: &str) -> bool {
+    object.has_finalizers() && object.value().finalizers().contains(&finalizer)
 }
 
 /// Where the owner of `dependent` is stored that a reference names; `None` when its name is empty.
@@ -220,14 +226,14 @@ async fn delete(
     unblock: bool,
     now: Timestamp,
 ) -> Result<(), WriteError> {
-    let mut changed = object.value.clone();
+    let mut changed = object.value();
     let removal = deletion::begin(&mut changed, policy, now);
     if unblock {
         deletion::unblock_owners(&mut changed);
     }
     match removal {
         Removal::Now => core.storage.delete(key.clone(), object.version, changed).await?,
-        Removal::Later if changed == object.value => return Ok(()),
+        Removal::Later if changed == object.value() => return Ok(()),
         Removal::Later => core.storage.update(key.clone(), object.version, changed).await?,
     };
     core.after_write(&key.resource);
@@ -252,22 +258,20 @@ async fn delete_all(core: &Core, objects: Vec<(Key, Arc<Stored>)>, now: Timestam
 async fn empty_namespace(core: &Core, key: &Key, namespace: &Stored, now: Timestamp) -> Look {
     let contents = contents(core, &key.name);
     if contents.is_empty() {
-        if !namespace.value.finalizers().is_empty() {
+        if namespace.has_finalizers() {
             return Look::Rest;
         }
-        let last = namespace.value.clone();
+        let last = namespace.value();
         let done = core.storage.delete(key.clone(), namespace.version, last).await;
         return ended(key, done.map(drop));
     }
     let (held, free): (Vec<_>, Vec<_>) = contents
         .into_iter()
-        .partition(|(_, object)| !object.value.finalizers().is_empty());
+        .partition(|(_, object)| object.has_finalizers());
     if held.is_empty() {
         return delete_all(core, free, now).await;
     }
-    let unmarked = held
-        .into_iter()
-        .filter(|(_, object)| !object.value.is_terminating());
+    let unmarked = held.into_iter().filter(|(_, object)| !object.is_terminating());
     delete_all(core, unmarked.collect(), now).await
 }
 
@@ -283,12 +287,12 @@ fn contents(core: &Core, namespace: &str) -> Vec<(Key, Arc<Stored>)> {
 
 fn keyed(core: &Core, resource: &Arc<str>, namespace: Option<&str>) -> Vec<(Key, Arc<Stored>)> {
     let objects = core.storage.list(resource, namespace).objects.into_iter();
-    let key_of = |object: &Value| Key {
+    let key_of = |object: &Stored| Key {
         resource: resource.clone(),
         namespace: object.namespace().to_owned(),
         name: object.name().to_owned(),
     };
-    objects.map(|object| (key_of(&object.value), object)).collect()
+    objects.map(|object| (key_of(&object), object)).collect()
 }
 
 /// Deletes the objects of a definition that is being deleted. Those of a built-in kind are none of its own.
@@ -308,7 +312,7 @@ async fn delete_instances(core: &Core, key: &Key, definition: &Stored, now: Time
 
 /// Frees the dependents of an owner that leaves them; it goes only when none names it any more.
 async fn orphan_dependents(core: &Core, key: &Key, owner: &Stored) -> Look {
-    let uid = owner.value.uid();
+    let uid = owner.uid();
     let writes = core
         .storage
         .dependents(uid)
@@ -317,7 +321,7 @@ async fn orphan_dependents(core: &Core, key: &Key, owner: &Stored) -> Look {
             let Some(object) = core.storage.get(&dependent) else {
                 return Look::Rest;
             };
-            let mut changed = object.value.clone();
+            let mut changed = object.value();
             deletion::remove_owners(&mut changed, &[uid]);
             let done = core
                 .storage
@@ -340,11 +344,11 @@ async fn orphan_dependents(core: &Core, key: &Key, owner: &Stored) -> Look {
 
 /// Ends a foreground deletion for which no dependent is left that blocks it.
 async fn finish_foreground(core: &Core, key: &Key, owner: &Stored) -> Look {
-    let uid = owner.value.uid();
+    let uid = owner.uid();
     let blocks = |key: &Key| {
         core.storage
             .get(key)
-            .is_some_and(|object| deletion::blocks(&object.value, uid))
+            .is_some_and(|object| deletion::blocks(&object.value(), uid))
     };
     if core.storage.dependents(uid).iter().any(blocks) {
         return Look::Rest;
@@ -359,7 +363,7 @@ async fn without_finalizer(
     object: &Stored,
     finalizer: &str,
 ) -> Result<(), WriteError> {
-    let mut changed = object.value.clone();
+    let mut changed = object.value();
     deletion::remove_finalizer(&mut changed, finalizer);
     // A namespace goes when it is empty.
     if changed.finalizers().is_empty() && &*key.resource != "namespaces" {
@@ -374,7 +378,7 @@ async fn without_finalizer(
 async fn prune(core: &Core) {
     let now = Timestamp::now();
     let mut over = keyed(core, &Arc::from("events"), None);
-    over.retain(|(_, event)| events::is_over(&event.value, now));
+    over.retain(|(_, event)| events::is_over(&event.value(), now));
     // What does not succeed is over at the next sweep, too.
     delete_all(core, over, now).await;
     if let Err(error) = core.storage.prune_tombstones().await {

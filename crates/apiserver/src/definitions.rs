@@ -21,15 +21,15 @@ pub(crate) fn registry(storage: &Storage, records: &[Arc<Kind>], previous: &Regi
     kinds.extend(records.iter().cloned());
     let mut defined = HashMap::new();
     let mut definitions = storage.list(RESOURCE, None).objects;
-    definitions.retain(|definition| is_established(&definition.value));
+    definitions.retain(|definition| is_established(&definition.value()));
     definitions.sort_by_key(|definition| definition.created);
     for definition in definitions {
-        let name = definition.value.name().to_owned();
+        let name = definition.name().to_owned();
         let known = previous
             .defined(&name)
             .filter(|known| says_the_same(&known.definition, &definition));
         match known.map_or_else(
-            || definition_kind(&definition.value).map(Arc::new),
+            || definition_kind(&definition.value()).map(Arc::new),
             |known| Ok(known.kind.clone()),
         ) {
             // Names are accepted before a definition is established, so this takes two requests at once.
@@ -47,8 +47,8 @@ pub(crate) fn registry(storage: &Storage, records: &[Arc<Kind>], previous: &Regi
 }
 
 fn says_the_same(a: &Stored, b: &Stored) -> bool {
-    let names = |definition: &Stored| definition.value["status"]["acceptedNames"].clone();
-    a.value.uid() == b.value.uid() && a.value["spec"] == b.value["spec"] && names(a) == names(b)
+    let names = |definition: &Stored| definition.value()["status"]["acceptedNames"].clone();
+    a.uid() == b.uid() && a.value()["spec"] == b.value()["spec"] && names(a) == names(b)
 }
 
 fn clash(a: &Kind, b: &Kind) -> bool {
@@ -79,8 +79,8 @@ pub(crate) fn is_installed(storage: &Storage, object: &Value) -> bool {
     let maps = ["labels", "annotations"];
     storage.get(&key).is_some_and(|stored| {
         let given = |field: &str| object["metadata"][field].as_object();
-        let has = |field: &str, k: &String, v: &Value| stored.value["metadata"][field].get(k) == Some(v);
-        stored.value["spec"] == object["spec"]
+        let has = |field: &str, k: &String, v: &Value| stored.value()["metadata"][field].get(k) == Some(v);
+        stored.value()["spec"] == object["spec"]
             && maps
                 .iter()
                 .all(|f| given(f).is_none_or(|m| m.iter().all(|(k, v)| has(f, k, v))))

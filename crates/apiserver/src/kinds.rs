@@ -114,14 +114,8 @@ impl Kind {
         object
     }
 
-    /// True when `view_of` changes nothing: an object keeps the version in which it was written.
-    pub(crate) fn is_stored_form(&self, api_version: &str, object: &Value) -> bool {
-        object["apiVersion"]
-            .as_str()
-            .is_some_and(|stored| self.is_stored_in(api_version, stored))
-    }
-
-    /// As [`Kind::is_stored_form`] of an object that is stored in a version.
+    /// True when `view_of` changes nothing in an object that is stored in this version: it keeps the one in which it was
+    /// written.
     pub(crate) fn is_stored_in(&self, api_version: &str, stored: &str) -> bool {
         self.renames.is_empty() && stored == api_version
     }

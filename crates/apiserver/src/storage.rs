@@ -6,6 +6,7 @@
 //! tombstones is 410 Gone. A row that cannot be read is named and left out; it stops nothing else.
 
 mod cache;
+mod head;
 mod history;
 mod quarantine;
 mod seal;
@@ -21,7 +22,7 @@ use store::{Database, SqliteConnection};
 use tokio::sync::watch;
 
 pub(crate) use cache::{Expired, Snapshot, Stored, Touched};
-pub(crate) use history::{Change, ChangeKind, State};
+pub(crate) use history::{Change, ChangeKind};
 pub use seal::{AesGcmSealer, SealError, Sealer};
 
 use crate::error::Error;
@@ -168,7 +169,7 @@ impl Storage {
         let sealer = self.sealer.as_ref();
         let value = sql::read_tombstone(&self.database, sealer, &change.key, change.version).await?;
         Ok(value.map(|value| Change {
-            state: Some(State::read_back(&value)),
+            state: Some(Arc::new(Stored::new(value, change.version, change.version, 0))),
             ..change.clone()
         }))
     }

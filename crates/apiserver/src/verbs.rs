@@ -45,11 +45,11 @@ impl Outcome {
             Outcome::Status(status) => negotiate::json(StatusCode::OK, status.to_string()),
             Outcome::Stored(code, stored)
                 if call.view == View::Full
-                    && kind.is_stored_form(&call.found.api_version(), &stored.value) =>
+                    && kind.is_stored_in(&call.found.api_version(), stored.api_version()) =>
             {
                 negotiate::json(code, stored.json())
             }
-            Outcome::Stored(code, stored) => one(call, code, &kind.view_of(&version.name, &stored.value)),
+            Outcome::Stored(code, stored) => one(call, code, &kind.view_of(&version.name, &stored.value())),
             Outcome::Object(code, object) => one(call, code, &object),
             Outcome::List { metadata, objects } => many(call, metadata, &objects),
         }
@@ -80,7 +80,8 @@ fn one(call: &Call, code: StatusCode, object: &Value) -> Response<Body> {
 fn many(call: &Call, metadata: Value, objects: &[Arc<Stored>]) -> Response<Body> {
     let (kind, version) = (&call.found.kind, call.found.version());
     if call.view == View::Table {
-        let values: Vec<&Value> = objects.iter().map(|o| &o.value).collect();
+        let values: Vec<Value> = objects.iter().map(|object| object.value()).collect();
+        let values: Vec<&Value> = values.iter().collect();
         let include = Include::parse(&call.query.include_object);
         let body = table(&version.columns, &values, metadata, include, true, call.now);
         return negotiate::json(StatusCode::OK, body.to_string());
@@ -99,10 +100,10 @@ fn many(call: &Call, metadata: Value, objects: &[Arc<Stored>]) -> Response<Body>
             body.push(b',');
         }
         match call.view {
-            View::Metadata => body.extend_from_slice(partial(&object.value).to_string().as_bytes()),
-            _ if kind.is_stored_form(&shown, &object.value) => body.extend_from_slice(&object.json()),
+            View::Metadata => body.extend_from_slice(partial(&object.value()).to_string().as_bytes()),
+            _ if kind.is_stored_in(&shown, object.api_version()) => body.extend_from_slice(&object.json()),
             _ => {
-                let text = kind.view_of(&version.name, &object.value).to_string();
+                let text = kind.view_of(&version.name, &object.value()).to_string();
                 body.extend_from_slice(text.as_bytes());
             }
         }

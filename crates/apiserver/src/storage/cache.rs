@@ -2,52 +2,106 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::ops::Bound;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::Key;
-use super::history::{Change, ChangeKind, History, State as ObjectState};
+use super::head::Head;
+use super::history::{Change, ChangeKind, History};
 use super::sql::Loaded;
 use super::tombstones::{Tombstone, Tombstones};
-use crate::meta::{Meta, set_meta};
+use crate::meta::set_meta;
 
 /// Uids of deleted objects that are remembered.
 const DEPARTED: usize = 4096;
 
-/// A committed object.
+/// A committed object: its JSON, and what is asked so often that nobody should have to decode it for that.
 #[derive(Debug)]
 pub(crate) struct Stored {
-    /// The object with its resourceVersion.
-    pub(crate) value: Value,
+    /// With its resourceVersion.
+    json: Bytes,
+    head: Head,
     /// Its resourceVersion.
     pub(crate) version: u64,
     /// The version at which it was created.
     pub(crate) created: u64,
     /// Bytes of its JSON, up to those of its resourceVersion.
     pub(crate) bytes: usize,
-    json: OnceLock<Bytes>,
 }
 
 impl Stored {
     pub(super) fn new(mut value: Value, version: u64, created: u64, bytes: usize) -> Stored {
         set_meta(&mut value, "resourceVersion", Some(version.to_string().into()));
         Stored {
-            value,
+            json: Bytes::from(value.to_string()),
+            head: Head::of(&value),
             version,
             created,
             bytes,
-            json: OnceLock::new(),
         }
     }
 
-    /// Its JSON, encoded once for the row and for every reader.
+    /// An object as its row holds it; none if it has to be decoded to tell what is wrong.
+    pub(super) fn of_row(json: &[u8], version: u64, created: u64) -> Option<Stored> {
+        Some(Stored {
+            head: Head::read(json, version)?,
+            json: Bytes::copy_from_slice(json),
+            version,
+            created,
+            bytes: json.len(),
+        })
+    }
+
+    /// Its JSON, for the row and for every reader.
     pub(crate) fn json(&self) -> Bytes {
-        self.json
-            .get_or_init(|| Bytes::from(self.value.to_string()))
-            .clone()
+        self.json.clone()
+    }
+
+    /// The object, decoded anew: a tree takes several times the memory of its JSON, so nobody should keep it.
+    pub(crate) fn value(&self) -> Value {
+        // It was made from a tree, or read once, so it is always JSON.
+        let text = std::str::from_utf8(&self.json).unwrap_or_default();
+        text.parse().unwrap_or_default()
+    }
+
+    pub(crate) fn uid(&self) -> &str {
+        &self.head.uid
+    }
+
+    /// The version in which it is stored, such as `tinkerbell.org/v1alpha1`.
+    pub(crate) fn api_version(&self) -> &str {
+        &self.head.api_version
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        &self.head.namespace
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.head.name
+    }
+
+    pub(crate) fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.head
+            .labels
+            .iter()
+            .map(|(key, value)| (key.as_ref(), value.as_ref()))
+    }
+
+    /// Uids of its owners.
+    pub(crate) fn owners(&self) -> impl Iterator<Item = &str> {
+        self.head.owners.iter().map(AsRef::as_ref)
+    }
+
+    pub(crate) fn has_finalizers(&self) -> bool {
+        self.head.finalizers
+    }
+
+    pub(crate) fn is_terminating(&self) -> bool {
+        self.head.terminating
     }
 }
 
@@ -132,7 +186,7 @@ impl Cache {
             touched: Touched::default(),
         };
         for (key, object) in loaded.objects {
-            state.index(&key, &object.value);
+            state.index(&key, &object);
             state.touched.keys.insert(key.clone());
             state
                 .resource(&key.resource)
@@ -256,8 +310,6 @@ impl Cache {
     /// Takes in a committed change. Called by the writer in commit order.
     pub(super) fn apply(&self, kind: ChangeKind, key: &Key, object: &Arc<Stored>) {
         let version = object.version;
-        // Encoded before anybody has to wait for it.
-        let after = ObjectState::of(object);
         {
             let mut state = self.lock();
             let place = (key.namespace.clone(), key.name.clone());
@@ -270,14 +322,14 @@ impl Cache {
                 kind,
                 version,
                 key: key.clone(),
-                state: Some(after),
-                before: previous.as_ref().map(ObjectState::of),
+                state: Some(object.clone()),
+                before: previous.clone(),
             });
             state.version = version;
             if let Some(previous) = &previous {
-                state.unindex(key, &previous.value);
+                state.unindex(key, previous);
             }
-            state.note(kind, key, &object.value, previous.as_ref().map(|p| &p.value));
+            state.note(kind, key, object, previous.as_ref());
             if kind == ChangeKind::Deleted {
                 let tombstone = Tombstone {
                     key: key.clone(),
@@ -286,7 +338,7 @@ impl Cache {
                 };
                 state.tombstones.add(version, tombstone);
             } else {
-                state.index(key, &object.value);
+                state.index(key, object);
             }
             if let Some(resource) = state.resources.get(&*key.resource) {
                 resource.changed.send_replace(version);
@@ -316,7 +368,7 @@ fn collapsed(state: &State, name: &str, since: u64) -> Vec<Arc<Change>> {
                 kind,
                 version: object.version,
                 key,
-                state: Some(ObjectState::of(object)),
+                state: Some(object.clone()),
                 before: None,
             }));
         }
@@ -366,21 +418,16 @@ impl State {
         })
     }
 
-    fn index(&mut self, key: &Key, object: &Value) {
+    fn index(&mut self, key: &Key, object: &Stored) {
         self.uids.insert(object.uid().to_owned(), key.clone());
-        for owner in object.owners() {
-            if let Some(uid) = owner.get("uid").and_then(Value::as_str) {
-                self.owned.entry(uid.to_owned()).or_default().insert(key.clone());
-            }
+        for uid in object.owners() {
+            self.owned.entry(uid.to_owned()).or_default().insert(key.clone());
         }
     }
 
-    fn unindex(&mut self, key: &Key, object: &Value) {
+    fn unindex(&mut self, key: &Key, object: &Stored) {
         self.uids.remove(object.uid());
-        for owner in object.owners() {
-            let Some(uid) = owner.get("uid").and_then(Value::as_str) else {
-                continue;
-            };
+        for uid in object.owners() {
             if let Some(keys) = self.owned.get_mut(uid) {
                 keys.remove(key);
                 if keys.is_empty() {
@@ -390,11 +437,9 @@ impl State {
         }
     }
 
-    fn note(&mut self, kind: ChangeKind, key: &Key, object: &Value, previous: Option<&Value>) {
-        for owner in previous.into_iter().chain([object]).flat_map(Meta::owners) {
-            if let Some(uid) = owner.get("uid").and_then(Value::as_str) {
-                self.touched.owners.insert(uid.to_owned());
-            }
+    fn note(&mut self, kind: ChangeKind, key: &Key, object: &Arc<Stored>, previous: Option<&Arc<Stored>>) {
+        for uid in previous.into_iter().chain([object]).flat_map(|one| one.owners()) {
+            self.touched.owners.insert(uid.to_owned());
         }
         if kind == ChangeKind::Deleted {
             self.departed.push(object.uid());

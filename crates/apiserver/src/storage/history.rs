@@ -1,17 +1,12 @@
 //! The recent changes of all resources, for watches that resume: one ring, bounded by bytes.
 //!
-//! A change holds its object as JSON only, which it shares with the change before and with the object itself while
-//! that is the newest.
+//! A change shares the state that it made with the change behind it, and with the store while that is the newest.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Weak};
-
-use bytes::Bytes;
-use serde_json::Value;
+use std::sync::Arc;
 
 use super::Key;
 use super::cache::Stored;
-use crate::meta::Meta;
 
 /// Bytes that the changes may take together.
 const MOST_BYTES: usize = 12 * 1024 * 1024;
@@ -34,56 +29,15 @@ pub(crate) struct Change {
     pub(crate) key: Key,
     /// State after it; for a deletion the last state, with the version of the deletion. None while it is only in the
     /// database: a deletion of long ago.
-    pub(crate) state: Option<State>,
+    pub(crate) state: Option<Arc<Stored>>,
     /// State before it, when known: tells whether a selector held before.
-    pub(crate) before: Option<State>,
-}
-
-/// A state of an object.
-#[derive(Debug, Clone)]
-pub(crate) struct State {
-    /// In the stored form.
-    pub(crate) json: Bytes,
-    /// The version in which it is stored.
-    pub(crate) api_version: String,
-    /// `metadata.labels`, null without any.
-    pub(crate) labels: Value,
-    object: Weak<Stored>,
-}
-
-impl State {
-    pub(super) fn of(stored: &Arc<Stored>) -> State {
-        State::new(&stored.value, stored.json(), Arc::downgrade(stored))
-    }
-
-    /// A state that is in no memory but this.
-    pub(super) fn read_back(value: &Value) -> State {
-        State::new(value, Bytes::from(value.to_string()), Weak::new())
-    }
-
-    fn new(value: &Value, json: Bytes, object: Weak<Stored>) -> State {
-        let labels = value.meta().and_then(|m| m.get("labels"));
-        State {
-            json,
-            api_version: value["apiVersion"].as_str().unwrap_or_default().to_owned(),
-            labels: labels.cloned().unwrap_or_default(),
-            object,
-        }
-    }
-
-    /// Calls `show` with the object: the one in memory while it is the newest, else decoded.
-    pub(crate) fn with<T>(&self, show: impl FnOnce(&Value) -> T) -> T {
-        match self.object.upgrade() {
-            Some(stored) => show(&stored.value),
-            None => show(&serde_json::from_slice(&self.json).unwrap_or_default()),
-        }
-    }
+    pub(crate) before: Option<Arc<Stored>>,
 }
 
 impl Change {
     fn bytes(&self) -> usize {
         let states = [&self.state, &self.before].into_iter().flatten();
-        let json: usize = states.map(|state| state.json.len()).sum();
+        let json: usize = states.map(|state| state.json().len()).sum();
         json + OVERHEAD
     }
 }
@@ -168,7 +122,7 @@ mod tests {
                 namespace: String::new(),
                 name: "a".into(),
             },
-            state: Some(State::read_back(&value)),
+            state: Some(Arc::new(Stored::new(value, version, version, 0))),
             before: before.and_then(|change| change.state.clone()),
         }
     }
@@ -187,7 +141,7 @@ mod tests {
         let recent = &history.resources["configmaps"].changes;
         let held: usize = recent
             .iter()
-            .map(|c| c.state.as_ref().map_or(0, |s| s.json.len()))
+            .map(|c| c.state.as_ref().map_or(0, |s| s.json().len()))
             .sum();
         assert!(
             held <= MOST_BYTES && recent.len() >= 20,

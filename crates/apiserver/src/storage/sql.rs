@@ -70,6 +70,13 @@ pub(super) async fn load(database: &Database, sealer: &dyn Sealer) -> Result<Loa
         last = last.max(version);
         sealed += usize::from(seal::is_sealed(&key));
         let json: &[u8] = row.try_get("json").map_err(statement)?;
+        let as_it_is = (!seal::is_sealed(&key))
+            .then(|| Stored::of_row(json, version, created))
+            .flatten();
+        if let Some(object) = as_it_is {
+            objects.push((key, Arc::new(object)));
+            continue;
+        }
         match decode(&key, json, sealer) {
             Ok(value) => objects.push((key, Arc::new(Stored::new(value, version, created, json.len())))),
             Err(error) => {

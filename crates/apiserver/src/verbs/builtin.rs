@@ -131,7 +131,8 @@ fn definition(call: &Call, old: Option<&Value>, object: &mut Value) -> Vec<Cause
     }
     if causes.is_empty() {
         let all = call.core.storage.list(definitions::RESOURCE, None).objects;
-        let taken = TakenNames::beside(object, all.iter().map(|stored| &stored.value));
+        let all: Vec<Value> = all.iter().map(|stored| stored.value()).collect();
+        let taken = TakenNames::beside(object, all.iter());
         let before = old.map(|old| old["status"].clone()).unwrap_or_default();
         accept(object, &before, &taken, call.now);
     }

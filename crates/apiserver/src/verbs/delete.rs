@@ -78,11 +78,11 @@ fn check(call: &Call, current: &Stored, options: &Options) -> Result<(), ApiErro
         ));
     }
     let conflict = |text: String| ApiError::conflict(&kind.group, &kind.plural, call.name(), &text);
-    if !options.uid.is_empty() && options.uid != current.value.uid() {
+    if !options.uid.is_empty() && options.uid != current.uid() {
         return Err(conflict(format!(
             "Precondition failed: UID in precondition: {}, UID in object meta: {}",
             options.uid,
-            current.value.uid()
+            current.uid()
         )));
     }
     if !options.version.is_empty() && options.version != current.version.to_string() {
@@ -91,12 +91,18 @@ fn check(call: &Call, current: &Stored, options: &Options) -> Result<(), ApiErro
             options.version, current.version
         )));
     }
-    let mut object = current.value.clone();
-    super::prepare::judge(call, AdmissionVerb::Delete, "", Some(&current.value), &mut object)
+    let mut object = current.value();
+    super::prepare::judge(
+        call,
+        AdmissionVerb::Delete,
+        "",
+        Some(&current.value()),
+        &mut object,
+    )
 }
 
 async fn attempt(call: &Call, current: &Stored, options: &Options) -> Result<Outcome, WriteError> {
-    let mut object = current.value.clone();
+    let mut object = current.value();
     let removal = deletion::begin(&mut object, options.propagation, call.now);
     if call.query.dry_run {
         return Ok(success(call, &object));
@@ -111,7 +117,9 @@ async fn attempt(call: &Call, current: &Stored, options: &Options) -> Result<Out
             call.core.after_write(&call.found.kind.resource);
             Ok(success(call, &object))
         }
-        Removal::Later if object == current.value => Ok(Outcome::Object(StatusCode::OK, view(call, &object))),
+        Removal::Later if object == current.value() => {
+            Ok(Outcome::Object(StatusCode::OK, view(call, &object)))
+        }
         Removal::Later => {
             let stored = call
                 .core
@@ -147,9 +155,9 @@ pub(crate) async fn delete_collection(call: &mut Call, body: &Value) -> Result<O
     let snapshot = select(call, &selection);
     let (namespace, name) = (call.target.namespace.clone(), call.target.name.clone());
     for object in &snapshot.objects {
-        let own = object.value.namespace();
+        let own = object.namespace();
         call.target.namespace = (!own.is_empty()).then(|| own.to_owned());
-        call.target.name = Some(object.value.name().to_owned());
+        call.target.name = Some(object.name().to_owned());
         for _ in 0..RETRIES {
             let Ok(current) = call.current() else { break };
             check(call, &current, &options)?;

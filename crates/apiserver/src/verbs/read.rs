@@ -14,7 +14,7 @@ use crate::meta::fields::FieldSelector;
 use crate::meta::labels::LabelSelector;
 use crate::service::Call;
 use crate::status::ApiError;
-use crate::storage::{Key, Snapshot, State, Stored};
+use crate::storage::{Key, Snapshot, Stored};
 
 /// Both selectors of a request.
 #[derive(Debug, Clone)]
@@ -57,12 +57,19 @@ impl Selection {
         self.labels.matches(object) && self.fields.matches(object)
     }
 
-    /// As [`Selection::matches`] for a state of a change, decoded only where a field selector needs it.
-    pub(crate) fn matches_state(&self, key: &Key, state: &State) -> bool {
-        if !self.fields.is_of_names() {
-            return state.with(|object| self.matches(object));
+    /// As [`Selection::matches`] for an object that is decoded only where a field selector needs it.
+    pub(crate) fn selects(&self, object: &Stored) -> bool {
+        if self.is_everything() {
+            return true;
         }
-        let metadata = json!({"name": key.name, "namespace": key.namespace, "labels": state.labels});
+        if !self.fields.is_of_names() {
+            return self.matches(&object.value());
+        }
+        let labels: serde_json::Map<String, Value> = object
+            .labels()
+            .map(|(key, value)| (key.to_owned(), value.into()))
+            .collect();
+        let metadata = json!({"name": object.name(), "namespace": object.namespace(), "labels": labels});
         self.matches(&json!({"metadata": metadata}))
     }
 
@@ -130,7 +137,7 @@ pub(crate) fn select(call: &Call, selection: &Selection) -> Snapshot {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
         };
-        let found = storage.get(&key).filter(|o| selection.matches(&o.value));
+        let found = storage.get(&key).filter(|o| selection.selects(o));
         return Snapshot {
             objects: found.into_iter().collect(),
             version,
@@ -138,7 +145,7 @@ pub(crate) fn select(call: &Call, selection: &Selection) -> Snapshot {
     }
     let mut snapshot = storage.list(&call.found.kind.resource, namespace);
     if !selection.is_everything() {
-        snapshot.objects.retain(|o| selection.matches(&o.value));
+        snapshot.objects.retain(|o| selection.selects(o));
     }
     snapshot
 }
@@ -171,7 +178,7 @@ pub(crate) fn list(call: &Call) -> Result<Outcome, ApiError> {
             let mut found = select(call, &selection);
             let behind =
                 |object: &Value| (object.namespace(), object.name()) > (&*token.last.0, &*token.last.1);
-            found.objects.retain(|object| behind(&object.value));
+            found.objects.retain(|object| behind(&object.value()));
             found
         }
     };
@@ -180,7 +187,7 @@ pub(crate) fn list(call: &Call) -> Result<Outcome, ApiError> {
     if limit > 0 && snapshot.objects.len() > limit {
         snapshot.objects.truncate(limit);
         let last = snapshot.objects.last();
-        let last = last.map(|last| (last.value.namespace().to_owned(), last.value.name().to_owned()));
+        let last = last.map(|last| (last.namespace().to_owned(), last.name().to_owned()));
         let rest = everything.then(|| {
             let all = || {
                 call.core

@@ -15,7 +15,7 @@ use super::read::{Selection, select};
 use crate::kinds::Registry;
 use crate::service::Call;
 use crate::status::ApiError;
-use crate::storage::{Change, ChangeKind, State};
+use crate::storage::{Change, ChangeKind, Stored};
 use crate::wire::body::Body;
 use crate::wire::negotiate::{self, View, partial};
 use crate::wire::table::{Include, table};
@@ -75,9 +75,9 @@ pub(crate) fn watch(mut call: Call) -> Result<Response<Body>, ApiError> {
         call,
     };
     for object in &initial {
-        let stored_in = object.value["apiVersion"].as_str().unwrap_or_default();
+        let stored_in = object.api_version();
         let line = watcher.line("ADDED", object.version, stored_in, object.json(), |show| {
-            show(&object.value);
+            show(&object.value());
         });
         watcher.ready.push_back(line);
     }
@@ -194,13 +194,13 @@ impl Watcher {
     }
 
     /// The line for a change as this watch sees it through its selectors.
-    fn event(&mut self, change: &Change, state: &State) -> Option<Bytes> {
-        let now = self.selection.matches_state(&change.key, state);
+    fn event(&mut self, change: &Change, state: &Stored) -> Option<Bytes> {
+        let now = self.selection.selects(state);
         // Without knowledge of the state before, a client rather hears of a deletion too many.
         let before = change
             .before
             .as_ref()
-            .is_none_or(|before| self.selection.matches_state(&change.key, before));
+            .is_none_or(|before| self.selection.selects(before));
         let kind = match (change.kind, before, now) {
             (ChangeKind::Added, _, true) | (ChangeKind::Modified, false, true) => "ADDED",
             (ChangeKind::Modified, true, true) => "MODIFIED",
@@ -208,9 +208,9 @@ impl Watcher {
             (ChangeKind::Deleted, true, _) | (ChangeKind::Deleted, _, true) => "DELETED",
             _ => return None,
         };
-        let json = state.json.clone();
-        Some(self.line(kind, change.version, &state.api_version, json, |show| {
-            state.with(show)
+        let (stored_in, json) = (state.api_version(), state.json());
+        Some(self.line(kind, change.version, stored_in, json, |show| {
+            show(&state.value());
         }))
     }
 

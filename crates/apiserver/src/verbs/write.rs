@@ -64,7 +64,7 @@ async fn insert(call: &Call, object: Value, ownership: Ownership) -> Result<Outc
     call.core.after_write(&kind.resource);
     if let Err(refused) = surroundings_are_there(call) {
         // They went between the check and the commit, and nobody looks at what is in them any more.
-        let (key, last) = (call.key_of(&name), created.value.clone());
+        let (key, last) = (call.key_of(&name), created.value());
         match call.core.storage.delete(key, created.version, last).await {
             Ok(_) | Err(WriteError::Conflict | WriteError::Exists) => return Err(refused),
             Err(error) => return Err(failed(call, &name, error)),
@@ -114,7 +114,7 @@ fn definition_stays(call: &Call) -> Result<(), ApiError> {
     let definition =
         (kind.origin == Origin::Custom).then(|| call.core.storage.get(&definitions::key_of(kind)));
     match definition.flatten() {
-        Some(found) if found.value.is_terminating() => {
+        Some(found) if found.is_terminating() => {
             let text = "create not allowed while custom resource definition is terminating";
             Err(ApiError::forbidden(&kind.group, &kind.plural, call.name(), text))
         }
@@ -134,7 +134,7 @@ fn namespace_is_open(call: &Call, object: &Value) -> Result<(), ApiError> {
     };
     match call.core.storage.get(&key) {
         None => Err(ApiError::not_found("", "namespaces", namespace)),
-        Some(found) if found.value.is_terminating() => {
+        Some(found) if found.is_terminating() => {
             let text = format!(
                 "unable to create new content in namespace {namespace} because it is being terminated"
             );
@@ -207,10 +207,10 @@ pub(crate) async fn update(call: &mut Call, mut object: Value) -> Result<Outcome
 /// The version and uid that the writer expects, when given.
 fn check_expected(call: &Call, current: &Stored, version: &str, uid: &str) -> Result<(), ApiError> {
     let kind = &call.found.kind;
-    if !uid.is_empty() && uid != current.value.uid() {
+    if !uid.is_empty() && uid != current.uid() {
         let text = format!(
             "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-            current.value.uid()
+            current.uid()
         );
         return Err(ApiError::conflict(&kind.group, &kind.plural, call.name(), &text));
     }
@@ -260,7 +260,7 @@ async fn patch_once(
     let view = call
         .found
         .kind
-        .view_of(&call.found.version().name, &current.value);
+        .view_of(&call.found.version().name, &current.value());
     let mut object = match kind {
         PatchKind::Json => patch::json_patch(&view, body)?,
         PatchKind::Merge => patch::merge_patch(&view, body)?,
@@ -301,7 +301,7 @@ async fn apply(call: &mut Call, current: Option<Arc<Stored>>, body: &Value) -> R
     prepare::limit_to_endpoint(call, &mut config);
     let live = current
         .as_ref()
-        .map(|c| call.found.kind.view_of(&version, &c.value));
+        .map(|c| call.found.kind.view_of(&version, &c.value()));
     let api_version = call.found.api_version();
     let writer = Writer {
         manager: &call.manager,
@@ -335,13 +335,13 @@ async fn store(
     ownership: Ownership,
 ) -> Result<Outcome, ApiError> {
     let version = call.found.version().name.clone();
-    let old = call.found.kind.view_of(&version, &current.value);
+    let old = call.found.kind.view_of(&version, &current.value());
     let object = prepare::finish(call, Some(&old), object, ownership)?;
     if call.query.dry_run {
         return Ok(Outcome::Object(StatusCode::OK, object));
     }
     // A write without change still brings an object into a storage version that has moved.
-    if prepare::is_same(&old, &object) && call.found.kind.has_storage_version(&current.value) {
+    if prepare::is_same(&old, &object) && call.found.kind.has_storage_version(&current.value()) {
         return Ok(Outcome::Object(StatusCode::OK, old));
     }
     let gone = object.is_terminating() && object.finalizers().is_empty() && !is_namespace(call);
