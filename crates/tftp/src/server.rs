@@ -1,5 +1,6 @@
 //! Sockets and limits around the engine: one task and one port for each transfer.
 
+mod outgoing;
 mod session;
 
 use std::net::{IpAddr, SocketAddr};

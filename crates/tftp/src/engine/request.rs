@@ -10,8 +10,8 @@ const MAX_OPTIONS: usize = 8;
 /// Smallest and largest block. 1468 bytes and the headers fit an Ethernet frame.
 const BLOCK_SIZES: std::ops::RangeInclusive<u64> = 8..=1468;
 const DEFAULT_BLOCK: u16 = 512;
-/// Blocks that may be under way.
-const MAX_WINDOW: u64 = 16;
+/// Blocks that may be under way (RFC 7440): more gain nothing, and fill the queue of a client that loses some.
+const MAX_WINDOW: u64 = 64;
 
 const READ: u8 = 1;
 const WRITE: u8 = 2;
@@ -215,9 +215,9 @@ mod tests {
         let options = rich.options;
         assert_eq!(
             (options.block_size, options.window, options.timeout, options.size),
-            (1468, 16, Some(3), true)
+            (1468, 64, Some(3), true)
         );
-        let expected = b"\0\x06blksize\0\x31468\0timeout\x003\0tsize\x0099\0windowsize\x0016\0";
+        let expected = b"\0\x06blksize\0\x31468\0timeout\x003\0tsize\x0099\0windowsize\x0064\0";
         assert_eq!(options.acknowledgement(99).unwrap(), expected);
     }
 

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use tokio::net::UdpSocket;
 use tokio::time::Instant;
 
-use crate::engine::{Options, Outcome, Place, Step, Transfer};
+use super::outgoing::Outgoing;
+use crate::engine::{Options, Outcome, Place, Transfer};
 
 /// A client sends ACK and ERROR only.
 const LONGEST: usize = 256;
@@ -67,9 +68,11 @@ impl Session {
         let socket = UdpSocket::bind((self.local, 0)).await?;
         socket.connect(self.peer).await?;
         let (mut transfer, mut step) = Transfer::start(self.content.clone(), self.options, Duration::ZERO);
+        let mut outgoing = Outgoing::new(&socket);
         let mut buffer = [0; LONGEST];
         loop {
-            if let Some(outcome) = send(&socket, step).await? {
+            outgoing.send(&step.send).await?;
+            if let Some(outcome) = step.outcome {
                 return Ok(outcome);
             }
             let deadline = started + transfer.deadline();
@@ -86,11 +89,4 @@ impl Session {
             };
         }
     }
-}
-
-async fn send(socket: &UdpSocket, step: Step) -> io::Result<Option<Outcome>> {
-    for datagram in &step.send {
-        socket.send(datagram).await?;
-    }
-    Ok(step.outcome)
 }
