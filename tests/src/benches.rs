@@ -4,6 +4,7 @@ mod cable;
 mod chain;
 mod footprint;
 mod image;
+mod import;
 
 use anyhow::bail;
 use serde::Serialize;
@@ -25,6 +26,10 @@ const ALL: &[Bench] = &[
     Bench {
         name: "image",
         about: "B9: a node-like image into a file and a loop device, digests and reading back included, beside zstd and dd",
+    },
+    Bench {
+        name: "import",
+        about: "B12: import of 1k, 10k and 100k rows beside sqlite3, the same again, DHCP of the last row (minutes)",
     },
     Bench {
         name: "chain",
@@ -85,6 +90,7 @@ pub(crate) async fn run(names: &[String], list: bool, json: bool) -> anyhow::Res
         eprintln!("load before {name}: {}", load.trim());
         let mut findings = match name.as_str() {
             "footprint" => tokio::task::spawn_blocking(footprint::run).await??,
+            "import" => tokio::task::spawn_blocking(import::run).await??,
             "chain" => chain::run().await?,
             "image" => tokio::task::spawn_blocking(image::run).await??,
             other => bail!("there is no benchmark {other:?}; --list names them"),

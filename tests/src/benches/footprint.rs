@@ -6,7 +6,7 @@
 //! On its first start it knows no machine: the first OFFER is that to a Hardware which is made once the API answers.
 
 mod peers;
-mod probes;
+pub(super) mod probes;
 mod process;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ use super::cable::{Cable, SERVER, SERVER_LINK};
 use super::{Case, Findings, Peer, RUNS};
 use crate::rack::done;
 use crate::server::{client, program};
+pub(super) use peers::installed;
 use probes::{MAC, RESERVED};
 use process::Process;
 
@@ -173,7 +174,7 @@ fn peer(name: &'static str, runs: &[f64]) -> Option<Peer> {
 }
 
 /// Starts the appliance with everything on.
-fn serve(cable: &Cable, site: &Path, parts: &Path) -> anyhow::Result<Process> {
+pub(super) fn serve(cable: &Cable, site: &Path, parts: &Path) -> anyhow::Result<Process> {
     let mut command = Command::new(program()?);
     command.arg("serve");
     for (flag, path) in [
@@ -191,7 +192,7 @@ fn serve(cable: &Cable, site: &Path, parts: &Path) -> anyhow::Result<Process> {
 }
 
 /// Asks for the API; with `new` the machine is made once it answers.
-fn api(cable: &Cable, site: &Path, new: bool) -> probes::Asking {
+pub(super) fn api(cable: &Cable, site: &Path, new: bool) -> probes::Asking {
     let kubeconfig = site.join("data/admin.kubeconfig");
     let connect = async move || client(&kubeconfig).await;
     probes::api(&cable.server, connect, async move |client| {

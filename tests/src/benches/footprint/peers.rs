@@ -29,7 +29,7 @@ pub(super) struct Dnsmasq {
 pub(super) fn dnsmasq(cable: &Cable, boot: &Path) -> anyhow::Result<Dnsmasq> {
     let folder = tempfile::tempdir()?;
     let mac = MAC.map(|octet| format!("{octet:02x}")).join(":");
-    let mut command = Command::new(dnsmasq_program()?);
+    let mut command = Command::new(installed("/usr/sbin/dnsmasq", "dnsmasq-base")?);
     command.args([
         "--keep-in-foreground",
         "--conf-file=/dev/null",
@@ -57,17 +57,12 @@ pub(super) fn dnsmasq(cable: &Cable, boot: &Path) -> anyhow::Result<Dnsmasq> {
     })
 }
 
-fn dnsmasq_program() -> anyhow::Result<PathBuf> {
-    let path = PathBuf::from("/usr/sbin/dnsmasq");
+/// A peer's program, whose Debian package is installed when it is missing.
+pub(in crate::benches) fn installed(program: &str, package: &str) -> anyhow::Result<PathBuf> {
+    let path = PathBuf::from(program);
     if !path.is_file() {
-        done(Command::new("apt-get").args([
-            "install",
-            "-qq",
-            "-y",
-            "--no-install-recommends",
-            "dnsmasq-base",
-        ]))
-        .context("the peer dnsmasq is not there")?;
+        done(Command::new("apt-get").args(["install", "-qq", "-y", "--no-install-recommends", package]))
+            .with_context(|| format!("the peer {package} is not there"))?;
     }
     Ok(path)
 }

@@ -14,9 +14,9 @@ use nix::sys::socket::{setsockopt, sockopt};
 use crate::benches::cable::{CLIENT_LINK, Cable, SERVER};
 
 /// The machine that asks.
-pub(super) const MAC: [u8; 6] = [0x02, 0, 0, 0, 0xb1, 0x01];
+pub(in crate::benches) const MAC: [u8; 6] = [0x02, 0, 0, 0, 0xb1, 0x01];
 /// The address that is reserved for it.
-pub(super) const RESERVED: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 50);
+pub(in crate::benches) const RESERVED: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 50);
 /// A file that every boot server here has.
 pub(super) const LOADER: &str = "undionly.kpxe";
 
@@ -28,11 +28,11 @@ const TRANSACTION: [u8; 4] = [0xb1, 0x1b, 0xb1, 0x1b];
 const OFFER: [u8; 3] = [53, 1, 2];
 
 /// A client that is asking; its answer is the moment of the first good reply.
-pub(super) struct Asking(JoinHandle<io::Result<Instant>>);
+pub(in crate::benches) struct Asking(JoinHandle<io::Result<Instant>>);
 
 impl Asking {
     /// Waits for the reply; milliseconds since `began`.
-    pub(super) fn since(self, began: Instant) -> anyhow::Result<f64> {
+    pub(in crate::benches) fn since(self, began: Instant) -> anyhow::Result<f64> {
         let answered = self
             .0
             .join()
@@ -61,7 +61,7 @@ fn ask(
 }
 
 /// Sends DISCOVERs until an OFFER of the reserved address comes.
-pub(super) fn dhcp(cable: &Cable) -> Asking {
+pub(in crate::benches) fn dhcp(cable: &Cable) -> Asking {
     let mut socket = None;
     ask(&cable.client, "DHCP offer", move || {
         let socket = match &socket {
@@ -144,7 +144,7 @@ pub(super) fn http(cable: &Cable, port: u16) -> Asking {
 }
 
 /// Asks for the API's version until it is told, then carries out `then` (which is not counted).
-pub(super) fn api(
+pub(in crate::benches) fn api(
     namespace: &str,
     connect: impl AsyncFn() -> anyhow::Result<kube::Client> + Send + 'static,
     then: impl AsyncFn(kube::Client) -> anyhow::Result<()> + Send + 'static,

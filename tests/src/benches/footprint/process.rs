@@ -18,11 +18,11 @@ const SETTLE: Duration = Duration::from_secs(3);
 const WATCH: Duration = Duration::from_secs(10);
 
 /// A running server.
-pub(super) struct Process {
+pub(in crate::benches) struct Process {
     name: String,
     child: Child,
     /// Just before its program was started.
-    pub(super) began: Instant,
+    pub(in crate::benches) began: Instant,
 }
 
 impl Process {
@@ -82,7 +82,7 @@ impl Process {
     }
 
     /// Ends it by SIGTERM and waits.
-    pub(super) fn end(mut self) -> anyhow::Result<()> {
+    pub(in crate::benches) fn end(mut self) -> anyhow::Result<()> {
         kill(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGTERM)?;
         let asked = Instant::now();
         while self.child.try_wait()?.is_none() {
