@@ -2,6 +2,7 @@
 
 mod cable;
 mod chain;
+mod dhcp;
 mod footprint;
 mod image;
 mod import;
@@ -19,6 +20,10 @@ struct Bench {
 }
 
 const ALL: &[Bench] = &[
+    Bench {
+        name: "dhcp",
+        about: "B1 and B2: exchanges of 10,000 machines through a relay, one by one, 32 at once and in a burst, beside Kea",
+    },
     Bench {
         name: "footprint",
         about: "B11: size of the programs, memory and CPU when idle, start until the first DHCP, TFTP, HTTP and API answer",
@@ -89,6 +94,7 @@ pub(crate) async fn run(names: &[String], list: bool, json: bool) -> anyhow::Res
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
         eprintln!("load before {name}: {}", load.trim());
         let mut findings = match name.as_str() {
+            "dhcp" => tokio::task::spawn_blocking(dhcp::run).await??,
             "footprint" => tokio::task::spawn_blocking(footprint::run).await??,
             "import" => tokio::task::spawn_blocking(import::run).await??,
             "chain" => chain::run().await?,

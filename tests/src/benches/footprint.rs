@@ -7,7 +7,7 @@
 
 mod peers;
 pub(super) mod probes;
-mod process;
+pub(super) mod process;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -27,7 +27,11 @@ pub(in crate::benches) struct Process {
 
 impl Process {
     /// Starts a command in a namespace; what it says goes to `log`.
-    pub(super) fn start(namespace: &str, mut command: Command, log: &Path) -> anyhow::Result<Process> {
+    pub(in crate::benches) fn start(
+        namespace: &str,
+        mut command: Command,
+        log: &Path,
+    ) -> anyhow::Result<Process> {
         let file = File::options().append(true).create(true).open(log)?;
         command
             .stdin(Stdio::null())
@@ -43,7 +47,7 @@ impl Process {
     }
 
     /// Waits until nothing of the start is left to do.
-    pub(super) fn settle(&self) {
+    pub(in crate::benches) fn settle(&self) {
         std::thread::sleep(SETTLE);
     }
 
@@ -67,7 +71,7 @@ impl Process {
     }
 
     /// CPU time of all threads.
-    fn cpu(&self) -> io::Result<Duration> {
+    pub(in crate::benches) fn cpu(&self) -> io::Result<Duration> {
         let mut total = 0;
         for task in read_dir(format!("/proc/{}/task", self.child.id()))? {
             // A thread may end in between.
