@@ -226,14 +226,15 @@ async fn delete(
     unblock: bool,
     now: Timestamp,
 ) -> Result<(), WriteError> {
-    let mut changed = object.value();
+    let before = object.value();
+    let mut changed = before.clone();
     let removal = deletion::begin(&mut changed, policy, now);
     if unblock {
         deletion::unblock_owners(&mut changed);
     }
     match removal {
         Removal::Now => core.storage.delete(key.clone(), object.version, changed).await?,
-        Removal::Later if changed == object.value() => return Ok(()),
+        Removal::Later if changed == before => return Ok(()),
         Removal::Later => core.storage.update(key.clone(), object.version, changed).await?,
     };
     core.after_write(&key.resource);

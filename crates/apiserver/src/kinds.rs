@@ -120,12 +120,12 @@ impl Kind {
         self.renames.is_empty() && stored == api_version
     }
 
-    /// True when writing the object again would not change its version.
-    pub(crate) fn has_storage_version(&self, object: &Value) -> bool {
+    /// True when writing an object again that is stored in this version would not change its version.
+    pub(crate) fn has_storage_version(&self, stored: &str) -> bool {
         let storage = self
             .storage_version()
             .map(|version| self.api_version(&version.name));
-        storage.is_none_or(|version| !self.renames.is_empty() || object["apiVersion"] == version)
+        storage.is_none_or(|version| !self.renames.is_empty() || stored == version)
     }
 
     fn stamp(&self, version: &str, object: &mut Value) {

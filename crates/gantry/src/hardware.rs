@@ -177,7 +177,7 @@ impl<'a> Import<'a> {
             })
             .collect();
         lines.push(
-            "run the command again when that is mended: rows that are imported stay as they are".to_owned(),
+            "run the command again when that is fixed: rows that are imported stay as they are".to_owned(),
         );
         Err(Failure::text(lines.join("\n")))
     }

@@ -91,18 +91,19 @@ fn check(call: &Call, current: &Stored, options: &Options) -> Result<(), ApiErro
             options.version, current.version
         )));
     }
-    let mut object = current.value();
+    let before = current.value();
     super::prepare::judge(
         call,
         AdmissionVerb::Delete,
         "",
-        Some(&current.value()),
-        &mut object,
+        Some(&before),
+        &mut before.clone(),
     )
 }
 
 async fn attempt(call: &Call, current: &Stored, options: &Options) -> Result<Outcome, WriteError> {
-    let mut object = current.value();
+    let before = current.value();
+    let mut object = before.clone();
     let removal = deletion::begin(&mut object, options.propagation, call.now);
     if call.query.dry_run {
         return Ok(success(call, &object));
@@ -117,9 +118,7 @@ async fn attempt(call: &Call, current: &Stored, options: &Options) -> Result<Out
             call.core.after_write(&call.found.kind.resource);
             Ok(success(call, &object))
         }
-        Removal::Later if object == current.value() => {
-            Ok(Outcome::Object(StatusCode::OK, view(call, &object)))
-        }
+        Removal::Later if object == before => Ok(Outcome::Object(StatusCode::OK, view(call, &object))),
         Removal::Later => {
             let stored = call
                 .core

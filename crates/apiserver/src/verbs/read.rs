@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use super::Outcome;
 use super::write::unreadable;
-use crate::meta::Meta;
 use crate::meta::fields::FieldSelector;
 use crate::meta::labels::LabelSelector;
 use crate::service::Call;
@@ -176,9 +175,10 @@ pub(crate) fn list(call: &Call) -> Result<Outcome, ApiError> {
         None => select(call, &selection),
         Some(token) => {
             let mut found = select(call, &selection);
-            let behind =
-                |object: &Value| (object.namespace(), object.name()) > (&*token.last.0, &*token.last.1);
-            found.objects.retain(|object| behind(&object.value()));
+            let last = (&*token.last.0, &*token.last.1);
+            found
+                .objects
+                .retain(|object| (object.namespace(), object.name()) > last);
             found
         }
     };

@@ -341,7 +341,7 @@ async fn store(
         return Ok(Outcome::Object(StatusCode::OK, object));
     }
     // A write without change still brings an object into a storage version that has moved.
-    if prepare::is_same(&old, &object) && call.found.kind.has_storage_version(&current.value()) {
+    if prepare::is_same(&old, &object) && call.found.kind.has_storage_version(current.api_version()) {
         return Ok(Outcome::Object(StatusCode::OK, old));
     }
     let gone = object.is_terminating() && object.finalizers().is_empty() && !is_namespace(call);
