@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use http::{Method, Request, header};
+use http::{Extensions, Method, Request, header};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::{Value, json};
 use store::Database;
@@ -19,6 +19,7 @@ use crate::kinds::Kind;
 use crate::records::{RecordKind, record_kind};
 use crate::service::{Core, Router};
 use crate::storage::{Sealer, Storage};
+use crate::verbs::form::WithoutManagers;
 use crate::{ApiError, collector, definitions};
 
 /// How to open the server.
@@ -111,14 +112,27 @@ impl ApiServer {
         self.client_as(Identity::admin(SELF))
     }
 
+    /// As [`ApiServer::client`], for controllers: objects come without `metadata.managedFields`. A write that sends
+    /// such an object back keeps its managers, as it does for every client that leaves them out.
+    pub fn controller_client(&self) -> kube::Client {
+        self.client_with(Identity::admin(SELF), |extensions| {
+            extensions.insert(WithoutManagers);
+        })
+    }
+
     /// A client in this process that acts as `identity`.
     pub fn client_as(&self, identity: Identity) -> kube::Client {
+        self.client_with(identity, |_| {})
+    }
+
+    fn client_with(&self, identity: Identity, extend: fn(&mut Extensions)) -> kube::Client {
         use tower::ServiceExt;
         let service = self
             .router
             .clone()
             .map_request(move |mut request: Request<kube::client::Body>| {
                 request.extensions_mut().insert(identity.clone());
+                extend(request.extensions_mut());
                 let agent = header::HeaderValue::from_static(SELF);
                 request.headers_mut().entry(header::USER_AGENT).or_insert(agent);
                 request

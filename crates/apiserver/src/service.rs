@@ -26,6 +26,7 @@ use crate::kinds::{Found, Kind, Origin, Registry};
 use crate::status::ApiError;
 use crate::storage::Storage;
 use crate::verbs;
+use crate::verbs::form::WithoutManagers;
 use crate::wire::body::{self, Body};
 use crate::wire::negotiate::{self, View};
 use crate::wire::path::{self, Route, Target};
@@ -101,6 +102,8 @@ pub(crate) struct Call {
     /// Field manager: the parameter, else the product of the user agent.
     pub(crate) manager: String,
     pub(crate) view: View,
+    /// See [`WithoutManagers`].
+    pub(crate) without_managers: bool,
     pub(crate) now: Timestamp,
     pub(crate) warnings: Vec<String>,
     /// Ends with the listener that took the request.
@@ -187,6 +190,7 @@ impl Router {
                 self.authorize(&identity, verb, &target)?;
                 let mut call = self.call(target, query, identity, &parts.headers)?;
                 check_endpoint(&call, verb)?;
+                call.without_managers = parts.extensions.get::<WithoutManagers>().is_some();
                 let mut caller = Caller::Inside;
                 if let Some(ListenerEnd(token)) = parts.extensions.get() {
                     call.connection = token.clone();
@@ -280,6 +284,7 @@ impl Router {
             identity,
             manager,
             view,
+            without_managers: false,
             now: Timestamp::now(),
             warnings: Vec::new(),
             connection: CancellationToken::new(),

@@ -8,6 +8,7 @@
 mod cache;
 mod head;
 mod history;
+mod index;
 mod quarantine;
 mod seal;
 mod sql;
@@ -23,6 +24,7 @@ use tokio::sync::watch;
 
 pub(crate) use cache::{Expired, Snapshot, Stored, Touched};
 pub(crate) use history::{Change, ChangeKind};
+pub(crate) use index::Term;
 pub use seal::{AesGcmSealer, SealError, Sealer};
 
 use crate::error::Error;
@@ -188,6 +190,17 @@ impl Storage {
         most: usize,
     ) -> Snapshot {
         self.cache.page(resource, namespace, after, most)
+    }
+
+    /// Objects with this value in a label or field, in key order; none when nothing but a look at every object can tell.
+    pub(crate) fn having(
+        &self,
+        resource: &str,
+        term: &Term,
+        value: &str,
+        namespace: Option<&str>,
+    ) -> Option<Snapshot> {
+        self.cache.having(resource, term, value, namespace)
     }
 
     /// Number of objects of a resource.

@@ -32,14 +32,15 @@ fn available() -> ServerStatus {
 
 #[tokio::test]
 async fn the_second_writer_of_what_was_read_loses() {
-    let (api, read, _site) = site().await;
+    let (api, read, site) = site().await;
     let path = ["spec", "attempt"];
     let attempt = |workflow: &str| json!({"number": 1, "workflow": workflow});
     let first = WRITER.set(&api, &read, &path, &attempt("a")).await.unwrap();
     assert!(matches!(first, Outcome::Written(_)), "{first:?}");
     let second = OTHER.set(&api, &read, &path, &attempt("b")).await.unwrap();
     assert!(matches!(second, Outcome::Lost), "{second:?}");
-    let now = api.get("node-1").await.unwrap();
+    let everything: Api<Server> = Api::namespaced(site.admin_client(), "default");
+    let now = everything.get("node-1").await.unwrap();
     assert_eq!(now.spec.attempt.as_ref().unwrap().workflow, "a");
     let managers = now.managed_fields().iter().map(|entry| entry.manager.as_deref());
     assert!(managers.clone().any(|manager| manager == Some("first")));

@@ -52,7 +52,7 @@ impl Site {
         let server = ApiServer::open(config).await.unwrap();
         Self {
             namespace,
-            client: server.client(),
+            client: server.controller_client(),
             server,
             scratch,
         }
@@ -65,10 +65,16 @@ impl Site {
         self.scratch
     }
 
-    /// A client of it.
+    /// A client of it, as controllers have it: objects come without `metadata.managedFields`.
     #[must_use]
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// A client that sees objects as a person does.
+    #[must_use]
+    pub fn admin_client(&self) -> Client {
+        self.server.client()
     }
 
     /// A folder for whatever the test needs.

@@ -1,6 +1,9 @@
 //! Field selectors: `metadata.name=x,type!=y` on the fields that a kind offers.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::status::ApiError;
 
@@ -60,6 +63,16 @@ impl FieldSelector {
             .map(|t| t.value.as_str())
     }
 
+    /// A path beyond the names that must equal a value, and that value, if there is such a term: the path of an index.
+    pub(crate) fn lookup(&self) -> Option<(&str, &str)> {
+        let names = ["metadata.name", "metadata.namespace"];
+        let found = self
+            .0
+            .iter()
+            .find(|t| t.equal && !t.value.is_empty() && !names.contains(&t.path.as_str()));
+        found.map(|t| (t.path.as_str(), t.value.as_str()))
+    }
+
     /// True when every term holds; an absent field is the empty text.
     pub(crate) fn matches(&self, object: &Value) -> bool {
         self.0
@@ -70,10 +83,27 @@ impl FieldSelector {
 
 fn text_at(object: &Value, path: &str) -> String {
     let found = path.split('.').try_fold(object, |value, key| value.get(key));
-    match found {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Null) | None => String::new(),
-        Some(other) => other.to_string(),
+    found.map(text_of).unwrap_or_default()
+}
+
+/// The text of a field in the JSON of an object, of which nothing else is decoded.
+pub(crate) fn text_in(json: &[u8], path: &str) -> String {
+    let found = || -> Option<Value> {
+        let mut at: &RawValue = serde_json::from_slice(json).ok()?;
+        for key in path.split('.') {
+            let members: BTreeMap<String, &RawValue> = serde_json::from_str(at.get()).ok()?;
+            at = members.get(key).copied()?;
+        }
+        serde_json::from_str(at.get()).ok()
+    };
+    found().as_ref().map(text_of).unwrap_or_default()
+}
+
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
     }
 }
 
@@ -99,7 +129,25 @@ mod tests {
         }
         assert!(FieldSelector::parse("type=x", &[]).is_err());
         assert!(FieldSelector::parse("metadata.name", &[]).is_err());
+        let json = json!({"spec": {"a.b": 1, "bmc": "x \"y\"", "port": 6443, "on": true, "none": null, "deep": {"er": "z"}}});
+        for path in [
+            "spec.bmc",
+            "spec.port",
+            "spec.on",
+            "spec.none",
+            "spec.deep.er",
+            "spec.gone",
+            "spec.bmc.x",
+            "gone",
+        ] {
+            assert_eq!(
+                text_in(json.to_string().as_bytes(), path),
+                text_at(&json, path),
+                "{path}"
+            );
+        }
         let selector = FieldSelector::parse("metadata.name=n", &[]).unwrap();
+        assert_eq!(selector.lookup(), None);
         assert_eq!(selector.exact("metadata.name"), Some("n"));
     }
 }

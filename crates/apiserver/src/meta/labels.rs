@@ -35,6 +35,17 @@ impl LabelSelector {
         self.0.is_empty()
     }
 
+    /// A label that must have one certain value, and that value, if there is such a requirement.
+    pub(crate) fn lookup(&self) -> Option<(&str, &str)> {
+        self.0.iter().find_map(|requirement| match requirement {
+            Requirement::In(key, values) => match &**values {
+                [value] => Some((key.as_str(), value.as_str())),
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+
     /// True when the object's labels satisfy every requirement.
     pub(crate) fn matches(&self, object: &Value) -> bool {
         let labels = object.meta().and_then(|m| m.get("labels"));

@@ -9,8 +9,9 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::Key;
-use super::head::Head;
+use super::head::{self, Head};
 use super::history::{Change, ChangeKind, History};
+use super::index::{Indexes, Place, Term};
 use super::sql::Loaded;
 use super::tombstones::{Tombstone, Tombstones};
 use crate::meta::set_meta;
@@ -58,6 +59,11 @@ impl Stored {
     /// Its JSON, for the row and for every reader.
     pub(crate) fn json(&self) -> Bytes {
         self.json.clone()
+    }
+
+    /// The parts of its JSON that make the object without `metadata.managedFields`.
+    pub(crate) fn json_without_managers(&self) -> [&[u8]; 2] {
+        head::without_managers(&self.json)
     }
 
     /// The object, decoded anew: a tree takes several times the memory of its JSON, so nobody should keep it.
@@ -151,7 +157,8 @@ impl Departed {
 
 #[derive(Debug)]
 struct Resource {
-    objects: BTreeMap<(String, String), Arc<Stored>>,
+    objects: BTreeMap<Place, Arc<Stored>>,
+    indexes: Indexes,
     changed: watch::Sender<u64>,
 }
 
@@ -161,8 +168,9 @@ struct State {
     resources: HashMap<Arc<str>, Resource>,
     history: History,
     tombstones: Tombstones,
-    uids: HashMap<String, Key>,
-    owned: HashMap<String, BTreeSet<Key>>,
+    uids: HashMap<Arc<str>, Key>,
+    /// Uids of owners with what they own.
+    owned: BTreeSet<(Arc<str>, Key)>,
     departed: Departed,
     touched: Touched,
 }
@@ -181,7 +189,7 @@ impl Cache {
             history: History::new(loaded.last),
             tombstones: loaded.tombstones,
             uids: HashMap::new(),
-            owned: HashMap::new(),
+            owned: BTreeSet::new(),
             departed: Departed::default(),
             touched: Touched::default(),
         };
@@ -241,6 +249,32 @@ impl Cache {
         }
     }
 
+    /// Objects that have this value in a label or field; none when that is looked up by no index.
+    pub(super) fn having(
+        &self,
+        resource: &str,
+        term: &Term,
+        value: &str,
+        namespace: Option<&str>,
+    ) -> Option<Snapshot> {
+        let find = |state: &State| {
+            let resource = state.resources.get(resource)?;
+            let places = resource.indexes.find(term, value, namespace);
+            let objects = places.filter_map(|place| resource.objects.get(place).cloned());
+            resource.indexes.has(term).then(|| Snapshot {
+                objects: objects.collect(),
+                version: state.version,
+            })
+        };
+        let found = find(&*self.read());
+        found.or_else(|| {
+            let mut state = self.lock();
+            let Resource { objects, indexes, .. } = state.resources.get_mut(resource)?;
+            let all = objects.iter().map(|(place, object)| (place, &**object));
+            (indexes.has(term) || indexes.make(term, all)).then(|| find(&state))?
+        })
+    }
+
     pub(super) fn count(&self, resource: &str, namespace: Option<&str>) -> usize {
         self.read().objects(resource, namespace, None).count()
     }
@@ -272,16 +306,21 @@ impl Cache {
     }
 
     pub(super) fn dependents(&self, uid: &str) -> Vec<Key> {
-        self.read()
-            .owned
-            .get(uid)
-            .map(|keys| keys.iter().cloned().collect())
-            .unwrap_or_default()
+        let first = Key {
+            resource: Arc::from(""),
+            namespace: String::new(),
+            name: String::new(),
+        };
+        let from = (Arc::from(uid), first);
+        let state = self.read();
+        let owned = state.owned.range((Bound::Included(from), Bound::Unbounded));
+        let owned = owned.take_while(|(owner, _)| **owner == *uid);
+        owned.map(|(_, key)| key.clone()).collect()
     }
 
     pub(super) fn owned(&self) -> Vec<Key> {
         let state = self.read();
-        let keys: BTreeSet<&Key> = state.owned.values().flatten().collect();
+        let keys: BTreeSet<&Key> = state.owned.iter().map(|(_, key)| key).collect();
         keys.into_iter().cloned().collect()
     }
 
@@ -316,8 +355,10 @@ impl Cache {
             let resource = state.resource(&key.resource);
             let previous = match kind {
                 ChangeKind::Deleted => resource.objects.remove(&place),
-                _ => resource.objects.insert(place, object.clone()),
+                _ => resource.objects.insert(place.clone(), object.clone()),
             };
+            let now = (kind != ChangeKind::Deleted).then_some(&**object);
+            resource.indexes.change(&place, previous.as_deref(), now);
             state.history.add(Change {
                 kind,
                 version,
@@ -414,26 +455,22 @@ impl State {
         let version = self.version;
         self.resources.entry(name.clone()).or_insert_with(|| Resource {
             objects: BTreeMap::new(),
+            indexes: Indexes::default(),
             changed: watch::Sender::new(version),
         })
     }
 
     fn index(&mut self, key: &Key, object: &Stored) {
-        self.uids.insert(object.uid().to_owned(), key.clone());
-        for uid in object.owners() {
-            self.owned.entry(uid.to_owned()).or_default().insert(key.clone());
+        self.uids.insert(object.head.uid.clone(), key.clone());
+        for uid in &object.head.owners {
+            self.owned.insert((uid.clone(), key.clone()));
         }
     }
 
     fn unindex(&mut self, key: &Key, object: &Stored) {
         self.uids.remove(object.uid());
-        for uid in object.owners() {
-            if let Some(keys) = self.owned.get_mut(uid) {
-                keys.remove(key);
-                if keys.is_empty() {
-                    self.owned.remove(uid);
-                }
-            }
+        for uid in &object.head.owners {
+            self.owned.remove(&(uid.clone(), key.clone()));
         }
     }
 

@@ -1,9 +1,11 @@
 //! What is known of an object without decoding it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::extent::DEEPEST;
 use crate::meta::Meta;
@@ -11,12 +13,12 @@ use crate::meta::Meta;
 /// Beside the JSON of each object in memory.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Head {
-    pub(super) uid: Box<str>,
+    pub(super) uid: Arc<str>,
     pub(super) api_version: Box<str>,
     pub(super) namespace: Box<str>,
     pub(super) name: Box<str>,
     pub(super) labels: Box<[(Box<str>, Box<str>)]>,
-    pub(super) owners: Box<[Box<str>]>,
+    pub(super) owners: Box<[Arc<str>]>,
     pub(super) finalizers: bool,
     pub(super) terminating: bool,
 }
@@ -34,7 +36,7 @@ impl Head {
             namespace: value.namespace().into(),
             name: value.name().into(),
             labels: labels.collect(),
-            owners: uids.map(Box::from).collect(),
+            owners: uids.map(Arc::from).collect(),
             finalizers: !value.finalizers().is_empty(),
             terminating: value.is_terminating(),
         }
@@ -45,12 +47,16 @@ impl Head {
         let read: Object = serde_json::from_slice(json).ok().filter(|_| is_shallow(json))?;
         let meta = read.metadata;
         (meta.resource_version == version.to_string()).then(|| Head {
-            uid: meta.uid,
+            uid: meta.uid.into(),
             api_version: read.api_version,
             namespace: meta.namespace,
             name: meta.name,
             labels: meta.labels.into_iter().collect(),
-            owners: meta.owner_references.into_iter().map(|owner| owner.uid).collect(),
+            owners: meta
+                .owner_references
+                .into_iter()
+                .map(|owner| owner.uid.into())
+                .collect(),
             finalizers: !meta.finalizers.is_empty(),
             terminating: meta.deletion_timestamp.is_some(),
         })
@@ -84,6 +90,45 @@ struct Metadata {
 #[derive(Deserialize)]
 struct Owner {
     uid: Box<str>,
+}
+
+/// The parts of an object's JSON before and behind `metadata.managedFields`; all of it where there is none.
+pub(super) fn without_managers(json: &[u8]) -> [&[u8]; 2] {
+    managers(json).map_or([json, b""], |(start, end)| [&json[..start], &json[end..]])
+}
+
+/// Where the member `managedFields` begins, and where what follows it begins.
+fn managers(json: &[u8]) -> Option<(usize, usize)> {
+    let outer: Raw<'_> = serde_json::from_slice(json).ok()?;
+    let list = outer.metadata.managed_fields?.get();
+    // As this server writes it: without white space.
+    let value = list.as_ptr().addr().checked_sub(json.as_ptr().addr())?;
+    let end = value.checked_add(list.len())?;
+    let start = value.checked_sub(MANAGERS.len())?;
+    if json.get(start..value)? != MANAGERS.as_bytes() {
+        return None;
+    }
+    match (json.get(end), start.checked_sub(1).and_then(|at| json.get(at))) {
+        (Some(b','), _) => Some((start, end + 1)),
+        (_, Some(b',')) => Some((start - 1, end)),
+        _ => Some((start, end)),
+    }
+}
+
+/// The key of the list of managers.
+const MANAGERS: &str = "\"managedFields\":";
+
+#[derive(Deserialize)]
+struct Raw<'a> {
+    #[serde(borrow)]
+    metadata: RawMetadata<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawMetadata<'a> {
+    #[serde(borrow)]
+    managed_fields: Option<&'a RawValue>,
 }
 
 /// Whether valid JSON is nested no deeper than objects may be.
@@ -128,6 +173,28 @@ mod tests {
             assert_eq!(Head::read(json.as_bytes(), 7), Some(Head::of(&value)), "{json}");
             assert_eq!(Head::read(json.as_bytes(), 8), None, "another version");
             assert_eq!(Head::read(&json.as_bytes()[..json.len() - 1], 7), None, "cut off");
+        }
+    }
+
+    #[test]
+    fn managers_are_left_out_wherever_they_stand() {
+        let decoy = json!({"metadata": {"managedFields": [1]}, "text": "\"managedFields\":[2]"});
+        for metadata in [
+            json!({"managedFields": [{"a": "]}"}], "name": "a"}),
+            json!({"annotations": {"x": "\"managedFields\":["}, "managedFields": []}),
+            json!({"managedFields": [{}]}),
+            json!({"name": "a"}),
+            json!({}),
+        ] {
+            let object = json!({"apiVersion": "v1", "metadata": metadata, "spec": decoy});
+            let json = object.to_string();
+            let left: Value = serde_json::from_slice(&without_managers(json.as_bytes()).concat()).unwrap();
+            let mut expected = object.clone();
+            expected["metadata"]
+                .as_object_mut()
+                .unwrap()
+                .remove("managedFields");
+            assert_eq!(left, expected, "{json}");
         }
     }
 

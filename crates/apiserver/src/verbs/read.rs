@@ -13,7 +13,7 @@ use crate::meta::fields::FieldSelector;
 use crate::meta::labels::LabelSelector;
 use crate::service::Call;
 use crate::status::ApiError;
-use crate::storage::{Key, Snapshot, Stored};
+use crate::storage::{Key, Snapshot, Stored, Term};
 
 /// Both selectors of a request.
 #[derive(Debug, Clone)]
@@ -74,6 +74,17 @@ impl Selection {
 
     pub(crate) fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
+    }
+
+    /// What the objects can be looked up by.
+    fn lookup(&self) -> Option<(Term, &str)> {
+        let field = self.fields.lookup();
+        let field = field.map(|(path, value)| (Term::Field(path.to_owned()), value));
+        let label = || {
+            let label = self.labels.lookup();
+            label.map(|(key, value)| (Term::Label(key.to_owned()), value))
+        };
+        field.or_else(label)
     }
 
     pub(crate) fn exact(&self, path: &str) -> Option<&str> {
@@ -142,7 +153,11 @@ pub(crate) fn select(call: &Call, selection: &Selection) -> Snapshot {
             version,
         };
     }
-    let mut snapshot = storage.list(&call.found.kind.resource, namespace);
+    let resource = &call.found.kind.resource;
+    let found = selection
+        .lookup()
+        .and_then(|(term, value)| storage.having(resource, &term, value, namespace));
+    let mut snapshot = found.unwrap_or_else(|| storage.list(resource, namespace));
     if !selection.is_everything() {
         snapshot.objects.retain(|o| selection.selects(o));
     }

@@ -17,7 +17,7 @@ use crate::service::Call;
 use crate::status::ApiError;
 use crate::storage::{Change, ChangeKind, Stored};
 use crate::wire::body::Body;
-use crate::wire::negotiate::{self, View, partial};
+use crate::wire::negotiate::{self, View};
 use crate::wire::table::{Include, table};
 
 /// A bookmark when nothing else was said for so long.
@@ -25,13 +25,24 @@ const BOOKMARK: Duration = Duration::from_secs(60);
 /// Longest life of a watch whose client sets none.
 const LONGEST: Duration = Duration::from_secs(45 * 60);
 
+/// Lines are written in pieces of about so many bytes, each when the client has taken the one before.
+const PIECE: usize = 64 * 1024;
+
 struct Watcher {
     call: Call,
     selection: Selection,
     changed: Receiver<u64>,
     kinds: Receiver<Arc<Registry>>,
+    /// The initial state, as far as it is still to be written.
+    initial: std::vec::IntoIter<Arc<Stored>>,
+    /// The bookmark at the end of the initial state is still to be written.
+    marks_initial_end: bool,
+    /// Changes that are still to be written.
+    pending: VecDeque<Arc<Change>>,
+    /// Everything up to this version is written or pending.
     since: u64,
-    ready: VecDeque<Bytes>,
+    /// The next piece.
+    ready: Vec<u8>,
     bookmarks: Interval,
     deadline: Instant,
     ended: bool,
@@ -62,29 +73,21 @@ pub(crate) fn watch(mut call: Call) -> Result<Response<Body>, ApiError> {
     }
     let timeout = call.query.timeout.unwrap_or(LONGEST);
     let warnings = std::mem::take(&mut call.warnings);
-    let mut watcher = Watcher {
+    let watcher = Watcher {
         selection,
         changed,
         kinds,
+        initial: initial.into_iter(),
+        marks_initial_end: call.query.send_initial_events,
+        pending: VecDeque::new(),
         since,
-        ready: VecDeque::new(),
+        ready: Vec::new(),
         bookmarks: interval_at(Instant::now() + BOOKMARK, BOOKMARK),
         deadline: Instant::now() + timeout,
         ended: false,
         columns_sent: false,
         call,
     };
-    for object in &initial {
-        let stored_in = object.api_version();
-        let line = watcher.line("ADDED", object.version, stored_in, object.json(), |show| {
-            show(&object.value());
-        });
-        watcher.ready.push_back(line);
-    }
-    if watcher.call.query.send_initial_events {
-        let line = watcher.bookmark(true);
-        watcher.ready.push_back(line);
-    }
     let stream = stream::unfold(watcher, |mut watcher| async move {
         watcher.next().await.map(|bytes| (bytes, watcher))
     });
@@ -100,14 +103,15 @@ fn too_old(since: u64, oldest: u64) -> ApiError {
 impl Watcher {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if let Some(bytes) = self.drain() {
-                return Some(bytes);
+            self.write().await;
+            if !self.ready.is_empty() {
+                return Some(std::mem::take(&mut self.ready).into());
             }
             if self.ended {
                 return None;
             }
-            self.collect().await;
-            if !self.ready.is_empty() || self.ended {
+            self.collect();
+            if self.has_more() || self.ended {
                 continue;
             }
             let (shutdown, connection) = (self.call.core.shutdown.clone(), self.call.connection.clone());
@@ -115,20 +119,25 @@ impl Watcher {
                 changed = self.changed.changed() => self.ended = changed.is_err(),
                 changed = self.kinds.changed() => if changed.is_err() || !self.is_served() {
                     // The client hears of the last deletions before the end.
-                    self.collect().await;
+                    self.collect();
                     self.ended = true;
                 },
                 _ = self.bookmarks.tick(), if self.call.query.allow_bookmarks && self.call.view != View::Table => {
                     // A bookmark of the newest version lets a client resume long after.
-                    self.collect().await;
-                    let line = self.bookmark(false);
-                    self.ready.push_back(line);
+                    self.collect();
+                    if !self.has_more() && !self.ended {
+                        self.bookmark(false);
+                    }
                 }
                 () = tokio::time::sleep_until(self.deadline) => self.ended = true,
                 () = shutdown.cancelled() => self.ended = true,
                 () = connection.cancelled() => self.ended = true,
             }
         }
+    }
+
+    fn has_more(&self) -> bool {
+        !self.ready.is_empty() || !self.pending.is_empty()
     }
 
     /// The kind is served as it was when the watch began.
@@ -139,41 +148,43 @@ impl Watcher {
         found.is_some_and(|found| Arc::ptr_eq(&found.kind, &self.call.found.kind))
     }
 
-    /// All lines that are ready, as one piece.
-    fn drain(&mut self) -> Option<Bytes> {
-        match self.ready.len() {
-            0 => None,
-            1 => self.ready.pop_front(),
-            _ => {
-                let mut all = Vec::with_capacity(self.ready.iter().map(Bytes::len).sum());
-                self.ready.drain(..).for_each(|line| all.extend_from_slice(&line));
-                Some(all.into())
+    /// Writes the next lines until they are a piece: the initial state first, then what changed.
+    async fn write(&mut self) {
+        while self.ready.len() < PIECE {
+            if let Some(object) = self.initial.next() {
+                self.line("ADDED", object.version, &object);
+            } else if std::mem::take(&mut self.marks_initial_end) {
+                self.bookmark(true);
+            } else if let Some(change) = self.pending.pop_front() {
+                self.change(&change).await;
+            } else {
+                return;
             }
         }
     }
 
+    async fn change(&mut self, change: &Change) {
+        if !self.is_in_namespace(change) {
+            return;
+        }
+        if let Some(state) = &change.state {
+            return self.event(change, state);
+        }
+        let read = self.call.core.storage.read_back(change).await;
+        match read.ok().flatten().and_then(|change| change.state) {
+            Some(state) => self.event(change, &state),
+            // The deletion was forgotten meanwhile, or its object cannot be read.
+            None => self.expire(change.version),
+        }
+    }
+
     /// Takes in what changed since the last look.
-    async fn collect(&mut self) {
+    fn collect(&mut self) {
         self.changed.mark_unchanged();
-        let storage = self.call.core.storage.clone();
+        let storage = &self.call.core.storage;
         match storage.changes(&self.call.found.kind.resource, self.since) {
             Ok((changes, upto)) => {
-                for change in changes {
-                    if !self.is_in_namespace(&change) {
-                        continue;
-                    }
-                    let line = match &change.state {
-                        Some(state) => self.event(&change, state),
-                        None => match storage.read_back(&change).await {
-                            Ok(Some(Change {
-                                state: Some(state), ..
-                            })) => self.event(&change, &state),
-                            // The deletion was forgotten meanwhile, or its object cannot be read.
-                            Ok(_) | Err(_) => return self.expire(change.version),
-                        },
-                    };
-                    self.ready.extend(line);
-                }
+                self.pending.extend(changes);
                 self.since = upto;
             }
             Err(expired) => self.expire(expired.oldest),
@@ -184,7 +195,8 @@ impl Watcher {
     fn expire(&mut self, oldest: u64) {
         let status = too_old(self.since, oldest).to_status();
         let line = format!("{}\n", json!({"type": "ERROR", "object": status}));
-        self.ready.push_back(line.into());
+        self.ready.extend_from_slice(line.as_bytes());
+        self.pending.clear();
         self.ended = true;
     }
 
@@ -193,8 +205,8 @@ impl Watcher {
         namespace.is_none_or(|ns| *ns == change.key.namespace)
     }
 
-    /// The line for a change as this watch sees it through its selectors.
-    fn event(&mut self, change: &Change, state: &Stored) -> Option<Bytes> {
+    /// Writes the line for a change as this watch sees it through its selectors.
+    fn event(&mut self, change: &Change, state: &Stored) {
         let now = self.selection.selects(state);
         // Without knowledge of the state before, a client rather hears of a deletion too many.
         let before = change
@@ -206,52 +218,30 @@ impl Watcher {
             (ChangeKind::Modified, true, true) => "MODIFIED",
             (ChangeKind::Modified, true, false) if !self.selection.is_everything() => "DELETED",
             (ChangeKind::Deleted, true, _) | (ChangeKind::Deleted, _, true) => "DELETED",
-            _ => return None,
+            _ => return,
         };
-        let (stored_in, json) = (state.api_version(), state.json());
-        Some(self.line(kind, change.version, stored_in, json, |show| {
-            show(&state.value());
-        }))
+        self.line(kind, change.version, state);
     }
 
-    /// One event of an object that is stored in an `apiVersion`; `with` lends the object to those views that need more
-    /// than its JSON.
-    fn line(
-        &mut self,
-        kind: &str,
-        version: u64,
-        stored_in: &str,
-        json: Bytes,
-        with: impl FnOnce(&mut dyn FnMut(&Value)),
-    ) -> Bytes {
-        let (found, served) = (&self.call.found, self.call.found.version());
-        let mut line = format!("{{\"type\":\"{kind}\",\"object\":").into_bytes();
-        let mut text = String::new();
-        match self.call.view {
-            View::Full | View::Discovery if found.kind.is_stored_in(&found.api_version(), stored_in) => {
-                line.extend_from_slice(&json);
-            }
-            View::Full | View::Discovery => {
-                with(&mut |object| text = found.kind.view_of(&served.name, object).to_string());
-            }
-            View::Metadata => with(&mut |object| text = partial(object).to_string()),
-            View::Table => {
-                let metadata = json!({"resourceVersion": version.to_string()});
-                let include = Include::parse(&self.call.query.include_object);
-                let first = !std::mem::replace(&mut self.columns_sent, true);
-                let now = jiff::Timestamp::now();
-                with(&mut |object| {
-                    let rows = [object];
-                    text = table(&served.columns, &rows, metadata.clone(), include, first, now).to_string();
-                });
-            }
+    /// Writes one event of an object.
+    fn line(&mut self, kind: &str, version: u64, object: &Stored) {
+        self.ready
+            .extend_from_slice(format!("{{\"type\":\"{kind}\",\"object\":").as_bytes());
+        if self.call.view == View::Table {
+            let metadata = json!({"resourceVersion": version.to_string()});
+            let include = Include::parse(&self.call.query.include_object);
+            let first = !std::mem::replace(&mut self.columns_sent, true);
+            let columns = &self.call.found.version().columns;
+            let now = jiff::Timestamp::now();
+            let text = table(columns, &[&object.value()], metadata, include, first, now).to_string();
+            self.ready.extend_from_slice(text.as_bytes());
+        } else {
+            self.call.form().write(object, &mut self.ready);
         }
-        line.extend_from_slice(text.as_bytes());
-        line.extend_from_slice(b"}\n");
-        line.into()
+        self.ready.extend_from_slice(b"}\n");
     }
 
-    fn bookmark(&self, initial_end: bool) -> Bytes {
+    fn bookmark(&mut self, initial_end: bool) {
         let kind = &self.call.found.kind;
         let mut metadata = json!({"resourceVersion": self.since.to_string(), "creationTimestamp": null});
         if initial_end {
@@ -267,6 +257,7 @@ impl Watcher {
                 json!({"kind": kind.kind, "apiVersion": self.call.found.api_version(), "metadata": metadata})
             }
         };
-        format!("{}\n", json!({"type": "BOOKMARK", "object": object})).into()
+        let line = format!("{}\n", json!({"type": "BOOKMARK", "object": object}));
+        self.ready.extend_from_slice(line.as_bytes());
     }
 }

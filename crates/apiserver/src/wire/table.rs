@@ -25,6 +25,28 @@ impl Include {
     }
 }
 
+/// How rows are made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rows {
+    pub(crate) include: Include,
+    pub(crate) now: Timestamp,
+}
+
+impl Rows {
+    /// The row of an object.
+    pub(crate) fn row(self, columns: &[Column], object: &Value) -> Value {
+        let cells: Vec<Value> = columns
+            .iter()
+            .map(|column| cell(column, object, self.now))
+            .collect();
+        match self.include {
+            Include::Metadata => json!({"cells": cells, "object": partial(object)}),
+            Include::Object => json!({"cells": cells, "object": object}),
+            Include::None => json!({"cells": cells, "object": null}),
+        }
+    }
+}
+
 /// A table of objects. `with_columns` is false for all but the first event of a watch.
 pub(crate) fn table(
     columns: &[Column],
@@ -34,17 +56,8 @@ pub(crate) fn table(
     with_columns: bool,
     now: Timestamp,
 ) -> Value {
-    let rows: Vec<Value> = objects
-        .iter()
-        .map(|object| {
-            let cells: Vec<Value> = columns.iter().map(|column| cell(column, object, now)).collect();
-            match include {
-                Include::Metadata => json!({"cells": cells, "object": partial(object)}),
-                Include::Object => json!({"cells": cells, "object": object}),
-                Include::None => json!({"cells": cells, "object": null}),
-            }
-        })
-        .collect();
+    let rows = Rows { include, now };
+    let rows: Vec<Value> = objects.iter().map(|object| rows.row(columns, object)).collect();
     let definitions: Vec<Value> = if with_columns {
         columns.iter().map(Column::definition).collect()
     } else {

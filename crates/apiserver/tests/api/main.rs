@@ -12,6 +12,7 @@ mod endpoints;
 mod fixture;
 mod kubectl;
 mod limits;
+mod lists;
 mod records;
 mod runtime;
 mod secrets;

@@ -22,6 +22,7 @@ use crate::{Digest, Mac, Time};
     status = "ServerStatus",
     derive = "PartialEq",
     selectable = ".spec.bmc",
+    selectable = ".spec.machineId",
     printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
     printcolumn = r#"{"name":"Power","type":"string","jsonPath":".status.power"}"#,
     printcolumn = r#"{"name":"Claim","type":"string","jsonPath":".spec.claim.name"}"#,
