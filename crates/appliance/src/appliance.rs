@@ -119,7 +119,7 @@ async fn start(
     let view = ViewHandle::new();
     tasks.spawn(
         "view",
-        boot_script::follow(foundation.api.client(), view.clone(), tasks.cancel()),
+        boot_script::follow(foundation.api.controller_client(), view.clone(), tasks.cancel()),
     );
     if let Some(site) = &site {
         *bound = Some(boot_services::start(foundation, site, &view, &events, tasks, &mut listeners).await?);

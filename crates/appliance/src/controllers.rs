@@ -41,7 +41,7 @@ pub(crate) async fn start(
     tasks: &mut Tasks,
     listeners: &mut Vec<Listener>,
 ) -> Result<(), Error> {
-    let client = foundation.api.client();
+    let client = foundation.api.controller_client();
     let settings = &foundation.settings;
     let power = power::PowerOptions::default();
     tasks.spawn_infallible("power", power::run(client.clone(), power, tasks.cancel()));

@@ -5,6 +5,7 @@
 
 mod effects;
 mod hardware;
+mod known;
 mod server;
 
 use std::sync::Arc;
@@ -14,17 +15,17 @@ use back_references::BackReferences;
 use futures::StreamExt as _;
 use kube::api::Api;
 use kube::runtime::controller::{Action, Config};
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{Controller, watcher};
 use kube::{Resource, ResourceExt as _};
-use resources::gantry::Server;
-use resources::tinkerbell::{Hardware, Workflow};
+use resources::tinkerbell::Workflow;
 use resources::{bmc, keys};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::parts::Context;
+use known::{KnownHardware, KnownServer};
 
 /// Objects worked on at once.
 const CONCURRENCY: u16 = 64;
@@ -34,7 +35,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// The controllers, ready to run.
 pub struct ServersController {
     context: Arc<Context>,
-    servers: Controller<Server>,
+    servers: Controller<KnownServer>,
     /// Which BMC a Server has.
     bmcs: BackReferences,
 }
@@ -49,13 +50,15 @@ impl ServersController {
     pub(crate) fn new(context: Context) -> Self {
         let client = context.client.0.clone();
         let everything = watcher::Config::default;
-        let servers = Controller::new(Api::<Server>::all(client.clone()), everything());
+        let servers = Controller::new(Api::<KnownServer>::all(client.clone()), everything());
         let (store, bmcs) = (servers.store(), BackReferences::default());
         let of_bmcs = bmcs.clone();
         let servers = servers
-            .watches(Api::<Hardware>::all(client.clone()), everything(), |hardware| {
-                same_name(&hardware)
-            })
+            .watches(
+                Api::<KnownHardware>::all(client.clone()),
+                everything(),
+                |hardware| same_name(&hardware),
+            )
             .watches(
                 Api::<Workflow>::all(client.clone()),
                 everything(),
@@ -83,10 +86,6 @@ impl ServersController {
         }
     }
 
-    pub(crate) fn store(&self) -> Store<Server> {
-        self.servers.store()
-    }
-
     /// Runs until cancelled.
     pub async fn run(self, cancel: CancellationToken) {
         let mut tasks = JoinSet::new();
@@ -95,7 +94,7 @@ impl ServersController {
             servers,
             bmcs,
         } = self;
-        let hardware = Api::<Hardware>::all(context.client.0.clone());
+        let hardware = Api::<KnownHardware>::all(context.client.0.clone());
         let derive = Controller::new(hardware, watcher::Config::default())
             .with_config(Config::default().concurrency(CONCURRENCY))
             .graceful_shutdown_on(stop(&cancel))
@@ -138,7 +137,7 @@ fn failed<K: Resource>(object: &K, error: &Error) -> Action {
     Action::requeue(AGAIN)
 }
 
-fn same_name(hardware: &Hardware) -> Option<ObjectRef<Server>> {
+fn same_name(hardware: &KnownHardware) -> Option<ObjectRef<KnownServer>> {
     let namespace = hardware.namespace()?;
     Some(ObjectRef::new(&hardware.name_any()).within(&namespace))
 }

@@ -2,14 +2,12 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use agent_protocol::Leases;
 use boot_script::{EventSender, MachineFacts, Peer, ViewHandle};
 use compare_and_set::Writer;
 use jiff::Timestamp;
-use kube::api::Api;
-use kube::runtime::reflector::Store;
+use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt as _};
 use pki::SiteCa;
 use resources::gantry::{BootSession, Server};
@@ -23,9 +21,6 @@ use crate::sessions::{self, Allowances, ControlPlaneProof, Window};
 
 /// Writes what was decided, unless somebody else was first.
 pub(crate) const WRITER: Writer = Writer::new(keys::MANAGER_SERVERS);
-/// How long a call waits for the first reading of the Servers.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// What everything here shares.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -94,10 +89,7 @@ pub struct Parts {
 #[must_use]
 pub fn build(context: Context) -> Parts {
     let controller = ServersController::new(context.clone());
-    let desk = Desk {
-        context,
-        servers: controller.store(),
-    };
+    let desk = Desk { context };
     Parts {
         controller,
         sessions: SessionsService::new(desk.clone()),
@@ -105,38 +97,24 @@ pub fn build(context: Context) -> Parts {
     }
 }
 
-/// What a service needs to find a Server. The store only finds the name; what is decided by is read live.
+/// What a service needs to find a Server.
 #[derive(Debug, Clone)]
 pub(crate) struct Desk {
     pub(crate) context: Context,
-    pub(crate) servers: Store<Server>,
 }
 
 impl Desk {
     /// The API of the namespace, and the server with this identity as it is now.
     pub(crate) async fn machine(&self, machine_id: &str) -> Result<Option<(Api<Server>, Server)>, Error> {
-        // After a restart nobody is unknown before everything has been read.
-        let ready = tokio::time::timeout(PATIENCE, self.servers.wait_until_ready()).await;
-        if !matches!(ready, Ok(Ok(()))) {
-            return Err(Error::NotReady);
-        }
-        let wanted = |server: &Server| server.spec.machine_id == machine_id;
-        let Some((namespace, name)) = self.place_of(machine_id) else {
-            return Ok(None);
-        };
-        let api = self.api(&namespace);
-        let live = read(&api, &name).await?;
-        Ok(live.filter(wanted).map(|server| (api, server)))
-    }
-
-    /// Namespace and name by the boot services' index; a machine that they do not know, by all Servers.
-    fn place_of(&self, machine_id: &str) -> Option<(String, String)> {
-        if let Some(target) = self.context.view.load().by_machine_id(machine_id) {
-            return Some((target.machine.namespace.clone(), target.machine.name.clone()));
-        }
-        let mut servers = self.servers.state().into_iter();
-        let known = servers.find(|server| server.spec.machine_id == machine_id)?;
-        Some((known.namespace().unwrap_or_default(), known.name_any()))
+        let servers: Api<Server> = Api::all(self.context.client.0.clone());
+        let same = ListParams::default().fields(&format!("spec.machineId={machine_id}"));
+        let found = servers.list(&same).await.map_err(|source| Error::Read {
+            kind: "Server with the machine id",
+            name: machine_id.to_owned(),
+            source,
+        })?;
+        let server = found.items.into_iter().next();
+        Ok(server.map(|server| (self.api(&server.namespace().unwrap_or_default()), server)))
     }
 
     /// The API of the namespace, and the server of this machine as it is now.

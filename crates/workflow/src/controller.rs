@@ -13,9 +13,8 @@ use back_references::BackReferences;
 use futures::StreamExt as _;
 use kube::api::Api;
 use kube::runtime::controller::{Action, Config};
-use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{ObjectRef, reflector};
-use kube::runtime::{Controller, WatchStreamExt as _, watcher};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::{Controller, watcher};
 use kube::{Client, ResourceExt as _};
 use resources::bmc::Job;
 use resources::gantry::Server;
@@ -25,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::action_log::LogWriter;
 use crate::error::Error;
-use crate::parts::Wake;
+use crate::wake::Wake;
 
 /// Objects worked on at once.
 const CONCURRENCY: u16 = 64;
@@ -35,7 +34,6 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// The controller, ready to run.
 pub struct WorkflowController {
     shared: Arc<Shared>,
-    servers: Writer<Server>,
     log: LogWriter,
 }
 
@@ -52,35 +50,21 @@ struct Shared {
 }
 
 impl WorkflowController {
-    pub(crate) fn new(client: Client, wake: Wake, servers: Writer<Server>, log: LogWriter) -> Self {
+    pub(crate) fn new(client: Client, wake: Wake, log: LogWriter) -> Self {
         Self {
             shared: Arc::new(Shared { client, wake }),
-            servers,
             log,
         }
     }
 
     /// Runs until cancelled.
     pub async fn run(self, cancel: CancellationToken) {
-        let Self { shared, servers, log } = self;
+        let Self { shared, log } = self;
         let client = shared.client.clone();
         let wake = shared.wake.clone();
         let everything = watcher::Config::default;
         let mut tasks = JoinSet::new();
 
-        let follow = reflector(servers, watcher(Api::<Server>::all(client.clone()), everything()))
-            .default_backoff()
-            .for_each(move |_| {
-                wake.all();
-                std::future::ready(())
-            });
-        let stop_following = cancel.clone();
-        tasks.spawn(async move {
-            tokio::select! {
-                () = stop_following.cancelled() => {}
-                () = follow => {}
-            }
-        });
         tasks.spawn(log.run(cancel.clone()));
 
         let workflows = Controller::new(Api::<Workflow>::all(client.clone()), everything());
@@ -91,6 +75,7 @@ impl WorkflowController {
             .owns(Api::<Job>::all(client.clone()), everything())
             .watches(Api::<Server>::all(client), everything(), move |server: Server| {
                 let namespace = server.namespace().unwrap_or_default();
+                wake.wake(&namespace, &server.name_any());
                 let workflows = of_hardware.of(&store, &namespace, &server.spec.hardware);
                 let open = workflows.into_iter().filter(|workflow| !has_ended(workflow));
                 open.map(|workflow| ObjectRef::from_obj(&*workflow))

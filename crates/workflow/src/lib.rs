@@ -20,6 +20,7 @@ mod error;
 mod parts;
 mod service;
 mod states;
+mod wake;
 
 pub use controller::WorkflowController;
 pub use error::Error;

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use agent_protocol::Leases;
 use compare_and_set::Writer;
 use kube::Client;
-use kube::runtime::reflector::{self, Store};
-use resources::gantry::Server;
 use resources::keys;
 use store::records::Records;
-use tokio::sync::watch;
 
 use crate::action_log::{LogSender, channel};
 use crate::controller::WorkflowController;
 use crate::service::WorkflowsService;
+use crate::wake::Wake;
 
 /// Writes what was decided, unless somebody else was first.
 pub(crate) const WRITER: Writer = Writer::new(keys::MANAGER_WORKFLOW);
@@ -50,28 +48,25 @@ pub struct Parts {
 /// Makes the parts. They answer once the controller runs.
 #[must_use]
 pub fn build(context: Context) -> Parts {
-    let (servers, writer) = reflector::store();
     let (log, log_writer) = channel(context.records);
     let wake = Wake::default();
     let desk = Desk {
         client: context.client.clone(),
         leases: context.leases,
-        servers,
         log,
         wake: wake.clone(),
     };
     Parts {
-        controller: WorkflowController::new(context.client, wake, writer, log_writer),
+        controller: WorkflowController::new(context.client, wake, log_writer),
         workflows: WorkflowsService::new(desk),
     }
 }
 
-/// What the service needs. The store only finds a Server's name; what is decided by is read live.
+/// What the service needs.
 #[derive(Clone)]
 pub(crate) struct Desk {
     pub(crate) client: Client,
     pub(crate) leases: Arc<Leases>,
-    pub(crate) servers: Store<Server>,
     pub(crate) log: LogSender,
     pub(crate) wake: Wake,
 }
@@ -79,25 +74,5 @@ pub(crate) struct Desk {
 impl std::fmt::Debug for Desk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Desk")
-    }
-}
-
-/// Wakes agents that wait for their turn whenever a Workflow or its Server has changed.
-#[derive(Debug, Clone)]
-pub(crate) struct Wake(watch::Sender<u64>);
-
-impl Default for Wake {
-    fn default() -> Self {
-        Self(watch::Sender::new(0))
-    }
-}
-
-impl Wake {
-    pub(crate) fn all(&self) {
-        self.0.send_modify(|count| *count = count.wrapping_add(1));
-    }
-
-    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
-        self.0.subscribe()
     }
 }

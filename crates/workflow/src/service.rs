@@ -56,8 +56,9 @@ impl WorkflowsService {
     }
 
     async fn step(&self, caller: &Caller, disks: &[v1::Disk]) -> Result<next_response::Step, Status> {
-        let mut changes = self.desk.wake.subscribe();
         let until = tokio::time::Instant::now() + NEXT_WAIT;
+        let present = caller.present(&self.desk).await?;
+        let mut changes = self.desk.wake.subscribe(&present.namespace, &present.machine);
         loop {
             changes.mark_unchanged();
             let reason = match self.offer(caller, disks).await? {

@@ -6,14 +6,14 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::controller::Action;
 use kube::{Resource as _, ResourceExt as _};
 use resources::gantry::Server;
-use resources::tinkerbell::Hardware;
 use serde_json::json;
 
 use super::MANAGER;
+use super::known::KnownHardware;
 use crate::error::Error;
 use crate::parts::Context;
 
-pub(super) async fn reconcile(hardware: Arc<Hardware>, context: Arc<Context>) -> Result<Action, Error> {
+pub(super) async fn reconcile(hardware: Arc<KnownHardware>, context: Arc<Context>) -> Result<Action, Error> {
     let Some(namespace) = hardware
         .namespace()
         .filter(|_| hardware.metadata.deletion_timestamp.is_none())

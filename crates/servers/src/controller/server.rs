@@ -14,6 +14,7 @@ use resources::tinkerbell::{Hardware, Workflow};
 use resources::{Time, bmc};
 
 use super::effects;
+use super::known::KnownServer;
 use crate::alarms::{Alarm, alarm};
 use crate::error::{Error, place};
 use crate::parts::{Context, WRITER, read, record};
@@ -23,8 +24,9 @@ use crate::states::{Effect, Snapshot, Step, decide};
 
 /// Longest time that a reconciliation waits for the boot services' view.
 const VIEW_PATIENCE: Duration = Duration::from_secs(2);
-/// Between two looks at a Server to which nothing happens.
-const REST: Duration = Duration::from_secs(600);
+/// The longest time between two looks at a Server that waits for a point in time. One that waits for nothing is looked
+/// at when it or something beside it changes.
+const LOOK: Duration = Duration::from_secs(600);
 /// States that one reconciliation may go through.
 const HOPS: usize = 8;
 /// Between two looks at what the boot services heard of an armed machine.
@@ -41,7 +43,7 @@ struct Around {
     switched_on: bool,
 }
 
-pub(super) async fn reconcile(known: Arc<Server>, context: Arc<Context>) -> Result<Action, Error> {
+pub(super) async fn reconcile(known: Arc<KnownServer>, context: Arc<Context>) -> Result<Action, Error> {
     let namespace = known.namespace().unwrap_or_default();
     let api: Api<Server> = Api::namespaced(context.client.0.clone(), &namespace);
     let Some(base) = read(&api, &known.name_any()).await? else {
@@ -62,7 +64,7 @@ pub(super) async fn reconcile(known: Arc<Server>, context: Arc<Context>) -> Resu
     let step = keep_session(&context, &mut server, &around, now).await;
     let outcome = advance(&mut server, &around, now);
     let Some(status) = server.status.clone() else {
-        return Ok(Action::requeue(REST));
+        return Ok(Action::await_change());
     };
     let server = match WRITER.status(&api, &base, &status).await? {
         Write::Lost => return Ok(Action::requeue(Duration::from_millis(100))),
@@ -74,7 +76,8 @@ pub(super) async fn reconcile(known: Arc<Server>, context: Arc<Context>) -> Resu
         effects::carry_out(&context, &api, &server, effect).await?;
         return Ok(Action::requeue(Duration::from_millis(200)));
     }
-    Ok(Action::requeue(until_next(&context, &server, step, &outcome)))
+    let next = until_next(&context, &server, step, &outcome);
+    Ok(next.map_or_else(Action::await_change, Action::requeue))
 }
 
 async fn look_around(context: &Context, namespace: &str, server: &Server) -> Result<Around, Error> {
@@ -324,12 +327,12 @@ async fn announce(context: &Context, server: &Server, step: Upkeep) {
     alarm(context, server, raised, &text).await;
 }
 
-fn until_next(context: &Context, server: &Server, step: Upkeep, outcome: &Outcome) -> Duration {
+fn until_next(context: &Context, server: &Server, step: Upkeep, outcome: &Outcome) -> Option<Duration> {
     if matches!(
         step,
         Upkeep::AwaitArmed | Upkeep::AwaitDisarmed | Upkeep::Arm | Upkeep::NextBoot
     ) {
-        return Duration::from_millis(100);
+        return Some(Duration::from_millis(100));
     }
     let session = server
         .status
@@ -348,11 +351,10 @@ fn until_next(context: &Context, server: &Server, step: Upkeep, outcome: &Outcom
     let of_state = match outcome {
         Outcome::Rest(Some(until)) => {
             let left = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default();
-            left.max(Duration::from_secs(1))
+            Some(left.max(Duration::from_secs(1)))
         }
-        _ => REST,
+        _ => None,
     };
-    of_session
-        .map_or(of_state, |of_session| of_session.min(of_state))
-        .min(REST)
+    let next = of_session.into_iter().chain(of_state).min();
+    next.map(|next| next.min(LOOK))
 }

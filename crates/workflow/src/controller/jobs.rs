@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, PostParams};
 use kube::{Resource as _, ResourceExt as _};
 use resources::bmc::{Action, ConditionKind, Job, JobSpec, NamespacedRef};
 use resources::tinkerbell::JobStatus;
@@ -16,23 +16,32 @@ use crate::states::JobSeen;
 /// Label of Jobs that a workflow made.
 const LABEL: &str = "tink-controller-auto-created";
 
-/// The Jobs of this Workflow, by name.
+/// The Jobs that this Workflow has noted and that have not completed, by name. One that was made but not noted is
+/// found again when it is to be made.
 pub(super) async fn seen(shared: &Shared, scene: &Scene) -> Result<BTreeMap<String, JobSeen>, Error> {
-    let state = scene.workflow.status.as_ref().and_then(|status| status.state);
-    if state.is_none_or(|state| state.is_terminal()) {
+    let Some(status) = &scene.workflow.status else {
+        return Ok(BTreeMap::new());
+    };
+    if status.state.is_none_or(|state| state.is_terminal()) {
         return Ok(BTreeMap::new());
     }
     let api: Api<Job> = Api::namespaced(shared.client.clone(), &scene.namespace);
-    let found = api
-        .list(&ListParams::default().labels(&format!("{LABEL}=true")))
-        .await;
-    let found = found.map_err(|source| Error::Read {
-        kind: "Job",
-        name: scene.name.clone(),
-        source,
-    })?;
-    let mine = found.items.into_iter().filter(|job| is_of(job, scene));
-    Ok(mine.map(|job| (job.name_any(), outcome(&job))).collect())
+    let noted = status.boot_options.iter().flat_map(|options| &options.jobs);
+    let mut seen = BTreeMap::new();
+    for (name, noted) in noted {
+        if noted.complete {
+            continue;
+        }
+        let job = api.get_opt(name).await.map_err(|source| Error::Read {
+            kind: "Job",
+            name: name.clone(),
+            source,
+        })?;
+        if let Some(job) = job.filter(|job| is_of(job, scene)) {
+            seen.insert(name.clone(), outcome(&job));
+        }
+    }
+    Ok(seen)
 }
 
 fn is_of(job: &Job, scene: &Scene) -> bool {

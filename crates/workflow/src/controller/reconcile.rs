@@ -18,8 +18,6 @@ use crate::error::Error;
 use crate::parts::WRITER;
 use crate::states::{Effect, Snapshot, Step, decide};
 
-/// Between two looks at a Workflow to which nothing happens.
-const REST: Duration = Duration::from_secs(600);
 /// Longest time between two looks at one that waits.
 const LOOK: Duration = Duration::from_secs(60);
 /// Steps of one reconciliation.
@@ -37,8 +35,14 @@ pub(super) struct Scene {
 }
 
 pub(super) async fn reconcile(known: Arc<Workflow>, shared: Arc<Shared>) -> Result<Action, Error> {
-    shared.wake.all();
     let (namespace, name) = (known.namespace().unwrap_or_default(), known.name_any());
+    let wake = || {
+        let machine = known.spec.hardware_ref.as_deref();
+        machine
+            .into_iter()
+            .for_each(|machine| shared.wake.wake(&namespace, machine));
+    };
+    wake();
     for _ in 0..HOPS {
         let Some(scene) = look(&shared, &namespace, &name).await? else {
             return Ok(Action::await_change());
@@ -55,7 +59,7 @@ pub(super) async fn reconcile(known: Arc<Workflow>, shared: Arc<Shared>) -> Resu
             mac: scene.hardware.as_ref().and_then(boot_mac),
         };
         match decide(&snapshot, now) {
-            Step::Done => return Ok(Action::requeue(REST)),
+            Step::Done => return Ok(Action::await_change()),
             Step::Wait { reason, until } => {
                 if scene.keep(|status| waits(status, reason, until, now)).await? == Kept::Conflict {
                     continue;
@@ -72,7 +76,7 @@ pub(super) async fn reconcile(known: Arc<Workflow>, shared: Arc<Shared>) -> Resu
                 }
             }
         }
-        shared.wake.all();
+        wake();
     }
     Ok(Action::requeue(Duration::from_millis(200)))
 }

@@ -1,9 +1,8 @@
 //! Who calls, and whether it still counts.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
-use kube::api::Api;
+use kube::ResourceExt as _;
+use kube::api::{Api, ListParams};
 use pki::Identity;
 use resources::Digest;
 use resources::gantry::{HandoverPolicy, Server, SessionPhase};
@@ -13,9 +12,6 @@ use tonic::{Request, Status};
 use super::{failed, read};
 use crate::error::Error;
 use crate::parts::Desk;
-
-/// How long a call waits for the first reading of the Servers.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The agent of a verified certificate.
 pub(super) struct Caller {
@@ -44,7 +40,7 @@ pub(super) struct Present {
     pub(super) attempt: u64,
     /// As it was read.
     pub(super) server: Server,
-    namespace: String,
+    pub(super) namespace: String,
     workflow: String,
 }
 
@@ -72,33 +68,18 @@ impl Caller {
 
     /// Reads the caller's Server and judges it.
     pub(super) async fn present(&self, desk: &Desk) -> Result<Present, Status> {
-        // After a restart nobody is unknown before everything has been read.
-        let ready = tokio::time::timeout(PATIENCE, desk.servers.wait_until_ready()).await;
-        if !matches!(ready, Ok(Ok(()))) {
-            return Err(Status::unavailable(
-                "the appliance is still reading its objects; ask again",
-            ));
-        }
-        let unknown = || Status::permission_denied("this machine is not known any more");
-        let known = desk
-            .servers
-            .find(|server| server.spec.machine_id == self.machine_id)
-            .ok_or_else(unknown)?;
-        let name = known.metadata.name.clone().unwrap_or_default();
-        let namespace = known.metadata.namespace.clone().unwrap_or_default();
-        let api: Api<Server> = Api::namespaced(desk.client.clone(), &namespace);
-        let live = api.get_opt(&name).await;
-        let live = live.map_err(|source| {
+        let servers: Api<Server> = Api::all(desk.client.clone());
+        let same = ListParams::default().fields(&format!("spec.machineId={}", self.machine_id));
+        let found = servers.list(&same).await.map_err(|source| {
             failed(Error::Read {
-                kind: "Server",
-                name: name.clone(),
+                kind: "Server with the machine id",
+                name: self.machine_id.clone(),
                 source,
             })
         })?;
-        let live = live
-            .filter(|server| server.spec.machine_id == self.machine_id)
-            .ok_or_else(unknown)?;
-        self.judge(&live, name, namespace)
+        let live = found.items.into_iter().next();
+        let live = live.ok_or_else(|| Status::permission_denied("this machine is not known any more"))?;
+        self.judge(&live, live.name_any(), live.namespace().unwrap_or_default())
     }
 
     fn judge(&self, server: &Server, machine: String, namespace: String) -> Result<Present, Status> {
