@@ -3,6 +3,7 @@
 mod effects;
 mod read;
 mod status;
+mod wakes;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::installation::MACHINE_LABEL;
 use crate::snapshot::Snapshot;
 use crate::states::decide;
 use crate::step::Step;
+use wakes::Wakes;
 
 /// Name of this driver in `spec.provider`.
 const PROVIDER: &str = "metal";
@@ -75,25 +77,15 @@ impl MetalDriver {
         let client = self.client.clone();
         let everything = watcher::Config::default;
         let controller = Controller::new(Api::<ProviderMachine>::all(client.clone()), everything());
-        let (on_servers, on_images, on_bmcs) = (controller.store(), controller.store(), controller.store());
+        let wakes = Wakes::new(controller.store());
+        let (on_servers, on_images, on_bmcs) = (wakes.clone(), wakes.clone(), wakes.clone());
         let stop = async move { cancel.cancelled().await };
         controller
             .with_config(Config::default().concurrency(CONCURRENCY))
             .watches(
                 Api::<Server>::all(client.clone()),
                 everything(),
-                move |server: Server| {
-                    match &server.spec.claim {
-                        Some(claim) => vec![ObjectRef::new(&claim.name).within(&claim.namespace)],
-                        // A server that became free may be what a machine without one waits for.
-                        None => on_servers
-                            .state()
-                            .iter()
-                            .filter(|machine| may_take(machine, &server))
-                            .map(|machine| ObjectRef::from_obj(&**machine))
-                            .collect(),
-                    }
-                },
+                move |server: Server| on_servers.of_server(&server),
             )
             .watches(Api::<Workflow>::all(client.clone()), everything(), |workflow| {
                 labelled(&workflow)
@@ -101,31 +93,20 @@ impl MetalDriver {
             .watches(Api::<Job>::all(client.clone()), everything(), |job| {
                 labelled(&job)
             })
-            // A BMC that answers again: what is being given back goes on at once.
             .watches(
                 Api::<bmc::Machine>::all(client.clone()),
                 everything(),
-                move |bmc: bmc::Machine| {
-                    on_bmcs
-                        .state()
-                        .iter()
-                        .filter(|machine| is_releasing(machine) && machine.namespace() == bmc.namespace())
-                        .map(|machine| ObjectRef::from_obj(&**machine))
-                        .collect::<Vec<_>>()
-                },
+                move |bmc: bmc::Machine| on_bmcs.of_bmc(&bmc),
             )
             .watches(Api::<Image>::all(client), everything(), move |image: Image| {
-                let wanted = |machine: &&Arc<ProviderMachine>| machine.spec.image_url == image.spec.url;
-                on_images
-                    .state()
-                    .iter()
-                    .filter(wanted)
-                    .map(|machine| ObjectRef::from_obj(&**machine))
-                    .collect::<Vec<_>>()
+                on_images.of_image(&image)
             })
             .graceful_shutdown_on(stop)
             .run(
-                |machine, driver| async move { driver.reconcile(&machine).await },
+                move |machine, driver: Arc<Self>| {
+                    wakes.note(&machine);
+                    async move { driver.reconcile(&machine).await }
+                },
                 |machine, error, _| failed(machine.as_ref(), error),
                 Arc::new(self),
             )
@@ -184,23 +165,6 @@ impl MetalDriver {
             )
             .await;
     }
-}
-
-/// Whether a free server concerns the machine: it may take one, or had this one.
-fn may_take(machine: &ProviderMachine, server: &Server) -> bool {
-    let Some(status) = &machine.status else {
-        return true;
-    };
-    let waits = matches!(
-        status.state,
-        ProviderMachineState::Pending | ProviderMachineState::Failed
-    );
-    waits || status.host.as_ref().is_none_or(|host| *host == server.name_any())
-}
-
-fn is_releasing(machine: &ProviderMachine) -> bool {
-    let state = machine.status.as_ref().map(|status| status.state);
-    state == Some(ProviderMachineState::Releasing)
 }
 
 fn labelled<K: Resource>(object: &K) -> Option<ObjectRef<ProviderMachine>> {
