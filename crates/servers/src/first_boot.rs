@@ -23,7 +23,7 @@ use resources::{Digest, Time};
 use serde_json::json;
 
 use crate::error::Error;
-use crate::parts::{Desk, WRITER, read};
+use crate::parts::{Context, WRITER, read};
 use crate::sessions::standing_for_first_boot;
 
 /// How long a call waits for the Secret.
@@ -36,11 +36,11 @@ const NOTHING_TO_DO: &[u8] = br#"{"files":[],"command":[]}"#;
 /// Key of the Secret.
 const VALUE: &str = "value";
 
-pub(crate) fn router(desk: Desk) -> Router {
+pub(crate) fn router(context: Context) -> Router {
     Router::new()
         .route("/v1/first-boot", post(first_boot))
         .route("/v1/first-boot/done", post(done))
-        .with_state(desk)
+        .with_state(context)
 }
 
 /// Status and text for the peer.
@@ -72,12 +72,12 @@ struct System {
     key: Digest,
 }
 
-async fn first_boot(State(desk): State<Desk>, identity: Option<Extension<Identity>>) -> Response {
-    deliver(&desk, identity).await.unwrap_or_else(Refusal::respond)
+async fn first_boot(State(context): State<Context>, identity: Option<Extension<Identity>>) -> Response {
+    deliver(&context, identity).await.unwrap_or_else(Refusal::respond)
 }
 
-async fn done(State(desk): State<Desk>, identity: Option<Extension<Identity>>) -> Response {
-    finish(&desk, identity).await.unwrap_or_else(Refusal::respond)
+async fn done(State(context): State<Context>, identity: Option<Extension<Identity>>) -> Response {
+    finish(&context, identity).await.unwrap_or_else(Refusal::respond)
 }
 
 fn system(identity: Option<Extension<Identity>>) -> Result<System, Refusal> {
@@ -99,15 +99,15 @@ fn system(identity: Option<Extension<Identity>>) -> Result<System, Refusal> {
     }
 }
 
-async fn deliver(desk: &Desk, identity: Option<Extension<Identity>>) -> Result<Response, Refusal> {
+async fn deliver(context: &Context, identity: Option<Extension<Identity>>) -> Result<Response, Refusal> {
     let system = system(identity)?;
-    let (server, asked) = update(desk, &system, false, |first| {
+    let (server, asked) = update(context, &system, false, |first| {
         first.requested_at.get_or_insert(Time(Timestamp::now()));
     })
     .await?;
     if asked {
         tracing::info!(machine = %server.name_any(), "installed system asks for its data");
-        desk.record(
+        context.record(
             &server,
             None,
             format!("first boot of attempt {} asked for its data", system.attempt),
@@ -117,15 +117,15 @@ async fn deliver(desk: &Desk, identity: Option<Extension<Identity>>) -> Result<R
     let wanted = claim.and_then(|claim| Some((claim.bootstrap_secret.clone()?, claim)));
     let data = match wanted {
         None => NOTHING_TO_DO.to_vec(),
-        Some((name, claim)) => secret_value(desk, &claim, &name).await?,
+        Some((name, claim)) => secret_value(context, &claim, &name).await?,
     };
-    let (server, first) = update(desk, &system, false, |first| {
+    let (server, first) = update(context, &system, false, |first| {
         first.delivered_at.get_or_insert(Time(Timestamp::now()));
     })
     .await?;
     if first {
         tracing::info!(machine = %server.name_any(), "first-boot data delivered");
-        desk.record(
+        context.record(
             &server,
             None,
             format!("first-boot data of attempt {} delivered", system.attempt),
@@ -138,9 +138,9 @@ async fn deliver(desk: &Desk, identity: Option<Extension<Identity>>) -> Result<R
     Ok((StatusCode::OK, kind, data).into_response())
 }
 
-async fn finish(desk: &Desk, identity: Option<Extension<Identity>>) -> Result<Response, Refusal> {
+async fn finish(context: &Context, identity: Option<Extension<Identity>>) -> Result<Response, Refusal> {
     let system = system(identity)?;
-    let (server, first) = update(desk, &system, true, |first| {
+    let (server, first) = update(context, &system, true, |first| {
         first.revoked_at.get_or_insert(Time(Timestamp::now()));
     })
     .await?;
@@ -150,7 +150,7 @@ async fn finish(desk: &Desk, identity: Option<Extension<Identity>>) -> Result<Re
         .as_ref()
         .and_then(|claim| Some((claim.bootstrap_secret.as_ref()?, claim)));
     if let Some((name, claim)) = wanted {
-        let secrets: Api<Secret> = Api::namespaced(desk.context.client.0.clone(), &claim.namespace);
+        let secrets: Api<Secret> = Api::namespaced(context.client.0.clone(), &claim.namespace);
         let nothing = Patch::Merge(json!({ "data": { VALUE: null } }));
         match secrets.patch(name, &PatchParams::default(), &nothing).await {
             Ok(_) => {}
@@ -167,7 +167,7 @@ async fn finish(desk: &Desk, identity: Option<Extension<Identity>>) -> Result<Re
     }
     if first {
         tracing::info!(machine = %server.name_any(), "first boot done, its key is revoked");
-        desk.record(
+        context.record(
             &server,
             None,
             format!("first boot of attempt {} is done", system.attempt),
@@ -178,12 +178,12 @@ async fn finish(desk: &Desk, identity: Option<Extension<Identity>>) -> Result<Re
 
 /// Changes the first boot by compare-and-set; tells whether anything changed.
 async fn update(
-    desk: &Desk,
+    context: &Context,
     system: &System,
     ended: bool,
     change: impl Fn(&mut FirstBoot),
 ) -> Result<(Server, bool), Refusal> {
-    let found = desk.machine(&system.machine_id).await?;
+    let found = context.machine(&system.machine_id).await?;
     let forbidden = |why: String| Refusal(StatusCode::FORBIDDEN, why);
     let (api, mut server) = found.ok_or_else(|| forbidden("this machine is not known any more".into()))?;
     for _ in 0..TRIES {
@@ -208,8 +208,8 @@ async fn update(
 }
 
 /// Waits for the value; it comes to be only after the question was committed.
-async fn secret_value(desk: &Desk, claim: &Claim, name: &str) -> Result<Vec<u8>, Refusal> {
-    let secrets: Api<Secret> = Api::namespaced(desk.context.client.0.clone(), &claim.namespace);
+async fn secret_value(context: &Context, claim: &Claim, name: &str) -> Result<Vec<u8>, Refusal> {
+    let secrets: Api<Secret> = Api::namespaced(context.client.0.clone(), &claim.namespace);
     let wait = async {
         loop {
             let found = secrets.get_opt(name).await;

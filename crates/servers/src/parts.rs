@@ -89,24 +89,17 @@ pub struct Parts {
 #[must_use]
 pub fn build(context: Context) -> Parts {
     let controller = ServersController::new(context.clone());
-    let desk = Desk { context };
     Parts {
         controller,
-        sessions: SessionsService::new(desk.clone()),
-        first_boot: crate::first_boot::router(desk),
+        sessions: SessionsService::new(context.clone()),
+        first_boot: crate::first_boot::router(context),
     }
 }
 
-/// What a service needs to find a Server.
-#[derive(Debug, Clone)]
-pub(crate) struct Desk {
-    pub(crate) context: Context,
-}
-
-impl Desk {
+impl Context {
     /// The API of the namespace, and the server with this identity as it is now.
     pub(crate) async fn machine(&self, machine_id: &str) -> Result<Option<(Api<Server>, Server)>, Error> {
-        let servers: Api<Server> = Api::all(self.context.client.0.clone());
+        let servers: Api<Server> = Api::all(self.client.0.clone());
         let same = ListParams::default().fields(&format!("spec.machineId={machine_id}"));
         let found = servers.list(&same).await.map_err(|source| Error::Read {
             kind: "Server with the machine id",
@@ -128,26 +121,26 @@ impl Desk {
     }
 
     fn api(&self, namespace: &str) -> Api<Server> {
-        Api::namespaced(self.context.client.0.clone(), namespace)
+        Api::namespaced(self.client.0.clone(), namespace)
     }
 
     /// Leaves evidence of what a session did or refused.
     pub(crate) fn record(&self, server: &Server, peer: Option<IpAddr>, text: String) {
-        record(&self.context, server, peer, text);
+        record(self, server, peer, text);
     }
 
     /// Leaves evidence of what a peer that is not the machine asked for.
     pub(crate) fn record_about(&self, server: &Server, peer: &Peer, text: String) {
         let event = session_event(Some(peer.address()), text);
         let hardware = &server.spec.hardware;
-        self.context.events.send_about(hardware, Timestamp::now(), event);
+        self.events.send_about(hardware, Timestamp::now(), event);
     }
 
     /// Leaves evidence of a call that is about no machine.
     pub(crate) fn record_of_peer(&self, peer: &Peer, text: String) {
         let target = peer.target().map(AsRef::as_ref);
         let event = session_event(Some(peer.address()), text);
-        self.context.events.send(target, Timestamp::now(), event);
+        self.events.send(target, Timestamp::now(), event);
     }
 }
 

@@ -23,7 +23,7 @@ use tonic::{Request, Response, Status};
 
 use self::limit::ClaimLimit;
 use crate::error::Error;
-use crate::parts::{Desk, WRITER, read};
+use crate::parts::{Context, WRITER, read};
 use crate::sessions::{self, CERTIFICATE_LIFE, FIRST_BOOT_LIFE};
 
 /// How often a decision is made again because somebody else wrote in between.
@@ -34,7 +34,7 @@ const RETRY: u32 = 30;
 /// The service. Clone it freely.
 #[derive(Debug, Clone)]
 pub struct SessionsService {
-    desk: Desk,
+    context: Context,
     limit: Arc<ClaimLimit>,
 }
 
@@ -47,9 +47,9 @@ struct Agent {
 }
 
 impl SessionsService {
-    pub(crate) fn new(desk: Desk) -> Self {
+    pub(crate) fn new(context: Context) -> Self {
         Self {
-            desk,
+            context,
             limit: Arc::default(),
         }
     }
@@ -63,7 +63,6 @@ impl SessionsService {
     ) -> Result<IssuedCertificate, Status> {
         let validity = Validity::lasting(now, CERTIFICATE_LIFE);
         let issued = self
-            .desk
             .context
             .ca
             .issue_attempt(csr, &server.spec.machine_id, attempt, validity);
@@ -72,7 +71,7 @@ impl SessionsService {
 
     /// The server of an agent whose certificate counts now.
     async fn agent_server(&self, agent: &Agent) -> Result<(Api<Server>, Server), Status> {
-        let found = self.desk.machine(&agent.machine_id).await.map_err(failed)?;
+        let found = self.context.machine(&agent.machine_id).await.map_err(failed)?;
         let (api, server) =
             found.ok_or_else(|| Status::permission_denied("this machine is not known any more"))?;
         check(agent, &server)?;
@@ -95,9 +94,9 @@ impl SessionsService {
             match committed(&api, &server, &status).await? {
                 Outcome::Lost => server = live(&api, &server).await?,
                 Outcome::Written(_) | Outcome::Unchanged => {
-                    self.desk.context.leases.hear(&serial);
-                    self.desk.context.leases.forget(&agent.serial);
-                    self.desk.record(
+                    self.context.leases.hear(&serial);
+                    self.context.leases.forget(&agent.serial);
+                    self.context.record(
                         &server,
                         None,
                         format!("certificate of attempt {} renewed", agent.attempt),
@@ -115,7 +114,7 @@ impl SessionsService {
     async fn first_boot_certificate(&self, agent: &Agent, csr: &str) -> Result<FirstBootResponse, Status> {
         let key = SiteCa::request_key(csr).map_err(|error| Status::invalid_argument(error.to_string()))?;
         let (api, mut server) = self.agent_server(agent).await?;
-        self.desk.context.leases.hear(&agent.serial);
+        self.context.leases.hear(&agent.serial);
         for _ in 0..TRIES {
             check(agent, &server)?;
             let now = Timestamp::now();
@@ -127,7 +126,7 @@ impl SessionsService {
                 return Ok(self.first_boot_response(pem, now));
             }
             let validity = Validity::lasting(now, FIRST_BOOT_LIFE);
-            let context = &self.desk.context;
+            let context = &self.context;
             let issued = context
                 .ca
                 .issue_first_boot(csr, &server.spec.machine_id, agent.attempt, validity);
@@ -147,7 +146,7 @@ impl SessionsService {
                 Outcome::Lost => server = live(&api, &server).await?,
                 Outcome::Written(_) | Outcome::Unchanged => {
                     let text = format!("first-boot certificate of attempt {} given out", agent.attempt);
-                    self.desk.record(&server, None, text);
+                    self.context.record(&server, None, text);
                     return Ok(self.first_boot_response(pem, now));
                 }
             }
@@ -156,7 +155,7 @@ impl SessionsService {
     }
 
     fn first_boot_response(&self, certificate_pem: String, now: Timestamp) -> FirstBootResponse {
-        let context = &self.desk.context;
+        let context = &self.context;
         FirstBootResponse {
             certificate_pem,
             ca_pem: context.ca.ca_pem().to_owned(),

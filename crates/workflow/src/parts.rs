@@ -50,7 +50,7 @@ pub struct Parts {
 pub fn build(context: Context) -> Parts {
     let (log, log_writer) = channel(context.records);
     let wake = Wake::default();
-    let desk = Desk {
+    let service = ServiceContext {
         client: context.client.clone(),
         leases: context.leases,
         log,
@@ -58,21 +58,21 @@ pub fn build(context: Context) -> Parts {
     };
     Parts {
         controller: WorkflowController::new(context.client, wake, log_writer),
-        workflows: WorkflowsService::new(desk),
+        workflows: WorkflowsService::new(service),
     }
 }
 
 /// What the service needs.
 #[derive(Clone)]
-pub(crate) struct Desk {
+pub(crate) struct ServiceContext {
     pub(crate) client: Client,
     pub(crate) leases: Arc<Leases>,
     pub(crate) log: LogSender,
     pub(crate) wake: Wake,
 }
 
-impl std::fmt::Debug for Desk {
+impl std::fmt::Debug for ServiceContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Desk")
+        f.write_str("ServiceContext")
     }
 }

@@ -32,7 +32,7 @@ use crate::action_log::Entry;
 use crate::alarms;
 use crate::engine::{self, Place, Told, Turn, Unfit, hand_out, report, row, turn};
 use crate::error::Error;
-use crate::parts::{Desk, WRITER};
+use crate::parts::{ServiceContext, WRITER};
 
 /// How often a decision is made again because somebody else wrote in between.
 const TRIES: u32 = 8;
@@ -42,23 +42,23 @@ const PROGRESS: Duration = Duration::from_secs(1);
 /// The service. Clone it freely.
 #[derive(Debug, Clone)]
 pub struct WorkflowsService {
-    desk: Desk,
+    context: ServiceContext,
     /// When progress was last committed, by Workflow.
     progress: Arc<Mutex<HashMap<String, Instant>>>,
 }
 
 impl WorkflowsService {
-    pub(crate) fn new(desk: Desk) -> Self {
+    pub(crate) fn new(context: ServiceContext) -> Self {
         Self {
-            desk,
+            context,
             progress: Arc::default(),
         }
     }
 
     async fn step(&self, caller: &Caller, disks: &[v1::Disk]) -> Result<next_response::Step, Status> {
         let until = tokio::time::Instant::now() + NEXT_WAIT;
-        let present = caller.present(&self.desk).await?;
-        let mut changes = self.desk.wake.subscribe(&present.namespace, &present.machine);
+        let present = caller.present(&self.context).await?;
+        let mut changes = self.context.wake.subscribe(&present.namespace, &present.machine);
         loop {
             changes.mark_unchanged();
             let reason = match self.offer(caller, disks).await? {
@@ -75,15 +75,15 @@ impl WorkflowsService {
 
     /// What the caller gets now.
     async fn offer(&self, caller: &Caller, disks: &[v1::Disk]) -> Result<Offer, Status> {
-        let present = caller.present(&self.desk).await?;
+        let present = caller.present(&self.context).await?;
         if present.standing == Standing::Ended {
             return Err(Status::permission_denied(format!(
                 "attempt {} has ended",
                 caller.attempt
             )));
         }
-        self.desk.leases.hear(&caller.serial);
-        let (api, workflow) = present.workflow(&self.desk).await?;
+        self.context.leases.hear(&caller.serial);
+        let (api, workflow) = present.workflow(&self.context).await?;
         let status = workflow.status.clone().unwrap_or_default();
         match turn(&status, present.phase) {
             Turn::Wait(reason) => Ok(Offer::Wait(reason)),
@@ -131,8 +131,8 @@ impl WorkflowsService {
         }
         let mut told = told(&request)?;
         for _ in 0..TRIES {
-            let present = caller.present(&self.desk).await?;
-            let (api, workflow) = present.workflow(&self.desk).await?;
+            let present = caller.present(&self.context).await?;
+            let (api, workflow) = present.workflow(&self.context).await?;
             let name = full_name(&workflow);
             if name != request.workflow {
                 return Err(Status::invalid_argument(format!(
@@ -151,7 +151,7 @@ impl WorkflowsService {
                     ))),
                 };
             }
-            self.desk.leases.hear(&caller.serial);
+            self.context.leases.hear(&caller.serial);
             if told.state == ActionState::Running && !self.progress_is_due(&name) {
                 self.log(&present.machine, &name, &status, &request, told.percent);
                 return Ok(ReportResponse {});
@@ -164,7 +164,7 @@ impl WorkflowsService {
                         let action = row(&next, &told.action_id).map(|(_, _, row)| row.name.clone());
                         tracing::info!(machine = present.machine, workflow = name, action, state = ?told.state, "action reported");
                     }
-                    alarms::ended(&self.desk.client, &workflow, &next).await;
+                    alarms::ended(&self.context.client, &workflow, &next).await;
                 }
             }
             self.log(&present.machine, &name, &next, &request, told.percent);
@@ -204,7 +204,7 @@ impl WorkflowsService {
         if !request.message.is_empty() && request.state() != v1::ActionState::Running {
             lines.push(request.message.clone());
         }
-        self.desk.log.send(&Entry {
+        self.context.log.send(&Entry {
             machine,
             workflow,
             action,

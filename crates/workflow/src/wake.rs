@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn a_wake_reaches_those_of_its_machine_alone() {
         let wake = Wake::default();
-        let (mut first, mut second) = (wake.subscribe("n", "a"), wake.subscribe("n", "a"));
+        let (mut first, second) = (wake.subscribe("n", "a"), wake.subscribe("n", "a"));
         let mut other = wake.subscribe("m", "a");
         wake.wake("n", "a");
         wake.wake("n", "b");

@@ -266,7 +266,7 @@ impl Cache {
                 version: state.version,
             })
         };
-        let found = find(&*self.read());
+        let found = find(&self.read());
         found.or_else(|| {
             let mut state = self.lock();
             let Resource { objects, indexes, .. } = state.resources.get_mut(resource)?;

@@ -45,7 +45,7 @@ impl SessionsService {
         }
         let key = SiteCa::request_key(&request.csr_pem)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let view = self.desk.context.view.load();
+        let view = self.context.view.load();
         if !view.loaded() {
             return Err(failed(Error::NotReady));
         }
@@ -53,13 +53,13 @@ impl SessionsService {
         let found = match view.by_boot_id(boot_id) {
             None => None,
             Some(machine) => {
-                let server = self.desk.server_of(&machine.machine).await.map_err(failed)?;
+                let server = self.context.server_of(&machine.machine).await.map_err(failed)?;
                 server.map(|(api, server)| (machine, api, server))
             }
         };
         let Some((machine, api, mut server)) = found else {
             let text = "claim refused: no machine is armed with its boot id";
-            self.desk.record_of_peer(&peer, text.to_owned());
+            self.context.record_of_peer(&peer, text.to_owned());
             return Ok(refused(
                 "no machine of this site is armed with this boot id; restart the machine",
                 RETRY,
@@ -101,9 +101,7 @@ impl SessionsService {
         let status = server.status.clone().unwrap_or_default();
         let session = status.boot_session.as_ref();
         let holder = session.and_then(|session| session.claim.as_ref());
-        let silence = holder.map_or_else(Default::default, |held| {
-            self.desk.context.leases.silence(&held.serial)
-        });
+        let silence = holder.map_or_else(Default::default, |held| self.context.leases.silence(&held.serial));
         let wanted = server.spec.attempt.as_ref();
         let decision = claim(wanted, session, *ask, silence, Timestamp::now());
         let objection = match (&decision, session) {
@@ -124,7 +122,7 @@ impl SessionsService {
         };
         if let Some(by) = by {
             let text = format!("its BMC confirms the machine by {by}");
-            self.desk.record(server, Some(peer.address()), text);
+            self.context.record(server, Some(peer.address()), text);
         }
         match objection {
             Some(objection) if objection.refused_for.is_some() => {
@@ -134,8 +132,8 @@ impl SessionsService {
                 let outcome = self.carry_out(decision, claiming, api, server, status).await?;
                 if let (Some(_), Some(objection)) = (&outcome, objection) {
                     let text = format!("claim granted, but {}", objection.reason);
-                    self.desk.record(server, Some(peer.address()), text.clone());
-                    alarm(&self.desk.context, server, objection.alarm, &text).await;
+                    self.context.record(server, Some(peer.address()), text.clone());
+                    alarm(&self.context, server, objection.alarm, &text).await;
                 }
                 Ok(outcome)
             }
@@ -147,10 +145,10 @@ impl SessionsService {
         let text = format!("claim refused: {}", objection.reason);
         tracing::warn!(machine = %server.name_any(), peer = %peer.address(), reason = objection.reason, "claim refused");
         match objection.alarm {
-            Alarm::ForeignClaim => self.desk.record_about(server, peer, text.clone()),
-            _ => self.desk.record(server, Some(peer.address()), text.clone()),
+            Alarm::ForeignClaim => self.context.record_about(server, peer, text.clone()),
+            _ => self.context.record(server, Some(peer.address()), text.clone()),
         }
-        alarm(&self.desk.context, server, objection.alarm, &text).await;
+        alarm(&self.context, server, objection.alarm, &text).await;
         refused(objection.answer, objection.refused_for.unwrap_or(RETRY))
     }
 
@@ -174,12 +172,13 @@ impl SessionsService {
         };
         let (answer, event) = match decision {
             ClaimDecision::Refuse { reason, retry } => {
-                self.desk.record(server, peer, format!("claim refused: {reason}"));
+                self.context
+                    .record(server, peer, format!("claim refused: {reason}"));
                 return Ok(Some(refused(reason, retry)));
             }
             ClaimDecision::Again => {
                 if let Some(claim) = &session.claim {
-                    self.desk.context.leases.hear(&claim.serial);
+                    self.context.leases.hear(&claim.serial);
                     return Ok(Some(granted(server, &session, claim.certificate.clone(), now)));
                 }
                 return Ok(Some(refused("the session has no claim", RETRY)));
@@ -206,7 +205,7 @@ impl SessionsService {
                 let session = match decision {
                     ClaimDecision::GrantNextBoot => {
                         // Its machine runs, so who powered it on does not matter.
-                        let window = self.desk.context.window(server, None);
+                        let window = self.context.window(server, None);
                         sessions::next_boot(&session, mint_boot_id(), now, window)
                     }
                     _ => session,
@@ -242,12 +241,12 @@ impl SessionsService {
             .and_then(|session| session.claim.as_ref())
         {
             kill_points::reach(KillPoint::ClaimCommitted);
-            self.desk.context.leases.hear(&claim.serial);
+            self.context.leases.hear(&claim.serial);
         }
         tracing::info!(machine = %server.name_any(), ?peer, event, "boot session");
-        self.desk.record(server, peer, event.clone());
+        self.context.record(server, peer, event.clone());
         if let Some(raised) = raised {
-            alarm(&self.desk.context, server, raised, &event).await;
+            alarm(&self.context, server, raised, &event).await;
         }
         Ok(Some(answer))
     }

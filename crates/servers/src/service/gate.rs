@@ -111,7 +111,7 @@ impl SessionsService {
         session: &BootSession,
         peer: &Peer,
     ) -> Result<Option<Objection>, Status> {
-        let context = &self.desk.context;
+        let context = &self.context;
         let namespace = server.namespace().unwrap_or_default();
         let workflow = match &server.spec.attempt {
             None => None,
@@ -159,7 +159,7 @@ impl SessionsService {
             + std::fmt::Debug
             + serde::de::DeserializeOwned,
     {
-        let api: Api<K> = Api::namespaced(self.desk.context.client.0.clone(), namespace);
+        let api: Api<K> = Api::namespaced(self.context.client.0.clone(), namespace);
         api.get_opt(name).await.map_err(|source| {
             failed(Error::Read {
                 kind: "owner or Workflow",

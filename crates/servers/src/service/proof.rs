@@ -23,7 +23,7 @@ impl SessionsService {
         let namespace = server.namespace().unwrap_or_default();
         let machine = self.read::<Machine>(&namespace, bmc, server).await?;
         let known = machine.as_ref().and_then(BmcInventory::of);
-        let required = is_required(&server.spec, self.desk.context.control_plane_proof);
+        let required = is_required(&server.spec, self.context.control_plane_proof);
         let object = |alarm, reason: String, answer: &str| Objection {
             alarm,
             reason,

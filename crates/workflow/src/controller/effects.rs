@@ -9,20 +9,24 @@ use resources::{Time, keys};
 use serde_json::json;
 
 use super::Shared;
-use super::reconcile::{After, Scene};
+use super::reconcile::{After, Surroundings};
 use crate::engine::{current, end};
 use crate::error::Error;
 use crate::parts::{ATTEMPT, WRITER};
 
 /// Sets allowPXE of every NIC, as Tinkerbell does, and notes that it was done.
-pub(super) async fn allow_netboot(shared: &Shared, scene: &Scene, allow: bool) -> Result<After, Error> {
-    if let Some(hardware) = &scene.hardware {
-        let api: Api<Hardware> = Api::namespaced(shared.client.clone(), &scene.namespace);
+pub(super) async fn allow_netboot(
+    shared: &Shared,
+    around: &Surroundings,
+    allow: bool,
+) -> Result<After, Error> {
+    if let Some(hardware) = &around.hardware {
+        let api: Api<Hardware> = Api::namespaced(shared.client.clone(), &around.namespace);
         match WRITER.change(&api, hardware, toggles(hardware, allow)).await? {
             Outcome::Lost => return Ok(After::Decide),
             Outcome::Written(_) => {
                 tracing::info!(
-                    machine = scene.machine(),
+                    machine = around.machine(),
                     allow,
                     manager = keys::MANAGER_WORKFLOW,
                     "allowPXE set"
@@ -32,7 +36,7 @@ pub(super) async fn allow_netboot(shared: &Shared, scene: &Scene, allow: bool) -
         }
     }
     let now = Timestamp::now();
-    scene
+    around
         .keep(|status| {
             let options = status.boot_options.get_or_insert_default();
             let netboot = options
@@ -77,36 +81,40 @@ fn toggles(hardware: &Hardware, allow: bool) -> Vec<Change> {
 /// Changes this Workflow's attempt on the Server by compare-and-set.
 pub(super) async fn change_attempt(
     shared: &Shared,
-    scene: &Scene,
+    around: &Surroundings,
     change: impl FnOnce(&mut Attempt),
 ) -> Result<After, Error> {
-    let Some(server) = &scene.server else {
+    let Some(server) = &around.server else {
         return Ok(After::Decide);
     };
     let Some(mut attempt) = server
         .spec
         .attempt
         .clone()
-        .filter(|attempt| attempt.workflow == scene.name)
+        .filter(|attempt| attempt.workflow == around.name)
     else {
         return Ok(After::Decide);
     };
     change(&mut attempt);
-    let api: Api<Server> = Api::namespaced(shared.client.clone(), &scene.namespace);
+    let api: Api<Server> = Api::namespaced(shared.client.clone(), &around.namespace);
     // Lost or not, it is decided again.
     WRITER.set(&api, server, &ATTEMPT, &attempt).await.map(drop)?;
     Ok(After::Decide)
 }
 
 /// Ends the action at hand with success.
-pub(super) async fn finish_action(scene: &Scene, message: String, now: Timestamp) -> Result<After, Error> {
+pub(super) async fn finish_action(
+    around: &Surroundings,
+    message: String,
+    now: Timestamp,
+) -> Result<After, Error> {
     tracing::info!(
-        machine = scene.machine(),
-        workflow = scene.name,
+        machine = around.machine(),
+        workflow = around.name,
         message,
         "action taken as done"
     );
-    scene
+    around
         .keep(|status| {
             if let Some((place, _, _)) = current(status) {
                 end(status, place, ActionState::Success, message, now);

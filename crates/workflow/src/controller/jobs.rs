@@ -9,7 +9,7 @@ use resources::bmc::{Action, ConditionKind, Job, JobSpec, NamespacedRef};
 use resources::tinkerbell::JobStatus;
 
 use super::Shared;
-use super::reconcile::{After, Scene};
+use super::reconcile::{After, Surroundings};
 use crate::error::Error;
 use crate::states::JobSeen;
 
@@ -18,14 +18,14 @@ const LABEL: &str = "tink-controller-auto-created";
 
 /// The Jobs that this Workflow has noted and that have not completed, by name. One that was made but not noted is
 /// found again when it is to be made.
-pub(super) async fn seen(shared: &Shared, scene: &Scene) -> Result<BTreeMap<String, JobSeen>, Error> {
-    let Some(status) = &scene.workflow.status else {
+pub(super) async fn seen(shared: &Shared, around: &Surroundings) -> Result<BTreeMap<String, JobSeen>, Error> {
+    let Some(status) = &around.workflow.status else {
         return Ok(BTreeMap::new());
     };
     if status.state.is_none_or(|state| state.is_terminal()) {
         return Ok(BTreeMap::new());
     }
-    let api: Api<Job> = Api::namespaced(shared.client.clone(), &scene.namespace);
+    let api: Api<Job> = Api::namespaced(shared.client.clone(), &around.namespace);
     let noted = status.boot_options.iter().flat_map(|options| &options.jobs);
     let mut seen = BTreeMap::new();
     for (name, noted) in noted {
@@ -37,17 +37,17 @@ pub(super) async fn seen(shared: &Shared, scene: &Scene) -> Result<BTreeMap<Stri
             name: name.clone(),
             source,
         })?;
-        if let Some(job) = job.filter(|job| is_of(job, scene)) {
+        if let Some(job) = job.filter(|job| is_of(job, around)) {
             seen.insert(name.clone(), outcome(&job));
         }
     }
     Ok(seen)
 }
 
-fn is_of(job: &Job, scene: &Scene) -> bool {
+fn is_of(job: &Job, around: &Surroundings) -> bool {
     job.owner_references()
         .iter()
-        .any(|owner| Some(&owner.uid) == scene.workflow.metadata.uid.as_ref())
+        .any(|owner| Some(&owner.uid) == around.workflow.metadata.uid.as_ref())
 }
 
 fn outcome(job: &Job) -> JobSeen {
@@ -79,14 +79,14 @@ fn outcome(job: &Job) -> JobSeen {
 /// Makes the Job and notes it. One of the same name that is not ours is deleted first.
 pub(super) async fn make(
     shared: &Shared,
-    scene: &Scene,
+    around: &Surroundings,
     name: &str,
     tasks: Vec<Action>,
 ) -> Result<After, Error> {
-    let Some(bmc) = scene.server.as_ref().and_then(|server| server.spec.bmc.clone()) else {
+    let Some(bmc) = around.server.as_ref().and_then(|server| server.spec.bmc.clone()) else {
         return Ok(After::Decide);
     };
-    let api: Api<Job> = Api::namespaced(shared.client.clone(), &scene.namespace);
+    let api: Api<Job> = Api::namespaced(shared.client.clone(), &around.namespace);
     let failed = |source| Error::Write {
         what: "Job",
         name: name.to_owned(),
@@ -98,7 +98,7 @@ pub(super) async fn make(
         source,
     })?;
     let (job, replaced) = match found {
-        Some(job) if is_of(&job, scene) => (job, false),
+        Some(job) if is_of(&job, around) => (job, false),
         other => {
             let replaced = other.is_some();
             if replaced {
@@ -108,11 +108,11 @@ pub(super) async fn make(
             }
             let machine_ref = NamespacedRef {
                 name: bmc,
-                namespace: scene.namespace.clone(),
+                namespace: around.namespace.clone(),
             };
             let mut job = Job::new(name, JobSpec { machine_ref, tasks });
             job.metadata.labels = Some(BTreeMap::from([(LABEL.to_owned(), "true".to_owned())]));
-            job.metadata.owner_references = owner(scene).map(|owner| vec![owner]);
+            job.metadata.owner_references = owner(around).map(|owner| vec![owner]);
             match api.create(&PostParams::default(), &job).await {
                 Ok(job) => (job, replaced),
                 // The old one still goes; the next look makes the new one.
@@ -124,12 +124,12 @@ pub(super) async fn make(
         }
     };
     tracing::info!(
-        machine = scene.machine(),
-        workflow = scene.name,
+        machine = around.machine(),
+        workflow = around.name,
         job = name,
         "BMC job made"
     );
-    scene
+    around
         .keep(|status| {
             let jobs = &mut status.boot_options.get_or_insert_default().jobs;
             let noted = jobs.entry(name.to_owned()).or_default();
@@ -143,13 +143,13 @@ pub(super) async fn make(
     Ok(After::Decide)
 }
 
-fn owner(scene: &Scene) -> Option<OwnerReference> {
-    scene.workflow.controller_owner_ref(&())
+fn owner(around: &Surroundings) -> Option<OwnerReference> {
+    around.workflow.controller_owner_ref(&())
 }
 
 /// Notes that the Job has completed.
-pub(super) async fn note(scene: &Scene, name: &str) -> Result<After, Error> {
-    scene
+pub(super) async fn note(around: &Surroundings, name: &str) -> Result<After, Error> {
+    around
         .keep(|status| {
             let jobs = &mut status.boot_options.get_or_insert_default().jobs;
             jobs.entry(name.to_owned()).or_default().complete = true;

@@ -10,7 +10,7 @@ use resources::gantry::{Attempt, Server, SessionPhase};
 use resources::tinkerbell::{Hardware, Template, Workflow, WorkflowCondition, WorkflowState, WorkflowStatus};
 
 use super::Shared;
-use super::reconcile::{After, Kept, Scene, goes};
+use super::reconcile::{After, Kept, Surroundings, goes};
 use crate::engine::{Rendered, rendered};
 use crate::error::Error;
 use crate::parts::{ATTEMPT, WRITER};
@@ -22,11 +22,11 @@ const BUSY: SignedDuration = SignedDuration::from_mins(60);
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Renders the Template into the rows, or fails with the reason.
-pub(super) async fn render(shared: &Shared, scene: &Scene, now: Timestamp) -> Result<After, Error> {
-    let spec = &scene.workflow.spec;
+pub(super) async fn render(shared: &Shared, around: &Surroundings, now: Timestamp) -> Result<After, Error> {
+    let spec = &around.workflow.spec;
     let Some(template_name) = spec.template_ref.as_deref().filter(|name| !name.is_empty()) else {
         return fail_rendering(
-            scene,
+            around,
             "spec.templateRef is missing; name a Template of this namespace".into(),
             now,
         )
@@ -34,39 +34,39 @@ pub(super) async fn render(shared: &Shared, scene: &Scene, now: Timestamp) -> Re
     };
     let Some(hardware_name) = spec.hardware_ref.as_deref().filter(|name| !name.is_empty()) else {
         let reason = "spec.hardwareRef is missing; name the Hardware on which this is to run".into();
-        return fail_rendering(scene, reason, now).await;
+        return fail_rendering(around, reason, now).await;
     };
-    let templates: Api<Template> = Api::namespaced(shared.client.clone(), &scene.namespace);
+    let templates: Api<Template> = Api::namespaced(shared.client.clone(), &around.namespace);
     let found = templates.get_opt(template_name).await;
     let found = found.map_err(|source| Error::Read {
         kind: "Template",
         name: template_name.to_owned(),
         source,
     })?;
-    let (Some(template), Some(hardware)) = (found, &scene.hardware) else {
-        let what = if scene.hardware.is_none() {
+    let (Some(template), Some(hardware)) = (found, &around.hardware) else {
+        let what = if around.hardware.is_none() {
             format!("spec.hardwareRef: there is no Hardware {hardware_name}")
         } else {
             format!("spec.templateRef: there is no Template {template_name}")
         };
-        let reason = format!("{what} in namespace {}", scene.namespace);
-        return missing(scene, reason, MISSING, now).await;
+        let reason = format!("{what} in namespace {}", around.namespace);
+        return missing(around, reason, MISSING, now).await;
     };
     let made = rows(
         template_name,
         template.spec.data.as_deref().unwrap_or_default(),
-        &scene.workflow,
+        &around.workflow,
         hardware,
     );
     match made {
-        Err(reason) => fail_rendering(scene, reason, now).await,
+        Err(reason) => fail_rendering(around, reason, now).await,
         Ok(rendered) => {
             tracing::info!(
-                machine = scene.machine(),
-                workflow = scene.name,
+                machine = around.machine(),
+                workflow = around.name,
                 "template rendered"
             );
-            scene.keep(|status| fill(status, rendered, now)).await?;
+            around.keep(|status| fill(status, rendered, now)).await?;
             Ok(After::Decide)
         }
     }
@@ -112,14 +112,14 @@ fn condition(status: &str, reason: &str, message: String, now: Timestamp) -> Wor
     }
 }
 
-async fn fail_rendering(scene: &Scene, reason: String, now: Timestamp) -> Result<After, Error> {
+async fn fail_rendering(around: &Surroundings, reason: String, now: Timestamp) -> Result<After, Error> {
     tracing::warn!(
-        machine = scene.machine(),
-        workflow = scene.name,
+        machine = around.machine(),
+        workflow = around.name,
         reason,
         "template cannot be rendered"
     );
-    scene
+    around
         .keep(|status| {
             status.template_rendering = Some("failed".into());
             status
@@ -133,19 +133,19 @@ async fn fail_rendering(scene: &Scene, reason: String, now: Timestamp) -> Result
 
 /// Waits for something that may come to be; fails when it has not in time.
 async fn missing(
-    scene: &Scene,
+    around: &Surroundings,
     reason: String,
     patience: SignedDuration,
     now: Timestamp,
 ) -> Result<After, Error> {
-    let until = scene.since(now).checked_add(patience).unwrap_or(Timestamp::MAX);
+    let until = around.since(now).checked_add(patience).unwrap_or(Timestamp::MAX);
     if now > until {
-        scene
+        around
             .keep(|status| goes(status, WorkflowState::Failed, reason, now))
             .await?;
         return Ok(After::Decide);
     }
-    scene
+    around
         .keep(|status| {
             status.reason = Some(reason);
             status.deadline = Some(Time(until));
@@ -155,10 +155,14 @@ async fn missing(
 }
 
 /// Makes this Workflow's attempt the newest of its Server. A crash between the two writes finds its own attempt again.
-pub(super) async fn raise_attempt(shared: &Shared, scene: &Scene, now: Timestamp) -> Result<After, Error> {
-    let Some(server) = &scene.server else {
+pub(super) async fn raise_attempt(
+    shared: &Shared,
+    around: &Surroundings,
+    now: Timestamp,
+) -> Result<After, Error> {
+    let Some(server) = &around.server else {
         return missing(
-            scene,
+            around,
             "its Server is being derived from the Hardware".into(),
             MISSING,
             now,
@@ -166,26 +170,26 @@ pub(super) async fn raise_attempt(shared: &Shared, scene: &Scene, now: Timestamp
         .await;
     };
     let number = match &server.spec.attempt {
-        Some(attempt) if attempt.workflow == scene.name && still_good(server, attempt) => attempt.number,
-        Some(attempt) if !attempt.closed && runs(shared, scene, &attempt.workflow).await? => {
+        Some(attempt) if attempt.workflow == around.name && still_good(server, attempt) => attempt.number,
+        Some(attempt) if !attempt.closed && runs(shared, around, &attempt.workflow).await? => {
             let reason = format!("Workflow {} runs on this server", attempt.workflow);
-            return missing(scene, reason, BUSY, now).await;
+            return missing(around, reason, BUSY, now).await;
         }
         last => {
             let number = last.as_ref().map_or(1, |last| last.number.saturating_add(1));
             let attempt = Attempt {
                 number,
-                workflow: scene.name.clone(),
+                workflow: around.name.clone(),
                 ..Attempt::default()
             };
-            let api: Api<Server> = Api::namespaced(shared.client.clone(), &scene.namespace);
+            let api: Api<Server> = Api::namespaced(shared.client.clone(), &around.namespace);
             match WRITER.set(&api, server, &ATTEMPT, &attempt).await? {
                 Outcome::Lost => return Ok(After::Decide),
                 Outcome::Written(_) | Outcome::Unchanged => {}
             }
             tracing::info!(
-                machine = scene.machine(),
-                workflow = scene.name,
+                machine = around.machine(),
+                workflow = around.name,
                 attempt = number,
                 "attempt raised"
             );
@@ -197,7 +201,7 @@ pub(super) async fn raise_attempt(shared: &Shared, scene: &Scene, now: Timestamp
         // What follows has its own time; waiting for another Workflow was no part of it.
         status.since = Some(Time(now));
     };
-    match scene.keep(begins).await? {
+    match around.keep(begins).await? {
         Kept::Yes | Kept::Conflict => Ok(After::Decide),
     }
 }
@@ -214,11 +218,11 @@ fn still_good(server: &Server, attempt: &Attempt) -> bool {
         && session.is_none_or(|session| matches!(session.phase, SessionPhase::Arming | SessionPhase::Armed))
 }
 
-async fn runs(shared: &Shared, scene: &Scene, workflow: &str) -> Result<bool, Error> {
-    if workflow == scene.name {
+async fn runs(shared: &Shared, around: &Surroundings, workflow: &str) -> Result<bool, Error> {
+    if workflow == around.name {
         return Ok(false);
     }
-    let api: Api<Workflow> = Api::namespaced(shared.client.clone(), &scene.namespace);
+    let api: Api<Workflow> = Api::namespaced(shared.client.clone(), &around.namespace);
     let found = api.get_opt(workflow).await;
     let found = found.map_err(|source| Error::Read {
         kind: "Workflow",

@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_secs(60);
 const HOPS: usize = 12;
 
 /// A Workflow with what belongs to it, as it is now.
-pub(super) struct Scene {
+pub(super) struct Surroundings {
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) api: Api<Workflow>,
@@ -44,34 +44,34 @@ pub(super) async fn reconcile(known: Arc<Workflow>, shared: Arc<Shared>) -> Resu
     };
     wake();
     for _ in 0..HOPS {
-        let Some(scene) = look(&shared, &namespace, &name).await? else {
+        let Some(around) = look(&shared, &namespace, &name).await? else {
             return Ok(Action::await_change());
         };
-        let jobs = jobs::seen(&shared, &scene).await?;
+        let jobs = jobs::seen(&shared, &around).await?;
         let now = Timestamp::now();
-        let uefi = scene.hardware.as_ref().is_some_and(boots_by_uefi);
+        let uefi = around.hardware.as_ref().is_some_and(boots_by_uefi);
         let snapshot = Snapshot {
-            workflow: &scene.workflow,
+            workflow: &around.workflow,
             name: &name,
-            server: scene.server.as_ref(),
+            server: around.server.as_ref(),
             jobs: &jobs,
             uefi,
-            mac: scene.hardware.as_ref().and_then(boot_mac),
+            mac: around.hardware.as_ref().and_then(boot_mac),
         };
         match decide(&snapshot, now) {
             Step::Done => return Ok(Action::await_change()),
             Step::Wait { reason, until } => {
-                if scene.keep(|status| waits(status, reason, until, now)).await? == Kept::Conflict {
+                if around.keep(|status| waits(status, reason, until, now)).await? == Kept::Conflict {
                     continue;
                 }
                 return Ok(Action::requeue(left(until, now)));
             }
             Step::Go { to, reason } => {
-                tracing::info!(machine = scene.machine(), workflow = name, state = ?to, reason, "workflow state");
-                scene.keep(|status| goes(status, to, reason, now)).await?;
+                tracing::info!(machine = around.machine(), workflow = name, state = ?to, reason, "workflow state");
+                around.keep(|status| goes(status, to, reason, now)).await?;
             }
             Step::Do(effect) => {
-                if let After::Wait(pause) = carry_out(&shared, &scene, effect, now).await? {
+                if let After::Wait(pause) = carry_out(&shared, &around, effect, now).await? {
                     return Ok(Action::requeue(pause));
                 }
             }
@@ -89,22 +89,29 @@ pub(super) enum After {
     Wait(Duration),
 }
 
-async fn carry_out(shared: &Shared, scene: &Scene, effect: Effect, now: Timestamp) -> Result<After, Error> {
+async fn carry_out(
+    shared: &Shared,
+    around: &Surroundings,
+    effect: Effect,
+    now: Timestamp,
+) -> Result<After, Error> {
     match effect {
-        Effect::Render => super::prepare::render(shared, scene, now).await,
-        Effect::RaiseAttempt => super::prepare::raise_attempt(shared, scene, now).await,
-        Effect::AllowNetboot(allow) => effects::allow_netboot(shared, scene, allow).await,
-        Effect::MakeJob { name, tasks } => jobs::make(shared, scene, &name, tasks).await,
-        Effect::NoteJob(name) => jobs::note(scene, &name).await,
+        Effect::Render => super::prepare::render(shared, around, now).await,
+        Effect::RaiseAttempt => super::prepare::raise_attempt(shared, around, now).await,
+        Effect::AllowNetboot(allow) => effects::allow_netboot(shared, around, allow).await,
+        Effect::MakeJob { name, tasks } => jobs::make(shared, around, &name, tasks).await,
+        Effect::NoteJob(name) => jobs::note(around, &name).await,
         Effect::RequestHandover => {
-            effects::change_attempt(shared, scene, |attempt| attempt.handover = true).await
+            effects::change_attempt(shared, around, |attempt| attempt.handover = true).await
         }
-        Effect::CloseAttempt => effects::change_attempt(shared, scene, |attempt| attempt.closed = true).await,
-        Effect::FinishAction(message) => effects::finish_action(scene, message, now).await,
+        Effect::CloseAttempt => {
+            effects::change_attempt(shared, around, |attempt| attempt.closed = true).await
+        }
+        Effect::FinishAction(message) => effects::finish_action(around, message, now).await,
     }
 }
 
-async fn look(shared: &Shared, namespace: &str, name: &str) -> Result<Option<Scene>, Error> {
+async fn look(shared: &Shared, namespace: &str, name: &str) -> Result<Option<Surroundings>, Error> {
     let failed = |kind| {
         move |source| Error::Read {
             kind,
@@ -126,7 +133,7 @@ async fn look(shared: &Shared, namespace: &str, name: &str) -> Result<Option<Sce
         let servers: Api<Server> = Api::namespaced(shared.client.clone(), namespace);
         server = servers.get_opt(reference).await.map_err(failed("Server"))?;
     }
-    Ok(Some(Scene {
+    Ok(Some(Surroundings {
         namespace: namespace.to_owned(),
         name: name.to_owned(),
         api,
@@ -144,7 +151,7 @@ pub(super) enum Kept {
     Conflict,
 }
 
-impl Scene {
+impl Surroundings {
     /// Changes the status by compare-and-set, and tells when the change ended the Workflow badly.
     pub(super) async fn keep(&self, change: impl FnOnce(&mut WorkflowStatus)) -> Result<Kept, Error> {
         let mut status = self.workflow.status.clone().unwrap_or_default();

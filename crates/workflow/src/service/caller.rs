@@ -11,7 +11,7 @@ use tonic::{Request, Status};
 
 use super::{failed, read};
 use crate::error::Error;
-use crate::parts::Desk;
+use crate::parts::ServiceContext;
 
 /// The agent of a verified certificate.
 pub(super) struct Caller {
@@ -67,8 +67,8 @@ impl Caller {
     }
 
     /// Reads the caller's Server and judges it.
-    pub(super) async fn present(&self, desk: &Desk) -> Result<Present, Status> {
-        let servers: Api<Server> = Api::all(desk.client.clone());
+    pub(super) async fn present(&self, context: &ServiceContext) -> Result<Present, Status> {
+        let servers: Api<Server> = Api::all(context.client.clone());
         let same = ListParams::default().fields(&format!("spec.machineId={}", self.machine_id));
         let found = servers.list(&same).await.map_err(|source| {
             failed(Error::Read {
@@ -133,8 +133,11 @@ impl Caller {
 
 impl Present {
     /// The attempt's Workflow.
-    pub(super) async fn workflow(&self, desk: &Desk) -> Result<(Api<Workflow>, Workflow), Status> {
-        let api: Api<Workflow> = Api::namespaced(desk.client.clone(), &self.namespace);
+    pub(super) async fn workflow(
+        &self,
+        context: &ServiceContext,
+    ) -> Result<(Api<Workflow>, Workflow), Status> {
+        let api: Api<Workflow> = Api::namespaced(context.client.clone(), &self.namespace);
         let workflow = read(&api, &self.workflow).await?;
         Ok((api, workflow))
     }

@@ -67,16 +67,16 @@ impl WorkflowsService {
         }
         if !notes.is_empty() {
             let namespace = present.server.namespace().unwrap_or_default();
-            let api: Api<Server> = Api::namespaced(self.desk.client.clone(), &namespace);
+            let api: Api<Server> = Api::namespaced(self.context.client.clone(), &namespace);
             let written = WRITER.set(&api, &present.server, &DISKS, &pins).await;
             if matches!(written.map_err(|error| failed(error.into()))?, Outcome::Lost) {
                 return Ok(ActionDisks::Lost);
             }
             for text in &replaced {
-                alarms::disk_replaced(&self.desk.client, workflow, text).await;
+                alarms::disk_replaced(&self.context.client, workflow, text).await;
             }
             tracing::info!(machine = present.machine, workflow = full_name(workflow), disks = ?notes, "disks pinned");
-            self.desk.log.send(&Entry {
+            self.context.log.send(&Entry {
                 machine: &present.machine,
                 workflow: &full_name(workflow),
                 action: &row.name,
@@ -108,13 +108,13 @@ impl WorkflowsService {
         if matches!(committed(api, workflow, &next).await?, Outcome::Lost) {
             return Ok(false);
         }
-        alarms::disk_unclear(&self.desk.client, workflow, reason).await;
+        alarms::disk_unclear(&self.context.client, workflow, reason).await;
         Ok(true)
     }
 
     async fn hardware(&self, present: &Present) -> Result<Hardware, Status> {
         let namespace = present.server.namespace().unwrap_or_default();
-        let api: Api<Hardware> = Api::namespaced(self.desk.client.clone(), &namespace);
+        let api: Api<Hardware> = Api::namespaced(self.context.client.clone(), &namespace);
         let name = present.server.spec.hardware.clone();
         let found = api.get_opt(&name).await.map_err(|source| {
             failed(Error::Read {
