@@ -111,8 +111,8 @@ async fn start(
         events.clone().count_held_back(tasks.cancel()),
     );
     let databases = vec![
-        ("state.db", foundation.api.database().clone()),
-        ("records.db", foundation.records.database().clone()),
+        ("state.db", foundation.api.database().file().clone()),
+        ("records.db", foundation.records.file().clone()),
     ];
     let data = foundation.data().to_owned();
     tasks.spawn_infallible("upkeep", upkeep::run(databases, data, tasks.cancel()));
@@ -187,7 +187,7 @@ impl Foundation {
 
     async fn close(self) {
         self.api.close().await;
-        self.records.database().close().await;
+        self.records.close().await;
         drop(self.data);
     }
 }

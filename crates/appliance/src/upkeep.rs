@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use store::Database;
+use store::DatabaseFile;
 use tokio_util::sync::CancellationToken;
 
 /// Name of the folder in the data directory.
@@ -17,7 +17,11 @@ const FIRST: Duration = Duration::from_secs(10 * 60);
 const EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Checks and copies the databases every day, until `cancel`.
-pub(crate) async fn run(databases: Vec<(&'static str, Database)>, data: PathBuf, cancel: CancellationToken) {
+pub(crate) async fn run(
+    databases: Vec<(&'static str, DatabaseFile)>,
+    data: PathBuf,
+    cancel: CancellationToken,
+) {
     let folder = data.join(FOLDER);
     let mut next = FIRST;
     loop {
@@ -47,7 +51,7 @@ pub(crate) async fn run(databases: Vec<(&'static str, Database)>, data: PathBuf,
 
 async fn keep(
     name: &str,
-    database: &Database,
+    database: &DatabaseFile,
     folder: &Path,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     database.check().await?;
@@ -87,28 +91,26 @@ mod tests {
         let (file, backups) = (dir.path().join("records.db"), dir.path().join(FOLDER));
         let records = Records::open(&file).await.unwrap();
         records.append_all((0..500).map(record).collect()).await.unwrap();
-        keep("records.db", records.database(), &backups).await.unwrap();
+        keep("records.db", records.file(), &backups).await.unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(
             (mode(&backups), mode(&backups.join("records.db"))),
             (0o700, 0o600)
         );
-        records.database().close().await;
+        records.close().await;
 
         let mut damaged = std::fs::File::options().write(true).open(&file).unwrap();
         damaged.seek(SeekFrom::Start(5 * 4096)).unwrap();
         damaged.write_all(&[0xa5; 4096]).unwrap();
         let records = Records::open(&file).await.unwrap();
-        keep("records.db", records.database(), &backups)
-            .await
-            .unwrap_err();
-        records.database().close().await;
+        keep("records.db", records.file(), &backups).await.unwrap_err();
+        records.close().await;
 
         // As the operator goes back to it.
         std::fs::remove_file(&file).unwrap();
         std::fs::copy(backups.join("records.db"), &file).unwrap();
         let records = Records::open(&file).await.unwrap();
-        records.database().check().await.unwrap();
+        records.file().check().await.unwrap();
         let query = Query {
             limit: 1000,
             ..Query::default()

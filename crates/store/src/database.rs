@@ -1,24 +1,11 @@
-//! One open database file: its writer, its readers, its checks.
+//! One open database: its file and its writer.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::PathBuf;
 
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{ConnectOptions, SqliteConnection};
+use sqlx::sqlite::SqlitePool;
 
 use crate::writer::{Writer, WriterTask};
-use crate::{Error, Migrations};
-
-/// Below this a WAL database used by two connections can be corrupted (the "WAL-reset" race).
-const LEAST_SQLITE: (u32, u32, u32) = (3, 51, 3);
-const LEAST_SQLITE_TEXT: &str = "3.51.3";
-/// 3.52.0 was withdrawn by its authors.
-const WITHDRAWN: (u32, u32, u32) = (3, 52, 0);
+use crate::{DatabaseFile, Error, Migrations};
 
 /// How to open a database.
 #[derive(Debug, Clone, Copy)]
@@ -45,38 +32,26 @@ impl Options {
 /// A database with one writer and a pool of readers. Cheap to clone; the writer ends with the last clone.
 #[derive(Debug, Clone)]
 pub struct Database {
-    path: PathBuf,
+    file: DatabaseFile,
     writer: Writer,
-    readers: SqlitePool,
 }
 
 impl Database {
     /// Opens or makes the file (mode 0600), migrates it and starts its writer on the current runtime.
     pub async fn open(path: impl Into<PathBuf>, options: Options) -> Result<Database, Error> {
-        let path = path.into();
-        make_private(&path)?;
-        let connect = connect_options(&path);
-        let failed = |e| Error::Open {
-            path: path.clone(),
-            source: Arc::new(e),
-        };
-        let mut connection: SqliteConnection = connect.connect().await.map_err(failed)?;
-        check_version(&path, &mut connection).await?;
-        options.migrations.apply(&path, &mut connection).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(options.readers)
-            .connect_lazy_with(connect.pragma("query_only", "ON"));
-        let writer = WriterTask::spawn(connection, options.batch);
-        Ok(Database {
-            path,
-            writer,
+        let Options {
+            migrations,
             readers,
-        })
+            batch,
+        } = options;
+        let (file, connection) = DatabaseFile::open(path.into(), migrations, readers).await?;
+        let writer = WriterTask::spawn(connection, batch);
+        Ok(Database { file, writer })
     }
 
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// The file, to be checked and copied.
+    pub fn file(&self) -> &DatabaseFile {
+        &self.file
     }
 
     /// The writer: every change goes through it.
@@ -84,111 +59,14 @@ impl Database {
         &self.writer
     }
 
-    /// Read-only connections (`query_only`), for queries outside the writer.
+    /// Read-only connections, for queries outside the writer.
     pub fn readers(&self) -> &SqlitePool {
-        &self.readers
-    }
-
-    /// Runs SQLite's whole integrity check. Reads the entire file: not for start-up.
-    pub async fn check(&self) -> Result<(), Error> {
-        let rows: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(10)")
-            .fetch_all(&self.readers)
-            .await?;
-        if rows.len() == 1 && rows[0] == "ok" {
-            return Ok(());
-        }
-        Err(Error::Damaged {
-            path: self.path.clone(),
-            findings: rows.join("; "),
-        })
-    }
-
-    /// Writes a consistent copy to `target` while readers and the writer go on.
-    pub async fn backup(&self, target: &Path) -> Result<(), Error> {
-        let connection = connect_options(&self.path)
-            .create_if_missing(false)
-            .connect()
-            .await
-            .map_err(|e| Error::Open {
-                path: self.path.clone(),
-                source: Arc::new(e),
-            })?;
-        crate::backup::write(connection, target).await
+        self.file.readers()
     }
 
     /// Ends the writer after everything already handed to it, and closes all connections.
     pub async fn close(&self) {
         self.writer.stop().await;
-        self.readers.close().await;
-    }
-}
-
-fn make_private(path: &Path) -> Result<(), Error> {
-    let opened = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(path);
-    opened.map(drop).map_err(|e| Error::DataDir {
-        path: path.to_owned(),
-        source: Arc::new(e),
-    })
-}
-
-fn connect_options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(5))
-        .disable_statement_logging()
-}
-
-async fn check_version(path: &Path, connection: &mut SqliteConnection) -> Result<(), Error> {
-    let found: String = sqlx::query_scalar("SELECT sqlite_version()")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(|e| Error::Open {
-            path: path.to_owned(),
-            source: Arc::new(e),
-        })?;
-    if sound(&found) {
-        Ok(())
-    } else {
-        Err(Error::SqliteTooOld {
-            found,
-            needed: LEAST_SQLITE_TEXT,
-        })
-    }
-}
-
-fn sound(version: &str) -> bool {
-    let mut parts = version.split('.').map(|p| p.parse::<u32>().unwrap_or(0));
-    let mut part = || parts.next().unwrap_or(0);
-    let version = (part(), part(), part());
-    version >= LEAST_SQLITE && version != WITHDRAWN
-}
-
-#[cfg(test)]
-mod tests {
-    use super::sound;
-
-    #[test]
-    fn unsound_versions_are_refused() {
-        let cases = [
-            ("3.40.1", false),
-            ("3.51.2", false),
-            ("3.51.3", true),
-            ("3.52.0", false),
-            ("3.52.1", true),
-            ("4.0.0", true),
-            ("x", false),
-        ];
-        for (version, expected) in cases {
-            assert_eq!(sound(version), expected, "{version}");
-        }
+        self.readers().close().await;
     }
 }

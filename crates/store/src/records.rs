@@ -17,7 +17,7 @@ use serde_json::Value;
 use sqlx::{QueryBuilder, Row, SqliteConnection};
 use tokio::sync::broadcast;
 
-use crate::{Database, Error, Migrations, Options};
+use crate::{Database, DatabaseFile, Error, Migrations, Options};
 use rings::Rings;
 pub use rings::{Keep, Ring};
 
@@ -114,9 +114,14 @@ impl Records {
         })
     }
 
-    /// The database, for backup and check.
-    pub fn database(&self) -> &Database {
-        &self.database
+    /// The file, for backup and check.
+    pub fn file(&self) -> &DatabaseFile {
+        self.database.file()
+    }
+
+    /// Ends the writer after everything already handed to it, and closes all connections.
+    pub async fn close(&self) {
+        self.database.close().await;
     }
 
     /// Appends one record; durable when this returns.

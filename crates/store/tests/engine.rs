@@ -55,7 +55,7 @@ async fn a_failing_command_does_not_fail_its_batch() {
     let results = join_all(writes).await;
     assert_eq!(results.iter().filter(|r| r.is_ok()).count(), 100);
     assert_eq!(count(&database).await, 100);
-    database.check().await.unwrap();
+    database.file().check().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,13 +110,13 @@ async fn backup_is_whole_and_private() {
     let database = open(&dir).await;
     insert(&database, "a".into(), 1).await.unwrap();
     let target = dir.path().join("copy.db");
-    database.backup(&target).await.unwrap();
-    database.backup(&target).await.unwrap();
+    database.file().backup(&target).await.unwrap();
+    database.file().backup(&target).await.unwrap();
     insert(&database, "b".into(), 2).await.unwrap();
     assert_eq!(target.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let copy = Database::open(target, Options::new(SCHEMA)).await.unwrap();
     assert_eq!(count(&copy).await, 1);
-    copy.check().await.unwrap();
+    copy.file().check().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

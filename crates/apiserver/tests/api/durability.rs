@@ -76,7 +76,7 @@ async fn acknowledged_writes_survive_kill_9() {
     child.wait().unwrap();
     assert!(acknowledged.len() >= 200, "{}", acknowledged.len());
     let server = ApiServer::open(config(dir.path())).await.unwrap();
-    server.database().check().await.unwrap();
+    server.database().file().check().await.unwrap();
     let api: Api<ConfigMap> = Api::namespaced(server.client(), "default");
     for name in acknowledged {
         api.get(&name)

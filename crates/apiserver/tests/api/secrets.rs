@@ -24,7 +24,7 @@ async fn no_secret_is_plain_on_disk() {
     assert_eq!(made.data.as_ref().unwrap()["password"].0, b"canary-0f1e2d text");
     assert_eq!(made.string_data, None);
     let backup = f.dir.path().join("backup.db");
-    f.server.database().backup(&backup).await.unwrap();
+    f.server.database().file().backup(&backup).await.unwrap();
     for entry in std::fs::read_dir(f.dir.path()).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
         for canary in ["canary-0f1e2d", "Y2FuYXJ5LTBmMWUyZ"] {
