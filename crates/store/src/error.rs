@@ -60,6 +60,12 @@ pub enum Error {
     /// The commit of a batch failed; none of its commands took effect.
     #[error("database commit failed")]
     Commit(#[source] Arc<sqlx::Error>),
+    /// A transaction of records failed; none of them took effect.
+    #[error("records could not be appended")]
+    Append(#[source] Arc<rusqlite::Error>),
+    /// The thread that appends records could not be started.
+    #[error("no thread for the records file")]
+    Thread(#[source] Arc<std::io::Error>),
     /// A command panicked; its changes were rolled back.
     #[error("a write command panicked and was rolled back")]
     Panicked,
@@ -97,5 +103,11 @@ pub enum Error {
 impl From<sqlx::Error> for Error {
     fn from(source: sqlx::Error) -> Self {
         Error::Statement(Arc::new(source))
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(source: rusqlite::Error) -> Self {
+        Error::Append(Arc::new(source))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns: opening a database file safely (WAL, `synchronous=FULL`, SQLite without the WAL-reset race), the one
 //! writer task with group commit, a pool of read-only connections, forward-only migrations, integrity check,
-//! online backup, the exclusive lock of a data directory, and the append-only [`records`].
+//! online backup, the exclusive lock of a data directory, and the append-only [`records`], which a thread writes.
 //!
 //! Refuses: to know any kind of object. What the rows mean is the caller's business.
 //!

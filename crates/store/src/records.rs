@@ -7,17 +7,18 @@
 //! shares one small ring. A ring is cut while it is appended to, so the file is bounded without any other work, and
 //! no flood of one peer removes records of another.
 
+mod appender;
 mod rings;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use futures::FutureExt;
 use serde_json::Value;
-use sqlx::{QueryBuilder, Row, SqliteConnection};
-use tokio::sync::broadcast;
+use sqlx::{Connection, Row};
+use tokio::sync::{broadcast, oneshot};
 
-use crate::{Database, DatabaseFile, Error, Migrations, Options};
+use crate::{DatabaseFile, Error, Migrations};
+use appender::{Appender, Done, Urgency};
 use rings::Rings;
 pub use rings::{Keep, Ring};
 
@@ -44,8 +45,14 @@ const SCHEMA: Migrations = Migrations(&[
 /// Records that a slow follower may lag behind before it misses some.
 const FOLLOW: usize = 1024;
 
-/// Rows of one statement. Few sizes, so that each is prepared once.
-const ROWS: [usize; 3] = [64, 8, 1];
+/// Read-only connections at most.
+const READERS: u32 = 4;
+
+/// Records of one order that nobody waits for.
+const LATER: usize = 8;
+
+/// Records that are durable, or why they are not.
+pub type Stored = Result<Vec<Arc<Record>>, Error>;
 
 /// A record to be appended.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,9 +100,9 @@ pub struct Query {
 /// The records file.
 #[derive(Debug, Clone)]
 pub struct Records {
-    database: Database,
+    file: DatabaseFile,
     live: broadcast::Sender<Arc<Record>>,
-    rings: Arc<Rings>,
+    appender: Appender,
 }
 
 impl Records {
@@ -106,22 +113,24 @@ impl Records {
 
     /// Opens or makes the file; its rings are as long as `keep` says.
     pub async fn open_with(path: impl Into<PathBuf>, keep: Keep) -> Result<Records, Error> {
-        let database = Database::open(path, Options::new(SCHEMA)).await?;
-        Ok(Records {
-            database,
-            live: broadcast::Sender::new(FOLLOW),
-            rings: Arc::new(Rings::new(keep)),
-        })
+        let (file, connection) = DatabaseFile::open(path.into(), SCHEMA, READERS).await?;
+        let live = broadcast::Sender::new(FOLLOW);
+        let appender = Appender::start(file.path(), Rings::new(keep), live.clone())?;
+        if let Err(error) = connection.close().await {
+            tracing::warn!(%error, "closing a connection of the records file failed");
+        }
+        Ok(Records { file, live, appender })
     }
 
     /// The file, for backup and check.
     pub fn file(&self) -> &DatabaseFile {
-        self.database.file()
+        &self.file
     }
 
     /// Ends the writer after everything already handed to it, and closes all connections.
     pub async fn close(&self) {
-        self.database.close().await;
+        self.appender.stop().await;
+        self.file.readers().close().await;
     }
 
     /// Appends one record; durable when this returns.
@@ -132,17 +141,36 @@ impl Records {
 
     /// Appends all records or none; durable when this returns.
     pub async fn append_all(&self, records: Vec<NewRecord>) -> Result<Vec<Arc<Record>>, Error> {
-        let (live, rings) = (self.live.clone(), self.rings.clone());
-        let publish = move |stored: &Vec<Arc<Record>>| {
-            for record in stored {
-                // No follower is no error.
-                let _ = live.send(record.clone());
-            }
-        };
-        self.database
-            .writer()
-            .write_then(move |c| insert_all(c, records, rings).boxed(), publish)
-            .await
+        let result = self.hand_over(Urgency::Now, records);
+        result.await.unwrap_or(Err(Error::Stopped))
+    }
+
+    /// Appends records that nobody waits for: a few at a time together with others, the rest some 50 ms later. Durable
+    /// when this returns; after an error some of them are.
+    pub async fn append_later(&self, records: impl IntoIterator<Item = NewRecord>) -> Result<(), Error> {
+        let mut records = records.into_iter().peekable();
+        let mut results = Vec::new();
+        while records.peek().is_some() {
+            results.push(self.hand_over(Urgency::Later, records.by_ref().take(LATER).collect()));
+        }
+        for result in results {
+            result.await.unwrap_or(Err(Error::Stopped))?;
+        }
+        Ok(())
+    }
+
+    /// As [`Records::append_all`] for callers that cannot wait: `done` is called on the thread that appends, once the
+    /// records are durable or have failed. It must be short.
+    pub fn append_then(&self, records: Vec<NewRecord>, done: impl FnOnce(Stored) + Send + 'static) {
+        self.appender.append(Urgency::Now, records, Box::new(done));
+    }
+
+    fn hand_over(&self, urgency: Urgency, records: Vec<NewRecord>) -> oneshot::Receiver<Stored> {
+        let (done, result) = oneshot::channel();
+        // A caller that went away has no use for the answer; the records stand.
+        let done: Done = Box::new(move |result| drop(done.send(result)));
+        self.appender.append(urgency, records, done);
+        result
     }
 
     /// Lists records, newest first.
@@ -168,7 +196,7 @@ impl Records {
             .bind(&query.kind)
             .bind(query.before.unwrap_or(i64::MAX))
             .bind(limit)
-            .fetch_all(self.database.readers())
+            .fetch_all(self.file.readers())
             .await?;
         rows.iter().map(record_of).collect()
     }
@@ -177,7 +205,7 @@ impl Records {
     pub async fn get(&self, id: i64) -> Result<Option<Record>, Error> {
         let row = sqlx::query("SELECT * FROM records WHERE id = ?")
             .bind(id)
-            .fetch_optional(self.database.readers())
+            .fetch_optional(self.file.readers())
             .await?;
         row.as_ref().map(record_of).transpose()
     }
@@ -190,58 +218,8 @@ impl Records {
     /// Number of the newest record, 0 when there is none.
     pub async fn newest(&self) -> Result<i64, Error> {
         let sql = "SELECT coalesce(max(id), 0) FROM records";
-        Ok(sqlx::query_scalar(sql).fetch_one(self.database.readers()).await?)
+        Ok(sqlx::query_scalar(sql).fetch_one(self.file.readers()).await?)
     }
-}
-
-async fn insert_all(
-    connection: &mut SqliteConnection,
-    records: Vec<NewRecord>,
-    rings: Arc<Rings>,
-) -> Result<Vec<Arc<Record>>, Error> {
-    let due = rings.due(&records);
-    let mut stored = Vec::with_capacity(records.len());
-    let mut left = records.as_slice();
-    while let Some(rows) = ROWS.into_iter().find(|rows| *rows <= left.len()) {
-        let (now, later) = left.split_at(rows);
-        let last = insert(connection, now).await?;
-        let first = last
-            .saturating_sub(i64::try_from(rows).unwrap_or(i64::MAX))
-            .saturating_add(1);
-        stored.extend(first..=last);
-        left = later;
-    }
-    rings.cut(connection, due).await?;
-    let records = records.into_iter().zip(stored).map(|(record, id)| {
-        let NewRecord {
-            kind,
-            machine,
-            at,
-            payload,
-            ..
-        } = record;
-        Arc::new(Record {
-            id,
-            kind,
-            machine,
-            at,
-            payload,
-        })
-    });
-    Ok(records.collect())
-}
-
-/// Inserts rows by one statement; the number of the last. Their numbers follow each other, because nobody else writes.
-async fn insert(connection: &mut SqliteConnection, records: &[NewRecord]) -> Result<i64, Error> {
-    let mut query = QueryBuilder::new("INSERT INTO records (kind, machine, stranger, at, payload) ");
-    query.push_values(records, |mut row, record| {
-        row.push_bind(&record.kind)
-            .push_bind(&record.machine)
-            .push_bind(record.ring == Ring::Strangers)
-            .push_bind(record.at)
-            .push_bind(record.payload.to_string());
-    });
-    Ok(query.build().execute(connection).await?.last_insert_rowid())
 }
 
 fn record_of(row: &sqlx::sqlite::SqliteRow) -> Result<Record, Error> {
