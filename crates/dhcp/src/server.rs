@@ -14,7 +14,7 @@ use std::sync::{Arc, mpsc};
 use boot_script::{EventSender, SiteSettings, ViewHandle};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use store::records::Records;
-use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 pub use advertiser::RouterAdvertiser;
@@ -76,14 +76,12 @@ impl Server {
         })
     }
 
-    /// Serves until `cancel`. Packets are answered in a thread of their own, leases committed here.
+    /// Serves until `cancel`. Packets are answered in a thread of their own.
     pub async fn run(self, deps: Deps, cancel: CancellationToken) {
         let stop = cancel.child_token();
-        let (orders, ordered) = unbounded_channel();
         let (ending, ended) = mpsc::channel();
-        let records = deps.records.clone();
         let ends = Ends {
-            orders,
+            ending,
             ended,
             wake: Arc::clone(&self.wake),
             stop: stop.clone(),
@@ -93,9 +91,14 @@ impl Server {
             stop,
         };
         let worker = Worker::new(self.socket, &self.interface, self.site, deps, ends);
+        let (running, over) = oneshot::channel::<()>();
+        let work = move || {
+            worker.run();
+            drop(running);
+        };
         // Threads of this name and not of the interface's: names have room for 15 bytes.
         let thread = std::thread::Builder::new().name("dhcp".to_owned());
-        if let Err(error) = thread.spawn(move || worker.run()) {
+        if let Err(error) = thread.spawn(work) {
             let error = &error as &dyn std::error::Error;
             tracing::error!(
                 error,
@@ -104,14 +107,14 @@ impl Server {
             );
             return;
         }
-        // It ends with the worker, who alone orders.
-        let mut commits = std::pin::pin!(commits::commit(ordered, records, ending, Arc::clone(&self.wake)));
+        // Ends with an error, because nothing is sent.
+        let mut over = std::pin::pin!(over);
         tokio::select! {
             () = cancel.cancelled() => {
                 let _ = self.wake.write(1);
-                commits.await;
+                let _ = over.await;
             }
-            () = &mut commits => {}
+            _ = &mut over => {}
         }
     }
 }

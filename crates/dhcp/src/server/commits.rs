@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use nix::sys::eventfd::EventFd;
 use resources::Mac;
 use store::records::{NewRecord, Records};
-use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::engine::{Lease, Reply};
 
@@ -122,34 +121,27 @@ impl Commits {
     }
 }
 
-/// Commits what is ordered, all that waits at once, until there is nobody left who orders.
-pub(crate) async fn commit(
-    mut orders: UnboundedReceiver<Order>,
-    records: Records,
-    ended: Sender<Ended>,
-    wake: Arc<EventFd>,
-) {
-    while let Some(first) = orders.recv().await {
-        let (mut numbers, mut all) = (vec![first.number], first.records);
-        while let Ok(next) = orders.try_recv() {
-            numbers.push(next.number);
-            all.extend(next.records);
-        }
-        let leases = all.len();
-        let done = records.append_all(all).await;
+/// Has a batch committed, and tells how that ended. Nobody waits here.
+pub(crate) fn commit(order: Order, records: &Records, ended: Sender<Ended>, wake: Arc<EventFd>) {
+    let Order {
+        number,
+        records: leases,
+    } = order;
+    let count = leases.len();
+    records.append_then(leases, move |done| {
         if let Err(error) = &done {
             let error = error as &dyn std::error::Error;
-            tracing::error!(error, leases, "leases could not be committed; no ACK is sent");
+            tracing::error!(
+                error,
+                leases = count,
+                "leases could not be committed; no ACK is sent"
+            );
         }
-        for number in numbers {
-            // Nobody waits any more when the service ends.
-            let _ = ended.send(Ended {
-                number,
-                durable: done.is_ok(),
-            });
-        }
+        let durable = done.is_ok();
+        // Nobody waits any more when the service ends.
+        let _ = ended.send(Ended { number, durable });
         let _ = wake.write(1);
-    }
+    });
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use boot_script::{BootView, Lookup, SiteSettings};
@@ -13,11 +13,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 use resources::{BootEvent, BootEventKind, printable};
 use store::records::{NewRecord, Ring};
-use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
 use super::Deps;
-use super::commits::{Commits, Ended, Order};
+use super::commits::{Commits, Ended, commit};
 use super::frames::Frames;
 use super::leases::{Leases, recorded_end};
 use super::networks::Networks;
@@ -30,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// How the worker and the commits of its leases find each other.
 #[derive(Debug)]
 pub(super) struct Ends {
-    pub(super) orders: UnboundedSender<Order>,
+    pub(super) ending: Sender<Ended>,
     pub(super) ended: Receiver<Ended>,
     /// Wakes the worker: a commit has ended, or the service is to end.
     pub(super) wake: Arc<EventFd>,
@@ -138,8 +137,8 @@ impl Worker {
             self.act(&outcome, now);
         }
         if let Some(order) = self.commits.close() {
-            // The receiver lives as long as this thread.
-            let _ = self.ends.orders.send(order);
+            let Ends { ending, wake, .. } = &self.ends;
+            commit(order, &self.deps.records, ending.clone(), Arc::clone(wake));
         }
     }
 
