@@ -1,12 +1,16 @@
 //! Boot events into the records: in batches and in the background.
 
+use std::time::Duration;
+
 use boot_script::{Event, Origin};
 use store::records::{NewRecord, Records, Ring};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// Events that are written together.
-const BATCH: usize = 256;
+/// Events that are taken together.
+const BATCH: usize = 1024;
+/// How long events are gathered: a sender need not wake anybody for each.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// Writes events until the senders are gone or `cancel`; what is waiting then is still written.
 pub async fn record_events(mut events: mpsc::Receiver<Event>, records: Records, cancel: CancellationToken) {
@@ -22,8 +26,16 @@ pub async fn record_events(mut events: mpsc::Receiver<Event>, records: Records, 
         if ending {
             return;
         }
-        let rows = batch.drain(..).map(record).collect();
-        if let Err(error) = records.append_all(rows).await {
+        tokio::select! {
+            () = cancel.cancelled() => {}
+            () = tokio::time::sleep(GATHER) => {}
+        }
+        while batch.len() < BATCH
+            && let Ok(event) = events.try_recv()
+        {
+            batch.push(event);
+        }
+        if let Err(error) = records.append_later(batch.drain(..).map(record)).await {
             // Evidence only: booting goes on without it.
             tracing::error!(
                 error = &error as &dyn std::error::Error,
