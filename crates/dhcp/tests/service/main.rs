@@ -10,4 +10,5 @@ mod golden;
 mod network;
 mod packets;
 mod random;
+mod scaling;
 mod subnets;
