@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 use serde_json::json;
+use store::Error;
 use store::records::{Keep, NewRecord, Query, Records, Ring};
 
 fn record(kind: &str, machine: &str, at: i64) -> NewRecord {
@@ -173,4 +174,51 @@ async fn many_at_once_keep_their_order_and_numbers() {
             );
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_handed_over_is_durable_at_the_end_and_nothing_is_taken_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("records.db");
+    let records = Records::open(&path).await.unwrap();
+    let (told, result) = std::sync::mpsc::channel();
+    records.append_then(vec![record("BootEvent", "node-1", 0)], move |done| {
+        told.send(done).unwrap();
+    });
+    let later = (1..21).map(|at| record("BootEvent", "node-1", at));
+    let (later, ()) = tokio::join!(records.append_later(later), records.close());
+    later.unwrap();
+    assert_eq!(result.recv().unwrap().unwrap().len(), 1);
+    let late = records.append(record("BootEvent", "node-1", 21)).await;
+    assert!(matches!(late, Err(Error::Stopped)), "{late:?}");
+    let records = Records::open(&path).await.unwrap();
+    let all = records.list(&Query::default()).await.unwrap();
+    let found: Vec<i64> = all.iter().map(|record| record.at).collect();
+    assert_eq!(found, (0..21).rev().collect::<Vec<_>>());
+}
+
+/// Whether commits overwrite their log or make it longer makes a factor of two.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_has_its_length_from_the_start_and_nothing_of_it_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("records.db");
+    let log = |path: &std::path::Path| path.with_extension("db-wal");
+    let length = |path: &std::path::Path| std::fs::metadata(path).unwrap().len();
+    let records = Records::open(&path).await.unwrap();
+    records.append(record("BootEvent", "node-1", 0)).await.unwrap();
+    let first = length(&log(&path));
+    assert!(first >= 1000 * 4096, "{first}");
+    for at in 1..1000 {
+        records.append(record("BootEvent", "node-1", at)).await.unwrap();
+    }
+    assert_eq!(length(&log(&path)), first, "it is overwritten");
+    assert!(length(&path) < 1 << 20, "the filling is not in the file");
+
+    // As a crash leaves them.
+    let crashed = dir.path().join("crashed.db");
+    std::fs::copy(&path, &crashed).unwrap();
+    std::fs::copy(log(&path), log(&crashed)).unwrap();
+    let crashed = Records::open(&crashed).await.unwrap();
+    crashed.file().check().await.unwrap();
+    assert_eq!(count(&crashed, None).await, 1000);
 }

@@ -3,6 +3,7 @@
 //! of it, so appends share syncs; the followers hear of it and the callers are answered after its commit, in its order.
 
 mod inbox;
+mod log;
 mod waiting;
 
 use std::fmt;
@@ -105,6 +106,10 @@ struct Filled {
 
 impl Work {
     fn run(mut self) {
+        if let Err(error) = log::grow(&self.connection) {
+            // It grows by itself then, a commit at a time.
+            tracing::warn!(%error, "the log of the records file has not its full length yet");
+        }
         let end = loop {
             self.inbox.wait();
             while self.inbox.is_due() {
@@ -205,4 +210,21 @@ fn publish(records: Vec<NewRecord>, first: i64, live: &broadcast::Sender<Arc<Rec
         record
     });
     stored.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_synced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("records.db");
+        std::fs::File::create(&path).unwrap();
+        let connection = connect(&path).unwrap();
+        let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        assert_eq!(number("synchronous").unwrap(), 2, "FULL");
+        let mode = connection.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0));
+        assert_eq!(mode.unwrap(), "wal");
+    }
 }
