@@ -1,14 +1,24 @@
-//! The registry of benchmarks, and how results look.
+//! The registry of benchmarks, how they are run and ended, and how results are printed.
 
 mod cable;
+mod case;
 mod chain;
 mod dhcp;
 mod footprint;
 mod image;
 mod import;
+mod kube_api;
+mod leftovers;
+mod machines;
+mod probes;
+mod process;
+mod site;
 
 use anyhow::bail;
-use serde::Serialize;
+
+pub(crate) use case::{Case, Goal};
+
+use crate::waiting::{AskedToEnd, unless_asked_to_end};
 
 /// Runs of each case.
 pub(crate) const RUNS: usize = 5;
@@ -26,7 +36,7 @@ const ALL: &[Bench] = &[
     },
     Bench {
         name: "footprint",
-        about: "B11: size of the programs, memory and CPU when idle, start until the first DHCP, TFTP, HTTP and API answer",
+        about: "B11: size of the programs, memory and CPU when idle, start until the first DHCP, TFTP, HTTP and API answer, without machines and with up to 100,000 (minutes)",
     },
     Bench {
         name: "image",
@@ -42,24 +52,8 @@ const ALL: &[Bench] = &[
     },
 ];
 
-/// Several runs of one case.
-#[derive(Debug, Clone)]
-pub(crate) struct Case {
-    pub(crate) case: &'static str,
-    pub(crate) unit: &'static str,
-    pub(crate) runs: Vec<f64>,
-    /// What does the same, in the same run.
-    pub(crate) peer: Option<Peer>,
-    /// At most so much.
-    pub(crate) goal: f64,
-}
-
-/// Several runs of somebody else's program.
-#[derive(Debug, Clone)]
-pub(crate) struct Peer {
-    pub(crate) name: &'static str,
-    pub(crate) runs: Vec<f64>,
-}
+/// Share of a core from which on it is the load generator that limits a rate.
+const CLIENT_BOUND: f64 = 0.9;
 
 /// What a benchmark found.
 #[derive(Debug, Default)]
@@ -69,17 +63,20 @@ pub(crate) struct Findings {
     pub(crate) notes: Vec<String>,
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    bench: &'a str,
-    case: &'a str,
-    unit: &'a str,
-    ours: f64,
-    peer: Option<f64>,
-    peer_name: Option<&'a str>,
-    ratio: Option<f64>,
-    goal: f64,
-    met: bool,
+impl Findings {
+    /// Notes what the load generator used of a core: of several runs the largest share counts.
+    pub(crate) fn client(&mut self, what: &str, shares: impl IntoIterator<Item = f64>) {
+        let share = shares.into_iter().fold(0.0, f64::max);
+        let bound = if share > CLIENT_BOUND {
+            "; client-bound"
+        } else {
+            ""
+        };
+        let percent = share * 100.0;
+        self.notes.push(format!(
+            "{what}: the load generator used up to {percent:.0} % of a core{bound}"
+        ));
+    }
 }
 
 /// Runs benchmarks by name.
@@ -90,6 +87,17 @@ pub(crate) async fn run(names: &[String], list: bool, json: bool) -> anyhow::Res
         }
         return Ok(());
     }
+    leftovers::clear_of_the_gone();
+    let result = unless_asked_to_end(run_all(names, json)).await;
+    if let Err(error) = &result
+        && error.is::<AskedToEnd>()
+    {
+        leftovers::clear_own();
+    }
+    result
+}
+
+async fn run_all(names: &[String], json: bool) -> anyhow::Result<()> {
     for name in names {
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
         eprintln!("load before {name}: {}", load.trim());
@@ -110,7 +118,7 @@ pub(crate) async fn run(names: &[String], list: bool, json: bool) -> anyhow::Res
             eprintln!("{name}: {note}");
         }
         for case in &findings.cases {
-            println!("{}", if json { line(name, case)? } else { row(name, case) });
+            println!("{}", if json { case.line(name)? } else { case.row(name) });
         }
     }
     Ok(())
@@ -122,101 +130,24 @@ fn is_busy(load: &str) -> bool {
     last_minute.is_some_and(|load: f64| load > 1.5)
 }
 
-/// Minimum, median and maximum.
-fn spread(runs: &[f64]) -> (f64, f64, f64) {
-    let mut sorted = runs.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
-    (at(0), at(sorted.len() / 2), at(sorted.len().saturating_sub(1)))
-}
-
-impl Case {
-    fn ours(&self) -> f64 {
-        spread(&self.runs).1
-    }
-
-    fn met(&self) -> bool {
-        self.ours() <= self.goal
-    }
-
-    /// Our median for the peer's.
-    fn ratio(&self) -> Option<f64> {
-        self.peer.as_ref().map(|peer| self.ours() / spread(&peer.runs).1)
-    }
-}
-
-fn row(bench: &str, case: &Case) -> String {
-    let (min, median, max) = spread(&case.runs);
-    let met = if case.met() { "met" } else { "MISSED" };
-    let peer = match (&case.peer, case.ratio()) {
-        (Some(peer), Some(ratio)) => {
-            format!("{} {:.1}, ratio {ratio:.3}", peer.name, spread(&peer.runs).1)
-        }
-        _ => "no peer".to_owned(),
-    };
-    format!(
-        "{bench:9} {:34} {median:>8.1} {:2} (min {min:.1}, max {max:.1}, runs {})  goal <= {:.1} {met:6}  {peer}",
-        case.case,
-        case.unit,
-        case.runs.len(),
-        case.goal
-    )
-}
-
-fn line(bench: &str, case: &Case) -> anyhow::Result<String> {
-    let line = Line {
-        bench,
-        case: case.case,
-        unit: case.unit,
-        ours: case.ours(),
-        peer: case.peer.as_ref().map(|peer| spread(&peer.runs).1),
-        peer_name: case.peer.as_ref().map(|peer| peer.name),
-        ratio: case.ratio(),
-        goal: case.goal,
-        met: case.met(),
-    };
-    Ok(serde_json::to_string(&line)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_judged() {
-        let mut case = Case {
-            case: "x",
-            unit: "ms",
-            runs: vec![9.0, 1.0, 3.0],
-            peer: None,
-            goal: 3.0,
-        };
-        assert_eq!(spread(&case.runs), (1.0, 3.0, 9.0));
-        assert!(row("b", &case).contains(" met "));
-        let value: serde_json::Value = serde_json::from_str(&line("b", &case).unwrap()).unwrap();
-        assert_eq!(
-            (
-                value["ours"].as_f64(),
-                value["met"].as_bool(),
-                value["ratio"].as_f64()
-            ),
-            (Some(3.0), Some(true), None)
-        );
-        case.goal = 2.9;
-        case.peer = Some(Peer {
-            name: "other",
-            runs: vec![6.0],
-        });
-        assert!(row("b", &case).contains(" MISSED "));
-        let value: serde_json::Value = serde_json::from_str(&line("b", &case).unwrap()).unwrap();
-        assert_eq!(
-            (value["ratio"].as_f64(), value["peer_name"].as_str()),
-            (Some(0.5), Some("other"))
-        );
+    fn a_busy_machine_is_noted() {
+        assert!(is_busy("2.50 0.1 0.1 1/2 3") && !is_busy("0.30 9 9 1/2 3"));
     }
 
     #[test]
-    fn a_busy_machine_is_told() {
-        assert!(is_busy("2.50 0.1 0.1 1/2 3") && !is_busy("0.30 9 9 1/2 3"));
+    fn a_busy_load_generator_is_noted() {
+        let mut findings = Findings::default();
+        findings.client("one", [0.2, 0.93]);
+        findings.client("two", [0.9]);
+        let bound = |note: &String| note.ends_with("client-bound");
+        assert_eq!(
+            findings.notes.iter().map(bound).collect::<Vec<_>>(),
+            [true, false]
+        );
     }
 }

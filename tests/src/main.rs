@@ -3,7 +3,8 @@
 //! Owns the registry of both ([`stories`], [`benches`]) with what each needs and how long it takes. Refuses to look
 //! into the appliance: a story sees what a user sees.
 //!
-//! Exit codes: 0 passed, 1 failed, 77 skipped because something is missing; CI counts a skipped story as failed.
+//! Exit codes: 0 passed, 1 failed, 77 skipped because something is missing; CI counts a skipped story as failed. A
+//! benchmark that a signal ends exits with 128 and the signal's number.
 
 #![allow(clippy::print_stdout, reason = "a command-line program for people")]
 
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
+use waiting::AskedToEnd;
 
 /// How a story ends that cannot run here.
 const SKIPPED: u8 = 77;
@@ -81,7 +83,14 @@ fn main() -> ExitCode {
         Command::Bench(chosen) => {
             match runtime.block_on(benches::run(&chosen.names, chosen.list, chosen.json)) {
                 Ok(()) => ExitCode::SUCCESS,
-                Err(error) => failed(&error),
+                Err(error) => {
+                    let code = failed(&error);
+                    if let Some(AskedToEnd(signal)) = error.downcast_ref() {
+                        // Without waiting for threads that measure.
+                        std::process::exit(128 + *signal as i32);
+                    }
+                    code
+                }
             }
         }
     }

@@ -21,6 +21,8 @@ use crate::waiting::{unless_asked_to_end, until};
 /// The appliance's user; no account has it.
 const USER: u32 = 64990;
 const CAPABILITIES: &str = "-all,+net_admin,+net_bind_service,+net_raw";
+/// Beginning of the names of racks' folders; number of the process and id of the rack follow.
+const PREFIX: &str = "gantry-rack-";
 const START: Duration = Duration::from_secs(60);
 /// Until a kill point is reached; machines are emulated.
 const POINT: Duration = Duration::from_secs(30 * 60);
@@ -75,6 +77,7 @@ pub(crate) struct Rack {
     pub(crate) serve_flags: Vec<String>,
     folder: tempfile::TempDir,
     appliance: Option<Child>,
+    is_up: bool,
 }
 
 impl Rack {
@@ -83,7 +86,7 @@ impl Rack {
         let plan = RackPlan::derive(seed, &options);
         let paths = RackPaths::new(&lab::state_root(), &plan.id);
         let folder = tempfile::Builder::new()
-            .prefix("gantry-rack-")
+            .prefix(&format!("{PREFIX}{}-{}-", std::process::id(), plan.id))
             .tempdir_in("/var/tmp")?;
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
         let bin = folder.path().join("bin");
@@ -100,6 +103,7 @@ impl Rack {
             serve_flags: Vec::new(),
             folder,
             appliance: None,
+            is_up: false,
         };
         rack.image = rack
             .user(&["image", "export", &rack.file("parts").display().to_string()])?
@@ -124,6 +128,7 @@ impl Rack {
         if options.usb_disk {
             up.push("--usb-disk");
         }
+        rack.is_up = true;
         rack.user(&up)?;
         rack.write_inputs()?;
         Ok(rack)
@@ -368,7 +373,7 @@ impl Rack {
     }
 
     /// Ends everything; on a failure it says what the machines last wrote.
-    pub(crate) fn down(mut self, failed: bool) {
+    fn down(self, failed: bool) {
         if failed {
             println!(
                 "{}",
@@ -380,12 +385,6 @@ impl Rack {
                     .unwrap_or_default()
             );
             println!("{}", self.log());
-        }
-        if self.appliance.is_some() {
-            drop(self.kill_appliance());
-        }
-        if let Err(error) = self.user(&["lab", "down", &self.plan.id]) {
-            eprintln!("rack {} stays: {error:#}", self.plan.id);
         }
     }
 
@@ -410,6 +409,25 @@ impl Rack {
     fn user(&self, arguments: &[&str]) -> anyhow::Result<String> {
         done(Command::new(self.file("bin/gantry")).args(arguments))
     }
+}
+
+impl Drop for Rack {
+    fn drop(&mut self) {
+        if self.appliance.is_some() {
+            drop(self.kill_appliance());
+        }
+        if self.is_up
+            && let Err(error) = self.user(&["lab", "down", &self.plan.id])
+        {
+            eprintln!("rack {} stays: {error:#}", self.plan.id);
+        }
+    }
+}
+
+/// Process and id of the rack that a folder of this name is of.
+pub(crate) fn owner(folder: &str) -> Option<(u32, &str)> {
+    let mut parts = folder.strip_prefix(PREFIX)?.split('-');
+    Some((parts.next()?.parse().ok()?, parts.next()?))
 }
 
 /// Runs a command to its end; its standard output.
@@ -437,6 +455,12 @@ pub(crate) fn held(path: &Path, patterns: &AhoCorasick) -> anyhow::Result<Option
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_says_whose_rack_it_is_of() {
+        assert_eq!(owner("gantry-rack-17-8c0ffee0-aBcDeF"), Some((17, "8c0ffee0")));
+        assert_eq!(owner("gantry-rack-aBcDeF"), None);
+    }
 
     #[test]
     fn patterns_are_found_wherever_they_are() {

@@ -1,11 +1,12 @@
 //! Waiting for a condition instead of sleeping; the last value is in the error.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::future::Future;
 use std::time::Duration;
 
 use anyhow::bail;
 use kube::Api;
+use nix::sys::signal::Signal;
 use serde::de::DeserializeOwned;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
@@ -34,17 +35,32 @@ where
     }
 }
 
-/// The same work, but it ends with an error when somebody asks this program to end, so that the caller clears up.
+/// Why work ended that somebody did not want to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AskedToEnd(pub(crate) Signal);
+
+impl fmt::Display for AskedToEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "asked to end by {}", self.0)
+    }
+}
+
+impl std::error::Error for AskedToEnd {}
+
+/// The same work, but it ends with [`AskedToEnd`] when somebody asks this program to end, so that the caller clears up.
 pub(crate) async fn unless_asked_to_end<T>(
     work: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        result = work => result,
-        _ = terminate.recv() => bail!("asked to end by SIGTERM"),
-        _ = interrupt.recv() => bail!("asked to end by SIGINT"),
-    }
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let asked = tokio::select! {
+        result = work => return result,
+        _ = terminate.recv() => Signal::SIGTERM,
+        _ = interrupt.recv() => Signal::SIGINT,
+        _ = hang_up.recv() => Signal::SIGHUP,
+    };
+    Err(AskedToEnd(asked).into())
 }
 
 /// Waits until the API has an object of this name.
@@ -70,7 +86,11 @@ mod tests {
             std::future::pending::<anyhow::Result<()>>().await
         };
         let error = unless_asked_to_end(signals).await.unwrap_err();
-        assert!(error.to_string().contains("SIGTERM"), "{error}");
+        assert_eq!(
+            error.downcast_ref(),
+            Some(&AskedToEnd(Signal::SIGTERM)),
+            "{error}"
+        );
         assert_eq!(unless_asked_to_end(async { Ok(3) }).await.unwrap(), 3);
     }
 

@@ -10,7 +10,7 @@ mod watch;
 
 use anyhow::bail;
 
-use super::{Case, Findings, Peer};
+use super::{Case, Findings, Goal};
 use crate::rack::missing;
 
 /// Our time may be so many times kubeadm's, plus the disk write.
@@ -24,16 +24,8 @@ pub(super) async fn run() -> anyhow::Result<Findings> {
     let seed = format!("{:08x}", std::process::id());
     let bare = bare::run(&format!("{seed}-bare")).await?;
     let ours = ours::run(&seed).await?;
-    let peer = Peer {
-        name: PEER,
-        runs: vec![bare.ready],
-    };
-    let case = |case, seconds, goal| Case {
-        case,
-        unit: "s",
-        runs: vec![seconds],
-        peer: Some(peer.clone()),
-        goal,
+    let case = |case: &str, seconds, goal| {
+        Case::new(case, "s", vec![seconds], Goal::AtMost(goal)).beside(PEER, vec![bare.ready])
     };
     let goal = GOAL * bare.ready;
     let mut notes = vec![

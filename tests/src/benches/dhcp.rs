@@ -8,29 +8,18 @@ mod kea;
 mod load;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::net::Ipv4Addr;
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
-use nix::unistd::Uid;
+use anyhow::Context;
 
-use super::cable::{CLIENT_LINK, Cable, SERVER_LINK};
-use super::footprint::process::Process;
-use super::footprint::{self, installed};
-use super::{Case, Findings, Peer, RUNS};
-use crate::rack::done;
-use crate::server::program;
+use super::cable::Cable;
+use super::process::{Process, installed};
+use super::site::{Parts, Site};
+use super::{Case, Findings, Goal, RUNS, leftovers, machines};
 use load::{Load, Outcome};
 
 /// Machines with reservations.
 const MACHINES: usize = 10_000;
-/// The address of the relay, in the network of the machines.
-const RELAY: Ipv4Addr = Ipv4Addr::new(10, 127, 255, 254);
-/// The network of the machines, and its netmask.
-const NETWORK: (&str, &str) = ("10.64.0.0/10", "255.192.0.0");
 
 /// What each server is asked for in a run: which machines, and how many of them at once.
 const LOADS: [(&str, Load); 3] = [
@@ -57,64 +46,23 @@ type Outcomes = BTreeMap<usize, Vec<Served>>;
 type Figure<'a> = &'a dyn Fn(&Served) -> f64;
 
 pub(super) fn run() -> anyhow::Result<Findings> {
-    ensure!(Uid::effective().is_root(), "network namespaces need root");
     let kea = installed("/usr/sbin/kea-dhcp4", "kea-dhcp4-server")?;
     let cable = Cable::lay()?;
-    for line in [
-        format!("-n {} address add {RELAY}/10 dev {CLIENT_LINK}", cable.client),
-        format!("-n {} route add {} dev {SERVER_LINK}", cable.server, NETWORK.0),
-    ] {
-        done(Command::new("ip").args(line.split(' ')))?;
-    }
-    let folder = tempfile::tempdir()?;
-    let (parts, csv) = (folder.path().join("parts"), folder.path().join("hardware.csv"));
-    done(Command::new(program()?).args(["image", "export"]).arg(&parts))?;
-    std::fs::write(&csv, rows()?)?;
+    machines::connect(&cable)?;
+    let (parts, csv) = (Parts::with(&[])?, machines::csv(MACHINES));
     let (mut ours, mut peer) = (Outcomes::new(), Outcomes::new());
     for _ in 0..RUNS {
-        let site = tempfile::tempdir()?;
-        let ready = footprint::api(&cable, site.path(), false);
-        let server = footprint::serve(&cable, site.path(), &parts)?;
-        ready.since(server.began)?;
-        import(&cable, site.path(), &csv)?;
+        let site = Site::new()?;
+        let server = site.start(&cable, &parts, &[])?;
+        site.import(&cable, &csv)?;
         measure(&cable, &server, &mut ours)?;
         server.end()?;
-        let site = tempfile::tempdir()?;
-        let server = kea::start(&kea, &cable, site.path())?;
+        let folder = leftovers::folder()?;
+        let server = kea::start(&kea, &cable, folder.path())?;
         measure(&cable, &server, &mut peer)?;
         server.end()?;
     }
-    cases(&ours, &peer)
-}
-
-/// Address and hardware address of a machine.
-fn machine(number: usize) -> anyhow::Result<(Ipv4Addr, [u8; 6])> {
-    let [_, a, b, c] = u32::try_from(number)?.to_be_bytes();
-    Ok((Ipv4Addr::new(10, 64 + a, b, c), [2, 0, 2, a, b, c]))
-}
-
-fn rows() -> anyhow::Result<String> {
-    let mut text = String::from("hostname,ip_address,netmask,gateway,nameservers,mac,disk,labels\n");
-    for number in 1..=MACHINES {
-        let (address, mac) = machine(number)?;
-        let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
-        let mask = NETWORK.1;
-        writeln!(
-            text,
-            "node-{number},{address},{mask},{RELAY},{RELAY},{mac},/dev/sda,type=worker"
-        )?;
-    }
-    Ok(text)
-}
-
-fn import(cable: &Cable, site: &Path, csv: &Path) -> anyhow::Result<()> {
-    let mut command = Command::new("ip");
-    command.args(["netns", "exec", &cable.server]).arg(program()?);
-    command
-        .arg("--kubeconfig")
-        .arg(site.join("data/admin.kubeconfig"));
-    command.args(["apply", "hardware", "-z"]).arg(csv);
-    done(&mut command).map(drop)
+    Ok(cases(&ours, &peer))
 }
 
 /// All loads, one after the other.
@@ -131,7 +79,7 @@ fn measure(cable: &Cable, server: &Process, outcomes: &mut Outcomes) -> anyhow::
     Ok(())
 }
 
-fn cases(ours: &Outcomes, peer: &Outcomes) -> anyhow::Result<Findings> {
+fn cases(ours: &Outcomes, peer: &Outcomes) -> Findings {
     let mut findings = Findings::default();
     let figures = |outcomes: &Outcomes, at: usize, of: Figure<'_>| -> Vec<f64> {
         outcomes.get(&at).into_iter().flatten().map(of).collect()
@@ -142,31 +90,30 @@ fn cases(ours: &Outcomes, peer: &Outcomes) -> anyhow::Result<Findings> {
     let last = |(outcome, _): &Served| milliseconds(outcome.took);
     let lost = |(outcome, _): &Served| (outcome.asked - outcome.done) as f64;
     let cpu = |(outcome, used): &Served| milliseconds(*used) * 1e3 / outcome.done as f64;
-    let kea = |at, of: Figure<'_>| figures(peer, at, of);
-    let rows: [(_, _, _, Figure<'_>, Option<f64>); 7] = [
-        ("one under way, time of each", "us", 0, &each, None),
-        ("one under way, 99th percentile", "ms", 0, &late, Some(0.4)),
-        ("32 under way, time of each", "us", 1, &each, None),
-        ("32 under way, 99th percentile", "ms", 1, &late, None),
-        ("32 under way, CPU of each", "us", 1, &cpu, None),
-        ("burst of 4,096, not answered", "", 2, &lost, Some(0.0)),
-        ("burst of 4,096, last ACK", "ms", 2, &last, Some(150.0)),
+    let beside = Goal::RatioAtMost(1.0);
+    let rows: [(_, _, _, Figure<'_>, Goal); 7] = [
+        ("one under way, time of each", "us", 0, &each, beside),
+        (
+            "one under way, 99th percentile",
+            "ms",
+            0,
+            &late,
+            Goal::AtMost(0.4),
+        ),
+        ("32 under way, time of each", "us", 1, &each, beside),
+        ("32 under way, 99th percentile", "ms", 1, &late, beside),
+        ("32 under way, CPU of each", "us", 1, &cpu, beside),
+        ("burst of 4,096, not answered", "", 2, &lost, Goal::AtMost(0.0)),
+        ("burst of 4,096, last ACK", "ms", 2, &last, Goal::AtMost(150.0)),
     ];
     for (case, unit, at, of, goal) in rows {
-        let runs = kea(at, of);
-        findings.cases.push(Case {
-            case,
-            unit,
-            runs: figures(ours, at, of),
-            goal: goal.unwrap_or_else(|| super::spread(&runs).1),
-            peer: Some(Peer { name: "kea", runs }),
-        });
+        let case = Case::new(case, unit, figures(ours, at, of), goal);
+        findings.cases.push(case.beside("kea", figures(peer, at, of)));
     }
-    let busy = ours.values().flatten().map(|(outcome, _)| outcome.client);
-    let busiest = busy.fold(0.0, f64::max);
-    findings.notes.push(format!(
-        "{MACHINES} machines; the load generator used up to {:.0} % of one core of those that the servers have too",
-        busiest * 100.0
-    ));
-    Ok(findings)
+    for (at, (what, _)) in LOADS.iter().enumerate() {
+        let both = [ours, peer].into_iter().filter_map(|outcomes| outcomes.get(&at));
+        findings.client(what, both.flatten().map(|(outcome, _)| outcome.client));
+    }
+    findings.notes.push(format!("{MACHINES} machines"));
+    findings
 }

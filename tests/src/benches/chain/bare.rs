@@ -35,8 +35,12 @@ const MARKS: [&str; 2] = ["bare: OS up", "bare: kubeadm done"];
 const SEED: &str = "/var/lib/cloud/seed/nocloud";
 
 pub(super) async fn run(seed: &str) -> anyhow::Result<Way> {
-    let rack = Rack::up(seed, UpOptions::default())?;
-    let result = measured(&rack).await;
+    Rack::up(seed, UpOptions::default())?.during(shown).await
+}
+
+/// What failed is to be seen on the consoles.
+async fn shown(rack: &mut Rack) -> anyhow::Result<Way> {
+    let result = measured(rack).await;
     if result.is_err() {
         for machine in &rack.plan.machines {
             let console = std::fs::read(rack.paths.console_log(machine)).unwrap_or_default();
@@ -44,7 +48,6 @@ pub(super) async fn run(seed: &str) -> anyhow::Result<Way> {
             eprintln!("--- {}\n{end}", machine.name);
         }
     }
-    rack.down(false);
     result
 }
 

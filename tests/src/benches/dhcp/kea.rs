@@ -5,14 +5,15 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::{MACHINES, NETWORK, RELAY, machine};
+use super::MACHINES;
 use crate::benches::cable::{Cable, SERVER_LINK};
-use crate::benches::footprint::process::Process;
+use crate::benches::machines::{self, NETWORK, ROUTER, spelled};
+use crate::benches::process::Process;
 
 /// Starts it with one thread and its lease file, both as far as it goes without a database.
 pub(super) fn start(program: &Path, cable: &Cable, site: &Path) -> anyhow::Result<Process> {
     let file = site.join("kea.json");
-    std::fs::write(&file, config(site)?.to_string())?;
+    std::fs::write(&file, config(site).to_string())?;
     let mut command = Command::new(program);
     command.arg("-c").arg(&file);
     for variable in ["KEA_PIDFILE_DIR", "KEA_LOCKFILE_DIR", "KEA_LOGGER_DESTINATION"] {
@@ -26,22 +27,23 @@ pub(super) fn start(program: &Path, cable: &Cable, site: &Path) -> anyhow::Resul
     Process::start(&cable.server, command, &site.join("out"))
 }
 
-fn config(site: &Path) -> anyhow::Result<Value> {
+fn config(site: &Path) -> Value {
     let mut reservations = Vec::new();
     for number in 1..=MACHINES {
-        let (address, mac) = machine(number)?;
-        let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
-        reservations
-            .push(json!({"hw-address": mac, "ip-address": address, "hostname": format!("node-{number}")}));
+        reservations.push(json!({
+            "hw-address": spelled(machines::mac(number)),
+            "ip-address": machines::address(number),
+            "hostname": machines::name(number),
+        }));
     }
-    Ok(json!({"Dhcp4": {
+    json!({"Dhcp4": {
         "interfaces-config": {"interfaces": [SERVER_LINK], "dhcp-socket-type": "udp"},
         "multi-threading": {"enable-multi-threading": false},
         "lease-database": {"type": "memfile", "persist": true, "name": site.join("leases.csv"), "lfc-interval": 0},
         "host-reservation-identifiers": ["hw-address"],
         "valid-lifetime": 3600,
         "loggers": [{"name": "kea-dhcp4", "severity": "ERROR", "output_options": [{"output": site.join("log")}]}],
-        "subnet4": [{"subnet": NETWORK.0, "relay": {"ip-addresses": [RELAY]},
-            "option-data": [{"name": "routers", "data": RELAY.to_string()}], "reservations": reservations}],
-    }}))
+        "subnet4": [{"subnet": NETWORK.0, "relay": {"ip-addresses": [ROUTER]},
+            "option-data": [{"name": "routers", "data": ROUTER.to_string()}], "reservations": reservations}],
+    }})
 }

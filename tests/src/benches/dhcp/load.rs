@@ -9,8 +9,8 @@ use anyhow::{Context, ensure};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::time::{ClockId, clock_gettime};
 
-use super::{RELAY, machine};
 use crate::benches::cable::{Cable, SERVER};
+use crate::benches::machines::{self, ROUTER};
 
 /// After this without an answer a machine asks again. A burst is not repeated: nobody answers later than that.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -56,7 +56,7 @@ pub(super) fn run(cable: &Cable, load: Load) -> anyhow::Result<Outcome> {
 }
 
 fn ask(load: Load) -> anyhow::Result<Outcome> {
-    let socket = UdpSocket::bind((RELAY, 67))?;
+    let socket = UdpSocket::bind((ROUTER, 67))?;
     setsockopt(&socket, sockopt::RcvBufForce, &(64 << 20))?;
     socket.connect((SERVER, 67))?;
     socket.set_read_timeout(Some(Duration::from_millis(50)))?;
@@ -106,7 +106,7 @@ fn ask(load: Load) -> anyhow::Result<Outcome> {
         let Some(exchange) = open.get_mut(&transaction) else {
             continue;
         };
-        let expected = machine(exchange.number)?.0;
+        let expected = machines::address(exchange.number);
         ensure!(
             address == expected,
             "{address} was given to the machine of {expected}"
@@ -144,12 +144,11 @@ fn processor_time() -> anyhow::Result<Duration> {
 
 /// A message of a machine, as its relay passes it on; its transaction is the machine's number.
 fn message(kind: u8, number: usize, offer: Option<(Ipv4Addr, Ipv4Addr)>) -> anyhow::Result<Vec<u8>> {
-    let (_, mac) = machine(number)?;
     let mut message = vec![0; 240];
     message[..4].copy_from_slice(&[1, 1, 6, 1]);
     message[4..8].copy_from_slice(&u32::try_from(number)?.to_be_bytes());
-    message[24..28].copy_from_slice(&RELAY.octets());
-    message[28..34].copy_from_slice(&mac);
+    message[24..28].copy_from_slice(&ROUTER.octets());
+    message[28..34].copy_from_slice(&machines::mac(number));
     message[236..].copy_from_slice(&[99, 130, 83, 99]);
     message.extend([53, 1, kind, 55, 3, 1, 3, 6]);
     if let Some((address, server)) = offer {

@@ -11,15 +11,13 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
 
-use crate::benches::cable::{CLIENT_LINK, Cable, SERVER};
+use super::cable::{CLIENT_LINK, Cable, SERVER};
+use super::site::LOADER;
 
 /// The machine that asks.
-pub(in crate::benches) const MAC: [u8; 6] = [0x02, 0, 0, 0, 0xb1, 0x01];
+pub(super) const MAC: [u8; 6] = [0x02, 0, 0, 0, 0xb1, 0x01];
 /// The address that is reserved for it.
-pub(in crate::benches) const RESERVED: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 50);
-/// A file that every boot server here has.
-pub(super) const LOADER: &str = "undionly.kpxe";
-
+pub(super) const RESERVED: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 50);
 /// Between two questions.
 const AGAIN: Duration = Duration::from_millis(2);
 /// A server that does not answer within this is broken.
@@ -28,11 +26,11 @@ const TRANSACTION: [u8; 4] = [0xb1, 0x1b, 0xb1, 0x1b];
 const OFFER: [u8; 3] = [53, 1, 2];
 
 /// A client that is asking; its answer is the moment of the first good reply.
-pub(in crate::benches) struct Asking(JoinHandle<io::Result<Instant>>);
+pub(super) struct Asking(JoinHandle<io::Result<Instant>>);
 
 impl Asking {
     /// Waits for the reply; milliseconds since `began`.
-    pub(in crate::benches) fn since(self, began: Instant) -> anyhow::Result<f64> {
+    pub(super) fn since(self, began: Instant) -> anyhow::Result<f64> {
         let answered = self
             .0
             .join()
@@ -61,7 +59,7 @@ fn ask(
 }
 
 /// Sends DISCOVERs until an OFFER of the reserved address comes.
-pub(in crate::benches) fn dhcp(cable: &Cable) -> Asking {
+pub(super) fn dhcp(cable: &Cable) -> Asking {
     let mut socket = None;
     ask(&cable.client, "DHCP offer", move || {
         let socket = match &socket {
@@ -111,7 +109,7 @@ pub(super) fn tftp(cable: &Cable) -> Asking {
     ask(&cable.client, "TFTP block", || {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         socket.set_read_timeout(Some(AGAIN))?;
-        let request = [b"\0\x01", LOADER.as_bytes(), b"\0octet\0"].concat();
+        let request = [b"\0\x01", LOADER.0.as_bytes(), b"\0octet\0"].concat();
         socket.send_to(&request, (SERVER, 69))?;
         let mut reply = [0; 600];
         match socket.recv(&mut reply) {
@@ -129,7 +127,11 @@ pub(super) fn http(cable: &Cable, port: u16) -> Asking {
         let get = || -> io::Result<bool> {
             let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
             stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-            write!(stream, "HEAD /boot/{LOADER} HTTP/1.1\r\nHost: {address}\r\n\r\n")?;
+            write!(
+                stream,
+                "HEAD /boot/{} HTTP/1.1\r\nHost: {address}\r\n\r\n",
+                LOADER.0
+            )?;
             let mut reply = [0; 15];
             stream.read_exact(&mut reply)?;
             Ok(reply == *b"HTTP/1.1 200 OK")
@@ -144,7 +146,7 @@ pub(super) fn http(cable: &Cable, port: u16) -> Asking {
 }
 
 /// Asks for the API's version until it is told, then carries out `then` (which is not counted).
-pub(in crate::benches) fn api(
+pub(super) fn api(
     namespace: &str,
     connect: impl AsyncFn() -> anyhow::Result<kube::Client> + Send + 'static,
     then: impl AsyncFn(kube::Client) -> anyhow::Result<()> + Send + 'static,

@@ -2,13 +2,16 @@
 
 use std::fs::{File, read_dir, read_to_string};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use super::leftovers::children;
+use crate::rack::done;
 
 /// Time to end by itself after SIGTERM.
 const END: Duration = Duration::from_secs(20);
@@ -18,20 +21,16 @@ const SETTLE: Duration = Duration::from_secs(3);
 const WATCH: Duration = Duration::from_secs(10);
 
 /// A running server.
-pub(in crate::benches) struct Process {
+pub(super) struct Process {
     name: String,
     child: Child,
     /// Just before its program was started.
-    pub(in crate::benches) began: Instant,
+    pub(super) began: Instant,
 }
 
 impl Process {
     /// Starts a command in a namespace; what it says goes to `log`.
-    pub(in crate::benches) fn start(
-        namespace: &str,
-        mut command: Command,
-        log: &Path,
-    ) -> anyhow::Result<Process> {
+    pub(super) fn start(namespace: &str, mut command: Command, log: &Path) -> anyhow::Result<Process> {
         let file = File::options().append(true).create(true).open(log)?;
         command
             .stdin(Stdio::null())
@@ -46,8 +45,13 @@ impl Process {
         Ok(Process { name, child, began })
     }
 
+    /// Number of the process.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until nothing of the start is left to do.
-    pub(in crate::benches) fn settle(&self) {
+    pub(super) fn settle(&self) {
         std::thread::sleep(SETTLE);
     }
 
@@ -70,23 +74,19 @@ impl Process {
         Ok(used.as_secs_f64() / began.elapsed().as_secs_f64() * 100.0)
     }
 
-    /// CPU time of all threads.
-    pub(in crate::benches) fn cpu(&self) -> io::Result<Duration> {
-        let mut total = 0;
-        for task in read_dir(format!("/proc/{}/task", self.child.id()))? {
-            // A thread may end in between.
-            let text = read_to_string(task?.path().join("schedstat")).unwrap_or_default();
-            total += text
-                .split(' ')
-                .next()
-                .and_then(|field| field.parse::<u64>().ok())
-                .unwrap_or(0);
+    /// CPU time of all its threads, and of those of the processes that it started.
+    pub(super) fn cpu(&self) -> io::Result<Duration> {
+        let own = self.child.id();
+        let mut total = of_threads(own)?;
+        for child in children(own) {
+            // It may end in between.
+            total += u32::try_from(child).map_or(Ok(0), of_threads).unwrap_or(0);
         }
         Ok(Duration::from_nanos(total))
     }
 
     /// Ends it by SIGTERM and waits.
-    pub(in crate::benches) fn end(mut self) -> anyhow::Result<()> {
+    pub(super) fn end(mut self) -> anyhow::Result<()> {
         kill(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGTERM)?;
         let asked = Instant::now();
         while self.child.try_wait()?.is_none() {
@@ -105,4 +105,26 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Nanoseconds of CPU time of a process's threads.
+fn of_threads(process: u32) -> io::Result<u64> {
+    let mut total = 0;
+    for task in read_dir(format!("/proc/{process}/task"))? {
+        // A thread may end in between.
+        let text = read_to_string(task?.path().join("schedstat")).unwrap_or_default();
+        let field = text.split(' ').next().and_then(|field| field.parse::<u64>().ok());
+        total += field.unwrap_or(0);
+    }
+    Ok(total)
+}
+
+/// A peer's program, whose Debian package is installed when it is missing.
+pub(super) fn installed(program: &str, package: &str) -> anyhow::Result<PathBuf> {
+    let path = PathBuf::from(program);
+    if !path.is_file() {
+        done(Command::new("apt-get").args(["install", "-qq", "-y", "--no-install-recommends", package]))
+            .with_context(|| format!("the peer {package} is not there"))?;
+    }
+    Ok(path)
 }
