@@ -5,11 +5,15 @@ mod case;
 mod chain;
 mod dhcp;
 mod footprint;
+mod http;
+mod http_client;
 mod image;
 mod import;
 mod kube_api;
 mod leftovers;
 mod machines;
+mod meter;
+mod nginx;
 mod probes;
 mod process;
 mod site;
@@ -37,6 +41,10 @@ const ALL: &[Bench] = &[
     Bench {
         name: "footprint",
         about: "B11: size of the programs, memory and CPU when idle, start until the first DHCP, TFTP, HTTP and API answer, without machines and with up to 100,000 (minutes)",
+    },
+    Bench {
+        name: "http",
+        about: "B5: storms of 64, 256 and 1,000 machines that fetch their scripts, kernel and installer, beside nginx",
     },
     Bench {
         name: "image",
@@ -104,6 +112,7 @@ async fn run_all(names: &[String], json: bool) -> anyhow::Result<()> {
         let mut findings = match name.as_str() {
             "dhcp" => tokio::task::spawn_blocking(dhcp::run).await??,
             "footprint" => tokio::task::spawn_blocking(footprint::run).await??,
+            "http" => tokio::task::spawn_blocking(http::run).await??,
             "import" => tokio::task::spawn_blocking(import::run).await??,
             "chain" => chain::run().await?,
             "image" => tokio::task::spawn_blocking(image::run).await??,
