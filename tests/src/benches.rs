@@ -17,6 +17,7 @@ mod nginx;
 mod probes;
 mod process;
 mod site;
+mod tftp;
 
 use anyhow::bail;
 
@@ -53,6 +54,10 @@ const ALL: &[Bench] = &[
     Bench {
         name: "import",
         about: "B12: import of 1k, 10k and 100k rows beside sqlite3, the same again, DHCP of the last row (minutes)",
+    },
+    Bench {
+        name: "tftp",
+        about: "B4: 50 MiB with windows of 1, 16 and 64 blocks beside atftpd, 64 and 256 machines at once beside dnsmasq",
     },
     Bench {
         name: "chain",
@@ -114,6 +119,7 @@ async fn run_all(names: &[String], json: bool) -> anyhow::Result<()> {
             "footprint" => tokio::task::spawn_blocking(footprint::run).await??,
             "http" => tokio::task::spawn_blocking(http::run).await??,
             "import" => tokio::task::spawn_blocking(import::run).await??,
+            "tftp" => tokio::task::spawn_blocking(tftp::run).await??,
             "chain" => chain::run().await?,
             "image" => tokio::task::spawn_blocking(image::run).await??,
             other => bail!("there is no benchmark {other:?}; --list names them"),
