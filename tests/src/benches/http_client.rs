@@ -11,6 +11,9 @@ use tokio::net::{TcpSocket, TcpStream};
 const LIMIT: Duration = Duration::from_secs(60);
 /// Bytes that are read at once.
 const BUFFER: usize = 64 << 10;
+/// The window of a connection, which is that of iPXE. Windows that grow would fill the kernel's memory for TCP when a
+/// thousand connections are open.
+const WINDOW: u32 = 256 << 10;
 
 /// A connection.
 pub(super) struct Connection<S> {
@@ -37,6 +40,7 @@ pub(super) fn get(path: &str, close: bool) -> Vec<u8> {
 /// Connects from an address.
 pub(super) async fn connect(from: Ipv4Addr, to: SocketAddr) -> anyhow::Result<Connection<TcpStream>> {
     let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(WINDOW)?;
     socket.bind(SocketAddr::from((from, 0)))?;
     let stream = tokio::time::timeout(LIMIT, socket.connect(to)).await??;
     stream.set_nodelay(true)?;
