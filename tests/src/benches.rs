@@ -12,6 +12,7 @@ mod import;
 mod kube_api;
 mod leftovers;
 mod machines;
+mod metadata;
 mod meter;
 mod nginx;
 mod probes;
@@ -54,6 +55,10 @@ const ALL: &[Bench] = &[
     Bench {
         name: "import",
         about: "B12: import of 1k, 10k and 100k rows beside sqlite3, the same again, DHCP of the last row (minutes)",
+    },
+    Bench {
+        name: "metadata",
+        about: "B6: host names by source address with 1,000 and 10,000 machines, keep-alive and close, beside nginx",
     },
     Bench {
         name: "tftp",
@@ -119,6 +124,7 @@ async fn run_all(names: &[String], json: bool) -> anyhow::Result<()> {
             "footprint" => tokio::task::spawn_blocking(footprint::run).await??,
             "http" => tokio::task::spawn_blocking(http::run).await??,
             "import" => tokio::task::spawn_blocking(import::run).await??,
+            "metadata" => tokio::task::spawn_blocking(metadata::run).await??,
             "tftp" => tokio::task::spawn_blocking(tftp::run).await??,
             "chain" => chain::run().await?,
             "image" => tokio::task::spawn_blocking(image::run).await??,
