@@ -1,5 +1,6 @@
 //! The registry of benchmarks, how they are run and ended, and how results are printed.
 
+mod api;
 mod cable;
 mod case;
 mod chain;
@@ -36,6 +37,10 @@ struct Bench {
 }
 
 const ALL: &[Bench] = &[
+    Bench {
+        name: "api",
+        about: "B15: creates by 1 and 16 clients, a list of 10,000 objects and single gets, beside kube-apiserver with etcd",
+    },
     Bench {
         name: "dhcp",
         about: "B1 and B2: exchanges of 10,000 machines through a relay, one by one, 32 at once and in a burst, beside Kea",
@@ -120,6 +125,7 @@ async fn run_all(names: &[String], json: bool) -> anyhow::Result<()> {
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
         eprintln!("load before {name}: {}", load.trim());
         let mut findings = match name.as_str() {
+            "api" => tokio::task::spawn_blocking(api::run).await??,
             "dhcp" => tokio::task::spawn_blocking(dhcp::run).await??,
             "footprint" => tokio::task::spawn_blocking(footprint::run).await??,
             "http" => tokio::task::spawn_blocking(http::run).await??,

@@ -19,7 +19,8 @@ pub(super) const NAME: &str = "kube-apiserver + etcd";
 /// Ports in the namespace.
 const API: u16 = 6443;
 const ETCD: u16 = 2379;
-const TOKEN: &str = "a-token-of-this-benchmark";
+/// The administrator's.
+pub(super) const TOKEN: &str = "a-token-of-this-benchmark";
 
 /// A running pair with empty data at first.
 pub(super) struct KubeApi {

@@ -10,7 +10,12 @@ use super::process::Process;
 pub(super) struct Meter<'a> {
     server: &'a Process,
     server_cpu: Duration,
-    client_cpu: Duration,
+    share: Share,
+}
+
+/// How much of a core this process uses, from a moment on.
+pub(super) struct Share {
+    cpu: Duration,
     began: Instant,
 }
 
@@ -29,19 +34,30 @@ impl Meter<'_> {
         Ok(Meter {
             server,
             server_cpu: server.cpu()?,
-            client_cpu: own_cpu()?,
-            began: Instant::now(),
+            share: Share::start()?,
         })
     }
 
     pub(super) fn read(self) -> anyhow::Result<Reading> {
-        let wall = self.began.elapsed();
-        let client = own_cpu()?.saturating_sub(self.client_cpu);
         Ok(Reading {
-            wall,
+            wall: self.share.began.elapsed(),
+            client: self.share.read()?,
             server: self.server.cpu()?.saturating_sub(self.server_cpu),
-            client: client.as_secs_f64() / wall.as_secs_f64(),
         })
+    }
+}
+
+impl Share {
+    pub(super) fn start() -> anyhow::Result<Share> {
+        Ok(Share {
+            cpu: own_cpu()?,
+            began: Instant::now(),
+        })
+    }
+
+    pub(super) fn read(&self) -> anyhow::Result<f64> {
+        let used = own_cpu()?.saturating_sub(self.cpu);
+        Ok(used.as_secs_f64() / self.began.elapsed().as_secs_f64())
     }
 }
 
