@@ -10,6 +10,7 @@
 
 mod routes;
 mod tree;
+mod withheld;
 
 pub use routes::{Config, Deps, router};
 pub use tree::{Answer, lookup};

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use resources::{BootEvent, BootEventKind};
 
 use crate::tree::{Answer, VERSIONS, lookup};
+use crate::withheld::Withheld;
 
 /// Settings of the service.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,6 +35,7 @@ pub struct Deps {
 struct Shared {
     config: Config,
     deps: Deps,
+    withheld: Withheld,
 }
 
 /// The metadata routes. Requests need `ConnectInfo<SocketAddr>`.
@@ -48,7 +50,11 @@ pub fn router(config: Config, deps: Deps) -> Router {
             router = router.route(&path, get(answer));
         }
     }
-    router.with_state(Arc::new(Shared { config, deps }))
+    router.with_state(Arc::new(Shared {
+        config,
+        deps,
+        withheld: Withheld::default(),
+    }))
 }
 
 async fn answer(
@@ -85,7 +91,9 @@ async fn answer(
         Answer::Withheld => {
             let text = "user data is not served by address alone; installed systems get it from their seed, \
                         or set serveUserDataByAddress of gantry serve";
-            tracing::warn!(machine = target.name(), peer = %peer.address(), "user data asked for by address; serveUserDataByAddress is off");
+            if let Some(count) = shared.withheld.count(Timestamp::now()) {
+                tracing::warn!(machine = target.name(), peer = %peer.address(), count, "user data asked for by address; serveUserDataByAddress is off");
+            }
             record(&shared, &peer, text.to_owned());
             (StatusCode::NOT_FOUND, format!("{text}\n")).into_response()
         }

@@ -1,8 +1,12 @@
 //! The tree: a path and a Hardware in, a text out.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use resources::tinkerbell::{HardwareSpec, Instance, InstanceIp, OperatingSystem};
+
+/// A path or a value, mostly one that the Hardware holds already.
+type Text<'a> = Cow<'a, str>;
 
 /// Versions of the tree; all have the same content.
 pub(crate) const VERSIONS: [&str; 2] = ["2009-04-04", "latest"];
@@ -44,7 +48,7 @@ pub fn lookup(path: &str, name: &str, hardware: &HardwareSpec, serve_user_data: 
 }
 
 /// Paths below `meta-data` with their values; directories follow from them.
-fn meta_data(name: &str, hardware: &HardwareSpec) -> Vec<(String, String)> {
+fn meta_data<'a>(name: &'a str, hardware: &'a HardwareSpec) -> Vec<(Text<'a>, Text<'a>)> {
     let metadata = hardware.metadata.as_ref();
     let instance = metadata.and_then(|metadata| metadata.instance.as_ref());
     let facility = metadata.and_then(|metadata| metadata.facility.as_ref());
@@ -53,57 +57,61 @@ fn meta_data(name: &str, hardware: &HardwareSpec) -> Vec<(String, String)> {
         .iter()
         .find_map(|interface| interface.dhcp.as_ref());
     let hostname = instance
-        .and_then(|instance| instance.hostname.clone())
-        .or_else(|| dhcp.and_then(|dhcp| dhcp.hostname.clone()));
-    let reserved = dhcp.and_then(|dhcp| dhcp.ip.as_ref()?.address.clone());
+        .and_then(|instance| instance.hostname.as_deref())
+        .or_else(|| dhcp.and_then(|dhcp| dhcp.hostname.as_deref()));
+    let reserved = dhcp.and_then(|dhcp| dhcp.ip.as_ref()?.address.as_deref());
 
-    let mut list = Vec::new();
-    let mut put = |path: &str, value: Option<String>| {
+    let mut list: Vec<(Text<'a>, Text<'a>)> = Vec::with_capacity(16);
+    let mut put = |path: Text<'a>, value: Option<Text<'a>>| {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
-            list.push((path.to_owned(), value));
+            list.push((path, value));
         }
     };
     let id = instance
-        .and_then(|instance| instance.id.clone())
+        .and_then(|instance| instance.id.as_deref())
         .filter(|id| !id.is_empty());
-    put("instance-id", Some(id.unwrap_or_else(|| name.to_owned())));
-    put("hostname", hostname.clone());
-    put("local-hostname", hostname);
-    put("plan", facility.and_then(|facility| facility.plan_slug.clone()));
-    put(
-        "facility",
-        facility.and_then(|facility| facility.facility_code.clone()),
-    );
-    put("tags", instance.map(|instance| instance.tags.join("\n")));
+    put("instance-id".into(), Some(id.unwrap_or(name).into()));
+    put("hostname".into(), hostname.map(Text::from));
+    put("local-hostname".into(), hostname.map(Text::from));
+    let plan = facility.and_then(|facility| facility.plan_slug.as_deref());
+    put("plan".into(), plan.map(Text::from));
+    let code = facility.and_then(|facility| facility.facility_code.as_deref());
+    put("facility".into(), code.map(Text::from));
+    let tags = instance.map(|instance| instance.tags.join("\n"));
+    put("tags".into(), tags.map(Text::from));
     let ips = instance
         .map(|instance| instance.ips.as_slice())
         .unwrap_or_default();
+    let public = address(ips, |ip, v4| v4 && ip.public == Some(true));
+    put("public-ipv4".into(), public.map(Text::from));
+    put("public-ipv6".into(), address(ips, |_, v4| !v4).map(Text::from));
+    let local = address(ips, |ip, v4| v4 && ip.public != Some(true));
     put(
-        "public-ipv4",
-        address(ips, |ip, v4| v4 && ip.public == Some(true)),
-    );
-    put("public-ipv6", address(ips, |_, v4| !v4));
-    put(
-        "local-ipv4",
-        address(ips, |ip, v4| v4 && ip.public != Some(true)).or(reserved),
+        "local-ipv4".into(),
+        local.map(Text::from).or(reserved.map(Text::from)),
     );
     for (number, key) in public_keys(instance).into_iter().enumerate() {
-        put(&format!("public-keys/{number}/openssh-key"), Some(key));
+        put(
+            format!("public-keys/{number}/openssh-key").into(),
+            Some(key.into()),
+        );
     }
-    let system = instance
-        .and_then(|instance| instance.operating_system.clone())
-        .unwrap_or_default();
-    let OperatingSystem {
-        slug,
-        distro,
-        version,
-        image_tag,
-        ..
-    } = system;
-    put("operating-system/slug", slug);
-    put("operating-system/distro", distro);
-    put("operating-system/version", version);
-    put("operating-system/image_tag", image_tag);
+    if let Some(system) = instance.and_then(|instance| instance.operating_system.as_ref()) {
+        let OperatingSystem {
+            slug,
+            distro,
+            version,
+            image_tag,
+            ..
+        } = system;
+        let mut put = |path: &'static str, value: &'a Option<String>| {
+            put(path.into(), value.as_deref().map(Text::from));
+        };
+        put("operating-system/slug", slug);
+        put("operating-system/distro", distro);
+        put("operating-system/version", version);
+        put("operating-system/image_tag", image_tag);
+    }
     list
 }
 
@@ -118,21 +126,21 @@ fn address(ips: &[InstanceIp], wanted: impl Fn(&InstanceIp, bool) -> bool) -> Op
 }
 
 /// Keys that are one line each: others would break the listing.
-fn public_keys(instance: Option<&Instance>) -> Vec<String> {
+fn public_keys(instance: Option<&Instance>) -> Vec<&str> {
     let keys = instance
         .map(|instance| instance.ssh_keys.as_slice())
         .unwrap_or_default();
     keys.iter()
-        .map(|key| key.trim().to_owned())
+        .map(|key| key.trim())
         .filter(|key| !key.is_empty() && key.lines().count() == 1)
         .collect()
 }
 
 /// The value at a path, or the listing of a directory.
-fn find(tree: &[(String, String)], parts: &[&str]) -> Answer {
+fn find(tree: &[(Text<'_>, Text<'_>)], parts: &[&str]) -> Answer {
     let path = parts.join("/");
     if let Some((_, value)) = tree.iter().find(|(at, _)| *at == path) {
-        return Answer::Text(value.clone());
+        return Answer::Text(value.clone().into_owned());
     }
     let prefix = if path.is_empty() { path } else { path + "/" };
     let mut names: Vec<String> = Vec::new();
