@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Request, Response, Version, header};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -13,13 +13,16 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::body::{RequestBody, ResponseBody};
 use crate::gate::Place;
 use crate::limits::Limits;
 use crate::pace::{Overdue, Pace};
+use crate::sending::Sending;
+use crate::served_file::ServedFile;
+use crate::writer::SMALL;
 
 /// Smallest buffer that hyper takes.
 const SMALLEST_BUFFER: usize = 8192;
@@ -36,7 +39,17 @@ pub(crate) struct Connection {
     pub(crate) limits: Limits,
     pub(crate) pace: Arc<Pace>,
     pub(crate) place: Arc<Place>,
+    pub(crate) sending: Arc<Sending>,
     pub(crate) cancel: CancellationToken,
+}
+
+/// How a connection has to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// At once.
+    Now,
+    /// When what is open is answered.
+    Finish,
 }
 
 /// A service of [`crate::run_http`] and [`crate::run_tls`]: any hyper service whose parts may move between threads.
@@ -74,6 +87,7 @@ where
 struct Counted<S> {
     inner: S,
     pace: Arc<Pace>,
+    sending: Arc<Sending>,
     body: Duration,
 }
 
@@ -85,27 +99,48 @@ impl<S: Serve> Service<Request<Incoming>> for Counted<S> {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let open = Pace::request(&self.pace);
         let limit = self.body;
+        let closes = closes(&request);
         let answer = self.inner.call(request.map(|body| RequestBody::new(body, limit)));
+        let sending = self.sending.clone();
         Box::pin(async move {
-            let response = answer.await?;
+            let mut response = answer.await?;
+            let file = response.extensions_mut().remove::<Arc<ServedFile>>();
+            // Complete when it is written, so the end of the stream follows at once.
+            let short = |bytes| usize::try_from(bytes).is_ok_and(|bytes| bytes <= SMALL);
+            let last = closes && response.body().size_hint().exact().is_some_and(short);
+            sending.set(file, last);
             Ok(response.map(|body| ResponseBody::new(body, open)))
         })
     }
 }
 
+/// Whether the peer wants the connection to end with this answer.
+fn closes<B>(request: &Request<B>) -> bool {
+    let asked = request.headers().get(header::CONNECTION);
+    request.version() == Version::HTTP_11
+        && asked.is_some_and(|asked| asked.as_bytes().eq_ignore_ascii_case(b"close"))
+}
+
 impl Connection {
     /// Runs something before the first request: within its time, and only as long as the place is ours.
-    pub(crate) async fn within<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn within<T>(
+        &self,
+        work: impl Future<Output = T>,
+        ending: Pin<&mut impl Future<Output = Ending>>,
+    ) -> Option<T> {
         tokio::select! {
             done = work => Some(done),
-            _ = self.supervise() => None,
-            () = self.cancel.cancelled() => None,
+            _ = ending => None,
         }
     }
 
     /// Serves HTTP/1.1.
-    pub(crate) async fn http1<I, S>(&self, stream: I, service: S)
-    where
+    pub(crate) async fn http1<I, S>(
+        &self,
+        stream: I,
+        service: S,
+        ending: Pin<&mut impl Future<Output = Ending>>,
+    ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: Serve,
     {
@@ -117,13 +152,17 @@ impl Connection {
             .header_read_timeout(None)
             .max_headers(FIELDS)
             .max_buf_size(head.max(SMALLEST_BUFFER));
-        self.drive(builder.serve_connection(TokioIo::new(stream), self.counted(service)))
-            .await;
+        let connection = builder.serve_connection(TokioIo::new(stream), self.counted(service));
+        self.drive(connection, ending).await;
     }
 
     /// Serves HTTP/2.
-    pub(crate) async fn http2<I, S>(&self, stream: I, service: S)
-    where
+    pub(crate) async fn http2<I, S>(
+        &self,
+        stream: I,
+        service: S,
+        ending: Pin<&mut impl Future<Output = Ending>>,
+    ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: Serve,
     {
@@ -135,19 +174,20 @@ impl Connection {
             .max_concurrent_streams(self.limits.streams)
             .max_header_list_size(self.limits.head)
             .max_send_buf_size(SEND_BUFFER);
-        self.drive(builder.serve_connection(TokioIo::new(stream), self.counted(service)))
-            .await;
+        let connection = builder.serve_connection(TokioIo::new(stream), self.counted(service));
+        self.drive(connection, ending).await;
     }
 
     fn counted<S>(&self, service: S) -> Counted<S> {
         Counted {
             inner: service,
             pace: self.pace.clone(),
+            sending: self.sending.clone(),
             body: self.limits.body,
         }
     }
 
-    async fn drive<C>(&self, connection: C)
+    async fn drive<C>(&self, connection: C, ending: Pin<&mut impl Future<Output = Ending>>)
     where
         C: GracefulConnection,
         C::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -155,23 +195,28 @@ impl Connection {
         let mut connection = pin!(connection);
         tokio::select! {
             result = connection.as_mut() => return log_end(result),
-            cut = self.supervise() => if cut { return },
-            () = self.cancel.cancelled() => {}
+            ending = ending => match ending {
+                Ending::Now => return,
+                Ending::Finish => connection.as_mut().graceful_shutdown(),
+            }
         }
-        connection.as_mut().graceful_shutdown();
         tokio::select! {
             result = connection => log_end(result),
             () = self.cut_off() => {}
         }
     }
 
-    /// Waits until the connection has to end: true when at once, false when it may finish what is open.
-    async fn supervise(&self) -> bool {
-        let mut ticks = interval(self.limits.tick());
+    /// Waits until the connection has to end. One call watches it from its first byte on.
+    pub(crate) async fn ending(&self) -> Ending {
+        let tick = self.limits.tick();
+        let mut ticks = interval_at(Instant::now() + tick, tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut evicted = pin!(self.place.evicted());
+        let mut cancelled = pin!(self.cancel.cancelled());
         loop {
             tokio::select! {
-                () = self.place.evicted() => return true,
+                () = evicted.as_mut() => return Ending::Now,
+                () = cancelled.as_mut() => return Ending::Finish,
                 _ = ticks.tick() => {}
             }
             let overdue = self
@@ -181,7 +226,10 @@ impl Connection {
                 let listener = self.place.listener();
                 metrics::counter!("gantry_connections_expired_total", "listener" => listener, "reason" => overdue.label())
                     .increment(1);
-                return matches!(overdue, Overdue::NoRequest | Overdue::Stalled);
+                return match overdue {
+                    Overdue::NoRequest | Overdue::Stalled => Ending::Now,
+                    Overdue::Idle | Overdue::Old => Ending::Finish,
+                };
             }
         }
     }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::notices::{Notice, Notices};
 use crate::table::{Class, Reason, Shares, Table, Verdict};
+use crate::turns::Turns;
 
 type Known = dyn Fn(IpAddr) -> bool + Send + Sync;
 type Heard = dyn Fn(Notice) + Send + Sync;
@@ -26,6 +27,7 @@ struct Inner {
     known: Box<Known>,
     heard: Box<Heard>,
     state: Mutex<State>,
+    turns: Turns,
 }
 
 #[derive(Debug)]
@@ -63,6 +65,7 @@ impl Gate {
                 notices: Notices::default(),
                 evictions: HashMap::new(),
             }),
+            turns: Turns::default(),
         }))
     }
 
@@ -185,6 +188,11 @@ impl Place {
     /// The peer at `address` did not get through its TLS handshake.
     pub(crate) fn handshake_failed(&self, address: IpAddr) {
         self.gate.say(address, Reason::Handshake);
+    }
+
+    /// The turns in which the connections of this gate send what is large.
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.gate.0.turns
     }
 
     /// Name of the listener in metrics and logs.

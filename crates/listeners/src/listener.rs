@@ -2,15 +2,17 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
+use socket2::SockRef;
 use tokio::io::AsyncBufReadExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, interval};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -18,12 +20,15 @@ use crate::connection::{Connection, Serve};
 use crate::gate::{Gate, Voucher};
 use crate::limits::Limits;
 use crate::pace::Pace;
-use crate::stream::Watched;
+use crate::stream::{Watched, set_options, set_stall};
 
 /// What running requests get when the service stops.
 const DRAIN: Duration = Duration::from_secs(3);
 /// Pause after `accept` failed, for example for lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Ended connections are let go at the next accept, or after so long: to wake for each costs more than to keep it.
+const REAP: Duration = Duration::from_secs(1);
 
 /// Connections that may wait to be accepted. Machines that start together come together; one that finds no room is reset
 /// or tries again only after a second. `net.core.somaxconn` bounds it.
@@ -41,6 +46,7 @@ pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     }?;
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
+    set_options(&SockRef::from(&socket));
     socket.listen(BACKLOG)
 }
 
@@ -96,8 +102,10 @@ where
     S: Serve,
 {
     let stream = watched(stream, &connection);
+    let mut ending = pin!(connection.ending());
     // A silent peer costs no more than this until then.
-    if !matches!(connection.within(stream.readable()).await, Some(Ok(()))) {
+    let readable = connection.within(stream.readable(), ending.as_mut()).await;
+    if !matches!(readable, Some(Ok(()))) {
         return;
     }
     let peer = Peer {
@@ -106,7 +114,7 @@ where
         voucher: Voucher(Arc::downgrade(&connection.place)),
     };
     if let Some(service) = service(peer) {
-        connection.http1(stream, service).await;
+        connection.http1(stream, service, ending).await;
     }
 }
 
@@ -121,6 +129,7 @@ async fn encrypted<M, S>(
     S: Serve,
 {
     let stream = watched(stream, &connection);
+    let mut ending = pin!(connection.ending());
     let greeted = async {
         stream.readable().await?;
         let mut stream = acceptor.accept(stream).await.inspect_err(|error| {
@@ -133,7 +142,7 @@ async fn encrypted<M, S>(
         stream.fill_buf().await?;
         Ok::<_, std::io::Error>(stream)
     };
-    let stream = match connection.within(greeted).await {
+    let stream = match connection.within(greeted, ending.as_mut()).await {
         Some(Ok(stream)) => stream,
         Some(Err(error)) => {
             let listener = connection.place.listener();
@@ -150,17 +159,17 @@ async fn encrypted<M, S>(
     };
     let http2 = session.alpn_protocol() == Some(b"h2");
     match service(peer) {
-        Some(service) if http2 => connection.http2(stream, service).await,
-        Some(service) => connection.http1(stream, service).await,
+        Some(service) if http2 => connection.http2(stream, service, ending).await,
+        Some(service) => connection.http1(stream, service, ending).await,
         None => {}
     }
 }
 
 fn watched(stream: TcpStream, connection: &Connection) -> Watched {
     let Connection {
-        limits, pace, place, ..
+        pace, place, sending, ..
     } = connection;
-    Watched::new(stream, limits, pace.clone(), place.clone())
+    Watched::new(stream, pace.clone(), place.clone(), sending.clone())
 }
 
 async fn accept<F, R>(listener: TcpListener, gate: Gate, limits: Limits, serve: F, cancel: CancellationToken)
@@ -168,26 +177,36 @@ where
     F: Fn(TcpStream, SocketAddr, Connection) -> R + Clone,
     R: Future<Output = ()> + Send + 'static,
 {
+    let socket = SockRef::from(&listener);
+    set_options(&socket);
+    set_stall(&socket, limits.stall_of(true));
     let mut connections = JoinSet::new();
+    let mut reap = interval(REAP);
     loop {
+        while connections.try_join_next().is_some() {}
         let accepted = tokio::select! {
             () = cancel.cancelled() => break,
-            Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => accepted,
+            _ = reap.tick(), if !connections.is_empty() => continue,
         };
         match accepted {
             Ok((stream, address)) => {
                 let Some(place) = gate.enter(address.ip()) else {
                     continue;
                 };
-                if stream.local_addr().is_ok_and(|own| own.ip() == address.ip()) {
-                    // A program on this machine, by whichever address.
-                    place.vouch();
+                if !place.is_known() {
+                    if stream.local_addr().is_ok_and(|own| own.ip() == address.ip()) {
+                        // A program on this machine, by whichever address.
+                        place.vouch();
+                    } else {
+                        set_stall(&SockRef::from(&stream), limits.stall_of(false));
+                    }
                 }
                 let connection = Connection {
                     limits,
                     pace: Arc::new(Pace::new(Instant::now())),
                     place: Arc::new(place),
+                    sending: Arc::default(),
                     cancel: cancel.clone(),
                 };
                 connections.spawn(serve(stream, address, connection));

@@ -87,6 +87,11 @@ impl Pace {
         self.lock().blocked.get_or_insert(now);
     }
 
+    /// The peer would take something, but it is not given anything yet.
+    pub(crate) fn write_unblocked(&self) {
+        self.lock().blocked = None;
+    }
+
     /// What is overdue.
     pub(crate) fn overdue(&self, limits: &Limits, known: bool, now: Instant) -> Option<Overdue> {
         let state = *self.lock();
@@ -170,6 +175,9 @@ mod tests {
         assert_eq!(at(&pace, 35), Some(Overdue::Stalled));
         let known = |second| pace.overdue(&LIMITS, true, start + seconds(second));
         assert_eq!((known(104), known(105)), (None, Some(Overdue::Stalled)));
+        pace.write_unblocked();
+        assert_eq!(at(&pace, 35), None, "it waits for its turn");
+        pace.write_blocked(start + seconds(5));
         pace.wrote(1, start + seconds(34));
         assert_eq!(at(&pace, 35), None);
         drop(request);

@@ -12,8 +12,10 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::gate::Place;
-use crate::limits::Limits;
 use crate::pace::Pace;
+use crate::sending::Sending;
+use crate::turns::OwnTurns;
+use crate::writer::{Wait, Writer};
 
 /// Bytes that the kernel holds for a peer (it doubles the number). More would be memory of the appliance in the hands of a peer
 /// that does not read; with less, progress of a slow peer shows too seldom.
@@ -24,28 +26,43 @@ const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Watched {
     stream: TcpStream,
+    writer: Writer,
     pace: Arc<Pace>,
     place: Arc<Place>,
 }
 
+/// Sets what every connection needs. Connections inherit it from their listener, which saves as many system calls for each.
+pub(crate) fn set_options(socket: &SockRef<'_>) {
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_AFTER)
+        .with_interval(KEEPALIVE_EVERY);
+    log(socket.set_send_buffer_size(SEND_BUFFER));
+    log(socket.set_tcp_keepalive(&keepalive));
+    // Without it each small watch event waits for an acknowledgement.
+    log(socket.set_tcp_nodelay(true));
+}
+
+/// After how long the kernel notices that a peer is gone without a word.
+pub(crate) fn set_stall(socket: &SockRef<'_>, stall: Duration) {
+    log(socket.set_tcp_user_timeout(Some(stall)));
+}
+
+fn log(set: io::Result<()>) {
+    if let Err(error) = set {
+        tracing::debug!(%error, "a socket option cannot be set");
+    }
+}
+
 impl Watched {
-    /// Takes a stream over. A peer that is gone without a word is noticed by the kernel after the stall time.
-    pub(crate) fn new(stream: TcpStream, limits: &Limits, pace: Arc<Pace>, place: Arc<Place>) -> Self {
-        let socket = SockRef::from(&stream);
-        let keepalive = TcpKeepalive::new()
-            .with_time(KEEPALIVE_AFTER)
-            .with_interval(KEEPALIVE_EVERY);
-        let set = [
-            // Without it each small watch event waits for an acknowledgement.
-            socket.set_tcp_nodelay(true),
-            socket.set_tcp_keepalive(&keepalive),
-            socket.set_tcp_user_timeout(Some(limits.stall_of(place.is_known()))),
-            socket.set_send_buffer_size(SEND_BUFFER),
-        ];
-        for error in set.into_iter().filter_map(Result::err) {
-            tracing::debug!(%error, "a socket option cannot be set");
+    /// Takes a stream over.
+    pub(crate) fn new(stream: TcpStream, pace: Arc<Pace>, place: Arc<Place>, sending: Arc<Sending>) -> Self {
+        let writer = Writer::new(OwnTurns::new(place.turns(), place.is_known()), sending);
+        Self {
+            stream,
+            writer,
+            pace,
+            place,
         }
-        Self { stream, pace, place }
     }
 
     /// Waits for the first byte, or for the end of the stream.
@@ -53,14 +70,23 @@ impl Watched {
         self.stream.readable().await
     }
 
-    fn wrote(&self, result: &Poll<io::Result<usize>>) {
-        match result {
-            Poll::Ready(Ok(bytes)) => {
-                self.pace.wrote(*bytes, Instant::now());
-                self.place.touch();
+    fn write(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self.writer.poll_write(cx, &mut self.stream, parts) {
+            Ok(result) => {
+                if let Ok(bytes) = result {
+                    self.pace.wrote(bytes, Instant::now());
+                    self.place.touch();
+                }
+                Poll::Ready(result)
             }
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.pace.write_blocked(Instant::now()),
+            Err(Wait::Peer) => {
+                self.pace.write_blocked(Instant::now());
+                Poll::Pending
+            }
+            Err(Wait::Turn) => {
+                self.pace.write_unblocked();
+                Poll::Pending
+            }
         }
     }
 }
@@ -82,9 +108,7 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.wrote(&result);
-        result
+        self.write(cx, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -92,9 +116,7 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.wrote(&result);
-        result
+        self.write(cx, parts)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -105,7 +127,8 @@ impl AsyncWrite for Watched {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The connection is dropped next, which ends the stream without another system call.
+        Poll::Ready(Ok(()))
     }
 }

@@ -6,6 +6,8 @@
     reason = "a test ends by panicking"
 )]
 
+#[path = "listeners/files.rs"]
+mod files;
 #[path = "listeners/http.rs"]
 mod http_listener;
 #[path = "listeners/tls.rs"]
