@@ -1,23 +1,15 @@
 //! `/boot/<file>` and `/ipxe/binary/<mac>/<file>`: kernel, installer, site CA, iPXE binaries.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use boot_script::SITE_CA_FILE;
 use http::{HeaderValue, StatusCode, header};
-use tower::ServiceExt;
-use tower_http::services::ServeFile;
 
+use crate::file_answer;
 use crate::routes::{Shared, is_begin};
-
-/// Bytes of a file that are read and sent at once for a machine, and for peers that no Hardware names: what a peer that does
-/// not read keeps in memory.
-const CHUNK: usize = 256 << 10;
-const STRANGERS_CHUNK: usize = 16 << 10;
 
 pub(crate) async fn boot_file(
     State(shared): State<Arc<Shared>>,
@@ -54,7 +46,7 @@ async fn plain_file(shared: &Shared, peer: SocketAddr, file: &str, request: Requ
     }
     shared.record_fetch(&request, peer, format!("boot file {file}"));
     let is_begin = is_begin(&request);
-    let response = serve(shared, peer, shared.boot_dir.join(file), request).await;
+    let response = file_answer::answer(shared.boot_dir.join(file), request).await;
     if is_begin && response.status().is_success() {
         shared.fetched(peer, file);
     }
@@ -65,30 +57,6 @@ async fn plain_file(shared: &Shared, peer: SocketAddr, file: &str, request: Requ
 pub(crate) fn plain_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     (1..=100).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(plain)
-}
-
-/// A file with ranges and HEAD.
-pub(crate) async fn serve(shared: &Shared, peer: SocketAddr, path: PathBuf, request: Request) -> Response {
-    let chunk = match shared.peer(peer).target() {
-        Some(_) => CHUNK,
-        None => STRANGERS_CHUNK,
-    };
-    let served = ServeFile::new(path)
-        .with_buf_chunk_size(chunk)
-        .oneshot(request)
-        .await;
-    match served {
-        Ok(response) => {
-            let mut response = response.map(Body::new);
-            response.headers_mut().insert(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("application/octet-stream"),
-            );
-            response
-        }
-        // The error type has no value.
-        Err(never) => match never {},
-    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use crate::boot_files::serve;
+use crate::file_answer;
 use crate::routes::Shared;
 
 pub(crate) async fn image(
@@ -37,7 +37,7 @@ pub(crate) async fn image(
         peer,
         format!("image {}", digest.get(..12).unwrap_or(&digest)),
     );
-    let response = serve(&shared, peer, shared.images_dir.join(&digest), request).await;
+    let response = file_answer::answer(shared.images_dir.join(&digest), request).await;
     if response.status().is_success() {
         tagged(response, &tag)
     } else {
@@ -59,13 +59,8 @@ pub(crate) async fn manifest(
         peer,
         format!("manifest of image {}", digest.get(..12).unwrap_or(&digest)),
     );
-    let mut response = serve(
-        &shared,
-        peer,
-        shared.images_dir.join(format!("{digest}.manifest.json")),
-        request,
-    )
-    .await;
+    let file = shared.images_dir.join(format!("{digest}.manifest.json"));
+    let mut response = file_answer::answer(file, request).await;
     if response.status().is_success() {
         response
             .headers_mut()

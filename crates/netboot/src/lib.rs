@@ -14,6 +14,7 @@ mod archive;
 mod boot_files;
 mod error;
 mod events;
+mod file_answer;
 mod images;
 mod listener;
 mod routes;

@@ -31,7 +31,7 @@ struct Running {
     view: Arc<ViewHandle>,
     events: mpsc::Receiver<Event>,
     sightings: EventSender,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     _stop: DropGuard,
 }
 
@@ -78,6 +78,8 @@ async fn start() -> Running {
     std::fs::write(dir.path().join("boot/vmlinuz"), "linux").unwrap();
     std::fs::write(dir.path().join("boot/initramfs"), "installer").unwrap();
     std::fs::write(dir.path().join("boot/snponly.efi"), "ipxe").unwrap();
+    std::fs::write(dir.path().join("boot/empty"), "").unwrap();
+    std::fs::create_dir(dir.path().join("boot/folder")).unwrap();
     std::fs::write(dir.path().join("images").join(DIGEST), "0123456789").unwrap();
     std::fs::write(
         dir.path().join("images").join(format!("{DIGEST}.manifest.json")),
@@ -115,7 +117,7 @@ async fn start() -> Running {
         view,
         events,
         sightings: sender,
-        _dir: dir,
+        dir,
         _stop: cancel.drop_guard(),
     }
 }
@@ -271,6 +273,95 @@ async fn files_with_ranges() {
     assert!(head.contains("application/efi") && body == b"ipxe", "{head}");
     let (_, archive) = get(&running, "/boot/site-ca.cpio", "").await;
     assert!(archive.starts_with(b"070701") && String::from_utf8_lossy(&archive).contains(PEM));
+}
+
+/// The value of a header in a head of lower case.
+fn value<'a>(head: &'a str, name: &str) -> &'a str {
+    let line = head
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    line.unwrap_or_else(|| panic!("no {name}: {head}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_with_conditions() {
+    let running = start().await;
+    let path = "/boot/initramfs";
+    let (head, _) = get(&running, path, "").await;
+    let tag = value(&head, "etag");
+    assert!(value(&head, "last-modified").ends_with(" gmt"), "{head}");
+    for (headers, status, expected) in [
+        (format!("If-None-Match: {tag}"), "304", &b""[..]),
+        ("If-None-Match: \"other\"".to_owned(), "200", b"installer"),
+        (
+            "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT".to_owned(),
+            "304",
+            b"",
+        ),
+        (
+            "If-Modified-Since: Mon, 01 Jan 2001 00:00:00 GMT".to_owned(),
+            "200",
+            b"installer",
+        ),
+        (
+            "If-Unmodified-Since: Mon, 01 Jan 2001 00:00:00 GMT".to_owned(),
+            "412",
+            b"",
+        ),
+        ("If-Match: \"other\"".to_owned(), "412", b""),
+        (
+            "Range: bytes=0-1,4-5".to_owned(),
+            "416",
+            b"Cannot serve multipart range requests",
+        ),
+        ("Range: bytes=0-8".to_owned(), "206", b"installer"),
+        ("Range: bytes=8-100".to_owned(), "206", b"r"),
+        ("Range: lines=1-2".to_owned(), "416", b""),
+    ] {
+        let (head, body) = get(&running, path, &format!("\r\n{headers}")).await;
+        assert!(
+            head.starts_with(&format!("http/1.1 {status}")),
+            "{headers}: {head}"
+        );
+        assert_eq!(body, expected, "{headers}");
+    }
+    let (head, body) = get(&running, path, "\r\nRange: bytes=2-4").await;
+    assert_eq!(
+        (value(&head, "content-range"), body.as_slice()),
+        ("bytes 2-4/9", &b"sta"[..])
+    );
+    let (head, body) = fetch(&running, &format!("HEAD {path} HTTP/1.1\r\nRange: bytes=2-4")).await;
+    assert!(head.starts_with("http/1.1 206") && body.is_empty(), "{head}");
+    assert_eq!(value(&head, "content-length"), "3");
+    assert_eq!(value(&head, "accept-ranges"), "bytes");
+    assert_eq!(get(&running, "/boot/empty", "").await.1, b"");
+    for path in ["/boot/folder", "/boot/initramfs/x"] {
+        let (head, _) = get(&running, path, "").await;
+        assert!(!head.starts_with("http/1.1 2"), "{path}: {head}");
+    }
+}
+
+/// Larger than what the kernel holds, and read with the pauses of a machine that unpacks it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_file_over_one_connection() {
+    let running = start().await;
+    let content: Vec<u8> = (0..5_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    std::fs::write(running.dir.path().join("boot/large"), &content).unwrap();
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    for (first, last) in [(0, content.len() - 1), (12_345_678, 19_999_998), (7, 7)] {
+        let request = format!("GET /boot/large HTTP/1.1\r\nHost: x\r\nRange: bytes={first}-{last}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let mut body = vec![0; last - first + 1];
+        for part in body.chunks_mut(3 << 20) {
+            stream.read_exact(part).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        assert!(body == content[first..=last], "{first} to {last}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
