@@ -75,11 +75,10 @@ fn owner(name: &str) -> Option<u32> {
     name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
 }
 
-/// Whether a process of this program has that number.
+/// Whether a process of that number runs this program, in whatever build of it.
 fn runs(process: u32) -> bool {
-    let program = |process: &str| std::fs::read_to_string(format!("/proc/{process}/comm")).ok();
-    let other = program(&process.to_string());
-    other.is_some() && other == program("self")
+    let name = std::fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+    name.starts_with(env!("CARGO_PKG_NAME"))
 }
 
 fn entries(folder: &str) -> Vec<String> {
@@ -220,7 +219,7 @@ mod tests {
         let gone = u32::MAX;
         let folder = Path::new(FOLDERS).join(format!("{PREFIX}{gone}-x"));
         std::fs::create_dir_all(folder.join("site")).unwrap();
-        clear_of_the_gone();
+        clear(gone).unwrap();
         assert!(!folder.exists());
     }
 }
