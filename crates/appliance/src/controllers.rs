@@ -8,9 +8,10 @@ use agent_protocol::Leases;
 use agent_protocol::v1::sessions_server::SessionsServer;
 use agent_protocol::v1::workflows_server::WorkflowsServer;
 use artifacts::{Fetcher, ImageStore, Measure};
-use boot_script::{EventSender, ViewHandle};
+use boot_script::{BootView, EventSender, ViewHandle};
 use clusters::{Coordinator, KubeNewClusters};
 use disk_image::ImageReader;
+use driver_metal::MetalDriver;
 use jiff::Timestamp;
 use kube::Client;
 use listeners::Gate;
@@ -44,16 +45,16 @@ pub(crate) async fn start(
     let client = foundation.api.controller_client();
     let settings = &foundation.settings;
     let power = power::PowerOptions::default();
-    tasks.spawn_infallible("power", power::run(client.clone(), power, tasks.cancel()));
+    let mut begin = Begin { view, tasks };
+    let cancel = begin.tasks.cancel();
+    begin.controller("power", power::run(client.clone(), power, cancel.clone()));
 
     let store = ImageStore::open(foundation.data())
         .await
         .map_err(Error::part("image store"))?;
     let fetcher = Fetcher::new(store, measure());
-    tasks.spawn_infallible(
-        "images",
-        artifacts::run_images(client.clone(), fetcher, tasks.cancel()),
-    );
+    let images = artifacts::run_images(client.clone(), fetcher, cancel.clone());
+    begin.controller("images", images);
 
     let leases = Arc::new(Leases::default());
     let address = site.map(|site| site.address);
@@ -73,7 +74,7 @@ pub(crate) async fn start(
         },
         control_plane_proof: settings.control_plane_proof,
     });
-    tasks.spawn_infallible("servers", servers.controller.run(tasks.cancel()));
+    begin.controller("servers", servers.controller.run(cancel.clone()));
 
     let records = foundation.records.clone();
     let workflows = workflow::build(workflow::Context {
@@ -81,11 +82,13 @@ pub(crate) async fn start(
         leases,
         records,
     });
-    tasks.spawn_infallible("workflows", workflows.controller.run(tasks.cancel()));
-    start_clusters(foundation, &client, site, tasks);
+    begin.controller("workflows", workflows.controller.run(cancel.clone()));
+    let clusters = coordinator(foundation, &client, site);
+    begin.controller("clusters", clusters::run_coordinator(clusters, cancel.clone()));
 
     if let Some(address) = address {
-        start_metal(foundation, &client, address, tasks);
+        let driver = metal_driver(foundation, &client, address);
+        begin.controller("bare-metal driver", driver.run(cancel));
         let services = tonic::service::Routes::new(SessionsServer::new(servers.sessions));
         let services = services.add_service(WorkflowsServer::new(workflows.workflows));
         let router = services.prepare().into_axum_router().merge(servers.first_boot);
@@ -99,7 +102,27 @@ pub(crate) async fn start(
     Ok(())
 }
 
-fn start_clusters(foundation: &Foundation, client: &Client, site: Option<&Site>, tasks: &mut Tasks) {
+/// Starts controllers.
+struct Begin<'a> {
+    view: &'a Arc<ViewHandle>,
+    tasks: &'a mut Tasks,
+}
+
+impl Begin<'_> {
+    /// Starts one when the boot services know all machines. Controllers look at every object when they begin, and
+    /// machines that boot should not wait for that.
+    fn controller(&mut self, name: &'static str, controller: impl Future<Output = ()> + Send + 'static) {
+        let (view, cancel) = (self.view.clone(), self.tasks.cancel());
+        self.tasks.spawn_infallible(name, async move {
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = view.wait(BootView::loaded) => controller.await,
+            }
+        });
+    }
+}
+
+fn coordinator(foundation: &Foundation, client: &Client, site: Option<&Site>) -> Coordinator {
     let profile = if foundation.settings.lab_timings {
         Profile::Lab
     } else {
@@ -111,11 +134,10 @@ fn start_clusters(foundation: &Foundation, client: &Client, site: Option<&Site>,
         probe: site.map(|site| Arc::new(InterfaceProbe(site.interface.clone())) as _),
         ..clusters::Options::default()
     };
-    let coordinator = Coordinator::new(client.clone(), options, Box::new(KubeNewClusters));
-    tasks.spawn_infallible("clusters", clusters::run_coordinator(coordinator, tasks.cancel()));
+    Coordinator::new(client.clone(), options, Box::new(KubeNewClusters))
 }
 
-fn start_metal(foundation: &Foundation, client: &Client, address: Ipv4Addr, tasks: &mut Tasks) {
+fn metal_driver(foundation: &Foundation, client: &Client, address: Ipv4Addr) -> MetalDriver {
     let settings = driver_metal::Settings {
         appliance: address,
         http_port: foundation.settings.http_port,
@@ -125,8 +147,7 @@ fn start_metal(foundation: &Foundation, client: &Client, address: Ipv4Addr, task
             1
         },
     };
-    let driver = driver_metal::MetalDriver::new(client.clone(), settings);
-    tasks.spawn_infallible("bare-metal driver", driver.run(tasks.cancel()));
+    MetalDriver::new(client.clone(), settings)
 }
 
 async fn serve_agents(
