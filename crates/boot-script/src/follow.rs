@@ -7,13 +7,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt, stream};
-use kube::api::{Api, ApiResource, DynamicObject};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::Api;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
-use kube::{Client, Resource};
+use kube::{Client, Resource, ResourceExt as _};
 use resources::gantry::{Server, ServerSpec, ServerStatus};
 use resources::tinkerbell::{Hardware, HardwareSpec};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::FollowError;
@@ -34,8 +37,8 @@ pub async fn follow(
     handle: Arc<ViewHandle>,
     cancel: CancellationToken,
 ) -> Result<(), FollowError> {
-    let hardware = events::<Hardware>(&client, Seen::Hardware, "Hardware");
-    let servers = events::<Server>(&client, Seen::Server, "Server");
+    let hardware = events(&client, Seen::Hardware, "Hardware");
+    let servers = events(&client, Seen::Server, "Server");
     let mut ready = stream::select(hardware, servers).ready_chunks(READY_EVENTS);
     let mut state = State::default();
     loop {
@@ -65,24 +68,40 @@ pub async fn follow(
     }
 }
 
+/// A Hardware whose content is read on its own, so that what cannot be read is this object alone.
+#[derive(Debug, Clone, Deserialize, Resource)]
+#[resource(inherit = Hardware)]
+struct RawHardware {
+    metadata: ObjectMeta,
+    spec: Option<Value>,
+}
+
+/// A Server whose content is read on its own.
+#[derive(Debug, Clone, Deserialize, Resource)]
+#[resource(inherit = Server)]
+struct RawServer {
+    metadata: ObjectMeta,
+    spec: Option<Value>,
+    status: Option<Value>,
+}
+
 /// What the watches say.
 enum Seen {
-    Hardware(Event<DynamicObject>),
-    Server(Event<DynamicObject>),
+    Hardware(Event<RawHardware>),
+    Server(Event<RawServer>),
     Interrupted(&'static str, watcher::Error),
     Ended(&'static str),
 }
 
 fn events<K>(
     client: &Client,
-    seen: fn(Event<DynamicObject>) -> Seen,
+    seen: fn(Event<K>) -> Seen,
     kind: &'static str,
 ) -> impl Stream<Item = Seen> + Send + Unpin + use<K>
 where
-    K: Resource<DynamicType = ()>,
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
 {
-    let resource = ApiResource::erase::<K>(&());
-    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let api: Api<K> = Api::all(client.clone());
     let events = watch(api, watcher::Config::default()).default_backoff();
     let events = events.map(move |event| event.map_or_else(|error| Seen::Interrupted(kind, error), seen));
     Box::pin(events.chain(stream::once(std::future::ready(Seen::Ended(kind)))))
@@ -108,11 +127,7 @@ impl<T> Default for Kind<T> {
 
 impl<T: PartialEq> Kind<T> {
     /// Takes an event in; returns the keys that changed. `read` returns `None` for what cannot be read.
-    fn take(
-        &mut self,
-        event: Event<DynamicObject>,
-        read: impl Fn(&Key, &DynamicObject) -> Option<T>,
-    ) -> Vec<Key> {
+    fn take<K: Resource>(&mut self, event: Event<K>, read: impl Fn(&Key, &K) -> Option<T>) -> Vec<Key> {
         match event {
             Event::Init => {
                 self.listed = Some(HashSet::new());
@@ -139,12 +154,7 @@ impl<T: PartialEq> Kind<T> {
         }
     }
 
-    fn put(
-        &mut self,
-        key: Key,
-        object: &DynamicObject,
-        read: impl Fn(&Key, &DynamicObject) -> Option<T>,
-    ) -> Vec<Key> {
+    fn put<K>(&mut self, key: Key, object: &K, read: impl Fn(&Key, &K) -> Option<T>) -> Vec<Key> {
         let new = read(&key, object);
         if self.objects.get(&key) == new.as_ref() {
             return Vec::new();
@@ -167,20 +177,20 @@ struct State {
 
 impl State {
     /// Returns true when the view that readers have is to be replaced.
-    fn hardware_event(&mut self, event: Event<DynamicObject>) -> bool {
-        let keys = self
-            .hardware
-            .take(event, |key, object| field(key, object, "spec").map(Arc::new));
+    fn hardware_event(&mut self, event: Event<RawHardware>) -> bool {
+        let keys = self.hardware.take(event, |key, object| {
+            field(key, "spec", object.spec.as_ref()).map(Arc::new)
+        });
         self.renew(&keys)
     }
 
     /// Returns true when the view that readers have is to be replaced.
-    fn server_event(&mut self, event: Event<DynamicObject>) -> bool {
+    fn server_event(&mut self, event: Event<RawServer>) -> bool {
         let keys = self.servers.take(event, |key, object| {
-            let spec: ServerSpec = field(key, object, "spec")?;
-            let status: Option<ServerStatus> = match object.data.get("status") {
+            let spec: ServerSpec = field(key, "spec", object.spec.as_ref())?;
+            let status: Option<ServerStatus> = match object.status.as_ref() {
                 None => None,
-                Some(_) => Some(field(key, object, "status")?),
+                status => Some(field(key, "status", status)?),
             };
             Some(ServerFacts::new(&spec, status.as_ref()))
         });
@@ -207,16 +217,12 @@ impl State {
     }
 }
 
-fn key_of(object: &DynamicObject) -> Key {
-    (
-        object.metadata.namespace.clone().unwrap_or_default(),
-        object.metadata.name.clone().unwrap_or_default(),
-    )
+fn key_of<K: Resource>(object: &K) -> Key {
+    (object.namespace().unwrap_or_default(), object.name_any())
 }
 
-fn field<'a, T: Deserialize<'a>>(key: &Key, object: &'a DynamicObject, name: &'static str) -> Option<T> {
-    let value = object.data.get(name).unwrap_or(&serde_json::Value::Null);
-    T::deserialize(value)
+fn field<'a, T: Deserialize<'a>>(key: &Key, name: &'static str, content: Option<&'a Value>) -> Option<T> {
+    T::deserialize(content.unwrap_or(&Value::Null))
         .inspect_err(|error| {
             let machine = &key.1;
             tracing::warn!(machine, field = name, %error, "object cannot be read; it does not take part in booting");
@@ -226,30 +232,28 @@ fn field<'a, T: Deserialize<'a>>(key: &Key, object: &'a DynamicObject, name: &'s
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
-    fn object(kind: &str, content: Value) -> DynamicObject {
-        let mut object = json!({"kind": kind, "metadata": {"name": "a", "namespace": "n"}});
+    fn object<K: DeserializeOwned>(content: Value) -> K {
+        let mut object = json!({"metadata": {"name": "a", "namespace": "n"}});
         let fields = content.as_object().unwrap().clone();
         object.as_object_mut().unwrap().extend(fields);
-        serde_json::from_value(object).unwrap()
+        serde_json::from_str(&object.to_string()).unwrap()
     }
 
-    fn hardware(address: &str) -> Event<DynamicObject> {
+    fn hardware(address: &str) -> Event<RawHardware> {
         Event::Apply(object(
-            "Hardware",
             json!({"spec": {"interfaces": [{"dhcp": {"mac": "52:54:00:00:00:01", "ip": {"address": address}}}]}}),
         ))
     }
 
-    fn server(boot_id: &str, packet: &str) -> Event<DynamicObject> {
+    fn server(boot_id: &str, packet: &str) -> Event<RawServer> {
         let session = json!({"attempt": 1, "boot": 1, "bootId": boot_id, "phase": "armed",
             "armedAt": "2026-11-21T00:00:00Z", "deadline": "2026-11-21T00:30:00Z",
             "lastPacket": {"at": "2026-11-21T00:00:01Z", "text": packet}});
         Event::Apply(object(
-            "Server",
             json!({"spec": {"machineId": "m", "hardware": "a"}, "status": {"bootSession": session}}),
         ))
     }
@@ -270,7 +274,7 @@ mod tests {
         assert!(state.server_event(server("second", "DHCP: REQUEST")));
         assert!(!state.hardware_event(hardware("10.0.0.5")));
         assert!(state.hardware_event(hardware("10.0.0.6")));
-        let gone = Event::Delete(object("Hardware", json!({})));
+        let gone = Event::Delete(object(json!({})));
         assert!(state.hardware_event(gone.clone()));
         assert!(!state.hardware_event(gone));
     }
