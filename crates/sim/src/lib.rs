@@ -15,6 +15,8 @@
 
 mod allocations;
 mod site;
+mod traffic;
 
 pub use allocations::CountingAllocator;
 pub use site::Site;
+pub use traffic::Traffic;

@@ -15,6 +15,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::traffic::Traffic;
+
 /// How long a condition may take to come true.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks.
@@ -69,6 +71,13 @@ impl Site {
     #[must_use]
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// As [`Site::client`], with what it asks for counted.
+    #[must_use]
+    pub fn counted_client(&self) -> (Client, Traffic) {
+        let traffic = Traffic::default();
+        (traffic.of(self.client()), traffic)
     }
 
     /// A client that sees objects as a person does.

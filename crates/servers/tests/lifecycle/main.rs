@@ -1,9 +1,10 @@
 //! A server from its Hardware to its release, against the embedded API: the workflow engine, the agent and the installed
 //! system are played by the test.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod claims;
+mod growth;
 mod rivals;
 mod site;
 mod window;

@@ -28,6 +28,8 @@ pub(crate) const NAMESPACE: &str = "eksa-system";
 /// MAC address and reserved address of every Hardware here.
 pub(crate) const MAC: &str = "52:54:00:00:00:01";
 pub(crate) const ADDRESS: &str = "192.0.2.11";
+/// Without a request for so long, controllers rest.
+const QUIET: Duration = Duration::from_secs(1);
 pub(crate) const SITE: &str = "site.gantry.internal";
 
 pub(crate) struct Site {
@@ -39,6 +41,8 @@ pub(crate) struct Site {
     events: EventSender,
     view: Arc<ViewHandle>,
     api: sim::Site,
+    /// What the controllers, the services and the boot view ask of the API.
+    traffic: sim::Traffic,
     tasks: JoinSet<()>,
     cancel: CancellationToken,
 }
@@ -67,7 +71,7 @@ impl Site {
     }
 
     async fn on(api: sim::Site) -> Self {
-        let client = api.client();
+        let (client, traffic) = api.counted_client();
         let keys = KeyDir::open(api.scratch().join("keys")).unwrap();
         let ca = Arc::new(SiteCa::load_or_create(&keys, SITE, Timestamp::now()).unwrap());
         let view = ViewHandle::new();
@@ -106,9 +110,27 @@ impl Site {
             events: heard,
             view: looked_at,
             api,
+            traffic,
             tasks,
             cancel,
         }
+    }
+
+    /// Requests and bytes of answers so far, once nothing is asked for any more.
+    pub(crate) async fn traffic(&self) -> (u64, u64) {
+        let mut last = self.traffic.seen();
+        let quiet = async {
+            loop {
+                tokio::time::sleep(QUIET).await;
+                let now = self.traffic.seen();
+                if now == last {
+                    return now;
+                }
+                last = now;
+            }
+        };
+        let quiet = tokio::time::timeout(Duration::from_secs(300), quiet).await;
+        quiet.unwrap_or_else(|_| panic!("the API is asked for ever"))
     }
 
     pub(crate) async fn end(self) -> TempDir {
@@ -193,12 +215,16 @@ impl Site {
     }
 
     pub(crate) async fn hardware(&self, name: &str) {
+        self.hardware_at(name, MAC, ADDRESS).await;
+    }
+
+    pub(crate) async fn hardware_at(&self, name: &str, mac: &str, address: &str) {
         let hardware = json!({
             "apiVersion": "tinkerbell.org/v1alpha1", "kind": "Hardware", "metadata": {"name": name},
             "spec": {
                 "bmcRef": {"kind": "Machine", "name": format!("bmc-{name}")},
                 "disks": [{"device": "/dev/vda"}],
-                "interfaces": [{"netboot": {"allowPXE": true}, "dhcp": {"mac": MAC, "ip": {"address": ADDRESS}}}]
+                "interfaces": [{"netboot": {"allowPXE": true}, "dhcp": {"mac": mac, "ip": {"address": address}}}]
             }
         });
         self.api.make::<Hardware>(hardware).await;
