@@ -42,7 +42,7 @@ pub(crate) fn set_options(socket: &SockRef<'_>) {
     log(socket.set_tcp_nodelay(true));
 }
 
-/// After how long the kernel notices that a peer is gone without a word.
+/// After how long the kernel notices that a silent peer is gone.
 pub(crate) fn set_stall(socket: &SockRef<'_>, stall: Duration) {
     log(socket.set_tcp_user_timeout(Some(stall)));
 }

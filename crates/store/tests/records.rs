@@ -181,9 +181,9 @@ async fn what_was_handed_over_is_durable_at_the_end_and_nothing_is_taken_after_i
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("records.db");
     let records = Records::open(&path).await.unwrap();
-    let (told, result) = std::sync::mpsc::channel();
+    let (sender, result) = std::sync::mpsc::channel();
     records.append_then(vec![record("BootEvent", "node-1", 0)], move |done| {
-        told.send(done).unwrap();
+        sender.send(done).unwrap();
     });
     let later = (1..21).map(|at| record("BootEvent", "node-1", at));
     let (later, ()) = tokio::join!(records.append_later(later), records.close());
