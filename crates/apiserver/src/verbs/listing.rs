@@ -22,19 +22,15 @@ const PIECE: usize = 64 * 1024;
 pub(crate) fn body(call: &Call, metadata: Value, objects: Vec<Arc<Stored>>) -> Body {
     let (head, item) = if call.view == View::Table {
         let include = Include::parse(&call.query.include_object);
-        let empty = table(
-            &call.found.version().columns,
-            &[],
-            metadata,
-            include,
-            true,
-            call.now,
-        );
+        let columns = &call.found.version().columns;
+        let empty = table(columns, &[], metadata, include, true, call.now).to_string();
+        // The rows come last.
+        let head = empty.strip_suffix(END).unwrap_or_default().to_owned();
         let rows = Rows {
             include,
             now: call.now,
         };
-        (empty.to_string(), Item::Row(call.found.clone(), rows))
+        (head, Item::Row(call.found.clone(), rows))
     } else {
         let (api_version, kind) = match call.view {
             View::Metadata => ("meta.k8s.io/v1".to_owned(), "PartialObjectMetadataList"),
@@ -42,13 +38,12 @@ pub(crate) fn body(call: &Call, metadata: Value, objects: Vec<Arc<Stored>>) -> B
         };
         let empty = json!({"apiVersion": api_version, "kind": kind, "metadata": metadata}).to_string();
         let head = empty.strip_suffix('}').unwrap_or_default();
-        (format!("{head},\"items\":[]}}"), Item::Object(call.form()))
+        (format!("{head},\"items\":["), Item::Object(call.form()))
     };
-    let head = head.strip_suffix(END).unwrap_or_default();
     let mut pieces = Pieces {
         item,
         objects: objects.into_iter(),
-        ready: head.as_bytes().to_vec(),
+        ready: head.into_bytes(),
         is_first: true,
         ended: false,
     };

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, Interval, interval_at};
 
+use super::form::Form;
 use super::read::{Selection, select};
 use crate::kinds::Registry;
 use crate::service::Call;
@@ -30,6 +31,7 @@ const PIECE: usize = 64 * 1024;
 
 struct Watcher {
     call: Call,
+    form: Form,
     selection: Selection,
     changed: Receiver<u64>,
     kinds: Receiver<Arc<Registry>>,
@@ -74,6 +76,7 @@ pub(crate) fn watch(mut call: Call) -> Result<Response<Body>, ApiError> {
     let timeout = call.query.timeout.unwrap_or(LONGEST);
     let warnings = std::mem::take(&mut call.warnings);
     let watcher = Watcher {
+        form: call.form(),
         selection,
         changed,
         kinds,
@@ -236,7 +239,7 @@ impl Watcher {
             let text = table(columns, &[&object.value()], metadata, include, first, now).to_string();
             self.ready.extend_from_slice(text.as_bytes());
         } else {
-            self.call.form().write(object, &mut self.ready);
+            self.form.write(object, &mut self.ready);
         }
         self.ready.extend_from_slice(b"}\n");
     }
