@@ -124,9 +124,11 @@ impl Context {
         Api::namespaced(self.client.0.clone(), namespace)
     }
 
-    /// Leaves evidence of what a session did or refused.
+    /// Leaves evidence of what a session did or refused, under the machine's name.
     pub(crate) fn record(&self, server: &Server, peer: Option<IpAddr>, text: String) {
-        record(self, server, peer, text);
+        let event = session_event(peer, text);
+        self.events
+            .send_for(&server.spec.hardware, Timestamp::now(), event);
     }
 
     /// Leaves evidence of what a peer that is not the machine asked for.
@@ -152,14 +154,6 @@ pub(crate) async fn read(api: &Api<Server>, name: &str) -> Result<Option<Server>
         source,
     };
     api.get_opt(name).await.map_err(failed)
-}
-
-/// Leaves evidence under the machine's name.
-pub(crate) fn record(context: &Context, server: &Server, peer: Option<IpAddr>, text: String) {
-    let event = session_event(peer, text);
-    context
-        .events
-        .send_for(&server.spec.hardware, Timestamp::now(), event);
 }
 
 fn session_event(peer: Option<IpAddr>, text: String) -> BootEvent {

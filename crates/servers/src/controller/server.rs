@@ -17,7 +17,7 @@ use super::effects;
 use super::known::KnownServer;
 use crate::alarms::{Alarm, alarm};
 use crate::error::{Error, place};
-use crate::parts::{Context, WRITER, read, record};
+use crate::parts::{Context, WRITER, read};
 use crate::service::mint_boot_id;
 use crate::sessions::{self, Seen, Upkeep, upkeep};
 use crate::states::{Effect, Snapshot, Step, decide};
@@ -318,7 +318,7 @@ async fn announce(context: &Context, server: &Server, step: Upkeep) {
         Upkeep::Close => format!("session of attempt {attempt} closed"),
     };
     tracing::info!(machine = %server.name_any(), event = text, "boot session");
-    record(context, server, None, text.clone());
+    context.record(server, None, text.clone());
     let raised = match step {
         Upkeep::NextBoot => Alarm::AgentLost,
         Upkeep::Freeze => Alarm::SessionFrozen,
