@@ -5,6 +5,7 @@ mod cable;
 mod case;
 mod chain;
 mod dhcp;
+mod dnsmasq;
 mod footprint;
 mod http;
 mod http_client;

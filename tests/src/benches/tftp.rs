@@ -15,7 +15,7 @@ use super::cable::{Cable, PEER, SERVER};
 use super::meter::{Meter, late};
 use super::process::{Process, installed};
 use super::site::{Parts, Site};
-use super::{Case, Findings, Goal, RUNS, leftovers, machines};
+use super::{Case, Findings, Goal, RUNS, dnsmasq, leftovers, machines};
 use transfer::fetch;
 
 const LARGE: (&str, usize) = ("large.efi", 50 << 20);
@@ -75,7 +75,7 @@ pub(super) fn run() -> anyhow::Result<Findings> {
         note(&mut findings, &what, "atftpd", both);
     }
 
-    let dnsmasq = peer(dnsmasq(&parts)?)?;
+    let dnsmasq = peer(dnsmasq_of(&parts)?)?;
     let load = |machines| Load::new(machines, SMALL, 1);
     let runs = compare(&cable, &parts, [&server, &dnsmasq], &STORMS.map(load))?;
     dnsmasq.end()?;
@@ -119,23 +119,10 @@ fn atftpd(parts: &Parts) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-fn dnsmasq(parts: &Parts) -> anyhow::Result<Command> {
-    let mut command = Command::new(installed("/usr/sbin/dnsmasq", "dnsmasq-base")?);
-    command.args([
-        "--keep-in-foreground",
-        "--conf-file=/dev/null",
-        "--port=0",
-        "--user=root",
-    ]);
-    command.args([
-        "--bind-interfaces",
-        "--pid-file",
-        "--enable-tftp",
-        "--tftp-max=1000",
-        "--quiet-tftp",
-    ]);
+fn dnsmasq_of(parts: &Parts) -> anyhow::Result<Command> {
+    let mut command = dnsmasq::command(&parts.boot())?;
+    command.args(["--tftp-max=1000", "--quiet-tftp"]);
     command.arg(format!("--listen-address={PEER}"));
-    command.arg(format!("--tftp-root={}", parts.boot().display()));
     Ok(command)
 }
 
