@@ -299,9 +299,8 @@ pub(crate) fn clear(plan: &RackPlan, paths: &RackPaths) {
         std::thread::sleep(Duration::from_millis(50));
     }
     namespace::remove(plan);
-    // Absent files are as good as removed ones.
+    // Absent files are as good as removed ones. The directory above stays: another rack may be making its own in it.
     let _ = fs::remove_dir_all(paths.socket_dir());
-    let _ = paths.socket_dir().parent().map(fs::remove_dir);
     let _ = fs::remove_file(paths.state());
 }
 

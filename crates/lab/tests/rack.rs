@@ -180,7 +180,9 @@ impl Running {
         for name in [&self.rack.plan.rack_namespace, &self.rack.plan.site_namespace] {
             assert!(!Path::new("/run/netns").join(name).exists(), "{name} is left");
         }
-        assert!(!Path::new("/run/gantry-lab").join(&self.rack.plan.id).exists());
+        let racks = Path::new("/run/gantry-lab");
+        assert!(!racks.join(&self.rack.plan.id).exists());
+        assert!(racks.exists(), "removed while other racks make their directories in it");
         assert!(lab::list(Some(self.root.path())).is_empty());
     }
 }
