@@ -25,7 +25,7 @@ async fn machine_in(site: &Site, name: &str, minutes: u32) {
     site.make::<ProviderMachine>(json!({
         "apiVersion": "gantry.dev/v1alpha1", "kind": "ProviderMachine", "metadata": {"name": name},
         "spec": {"provider": "metal", "clusterName": "prod", "machine": name, "imageURL": "file:///image.gz",
-            "selector": [{"matchLabels": {"type": "worker"}}], "deadlineMinutes": minutes}
+            "metal": {"selector": [{"matchLabels": {"type": "worker"}}]}, "deadlineMinutes": minutes}
     }))
     .await;
 }

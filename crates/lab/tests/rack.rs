@@ -182,7 +182,10 @@ impl Running {
         }
         let racks = Path::new("/run/gantry-lab");
         assert!(!racks.join(&self.rack.plan.id).exists());
-        assert!(racks.exists(), "removed while other racks make their directories in it");
+        assert!(
+            racks.exists(),
+            "removed while other racks make their directories in it"
+        );
         assert!(lab::list(Some(self.root.path())).is_empty());
     }
 }

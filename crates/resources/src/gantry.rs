@@ -17,8 +17,8 @@ pub use plan::{
     Plan, PlanClass, PlanPhase, PlanSpec, PlanStatus, PlanStep, PlanStepKind, StepState, StepStatus,
 };
 pub use provider_machine::{
-    MachineRole, ProviderMachine, ProviderMachineSpec, ProviderMachineState, ProviderMachineStatus,
-    SelectorTerm,
+    BootstrapMode, BootstrapSource, MachineRole, MetalMachine, ProviderMachine, ProviderMachineSpec,
+    ProviderMachineState, ProviderMachineStatus, SelectorTerm,
 };
 pub use release::{ComponentImage, Release, ReleaseNodeImage, ReleaseSpec};
 pub use server::{

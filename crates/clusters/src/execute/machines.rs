@@ -32,12 +32,11 @@ pub(crate) async fn make(access: &Access, desired: &Desired, machine: &DesiredMa
         "clusterName": desired.name,
         "machine": name,
         "role": machine.role,
-        "selector": machine.selector,
         "imageURL": machine.image_url,
         "osFamily": machine.os_family,
-        "templateRef": machine.template_ref,
         "users": machine.users,
-        "bootstrapSecret": bootstrap_secret(name),
+        "bootstrap": { "secret": bootstrap_secret(name) },
+        "metal": without_nulls(json!({ "selector": machine.selector, "templateRef": machine.template_ref })),
     });
     access
         .apply::<ProviderMachine>(

@@ -114,7 +114,7 @@ impl MetalDriver {
                 field: "object",
             });
         };
-        let own = match &snapshot.machine.spec.template_ref {
+        let own = match snapshot.machine.spec.template_ref() {
             None => None,
             Some(reference) => Some(
                 self.api::<TinkerbellTemplateConfig>(snapshot)
@@ -238,7 +238,7 @@ fn claim(machine: &ProviderMachine, now: Timestamp) -> Claim {
         namespace: machine.namespace().unwrap_or_default(),
         cluster: Some(machine.spec.cluster_name.clone()),
         role: Some(machine.spec.role),
-        bootstrap_secret: machine.spec.bootstrap_secret.clone(),
+        bootstrap_secret: machine.spec.bootstrap.secret.clone(),
         at: Some(Time(now)),
     }
 }

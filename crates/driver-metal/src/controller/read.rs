@@ -39,7 +39,7 @@ impl MetalDriver {
             Some(bmc) => self.get::<bmc::Machine>(&namespace, "Machine", bmc).await?,
             None => None,
         };
-        let template = match &machine.spec.template_ref {
+        let template = match machine.spec.template_ref() {
             Some(reference) if claimed.is_none() => {
                 self.get::<TinkerbellTemplateConfig>(&namespace, "TinkerbellTemplateConfig", &reference.name)
                     .await?

@@ -27,7 +27,7 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
         };
     }
     match select(
-        &snapshot.machine.spec.selector,
+        snapshot.machine.spec.selector(),
         &snapshot.servers,
         &snapshot.hardware,
     ) {
@@ -45,7 +45,7 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
 
 /// What is wrong with the user's own workflow for this server, if there is one.
 fn own_template(snapshot: &Snapshot, server: &Server, now: Timestamp) -> Option<Step> {
-    let reference = snapshot.machine.spec.template_ref.as_ref()?;
+    let reference = snapshot.machine.spec.template_ref()?;
     let Some(own) = &snapshot.template else {
         let reason = format!("TinkerbellTemplateConfig {} is missing; apply it", reference.name);
         return Some(wait(snapshot, reason, now));

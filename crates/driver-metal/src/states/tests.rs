@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use resources::bmc::{self, BmcCondition, ConditionKind, Job, JobSpec, JobStatus};
 use resources::gantry::{
-    BootSession, Claim, FirstBoot, Image, ImageSpec, ImageState, ImageStatus, ProviderMachine,
+    BootSession, Claim, FirstBoot, Image, ImageSpec, ImageState, ImageStatus, MetalMachine, ProviderMachine,
     ProviderMachineSpec, ProviderMachineState, ProviderMachineStatus, ReleaseStatement, SelectorTerm, Server,
     ServerSpec, ServerState, ServerStatus, StatedPower,
 };
@@ -27,9 +27,12 @@ fn snapshot(state: ProviderMachineState) -> Snapshot {
         "blue-cp-0",
         ProviderMachineSpec {
             provider: "metal".to_owned(),
-            selector: vec![SelectorTerm {
-                match_labels: [("type".to_owned(), "cp".to_owned())].into(),
-            }],
+            metal: Some(MetalMachine {
+                selector: vec![SelectorTerm {
+                    match_labels: [("type".to_owned(), "cp".to_owned())].into(),
+                }],
+                template_ref: None,
+            }),
             ..ProviderMachineSpec::default()
         },
     );
@@ -178,7 +181,7 @@ fn pending_is_held_before_it_claims_and_goes_on_with_a_claim_it_has() {
 #[test]
 fn a_workflow_of_the_user_that_cannot_be_carried_out_claims_no_server() {
     let mut named = snapshot(ProviderMachineState::Pending);
-    named.machine.spec.template_ref = Some(
+    named.machine.spec.metal.as_mut().unwrap().template_ref = Some(
         serde_json::from_value(serde_json::json!(
             {"kind": "TinkerbellTemplateConfig", "name": "shed"}
         ))

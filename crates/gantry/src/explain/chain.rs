@@ -176,7 +176,7 @@ impl<'a> Chain<'a> {
             None => {
                 let terms: Vec<String> = machine
                     .spec
-                    .selector
+                    .selector()
                     .iter()
                     .map(|term| format!("{:?}", term.match_labels))
                     .collect();

@@ -11,7 +11,8 @@ use crate::Time;
 use crate::anywhere::{ObjectRef, User};
 use crate::cluster_api::MachineAddress;
 
-/// What the machine must be. The coordinator writes it; the driver of `provider` carries it out.
+/// What the coordinator wants of one machine. The fields up to `deadlineMinutes` mean the same to every provider; what one
+/// provider alone understands is in the section that is named after it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, CustomResource)]
 #[kube(
     group = "gantry.dev",
@@ -32,36 +33,125 @@ use crate::cluster_api::MachineAddress;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ProviderMachineSpec {
-    /// Which driver: `metal`, `vsphere`, ...
+    /// Which driver carries it out: `metal`, `vsphere`, ...
     pub provider: String,
-    /// Cluster.
+    /// Cluster that the machine belongs to.
     pub cluster_name: String,
-    /// Machine that this one is for, in the same namespace.
+    /// Id of that cluster, a UUID. It never changes, and a cluster that is created anew under the same name has another.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cluster_uid: String,
+    /// Machine of `cluster.x-k8s.io` that this one is for, in the same namespace.
     pub machine: String,
-    /// Role.
+    /// Id of the machine, a UUID. It never changes, and no other machine ever has it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub machine_uid: String,
+    /// Pool that the machine belongs to: `cp`, or the name of the worker node group.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pool: String,
+    /// Role of the machine in its cluster.
     #[serde(default)]
     pub role: MachineRole,
-    /// Choice of hardware: one of the terms must hold.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub selector: Vec<SelectorTerm>,
-    /// Image to install.
+    /// Place of a control-plane machine among those of its cluster, from 0; a lower one is preferred as holder of the
+    /// control-plane address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank: Option<u8>,
+    /// Digest of what is installed: Release, image and configuration of the node. A machine of another revision than its
+    /// pool's is out of date.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub revision: String,
+    /// Failure domain that the machine must be in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_domain: Option<String>,
+    /// URL of the image to install.
     #[serde(rename = "imageURL")]
     pub image_url: String,
     /// Operating system family of the image.
     #[serde(default)]
     pub os_family: String,
-    /// The user's own workflow (TinkerbellTemplateConfig).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub template_ref: Option<ObjectRef>,
-    /// User of the installed system.
+    /// Users of the installed system.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<User>,
-    /// Secret (key `value`) that the first boot pulls.
+    /// How often the machine is to be installed; a higher number installs it anew on the host that it has.
+    #[serde(default = "first_installation")]
+    pub installation: u64,
+    /// How many machines that failed this one follows, one in the place of the other. It limits how often a failure is
+    /// answered with another machine.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub replacement: u32,
+    /// Set to a new value by a person (`gantry retry machine NAME`): the failed machine is replaced once more, although
+    /// the limit of replacements is reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bootstrap_secret: Option<String>,
+    pub retry: Option<String>,
+    /// Where the machine's first boot gets its data from.
+    #[serde(default)]
+    pub bootstrap: BootstrapSource,
     /// Minutes for everything up to the installed system's first sign of life; 60 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_minutes: Option<u32>,
+    /// What the driver of bare metal needs to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metal: Option<MetalMachine>,
+}
+
+const fn first_installation() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// Where a machine's first boot gets its data from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BootstrapSource {
+    /// Who carries the data to the machine.
+    #[serde(default)]
+    pub mode: BootstrapMode,
+    /// Secret in the same namespace whose key `value` holds the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+}
+
+/// Who carries the data of a first boot to its machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum BootstrapMode {
+    /// The installed system asks for it over mutual TLS, and it is made then.
+    #[default]
+    Pull,
+    /// The driver hands it to the machine as user data, so it is made before the machine is.
+    Push,
+}
+
+/// A machine on bare metal.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MetalMachine {
+    /// Choice of hardware: one of the terms must hold. Without a term every server fits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub selector: Vec<SelectorTerm>,
+    /// The user's own workflow (TinkerbellTemplateConfig).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_ref: Option<ObjectRef>,
+}
+
+impl ProviderMachineSpec {
+    /// Choice of hardware of a machine on bare metal.
+    #[must_use]
+    pub fn selector(&self) -> &[SelectorTerm] {
+        self.metal
+            .as_ref()
+            .map(|metal| metal.selector.as_slice())
+            .unwrap_or_default()
+    }
+
+    /// The user's own workflow of a machine on bare metal.
+    #[must_use]
+    pub fn template_ref(&self) -> Option<&ObjectRef> {
+        self.metal.as_ref()?.template_ref.as_ref()
+    }
 }
 
 /// Role of a machine in its cluster.
