@@ -1,0 +1,32 @@
+//! One contract for every state machine.
+//!
+//! A controller describes itself as a [`StateMachine`]: it observes a snapshot, a pure decision makes one [`Step`] of
+//! the snapshot and the time, and [`run`] carries the step out until the machine rests:
+//!
+//! ```text
+//! observe -> decide -+- Go -> commit the state -> Event, metrics -> decide
+//!    ^               +- Do -> commit what is pending -> effect -.
+//!    |               |                                          |
+//!    '---------------|------------------------------------------'
+//!                    +- Wait, Done -> commit the reason -> rest
+//! ```
+//!
+//! Owns: the vocabulary of decisions, the [`Record`] that every status has (state, since, reason, deadline, percent),
+//! when a deadline moves, the bound on rounds, and the metrics of states and transitions. Refuses: I/O of its own; all of
+//! it comes in through the trait, and so does the clock.
+//!
+//! Invariants: a state is committed before anything is done in it; every wait has an end; an object at rest whose
+//! decision has not changed is not written and reports nothing.
+#![forbid(unsafe_code)]
+
+mod interpreter;
+mod machine;
+mod record;
+mod step;
+mod transition;
+
+pub use interpreter::{Rest, run};
+pub use machine::{Commit, StateMachine, StepOf};
+pub use record::Record;
+pub use step::{Step, later};
+pub use transition::{StateName, Transition};
