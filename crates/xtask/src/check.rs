@@ -1,8 +1,10 @@
 //! `cargo xtask check`: the rules of the workspace that no compiler checks.
 
+mod circles;
 mod documents;
 mod exemptions;
 mod features;
+mod finding;
 mod layers;
 mod lexer;
 mod names;
@@ -10,36 +12,11 @@ mod purity;
 mod sizes;
 mod sources;
 
-use std::fmt;
-
 use exemptions::Exemptions;
+use finding::Finding;
 use sources::Sources;
 
 use crate::workspace::Workspace;
-
-/// A rule that is broken.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Finding {
-    /// File with line, or package.
-    pub(crate) place: String,
-    /// What is wrong, and what to do.
-    pub(crate) text: String,
-}
-
-impl Finding {
-    fn new(place: impl Into<String>, text: impl Into<String>) -> Finding {
-        Finding {
-            place: place.into(),
-            text: text.into(),
-        }
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.text)
-    }
-}
 
 /// Runs every check and prints what it finds; true when there is nothing.
 pub(crate) fn run() -> anyhow::Result<bool> {
@@ -66,7 +43,8 @@ fn findings(workspace: &Workspace) -> anyhow::Result<Vec<Finding>> {
     findings.extend(names::check(&sources));
     let sizes = sizes::check(&sources);
     let purity = purity::check(&sources);
-    findings.extend(exemptions.apply(sizes, purity));
+    let circles = circles::check(workspace, &sources)?;
+    findings.extend(exemptions.apply(sizes, purity, circles));
     findings.sort();
     Ok(findings)
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use super::Finding;
+use super::finding::Finding;
 use crate::workspace::cargo;
 
 /// Asks cargo for the features of every library, with and without dev-dependencies.

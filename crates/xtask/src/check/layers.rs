@@ -1,7 +1,7 @@
 //! Layers: a package depends on lower layers only, never sideways. Tests may also use the simulator and the
 //! embedded API, whatever layer they stand in.
 
-use super::Finding;
+use super::finding::Finding;
 use crate::workspace::{Edge, Package, Workspace};
 
 /// What the tests of every package may use.

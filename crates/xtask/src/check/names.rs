@@ -1,7 +1,7 @@
 //! Names: what has no name has no home. No drawers for everything, no numbered siblings, no `mod.rs`; and no
 //! reminders in comments, which nobody reads again.
 
-use super::Finding;
+use super::finding::Finding;
 use super::sources::{Source, Sources};
 
 const DRAWERS: [&str; 7] = ["utils", "util", "common", "helpers", "helper", "misc", "stuff"];

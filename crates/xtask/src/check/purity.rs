@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::Finding;
+use super::finding::Finding;
 use super::sources::{Source, Sources};
 
 const PURE: [&str; 3] = ["engine", "plan", "states"];

@@ -1,6 +1,6 @@
 //! Sizes: a file holds one concept. 500 lines need a reason, 800 have none. Tests do not count.
 
-use super::Finding;
+use super::finding::Finding;
 use super::sources::Sources;
 
 const NEEDS_REASON: usize = 500;

@@ -16,6 +16,8 @@ pub(super) struct Sources(pub(super) Vec<Source>);
 pub(super) struct Source {
     /// Path from the workspace's root.
     pub(super) path: PathBuf,
+    /// The file with its tests.
+    pub(super) whole: String,
     /// The file without its test modules.
     pub(super) text: String,
     /// `text` without comments and literals.
@@ -42,10 +44,10 @@ impl Sources {
 impl Source {
     pub(super) fn new(path: impl Into<PathBuf>, text: &str) -> Source {
         let code = lexer::without_tests(&lexer::code_only(text));
-        let text = lexer::without_tests(text);
         Source {
             path: path.into(),
-            text,
+            whole: text.to_owned(),
+            text: lexer::without_tests(text),
             code,
         }
     }
