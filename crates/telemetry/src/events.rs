@@ -1,4 +1,4 @@
-//! Core Events of type Warning, deduplicated: the same object, component and reason is one Event, which is counted and
+//! Core Events, deduplicated: the same object, component and reason is one Event, which is counted and
 //! carries the newest text. Its name follows from these, so a restart and two writers count on the same one.
 
 use std::fmt;
@@ -11,6 +11,7 @@ use kube::{Client, Resource};
 use resources::Time;
 use resources::tinkerbell::Hardware;
 use sha2::Digest as _;
+use steps::Transition;
 
 /// Tries against others who count at the same time.
 const TRIES: u32 = 5;
@@ -20,6 +21,22 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const KEY: usize = 8;
 /// Longest part of an Event's name that comes from its object.
 const NAME: usize = 200;
+
+/// Type of an Event.
+#[derive(Debug, Clone, Copy)]
+enum Severity {
+    Normal,
+    Warning,
+}
+
+impl Severity {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Normal => "Normal",
+            Self::Warning => "Warning",
+        }
+    }
+}
 
 /// Writes the Events of one component.
 #[derive(Clone)]
@@ -48,7 +65,25 @@ impl Events {
     where
         K: Resource<DynamicType = ()>,
     {
-        self.tell(&object.object_ref(&()), reason, text).await;
+        self.report(&object.object_ref(&()), Severity::Warning, reason, text)
+            .await;
+    }
+
+    /// Reports that an object entered a state. A failure is a Warning with the object's name, also on the machine's
+    /// Hardware, as [`Self::warn_of_machine`]; everything else is Normal and on the object alone.
+    pub async fn transition<K>(&self, object: &K, hardware: &str, transition: &Transition)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let Transition { to, reason, .. } = transition;
+        if to.failure {
+            let name = object.meta().name.as_deref().unwrap_or_default();
+            let text = format!("{} {name}: {reason}", K::kind(&()));
+            self.warn_of_machine(object, hardware, to.event, &text).await;
+        } else {
+            self.report(&object.object_ref(&()), Severity::Normal, to.event, reason)
+                .await;
+        }
     }
 
     /// As [`Self::warn`], and also on the machine's Hardware, which is the object that people look at first. An empty
@@ -76,8 +111,8 @@ impl Events {
         }
     }
 
-    async fn tell(&self, object: &ObjectReference, reason: &str, text: &str) {
-        let written = tokio::time::timeout(PATIENCE, self.write(object, reason, text)).await;
+    async fn report(&self, object: &ObjectReference, severity: Severity, reason: &str, text: &str) {
+        let written = tokio::time::timeout(PATIENCE, self.write(object, severity, reason, text)).await;
         let machine = object.name.as_deref().unwrap_or_default();
         match written {
             Ok(Ok(())) => {}
@@ -88,7 +123,13 @@ impl Events {
         }
     }
 
-    async fn write(&self, object: &ObjectReference, reason: &str, text: &str) -> kube::Result<()> {
+    async fn write(
+        &self,
+        object: &ObjectReference,
+        severity: Severity,
+        reason: &str,
+        text: &str,
+    ) -> kube::Result<()> {
         // Events of what has no namespace lie in `default`, as Kubernetes wants it.
         let namespace = object.namespace.as_deref().filter(|name| !name.is_empty());
         let api: Api<Event> = Api::namespaced(self.client.clone(), namespace.unwrap_or("default"));
@@ -105,7 +146,9 @@ impl Events {
                 // The version that was read goes with it, so who counts at the same time is not overwritten.
                 Some(known) => api.replace(&name, &params, &counted(known, text, now)).await,
                 None => {
-                    let event = self.event(object, &name, reason, text, now);
+                    let mut event = self.event(object, &name, severity, now);
+                    event.reason = Some(reason.to_owned());
+                    event.message = Some(text.to_owned());
                     api.create(&params, &event).await
                 }
             };
@@ -117,16 +160,14 @@ impl Events {
         }
     }
 
-    fn event(&self, object: &ObjectReference, name: &str, reason: &str, text: &str, now: Time) -> Event {
+    fn event(&self, object: &ObjectReference, name: &str, severity: Severity, now: Time) -> Event {
         Event {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),
                 ..ObjectMeta::default()
             },
             involved_object: object.clone(),
-            type_: Some("Warning".to_owned()),
-            reason: Some(reason.to_owned()),
-            message: Some(text.to_owned()),
+            type_: Some(severity.name().to_owned()),
             count: Some(1),
             first_timestamp: Some(now.clone()),
             last_timestamp: Some(now),

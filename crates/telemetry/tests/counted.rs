@@ -8,6 +8,7 @@ use kube::api::ListParams;
 use resources::tinkerbell::{Hardware, Workflow};
 use serde_json::{Value, json};
 use sim::Site;
+use steps::{StateName, Transition};
 use telemetry::Events;
 
 const NAMESPACE: &str = "eksa-system";
@@ -90,4 +91,46 @@ async fn trouble_of_a_machine_shows_on_its_hardware_too() {
         .iter()
         .find(|event| event.involved_object.kind.as_deref() == Some("Workflow"));
     assert_eq!(of_workflow.unwrap().count, Some(3));
+}
+
+fn transition(event: &'static str, failure: bool) -> Transition {
+    let name = |event| StateName {
+        label: "state",
+        event,
+        failure,
+    };
+    Transition {
+        from: name("Before"),
+        to: name(event),
+        reason: "why".to_owned(),
+        seconds: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transition_is_normal_and_a_failure_a_warning_of_the_machine() {
+    let site = Site::start(NAMESPACE).await;
+    let one = hardware(&site, "node-1").await;
+    let workflow: Workflow = site.make(object("Workflow", "install")).await;
+    let events = events(&site);
+    let running = transition("Running", false);
+    events.transition(&workflow, "node-1", &running).await;
+    assert!(described(&site, &one).await.is_empty());
+    let failed = transition("InstallationFailed", true);
+    events.transition(&workflow, "node-1", &failed).await;
+    assert_eq!(described(&site, &one).await.len(), 1);
+
+    let all = site.api::<Event>().list(&ListParams::default()).await.unwrap();
+    let of_workflow = all
+        .into_iter()
+        .filter(|event| event.involved_object.kind.as_deref() == Some("Workflow"));
+    let mut found: Vec<_> = of_workflow
+        .map(|event| [event.type_, event.reason, event.message].map(Option::unwrap))
+        .collect();
+    found.sort_unstable();
+    let expected = [
+        ["Normal", "Running", "why"],
+        ["Warning", "InstallationFailed", "Workflow install: why"],
+    ];
+    assert_eq!(found, expected.map(|event| event.map(str::to_owned)));
 }
