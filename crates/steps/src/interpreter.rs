@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::machine::{Commit, StateMachine};
+use crate::machine::{Commit, StateMachine, StepOf};
 use crate::step::Step;
 use crate::transition::Transition;
 
@@ -27,7 +27,8 @@ pub struct Rest<S> {
 
 /// Carries out what `machine` decides until it waits or rests.
 ///
-/// `clock` tells the time, which is read once for each decision.
+/// States that are only passed on the way, without an effect in them, are committed together with the one that is not,
+/// so nobody sees an object halfway. `clock` tells the time, which is read once for each decision.
 ///
 /// # Errors
 /// The first failure to observe, to commit or to carry out an effect. What was decided before the failing effect is
@@ -36,75 +37,67 @@ pub async fn run<M: StateMachine>(
     machine: &M,
     clock: impl Fn() -> Timestamp + Send,
 ) -> Result<Rest<M::Snapshot>, M::Error> {
-    let mut held = None;
-    let mut found = None;
+    let mut held: Option<Run<M>> = None;
     for _ in 0..ROUNDS {
-        let mut snapshot = match held.take() {
-            Some(snapshot) => snapshot,
+        let mut run = match held.take() {
+            Some(run) => run,
             None => match machine.observe().await? {
-                Some(snapshot) => snapshot,
+                Some(snapshot) => Run::of(snapshot),
                 None => return Ok(Rest::gone()),
             },
         };
         let now = clock();
-        let step = match found.take() {
+        let step = match run.found.take() {
             Some(step) => step,
-            None => machine.decide(&snapshot, now),
+            None => machine.decide(&run.snapshot, now),
         };
-        let before = M::record(&snapshot);
-        let mut record = before.clone();
-        match step {
-            Step::Do(effect) => {
-                if machine.commit(&mut snapshot).await? == Commit::Lost {
-                    continue;
-                }
-                found = machine.carry_out(&mut snapshot, effect, now).await?;
-                match found {
-                    Some(_) => held = Some(snapshot),
-                    // Kept or lost, everything is read again.
-                    None => drop(machine.commit(&mut snapshot).await?),
-                }
-            }
+        let mut record = M::record(&run.snapshot);
+        let again = match step {
             Step::Go { state, reason } => {
+                let before = record.clone();
                 record.enter(state, reason, now);
-                M::set_record(&mut snapshot, record.clone());
-                if machine.commit(&mut snapshot).await? == Commit::Lost {
-                    continue;
+                run.passed.extend(Transition::between::<M>(&before, &record, now));
+                M::set_record(&mut run.snapshot, record);
+                held = Some(run);
+                continue;
+            }
+            Step::Do(effect) => {
+                if let Some(effect) = M::apply(&mut run.snapshot, effect, now) {
+                    if run.commit(machine).await? == Commit::Lost {
+                        continue;
+                    }
+                    run.found = machine.carry_out(&mut run.snapshot, effect, now).await?;
+                    if run.found.is_none() {
+                        // Kept or lost, everything is read again.
+                        let _ = run.commit(machine).await?;
+                        continue;
+                    }
                 }
-                if let Some(transition) = Transition::count::<M>(machine.name(), &before, &record, now) {
-                    machine.announce(&snapshot, &transition).await;
-                }
-                held = Some(snapshot);
+                held = Some(run);
+                continue;
             }
             Step::Wait {
                 reason,
                 until,
                 percent,
             } => {
-                record.wait(reason, until, percent, now);
-                M::set_record(&mut snapshot, record);
-                if machine.commit(&mut snapshot).await? == Commit::Lost {
-                    continue;
-                }
                 if until <= now {
-                    overdue::<M>(before.state);
+                    overdue::<M>(record.state);
                 }
-                return Ok(Rest {
-                    snapshot: Some(snapshot),
-                    again: Some(left::<M>(until, now)),
-                });
+                record.wait(reason, until, percent, now);
+                Some(left::<M>(until, now))
             }
             Step::Done { reason } => {
                 record.rest(reason, now);
-                M::set_record(&mut snapshot, record);
-                if machine.commit(&mut snapshot).await? == Commit::Lost {
-                    continue;
-                }
-                return Ok(Rest {
-                    snapshot: Some(snapshot),
-                    again: None,
-                });
+                None
             }
+        };
+        M::set_record(&mut run.snapshot, record);
+        if run.commit(machine).await? == Commit::Kept {
+            return Ok(Rest {
+                snapshot: Some(run.snapshot),
+                again,
+            });
         }
     }
     tracing::warn!(
@@ -117,6 +110,37 @@ pub async fn run<M: StateMachine>(
         snapshot: None,
         again: Some(PAUSE),
     })
+}
+
+/// What was decided since the last observation.
+struct Run<M: StateMachine> {
+    snapshot: M::Snapshot,
+    /// What is not committed yet.
+    passed: Vec<Transition>,
+    /// The next step, where an effect found out.
+    found: Option<StepOf<M>>,
+}
+
+impl<M: StateMachine> Run<M> {
+    const fn of(snapshot: M::Snapshot) -> Self {
+        Self {
+            snapshot,
+            passed: Vec::new(),
+            found: None,
+        }
+    }
+
+    /// Commits the status, then reports the transitions that are in it.
+    async fn commit(&mut self, machine: &M) -> Result<Commit, M::Error> {
+        if machine.commit(&mut self.snapshot).await? == Commit::Lost {
+            return Ok(Commit::Lost);
+        }
+        for transition in self.passed.drain(..) {
+            transition.count::<M>(machine.name());
+            machine.announce(&self.snapshot, &transition).await;
+        }
+        Ok(Commit::Kept)
+    }
 }
 
 impl<S> Rest<S> {

@@ -4,11 +4,11 @@
 //! the snapshot and the time, and [`run`] carries the step out until the machine rests:
 //!
 //! ```text
-//! observe -> decide -+- Go -> commit the state -> Event, metrics -> decide
-//!    ^               +- Do -> commit what is pending -> effect -.
-//!    |               |                                          |
-//!    '---------------|------------------------------------------'
-//!                    +- Wait, Done -> commit the reason -> rest
+//! observe -> decide -+- Go: enter the state -> decide
+//!    ^               +- Do: commit -> Events, metrics -> effect -.
+//!    |               |                                           |
+//!    '---------------|-------------------------------------------'
+//!                    +- Wait, Done: commit -> Events, metrics -> rest
 //! ```
 //!
 //! Owns: the vocabulary of decisions, the [`Record`] that every status has (state, since, reason, deadline, percent),
@@ -28,5 +28,5 @@ mod transition;
 pub use interpreter::{Rest, run};
 pub use machine::{Commit, StateMachine, StepOf};
 pub use record::Record;
-pub use step::{Step, later};
+pub use step::{Step, later, minutes_after};
 pub use transition::{StateName, Transition};

@@ -53,6 +53,12 @@ pub trait StateMachine: Sized + Sync {
     /// The next step. Pure.
     fn decide(&self, snapshot: &Self::Snapshot, now: Timestamp) -> StepOf<Self>;
 
+    /// Does an effect that is a change of the snapshot's status alone, which is committed with what follows; gives back
+    /// every other effect.
+    fn apply(_: &mut Self::Snapshot, effect: Self::Effect, _now: Timestamp) -> Option<Self::Effect> {
+        Some(effect)
+    }
+
     /// Writes the snapshot's status if it differs from what was read or written last, and only if nobody else changed
     /// the object since. The snapshot then holds the object as it was written.
     fn commit(

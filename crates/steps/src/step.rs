@@ -90,6 +90,12 @@ pub fn later(time: Timestamp, span: SignedDuration) -> Timestamp {
     time.checked_add(span).unwrap_or(Timestamp::MAX)
 }
 
+/// So many minutes after `time`, or the end of time.
+#[must_use]
+pub fn minutes_after(time: Timestamp, minutes: i64) -> Timestamp {
+    later(time, SignedDuration::from_mins(minutes))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -132,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_end_of_time_is_no_overflow() {
-        assert_eq!(later(at(0), SignedDuration::from_mins(2)), at(120));
+        assert_eq!(minutes_after(at(0), 2), at(120));
         assert_eq!(
             later(Timestamp::MAX, SignedDuration::from_secs(1)),
             Timestamp::MAX

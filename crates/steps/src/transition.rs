@@ -16,7 +16,7 @@ pub struct StateName {
     pub failure: bool,
 }
 
-/// A committed change from one state to another.
+/// A change from one state to another.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transition {
     /// The state that was left.
@@ -30,41 +30,37 @@ pub struct Transition {
 }
 
 impl Transition {
-    /// What changed from `before` to `after` of the object `name`, if the state did; logged and counted. To be called
-    /// once for each commit, after it.
+    /// What changed from `before` to `after`, which was decided at `now`; nothing when the state is the same.
     #[must_use]
-    pub fn count<M: StateMachine>(
-        name: &str,
+    pub fn between<M: StateMachine>(
         before: &Record<M::State>,
         after: &Record<M::State>,
         now: Timestamp,
     ) -> Option<Self> {
-        if before.state == after.state {
-            return None;
-        }
-        let entered = after.since.unwrap_or(now);
-        let transition = Self {
+        let seconds = |since: Timestamp| now.duration_since(since).as_secs_f64().max(0.0);
+        (before.state != after.state).then(|| Self {
             from: M::name_of(before.state),
             to: M::name_of(after.state),
             reason: after.reason.clone().unwrap_or_default(),
-            seconds: before
-                .since
-                .map(|since| entered.duration_since(since).as_secs_f64().max(0.0)),
-        };
-        let (from, to) = (transition.from.label, transition.to.label);
+            seconds: before.since.map(seconds),
+        })
+    }
+
+    /// Logs and counts the transition of the object `name`, once it is committed.
+    pub fn count<M: StateMachine>(&self, name: &str) {
+        let (kind, from, to) = (M::KIND, self.from.label, self.to.label);
         tracing::info!(
-            kind = M::KIND,
+            kind,
             object = name,
             state = to,
             from,
-            reason = transition.reason,
+            reason = self.reason,
             "state changed"
         );
-        metrics::counter!("gantry_state_transitions_total", "kind" => M::KIND, "from" => from, "to" => to)
+        metrics::counter!("gantry_state_transitions_total", "kind" => kind, "from" => from, "to" => to)
             .increment(1);
-        if let Some(seconds) = transition.seconds {
-            metrics::histogram!("gantry_state_seconds", "kind" => M::KIND, "state" => from).record(seconds);
+        if let Some(seconds) = self.seconds {
+            metrics::histogram!("gantry_state_seconds", "kind" => kind, "state" => from).record(seconds);
         }
-        Some(transition)
     }
 }

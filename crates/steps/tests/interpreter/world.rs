@@ -25,8 +25,10 @@ pub(crate) enum Effect {
     Fail,
     /// Finds out that the object has failed.
     Find,
-    /// Leaves a note in the status.
+    /// Leaves a note in the status, among other things.
     Note,
+    /// Is a note in the status and nothing else.
+    Apply,
     /// Removes the object.
     Delete,
 }
@@ -193,6 +195,16 @@ impl StateMachine for World {
         (self.decide)(snapshot, now)
     }
 
+    fn apply(snapshot: &mut Snapshot, effect: Effect, _: Timestamp) -> Option<Effect> {
+        match effect {
+            Effect::Apply => {
+                snapshot.noted = true;
+                None
+            }
+            other => Some(other),
+        }
+    }
+
     async fn commit(&self, snapshot: &mut Snapshot) -> Result<Commit, Failure> {
         let mut stored = self.stored();
         let rival = stored.rival.take();
@@ -209,7 +221,8 @@ impl StateMachine for World {
         if object != snapshot {
             snapshot.version += 1;
             *object = snapshot.clone();
-            let entry = format!("write {}", Self::name_of(snapshot.state()).label);
+            let noted = if snapshot.noted { ", noted" } else { "" };
+            let entry = format!("write {}{noted}", Self::name_of(snapshot.state()).label);
             stored.history.push(entry);
         }
         Ok(Commit::Kept)
@@ -225,7 +238,7 @@ impl StateMachine for World {
         let committed = Self::name_of(stored.object.as_ref().unwrap().state()).label;
         stored.history.push(format!("effect in committed {committed}"));
         match effect {
-            Effect::Nothing => {}
+            Effect::Nothing | Effect::Apply => {}
             Effect::Fail => return Err(Failure),
             Effect::Find => return Ok(Some(Step::go(State::Failed, "the template has no action"))),
             Effect::Note => snapshot.noted = true,
