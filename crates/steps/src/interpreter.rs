@@ -56,7 +56,7 @@ pub async fn run<M: StateMachine>(
             Step::Go { state, reason } => {
                 let before = record.clone();
                 record.enter(state, reason, now);
-                run.passed.extend(Transition::between::<M>(&before, &record, now));
+                run.passed.extend(M::transition(&before, &record, now));
                 M::set_record(&mut run.snapshot, record);
                 held = Some(run);
                 continue;
@@ -136,7 +136,7 @@ impl<M: StateMachine> Run<M> {
             return Ok(Commit::Lost);
         }
         for transition in self.passed.drain(..) {
-            transition.count::<M>(machine.name());
+            transition.count(M::KIND, machine.name());
             machine.announce(&self.snapshot, &transition).await;
         }
         Ok(Commit::Kept)

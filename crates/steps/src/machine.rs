@@ -50,6 +50,21 @@ pub trait StateMachine: Sized + Sync {
     /// Puts a record into the snapshot's status.
     fn set_record(snapshot: &mut Self::Snapshot, record: Record<Self::State>);
 
+    /// What changed from one record to another that was decided at `now`; nothing when the state is the same.
+    fn transition(
+        before: &Record<Self::State>,
+        after: &Record<Self::State>,
+        now: Timestamp,
+    ) -> Option<Transition> {
+        let seconds = |since: Timestamp| now.duration_since(since).as_secs_f64().max(0.0);
+        (before.state != after.state).then(|| Transition {
+            from: Self::name_of(before.state),
+            to: Self::name_of(after.state),
+            reason: after.reason.clone().unwrap_or_default(),
+            seconds: before.since.map(seconds),
+        })
+    }
+
     /// The next step. Pure.
     fn decide(&self, snapshot: &Self::Snapshot, now: Timestamp) -> StepOf<Self>;
 

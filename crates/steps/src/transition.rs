@@ -1,10 +1,5 @@
 //! A change of state, for Events, logs and metrics.
 
-use jiff::Timestamp;
-
-use crate::machine::StateMachine;
-use crate::record::Record;
-
 /// How a state is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateName {
@@ -30,25 +25,9 @@ pub struct Transition {
 }
 
 impl Transition {
-    /// What changed from `before` to `after`, which was decided at `now`; nothing when the state is the same.
-    #[must_use]
-    pub fn between<M: StateMachine>(
-        before: &Record<M::State>,
-        after: &Record<M::State>,
-        now: Timestamp,
-    ) -> Option<Self> {
-        let seconds = |since: Timestamp| now.duration_since(since).as_secs_f64().max(0.0);
-        (before.state != after.state).then(|| Self {
-            from: M::name_of(before.state),
-            to: M::name_of(after.state),
-            reason: after.reason.clone().unwrap_or_default(),
-            seconds: before.since.map(seconds),
-        })
-    }
-
-    /// Logs and counts the transition of the object `name`, once it is committed.
-    pub fn count<M: StateMachine>(&self, name: &str) {
-        let (kind, from, to) = (M::KIND, self.from.label, self.to.label);
+    /// Logs and counts the transition of an object, by the kind of its state machine and its name, once it is committed.
+    pub fn count(&self, kind: &'static str, name: &str) {
+        let (from, to) = (self.from.label, self.to.label);
         tracing::info!(
             kind,
             object = name,
