@@ -4,7 +4,7 @@ use resources::gantry::Server;
 use resources::keys::MANAGER_SERVERS;
 use telemetry::Events;
 
-use crate::parts::Context;
+use crate::context::Context;
 use crate::sessions::ClaimDecision;
 
 /// Text of [`Alarm::SessionFrozen`]: what happened and what to do.

@@ -1,12 +1,14 @@
 //! The controllers: one derives Servers from Hardware, one moves each Server on.
 //!
-//! A reconciliation reads the objects live, decides by pure functions (session first, then state), commits the status
-//! by compare-and-set, and does at most one effect on other objects; the change it makes wakes it again.
+//! A reconciliation reads the objects live and decides by pure functions: the upkeep of the session first, then the
+//! steps of the state, which `steps::run` carries out. The status is committed by compare-and-set before each effect.
 
+mod around;
 mod effects;
 mod hardware;
 mod known;
 mod server;
+mod upkeep;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,13 +20,13 @@ use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{Controller, watcher};
 use kube::{Resource, ResourceExt as _};
+use resources::bmc;
 use resources::tinkerbell::Workflow;
-use resources::{bmc, keys};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::context::Context;
 use crate::error::Error;
-use crate::parts::Context;
 use known::{KnownHardware, KnownServer};
 
 /// Objects worked on at once.
@@ -141,6 +143,3 @@ fn same_name(hardware: &KnownHardware) -> Option<ObjectRef<KnownServer>> {
     let namespace = hardware.namespace()?;
     Some(ObjectRef::new(&hardware.name_any()).within(&namespace))
 }
-
-/// Field manager of everything that is applied here.
-const MANAGER: &str = keys::MANAGER_SERVERS;

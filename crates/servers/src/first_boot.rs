@@ -22,8 +22,8 @@ use resources::gantry::{Claim, FirstBoot, Server};
 use resources::{Digest, Time};
 use serde_json::json;
 
+use crate::context::{Context, WRITER, read};
 use crate::error::Error;
-use crate::parts::{Context, WRITER, read};
 use crate::sessions::standing_for_first_boot;
 
 /// How long a call waits for the Secret.

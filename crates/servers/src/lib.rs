@@ -12,6 +12,8 @@
 //! is the agent of a machine.
 
 mod alarms;
+mod boot_id;
+mod context;
 mod controller;
 mod error;
 mod first_boot;
@@ -21,8 +23,9 @@ mod service;
 pub mod sessions;
 mod states;
 
+pub use context::Context;
 pub use controller::ServersController;
 pub use error::Error;
-pub use parts::{Context, Parts, build};
+pub use parts::{Parts, build};
 pub use service::SessionsService;
 pub use sessions::{Allowances, ControlPlaneProof};

@@ -22,8 +22,8 @@ use resources::{Digest, Time};
 use tonic::{Request, Response, Status};
 
 use self::limit::ClaimLimit;
+use crate::context::{Context, WRITER, read};
 use crate::error::Error;
-use crate::parts::{Context, WRITER, read};
 use crate::sessions::{self, CERTIFICATE_LIFE, FIRST_BOOT_LIFE};
 
 /// How often a decision is made again because somebody else wrote in between.
@@ -91,10 +91,14 @@ impl SessionsService {
             let issued = self.issue(&server, csr, agent.attempt, now)?;
             let (certificate_pem, serial) = (issued.pem.clone(), issued.serial.clone());
             status.boot_session = Some(sessions::renewed(session, held(issued, now), now));
+            // Heard before the controller sees it, as in a claim.
+            self.context.leases.hear(&serial);
             match committed(&api, &server, &status).await? {
-                Outcome::Lost => server = live(&api, &server).await?,
+                Outcome::Lost => {
+                    self.context.leases.forget(&serial);
+                    server = live(&api, &server).await?;
+                }
                 Outcome::Written(_) | Outcome::Unchanged => {
-                    self.context.leases.hear(&serial);
                     self.context.leases.forget(&agent.serial);
                     self.context.record(
                         &server,
@@ -190,11 +194,6 @@ impl Sessions for SessionsService {
         let csr = request.into_inner().csr_pem;
         self.first_boot_certificate(&agent, &csr).await.map(Response::new)
     }
-}
-
-/// 128 random bits in hex.
-pub(crate) fn mint_boot_id() -> String {
-    hex::encode(rand::random::<[u8; 16]>())
 }
 
 fn agent<T>(request: &Request<T>) -> Result<Agent, Status> {

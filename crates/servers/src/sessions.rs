@@ -172,10 +172,6 @@ pub fn closed(session: &BootSession) -> BootSession {
     session
 }
 
-fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
-    now.checked_add(by).unwrap_or(Timestamp::MAX)
-}
-
 fn is_holder(session: &BootSession, key: Digest) -> bool {
     session
         .claim

@@ -6,12 +6,12 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::controller::Action;
 use kube::{Resource as _, ResourceExt as _};
 use resources::gantry::Server;
+use resources::keys;
 use serde_json::json;
 
-use super::MANAGER;
 use super::known::KnownHardware;
+use crate::context::Context;
 use crate::error::Error;
-use crate::parts::Context;
 
 pub(super) async fn reconcile(hardware: Arc<KnownHardware>, context: Arc<Context>) -> Result<Action, Error> {
     let Some(namespace) = hardware
@@ -54,7 +54,7 @@ pub(super) async fn reconcile(hardware: Arc<KnownHardware>, context: Arc<Context
         "metadata": { "name": name, "namespace": namespace },
         "spec": spec,
     });
-    let params = PatchParams::apply(MANAGER).force();
+    let params = PatchParams::apply(keys::MANAGER_SERVERS).force();
     api.patch(&name, &params, &Patch::Apply(object))
         .await
         .map_err(|source| Error::Write {

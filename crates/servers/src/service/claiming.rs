@@ -15,8 +15,9 @@ use resources::gantry::{BootSession, Server, ServerStatus, SessionPhase};
 use tonic::Status;
 
 use super::gate::{Objection, Shown, identity};
-use super::{RETRY, SessionsService, TRIES, busy, committed, failed, held, live, mint_boot_id};
+use super::{RETRY, SessionsService, TRIES, busy, committed, failed, held, live};
 use crate::alarms::{Alarm, alarm};
+use crate::boot_id;
 use crate::error::Error;
 use crate::sessions::{self, Ask, ClaimDecision, claim};
 
@@ -49,8 +50,8 @@ impl SessionsService {
         if !view.loaded() {
             return Err(failed(Error::NotReady));
         }
-        let boot_id = request.boot_id.as_str();
-        let found = match view.by_boot_id(boot_id) {
+        let armed = request.boot_id.as_str();
+        let found = match view.by_boot_id(armed) {
             None => None,
             Some(machine) => {
                 let server = self.context.server_of(&machine.machine).await.map_err(failed)?;
@@ -69,7 +70,7 @@ impl SessionsService {
             peer: &peer,
             machine,
             shown: Shown::of(request),
-            ask: Ask { boot_id, key },
+            ask: Ask { boot_id: armed, key },
             request,
         };
         for _ in 0..TRIES {
@@ -206,7 +207,7 @@ impl SessionsService {
                     ClaimDecision::GrantNextBoot => {
                         // Its machine runs, so who powered it on does not matter.
                         let window = self.context.window(server, None);
-                        sessions::next_boot(&session, mint_boot_id(), now, window)
+                        sessions::next_boot(&session, boot_id::mint(), now, window)
                     }
                     _ => session,
                 };
@@ -229,19 +230,25 @@ impl SessionsService {
                 (answer, text)
             }
         };
-        match committed(api, server, &status).await? {
-            Outcome::Lost => return Ok(None),
-            Outcome::Written(_) | Outcome::Unchanged => {}
-        }
-        if let Some(claim) = status
+        let holder = status
             .boot_session
             .as_ref()
             .filter(|s| s.phase == SessionPhase::Claimed)
             .filter(|session| session.contender.is_none())
-            .and_then(|session| session.claim.as_ref())
-        {
-            kill_points::reach(KillPoint::ClaimCommitted);
+            .and_then(|session| session.claim.as_ref());
+        // Heard before it is committed: the controller sees the commit at once, and takes a claim that was never heard for
+        // one that is silent since this process started.
+        if let Some(claim) = holder {
             self.context.leases.hear(&claim.serial);
+        }
+        if let Outcome::Lost = committed(api, server, &status).await? {
+            if let Some(claim) = holder {
+                self.context.leases.forget(&claim.serial);
+            }
+            return Ok(None);
+        }
+        if holder.is_some() {
+            kill_points::reach(KillPoint::ClaimCommitted);
         }
         tracing::info!(machine = %server.name_any(), ?peer, event, "boot session");
         self.context.record(server, peer, event.clone());

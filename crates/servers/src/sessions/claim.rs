@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use resources::gantry::{Attempt, BootSession, Contender, SessionPhase};
 use resources::{Digest, Time};
 
-use super::{RENEW_BEFORE, is_holder, later, seconds};
+use steps::later;
+
+use super::{RENEW_BEFORE, is_holder, seconds};
 
 /// What an agent asks for.
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use resources::gantry::{BootSession, SessionPhase};
 
-use super::later;
+use steps::later;
 
 /// The fastest way from power-on to an agent's claim: firmware, boot program, kernel. Emulated machines take more
 /// than twice as long.

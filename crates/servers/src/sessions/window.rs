@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use resources::gantry::{BootSession, ServerSpec};
 use resources::tinkerbell::{BootMode, Workflow, WorkflowState};
 
-use super::later;
+use steps::later;
 
 /// Minutes until our own power-on: the BMC's Job has 15, and may wait for another.
 const POWER_ON_MINUTES: u32 = 30;

@@ -3,11 +3,11 @@
 
 use resources::gantry::{Claim, ServerState};
 
-use super::{Effect, FOREIGN, Snapshot, Step, done, go};
+use super::{Effect, FOREIGN, Snapshot, Step};
 
 pub(super) fn decide(snapshot: &Snapshot<'_>) -> Step {
     if let Some(claim) = snapshot.claim() {
-        return go(
+        return Step::go(
             ServerState::Claimed,
             format!("claimed by {} {}", claim.kind, claim.name),
         );
@@ -24,11 +24,11 @@ pub(super) fn decide(snapshot: &Snapshot<'_>) -> Step {
         }));
     }
     match snapshot.open_attempt() {
-        Some(attempt) => go(
+        Some(attempt) => Step::go(
             ServerState::Provisioning,
             format!("workflow {} runs", attempt.workflow),
         ),
-        None => done("free"),
+        None => Step::done("free"),
     }
 }
 
@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn it_rests_until_somebody_takes_it() {
         let mut sample = Sample::new(ServerState::Available);
-        assert_eq!(sample.step(at(0)), done("free"));
+        assert_eq!(sample.step(at(0)), Step::done("free"));
         sample.attempt(1);
         sample.goes(at(0), ServerState::Provisioning);
         sample.claim("ProviderMachine", "prod-1");

@@ -3,21 +3,21 @@
 
 use resources::gantry::ServerState;
 
-use super::{Snapshot, Step, done, go};
+use super::{Snapshot, Step};
 
 pub(super) fn decide(snapshot: &Snapshot<'_>) -> Step {
     let Some(claim) = snapshot.claim() else {
-        return go(ServerState::Releasing, "its owner gave it back");
+        return Step::go(ServerState::Releasing, "its owner gave it back");
     };
     if let Some(step) = snapshot.owner_step() {
         return step;
     }
     match snapshot.open_attempt() {
-        Some(attempt) => go(
+        Some(attempt) => Step::go(
             ServerState::Provisioning,
             format!("workflow {} runs", attempt.workflow),
         ),
-        None => done(format!(
+        None => Step::done(format!(
             "{} {} has not started a workflow yet",
             claim.kind, claim.name
         )),

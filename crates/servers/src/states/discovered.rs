@@ -2,7 +2,7 @@
 
 use resources::gantry::ServerState;
 
-use super::{Effect, Snapshot, Step, done, go};
+use super::{Effect, Snapshot, Step};
 
 pub(super) fn decide(snapshot: &Snapshot<'_>) -> Step {
     let Some(hardware) = snapshot.hardware else {
@@ -14,9 +14,9 @@ pub(super) fn decide(snapshot: &Snapshot<'_>) -> Step {
         .iter()
         .filter_map(|interface| interface.dhcp.as_ref()?.mac);
     if macs.next().is_none() {
-        return done("Hardware spec.interfaces has no dhcp.mac; add the address of the NIC that boots");
+        return Step::done("Hardware spec.interfaces has no dhcp.mac; add the address of the NIC that boots");
     }
-    go(ServerState::Available, "free")
+    Step::go(ServerState::Available, "free")
 }
 
 #[cfg(test)]
@@ -27,7 +27,7 @@ mod tests {
     #[test]
     fn a_nic_makes_it_available() {
         let sample = Sample::new(ServerState::Discovered);
-        assert_eq!(sample.step(at(0)), go(ServerState::Available, "free"));
+        assert_eq!(sample.step(at(0)), Step::go(ServerState::Available, "free"));
     }
 
     #[test]

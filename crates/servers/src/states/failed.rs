@@ -3,22 +3,20 @@
 
 use resources::gantry::ServerState;
 
-use super::{Snapshot, Step, go};
+use super::{Snapshot, Step};
 
 pub(super) fn decide(snapshot: &Snapshot<'_>) -> Step {
     if let Some(attempt) = snapshot.open_attempt().filter(|_| snapshot.claim().is_some()) {
-        return go(
+        return Step::go(
             ServerState::Provisioning,
             format!("workflow {} runs", attempt.workflow),
         );
     }
     if snapshot.claim().is_none() && snapshot.open_attempt().is_none() {
         if let Some(quarantine) = snapshot.quarantine() {
-            return Step::Done {
-                reason: Some(quarantine),
-            };
+            return Step::done(quarantine);
         }
-        return go(ServerState::Releasing, "its owner gave it back");
+        return Step::go(ServerState::Releasing, "its owner gave it back");
     }
     let reason = snapshot
         .server

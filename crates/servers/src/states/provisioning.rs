@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use resources::gantry::{Attempt, Firmware, FirstBoot, LocalBoot, Purpose, ServerState, SessionPhase};
 use resources::tinkerbell::{WorkflowState, WorkflowStatus};
 
-use super::{Effect, Snapshot, Step, after, go};
+use steps::minutes_after;
+
+use super::{Effect, Snapshot, Step};
 
 pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
     if let Some(step) = snapshot.owner_step() {
@@ -19,7 +21,7 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
         .open_attempt()
         .is_some_and(|attempt| attempt.purpose == Purpose::Wipe)
     {
-        return go(
+        return Step::go(
             ServerState::Wiping,
             format!("workflow {} erases the disks", attempt.workflow),
         );
@@ -39,10 +41,10 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
         _ if shown(snapshot, attempt).is_some_and(|first| first.requested_at.is_some()) => {
             installed(snapshot, attempt, workflow, now)
         }
-        Some(_) => Step::Wait {
-            reason: format!("workflow {} ends", attempt.workflow),
-            until: after(now, 1),
-        },
+        Some(_) => Step::wait(
+            format!("workflow {} ends", attempt.workflow),
+            minutes_after(now, 1),
+        ),
         None => end(snapshot, &format!("workflow {} was deleted", attempt.workflow)),
     }
 }
@@ -53,7 +55,7 @@ fn end(snapshot: &Snapshot<'_>, reason: &str) -> Step {
     } else {
         ServerState::Releasing
     };
-    go(to, reason)
+    Step::go(to, reason)
 }
 
 fn open(snapshot: &Snapshot<'_>, attempt: &Attempt, now: Timestamp) -> Step {
@@ -67,17 +69,14 @@ fn open(snapshot: &Snapshot<'_>, attempt: &Attempt, now: Timestamp) -> Step {
     let of_workflow = snapshot.workflow.and_then(|workflow| workflow.status.as_ref());
     let running_until = of_workflow
         .and_then(|status| status.deadline.as_ref().or(status.global_execution_stop.as_ref()))
-        .map_or_else(|| after(now, 60), |time| time.0);
+        .map_or_else(|| minutes_after(now, 60), |time| time.0);
     let Some(session) = session else {
-        return Step::Wait {
-            reason: format!("attempt {number} is being armed"),
-            until: after(now, 2),
-        };
+        return Step::wait(format!("attempt {number} is being armed"), minutes_after(now, 2));
     };
     let (reason, until) = match session.phase {
         SessionPhase::Arming => (
             "the boot services learn of the new session".to_owned(),
-            after(now, 2),
+            minutes_after(now, 2),
         ),
         SessionPhase::Armed if now > session.deadline.0 => (
             "no agent claimed the session in its window".to_owned(),
@@ -97,7 +96,7 @@ fn open(snapshot: &Snapshot<'_>, attempt: &Attempt, now: Timestamp) -> Step {
         ),
         SessionPhase::Claimed if session.contender.is_some() => (
             "a second agent asks for this machine; the lease of the first decides".to_owned(),
-            after(now, 1),
+            minutes_after(now, 1),
         ),
         SessionPhase::Claimed => (format!("workflow {} runs", attempt.workflow), running_until),
         SessionPhase::Frozen => (
@@ -110,9 +109,9 @@ fn open(snapshot: &Snapshot<'_>, attempt: &Attempt, now: Timestamp) -> Step {
             "disarmed: the agent hands over to the installed system".to_owned(),
             running_until,
         ),
-        SessionPhase::Closed => (format!("attempt {number} is closed"), after(now, 1)),
+        SessionPhase::Closed => (format!("attempt {number} is closed"), minutes_after(now, 1)),
     };
-    Step::Wait { reason, until }
+    Step::wait(reason, until)
 }
 
 /// First boot of this attempt.
@@ -139,27 +138,29 @@ fn installed(
         return Step::Do(Effect::RecordInstalled(found));
     }
     if snapshot.claim().is_none() {
-        return go(
+        return Step::go(
             ServerState::Releasing,
             format!("installed by workflow {}; nobody claimed it", attempt.workflow),
         );
     }
     match shown(snapshot, attempt) {
-        None => go(
+        None => Step::go(
             ServerState::Running,
             "installed; its template left no seed, so the system cannot show itself",
         ),
         Some(first) if first.requested_at.is_some() => {
-            go(ServerState::Running, "the installed system asked for its data")
+            Step::go(ServerState::Running, "the installed system asked for its data")
         }
-        Some(first) if now > first.not_after.0 => go(
-            ServerState::Failed,
-            "the installed system never asked for its data; look at its console, then give the server back",
-        ),
-        Some(first) => Step::Wait {
-            reason: "waits for the installed system to ask for its data".into(),
-            until: first.not_after.0,
-        },
+        Some(first) => Step::wait(
+            "waits for the installed system to ask for its data",
+            first.not_after.0,
+        )
+        .or_at_deadline(now, |_| {
+            Step::go(
+                ServerState::Failed,
+                "the installed system never asked for its data; look at its console, then give the server back",
+            )
+        }),
     }
 }
 

@@ -5,22 +5,20 @@
 use jiff::Timestamp;
 use resources::gantry::{ServerState, SessionPhase};
 
-use super::{Effect, Snapshot, Step, after, go};
+use steps::minutes_after;
+
+use super::{Effect, Snapshot, Step};
 
 const MINUTES: i64 = 5;
 
 pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
     if let Some(attempt) = snapshot.open_attempt() {
-        let until = after(snapshot.since(now), MINUTES);
+        let until = minutes_after(snapshot.since(now), MINUTES);
         let what = format!(
             "workflow {} still runs on it; delete that Workflow",
             attempt.workflow
         );
-        return if now > until {
-            go(ServerState::Failed, what)
-        } else {
-            Step::Wait { reason: what, until }
-        };
+        return Step::wait(what, until).or_at_deadline(now, |what| Step::go(ServerState::Failed, what));
     }
     let status = snapshot.server.status.as_ref();
     let session = status.and_then(|status| status.boot_session.as_ref());
@@ -34,12 +32,12 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
         return Step::Do(Effect::Forget);
     }
     if let Some(quarantine) = snapshot.quarantine() {
-        return go(ServerState::Failed, quarantine);
+        return Step::go(ServerState::Failed, quarantine);
     }
     if snapshot.claim().is_none() && snapshot.server.spec.release.is_some() {
         return Step::Do(Effect::ClearRelease);
     }
-    go(ServerState::Available, "free")
+    Step::go(ServerState::Available, "free")
 }
 
 #[cfg(test)]
@@ -108,6 +106,6 @@ mod tests {
         assert_eq!(sample.step(at(10)), Step::Do(Effect::Forget));
         let status = sample.server.status.as_mut().unwrap();
         (status.boot_session, status.first_boot) = (None, None);
-        assert_eq!(sample.step(at(10)), go(ServerState::Available, "free"));
+        assert_eq!(sample.step(at(10)), Step::go(ServerState::Available, "free"));
     }
 }

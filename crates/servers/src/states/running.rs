@@ -3,17 +3,17 @@
 
 use resources::gantry::ServerState;
 
-use super::{Snapshot, Step, go};
+use super::{Snapshot, Step};
 
 pub(super) fn decide(snapshot: &Snapshot<'_>) -> Step {
     if snapshot.claim().is_none() {
-        return go(ServerState::Releasing, "its owner gave it back");
+        return Step::go(ServerState::Releasing, "its owner gave it back");
     }
     if let Some(step) = snapshot.owner_step() {
         return step;
     }
     match snapshot.open_attempt() {
-        Some(attempt) => go(
+        Some(attempt) => Step::go(
             ServerState::Provisioning,
             format!("workflow {} runs", attempt.workflow),
         ),

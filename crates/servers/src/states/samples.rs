@@ -68,7 +68,7 @@ impl Sample {
     #[track_caller]
     pub(super) fn goes(&self, now: Timestamp, state: ServerState) -> String {
         match self.step(now) {
-            Step::Go { to, reason } if to == state => reason,
+            Step::Go { state: to, reason } if to == state => reason,
             step => panic!("not to {state:?} but {step:?}"),
         }
     }
@@ -77,7 +77,7 @@ impl Sample {
     #[track_caller]
     pub(super) fn waits(&self, now: Timestamp) -> (String, Timestamp) {
         match self.step(now) {
-            Step::Wait { reason, until } => (reason, until),
+            Step::Wait { reason, until, .. } => (reason, until),
             step => panic!("no waiting but {step:?}"),
         }
     }

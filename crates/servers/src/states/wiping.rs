@@ -5,19 +5,19 @@ use jiff::Timestamp;
 use resources::gantry::ServerState;
 use resources::tinkerbell::WorkflowState;
 
-use super::{Snapshot, Step, after, go};
+use steps::minutes_after;
+
+use super::{Snapshot, Step};
 
 pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
     if let Some(attempt) = snapshot.open_attempt() {
-        return Step::Wait {
-            reason: format!("workflow {} erases the disks", attempt.workflow),
-            until: after(now, 60),
-        };
+        let reason = format!("workflow {} erases the disks", attempt.workflow);
+        return Step::wait(reason, minutes_after(now, 60));
     }
     let status = snapshot.workflow.and_then(|workflow| workflow.status.as_ref());
     match status.and_then(|status| status.state) {
-        Some(WorkflowState::Success) => go(ServerState::Releasing, "its disks were erased"),
-        _ => go(
+        Some(WorkflowState::Success) => Step::go(ServerState::Releasing, "its disks were erased"),
+        _ => Step::go(
             ServerState::Failed,
             "its disks were not erased; start a wipe again or replace them",
         ),

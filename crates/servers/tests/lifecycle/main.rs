@@ -309,6 +309,15 @@ async fn an_installation_from_claim_to_release() {
         "the machine still boots what is on its disk"
     );
     assert_eq!(free.spec.attempt.as_ref().unwrap().number, 1, "the fence stays");
+    for (state, text) in [
+        ("Claimed", "claimed by ProviderMachine prod-1"),
+        ("Provisioning", "workflow install runs"),
+        ("Running", "the installed system asked for its data"),
+        ("Releasing", "its owner gave it back"),
+        ("Available", "free"),
+    ] {
+        assert_eq!(site.server_event("node-1", state).await, text, "{state}");
+    }
     tokio::time::timeout(Duration::from_secs(10), site.end())
         .await
         .unwrap();
