@@ -7,8 +7,8 @@ use std::time::Duration;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
-use crate::cli::Global;
 use crate::failure::{Failure, Outcome};
+use crate::global::Global;
 use crate::kubeconfig_error;
 
 const CONNECT: Duration = Duration::from_secs(5);

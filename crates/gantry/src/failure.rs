@@ -1,9 +1,6 @@
 //! How a command fails: a text with place and next step, and an exit code that scripts can tell apart.
 
 use std::fmt;
-use std::process::ExitCode;
-
-use crate::output;
 
 /// Exit codes, as `gantry --help` documents them. 2 is clap's, for wrong usage.
 const FAILED: u8 = 1;
@@ -54,7 +51,8 @@ impl Failure {
         Failure::Failed(anyhow::anyhow!("{text}"))
     }
 
-    fn code(&self) -> u8 {
+    /// The exit code of the command.
+    pub(crate) fn code(&self) -> u8 {
         match self {
             Failure::NoServer(_) => NO_SERVER,
             Failure::BadInput(_) => BAD_INPUT,
@@ -62,13 +60,4 @@ impl Failure {
             Failure::Failed(_) => FAILED,
         }
     }
-}
-
-/// Prints the failure and gives its exit code.
-pub(crate) fn report(failure: &Failure) -> ExitCode {
-    match failure {
-        Failure::Interrupted(text) => output::note(text),
-        other => output::error(&other.to_string()),
-    }
-    ExitCode::from(failure.code())
 }

@@ -7,6 +7,7 @@ mod cli;
 mod connection;
 mod explain;
 mod failure;
+mod global;
 mod hardware;
 mod kinds;
 mod kubeconfig_error;
@@ -21,6 +22,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use failure::Failure;
+
 /// musl's own allocator has one lock for all threads and no caches of them: an import of 10,000 machines takes three times
 /// its processor time. Without transparent huge pages, which make an idle process half as large again.
 #[global_allocator]
@@ -32,13 +35,22 @@ fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failure::report(&failure::Failure::from(anyhow::Error::from(error))),
+        Err(error) => return report(&Failure::from(anyhow::Error::from(error))),
     };
     let result = runtime.block_on(verbs::run(cli));
     // A console thread may still read the keyboard.
     runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure::report(&failure),
+        Err(failure) => report(&failure),
     }
+}
+
+/// Prints the failure and gives its exit code.
+fn report(failure: &Failure) -> ExitCode {
+    match failure {
+        Failure::Interrupted(text) => output::note(text),
+        other => output::error(&other.to_string()),
+    }
+    ExitCode::from(failure.code())
 }

@@ -14,6 +14,8 @@ pub(crate) mod release_server;
 pub(crate) mod serve;
 pub(crate) mod version;
 
+use clap::CommandFactory;
+
 use crate::cli::{Apply, Cli, Command, Config, Create, Delete, Generate, Release};
 use crate::failure::Outcome;
 use crate::output;
@@ -39,7 +41,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
             Ok(())
         }
         Command::Completion(args) => {
-            completion::run(&args);
+            completion::run(&args, &mut Cli::command());
             Ok(())
         }
         Command::Version(args) => version::run(global, &args).await,

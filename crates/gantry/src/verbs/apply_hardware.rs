@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use resources::keys;
 
-use crate::cli::Global;
 use crate::failure::Outcome;
+use crate::global::Global;
 use crate::{connection, hardware, output};
 
 #[derive(Debug, Args)]

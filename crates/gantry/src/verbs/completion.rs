@@ -1,9 +1,8 @@
 //! `gantry completion SHELL`.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::output;
 
 #[derive(Debug, Args)]
@@ -12,8 +11,9 @@ pub(crate) struct CompletionArgs {
     shell: Shell,
 }
 
-pub(crate) fn run(args: &CompletionArgs) {
+/// Prints the script for a command line.
+pub(crate) fn run(args: &CompletionArgs, command: &mut Command) {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "gantry", &mut script);
+    clap_complete::generate(args.shell, command, "gantry", &mut script);
     output::text(&String::from_utf8_lossy(&script));
 }

@@ -19,8 +19,8 @@ use resources::{bmc, keys};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::cli::Global;
 use crate::failure::{Failure, Outcome};
+use crate::global::Global;
 use crate::hardware::{self, Csv};
 use crate::progress::{Screen, Verdict, plan_lines, view};
 use crate::snapshot::Snapshot;

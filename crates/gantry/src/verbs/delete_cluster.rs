@@ -12,8 +12,8 @@ use resources::anywhere::Cluster;
 use resources::gantry::{Server, ServerState};
 use resources::keys;
 
-use crate::cli::Global;
 use crate::failure::{Failure, Outcome};
+use crate::global::Global;
 use crate::progress::{Screen, view};
 use crate::snapshot::Snapshot;
 use crate::verbs::eksa_flags::DeleteFlags;

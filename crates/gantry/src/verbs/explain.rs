@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use resources::keys;
 
-use crate::cli::Global;
 use crate::explain::{Evidence, Target, chain, find};
 use crate::failure::{Failure, Outcome};
+use crate::global::Global;
 use crate::snapshot::Snapshot;
 use crate::{connection, output};
 

@@ -7,9 +7,9 @@ use resources::keys;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::cli::Global;
 use crate::connection;
 use crate::failure::{Failure, Outcome};
+use crate::global::Global;
 use crate::kinds::{self, Kind};
 use crate::output;
 

@@ -11,9 +11,9 @@ use lab::{Accelerator, DownOptions, Firmware, Progress, RackPlan, RackStatus, Up
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::Global;
 use crate::explain::Evidence;
 use crate::failure::Outcome;
+use crate::global::Global;
 use crate::snapshot::Snapshot;
 use crate::{connection, output};
 

@@ -11,8 +11,8 @@ use resources::gantry::{ProviderMachine, ReleaseStatement, Server, ServerState, 
 use resources::{Time, keys};
 use serde_json::json;
 
-use crate::cli::Global;
 use crate::failure::{Failure, Outcome};
+use crate::global::Global;
 use crate::snapshot::word;
 use crate::{connection, output};
 

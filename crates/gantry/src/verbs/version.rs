@@ -3,9 +3,9 @@
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::Global;
 use crate::connection;
 use crate::failure::Outcome;
+use crate::global::Global;
 use crate::output;
 
 #[derive(Debug, Args)]
