@@ -1,57 +1,31 @@
 //! The order of starting and ending: directory and keys, databases, API, listeners, controllers; and back.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use apiserver::{ApiServer, RecordKind};
 use boot_script::{EventSender, ViewHandle};
 use jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams};
-use pki::{ClientCertificates, KeyDir, SiteCa};
+use pki::ClientCertificates;
 use resources::gantry::Release;
-use resources::{Secret, keys};
 use rustls::time_provider::DefaultTimeProvider;
-use store::DataDir;
-use store::records::{Keep, Records};
 use tokio_util::sync::CancellationToken;
 
 use crate::address::BoundAddress;
-use crate::admission;
 use crate::boot_services::{self, Site};
 use crate::error::Error;
+use crate::foundation::Foundation;
+use crate::listener::Listener;
 use crate::parts::Parts;
 use crate::renewal::{self, AdminFile, Serving};
 use crate::settings::Settings;
 use crate::tasks::Tasks;
-use crate::{controllers, credentials, gates, open_files, upkeep};
+use crate::{controllers, gates, open_files, upkeep};
 
 /// Field manager of the objects that the appliance itself writes.
 const MANAGER: &str = "gantry-appliance";
 /// Boot events that wait to be written before services drop them.
 const EVENTS: usize = 4096;
-
-/// A place where the appliance answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listener {
-    /// What answers there.
-    pub what: &'static str,
-    /// Where, for people.
-    pub place: String,
-}
-
-/// Everything that is open before any task runs.
-pub(crate) struct Foundation {
-    pub(crate) settings: Settings,
-    pub(crate) ca: Arc<SiteCa>,
-    pub(crate) records: Records,
-    pub(crate) api: ApiServer,
-    pub(crate) parts: Option<Parts>,
-    kubeconfig: PathBuf,
-    token: Secret<String>,
-    // Last, so that the lock is the last thing to go.
-    data: DataDir,
-}
 
 /// Runs the appliance until `cancel`; `ready` hears where everything listens once it does. `planned` is the built-in
 /// Release, for as long as the parts folder has none with digests.
@@ -132,86 +106,6 @@ async fn start(
     Ok(listeners)
 }
 
-impl Foundation {
-    async fn open(settings: Settings) -> Result<Foundation, Error> {
-        let store = |source| Error::Store {
-            path: settings.data.clone(),
-            source,
-        };
-        let keys_failed = |source| Error::Keys {
-            path: settings.key_dir.clone(),
-            source,
-        };
-        let parts = settings.parts.as_deref().map(Parts::open).transpose()?;
-        let data = DataDir::lock(&settings.data).map_err(store)?;
-        let keys = KeyDir::open(&settings.key_dir).map_err(keys_failed)?;
-        let ca = SiteCa::load_or_create(&keys, &settings.site, Timestamp::now()).map_err(keys_failed)?;
-        let sealer = pki::Sealer::load_or_create(&keys).map_err(keys_failed)?;
-        let token = credentials::admin_token(&keys)?;
-        let records = Records::open_with(
-            data.file("records.db"),
-            Keep {
-                machine: settings.records_per_machine,
-                ..Keep::default()
-            },
-        )
-        .await
-        .map_err(store)?;
-        let mut config = apiserver::Config::new(data.file("state.db"), Arc::new(Seal(sealer)));
-        config.tokens = vec![(
-            token.reveal().clone(),
-            apiserver::Identity::admin(credentials::ADMIN),
-        )];
-        config.definitions = resources::crds();
-        config.namespaces = vec![keys::DEFAULT_NAMESPACE.to_owned()];
-        config.admission = vec![admission::clusters, admission::namespaces];
-        config.records = Some((records.clone(), record_kinds()));
-        let api = ApiServer::open(config).await.map_err(Error::Api)?;
-        let kubeconfig = data.file(crate::ADMIN_KUBECONFIG);
-        Ok(Foundation {
-            ca: Arc::new(ca),
-            settings,
-            records,
-            api,
-            parts,
-            kubeconfig,
-            token,
-            data,
-        })
-    }
-
-    /// The data directory.
-    pub(crate) fn data(&self) -> &Path {
-        self.data.path()
-    }
-
-    async fn close(self) {
-        self.api.close().await;
-        self.records.close().await;
-        drop(self.data);
-    }
-}
-
-/// The records that the API shows.
-fn record_kinds() -> Vec<RecordKind> {
-    let kind = |kind: &str, plural: &str, columns: &[(&str, &str)]| RecordKind {
-        kind: kind.to_owned(),
-        plural: plural.to_owned(),
-        columns: columns
-            .iter()
-            .map(|(name, path)| ((*name).to_owned(), (*path).to_owned()))
-            .collect(),
-    };
-    vec![
-        kind("BootEvent", "bootevents", &[("Kind", ".kind"), ("Text", ".text")]),
-        kind(
-            "ActionLog",
-            "actionlogs",
-            &[("Action", ".action"), ("Percent", ".percent"), ("Text", ".text")],
-        ),
-    ]
-}
-
 async fn serve_api(
     foundation: &Foundation,
     events: &EventSender,
@@ -273,22 +167,4 @@ async fn apply_release(foundation: &Foundation, release: &Release) -> Result<(),
         .await
         .map(drop)
         .map_err(failed)
-}
-
-/// The site's sealing key as the API server wants it.
-#[derive(Debug)]
-struct Seal(pki::Sealer);
-
-impl apiserver::Sealer for Seal {
-    fn seal(&self, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, apiserver::SealError> {
-        self.0
-            .seal(plain, &String::from_utf8_lossy(context))
-            .map_err(|_| apiserver::SealError)
-    }
-
-    fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, apiserver::SealError> {
-        self.0
-            .open(sealed, &String::from_utf8_lossy(context))
-            .map_err(|_| apiserver::SealError)
-    }
 }

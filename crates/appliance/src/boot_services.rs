@@ -9,9 +9,10 @@ use boot_script::{EventSender, SiteSettings, ViewHandle};
 use tokio::net::TcpListener;
 
 use crate::address::{self, BoundAddress};
-use crate::appliance::{Foundation, Listener};
 use crate::error::Error;
+use crate::foundation::Foundation;
 use crate::gates;
+use crate::listener::Listener;
 use crate::settings::Settings;
 use crate::tasks::Tasks;
 

@@ -22,11 +22,12 @@ use rustls::time_provider::DefaultTimeProvider;
 
 use crate::address::InterfaceProbe;
 use crate::agent_endpoint::{self, Endpoint};
-use crate::appliance::{Foundation, Listener};
 use crate::boot_services::{self, Site};
 use crate::callers::Callers;
 use crate::error::Error;
+use crate::foundation::Foundation;
 use crate::gates;
+use crate::listener::Listener;
 use crate::renewal::{self, Serving};
 use crate::tasks::Tasks;
 

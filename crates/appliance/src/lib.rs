@@ -16,7 +16,9 @@ mod callers;
 mod controllers;
 mod credentials;
 mod error;
+mod foundation;
 mod gates;
+mod listener;
 mod logs;
 mod open_files;
 mod parts;
@@ -27,8 +29,9 @@ mod spoof_battery;
 mod tasks;
 mod upkeep;
 
-pub use appliance::{Listener, run};
+pub use appliance::run;
 pub use error::Error;
+pub use listener::Listener;
 pub use logs::start_logs;
 pub use parts::Parts;
 pub use settings::{

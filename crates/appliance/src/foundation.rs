@@ -1,0 +1,129 @@
+//! What is open before any task runs: directory and keys, databases, and the API in process.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use apiserver::{ApiServer, RecordKind};
+use jiff::Timestamp;
+use pki::{KeyDir, SiteCa};
+use resources::{Secret, keys};
+use store::DataDir;
+use store::records::{Keep, Records};
+
+use crate::error::Error;
+use crate::parts::Parts;
+use crate::settings::Settings;
+use crate::{admission, credentials};
+
+/// Everything that is open before any task runs.
+pub(crate) struct Foundation {
+    pub(crate) settings: Settings,
+    pub(crate) ca: Arc<SiteCa>,
+    pub(crate) records: Records,
+    pub(crate) api: ApiServer,
+    pub(crate) parts: Option<Parts>,
+    pub(crate) kubeconfig: PathBuf,
+    pub(crate) token: Secret<String>,
+    // Last, so that the lock is the last thing to go.
+    data: DataDir,
+}
+
+impl Foundation {
+    /// Opens what the settings name; fails when another process has it open.
+    pub(crate) async fn open(settings: Settings) -> Result<Foundation, Error> {
+        let store = |source| Error::Store {
+            path: settings.data.clone(),
+            source,
+        };
+        let keys_failed = |source| Error::Keys {
+            path: settings.key_dir.clone(),
+            source,
+        };
+        let parts = settings.parts.as_deref().map(Parts::open).transpose()?;
+        let data = DataDir::lock(&settings.data).map_err(store)?;
+        let keys = KeyDir::open(&settings.key_dir).map_err(keys_failed)?;
+        let ca = SiteCa::load_or_create(&keys, &settings.site, Timestamp::now()).map_err(keys_failed)?;
+        let sealer = pki::Sealer::load_or_create(&keys).map_err(keys_failed)?;
+        let token = credentials::admin_token(&keys)?;
+        let records = Records::open_with(
+            data.file("records.db"),
+            Keep {
+                machine: settings.records_per_machine,
+                ..Keep::default()
+            },
+        )
+        .await
+        .map_err(store)?;
+        let mut config = apiserver::Config::new(data.file("state.db"), Arc::new(Seal(sealer)));
+        config.tokens = vec![(
+            token.reveal().clone(),
+            apiserver::Identity::admin(credentials::ADMIN),
+        )];
+        config.definitions = resources::crds();
+        config.namespaces = vec![keys::DEFAULT_NAMESPACE.to_owned()];
+        config.admission = vec![admission::clusters, admission::namespaces];
+        config.records = Some((records.clone(), record_kinds()));
+        let api = ApiServer::open(config).await.map_err(Error::Api)?;
+        let kubeconfig = data.file(crate::ADMIN_KUBECONFIG);
+        Ok(Foundation {
+            ca: Arc::new(ca),
+            settings,
+            records,
+            api,
+            parts,
+            kubeconfig,
+            token,
+            data,
+        })
+    }
+
+    /// The data directory.
+    pub(crate) fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// Closes the databases, then gives up the lock on the directory.
+    pub(crate) async fn close(self) {
+        self.api.close().await;
+        self.records.close().await;
+        drop(self.data);
+    }
+}
+
+/// The records that the API shows.
+fn record_kinds() -> Vec<RecordKind> {
+    let kind = |kind: &str, plural: &str, columns: &[(&str, &str)]| RecordKind {
+        kind: kind.to_owned(),
+        plural: plural.to_owned(),
+        columns: columns
+            .iter()
+            .map(|(name, path)| ((*name).to_owned(), (*path).to_owned()))
+            .collect(),
+    };
+    vec![
+        kind("BootEvent", "bootevents", &[("Kind", ".kind"), ("Text", ".text")]),
+        kind(
+            "ActionLog",
+            "actionlogs",
+            &[("Action", ".action"), ("Percent", ".percent"), ("Text", ".text")],
+        ),
+    ]
+}
+
+/// The site's sealing key as the API server wants it.
+#[derive(Debug)]
+struct Seal(pki::Sealer);
+
+impl apiserver::Sealer for Seal {
+    fn seal(&self, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, apiserver::SealError> {
+        self.0
+            .seal(plain, &String::from_utf8_lossy(context))
+            .map_err(|_| apiserver::SealError)
+    }
+
+    fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, apiserver::SealError> {
+        self.0
+            .open(sealed, &String::from_utf8_lossy(context))
+            .map_err(|_| apiserver::SealError)
+    }
+}

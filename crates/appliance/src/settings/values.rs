@@ -1,0 +1,65 @@
+//! The values of all settings.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use boot_script::UnknownPolicy;
+use servers::ControlPlaneProof;
+
+/// What `gantry serve` runs with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Data directory.
+    pub data: PathBuf,
+    /// Directory of keys.
+    pub key_dir: PathBuf,
+    /// Name of the site in certificates.
+    pub site: String,
+    /// Where the Kubernetes API listens.
+    pub api_listen: SocketAddr,
+    /// Network interface of the boot services; none without boot services.
+    pub interface: Option<String>,
+    /// Address of the boot services (`tinkerbellIP`).
+    pub address: Option<Ipv4Addr>,
+    /// Port of HTTP.
+    pub http_port: u16,
+    /// Port of the agent endpoint.
+    pub agent_port: u16,
+    /// What machines get that no Hardware names.
+    pub unknown_machines: UnknownPolicy,
+    /// Whether machines without an attempt boot the installer.
+    pub idle_installer: bool,
+    /// Whether metadata gives user data to whoever has a machine's address.
+    pub serve_user_data_by_address: bool,
+    /// Whether control-plane machines with a BMC must be confirmed by it.
+    pub control_plane_proof: ControlPlaneProof,
+    /// Minutes from power-on to a machine's first packet, where its Server does not say.
+    pub post_minutes: u32,
+    /// Minutes until somebody powers an armed machine on that Gantry does not, where its Server does not say.
+    pub manual_minutes: u32,
+    /// Further kernel arguments of the installer.
+    pub kernel_arguments: Vec<String>,
+    /// Whether router solicitations are answered.
+    pub router_advertisement: bool,
+    /// Boot events, and lines of actions, that are kept of each machine.
+    pub records_per_machine: u32,
+    /// Folder of installer, iPXE, node images and release.
+    pub parts: Option<PathBuf>,
+    /// Whether nodes get the relaxed timings that emulated machines need.
+    pub lab_timings: bool,
+    /// Log filter.
+    pub log: String,
+    /// Log format.
+    pub log_format: LogFormat,
+    /// Log file beside standard error.
+    pub log_file: Option<PathBuf>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
