@@ -17,11 +17,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::call::Core;
 use crate::definitions;
 use crate::kinds::{Origin, Registry, TakenNames, accept, names_accepted};
 use crate::meta::Meta;
 use crate::meta::deletion::{self, FOREGROUND, INSTANCES, ORPHAN, Propagation, Removal};
-use crate::service::Core;
 use crate::storage::{Key, Stored, Touched, WriteError};
 use owners::{Place, Standing, Verdict};
 use queue::{Look, Queue};

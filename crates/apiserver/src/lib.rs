@@ -14,6 +14,7 @@ mod apiserver;
 mod authn;
 mod authz;
 mod bulk;
+mod call;
 mod collector;
 mod definitions;
 mod endpoint;

@@ -9,10 +9,13 @@ mod cache;
 mod head;
 mod history;
 mod index;
+mod key;
 mod quarantine;
 mod seal;
 mod sql;
+mod stored;
 mod tombstones;
+mod write_error;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,41 +25,19 @@ use serde_json::Value;
 use store::{Database, SqliteConnection};
 use tokio::sync::watch;
 
-pub(crate) use cache::{Expired, Snapshot, Stored, Touched};
+pub(crate) use cache::{Expired, Snapshot, Touched};
 pub(crate) use history::{Change, ChangeKind};
 pub(crate) use index::Term;
+pub(crate) use key::Key;
 pub use seal::{AesGcmSealer, SealError, Sealer};
+pub(crate) use stored::Stored;
+pub(crate) use write_error::WriteError;
 
 use crate::error::Error;
 use crate::extent::Extent;
 use crate::meta::Meta;
 use cache::Cache;
 use quarantine::Quarantine;
-
-/// Identity of an object: resource (`hardware.tinkerbell.org`), namespace ("" when cluster-scoped), name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Key {
-    pub(crate) resource: Arc<str>,
-    pub(crate) namespace: String,
-    pub(crate) name: String,
-}
-
-impl Key {
-    /// Key of an object that has no namespace.
-    pub(crate) fn cluster_scoped(resource: &str, name: &str) -> Key {
-        Key {
-            resource: Arc::from(resource),
-            namespace: String::new(),
-            name: name.to_owned(),
-        }
-    }
-}
-
-impl std::fmt::Display for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}/{}", self.resource, self.namespace, self.name)
-    }
-}
 
 /// Bytes of JSON that an object may have: what etcd takes in a request.
 const MOST_BYTES: usize = 1536 * 1024;
@@ -67,49 +48,6 @@ const MARK_BYTES: usize = 4096;
 /// True when an object is not too large to be stored.
 pub(crate) fn fits(object: &Value) -> bool {
     Extent::of(object).bytes <= MOST_BYTES
-}
-
-/// Why a write did not happen.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum WriteError {
-    /// Create: there is such an object.
-    #[error("it exists already")]
-    Exists,
-    /// Update, delete: it changed since, or went.
-    #[error("it changed since")]
-    Conflict,
-    /// Its JSON is longer than what is stored.
-    #[error("it has {bytes} bytes of JSON, at most {most} can be stored")]
-    TooLarge {
-        /// Bytes that it has.
-        bytes: usize,
-        /// Bytes that it may have.
-        most: usize,
-    },
-    /// It is nested too deeply to be read again.
-    #[error("it is nested too deeply")]
-    TooDeep,
-    /// It cannot be sealed.
-    #[error("it cannot be sealed")]
-    Unsealed,
-    /// The database holds an object of this name that cannot be read.
-    #[error("the stored object cannot be read: {0}")]
-    Unreadable(String),
-    /// The store failed.
-    #[error(transparent)]
-    Store(store::Error),
-}
-
-impl From<store::Error> for WriteError {
-    fn from(error: store::Error) -> Self {
-        WriteError::Store(error)
-    }
-}
-
-impl From<sqlx::Error> for WriteError {
-    fn from(error: sqlx::Error) -> Self {
-        WriteError::Store(error.into())
-    }
 }
 
 /// The object store. Cheap to clone.

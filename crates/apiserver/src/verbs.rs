@@ -17,7 +17,7 @@ use std::sync::Arc;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::service::Call;
+use crate::call::Call;
 use crate::storage::Stored;
 use crate::wire::body::Body;
 use crate::wire::negotiate::{self, View};

@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::Key;
-use super::cache::Stored;
+use super::stored::Stored;
 
 /// Bytes that the changes may take together.
 const MOST_BYTES: usize = 12 * 1024 * 1024;

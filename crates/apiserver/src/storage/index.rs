@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 
-use super::cache::Stored;
+use super::stored::Stored;
 use crate::meta::fields;
 
 /// Namespace and name.

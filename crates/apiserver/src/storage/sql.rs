@@ -8,9 +8,9 @@ use serde_json::Value;
 use sqlx::Row as _;
 use store::{Database, Migrations, SqliteConnection};
 
-use super::cache::Stored;
 use super::history::ChangeKind;
 use super::seal::{self, Sealer};
+use super::stored::Stored;
 use super::tombstones::{Tombstone, Tombstones};
 use super::{Key, WriteError};
 use crate::error::Error;

@@ -4,10 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use crate::call::Call;
 use crate::definitions;
 use crate::kinds::{Origin, TakenNames, accept, bad_stored_versions, prepare_definition, unchanged};
 use crate::meta::{Meta, as_map, meta_mut};
-use crate::service::Call;
 use crate::status::Cause;
 
 /// Bytes that the values of a Secret or ConfigMap may have together.

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::call::Call;
 use crate::kinds::Found;
 use crate::meta::set_meta;
-use crate::service::Call;
 use crate::storage::Stored;
 use crate::wire::negotiate::{View, partial};
 

@@ -8,8 +8,8 @@ use futures::stream;
 use serde_json::{Value, json};
 
 use super::form::Form;
+use crate::call::Call;
 use crate::kinds::Found;
-use crate::service::Call;
 use crate::storage::Stored;
 use crate::wire::body::Body;
 use crate::wire::negotiate::View;

@@ -3,8 +3,8 @@
 use http::HeaderMap;
 use http::header::USER_AGENT;
 
+use crate::call::Call;
 use crate::patch::PatchKind;
-use crate::service::Call;
 use crate::status::{ApiError, Cause};
 
 /// Bytes that the name of a field manager may have.

@@ -10,11 +10,11 @@ use serde_json::{Map, Value, json};
 
 use super::builtin;
 use crate::admission::{AdmissionRequest, AdmissionVerb, Objects, Refusal};
+use crate::call::Call;
 use crate::kinds::Origin;
 use crate::meta::{Meta, as_map, meta_mut, names, set_meta, time};
 use crate::patch::managed::{self, Writer};
 use crate::schema;
-use crate::service::Call;
 use crate::status::{ApiError, Cause};
 use crate::wire::query::FieldValidation;
 

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use super::Outcome;
 use super::write::unreadable;
+use crate::call::Call;
 use crate::meta::fields::FieldSelector;
 use crate::meta::labels::LabelSelector;
-use crate::service::Call;
 use crate::status::ApiError;
 use crate::storage::{Key, Snapshot, Stored, Term};
 

@@ -10,9 +10,9 @@ use store::records::{Query, Record, Records};
 use tokio::sync::broadcast;
 
 use super::read::Selection;
+use crate::call::Call;
 use crate::endpoint::Verb;
 use crate::records::{MACHINE_LABEL, record_id, record_object};
-use crate::service::Call;
 use crate::status::ApiError;
 use crate::wire::body::Body;
 use crate::wire::negotiate::{self, View, partial};

@@ -3,10 +3,9 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::Outcome;
-use super::prepare;
+use super::{Outcome, prepare};
 use crate::authz::{self, Action};
-use crate::service::Call;
+use crate::call::Call;
 use crate::status::ApiError;
 
 /// POST of a review: the answer is its status.

@@ -13,8 +13,8 @@ use tokio::time::{Instant, Interval, interval_at};
 
 use super::form::Form;
 use super::read::{Selection, select};
+use crate::call::Call;
 use crate::kinds::Registry;
-use crate::service::Call;
 use crate::status::ApiError;
 use crate::storage::{Change, ChangeKind, Stored};
 use crate::wire::body::Body;

@@ -6,15 +6,14 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use serde_json::Value;
 
-use super::Outcome;
-use super::options;
 use super::prepare::{self, Ownership};
+use super::{Outcome, options};
+use crate::call::Call;
 use crate::definitions;
 use crate::kinds::Origin;
 use crate::meta::{Meta, set_meta};
 use crate::patch::managed::{self, Writer};
 use crate::patch::{self, PatchKind};
-use crate::service::Call;
 use crate::status::{ApiError, Cause};
 use crate::storage::{self, Key, Stored, WriteError};
 
