@@ -1,22 +1,27 @@
 //! What tests put around a crate instead of a rack.
 //!
 //! Owns: [`Site`], the embedded API on scratch files with every kind of this workspace, and the one way of waiting for
-//! its objects: until a condition holds, with the last value in the failure; [`CountingAllocator`], a measure of work.
-//! Refuses: to ship; only dev-dependencies
-//! may point here, from any layer.
+//! its objects: until a condition holds, with the last value in the failure; [`CountingAllocator`], a measure of work;
+//! real programs of the image cache ([`Program`]), and of them a real API ([`Kubernetes`]).
+//! Refuses: to ship; only dev-dependencies may point here, from any layer.
 //!
 //! Invariant: nothing outside the scratch folder is touched, so tests run side by side.
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     reason = "only tests call this: what goes wrong here fails the test"
 )]
 
 mod allocations;
+mod kubernetes;
+mod program;
 mod site;
 mod traffic;
 
 pub use allocations::CountingAllocator;
+pub use kubernetes::{Kubernetes, serving_certificate};
+pub use program::Program;
 pub use site::Site;
 pub use traffic::Traffic;

@@ -1,0 +1,73 @@
+//! Programs that the image recipes build, run as they are.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::process::{Child, Command};
+
+/// A running program of the image cache; it ends with this value.
+#[derive(Debug)]
+pub struct Program {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Program {
+    /// Starts the newest build of `name`. What it says goes to `NAME.log` in `folder`.
+    ///
+    /// # Panics
+    /// When the cache has no such program.
+    #[must_use]
+    pub fn start(name: &str, folder: &Path, arguments: &[String]) -> Self {
+        let log = folder.join(format!("{name}.log"));
+        let output = std::fs::File::create(&log).unwrap();
+        let child = Command::new(newest(name))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Self { child, log }
+    }
+
+    /// What it has said so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Ends it by SIGKILL; its port refuses connections afterwards.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Stops it by SIGSTOP: connections to its port are accepted and nothing is answered.
+    pub async fn hang(&self) {
+        let id = self.child.id().expect("it runs").to_string();
+        let status = Command::new("kill").args(["-STOP", &id]).status().await;
+        assert!(status.unwrap().success());
+    }
+}
+
+fn newest(name: &str) -> PathBuf {
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
+    let images = cache.expect("HOME is set").join("gantry/images");
+    let built = std::fs::read_dir(&images).into_iter().flatten().flatten();
+    let found = built
+        .map(|folder| folder.path().join(name))
+        .filter(|path| path.is_file());
+    let newest = found.max_by_key(|path| path.metadata().and_then(|data| data.modified()).ok());
+    newest.unwrap_or_else(|| {
+        panic!(
+            "no {name} in {}: gantry image build kubernetes etcd",
+            images.display()
+        )
+    })
+}
