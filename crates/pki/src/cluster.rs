@@ -77,28 +77,13 @@ impl ClusterPki {
 
     /// Certificate of an administrator (CN `kubernetes-admin`, O `system:masters`).
     pub fn admin_client(&self, validity: Validity) -> Result<Credential, Error> {
-        let wrong = |error: rcgen::Error| Error::Pem {
-            what: "the cluster CA",
-            why: error.to_string(),
-        };
-        let ca_key = KeyPair::from_pem(self.ca.key.reveal()).map_err(wrong)?;
-        let issuer = Issuer::from_ca_cert_pem(&self.ca.certificate, ca_key).map_err(wrong)?;
-        let name = "kubernetes-admin";
-        let params = leaf(
-            name,
-            Some("system:masters"),
-            Vec::new(),
-            ExtendedKeyUsagePurpose::ClientAuth,
-            validity,
-        );
-        let key = KeyPair::generate().map_err(|source| issue(name, source))?;
-        let certificate = params
-            .signed_by(&key, &issuer)
-            .map_err(|source| issue(name, source))?;
-        Ok(Credential {
-            certificate: certificate.pem(),
-            key: Secret::new(key.serialize_pem()),
-        })
+        let group = Some("system:masters");
+        client(&self.ca, "the cluster CA", "kubernetes-admin", group, validity)
+    }
+
+    /// Certificate of a client of etcd (CN `gantry`). kubeadm's etcd lets every certificate of its CA do everything.
+    pub fn etcd_client(&self, validity: Validity) -> Result<Credential, Error> {
+        client(&self.etcd, "the etcd CA", "gantry", None, validity)
     }
 
     /// A kubeconfig for [`Self::admin_client`]; `server` is the API's URL, such as `https://192.0.2.10:6443`.
@@ -111,6 +96,32 @@ impl ClusterPki {
         let client = self.admin_client(validity)?;
         Ok(kubeconfig::admin(server, cluster, &self.ca.certificate, &client))
     }
+}
+
+/// `what` names the authority in errors.
+fn client(
+    authority: &Credential,
+    what: &'static str,
+    name: &str,
+    group: Option<&str>,
+    validity: Validity,
+) -> Result<Credential, Error> {
+    let wrong = |error: rcgen::Error| Error::Pem {
+        what,
+        why: error.to_string(),
+    };
+    let ca_key = KeyPair::from_pem(authority.key.reveal()).map_err(wrong)?;
+    let issuer = Issuer::from_ca_cert_pem(&authority.certificate, ca_key).map_err(wrong)?;
+    let purpose = ExtendedKeyUsagePurpose::ClientAuth;
+    let params = leaf(name, group, Vec::new(), purpose, validity);
+    let key = KeyPair::generate().map_err(|source| issue(name, source))?;
+    let certificate = params
+        .signed_by(&key, &issuer)
+        .map_err(|source| issue(name, source))?;
+    Ok(Credential {
+        certificate: certificate.pem(),
+        key: Secret::new(key.serialize_pem()),
+    })
 }
 
 fn new_authority(common_name: &str, validity: Validity) -> Result<Credential, Error> {

@@ -80,3 +80,18 @@ fn the_kubeconfig_holds_a_short_certificate_of_the_cluster_ca() {
         assert!(text.reveal().lines().any(|have| have == line), "{line}");
     }
 }
+
+#[test]
+fn a_client_of_etcd_is_signed_by_its_ca() {
+    let pki = pki();
+    let hour = Validity::lasting(Timestamp::now(), SignedDuration::from_hours(1));
+    let client = pki.etcd_client(hour).unwrap();
+    let der = CertificateDer::from_pem_slice(client.certificate.as_bytes()).unwrap();
+    let (_, leaf) = X509Certificate::from_der(&der).unwrap();
+    let ca_der = CertificateDer::from_pem_slice(pki.etcd.certificate.as_bytes()).unwrap();
+    let (_, ca) = X509Certificate::from_der(&ca_der).unwrap();
+    leaf.verify_signature(Some(ca.public_key())).unwrap();
+    assert_eq!(leaf.subject().to_string(), "CN=gantry");
+    let usage = leaf.extended_key_usage().unwrap().unwrap().value;
+    assert!(usage.client_auth && !usage.server_auth);
+}
