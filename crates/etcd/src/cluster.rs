@@ -1,0 +1,104 @@
+//! The seam between the coordinator and etcd: a trait, because tests play a cluster's etcd.
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use tokio::io::AsyncWrite;
+
+use crate::access::Checked;
+use crate::hashes::{self, HashView};
+use crate::snapshot::{self, Snapshot};
+use crate::{Access, Error, EtcdView, MemberId, leadership, membership, observe};
+
+/// The etcd of one cluster.
+pub trait Etcd: Send + Sync {
+    /// Asks every endpoint and every member side by side, within [`Access::limit`] in all.
+    ///
+    /// # Errors
+    /// [`Error::NoAnswer`] when nobody answers.
+    fn observe(&self) -> BoxFuture<'_, Result<EtcdView, Error>>;
+
+    /// Hands leadership over to a voter; done when it leads already.
+    ///
+    /// # Errors
+    /// [`Error::NoLeader`], or etcd's refusal.
+    fn move_leader(&self, to: MemberId) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Takes a member out of the cluster; done when it is not in it. Etcd refuses while too few of the members that are
+    /// left have been connected, for five seconds at least; any other rule is the caller's.
+    ///
+    /// # Errors
+    /// [`Error::NoAnswer`], or etcd's refusal.
+    fn remove_member(&self, id: MemberId) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Makes a learner a voter.
+    ///
+    /// # Errors
+    /// [`Error::LearnerBehind`], [`Error::NoMember`], or etcd's refusal, also when the member votes already.
+    fn promote(&self, id: MemberId) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Hashes of the key space of every member that answers, at one revision.
+    ///
+    /// # Errors
+    /// [`Error::NoAnswer`] when nobody answers.
+    fn hash_kv(&self) -> BoxFuture<'_, Result<HashView, Error>>;
+
+    /// Writes a snapshot of the data, in the format that `etcdutl snapshot restore` takes: a follower's when one
+    /// answers. Each part must arrive within [`Access::limit`]; the whole has no limit.
+    ///
+    /// # Errors
+    /// What was written is of no use then. [`Error::Damaged`] when it is not what the member sent.
+    fn snapshot<'a>(
+        &'a self,
+        to: &'a mut (dyn AsyncWrite + Send + Unpin),
+    ) -> BoxFuture<'a, Result<Snapshot, Error>>;
+}
+
+/// Makes [`Etcd`]s.
+pub trait EtcdConnector: Send + Sync {
+    /// For one cluster. Nothing is sent.
+    ///
+    /// # Errors
+    /// [`Error::Credentials`].
+    fn connect(&self, access: Access) -> Result<Box<dyn Etcd>, Error>;
+}
+
+/// Connects to real members by TLS.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TlsEtcdConnector;
+
+impl EtcdConnector for TlsEtcdConnector {
+    fn connect(&self, access: Access) -> Result<Box<dyn Etcd>, Error> {
+        Ok(Box::new(TlsEtcd(Checked::new(access)?)))
+    }
+}
+
+struct TlsEtcd(Checked);
+
+impl Etcd for TlsEtcd {
+    fn observe(&self) -> BoxFuture<'_, Result<EtcdView, Error>> {
+        observe::observe(&self.0).boxed()
+    }
+
+    fn move_leader(&self, to: MemberId) -> BoxFuture<'_, Result<(), Error>> {
+        leadership::hand_over(&self.0, to).boxed()
+    }
+
+    fn remove_member(&self, id: MemberId) -> BoxFuture<'_, Result<(), Error>> {
+        membership::remove(&self.0, id).boxed()
+    }
+
+    fn promote(&self, id: MemberId) -> BoxFuture<'_, Result<(), Error>> {
+        membership::promote(&self.0, id).boxed()
+    }
+
+    fn hash_kv(&self) -> BoxFuture<'_, Result<HashView, Error>> {
+        hashes::hashes(&self.0).boxed()
+    }
+
+    fn snapshot<'a>(
+        &'a self,
+        to: &'a mut (dyn AsyncWrite + Send + Unpin),
+    ) -> BoxFuture<'a, Result<Snapshot, Error>> {
+        snapshot::save(&self.0, to).boxed()
+    }
+}
