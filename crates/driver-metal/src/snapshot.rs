@@ -9,6 +9,7 @@ use resources::bmc::{self, ConditionKind, Job};
 use resources::gantry::{Image, ProviderMachine, Server};
 use resources::keys;
 use resources::tinkerbell::{Hardware, Workflow};
+use steps::later;
 
 /// One ProviderMachine and what belongs to it.
 #[derive(Debug, Clone)]
@@ -80,7 +81,7 @@ impl Snapshot {
     /// Some minutes after the state was entered.
     pub(crate) fn minutes_on(&self, minutes: u32, now: Timestamp) -> Timestamp {
         let span = SignedDuration::from_mins(i64::from(minutes) * i64::from(self.patience.max(1)));
-        self.since(now).saturating_add(span).unwrap_or(Timestamp::MAX)
+        later(self.since(now), span)
     }
 
     /// Name of the workflow of installation `number`, from 1.
@@ -94,9 +95,14 @@ impl Snapshot {
         self.workflows.get(name)
     }
 
-    /// How often an installation was begun.
+    /// How often an installation was begun: the highest number among the workflows, because people delete some.
     pub(crate) fn installations(&self) -> u32 {
-        u32::try_from(self.workflows.len()).unwrap_or(u32::MAX)
+        let prefix = format!("{}-", self.machine.name_any());
+        let numbers = self
+            .workflows
+            .keys()
+            .filter_map(|name| name.strip_prefix(&prefix)?.parse().ok());
+        numbers.max().unwrap_or_default()
     }
 
     pub(crate) fn job(&self, name: &str) -> Option<(JobEnd, String)> {

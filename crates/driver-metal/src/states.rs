@@ -4,7 +4,7 @@ mod booting;
 mod failed;
 mod installing;
 mod pending;
-mod preparing;
+pub(crate) mod preparing;
 mod releasing;
 mod running;
 #[cfg(test)]
@@ -25,10 +25,7 @@ pub fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
         .as_ref()
         .map_or_else(Default::default, |status| status.state);
     if snapshot.deleting() && state != ProviderMachineState::Releasing {
-        return Step::Go {
-            state: ProviderMachineState::Releasing,
-            reason: "being given back".to_owned(),
-        };
+        return Step::go(ProviderMachineState::Releasing, "being given back");
     }
     match state {
         ProviderMachineState::Pending => pending::decide(snapshot, now),
@@ -37,14 +34,6 @@ pub fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
         ProviderMachineState::Booting => booting::decide(snapshot, now),
         ProviderMachineState::Running => running::decide(snapshot),
         ProviderMachineState::Releasing => releasing::decide(snapshot, now),
-        ProviderMachineState::Failed => failed::decide(snapshot),
-    }
-}
-
-/// Stops the machine with a reason.
-fn fail(reason: impl Into<String>) -> Step {
-    Step::Go {
-        state: ProviderMachineState::Failed,
-        reason: reason.into(),
+        ProviderMachineState::Failed => failed::decide(),
     }
 }

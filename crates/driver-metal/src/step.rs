@@ -1,32 +1,9 @@
-//! What a decision is: wait, go to a state, do one effect, or nothing.
+//! What a decision says.
 
-use jiff::Timestamp;
 use resources::gantry::ProviderMachineState;
 
 /// The next step of one ProviderMachine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Nothing to do until something changes; there is always an end to it.
-    Wait {
-        /// What is waited for, for people.
-        reason: String,
-        /// When waiting ends; `None` only in states in which nothing is owed.
-        until: Option<Timestamp>,
-        /// Share done, 0 to 100.
-        percent: Option<u8>,
-    },
-    /// Enter a state.
-    Go {
-        /// Which.
-        state: ProviderMachineState,
-        /// Why.
-        reason: String,
-    },
-    /// Do one thing, then decide again.
-    Do(Effect),
-    /// The object may go.
-    Done,
-}
+pub type Step = steps::Step<ProviderMachineState, Effect>;
 
 /// One change of other objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,4 +38,9 @@ pub enum Effect {
     Unclaim,
     /// Let the object go, with what is left of its jobs.
     RemoveFinalizer,
+}
+
+/// Stops the machine with a reason.
+pub(crate) fn fail(reason: impl Into<String>) -> Step {
+    Step::go(ProviderMachineState::Failed, reason)
 }

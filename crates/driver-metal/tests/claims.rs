@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use driver_metal::{MetalDriver, Settings};
 use kube::ResourceExt as _;
 use kube::api::DeleteParams;
-use resources::gantry::{ProviderMachine, ProviderMachineState, Server};
+use resources::gantry::{Image, ProviderMachine, ProviderMachineState, Server};
 use resources::tinkerbell::Hardware;
 use serde_json::json;
 use sim::Site;
@@ -117,7 +117,40 @@ async fn a_machine_that_failed_for_good_is_an_alarm() {
     let machine = site.when("prod-1", failed).await;
     let reason = machine.status.unwrap().reason.unwrap();
     let text = site.event("ProviderMachine", "prod-1", "MachineFailed").await;
-    assert_eq!(text, format!("Machine prod-1: {reason}"));
+    assert_eq!(text, format!("ProviderMachine prod-1: {reason}"));
+    cancel.cancel();
+    driver.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_installation_that_lacks_something_waits_for_it_and_says_so() {
+    let site = Site::start(NAMESPACE).await;
+    server(&site, "a", "worker").await;
+    site.make::<Image>(json!({
+        "apiVersion": "gantry.dev/v1alpha1", "kind": "Image", "metadata": {"name": "image"},
+        "spec": {"url": "file:///image.gz"}
+    }))
+    .await;
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let manifest = json!({"name": "image", "compression": "gzip", "rawSize": 1, "rawDigest": digest, "size": 1,
+        "digest": digest});
+    let ready = json!({"status": {"state": "ready", "manifest": manifest}});
+    site.merge_status::<Image>("image", ready).await;
+    machine(&site, "prod-1").await;
+    let (driver, cancel) = drive(&site);
+    site.when("prod-1", |machine: &ProviderMachine| host(machine).is_some())
+        .await;
+    site.merge_status::<Server>("a", json!({"status": {"state": "claimed"}}))
+        .await;
+    let asks = |machine: &ProviderMachine| {
+        let reason = machine.status.as_ref().and_then(|status| status.reason.clone());
+        reason.is_some_and(|reason| reason.contains("cannot make the workflow of prod-1"))
+    };
+    let waits = site.when("prod-1", asks).await.status.unwrap();
+    assert_eq!(waits.state, ProviderMachineState::Preparing);
+    assert!(waits.deadline.is_some(), "{waits:?}");
+    let text = site.event("ProviderMachine", "prod-1", "Preparing").await;
+    assert_eq!(text, "claimed server a");
     cancel.cancel();
     driver.await.unwrap();
 }

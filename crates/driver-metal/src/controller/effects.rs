@@ -16,13 +16,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::MetalDriver;
+use super::driver::MetalDriver;
 use crate::error::Error;
 use crate::installation::{Installation, MACHINE_LABEL};
 use crate::snapshot::Snapshot;
 use crate::step::Effect;
 
-const WRITER: Writer = Writer::new(keys::MANAGER_METAL);
+pub(super) const WRITER: Writer = Writer::new(keys::MANAGER_METAL);
 /// Who has a server.
 const CLAIM: [&str; 2] = ["spec", "claim"];
 

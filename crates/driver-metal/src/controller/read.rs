@@ -12,16 +12,15 @@ use resources::gantry::{Image, ProviderMachine, Server};
 use resources::tinkerbell::{Hardware, Workflow};
 use serde::de::DeserializeOwned;
 
-use super::MetalDriver;
+use super::driver::MetalDriver;
 use crate::error::Error;
 use crate::installation::MACHINE_LABEL;
 use crate::snapshot::{Snapshot, claims};
 
 impl MetalDriver {
     /// The snapshot, or nothing when the object is gone.
-    pub(super) async fn read(&self, machine: &ProviderMachine) -> Result<Option<Snapshot>, Error> {
-        let (name, namespace) = (machine.name_any(), machine.namespace().unwrap_or_default());
-        let live = self.get(&namespace, "ProviderMachine", &name).await?;
+    pub(super) async fn read(&self, namespace: &str, name: &str) -> Result<Option<Snapshot>, Error> {
+        let live = self.get(namespace, "ProviderMachine", name).await?;
         let Some(machine): Option<ProviderMachine> = live else {
             return Ok(None);
         };
@@ -30,23 +29,23 @@ impl MetalDriver {
         let (servers, hardware) = match self.host(&machine).await? {
             Some(host) => host,
             None => (
-                self.list::<Server>(&namespace, "Server", &everything).await?,
-                self.list::<Hardware>(&namespace, "Hardware", &everything).await?,
+                self.list::<Server>(namespace, "Server", &everything).await?,
+                self.list::<Hardware>(namespace, "Hardware", &everything).await?,
             ),
         };
         let claimed = servers.iter().find(|server| claims(&machine, server));
         let bmc = match claimed.and_then(|server| server.spec.bmc.as_deref()) {
-            Some(bmc) => self.get::<bmc::Machine>(&namespace, "Machine", bmc).await?,
+            Some(bmc) => self.get::<bmc::Machine>(namespace, "Machine", bmc).await?,
             None => None,
         };
         let template = match machine.spec.template_ref() {
             Some(reference) if claimed.is_none() => {
-                self.get::<TinkerbellTemplateConfig>(&namespace, "TinkerbellTemplateConfig", &reference.name)
+                self.get::<TinkerbellTemplateConfig>(namespace, "TinkerbellTemplateConfig", &reference.name)
                     .await?
             }
             _ => None,
         };
-        let images = self.list::<Image>(&namespace, "Image", &everything).await?;
+        let images = self.list::<Image>(namespace, "Image", &everything).await?;
         let image = images
             .into_iter()
             .find(|image| image.spec.url == machine.spec.image_url);
@@ -56,8 +55,8 @@ impl MetalDriver {
             bmc,
             template,
             image,
-            workflows: by_name(self.list::<Workflow>(&namespace, "Workflow", &mine).await?),
-            jobs: by_name(self.list::<Job>(&namespace, "Job", &mine).await?),
+            workflows: by_name(self.list::<Workflow>(namespace, "Workflow", &mine).await?),
+            jobs: by_name(self.list::<Job>(namespace, "Job", &mine).await?),
             patience: self.settings.patience,
             machine,
         }))

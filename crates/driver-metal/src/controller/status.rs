@@ -1,78 +1,14 @@
-//! Writing the status of a ProviderMachine: the one thing that this crate owns.
+//! What the claimed server and its hardware add to the status.
 
-use jiff::Timestamp;
 use kube::ResourceExt as _;
-use kube::api::{Api, Patch, PatchParams};
 use resources::cluster_api::MachineAddress;
-use resources::gantry::{ProviderMachine, ProviderMachineState, ProviderMachineStatus};
-use resources::{Time, keys};
-use serde_json::json;
+use resources::gantry::ProviderMachineStatus;
 
-use super::MetalDriver;
-use crate::error::Error;
 use crate::installation::{address, boot_mac};
 use crate::snapshot::Snapshot;
 
-impl MetalDriver {
-    pub(super) async fn write_wait(
-        &self,
-        snapshot: &Snapshot,
-        reason: String,
-        until: Option<Timestamp>,
-        percent: Option<u8>,
-    ) -> Result<(), Error> {
-        let mut status = observed(snapshot);
-        status.reason = Some(reason);
-        status.deadline = until.map(Time);
-        status.percent = percent;
-        self.write(snapshot, status).await
-    }
-
-    pub(super) async fn write_state(
-        &self,
-        snapshot: &Snapshot,
-        state: ProviderMachineState,
-        reason: String,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        let mut status = observed(snapshot);
-        status.state = state;
-        status.since = Some(Time(now));
-        status.reason = Some(reason);
-        status.deadline = None;
-        status.percent = None;
-        self.write(snapshot, status).await
-    }
-
-    async fn write(&self, snapshot: &Snapshot, status: ProviderMachineStatus) -> Result<(), Error> {
-        if snapshot.machine.status.as_ref() == Some(&status) {
-            return Ok(());
-        }
-        let name = snapshot.machine.name_any();
-        let machines = Api::<ProviderMachine>::namespaced(
-            self.client.clone(),
-            &snapshot.machine.namespace().unwrap_or_default(),
-        );
-        let patch =
-            json!({ "apiVersion": "gantry.dev/v1alpha1", "kind": "ProviderMachine", "status": status });
-        machines
-            .patch_status(
-                &name,
-                &PatchParams::apply(keys::MANAGER_METAL).force(),
-                &Patch::Apply(patch),
-            )
-            .await
-            .map_err(Error::api(
-                "write the status of",
-                "ProviderMachine",
-                name.as_str(),
-            ))?;
-        Ok(())
-    }
-}
-
 /// The status as it was, with what the claimed server and its hardware tell.
-fn observed(snapshot: &Snapshot) -> ProviderMachineStatus {
+pub(super) fn observed(snapshot: &Snapshot) -> ProviderMachineStatus {
     let mut status = snapshot.machine.status.clone().unwrap_or_default();
     if let Some(newest) = newest_workflow(snapshot) {
         status.workflow = Some(newest);

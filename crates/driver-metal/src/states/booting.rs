@@ -4,9 +4,8 @@
 use jiff::Timestamp;
 use resources::gantry::ProviderMachineState;
 
-use super::fail;
 use crate::snapshot::Snapshot;
-use crate::step::{Effect, Step};
+use crate::step::{Effect, Step, fail};
 
 const RESET_AFTER_MINUTES: u32 = 10;
 const MINUTES: u32 = 30;
@@ -20,10 +19,10 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
         .as_ref()
         .and_then(|status| status.first_boot.as_ref());
     if first_boot.is_some_and(|boot| boot.requested_at.is_some()) {
-        return Step::Go {
-            state: ProviderMachineState::Running,
-            reason: "the installed system asked for its bootstrap data".to_owned(),
-        };
+        return Step::go(
+            ProviderMachineState::Running,
+            "the installed system asked for its bootstrap data",
+        );
     }
     let (reset_at, until) = (
         snapshot.minutes_on(RESET_AFTER_MINUTES, now),
@@ -44,16 +43,11 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
         Some(job) if now >= reset_at && server.spec.bmc.is_some() && snapshot.job(&job).is_none() => {
             Step::Do(Effect::Reset { job })
         }
-        Some(job) if snapshot.job(&job).is_some() => Step::Wait {
-            reason: "the installed system was silent and has been reset once; waits for its first request"
-                .to_owned(),
-            until: Some(until),
-            percent: None,
-        },
-        _ => Step::Wait {
-            reason: "the installed system boots".to_owned(),
-            until: Some(reset_at),
-            percent: None,
-        },
+        Some(job) if snapshot.job(&job).is_some() => Step::wait(
+            "the installed system was silent and has been reset once; waits for its first request",
+            until,
+        ),
+        _ if now >= reset_at => Step::wait("the installed system boots", until),
+        _ => Step::wait("the installed system boots", reset_at),
     }
 }

@@ -6,9 +6,8 @@ use resources::gantry::ProviderMachineState;
 use resources::keys::FACT_HOPELESS;
 use resources::tinkerbell::{Workflow, WorkflowState};
 
-use super::fail;
 use crate::snapshot::Snapshot;
-use crate::step::Step;
+use crate::step::{Step, fail};
 
 /// Installations that are tried, the first one counted.
 const INSTALLATIONS: u32 = 3;
@@ -23,10 +22,10 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
         return fail("the server was taken away while it was being installed");
     }
     let Some(workflow) = snapshot.workflow() else {
-        return Step::Go {
-            state: ProviderMachineState::Preparing,
-            reason: "the workflow was deleted; a new one is made".to_owned(),
-        };
+        return Step::go(
+            ProviderMachineState::Preparing,
+            "the workflow was deleted; a new one is made",
+        );
     };
     let status = workflow.status.clone().unwrap_or_default();
     let reason = status.reason.clone();
@@ -36,10 +35,10 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
         until = until.max(its_own.saturating_add(GRACE).unwrap_or(Timestamp::MAX));
     }
     match status.state {
-        Some(WorkflowState::Success) => Step::Go {
-            state: ProviderMachineState::Booting,
-            reason: "installed; the system boots for the first time".to_owned(),
-        },
+        Some(WorkflowState::Success) => Step::go(
+            ProviderMachineState::Booting,
+            "installed; the system boots for the first time",
+        ),
         Some(WorkflowState::Failed | WorkflowState::Timeout) => {
             let reason = reason.unwrap_or_else(|| "the workflow failed".to_owned());
             if status.facts.get(FACT_HOPELESS).is_some_and(|fact| fact == "true") {
@@ -51,20 +50,20 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
             if tried >= INSTALLATIONS {
                 return fail(format!("{tried} installations failed; the last: {reason}"));
             }
-            Step::Go {
-                state: ProviderMachineState::Preparing,
-                reason: format!("installation {tried} failed ({reason}); the next one begins"),
-            }
+            Step::go(
+                ProviderMachineState::Preparing,
+                format!("installation {tried} failed ({reason}); the next one begins"),
+            )
         }
         _ if now >= until => fail(format!(
             "the workflow should have ended at {until:.0}: {}",
             reason.unwrap_or_default()
         )),
-        _ => Step::Wait {
-            reason: describe(workflow, reason),
-            until: Some(deadline.unwrap_or(until)),
-            percent: status.percent,
-        },
+        _ => Step::wait(
+            describe(workflow, reason),
+            deadline.filter(|deadline| *deadline > now).unwrap_or(until),
+        )
+        .with_percent(status.percent),
     }
 }
 

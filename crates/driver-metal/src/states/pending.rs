@@ -6,11 +6,10 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use resources::gantry::{ProviderMachineState, Server};
 
-use super::fail;
 use crate::installation::check_own;
 use crate::selection::select;
 use crate::snapshot::Snapshot;
-use crate::step::{Effect, Step};
+use crate::step::{Effect, Step, fail};
 
 /// Minutes for the whole installation when the machine does not say.
 const DEADLINE_MINUTES: u32 = 60;
@@ -21,10 +20,7 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
     }
     if let Some(server) = snapshot.claimed() {
         let reason = format!("claimed server {}", server.name_any());
-        return Step::Go {
-            state: ProviderMachineState::Preparing,
-            reason,
-        };
+        return Step::go(ProviderMachineState::Preparing, reason);
     }
     match select(
         snapshot.machine.spec.selector(),
@@ -61,12 +57,5 @@ fn own_template(snapshot: &Snapshot, server: &Server, now: Timestamp) -> Option<
 fn wait(snapshot: &Snapshot, reason: String, now: Timestamp) -> Step {
     let minutes = snapshot.machine.spec.deadline_minutes.unwrap_or(DEADLINE_MINUTES);
     let until = snapshot.minutes_on(minutes, now);
-    if now >= until {
-        return fail(reason);
-    }
-    Step::Wait {
-        reason,
-        until: Some(until),
-        percent: None,
-    }
+    Step::wait(reason, until).or_at_deadline(now, fail)
 }

@@ -5,35 +5,18 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use resources::gantry::{ImageState, ProviderMachineState, ServerState};
 
-use super::fail;
 use crate::snapshot::Snapshot;
-use crate::step::{Effect, Step};
+use crate::step::{Effect, Step, fail};
 
 const MINUTES: u32 = 30;
 
 pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
     let Some(server) = snapshot.claimed() else {
-        return Step::Go {
-            state: ProviderMachineState::Pending,
-            reason: "the claim is gone".to_owned(),
-        };
-    };
-    let until = snapshot.minutes_on(MINUTES, now);
-    let wait = |reason: String, percent: Option<u8>| {
-        if now >= until {
-            return fail(format!("gave up after {MINUTES} minutes: {reason}"));
-        }
-        Step::Wait {
-            reason,
-            until: Some(until),
-            percent,
-        }
+        return Step::go(ProviderMachineState::Pending, "the claim is gone");
     };
     let Some(image) = &snapshot.image else {
-        return wait(
-            format!("waits for the Image of {}", snapshot.machine.spec.image_url),
-            None,
-        );
+        let reason = format!("waits for the Image of {}", snapshot.machine.spec.image_url);
+        return wait(snapshot, reason, None, now);
     };
     let status = image.status.clone().unwrap_or_default();
     match status.state {
@@ -49,7 +32,7 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
             let reason = status
                 .reason
                 .unwrap_or_else(|| "the appliance fetches the image".to_owned());
-            return wait(format!("image: {reason}"), status.percent);
+            return wait(snapshot, format!("image: {reason}"), status.percent, now);
         }
     }
     let state = server
@@ -60,10 +43,8 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
         state,
         ServerState::Claimed | ServerState::Provisioning | ServerState::Failed
     ) {
-        return wait(
-            format!("waits for server {} to see its claim", server.name_any()),
-            None,
-        );
+        let reason = format!("waits for server {} to see its claim", server.name_any());
+        return wait(snapshot, reason, None, now);
     }
     let begun = snapshot.installations();
     let next = snapshot.workflow_name(begun.saturating_add(1));
@@ -78,10 +59,16 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
         (!over).then(|| name.clone())
     };
     match open(&current) {
-        Some(name) => Step::Go {
-            state: ProviderMachineState::Installing,
-            reason: format!("workflow {name}"),
-        },
+        Some(name) => Step::go(ProviderMachineState::Installing, format!("workflow {name}")),
         None => Step::Do(Effect::Install { workflow: next }),
     }
+}
+
+/// Waits for something that an installation needs, as long as the state lasts.
+pub(crate) fn wait(snapshot: &Snapshot, reason: String, percent: Option<u8>, now: Timestamp) -> Step {
+    Step::wait(reason, snapshot.minutes_on(MINUTES, now))
+        .with_percent(percent)
+        .or_at_deadline(now, |reason| {
+            fail(format!("gave up after {MINUTES} minutes: {reason}"))
+        })
 }

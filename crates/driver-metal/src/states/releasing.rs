@@ -7,6 +7,7 @@
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use resources::gantry::{ReleaseStatement, Server};
+use steps::later;
 
 use crate::snapshot::{JobEnd, Snapshot};
 use crate::step::{Effect, Step};
@@ -22,7 +23,7 @@ const PERSON: SignedDuration = SignedDuration::from_hours(24);
 
 pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
     if !snapshot.held() {
-        return Step::Done;
+        return Step::rest();
     }
     if !snapshot.workflows.is_empty() {
         return Step::Do(Effect::RemoveWorkflows);
@@ -67,16 +68,13 @@ fn person(snapshot: &Snapshot, server: &Server, now: Timestamp) -> Step {
     };
     let mut until = snapshot.since(now);
     while until <= now {
-        until = until.saturating_add(PERSON).unwrap_or(Timestamp::MAX);
+        until = later(until, PERSON);
     }
-    Step::Wait {
-        reason: format!(
-            "{name} {why}, so nobody but you can tell that it is off: switch it off, then: gantry release server {name} \
-             --powered-off"
-        ),
-        until: Some(until),
-        percent: None,
-    }
+    let reason = format!(
+        "{name} {why}, so nobody but you can tell that it is off: switch it off, then: gantry release server {name} \
+         --powered-off"
+    );
+    Step::wait(reason, until)
 }
 
 fn power_off(snapshot: &Snapshot, server: &Server, now: Timestamp) -> Step {
@@ -94,18 +92,13 @@ fn power_off(snapshot: &Snapshot, server: &Server, now: Timestamp) -> Step {
             earlier: Vec::new(),
         });
     };
-    let wait = |reason: String, until: Timestamp| Step::Wait {
-        reason,
-        until: Some(until),
-        percent: None,
-    };
     let host = server.name_any();
     match snapshot.job(name) {
         Some((JobEnd::Completed, _)) => Step::Do(Effect::Unclaim),
         Some((JobEnd::Failed, _)) if never_started(server) => Step::Do(Effect::Unclaim),
         Some((JobEnd::Failed, message)) => {
             let ended = snapshot.job_ended_at(name).unwrap_or_else(|| snapshot.since(now));
-            let due = ended.saturating_add(pause(last)).unwrap_or(Timestamp::MAX);
+            let due = later(ended, pause(last));
             let answers_again = snapshot.contactable_since().is_some_and(|since| since > ended);
             if now >= due || answers_again {
                 return Step::Do(Effect::PowerOff {
@@ -114,7 +107,7 @@ fn power_off(snapshot: &Snapshot, server: &Server, now: Timestamp) -> Step {
                 });
             }
             let times = last.saturating_add(1);
-            wait(
+            Step::wait(
                 format!(
                     "cannot power {host} off ({message}), tried {times} times; fix its BMC, or switch it off by hand and \
                      state it: gantry release server {host} --powered-off; or give it up into quarantine: gantry release \
@@ -123,10 +116,7 @@ fn power_off(snapshot: &Snapshot, server: &Server, now: Timestamp) -> Step {
                 due,
             )
         }
-        Some((JobEnd::Running, _)) | None => wait(
-            format!("powering {host} off"),
-            now.saturating_add(LOOK).unwrap_or(Timestamp::MAX),
-        ),
+        Some((JobEnd::Running, _)) | None => Step::wait(format!("powering {host} off"), later(now, LOOK)),
     }
 }
 

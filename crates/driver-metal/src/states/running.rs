@@ -1,16 +1,11 @@
 //! `running`: the installed system has shown itself. Left by deletion only, or to `failed` when the claim was taken away.
 
-use super::fail;
 use crate::snapshot::Snapshot;
-use crate::step::Step;
+use crate::step::{Step, fail};
 
 pub(super) fn decide(snapshot: &Snapshot) -> Step {
     match snapshot.claimed() {
-        Some(_) => Step::Wait {
-            reason: "runs".to_owned(),
-            until: None,
-            percent: None,
-        },
+        Some(_) => Step::done("runs"),
         None => fail("the server was taken away from a running machine"),
     }
 }

@@ -163,7 +163,7 @@ fn pending_claims_the_first_match_by_name_and_says_who_is_in_the_way() {
         reason,
         "no free server has the labels type=cp: node-a is failed, node-b is claimed by red-cp-0"
     );
-    assert_eq!(until, Some(at(60)));
+    assert_eq!(until, at(60));
     assert_eq!(go(&decide(&snapshot, at(60))), Some(ProviderMachineState::Failed));
 }
 
@@ -318,9 +318,9 @@ fn installing_ends_when_the_engine_is_silent_beyond_its_own_deadline() {
     );
     let until = |snapshot: &Snapshot, minute| match decide(snapshot, at(minute)) {
         Step::Wait { until, .. } => until,
-        _ => None,
+        step => panic!("no wait: {step:?}"),
     };
-    assert_eq!(until(&installing, 119), Some(at(120)));
+    assert_eq!(until(&installing, 119), at(120));
     assert_eq!(
         go(&decide(&installing, at(120))),
         Some(ProviderMachineState::Failed)
@@ -328,7 +328,7 @@ fn installing_ends_when_the_engine_is_silent_beyond_its_own_deadline() {
     let workflow = installing.workflows.get_mut("blue-cp-0-1").unwrap();
     workflow.status.as_mut().unwrap().deadline = Some(Time(at(1440)));
     // Somebody has to power it on, and has a day for that.
-    assert_eq!(until(&installing, 1439), Some(at(1440)));
+    assert_eq!(until(&installing, 1439), at(1440));
     assert_eq!(
         go(&decide(&installing, at(1441))),
         Some(ProviderMachineState::Failed)
@@ -338,7 +338,7 @@ fn installing_ends_when_the_engine_is_silent_beyond_its_own_deadline() {
 #[test]
 fn booting_ends_with_a_sign_of_life_or_after_one_reset() {
     let silent = with_workflow(claimed(ProviderMachineState::Booting), 1, WorkflowState::Success);
-    assert!(matches!(decide(&silent, at(1)), Step::Wait { until: Some(until), .. } if until == at(10)));
+    assert!(matches!(decide(&silent, at(1)), Step::Wait { until, .. } if until == at(10)));
     assert_eq!(
         decide(&silent, at(10)),
         Step::Do(Effect::Reset {
@@ -346,7 +346,7 @@ fn booting_ends_with_a_sign_of_life_or_after_one_reset() {
         })
     );
     let reset = with_job(silent.clone(), "reset-blue-cp-0-1", ConditionKind::Completed);
-    assert!(matches!(decide(&reset, at(11)), Step::Wait { until: Some(until), .. } if until == at(30)));
+    assert!(matches!(decide(&reset, at(11)), Step::Wait { until, .. } if until == at(30)));
     assert_eq!(go(&decide(&reset, at(30))), Some(ProviderMachineState::Failed));
     let mut alive = silent;
     alive.servers[1].status.as_mut().unwrap().first_boot = Some(FirstBoot {
@@ -431,7 +431,7 @@ fn releasing_removes_workflows_powers_off_and_only_then_gives_the_server_back() 
     assert_eq!(decide(&gone, START), Step::Do(Effect::RemoveFinalizer));
     let mut free = snapshot(ProviderMachineState::Releasing);
     free.machine.metadata.finalizers = None;
-    assert_eq!(decide(&free, START), Step::Done);
+    assert_eq!(decide(&free, START), Step::rest());
 }
 
 #[test]
@@ -447,12 +447,12 @@ fn a_power_off_that_fails_is_tried_again_with_growing_pauses_and_one_job() {
     ] {
         assert!(reason.contains(part), "{reason}");
     }
-    assert_eq!(until, Some(at(1)));
+    assert_eq!(until, at(1));
     assert_eq!(decide(&once, at(1)), power_off(1, &["poweroff-blue-cp-0-0"]));
     for (number, pause) in [(1, 2), (2, 4), (4, 16), (5, 30), (40, 30)] {
         let failed = failed_try(releasing(), number, 100);
         assert!(
-            matches!(decide(&failed, at(100)), Step::Wait { until: Some(until), .. } if until == at(100 + pause)),
+            matches!(decide(&failed, at(100)), Step::Wait { until, .. } if until == at(100 + pause)),
             "{number}"
         );
     }
@@ -485,7 +485,7 @@ fn without_a_bmc_a_machine_that_may_run_is_never_given_back_by_itself() {
             reason.contains("has no BMC") && reason.contains("gantry release server node-a --powered-off"),
             "{reason}"
         );
-        assert!(until > Some(at(minute)) && until <= Some(at(minute + 24 * 60)));
+        assert!(until > at(minute) && until <= at(minute + 24 * 60));
     }
     blind.servers[1].spec.bmc = Some("gone".into());
     assert!(
@@ -552,14 +552,26 @@ fn deletion_leads_to_releasing_from_every_state() {
 fn running_and_failed_stay() {
     assert!(matches!(
         decide(&claimed(ProviderMachineState::Running), at(9999)),
-        Step::Wait { until: None, .. }
+        Step::Done { .. }
     ));
     assert!(matches!(
         decide(&claimed(ProviderMachineState::Failed), at(9999)),
-        Step::Wait { until: None, .. }
+        Step::Done { .. }
     ));
     assert_eq!(
         go(&decide(&snapshot(ProviderMachineState::Running), START)),
         Some(ProviderMachineState::Failed)
     );
+}
+
+#[test]
+fn a_workflow_that_somebody_deleted_is_not_begun_again() {
+    let mut preparing = with_image(claimed(ProviderMachineState::Preparing), ImageState::Ready);
+    preparing = with_workflow(preparing, 1, WorkflowState::Failed);
+    preparing = with_workflow(preparing, 2, WorkflowState::Failed);
+    preparing.workflows.remove("blue-cp-0-1");
+    let next = Step::Do(Effect::Install {
+        workflow: "blue-cp-0-3".into(),
+    });
+    assert_eq!(decide(&preparing, START), next);
 }

@@ -1,0 +1,39 @@
+//! What the driver works with.
+
+use std::net::Ipv4Addr;
+
+use kube::Client;
+
+/// Where installed machines find the appliance.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `tinkerbellIP`.
+    pub appliance: Ipv4Addr,
+    /// Port of the HTTP server.
+    pub http_port: u16,
+    /// Multiplies deadlines; 1 on real machines, more where machines are emulated.
+    pub patience: u32,
+}
+
+/// The driver, ready to run.
+#[derive(Clone)]
+pub struct MetalDriver {
+    pub(super) client: Client,
+    pub(super) settings: Settings,
+}
+
+impl std::fmt::Debug for MetalDriver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MetalDriver")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MetalDriver {
+    /// On this API.
+    #[must_use]
+    pub const fn new(client: Client, settings: Settings) -> Self {
+        Self { client, settings }
+    }
+}

@@ -1,0 +1,139 @@
+//! The state machine of one ProviderMachine.
+
+use compare_and_set::Outcome;
+use jiff::Timestamp;
+use kube::api::Api;
+use resources::gantry::{ProviderMachine, ProviderMachineState, ProviderMachineStatus};
+use resources::{Time, keys};
+use steps::{Commit, Record, StateMachine, StateName, Transition};
+use telemetry::Events;
+
+use super::driver::MetalDriver;
+use super::effects::WRITER;
+use super::status::observed;
+use crate::error::Error;
+use crate::snapshot::Snapshot;
+use crate::states::{decide, preparing};
+use crate::step::{Effect, Step};
+
+/// One ProviderMachine and the driver that carries it out.
+pub(super) struct MetalMachine<'a> {
+    pub(super) driver: &'a MetalDriver,
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+/// What was read, with the status as far as it is decided.
+pub(super) struct Seen {
+    /// The object as it was read or written last.
+    base: ProviderMachine,
+    snapshot: Snapshot,
+}
+
+impl Seen {
+    fn status(&mut self) -> &mut ProviderMachineStatus {
+        self.snapshot.machine.status.get_or_insert_default()
+    }
+}
+
+impl StateMachine for MetalMachine<'_> {
+    const KIND: &'static str = "provider_machine";
+    type State = ProviderMachineState;
+    type Effect = Effect;
+    type Snapshot = Seen;
+    type Error = Error;
+
+    fn name_of(state: ProviderMachineState) -> StateName {
+        let (label, event) = match state {
+            ProviderMachineState::Pending => ("pending", "Pending"),
+            ProviderMachineState::Preparing => ("preparing", "Preparing"),
+            ProviderMachineState::Installing => ("installing", "Installing"),
+            ProviderMachineState::Booting => ("booting", "Booting"),
+            ProviderMachineState::Running => ("running", "Running"),
+            ProviderMachineState::Releasing => ("releasing", "Releasing"),
+            ProviderMachineState::Failed => ("failed", "MachineFailed"),
+        };
+        StateName {
+            label,
+            event,
+            failure: state == ProviderMachineState::Failed,
+        }
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn observe(&self) -> Result<Option<Seen>, Error> {
+        let Some(mut snapshot) = self.driver.read(&self.namespace, &self.name).await? else {
+            return Ok(None);
+        };
+        let base = snapshot.machine.clone();
+        snapshot.machine.status = Some(observed(&snapshot));
+        Ok(Some(Seen { base, snapshot }))
+    }
+
+    fn record(seen: &Seen) -> Record<ProviderMachineState> {
+        let status = seen.snapshot.machine.status.clone().unwrap_or_default();
+        Record {
+            state: status.state,
+            since: status.since.map(|since| since.0),
+            reason: status.reason,
+            deadline: status.deadline.map(|deadline| deadline.0),
+            percent: status.percent,
+        }
+    }
+
+    fn set_record(seen: &mut Seen, record: Record<ProviderMachineState>) {
+        let status = seen.status();
+        status.state = record.state;
+        status.since = record.since.map(Time);
+        status.reason = record.reason;
+        status.deadline = record.deadline.map(Time);
+        status.percent = record.percent;
+    }
+
+    fn decide(&self, seen: &Seen, now: Timestamp) -> Step {
+        decide(&seen.snapshot, now)
+    }
+
+    async fn commit(&self, seen: &mut Seen) -> Result<Commit, Error> {
+        let api: Api<ProviderMachine> = Api::namespaced(self.driver.client.clone(), &self.namespace);
+        let status = seen.status().clone();
+        match WRITER.status(&api, &seen.base, &status).await? {
+            Outcome::Lost => return Ok(Commit::Lost),
+            Outcome::Unchanged => {}
+            Outcome::Written(machine) => {
+                seen.base = *machine;
+                seen.snapshot.machine = seen.base.clone();
+            }
+        }
+        Ok(Commit::Kept)
+    }
+
+    async fn carry_out(
+        &self,
+        seen: &mut Seen,
+        effect: Effect,
+        now: Timestamp,
+    ) -> Result<Option<Step>, Error> {
+        match self.driver.perform(&seen.snapshot, effect, now).await {
+            // What the objects lack, a person adds.
+            Err(error @ (Error::Hardware { .. } | Error::Texts { .. } | Error::Template { .. })) => {
+                let reason = causes::line(&error);
+                Ok(Some(preparing::wait(&seen.snapshot, reason, None, now)))
+            }
+            done => done.map(|()| None),
+        }
+    }
+
+    async fn announce(&self, seen: &Seen, transition: &Transition) {
+        let hardware = seen
+            .snapshot
+            .claimed()
+            .map(|server| server.spec.hardware.as_str());
+        Events::new(self.driver.client.clone(), keys::MANAGER_METAL)
+            .transition(&seen.snapshot.machine, hardware.unwrap_or_default(), transition)
+            .await;
+    }
+}
