@@ -6,6 +6,7 @@ mod contents;
 mod disk_ids;
 mod disks;
 mod nics;
+mod sysfs;
 mod vpd;
 
 use std::fs;
@@ -16,6 +17,7 @@ use agent_protocol::v1::{Firmware, Inventory};
 pub(crate) use bios_drive::bios_drives;
 pub use disks::{DiskFacts, Disks};
 pub use nics::{Nic, nics};
+use sysfs::text;
 
 /// Collects the inventory from a sysfs at `sys`.
 #[must_use]
@@ -89,12 +91,4 @@ fn memory() -> u64 {
     let total = info.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kibibytes = total.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     kibibytes.unwrap_or(0).saturating_mul(1024)
-}
-
-/// A file of sysfs without blanks around; `None` when it is absent or empty.
-fn text(path: &Path) -> Option<String> {
-    let raw = fs::read(path).ok()?;
-    let text = String::from_utf8_lossy(&raw);
-    let trimmed = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
-    (!trimmed.is_empty()).then(|| trimmed.to_owned())
 }

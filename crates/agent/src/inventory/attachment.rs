@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::text;
+use super::sysfs::text;
 
 /// What the tree of devices says of a disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::{DiskFacts, text};
+use super::DiskFacts;
+use super::sysfs::text;
 
 /// Where the signature lies in a master boot record.
 const SIGNATURE: u64 = 440;

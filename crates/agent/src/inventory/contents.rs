@@ -7,7 +7,7 @@ use std::path::Path;
 
 use disk_image::file_system_label;
 
-use super::text;
+use super::sysfs::text;
 
 /// sysfs counts in these, whatever the sectors of the disk are.
 const UNIT: u64 = 512;

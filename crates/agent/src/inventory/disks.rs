@@ -10,7 +10,7 @@ use resources::gantry::InventoryDisk;
 use super::attachment::{Attachment, attachment};
 use super::contents::contents;
 use super::disk_ids::DiskIds;
-use super::text;
+use super::sysfs::text;
 use super::vpd::Vpd;
 use crate::Error;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use resources::Mac;
 
-use super::text;
+use super::sysfs::text;
 
 /// A network card.
 #[derive(Debug, Clone, PartialEq, Eq)]
