@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use resources::Digest;
 
-use crate::fetch::MeasureError;
+use crate::measure::MeasureError;
 
 /// An image can't be had.
 #[derive(Debug, thiserror::Error)]

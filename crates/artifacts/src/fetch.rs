@@ -15,21 +15,10 @@ use tokio::fs;
 use tokio::io::AsyncWriteExt;
 use url::Url;
 
+use crate::measure::Measure;
 use crate::sidecar::{LIMIT, Sidecars, parse_digest, parse_manifest};
 use crate::store::failed;
 use crate::{Error, ImageStore};
-
-/// Why an image can't be measured.
-pub type MeasureError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Describes a file: path, its own name, the manifest that its maker has published if there is one, and a function
-/// that hears the bytes read so far. The digest and size of the file are counted in any case. Runs on a thread where
-/// it may block.
-pub type Measure = Arc<
-    dyn Fn(&Path, &str, Option<&ImageManifest>, &mut dyn FnMut(u64)) -> Result<ImageManifest, MeasureError>
-        + Send
-        + Sync,
->;
 
 /// How far a fetch is. Cheap to share; read it at any time.
 #[derive(Debug, Default)]

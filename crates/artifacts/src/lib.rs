@@ -13,6 +13,7 @@ mod controller;
 mod doubts;
 mod error;
 mod fetch;
+mod measure;
 mod retries;
 mod sidecar;
 mod status;
@@ -20,5 +21,6 @@ mod store;
 
 pub use controller::run_images;
 pub use error::Error;
-pub use fetch::{Fetcher, Measure, MeasureError, Progress};
+pub use fetch::{Fetcher, Progress};
+pub use measure::{Measure, MeasureError};
 pub use store::ImageStore;
