@@ -1,6 +1,6 @@
 //! A BMC that does what DSP0268 says. The virtual BMC of the lab is one.
 
-use super::Quirks;
+use super::table::Quirks;
 use crate::PowerAction;
 
 pub(super) static QUIRKS: Quirks = Quirks {
