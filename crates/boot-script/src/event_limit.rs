@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use resources::BootEventKind;
 
-use crate::events::Origin;
+use crate::origin::Origin;
 use crate::rate::{Bucket, Rate};
 
 /// Machines that are remembered: more than any site has.

@@ -11,20 +11,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::event_limit::{EventLimit, HeldBack};
+use crate::origin::Origin;
 use crate::sightings::Sightings;
 use crate::target::BootTarget;
 
 /// How often the number of events that were held back is recorded.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
-
-/// Whose event it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// A machine that Hardware names.
-    Machine,
-    /// Anybody else; the key is what the peer says of itself.
-    Stranger,
-}
 
 /// A boot event with the machine's key and the time.
 #[derive(Debug, Clone, PartialEq)]
