@@ -6,10 +6,7 @@ use kube::ResourceExt;
 use resources::anywhere::{
     Cluster, ObjectRef, Taint, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
 };
-use resources::gantry::{ClusterDocuments, MachineRole, SelectorTerm};
-use resources::keys::VRRP_ID;
-
-use crate::defaults::with_defaults;
+use resources::gantry::{MachineRole, SelectorTerm};
 
 /// One cluster with everything that it refers to. After [`crate::parse`] the references resolve and defaults are set.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,51 +44,6 @@ pub struct Group<'a> {
 }
 
 impl ClusterBundle {
-    /// The bundle of a cluster whose documents were recorded, with the defaults of today.
-    #[must_use]
-    pub fn from_documents(name: &str, namespace: &str, documents: &ClusterDocuments) -> Self {
-        let mut cluster = Cluster::new(name, documents.cluster.clone());
-        cluster.metadata.annotations = Some(documents.annotations.clone());
-        cluster.metadata.namespace = Some(namespace.to_owned());
-        let site = &documents.cluster.datacenter_ref.name;
-        let mut datacenter = TinkerbellDatacenterConfig::new(site, documents.datacenter.clone());
-        datacenter.metadata.namespace = Some(namespace.to_owned());
-        let configs = documents.machine_configs.iter();
-        let templates = documents.templates.iter();
-        with_defaults(Self {
-            cluster,
-            datacenter,
-            machine_configs: configs
-                .map(|(name, spec)| (name.clone(), TinkerbellMachineConfig::new(name, spec.clone())))
-                .collect(),
-            templates: templates
-                .map(|(name, spec)| (name.clone(), TinkerbellTemplateConfig::new(name, spec.clone())))
-                .collect(),
-        })
-    }
-
-    /// The specs, to be recorded.
-    #[must_use]
-    pub fn documents(&self) -> ClusterDocuments {
-        let configs = self.machine_configs.iter();
-        let templates = self.templates.iter();
-        let annotations = self.cluster.annotations().iter();
-        ClusterDocuments {
-            annotations: annotations
-                .filter(|(key, _)| *key == VRRP_ID)
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect(),
-            cluster: self.cluster.spec.clone(),
-            datacenter: self.datacenter.spec.clone(),
-            machine_configs: configs
-                .map(|(name, config)| (name.clone(), config.spec.clone()))
-                .collect(),
-            templates: templates
-                .map(|(name, template)| (name.clone(), template.spec.clone()))
-                .collect(),
-        }
-    }
-
     /// Names of the machine configurations that the Cluster refers to.
     pub(crate) fn referenced_machine_configs(&self) -> Vec<String> {
         let spec = &self.cluster.spec;

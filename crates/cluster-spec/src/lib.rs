@@ -22,12 +22,14 @@ mod hardware;
 mod names;
 mod node;
 mod problem;
+mod recorded;
 mod releases;
 mod rules;
 mod scalar;
 mod schema;
 mod surroundings;
 mod update;
+mod version;
 mod violation;
 mod vrrp;
 

@@ -7,7 +7,7 @@ use resources::anywhere::OsFamily;
 use resources::gantry::{Release, ReleaseNodeImage};
 
 use crate::bundle::ClusterBundle;
-use crate::rules::version;
+use crate::version::version;
 
 /// Major, minor, patch, and whether it is no pre-release; in the order of versions.
 type Order = (u32, u32, u32, bool);

@@ -2,9 +2,11 @@
 
 mod control_plane;
 mod images;
+mod labels;
 mod network;
 mod references;
 mod site;
+mod taints;
 mod unsupported;
 mod workers;
 
@@ -76,44 +78,5 @@ fn name(bundle: &ClusterBundle, report: &mut Report) {
             ),
             "put all objects of a cluster in one namespace",
         );
-    }
-}
-
-/// Major and minor of a version such as `1.35`.
-pub(crate) fn version(text: &str) -> Option<(u32, u32)> {
-    let (major, minor) = text.strip_prefix('v').unwrap_or(text).split_once('.')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
-}
-
-/// Labels by Kubernetes' syntax.
-fn check_labels(labels: &std::collections::BTreeMap<String, String>, path: &str, report: &mut Report) {
-    let name = |text: &str| {
-        let inner = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet);
-        let outer = |octet: Option<&u8>| octet.is_some_and(u8::is_ascii_alphanumeric);
-        let octets = text.as_bytes();
-        octets.len() <= 63 && text.bytes().all(inner) && outer(octets.first()) && outer(octets.last())
-    };
-    for (key, value) in labels {
-        let short = key.rsplit('/').next().unwrap_or_default();
-        if !name(short) || key.matches('/').count() > 1 || !(value.is_empty() || name(value)) {
-            report.add(
-                format!("{path}.{key}"),
-                format!("{key}={value} is not a valid label"),
-                "use letters, digits, '-', '_' and '.', at most 63, with a letter or digit at both ends",
-            );
-        }
-    }
-}
-
-/// Effects that Kubernetes knows.
-fn check_taints(taints: &[resources::anywhere::Taint], path: &str, report: &mut Report) {
-    for (at, taint) in taints.iter().enumerate() {
-        if !["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&taint.effect.as_str()) {
-            report.add(
-                format!("{path}[{at}].effect"),
-                format!("{:?} is not an effect", taint.effect),
-                "write NoSchedule, PreferNoSchedule or NoExecute",
-            );
-        }
     }
 }

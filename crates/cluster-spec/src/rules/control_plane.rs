@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::bundle::ClusterBundle;
-use crate::rules::{check_labels, check_taints};
+use crate::rules::labels::check_labels;
+use crate::rules::taints::check_taints;
 use crate::violation::Report;
 
 const PATH: &str = "spec.controlPlaneConfiguration";

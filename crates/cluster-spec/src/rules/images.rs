@@ -5,7 +5,7 @@ use resources::gantry::{Release, ReleaseNodeImage};
 
 use crate::bundle::ClusterBundle;
 use crate::releases::{family_name, of_version};
-use crate::rules::version;
+use crate::version::version;
 use crate::violation::{Report, Violation};
 
 /// Node images of all Releases of the bundle's version, the newest first; `None` without such a Release.

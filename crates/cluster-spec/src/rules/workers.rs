@@ -6,7 +6,9 @@ use resources::anywhere::WorkerNodeGroup;
 use serde_json::Value;
 
 use crate::bundle::ClusterBundle;
-use crate::rules::{check_labels, check_taints, version};
+use crate::rules::labels::check_labels;
+use crate::rules::taints::check_taints;
+use crate::version::version;
 use crate::violation::Report;
 
 pub(super) fn check(bundle: &ClusterBundle, report: &mut Report) {
