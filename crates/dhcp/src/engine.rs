@@ -1,6 +1,7 @@
 //! DHCP as a function: packet, view and time in, reply out. No sockets, no clock.
 
 mod answer;
+mod binary;
 mod boot;
 mod client;
 mod link;

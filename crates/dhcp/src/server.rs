@@ -3,21 +3,23 @@
 
 mod advertiser;
 mod commits;
+mod deps;
 mod frames;
 mod leases;
 mod networks;
+mod ports;
 mod socket;
 mod worker;
 
 use std::sync::{Arc, mpsc};
 
-use boot_script::{EventSender, SiteSettings, ViewHandle};
+use boot_script::SiteSettings;
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use store::records::Records;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 pub use advertiser::RouterAdvertiser;
+pub use deps::Deps;
 
 use crate::error::Error;
 use socket::DhcpSocket;
@@ -30,17 +32,6 @@ pub struct Config {
     pub interface: String,
     /// The site; replies come from its `server_address`.
     pub site: SiteSettings,
-}
-
-/// What the service works with.
-#[derive(Debug, Clone)]
-pub struct Deps {
-    /// Whom to serve.
-    pub view: Arc<ViewHandle>,
-    /// Where leases are committed.
-    pub records: Records,
-    /// Where everything else that happens is recorded.
-    pub events: EventSender,
 }
 
 /// The DHCP server of one interface.

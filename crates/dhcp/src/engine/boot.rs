@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 
 use boot_script::{BootTarget, Decision, SiteSettings};
 
+use super::binary::program_for;
 use super::client::{Client, Program};
 use super::packet::Request;
 
@@ -20,17 +21,6 @@ pub(crate) struct BootData {
     /// Field `file`, or option 67 if it is too long for that.
     pub(crate) file: String,
     pub(crate) options: Vec<(u8, Vec<u8>)>,
-}
-
-/// Boot program of a processor architecture. 32-bit UEFI has none: a 64-bit binary would not run there.
-pub(crate) const fn program_for(arch: u16) -> Option<&'static str> {
-    match arch {
-        0..=5 | 20 => Some("undionly.kpxe"),
-        // Some x86-64 firmware calls itself EBC (9).
-        7 | 9 | 16 => Some("snponly.efi"),
-        11 | 19 => Some("snp-arm64.efi"),
-        _ => None,
-    }
 }
 
 /// Boot data for a client; `None` when it gets an address only.

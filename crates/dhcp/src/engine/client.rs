@@ -100,7 +100,7 @@ fn architecture(options: &Options) -> Option<u16> {
         .filter_map(|pair| <[u8; 2]>::try_from(pair).ok());
     values
         .map(u16::from_be_bytes)
-        .find(|value| super::boot::program_for(*value).is_some())
+        .find(|value| super::binary::program_for(*value).is_some())
 }
 
 #[cfg(test)]

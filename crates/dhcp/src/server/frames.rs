@@ -10,7 +10,7 @@ use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, bind, send, socket};
 use resources::Mac;
 
-use super::socket::{CLIENT_PORT, SERVER_PORT};
+use super::ports::{CLIENT_PORT, SERVER_PORT};
 
 const ETHERNET: usize = 14;
 const IP: usize = 20;

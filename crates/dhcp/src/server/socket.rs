@@ -15,11 +15,10 @@ use nix::sys::socket::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::frames::Frames;
+use super::ports::{CLIENT_PORT, SERVER_PORT};
 use crate::engine::{Destination, Reply};
 use crate::error::Error;
 
-pub(super) const SERVER_PORT: u16 = 67;
-pub(super) const CLIENT_PORT: u16 = 68;
 /// Room for about 20 000 packets: the default of most systems loses a storm of 300.
 const RECEIVE_BUFFER: usize = 16 << 20;
 /// Longer datagrams are cut and then refused.

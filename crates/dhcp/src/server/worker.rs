@@ -15,8 +15,8 @@ use resources::{BootEvent, BootEventKind, printable};
 use store::records::{NewRecord, Ring};
 use tokio_util::sync::CancellationToken;
 
-use super::Deps;
 use super::commits::{Commits, Ended, commit};
+use super::deps::Deps;
 use super::frames::Frames;
 use super::leases::{Leases, recorded_end};
 use super::networks::Networks;
