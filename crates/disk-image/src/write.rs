@@ -2,34 +2,29 @@
 //! last.
 
 mod block;
+mod disk;
+mod expected;
+mod gate;
 mod pool;
 mod probe;
 mod read_back;
 mod stream;
 mod window;
 
-use resources::Digest;
 use resources::gantry::Firmware;
+
+pub use expected::Expected;
+pub use gate::{Gate, Ungated};
 
 use crate::boot_loader::{BootLoader, boot_loader, partitions_end};
 use crate::gpt::{self, Relocated, SECTOR};
 use crate::identities::{Identities, Substitutions};
 use crate::target::{ALIGNMENT, Target};
 use crate::{Error, ImageReader, StreamTotals, signatures};
+use disk::{check_size, failed, sync};
 
 /// The part of a disk that is written last.
 pub const HEAD: usize = 1 << 20;
-
-/// What is known of the image from a trusted place.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Expected {
-    /// Digest of the served file.
-    pub digest: Option<Digest>,
-    /// Digest of the raw disk.
-    pub raw_digest: Option<Digest>,
-    /// Size of the raw disk.
-    pub raw_size: Option<u64>,
-}
 
 /// How an image is to be written.
 #[derive(Debug, Clone, Copy)]
@@ -53,30 +48,6 @@ pub struct Written {
     pub raw_size: u64,
     /// Unique GUID of the EFI system partition on the disk.
     pub esp_guid: Option<String>,
-}
-
-/// Asked before each block: may the disk still be written?
-pub trait Gate: Sync {
-    /// Returns when the write may go on.
-    ///
-    /// # Errors
-    /// The reason why it may not, ever.
-    fn admit(&self) -> Result<(), String>;
-
-    /// Bytes of the raw disk that are done, and all of them when that is known.
-    fn progress(&self, phase: &'static str, done: u64, total: Option<u64>);
-}
-
-/// A gate that is always open.
-#[derive(Debug, Clone, Copy)]
-pub struct Ungated;
-
-impl Gate for Ungated {
-    fn admit(&self) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn progress(&self, _: &'static str, _: u64, _: Option<u64>) {}
 }
 
 /// Writes the image to the disk, unless the disk holds it already. On an error the disk's first MiB is empty or what it
@@ -169,17 +140,6 @@ fn declared_size(head: &[u8], told: Option<u64>) -> Option<u64> {
     told.or_else(|| partitions_end(head))
 }
 
-fn check_size(target: &dyn Target, image_size: u64) -> Result<(), Error> {
-    if image_size <= target.size() {
-        return Ok(());
-    }
-    Err(Error::DiskTooSmall {
-        disk: target.path().to_owned(),
-        disk_size: target.size(),
-        image_size,
-    })
-}
-
 fn clear(target: &dyn Target) -> Result<(), Error> {
     let mut old = vec![0; HEAD.min(usize::try_from(target.size()).unwrap_or(HEAD))];
     target
@@ -211,19 +171,4 @@ fn commit_head(target: &dyn Target, placed: &Relocated) -> Result<(), Error> {
     target
         .reread_partitions()
         .map_err(failed(target, "making the kernel see the new partitions", 0))
-}
-
-fn sync(target: &dyn Target) -> Result<(), Error> {
-    target.sync().map_err(failed(target, "flushing", 0))
-}
-
-/// Turns what a disk says into an error that names it.
-fn failed(target: &dyn Target, operation: &'static str, offset: u64) -> impl FnOnce(std::io::Error) -> Error {
-    let disk = target.path().to_owned();
-    move |source| Error::Disk {
-        disk,
-        operation,
-        offset,
-        source,
-    }
 }

@@ -3,8 +3,10 @@
 use resources::Digest;
 use sha2::{Digest as _, Sha256};
 
+use super::disk::failed;
+use super::expected::Expected;
+use super::gate::Gate;
 use super::window::holds;
-use super::{Expected, Gate, failed};
 use crate::Error;
 use crate::gpt::Relocated;
 use crate::identities::Substitutions;

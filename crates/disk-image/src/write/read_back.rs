@@ -6,7 +6,7 @@
 use std::sync::mpsc::Receiver;
 
 use super::block::{AlignedBuffer, Trace};
-use super::failed;
+use super::disk::failed;
 use crate::Error;
 use crate::target::Target;
 

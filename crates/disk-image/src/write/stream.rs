@@ -13,8 +13,11 @@ use sha2::{Digest as _, Sha256};
 use zstd::bulk::Decompressor;
 
 use super::block::{AlignedBuffer, BLOCK, Filled, Trace};
+use super::disk::{check_size, failed, sync};
+use super::expected::Expected;
+use super::gate::Gate;
 use super::pool::Pool;
-use super::{Expected, Gate, check_size, failed, read_back};
+use super::read_back;
 use crate::decode::{FrameGroup, Next};
 use crate::identities::Substitutions;
 use crate::target::Target;
@@ -239,7 +242,7 @@ impl Line<'_> {
         let mut buffer = AlignedBuffer::new(BLOCK);
         let mut batches = read_back::Batches::new(traces);
         while let Some(batch) = batches.next() {
-            super::sync(self.target)?;
+            sync(self.target)?;
             for trace in &batch.traces {
                 if self.pool.is_broken() {
                     return Ok(());

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::block::AlignedBuffer;
-use super::failed;
+use super::disk::{failed, sync};
 use crate::Error;
 use crate::target::{ALIGNMENT, Target};
 
@@ -62,7 +62,7 @@ pub(super) fn put(target: &dyn Target, data: &[u8], offset: u64) -> Result<(), E
         "writing the partition table",
         offset,
     ))?;
-    super::sync(target)?;
+    sync(target)?;
     let found = Window::read(target, offset, data.len())?;
     if found.all() == window.all() && found.all().get(found.piece.clone()) == Some(data) {
         return Ok(());
