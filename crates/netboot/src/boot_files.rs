@@ -9,7 +9,7 @@ use boot_script::SITE_CA_FILE;
 use http::{HeaderValue, StatusCode, header};
 
 use crate::file_answer;
-use crate::routes::{Shared, is_begin};
+use crate::shared::{Shared, is_begin};
 
 pub(crate) async fn boot_file(
     State(shared): State<Arc<Shared>>,

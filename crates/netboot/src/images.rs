@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::file_answer;
-use crate::routes::Shared;
+use crate::shared::Shared;
 
 pub(crate) async fn image(
     State(shared): State<Arc<Shared>>,

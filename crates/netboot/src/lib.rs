@@ -19,6 +19,7 @@ mod images;
 mod listener;
 mod routes;
 mod scripts;
+mod shared;
 
 pub use archive::site_ca_archive;
 pub use error::Error;

@@ -11,7 +11,7 @@ use http::{StatusCode, header};
 use jiff::Timestamp;
 use resources::Mac;
 
-use crate::routes::Shared;
+use crate::shared::Shared;
 
 pub(crate) async fn by_mac(
     State(shared): State<Arc<Shared>>,
