@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::cluster::{ClusterSettings, Profile};
 use crate::error::Error;
+use crate::join_secrets::JoinSecrets;
 use crate::keepalived;
 use crate::kubeadm::{PATCH_DIR, init_documents, join_document, patches};
 use crate::node::NodeSettings;
@@ -98,15 +99,6 @@ pub struct CaFiles {
     pub service_account_public: String,
     /// `sa.key`.
     pub service_account_private: Secret<String>,
-}
-
-/// What a node needs to join.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JoinSecrets {
-    /// Bootstrap token, `abcdef.0123456789abcdef`.
-    pub token: Secret<String>,
-    /// `sha256:` and 64 hex digits.
-    pub ca_cert_hash: String,
 }
 
 /// Document of the first control-plane node. `token` becomes kubeadm's own bootstrap token, which nobody uses.

@@ -11,9 +11,9 @@ use types::{
     Timeouts, arguments,
 };
 
-use crate::bootstrap::JoinSecrets;
 use crate::cluster::{API_PORT, ClusterSettings, Profile};
 use crate::error::{Error, yaml};
+use crate::join_secrets::JoinSecrets;
 use crate::node::{NodeSettings, kubelet_sets_label};
 
 const KUBEADM: &str = "kubeadm.k8s.io/v1beta4";

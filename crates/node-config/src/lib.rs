@@ -16,16 +16,16 @@ mod error;
 mod flannel;
 mod host_network;
 pub mod install;
+mod join_secrets;
 mod keepalived;
 mod kubeadm;
 mod node;
 
-pub use bootstrap::{
-    BootstrapDocument, BootstrapFile, CaFiles, JoinSecrets, init, join_control_plane, join_worker,
-};
+pub use bootstrap::{BootstrapDocument, BootstrapFile, CaFiles, init, join_control_plane, join_worker};
 pub use cloud_init::{FIRST_BOOT_SCRIPT, meta_data, network_config, user_data};
 pub use cluster::{ClusterSettings, Images, Profile};
 pub use error::Error;
 pub use flannel::flannel;
 pub use host_network::{HostNetwork, hostname, netplan};
+pub use join_secrets::JoinSecrets;
 pub use node::{NodeSettings, kubelet_sets_label};
