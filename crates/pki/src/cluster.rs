@@ -10,17 +10,9 @@ use rustls_pki_types::pem::PemObject as _;
 use sha2::Digest as _;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::credential::Credential;
 use crate::site_ca::{authority, issue, leaf};
 use crate::{Error, Validity, kubeconfig};
-
-/// A certificate (PEM) and its private key (PKCS #8, PEM).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Credential {
-    /// Certificate.
-    pub certificate: String,
-    /// Private key.
-    pub key: Secret<String>,
-}
 
 /// The key pair that signs service-account tokens (`sa.pub`, `sa.key`).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,6 +19,7 @@
 //! Times are given by the caller as a [`Validity`]; nothing here reads a clock except TLS itself.
 
 mod cluster;
+mod credential;
 mod error;
 mod identity;
 mod key_dir;
@@ -30,7 +31,8 @@ mod site_ca;
 mod tls;
 mod validity;
 
-pub use cluster::{ClusterPki, Credential, ServiceAccountKeys};
+pub use cluster::{ClusterPki, ServiceAccountKeys};
+pub use credential::Credential;
 pub use error::Error;
 pub use identity::{Identity, peer_identity};
 pub use key_dir::KeyDir;
