@@ -3,6 +3,7 @@
 //! Pure: no clock, no files, no randomness but the seed. Invariant: the same seed and options give the same rack,
 //! and a machine's identity does not depend on how many machines there are.
 
+mod address;
 mod files;
 mod machine;
 mod network;
@@ -13,6 +14,7 @@ use std::net::Ipv4Addr;
 
 use crate::options::UpOptions;
 
+use address::host;
 pub use files::{Facts, MachineFacts};
 pub use machine::{MachinePlan, Role};
 pub(crate) use network::{rack_commands, site_commands};
@@ -105,12 +107,6 @@ impl RackPlan {
     pub fn machine(&self, name: &str) -> Option<&MachinePlan> {
         self.machines.iter().find(|machine| machine.name == name)
     }
-}
-
-/// The address `offset` after the start of a /24 network.
-fn host(network: Ipv4Addr, offset: u8) -> Ipv4Addr {
-    let [a, b, c, _] = network.octets();
-    Ipv4Addr::new(a, b, c, offset)
 }
 
 #[cfg(test)]

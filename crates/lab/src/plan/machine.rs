@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use resources::{Mac, Secret};
 
-use super::host;
+use super::address::host;
 use super::seed::{self, Seed};
 use crate::options::{Firmware, UpOptions};
 
