@@ -16,13 +16,12 @@ use resources::keys::MANAGER_POWER;
 use resources::tinkerbell::{Workflow, WorkflowState};
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, on_error};
-use crate::Error;
-use crate::alarms;
+use super::context::Context;
+use super::retry::on_error;
 use crate::engine::job::{JobStep, next, task_name};
 use crate::engine::turn::{OpenAttempt, Turn, has_ended, turn};
-use crate::server;
 use crate::status::{apply, conditions, now, place};
+use crate::{Error, alarms, server};
 
 /// Label of a Task with the name of its Job, as Rufio sets it.
 const OWNER: &str = "owner-name";

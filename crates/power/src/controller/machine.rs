@@ -13,7 +13,8 @@ use resources::bmc::Machine;
 use resources::keys::POLL_REQUESTED;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, on_error};
+use super::context::Context;
+use super::retry::on_error;
 use crate::Error;
 use crate::alarms::bmc_unreachable;
 use crate::connect::open;

@@ -13,7 +13,8 @@ use kube::{Api, ResourceExt as _};
 use resources::bmc::{ConditionKind, Machine, Task, TaskStatus};
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, on_error};
+use super::context::Context;
+use super::retry::on_error;
 use crate::Error;
 use crate::connect::open;
 use crate::engine::action::{PowerStep, Work, backoff};
