@@ -7,6 +7,7 @@ mod args;
 mod defaults;
 mod dicts;
 mod encoding;
+mod function;
 pub(crate) mod json;
 mod lists;
 mod math;
@@ -15,20 +16,7 @@ mod patterns;
 mod strings;
 mod tinkerbell;
 
-use gotmpl::{TemplateError, Value};
-
-/// One function.
-#[derive(Debug, Clone, Copy)]
-pub struct Function {
-    /// Name in templates.
-    pub name: &'static str,
-    /// What it does.
-    pub call: fn(&[Value]) -> Result<Value, TemplateError>,
-    /// A template that uses it.
-    pub example: &'static str,
-    /// What the example renders to.
-    pub gives: &'static str,
-}
+pub use function::Function;
 
 /// All functions, by file.
 pub fn functions() -> impl Iterator<Item = &'static Function> {
@@ -44,19 +32,4 @@ pub fn functions() -> impl Iterator<Item = &'static Function> {
         tinkerbell::TABLE,
     ];
     tables.into_iter().flatten()
-}
-
-/// An entry of a table.
-const fn entry(
-    name: &'static str,
-    call: fn(&[Value]) -> Result<Value, TemplateError>,
-    example: &'static str,
-    gives: &'static str,
-) -> Function {
-    Function {
-        name,
-        call,
-        example,
-        gives,
-    }
 }

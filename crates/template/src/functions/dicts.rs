@@ -3,7 +3,7 @@
 use gotmpl::Value;
 
 use super::args::{Map, Outcome, arg, entries, fail, list, map, piped, string, string_of, text};
-use super::{Function, entry};
+use super::function::{Function, entry};
 
 pub(super) const TABLE: &[Function] = &[
     entry("dict", dict, r#"{{ dict "a" 1 "b" 2 }}"#, "map[a:1 b:2]"),

@@ -6,8 +6,8 @@ use gotmpl::Value;
 use sha2::{Digest as _, Sha256, Sha512};
 
 use super::args::{Outcome, arg, fail, string, text};
+use super::function::{Function, entry};
 use super::json::{from_json, to_json};
-use super::{Function, entry};
 
 pub(super) const TABLE: &[Function] = &[
     entry(

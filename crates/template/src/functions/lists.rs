@@ -3,7 +3,7 @@
 use gotmpl::Value;
 
 use super::args::{Outcome, arg, count, fail, items, list, piped};
-use super::{Function, entry};
+use super::function::{Function, entry};
 
 pub(super) const TABLE: &[Function] = &[
     entry(

@@ -3,7 +3,7 @@
 use gotmpl::Value;
 
 use super::args::{LARGEST, Outcome, arg, fail, float, float_of, int, int_of, list, text};
-use super::{Function, entry};
+use super::function::{Function, entry};
 
 pub(super) const TABLE: &[Function] = &[
     entry("int", |a| Ok(Value::Int(int(a, 0)?)), r#"{{ int "12" }}"#, "12"),

@@ -3,7 +3,7 @@
 use gotmpl::Value;
 
 use super::args::{Outcome, string, text};
-use super::{Function, entry};
+use super::function::{Function, entry};
 
 pub(super) const TABLE: &[Function] = &[
     entry("base", base, r#"{{ base "a/b.txt" }}"#, "b.txt"),

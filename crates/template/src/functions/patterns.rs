@@ -4,7 +4,7 @@ use gotmpl::{TemplateError, Value};
 use regex::{NoExpand, Regex, RegexBuilder};
 
 use super::args::{Outcome, fail, int, list, string, text};
-use super::{Function, entry};
+use super::function::{Function, entry};
 
 /// Octets that a compiled expression may take.
 const SIZE_LIMIT: usize = 1024 * 1024;

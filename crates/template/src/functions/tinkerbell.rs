@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use gotmpl::Value;
 
 use super::args::{Outcome, fail, string, text};
-use super::{Function, entry};
+use super::function::{Function, entry};
 
 pub(super) const TABLE: &[Function] = &[
     entry(
