@@ -8,19 +8,22 @@
 //! no flood of one peer removes records of another.
 
 mod appender;
+mod record;
+mod ring;
 mod rings;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde_json::Value;
 use sqlx::{Connection, Row};
 use tokio::sync::{broadcast, oneshot};
 
 use crate::{DatabaseFile, Error, Migrations};
 use appender::{Appender, Done, Urgency};
+pub use record::{NewRecord, Record, Stored};
+pub use ring::Ring;
+pub use rings::Keep;
 use rings::Rings;
-pub use rings::{Keep, Ring};
 
 const SCHEMA: Migrations = Migrations(&[
     "
@@ -50,39 +53,6 @@ const READERS: u32 = 4;
 
 /// Records of one order that nobody waits for.
 const LATER: usize = 8;
-
-/// Records that are durable, or why they are not.
-pub type Stored = Result<Vec<Arc<Record>>, Error>;
-
-/// A record to be appended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewRecord {
-    /// What it tells of, for example `BootEvent`.
-    pub kind: String,
-    /// The machine's key: name or, while it is unknown, MAC.
-    pub machine: String,
-    /// Which ring it belongs to.
-    pub ring: Ring,
-    /// Milliseconds since the Unix epoch.
-    pub at: i64,
-    /// The content.
-    pub payload: Value,
-}
-
-/// A stored record.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Record {
-    /// Number in order of commit, unique in the file.
-    pub id: i64,
-    /// See [`NewRecord::kind`].
-    pub kind: String,
-    /// See [`NewRecord::machine`].
-    pub machine: String,
-    /// See [`NewRecord::at`].
-    pub at: i64,
-    /// See [`NewRecord::payload`].
-    pub payload: Value,
-}
 
 /// Which records to list; newest first.
 #[derive(Debug, Clone, Default)]

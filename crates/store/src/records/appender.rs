@@ -16,8 +16,9 @@ use std::time::Instant;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use tokio::sync::{broadcast, oneshot};
 
+use super::record::{NewRecord, Record};
+use super::ring::Ring;
 use super::rings::Rings;
-use super::{NewRecord, Record, Ring};
 use crate::Error;
 use crate::file::BUSY;
 use inbox::{End, Inbox, Message};

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
 
-use super::NewRecord;
+use super::record::NewRecord;
+use super::ring::Ring;
 use crate::Error;
 
 /// A ring is cut when it is longer than its limit by one part of this many.
@@ -16,15 +17,6 @@ const OF_MACHINE: &str = "DELETE FROM records WHERE machine = ?1 AND kind = ?2 A
                           WHERE machine = ?1 AND kind = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)";
 const OF_STRANGERS: &str = "DELETE FROM records WHERE stranger = 1 AND ?1 IS NULL AND kind = ?2 AND id <= (SELECT id \
                             FROM records WHERE stranger = 1 AND kind = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)";
-
-/// Which ring a record belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ring {
-    /// The one of its machine and kind.
-    Machine,
-    /// The one of its kind that all strangers share.
-    Strangers,
-}
 
 /// How many records of a kind are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

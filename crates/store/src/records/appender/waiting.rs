@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::records::{NewRecord, Stored};
+use crate::records::record::{NewRecord, Stored};
 
 /// Records of one transaction, beyond which it takes no further order.
 pub(super) const BATCH: usize = 512;
