@@ -15,12 +15,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::cache::{Cache, Record, default_cache_dir};
 use crate::error::{Error, Result};
-use crate::host;
-use crate::lanes;
 use crate::part::Part;
 use crate::parts::{self, Job};
 use crate::progress::{Event, Progress};
-use crate::recipe;
+use crate::{digest, host, lanes};
 
 /// How to build.
 pub struct BuildOptions {
@@ -108,7 +106,7 @@ pub fn list(cache_dir: &Path) -> Result<Vec<Listed>> {
             built,
         })
     };
-    recipe::digests().into_iter().map(listed).collect()
+    digest::digests().into_iter().map(listed).collect()
 }
 
 /// Builds the named parts and what they are made of; no names means all. Blocks; run it on a thread of its own.
@@ -125,7 +123,7 @@ pub fn build(names: &[String], options: &BuildOptions) -> Result<Vec<Built>> {
             .collect::<Result<Vec<_>>>()?
     };
     let cache = Cache::new(&options.cache_dir);
-    let digests = recipe::digests();
+    let digests = digest::digests();
     let forced = |part: Part| options.force && wanted.contains(&part);
     let find = |part: Part| -> Result<Option<Record>> {
         match digests.get(&part) {

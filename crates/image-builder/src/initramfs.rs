@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use crate::cache::Cache;
 use crate::cpio::Archive;
+use crate::digest;
 use crate::error::{Error, Result};
 use crate::part::Part;
-use crate::recipe;
 
 /// zstd level of the agent's archive: it is made on each start after an upgrade, so quickly.
 const AGENT_LEVEL: i32 = 9;
@@ -47,7 +47,7 @@ impl BootFiles {
     /// If the cache cannot be read.
     pub fn in_cache(cache_dir: &Path) -> Result<Option<Self>> {
         let cache = Cache::new(cache_dir);
-        let Some(&digest) = recipe::digests().get(&Part::Boot) else {
+        let Some(&digest) = digest::digests().get(&Part::Boot) else {
             return Ok(None);
         };
         Ok(cache.find(digest)?.map(|_| Self::below(&cache.path(digest))))

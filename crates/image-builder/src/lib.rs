@@ -11,11 +11,14 @@
 mod build;
 mod cache;
 mod command;
+mod container_list;
 mod cpio;
+mod digest;
 mod disk;
 mod error;
 mod host;
 mod initramfs;
+mod json_file;
 mod kernel_modules;
 mod lanes;
 mod oci;
@@ -25,14 +28,15 @@ mod progress;
 mod raw_image;
 mod recipe;
 mod release;
+mod versions;
 
 pub use build::{BuildOptions, Built, Listed, build, list};
 pub use cache::default_cache_dir;
+pub use container_list::ContainerImage;
 pub use error::Error;
 pub use host::ensure_host_packages;
 pub use initramfs::{BootFiles, build_initramfs};
 pub use part::Part;
 pub use progress::{Event, Progress};
-pub use release::{
-    ContainerImage, NodeImage, NodeName, ReleaseFacts, Versions, built_in_release, planned_release, versions,
-};
+pub use release::{NodeImage, ReleaseFacts, built_in_release, planned_release};
+pub use versions::{NodeName, Versions, versions};

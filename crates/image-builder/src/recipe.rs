@@ -1,16 +1,10 @@
-//! The recipe files of `images/`, inside the binary, and the digest over what a part is made of.
+//! The recipe files of `images/`, inside the binary.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use resources::Digest;
-use sha2::{Digest as _, Sha256};
-
 use crate::error::{Error, Result};
-use crate::part::Part;
-use crate::release::versions_text;
 
 macro_rules! recipe_files {
     ($($path:literal),* $(,)?) => {
@@ -106,37 +100,10 @@ pub(crate) fn write(target: &Path, text: &str, executable: bool) -> Result<()> {
         .map_err(Error::file("set the mode of", target))
 }
 
-/// What a part's result depends on: files, versions, the code's revision, and the same of its inputs.
-pub(crate) fn digests() -> BTreeMap<Part, Digest> {
-    let mut digests = BTreeMap::new();
-    for part in Part::ALL {
-        let mut hash = Sha256::new();
-        hash.update(format!(
-            "{} {}\n{}",
-            part.name(),
-            part.revision(),
-            versions_text(part)
-        ));
-        for file in FILES
-            .iter()
-            .filter(|file| part.folders().iter().any(|folder| file.path.starts_with(folder)))
-        {
-            hash.update(format!("\n{} {}\n", file.path, file.text.len()));
-            hash.update(file.text);
-        }
-        for input in part.inputs() {
-            if let Some(digest) = digests.get(input) {
-                hash.update(format!("\n{}={digest}", input.name()));
-            }
-        }
-        digests.insert(part, Digest::new(hash.finalize().into()));
-    }
-    digests
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::part::Part;
 
     fn walk(folder: &Path, root: &Path, found: &mut Vec<String>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -170,14 +137,5 @@ mod tests {
                 .any(|part| part.folders().iter().any(|folder| file.path.starts_with(folder)));
             assert!(owned, "{} changes no digest", file.path);
         }
-    }
-
-    #[test]
-    fn parts_differ_and_digests_repeat() {
-        let digests = digests();
-        assert_eq!(digests.len(), Part::ALL.len());
-        let distinct: std::collections::BTreeSet<_> = digests.values().collect();
-        assert_eq!(distinct.len(), Part::ALL.len());
-        assert_eq!(super::digests(), digests);
     }
 }

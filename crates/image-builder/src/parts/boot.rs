@@ -9,7 +9,7 @@ use crate::cpio::Archive;
 use crate::error::{Error, Result};
 use crate::initramfs::{BOOT_FILES, compressed};
 use crate::kernel_modules::{Indexes, Selection, decompressed, select};
-use crate::parts::Job;
+use crate::parts::job::Job;
 use crate::recipe;
 
 /// zstd level of the modules: made once, downloaded at every installation.

@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::command::Run;
+use crate::container_list::{CONTAINER_LIST, ContainerImage};
 use crate::error::{Error, Result};
+use crate::json_file::write_json;
 use crate::oci::{self, Image, Layer, Node, Packed};
 use crate::part::Part;
-use crate::parts::Job;
+use crate::parts::job::Job;
 use crate::recipe;
-use crate::release::{CONTAINER_LIST, ContainerImage, versions, with_versions, write_json};
+use crate::versions::{versions, with_versions};
 
 const RECIPE: &str = "containers/images.json";
 /// Programs and libraries: the tree without its kernel.

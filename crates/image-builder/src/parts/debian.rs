@@ -3,13 +3,11 @@
 
 use crate::command::Run;
 use crate::error::Result;
-use crate::parts::Job;
+use crate::parts::job::{DEBIAN_TREE, Job};
 use crate::recipe;
 
 /// Debian release of nodes and installer.
 const SUITE: &str = "trixie";
-/// The tree.
-pub(super) const TREE: &str = "root.tar.zst";
 
 /// Makes the tree and the list of what is in it.
 pub(crate) fn build(job: &Job<'_>) -> Result<()> {
@@ -20,7 +18,7 @@ pub(crate) fn build(job: &Job<'_>) -> Result<()> {
         .arg(&job.mirror)
         .arg(SUITE)
         .arg(packages)
-        .arg(job.out.join(TREE));
+        .arg(job.out.join(DEBIAN_TREE));
     // mmdebstrap unpacks below this.
     job.run(run.env("TMPDIR", &job.work))
 }

@@ -6,11 +6,10 @@ use std::os::unix::fs::symlink;
 
 use crate::command::Run;
 use crate::error::{Error, Result};
-use crate::host;
 use crate::part::Part;
-use crate::parts::Job;
-use crate::recipe;
-use crate::release::{Versions, versions};
+use crate::parts::job::Job;
+use crate::versions::{Versions, versions};
+use crate::{host, recipe};
 
 /// Import path and the program's name.
 type Program = (&'static str, &'static str);

@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 use resources::GuidReference;
 
 use crate::command::Run;
-use crate::disk;
 use crate::error::{Error, Result};
+use crate::json_file::write_json;
 use crate::part::Part;
-use crate::parts::Job;
-use crate::raw_image;
-use crate::recipe;
-use crate::release::{NODE_CNI, Versions, versions, with_versions, write_json};
+use crate::parts::job::Job;
+use crate::versions::{NODE_CNI, Versions, versions, with_versions};
+use crate::{disk, raw_image, recipe};
 
 /// Room in the root file system before first boot grows it: cloud-init writes before it resizes.
 const SLACK: u64 = 256 << 20;
