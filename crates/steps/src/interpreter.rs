@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::machine::{Commit, StateMachine, StepOf};
+use crate::record::Record;
 use crate::step::Step;
 use crate::transition::Transition;
 
@@ -54,26 +55,29 @@ pub async fn run<M: StateMachine>(
         let mut record = M::record(&run.snapshot);
         let again = match step {
             Step::Go { state, reason } => {
-                let before = record.clone();
                 record.enter(state, reason, now);
-                run.passed.extend(M::transition(&before, &record, now));
                 M::set_record(&mut run.snapshot, record);
+                run.note(now);
                 held = Some(run);
                 continue;
             }
             Step::Do(effect) => {
-                if let Some(effect) = M::apply(&mut run.snapshot, effect, now) {
-                    if run.commit(machine).await? == Commit::Lost {
-                        continue;
-                    }
-                    run.found = machine.carry_out(&mut run.snapshot, effect, now).await?;
-                    if run.found.is_none() {
-                        // Kept or lost, everything is read again.
-                        let _ = run.commit(machine).await?;
-                        continue;
-                    }
+                let Some(effect) = M::apply(&mut run.snapshot, effect, now) else {
+                    run.note(now);
+                    held = Some(run);
+                    continue;
+                };
+                if run.commit(machine).await? == Commit::Lost {
+                    continue;
                 }
-                held = Some(run);
+                run.found = machine.carry_out(&mut run.snapshot, effect, now).await?;
+                run.note(now);
+                if run.found.is_some() {
+                    held = Some(run);
+                } else {
+                    // Kept or lost, everything is read again.
+                    let _ = run.commit(machine).await?;
+                }
                 continue;
             }
             Step::Wait {
@@ -85,7 +89,7 @@ pub async fn run<M: StateMachine>(
                     overdue::<M>(record.state);
                 }
                 record.wait(reason, until, percent, now);
-                Some(left::<M>(until, now))
+                Some(left(until, now, M::look(&run.snapshot)))
             }
             Step::Done { reason } => {
                 record.rest(reason, now);
@@ -115,6 +119,8 @@ pub async fn run<M: StateMachine>(
 /// What was decided since the last observation.
 struct Run<M: StateMachine> {
     snapshot: M::Snapshot,
+    /// The record as it was noted last.
+    noted: Record<M::State>,
     /// What is not committed yet.
     passed: Vec<Transition>,
     /// The next step, where an effect found out.
@@ -122,12 +128,21 @@ struct Run<M: StateMachine> {
 }
 
 impl<M: StateMachine> Run<M> {
-    const fn of(snapshot: M::Snapshot) -> Self {
+    fn of(snapshot: M::Snapshot) -> Self {
         Self {
+            noted: M::record(&snapshot),
             snapshot,
             passed: Vec::new(),
             found: None,
         }
+    }
+
+    /// Takes in that the state may have changed.
+    fn note(&mut self, now: Timestamp) {
+        let record = M::record(&self.snapshot);
+        self.passed
+            .extend(self.noted.transition(&record, M::name_of, now));
+        self.noted = record;
     }
 
     /// Commits the status, then reports the transitions that are in it.
@@ -158,7 +173,7 @@ fn overdue<M: StateMachine>(state: M::State) {
     metrics::counter!("gantry_overdue_waits_total", "kind" => M::KIND, "state" => state).increment(1);
 }
 
-fn left<M: StateMachine>(until: Timestamp, now: Timestamp) -> Duration {
+fn left(until: Timestamp, now: Timestamp, look: Duration) -> Duration {
     let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
-    left.saturating_add(PAST).clamp(PAUSE, M::LOOK)
+    left.saturating_add(PAST).clamp(PAUSE, look)
 }

@@ -8,6 +8,9 @@ use crate::record::Record;
 use crate::step::Step;
 use crate::transition::{StateName, Transition};
 
+/// Longest time between two looks at an object that waits, where its state machine says nothing else.
+const LOOK: Duration = Duration::from_secs(60);
+
 /// What became of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Commit {
@@ -24,8 +27,6 @@ pub type StepOf<M> = Step<<M as StateMachine>::State, <M as StateMachine>::Effec
 pub trait StateMachine: Sized + Sync {
     /// The kind of state machine, such as `server`: value of the label `kind` of its metrics.
     const KIND: &'static str;
-    /// Longest time until the decision is asked again while it waits, so that a lost wake costs no more.
-    const LOOK: Duration = Duration::from_secs(60);
     /// The states.
     type State: Copy + PartialEq + Send + Sync;
     /// What has to be done outside of the decision.
@@ -44,26 +45,16 @@ pub trait StateMachine: Sized + Sync {
     /// Reads the object and what belongs to it, as they are now; nothing when the object is gone.
     fn observe(&self) -> impl Future<Output = Result<Option<Self::Snapshot>, Self::Error>> + Send;
 
+    /// Longest time until the decision is asked again while it waits, so that a lost wake costs no more.
+    fn look(_: &Self::Snapshot) -> Duration {
+        LOOK
+    }
+
     /// The record in the snapshot's status.
     fn record(snapshot: &Self::Snapshot) -> Record<Self::State>;
 
     /// Puts a record into the snapshot's status.
     fn set_record(snapshot: &mut Self::Snapshot, record: Record<Self::State>);
-
-    /// What changed from one record to another that was decided at `now`; nothing when the state is the same.
-    fn transition(
-        before: &Record<Self::State>,
-        after: &Record<Self::State>,
-        now: Timestamp,
-    ) -> Option<Transition> {
-        let seconds = |since: Timestamp| now.duration_since(since).as_secs_f64().max(0.0);
-        (before.state != after.state).then(|| Transition {
-            from: Self::name_of(before.state),
-            to: Self::name_of(after.state),
-            reason: after.reason.clone().unwrap_or_default(),
-            seconds: before.since.map(seconds),
-        })
-    }
 
     /// The next step. Pure.
     fn decide(&self, snapshot: &Self::Snapshot, now: Timestamp) -> StepOf<Self>;

@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+use crate::transition::{StateName, Transition};
+
 /// State, since when, why, and until when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record<S> {
@@ -17,9 +19,25 @@ pub struct Record<S> {
     pub percent: Option<u8>,
 }
 
-impl<S> Record<S> {
+impl<S: Copy + PartialEq> Record<S> {
+    /// What changed up to `after`, which was decided at `now`; nothing when the state is the same.
+    pub fn transition(
+        &self,
+        after: &Self,
+        name_of: impl Fn(S) -> StateName,
+        now: Timestamp,
+    ) -> Option<Transition> {
+        let seconds = |since: Timestamp| now.duration_since(since).as_secs_f64().max(0.0);
+        (self.state != after.state).then(|| Transition {
+            from: name_of(self.state),
+            to: name_of(after.state),
+            reason: after.reason.clone().unwrap_or_default(),
+            seconds: self.since.map(seconds),
+        })
+    }
+
     /// Enters a state: its time begins, and the old state's deadline and progress are gone.
-    pub fn enter(&mut self, state: S, reason: String, now: Timestamp) {
+    pub(crate) fn enter(&mut self, state: S, reason: String, now: Timestamp) {
         *self = Self {
             state,
             since: Some(now),
@@ -41,12 +59,12 @@ impl<S> Record<S> {
         self.percent = percent;
     }
 
-    /// Rests.
+    /// Rests. Without a reason nothing is said of the state, so what stands stays.
     pub(crate) fn rest(&mut self, reason: Option<String>, now: Timestamp) {
         if reason.is_some() {
             self.reason = reason;
+            self.since.get_or_insert(now);
         }
-        self.since.get_or_insert(now);
         (self.deadline, self.percent) = (None, None);
     }
 }

@@ -23,6 +23,10 @@ use crate::error::Error;
 use crate::sessions::{self, Upkeep};
 use crate::states::{Effect, Step, decide};
 
+/// The longest time between two looks at a Server that waits for a point in time. One that waits for nothing is looked
+/// at when it or something beside it changes.
+const LOOK: Duration = Duration::from_secs(600);
+
 pub(super) async fn reconcile(known: Arc<KnownServer>, context: Arc<Context>) -> Result<Action, Error> {
     let machine = ServerMachine {
         namespace: known.namespace().unwrap_or_default(),
@@ -71,7 +75,6 @@ impl Seen {
 
 impl StateMachine for ServerMachine<'_> {
     const KIND: &'static str = "server";
-    const LOOK: Duration = Duration::from_secs(600);
     type State = ServerState;
     type Effect = Effect;
     type Snapshot = Seen;
@@ -119,6 +122,10 @@ impl StateMachine for ServerMachine<'_> {
             upkeep,
             reported: false,
         }))
+    }
+
+    fn look(_: &Seen) -> Duration {
+        LOOK
     }
 
     fn record(seen: &Seen) -> Record<ServerState> {

@@ -18,25 +18,31 @@ fn a_minute_from_now(_: &Snapshot, now: Timestamp) -> Decided {
 
 #[test]
 fn an_object_at_rest_is_not_written_and_reports_nothing() {
-    let cases: [(&str, Decide, Option<u64>); 4] = [
-        ("a wait that is counted from now", a_minute_from_now, Some(60_000)),
+    let cases: [(&str, Decide, Option<u64>, usize); 4] = [
+        (
+            "a wait that is counted from now",
+            a_minute_from_now,
+            Some(60_000),
+            1,
+        ),
         (
             "a wait with a fixed end",
             |_, _| Step::wait("for a lease", at(30)),
             Some(30_100),
+            1,
         ),
-        ("rest", |_, _| Step::done("free"), None),
-        ("rest with the reason that stands", |_, _| Step::rest(), None),
+        ("rest", |_, _| Step::done("free"), None, 1),
+        ("rest with the reason that stands", |_, _| Step::rest(), None, 0),
     ];
-    for (what, decide, again) in cases {
+    for (what, decide, again, written) in cases {
         let (world, metrics) = (World::new(decide), Metrics::default());
         let rest = metrics.run(&world, at(0)).unwrap();
         assert_eq!(rest.again, again.map(Duration::from_millis), "{what}");
-        assert_eq!(world.writes(), 1, "{what}: the first decision is recorded");
+        assert_eq!(world.writes(), written, "{what}: the first decision is recorded");
         for second in 1..5 {
             metrics.run(&world, at(second)).unwrap();
         }
-        assert_eq!(world.writes(), 1, "{what}");
+        assert_eq!(world.writes(), written, "{what}");
         assert!(world.events().is_empty() && metrics.all().is_empty(), "{what}");
     }
 }
@@ -178,7 +184,7 @@ fn states_passed_without_an_effect_are_one_write_and_each_is_reported() {
     let world = World::new(|snapshot, _| match snapshot.state() {
         State::New if !snapshot.noted => Step::Do(Effect::Apply),
         State::New => Step::go(State::Armed, "a workflow runs"),
-        State::Armed => Step::go(State::Failed, "it was deleted"),
+        State::Armed => Step::Do(Effect::End),
         State::Failed => Step::rest(),
     });
     Metrics::default().run(&world, at(0)).unwrap();

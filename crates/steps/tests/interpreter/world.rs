@@ -29,6 +29,8 @@ pub(crate) enum Effect {
     Note,
     /// Is a note in the status and nothing else.
     Apply,
+    /// Is another state in the status, which comes with more than the interpreter knows of.
+    End,
     /// Removes the object.
     Delete,
 }
@@ -201,6 +203,11 @@ impl StateMachine for World {
                 snapshot.noted = true;
                 None
             }
+            Effect::End => {
+                snapshot.record.state = State::Failed;
+                snapshot.record.reason = Some("it was deleted".to_owned());
+                None
+            }
             other => Some(other),
         }
     }
@@ -238,7 +245,7 @@ impl StateMachine for World {
         let committed = Self::name_of(stored.object.as_ref().unwrap().state()).label;
         stored.history.push(format!("effect in committed {committed}"));
         match effect {
-            Effect::Nothing | Effect::Apply => {}
+            Effect::Nothing | Effect::Apply | Effect::End => {}
             Effect::Fail => return Err(Failure),
             Effect::Find => return Ok(Some(Step::go(State::Failed, "the template has no action"))),
             Effect::Note => snapshot.noted = true,
