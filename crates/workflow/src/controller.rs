@@ -1,21 +1,22 @@
-//! The controller: reads a Workflow and what belongs to it live, decides by the pure states, does one effect or
-//! commits the status, and wakes agents that wait for their turn.
+//! The controller: runs the state machine of each Workflow when it or what belongs to it changes, and wakes agents that
+//! wait for their turn.
 
 mod effects;
 mod jobs;
+mod machine;
 mod prepare;
-mod reconcile;
+mod seen;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use back_references::BackReferences;
 use futures::StreamExt as _;
+use kube::ResourceExt as _;
 use kube::api::Api;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{Controller, watcher};
-use kube::{Client, ResourceExt as _};
 use resources::bmc::Job;
 use resources::gantry::Server;
 use resources::tinkerbell::Workflow;
@@ -23,8 +24,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::action_log::LogWriter;
+use crate::context::ControllerContext;
 use crate::error::Error;
-use crate::wake::Wake;
 
 /// Objects worked on at once.
 const CONCURRENCY: u16 = 64;
@@ -33,7 +34,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 
 /// The controller, ready to run.
 pub struct WorkflowController {
-    shared: Arc<Shared>,
+    context: Arc<ControllerContext>,
     log: LogWriter,
 }
 
@@ -43,25 +44,19 @@ impl std::fmt::Debug for WorkflowController {
     }
 }
 
-/// What reconciliations share.
-struct Shared {
-    client: Client,
-    wake: Wake,
-}
-
 impl WorkflowController {
-    pub(crate) fn new(client: Client, wake: Wake, log: LogWriter) -> Self {
+    pub(crate) fn new(context: ControllerContext, log: LogWriter) -> Self {
         Self {
-            shared: Arc::new(Shared { client, wake }),
+            context: Arc::new(context),
             log,
         }
     }
 
     /// Runs until cancelled.
     pub async fn run(self, cancel: CancellationToken) {
-        let Self { shared, log } = self;
-        let client = shared.client.clone();
-        let wake = shared.wake.clone();
+        let Self { context, log } = self;
+        let client = context.client.clone();
+        let wake = context.wake.clone();
         let everything = watcher::Config::default;
         let mut tasks = JoinSet::new();
 
@@ -83,13 +78,13 @@ impl WorkflowController {
             .with_config(Config::default().concurrency(CONCURRENCY))
             .graceful_shutdown_on(async move { stop.cancelled().await })
             .run(
-                move |workflow, shared| {
+                move |workflow, context| {
                     let namespace = workflow.namespace().unwrap_or_default();
                     by_hardware.note(&*workflow, &namespace, workflow.spec.hardware_ref.as_deref());
-                    reconcile::reconcile(workflow, shared)
+                    machine::reconcile(workflow, context)
                 },
                 on_error,
-                shared,
+                context,
             )
             .for_each(|_| std::future::ready(()));
         tasks.spawn(reconcile);
@@ -107,7 +102,7 @@ fn has_ended(workflow: &Workflow) -> bool {
 }
 
 #[allow(clippy::needless_pass_by_value)]
-fn on_error(workflow: Arc<Workflow>, error: &Error, _: Arc<Shared>) -> Action {
+fn on_error(workflow: Arc<Workflow>, error: &Error, _: Arc<ControllerContext>) -> Action {
     let source = std::error::Error::source(error)
         .map(ToString::to_string)
         .unwrap_or_default();

@@ -14,15 +14,18 @@
 
 mod action_log;
 mod alarms;
+mod context;
 mod controller;
 pub mod engine;
 mod error;
 mod parts;
 mod service;
 mod states;
+mod transitions;
 mod wake;
 
+pub use context::Context;
 pub use controller::WorkflowController;
 pub use error::Error;
-pub use parts::{Context, Parts, build};
+pub use parts::{Parts, build};
 pub use service::WorkflowsService;

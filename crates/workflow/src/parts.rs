@@ -1,40 +1,10 @@
-//! What the appliance gives to this crate and gets from it.
+//! What the appliance gets from this crate.
 
-use std::sync::Arc;
-
-use agent_protocol::Leases;
-use compare_and_set::Writer;
-use kube::Client;
-use resources::keys;
-use store::records::Records;
-
-use crate::action_log::{LogSender, channel};
+use crate::action_log::channel;
+use crate::context::{Context, ControllerContext, ServiceContext};
 use crate::controller::WorkflowController;
 use crate::service::WorkflowsService;
 use crate::wake::Wake;
-
-/// Writes what was decided, unless somebody else was first.
-pub(crate) const WRITER: Writer = Writer::new(keys::MANAGER_WORKFLOW);
-/// Where a Server says which attempt counts.
-pub(crate) const ATTEMPT: [&str; 2] = ["spec", "attempt"];
-/// Where a Server says which disks its attempts write to.
-pub(crate) const DISKS: [&str; 2] = ["spec", "disks"];
-
-/// What the appliance gives.
-pub struct Context {
-    /// The API.
-    pub client: Client,
-    /// When agents were last heard; the same as that of `servers`.
-    pub leases: Arc<Leases>,
-    /// Where action logs go.
-    pub records: Records,
-}
-
-impl std::fmt::Debug for Context {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("workflow::Context")
-    }
-}
 
 /// What the appliance runs and puts behind its agent listener.
 #[derive(Debug)]
@@ -56,23 +26,12 @@ pub fn build(context: Context) -> Parts {
         log,
         wake: wake.clone(),
     };
+    let controller = ControllerContext {
+        client: context.client,
+        wake,
+    };
     Parts {
-        controller: WorkflowController::new(context.client, wake, log_writer),
+        controller: WorkflowController::new(controller, log_writer),
         workflows: WorkflowsService::new(service),
-    }
-}
-
-/// What the service needs.
-#[derive(Clone)]
-pub(crate) struct ServiceContext {
-    pub(crate) client: Client,
-    pub(crate) leases: Arc<Leases>,
-    pub(crate) log: LogSender,
-    pub(crate) wake: Wake,
-}
-
-impl std::fmt::Debug for ServiceContext {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ServiceContext")
     }
 }

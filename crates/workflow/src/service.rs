@@ -5,6 +5,7 @@
 //! an exact repetition of a report that was recorded is answered, so that an agent whose last reply was lost
 //! can leave.
 
+mod access;
 mod caller;
 mod disks;
 
@@ -20,19 +21,16 @@ use agent_protocol::{ActionKind, NEXT_WAIT};
 use compare_and_set::Outcome;
 use jiff::Timestamp;
 use kill_points::KillPoint;
-use kube::ResourceExt as _;
-use kube::api::Api;
 use resources::gantry::{HandoverPolicy, SessionPhase};
-use resources::tinkerbell::{ActionState, Workflow, WorkflowAction, WorkflowStatus, WorkflowTask};
+use resources::tinkerbell::{ActionState, Workflow, WorkflowStatus};
 use tonic::{Request, Response, Status};
 
+use self::access::{committed, environment, full_name};
 use self::caller::{Caller, Present, Standing};
 use self::disks::ActionDisks;
 use crate::action_log::Entry;
-use crate::alarms;
+use crate::context::ServiceContext;
 use crate::engine::{self, Place, Told, Turn, Unfit, hand_out, report, row, turn};
-use crate::error::Error;
-use crate::parts::{ServiceContext, WRITER};
 
 /// How often a decision is made again because somebody else wrote in between.
 const TRIES: u32 = 8;
@@ -92,18 +90,20 @@ impl WorkflowsService {
                 if present.phase == SessionPhase::Disarmed {
                     kill_points::reach(KillPoint::Disarmed);
                 }
-                let disks = match self.action_disks(&present, &workflow, place, disks).await? {
-                    ActionDisks::Pinned(disks) => disks,
-                    ActionDisks::Lost => return Ok(Offer::Again),
-                    ActionDisks::Unclear(reason) => {
-                        return match self.hold_back(&api, &workflow, &reason).await? {
-                            true => Ok(Offer::Wait(reason)),
-                            false => Ok(Offer::Again),
-                        };
-                    }
-                };
-                let next = hand_out(&status, place, present.claimed_at, Timestamp::now());
-                match committed(&api, &workflow, &next).await? {
+                let disks =
+                    match disks::action_disks(&self.context, &present, &workflow, place, disks).await? {
+                        ActionDisks::Pinned(disks) => disks,
+                        ActionDisks::Lost => return Ok(Offer::Again),
+                        ActionDisks::Unclear(reason) => {
+                            return match disks::hold_back(&self.context, &api, &workflow, &reason).await? {
+                                true => Ok(Offer::Wait(reason)),
+                                false => Ok(Offer::Again),
+                            };
+                        }
+                    };
+                let now = Timestamp::now();
+                let next = hand_out(&status, place, present.claimed_at, now);
+                match committed(&self.context, &api, &workflow, &next, now).await? {
                     Outcome::Lost => return Ok(Offer::Again),
                     Outcome::Written(_) | Outcome::Unchanged => {}
                 }
@@ -141,7 +141,8 @@ impl WorkflowsService {
             }
             let status = workflow.status.clone().unwrap_or_default();
             told.machine.clone_from(&present.machine);
-            let next = report(&status, &told, Timestamp::now()).map_err(unfit)?;
+            let now = Timestamp::now();
+            let next = report(&status, &told, now).map_err(unfit)?;
             if present.standing == Standing::Ended {
                 return match next == status && told.state != ActionState::Running {
                     true => Ok(ReportResponse {}),
@@ -156,7 +157,7 @@ impl WorkflowsService {
                 self.log(&present.machine, &name, &status, &request, told.percent);
                 return Ok(ReportResponse {});
             }
-            match committed(&api, &workflow, &next).await? {
+            match committed(&self.context, &api, &workflow, &next, now).await? {
                 Outcome::Lost => continue,
                 Outcome::Unchanged => {}
                 Outcome::Written(_) => {
@@ -164,7 +165,6 @@ impl WorkflowsService {
                         let action = row(&next, &told.action_id).map(|(_, _, row)| row.name.clone());
                         tracing::info!(machine = present.machine, workflow = name, action, state = ?told.state, "action reported");
                     }
-                    alarms::ended(&self.context.client, &workflow, &next).await;
                 }
             }
             self.log(&present.machine, &name, &next, &request, told.percent);
@@ -243,14 +243,6 @@ impl Workflows for WorkflowsService {
     }
 }
 
-fn full_name(workflow: &Workflow) -> String {
-    format!(
-        "{}/{}",
-        workflow.namespace().unwrap_or_default(),
-        workflow.name_any()
-    )
-}
-
 fn action(
     workflow: &Workflow,
     status: &WorkflowStatus,
@@ -286,18 +278,6 @@ fn action(
     })
 }
 
-/// The action at `place` with its task, and the settings of both.
-fn environment(
-    status: &WorkflowStatus,
-    place: Place,
-) -> Option<(&WorkflowTask, &WorkflowAction, HashMap<String, String>)> {
-    let task = status.tasks.get(place.task)?;
-    let row = task.actions.get(place.action)?;
-    let settings = task.environment.iter().chain(&row.environment);
-    let settings = settings.map(|(key, value)| (key.clone(), value.clone()));
-    Some((task, row, settings.collect()))
-}
-
 fn told(request: &ReportRequest) -> Result<Told, Status> {
     let state = match request.state() {
         v1::ActionState::Running => ActionState::Running,
@@ -329,31 +309,4 @@ fn unfit(why: Unfit) -> Status {
             Status::failed_precondition(why.to_string())
         }
     }
-}
-
-fn failed(error: Error) -> Status {
-    tracing::warn!(error = %error, "workflow call failed");
-    Status::unavailable(error.to_string())
-}
-
-async fn committed(
-    api: &Api<Workflow>,
-    workflow: &Workflow,
-    status: &WorkflowStatus,
-) -> Result<Outcome<Workflow>, Status> {
-    let outcome = WRITER.status(api, workflow, status).await;
-    outcome.map_err(|error| failed(error.into()))
-}
-
-/// The Workflow of a name, or the answer that it is gone.
-async fn read(api: &Api<Workflow>, name: &str) -> Result<Workflow, Status> {
-    let found = api.get_opt(name).await;
-    let found = found.map_err(|source| {
-        failed(Error::Read {
-            kind: "Workflow",
-            name: name.to_owned(),
-            source,
-        })
-    })?;
-    found.ok_or_else(|| Status::permission_denied(format!("workflow {name} was deleted")))
 }

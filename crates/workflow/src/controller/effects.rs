@@ -4,29 +4,29 @@ use compare_and_set::{Change, Outcome};
 use jiff::Timestamp;
 use kube::api::Api;
 use resources::gantry::{Attempt, Server};
-use resources::tinkerbell::{ActionState, AllowNetbootStatus, Hardware, WorkflowCondition};
+use resources::tinkerbell::{AllowNetbootStatus, Hardware, WorkflowCondition};
 use resources::{Time, keys};
 use serde_json::json;
 
-use super::Shared;
-use super::reconcile::{After, Surroundings};
-use crate::engine::{current, end};
+use super::seen::Seen;
+use crate::context::{ATTEMPT, ControllerContext, WRITER};
 use crate::error::Error;
-use crate::parts::{ATTEMPT, WRITER};
 
-/// Sets allowPXE of every NIC, as Tinkerbell does, and notes that it was done.
+/// Sets allowPXE of every NIC, as Tinkerbell does, and notes that it was done. Lost to another writer, it is decided
+/// again.
 pub(super) async fn allow_netboot(
-    shared: &Shared,
-    around: &Surroundings,
+    context: &ControllerContext,
+    seen: &mut Seen,
     allow: bool,
-) -> Result<After, Error> {
-    if let Some(hardware) = &around.hardware {
-        let api: Api<Hardware> = Api::namespaced(shared.client.clone(), &around.namespace);
+    now: Timestamp,
+) -> Result<(), Error> {
+    if let Some(hardware) = &seen.hardware {
+        let api: Api<Hardware> = Api::namespaced(context.client.clone(), &seen.namespace);
         match WRITER.change(&api, hardware, toggles(hardware, allow)).await? {
-            Outcome::Lost => return Ok(After::Decide),
+            Outcome::Lost => return Ok(()),
             Outcome::Written(_) => {
                 tracing::info!(
-                    machine = around.machine(),
+                    machine = seen.machine(),
                     allow,
                     manager = keys::MANAGER_WORKFLOW,
                     "allowPXE set"
@@ -35,33 +35,26 @@ pub(super) async fn allow_netboot(
             Outcome::Unchanged => {}
         }
     }
-    let now = Timestamp::now();
-    around
-        .keep(|status| {
-            let options = status.boot_options.get_or_insert_default();
-            let netboot = options
-                .allow_netboot
-                .get_or_insert_with(AllowNetbootStatus::default);
-            if allow {
-                netboot.toggled_true = true;
-            } else {
-                netboot.toggled_false = true;
-            }
-            status.conditions.push(WorkflowCondition {
-                kind: if allow {
-                    "AllowNetbootTrue"
-                } else {
-                    "AllowNetbootFalse"
-                }
-                .into(),
-                status: "True".into(),
-                reason: Some("Complete".into()),
-                message: Some(format!("allowPXE of every interface is {allow}")),
-                time: Some(Time(now)),
-            });
-        })
-        .await?;
-    Ok(After::Decide)
+    let status = seen.status();
+    let options = status.boot_options.get_or_insert_default();
+    let netboot = options
+        .allow_netboot
+        .get_or_insert_with(AllowNetbootStatus::default);
+    let kind = if allow {
+        netboot.toggled_true = true;
+        "AllowNetbootTrue"
+    } else {
+        netboot.toggled_false = true;
+        "AllowNetbootFalse"
+    };
+    status.conditions.push(WorkflowCondition {
+        kind: kind.into(),
+        status: "True".into(),
+        reason: Some("Complete".into()),
+        message: Some(format!("allowPXE of every interface is {allow}")),
+        time: Some(Time(now)),
+    });
+    Ok(())
 }
 
 fn toggles(hardware: &Hardware, allow: bool) -> Vec<Change> {
@@ -78,48 +71,20 @@ fn toggles(hardware: &Hardware, allow: bool) -> Vec<Change> {
     changes.collect()
 }
 
-/// Changes this Workflow's attempt on the Server by compare-and-set.
+/// Changes this Workflow's attempt on the Server by compare-and-set. Lost or not, it is decided again.
 pub(super) async fn change_attempt(
-    shared: &Shared,
-    around: &Surroundings,
+    context: &ControllerContext,
+    seen: &Seen,
     change: impl FnOnce(&mut Attempt),
-) -> Result<After, Error> {
-    let Some(server) = &around.server else {
-        return Ok(After::Decide);
+) -> Result<(), Error> {
+    let Some(server) = &seen.server else {
+        return Ok(());
     };
-    let Some(mut attempt) = server
-        .spec
-        .attempt
-        .clone()
-        .filter(|attempt| attempt.workflow == around.name)
-    else {
-        return Ok(After::Decide);
+    let own = server.spec.attempt.clone();
+    let Some(mut attempt) = own.filter(|attempt| attempt.workflow == seen.name) else {
+        return Ok(());
     };
     change(&mut attempt);
-    let api: Api<Server> = Api::namespaced(shared.client.clone(), &around.namespace);
-    // Lost or not, it is decided again.
-    WRITER.set(&api, server, &ATTEMPT, &attempt).await.map(drop)?;
-    Ok(After::Decide)
-}
-
-/// Ends the action at hand with success.
-pub(super) async fn finish_action(
-    around: &Surroundings,
-    message: String,
-    now: Timestamp,
-) -> Result<After, Error> {
-    tracing::info!(
-        machine = around.machine(),
-        workflow = around.name,
-        message,
-        "action taken as done"
-    );
-    around
-        .keep(|status| {
-            if let Some((place, _, _)) = current(status) {
-                end(status, place, ActionState::Success, message, now);
-            }
-        })
-        .await?;
-    Ok(After::Decide)
+    let api: Api<Server> = Api::namespaced(context.client.clone(), &seen.namespace);
+    Ok(WRITER.set(&api, server, &ATTEMPT, &attempt).await.map(drop)?)
 }

@@ -2,32 +2,39 @@
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, DeleteParams, PostParams};
 use kube::{Resource as _, ResourceExt as _};
 use resources::bmc::{Action, ConditionKind, Job, JobSpec, NamespacedRef};
 use resources::tinkerbell::JobStatus;
+use steps::later;
 
-use super::Shared;
-use super::reconcile::{After, Surroundings};
+use super::seen::Seen;
+use crate::context::ControllerContext;
 use crate::error::Error;
-use crate::states::JobSeen;
+use crate::states::{JobSeen, Step};
 
+/// For a Job that is being deleted to go.
+const GOES: SignedDuration = SignedDuration::from_secs(1);
 /// Label of Jobs that a workflow made.
 const LABEL: &str = "tink-controller-auto-created";
 
 /// The Jobs that this Workflow has noted and that have not completed, by name. One that was made but not noted is
 /// found again when it is to be made.
-pub(super) async fn seen(shared: &Shared, around: &Surroundings) -> Result<BTreeMap<String, JobSeen>, Error> {
-    let Some(status) = &around.workflow.status else {
+pub(super) async fn seen(
+    context: &ControllerContext,
+    seen: &Seen,
+) -> Result<BTreeMap<String, JobSeen>, Error> {
+    let Some(status) = &seen.workflow.status else {
         return Ok(BTreeMap::new());
     };
     if status.state.is_none_or(|state| state.is_terminal()) {
         return Ok(BTreeMap::new());
     }
-    let api: Api<Job> = Api::namespaced(shared.client.clone(), &around.namespace);
+    let api: Api<Job> = Api::namespaced(context.client.clone(), &seen.namespace);
     let noted = status.boot_options.iter().flat_map(|options| &options.jobs);
-    let mut seen = BTreeMap::new();
+    let mut found = BTreeMap::new();
     for (name, noted) in noted {
         if noted.complete {
             continue;
@@ -37,17 +44,17 @@ pub(super) async fn seen(shared: &Shared, around: &Surroundings) -> Result<BTree
             name: name.clone(),
             source,
         })?;
-        if let Some(job) = job.filter(|job| is_of(job, around)) {
-            seen.insert(name.clone(), outcome(&job));
+        if let Some(job) = job.filter(|job| is_of(job, seen)) {
+            found.insert(name.clone(), outcome(&job));
         }
     }
-    Ok(seen)
+    Ok(found)
 }
 
-fn is_of(job: &Job, around: &Surroundings) -> bool {
+fn is_of(job: &Job, seen: &Seen) -> bool {
     job.owner_references()
         .iter()
-        .any(|owner| Some(&owner.uid) == around.workflow.metadata.uid.as_ref())
+        .any(|owner| Some(&owner.uid) == seen.workflow.metadata.uid.as_ref())
 }
 
 fn outcome(job: &Job) -> JobSeen {
@@ -78,15 +85,16 @@ fn outcome(job: &Job) -> JobSeen {
 
 /// Makes the Job and notes it. One of the same name that is not ours is deleted first.
 pub(super) async fn make(
-    shared: &Shared,
-    around: &Surroundings,
+    context: &ControllerContext,
+    seen: &mut Seen,
     name: &str,
     tasks: Vec<Action>,
-) -> Result<After, Error> {
-    let Some(bmc) = around.server.as_ref().and_then(|server| server.spec.bmc.clone()) else {
-        return Ok(After::Decide);
+    now: Timestamp,
+) -> Result<Option<Step>, Error> {
+    let Some(bmc) = seen.server.as_ref().and_then(|server| server.spec.bmc.clone()) else {
+        return Ok(None);
     };
-    let api: Api<Job> = Api::namespaced(shared.client.clone(), &around.namespace);
+    let api: Api<Job> = Api::namespaced(context.client.clone(), &seen.namespace);
     let failed = |source| Error::Write {
         what: "Job",
         name: name.to_owned(),
@@ -98,7 +106,7 @@ pub(super) async fn make(
         source,
     })?;
     let (job, replaced) = match found {
-        Some(job) if is_of(&job, around) => (job, false),
+        Some(job) if is_of(&job, seen) => (job, false),
         other => {
             let replaced = other.is_some();
             if replaced {
@@ -108,52 +116,37 @@ pub(super) async fn make(
             }
             let machine_ref = NamespacedRef {
                 name: bmc,
-                namespace: around.namespace.clone(),
+                namespace: seen.namespace.clone(),
             };
             let mut job = Job::new(name, JobSpec { machine_ref, tasks });
             job.metadata.labels = Some(BTreeMap::from([(LABEL.to_owned(), "true".to_owned())]));
-            job.metadata.owner_references = owner(around).map(|owner| vec![owner]);
+            job.metadata.owner_references = owner(seen).map(|owner| vec![owner]);
             match api.create(&PostParams::default(), &job).await {
                 Ok(job) => (job, replaced),
-                // The old one still goes; the next look makes the new one.
                 Err(kube::Error::Api(status)) if status.code == 409 => {
-                    return Ok(After::Wait(super::AGAIN / 5));
+                    let reason = format!("BMC job {name} of an earlier Workflow is being deleted");
+                    return Ok(Some(Step::wait(reason, later(now, GOES))));
                 }
                 Err(source) => return Err(failed(source)),
             }
         }
     };
     tracing::info!(
-        machine = around.machine(),
-        workflow = around.name,
+        machine = seen.machine(),
+        workflow = seen.name,
         job = name,
         "BMC job made"
     );
-    around
-        .keep(|status| {
-            let jobs = &mut status.boot_options.get_or_insert_default().jobs;
-            let noted = jobs.entry(name.to_owned()).or_default();
-            *noted = JobStatus {
-                uid: job.uid(),
-                complete: false,
-                existing_job_deleted: replaced,
-            };
-        })
-        .await?;
-    Ok(After::Decide)
+    let jobs = &mut seen.status().boot_options.get_or_insert_default().jobs;
+    let noted = JobStatus {
+        uid: job.uid(),
+        complete: false,
+        existing_job_deleted: replaced,
+    };
+    jobs.insert(name.to_owned(), noted);
+    Ok(None)
 }
 
-fn owner(around: &Surroundings) -> Option<OwnerReference> {
-    around.workflow.controller_owner_ref(&())
-}
-
-/// Notes that the Job has completed.
-pub(super) async fn note(around: &Surroundings, name: &str) -> Result<After, Error> {
-    around
-        .keep(|status| {
-            let jobs = &mut status.boot_options.get_or_insert_default().jobs;
-            jobs.entry(name.to_owned()).or_default().complete = true;
-        })
-        .await?;
-    Ok(After::Decide)
+fn owner(seen: &Seen) -> Option<OwnerReference> {
+    seen.workflow.controller_owner_ref(&())
 }

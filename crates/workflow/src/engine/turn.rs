@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use resources::Time;
 use resources::gantry::SessionPhase;
 use resources::tinkerbell::{ActionState, CurrentState, WorkflowState, WorkflowStatus};
+use steps::later;
 
 use super::rows::{self, Place, current};
 
@@ -70,7 +71,7 @@ pub fn hand_out(
         status.since = Some(Time(now));
         let seconds = status.global_timeout.unwrap_or_default();
         if seconds > 0 {
-            status.global_execution_stop = Some(Time(later(now, seconds)));
+            status.global_execution_stop = Some(Time(later(now, SignedDuration::from_secs(seconds))));
         }
     }
     let before = status
@@ -86,10 +87,12 @@ pub fn hand_out(
     }
     row.state = ActionState::Running;
     let reason = format!("action {} runs", row.name);
-    let deadline = row
-        .execution_start
-        .as_ref()
-        .map(|start| later(start.0, row.timeout.unwrap_or_default()));
+    let deadline = row.execution_start.as_ref().map(|start| {
+        later(
+            start.0,
+            SignedDuration::from_secs(row.timeout.unwrap_or_default()),
+        )
+    });
     let changed = before.as_ref() != Some(&row.id);
     let at_hand = CurrentState {
         agent_id,
@@ -110,11 +113,6 @@ pub fn hand_out(
         .min()
         .map(Time);
     status
-}
-
-pub(crate) fn later(time: Timestamp, seconds: i64) -> Timestamp {
-    time.checked_add(SignedDuration::from_secs(seconds))
-        .unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

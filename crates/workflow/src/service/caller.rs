@@ -9,9 +9,9 @@ use resources::gantry::{HandoverPolicy, Server, SessionPhase};
 use resources::tinkerbell::Workflow;
 use tonic::{Request, Status};
 
-use super::{failed, read};
+use super::access::{failed, read};
+use crate::context::ServiceContext;
 use crate::error::Error;
-use crate::parts::ServiceContext;
 
 /// The agent of a verified certificate.
 pub(super) struct Caller {

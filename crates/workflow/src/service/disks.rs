@@ -2,19 +2,20 @@
 
 use agent_protocol::{inventory_disk, v1};
 use compare_and_set::Outcome;
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::Api;
 use resources::gantry::{InventoryDisk, Server};
 use resources::tinkerbell::{Hardware, Workflow, WorkflowStatus};
 use tonic::Status;
 
+use super::access::{committed, environment, failed, full_name};
 use super::caller::Present;
-use super::{WorkflowsService, committed, environment, failed, full_name};
 use crate::action_log::Entry;
 use crate::alarms;
+use crate::context::{DISKS, ServiceContext, WRITER};
 use crate::engine::{Place, disks};
 use crate::error::Error;
-use crate::parts::{DISKS, WRITER};
 
 /// Most disks of a machine that are looked at.
 const DISKS_SEEN: usize = 256;
@@ -29,102 +30,103 @@ pub(super) enum ActionDisks {
     Lost,
 }
 
-impl WorkflowsService {
-    /// Pins what the action at `place` names, with `seen` as the machine's disks of now.
-    pub(super) async fn action_disks(
-        &self,
-        present: &Present,
-        workflow: &Workflow,
-        place: Place,
-        seen: &[v1::Disk],
-    ) -> Result<ActionDisks, Status> {
-        let status = workflow.status.clone().unwrap_or_default();
-        let Some((_, row, environment)) = environment(&status, place) else {
-            return Ok(ActionDisks::Pinned(Vec::new()));
-        };
-        let names = match disks::wanted(&environment) {
-            Ok(names) if names.is_empty() => return Ok(ActionDisks::Pinned(Vec::new())),
-            Ok(names) => names,
+/// Pins what the action at `place` names, with `seen` as the machine's disks of now.
+pub(super) async fn action_disks(
+    context: &ServiceContext,
+    present: &Present,
+    workflow: &Workflow,
+    place: Place,
+    seen: &[v1::Disk],
+) -> Result<ActionDisks, Status> {
+    let status = workflow.status.clone().unwrap_or_default();
+    let Some((_, row, environment)) = environment(&status, place) else {
+        return Ok(ActionDisks::Pinned(Vec::new()));
+    };
+    let names = match disks::wanted(&environment) {
+        Ok(names) if names.is_empty() => return Ok(ActionDisks::Pinned(Vec::new())),
+        Ok(names) => names,
+        Err(reason) => return Ok(ActionDisks::Unclear(reason)),
+    };
+    let rules = match disks::DiskRules::of(&hardware(context, present).await?) {
+        Ok(rules) => rules,
+        Err(reason) => return Ok(ActionDisks::Unclear(reason)),
+    };
+    let seen = seen_disks(&present.server, seen);
+    let attempt = present.attempt;
+    let (mut pins, mut notes, mut replaced) = (present.server.spec.disks.clone(), Vec::new(), Vec::new());
+    for name in &names {
+        match disks::pin(name, &pins, &seen, &rules, attempt) {
+            Ok(None) => {}
+            Ok(Some(change)) => {
+                pins = change.pins;
+                notes.push(change.note);
+                replaced.extend(change.replaces);
+            }
             Err(reason) => return Ok(ActionDisks::Unclear(reason)),
-        };
-        let rules = match disks::DiskRules::of(&self.hardware(present).await?) {
-            Ok(rules) => rules,
-            Err(reason) => return Ok(ActionDisks::Unclear(reason)),
-        };
-        let seen = seen_disks(&present.server, seen);
-        let attempt = present.attempt;
-        let (mut pins, mut notes, mut replaced) = (present.server.spec.disks.clone(), Vec::new(), Vec::new());
-        for name in &names {
-            match disks::pin(name, &pins, &seen, &rules, attempt) {
-                Ok(None) => {}
-                Ok(Some(change)) => {
-                    pins = change.pins;
-                    notes.push(change.note);
-                    replaced.extend(change.replaces);
-                }
-                Err(reason) => return Ok(ActionDisks::Unclear(reason)),
-            }
         }
-        if !notes.is_empty() {
-            let namespace = present.server.namespace().unwrap_or_default();
-            let api: Api<Server> = Api::namespaced(self.context.client.clone(), &namespace);
-            let written = WRITER.set(&api, &present.server, &DISKS, &pins).await;
-            if matches!(written.map_err(|error| failed(error.into()))?, Outcome::Lost) {
-                return Ok(ActionDisks::Lost);
-            }
-            for text in &replaced {
-                alarms::disk_replaced(&self.context.client, workflow, text).await;
-            }
-            tracing::info!(machine = present.machine, workflow = full_name(workflow), disks = ?notes, "disks pinned");
-            self.context.log.send(&Entry {
-                machine: &present.machine,
-                workflow: &full_name(workflow),
-                action: &row.name,
-                percent: None,
-                lines: &notes,
-            });
-        }
-        let of_action = pins.iter().filter(|pin| names.contains(&pin.name));
-        Ok(ActionDisks::Pinned(
-            of_action.map(|pin| disks::for_agent(pin, &rules)).collect(),
-        ))
     }
-
-    /// Says in the Workflow why the agent waits. `false`: somebody else wrote in between.
-    pub(super) async fn hold_back(
-        &self,
-        api: &Api<Workflow>,
-        workflow: &Workflow,
-        reason: &str,
-    ) -> Result<bool, Status> {
-        let status = workflow.status.clone().unwrap_or_default();
-        if status.held_back.as_deref() == Some(reason) {
-            return Ok(true);
-        }
-        let next = WorkflowStatus {
-            held_back: Some(reason.to_owned()),
-            ..status
-        };
-        if matches!(committed(api, workflow, &next).await?, Outcome::Lost) {
-            return Ok(false);
-        }
-        alarms::disk_unclear(&self.context.client, workflow, reason).await;
-        Ok(true)
-    }
-
-    async fn hardware(&self, present: &Present) -> Result<Hardware, Status> {
+    if !notes.is_empty() {
         let namespace = present.server.namespace().unwrap_or_default();
-        let api: Api<Hardware> = Api::namespaced(self.context.client.clone(), &namespace);
-        let name = present.server.spec.hardware.clone();
-        let found = api.get_opt(&name).await.map_err(|source| {
-            failed(Error::Read {
-                kind: "Hardware",
-                name: name.clone(),
-                source,
-            })
-        })?;
-        found.ok_or_else(|| Status::unavailable(format!("Hardware {name} was deleted")))
+        let api: Api<Server> = Api::namespaced(context.client.clone(), &namespace);
+        let written = WRITER.set(&api, &present.server, &DISKS, &pins).await;
+        if matches!(written.map_err(|error| failed(error.into()))?, Outcome::Lost) {
+            return Ok(ActionDisks::Lost);
+        }
+        for text in &replaced {
+            alarms::disk_replaced(&context.client, workflow, text).await;
+        }
+        tracing::info!(machine = present.machine, workflow = full_name(workflow), disks = ?notes, "disks pinned");
+        context.log.send(&Entry {
+            machine: &present.machine,
+            workflow: &full_name(workflow),
+            action: &row.name,
+            percent: None,
+            lines: &notes,
+        });
     }
+    let of_action = pins.iter().filter(|pin| names.contains(&pin.name));
+    Ok(ActionDisks::Pinned(
+        of_action.map(|pin| disks::for_agent(pin, &rules)).collect(),
+    ))
+}
+
+/// Says in the Workflow why the agent waits. `false`: somebody else wrote in between.
+pub(super) async fn hold_back(
+    context: &ServiceContext,
+    api: &Api<Workflow>,
+    workflow: &Workflow,
+    reason: &str,
+) -> Result<bool, Status> {
+    let status = workflow.status.clone().unwrap_or_default();
+    if status.held_back.as_deref() == Some(reason) {
+        return Ok(true);
+    }
+    let next = WorkflowStatus {
+        held_back: Some(reason.to_owned()),
+        ..status
+    };
+    if matches!(
+        committed(context, api, workflow, &next, Timestamp::now()).await?,
+        Outcome::Lost
+    ) {
+        return Ok(false);
+    }
+    alarms::disk_unclear(&context.client, workflow, reason).await;
+    Ok(true)
+}
+
+async fn hardware(context: &ServiceContext, present: &Present) -> Result<Hardware, Status> {
+    let namespace = present.server.namespace().unwrap_or_default();
+    let api: Api<Hardware> = Api::namespaced(context.client.clone(), &namespace);
+    let name = present.server.spec.hardware.clone();
+    let found = api.get_opt(&name).await.map_err(|source| {
+        failed(Error::Read {
+            kind: "Hardware",
+            name: name.clone(),
+            source,
+        })
+    })?;
+    found.ok_or_else(|| Status::unavailable(format!("Hardware {name} was deleted")))
 }
 
 /// The disks of now, else those of the claim.

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use resources::bmc::{Action, BootDevice, OneTimeBootDeviceAction, PowerAction};
 use resources::tinkerbell::{BootMode, WorkflowState};
 
-use super::{Effect, JobSeen, Snapshot, Step, after, go, wait};
+use steps::minutes_after;
+
+use super::{Effect, JobSeen, Snapshot, Step, go};
 
 /// Minutes that a Job may take.
 const JOB_MINUTES: i64 = 15;
@@ -78,14 +80,13 @@ pub(super) fn carry(
         Some(JobSeen::Completed) => Step::Do(Effect::NoteJob(name)),
         Some(JobSeen::Failed(why)) => go(WorkflowState::Failed, format!("BMC job {name} failed: {why}")),
         Some(JobSeen::Runs) => {
-            let until = after(snapshot.since(now), JOB_MINUTES);
-            if now > until {
-                return Some(go(
+            let until = minutes_after(snapshot.since(now), JOB_MINUTES);
+            Step::wait(format!("BMC job {name} powers the machine on"), until).or_at_deadline(now, |_| {
+                go(
                     WorkflowState::Timeout,
                     format!("BMC job {name} did not end in {JOB_MINUTES} minutes"),
-                ));
-            }
-            wait(format!("BMC job {name} powers the machine on"), until)
+                )
+            })
         }
     })
 }

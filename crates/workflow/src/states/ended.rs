@@ -6,7 +6,7 @@ use super::{Effect, Snapshot, Step};
 pub(super) fn decide(snapshot: &Snapshot<'_>) -> Step {
     match snapshot.own_attempt() {
         Some(attempt) if !attempt.closed => Step::Do(Effect::CloseAttempt),
-        _ => Step::Done,
+        _ => Step::rest(),
     }
 }
 
@@ -26,9 +26,9 @@ mod tests {
             let mut sample = Sample::new(state);
             assert_eq!(sample.step(at(0)), Step::Do(Effect::CloseAttempt));
             sample.own_attempt().closed = true;
-            assert_eq!(sample.step(at(0)), Step::Done);
+            assert_eq!(sample.step(at(0)), Step::rest());
             sample.attempt(4, "other");
-            assert_eq!(sample.step(at(0)), Step::Done);
+            assert_eq!(sample.step(at(0)), Step::rest());
         }
     }
 }

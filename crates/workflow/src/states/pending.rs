@@ -7,7 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use resources::gantry::{BootSession, SessionPhase};
 use resources::tinkerbell::WorkflowState;
 
-use super::{Snapshot, Step, add, after, go, wait};
+use steps::{later, minutes_after};
+
+use super::{Snapshot, Step, go};
 
 const ASK_MINUTES: i64 = 10;
 /// Minutes that a person gets to say which disk is meant.
@@ -20,25 +22,25 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
         return step;
     }
     let Some(session) = snapshot.session() else {
-        return wait("the boot session is being read", after(now, 1));
+        return Step::wait("the boot session is being read", minutes_after(now, 1));
     };
     match (session.phase, &session.claim) {
         (SessionPhase::Claimed, Some(claim)) => {
             if let Some(reason) = snapshot.status().and_then(|status| status.held_back.as_ref()) {
-                let until = after(claim.at.0, DISK_MINUTES);
-                return match now > until {
-                    true => go(WorkflowState::Timeout, reason.clone()),
-                    false => wait(reason.clone(), until),
-                };
+                let until = minutes_after(claim.at.0, DISK_MINUTES);
+                return Step::wait(reason, until)
+                    .or_at_deadline(now, |reason| go(WorkflowState::Timeout, reason));
             }
-            let until = after(claim.at.0, ASK_MINUTES);
-            if now > until {
-                return go(
-                    WorkflowState::Timeout,
-                    "the agent claimed its session and never asked for an action",
-                );
-            }
-            wait("the agent has started and asks for its first action", until)
+            let until = minutes_after(claim.at.0, ASK_MINUTES);
+            Step::wait("the agent has started and asks for its first action", until).or_at_deadline(
+                now,
+                |_| {
+                    go(
+                        WorkflowState::Timeout,
+                        "the agent claimed its session and never asked for an action",
+                    )
+                },
+            )
         }
         _ => boots(snapshot, session, now),
     }
@@ -50,22 +52,18 @@ fn boots(snapshot: &Snapshot<'_>, session: &BootSession, now: Timestamp) -> Step
     let started = session.started_at.as_ref().map(|at| at.0);
     let silent = started.filter(|_| session.last_packet.is_none());
     if let Some((at, minutes)) = silent.zip(session.post_minutes) {
-        let until = add(after(at, i64::from(minutes)), HEARING).min(window);
-        if now > until {
-            return go(WorkflowState::Timeout, never_heard(snapshot, session, at, now));
-        }
+        let until = later(minutes_after(at, i64::from(minutes)), HEARING).min(window);
         let waits = format!("powered on; waits for a DHCP request{}", of_mac(snapshot));
-        return wait(waits, until);
-    }
-    if now > window {
-        return go(WorkflowState::Timeout, missing(snapshot, session));
+        return Step::wait(waits, until).or_at_deadline(now, |_| {
+            go(WorkflowState::Timeout, never_heard(snapshot, session, at, now))
+        });
     }
     let mac = of_mac(snapshot);
     let waits = match started {
         Some(_) => "waits for the machine to boot the installer".to_owned(),
         None => format!("waits for power-on and a DHCP request{mac}: let the machine boot from the network"),
     };
-    wait(waits, window)
+    Step::wait(waits, window).or_at_deadline(now, |_| go(WorkflowState::Timeout, missing(snapshot, session)))
 }
 
 /// The machine was never heard: when it was powered on, what was seen instead, and what to check.
@@ -161,7 +159,7 @@ mod tests {
     fn reason(step: &Step) -> &str {
         match step {
             Step::Go {
-                to: WorkflowState::Timeout,
+                state: Some(WorkflowState::Timeout),
                 reason,
             } => reason,
             other => panic!("must end: {other:?}"),
@@ -174,7 +172,10 @@ mod tests {
         sample.session(SessionPhase::Armed);
         sample.boot_session().started_at = Some(Time(at(0)));
         let allowance = 30 * 60 + 30;
-        let Step::Wait { until, reason: waits } = sample.step(at(60)) else {
+        let Step::Wait {
+            until, reason: waits, ..
+        } = sample.step(at(60))
+        else {
             panic!("must wait")
         };
         assert_eq!(until, at(allowance));

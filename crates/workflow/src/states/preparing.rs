@@ -6,7 +6,9 @@ use resources::gantry::SessionPhase;
 use resources::tinkerbell::{BootMode, WorkflowState};
 
 use super::boot::{When, carry, job_of_mode};
-use super::{Effect, Snapshot, Step, after, go, wait};
+use steps::minutes_after;
+
+use super::{Effect, Snapshot, Step, go};
 
 const ARM_MINUTES: i64 = 5;
 
@@ -35,14 +37,13 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
         .session()
         .is_some_and(|session| session.phase != SessionPhase::Arming);
     if !armed {
-        let until = after(snapshot.since(now), ARM_MINUTES);
-        if now > until {
-            return go(
+        let until = minutes_after(snapshot.since(now), ARM_MINUTES);
+        return Step::wait("the machine is being armed", until).or_at_deadline(now, |_| {
+            go(
                 WorkflowState::Timeout,
                 "the boot services did not learn of the session; see the appliance's log",
-            );
-        }
-        return wait("the machine is being armed", until);
+            )
+        });
     }
     let Some((name, tasks)) = job_of_mode(snapshot, When::Preparing) else {
         return go(

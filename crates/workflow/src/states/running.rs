@@ -10,7 +10,9 @@ use resources::gantry::SessionPhase;
 use resources::tinkerbell::{ActionState, BootMode, WorkflowState, WorkflowStatus};
 
 use super::boot::netboot;
-use super::{Effect, JobSeen, Snapshot, Step, add, after, go, wait};
+use steps::{later, minutes_after};
+
+use super::{Effect, JobSeen, Snapshot, Step, go};
 use crate::engine::{current, leaves, row_before};
 
 /// Seconds beyond its timeout that an action gets, so that the agent's own report comes first.
@@ -22,7 +24,7 @@ const COMES_BACK: SignedDuration = SignedDuration::from_mins(4);
 
 pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
     let Some(status) = snapshot.status() else {
-        return Step::Done;
+        return Step::rest();
     };
     let Some((place, _, action)) = current(status) else {
         return go(WorkflowState::Post, "every action has succeeded");
@@ -45,8 +47,8 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
     let until = match (action.state, &action.execution_start) {
         (ActionState::Running, Some(start)) => {
             let seconds = action.timeout.unwrap_or_default();
-            let until = add(start.0, SignedDuration::from_secs(seconds.saturating_add(GRACE)));
-            if now > until {
+            let until = later(start.0, SignedDuration::from_secs(seconds.saturating_add(GRACE)));
+            if now >= until {
                 let name = &action.name;
                 return go(
                     WorkflowState::Timeout,
@@ -57,11 +59,11 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
         }
         _ => {
             let before = row_before(status, place).and_then(|row| row.execution_stop.as_ref());
-            let until = after(
+            let until = minutes_after(
                 before.map_or_else(|| snapshot.since(now), |stop| stop.0),
                 BETWEEN_MINUTES,
             );
-            if now > until {
+            if now >= until {
                 let never = || format!("the agent never asked for action {}", action.name);
                 let why = status.held_back.clone();
                 return go(WorkflowState::Timeout, why.unwrap_or_else(never));
@@ -77,7 +79,7 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
         .as_ref()
         .filter(|_| action.state != ActionState::Running);
     let why = || why.cloned().unwrap_or_else(|| reason(snapshot, status));
-    boot_again(snapshot, now).unwrap_or_else(|| wait(why(), until))
+    boot_again(snapshot, now).unwrap_or_else(|| Step::wait(why(), until))
 }
 
 fn has_shown_itself(snapshot: &Snapshot<'_>) -> bool {
@@ -96,10 +98,10 @@ fn boot_again(snapshot: &Snapshot<'_>, now: Timestamp) -> Option<Step> {
     if !snapshot.has_bmc() || snapshot.options().boot_mode != Some(BootMode::Netboot) {
         return None;
     }
-    let since = add(session.armed_at.0, COMES_BACK);
+    let since = later(session.armed_at.0, COMES_BACK);
     let name = format!("netboot-{}-boot{}", snapshot.name, session.boot);
     match snapshot.jobs.get(&name) {
-        None if now < since => Some(wait(
+        None if now < since => Some(Step::wait(
             format!(
                 "the agent was lost; boot {} waits for the machine to come back by itself",
                 session.boot
@@ -110,11 +112,11 @@ fn boot_again(snapshot: &Snapshot<'_>, now: Timestamp) -> Option<Step> {
             name,
             tasks: netboot(snapshot.uefi),
         })),
-        Some(JobSeen::Runs) => Some(wait(
+        Some(JobSeen::Runs) => Some(Step::wait(
             format!("the agent was lost; BMC job {name} boots the machine again"),
             session.deadline.0,
         )),
-        Some(JobSeen::Completed) => Some(wait(
+        Some(JobSeen::Completed) => Some(Step::wait(
             format!(
                 "the agent was lost; the machine was powered on for boot {}",
                 session.boot
@@ -126,7 +128,7 @@ fn boot_again(snapshot: &Snapshot<'_>, now: Timestamp) -> Option<Step> {
             format!("the agent was lost and BMC job {name} failed: {why}"),
         )),
     }
-    .filter(|_| now <= session.deadline.0)
+    .filter(|_| now < session.deadline.0)
     .or_else(|| {
         Some(go(
             WorkflowState::Timeout,

@@ -66,7 +66,7 @@ impl Sample {
     #[track_caller]
     pub(super) fn goes(&self, now: Timestamp, state: WorkflowState) -> String {
         match self.step(now) {
-            Step::Go { to, reason } if to == state => reason,
+            Step::Go { state: to, reason } if to == Some(state) => reason,
             step => panic!("not to {state:?} but {step:?}"),
         }
     }
@@ -75,7 +75,7 @@ impl Sample {
     #[track_caller]
     pub(super) fn waits(&self, now: Timestamp) -> (String, Timestamp) {
         match self.step(now) {
-            Step::Wait { reason, until } => (reason, until),
+            Step::Wait { reason, until, .. } => (reason, until),
             step => panic!("no waiting but {step:?}"),
         }
     }

@@ -4,7 +4,7 @@ use super::{Effect, Snapshot, Step};
 
 pub(super) fn decide(snapshot: &Snapshot<'_>) -> Step {
     if snapshot.workflow.spec.disabled == Some(true) {
-        Step::Done
+        Step::rest()
     } else {
         Step::Do(Effect::Render)
     }
@@ -20,7 +20,7 @@ mod tests {
         let mut sample = Sample::unrendered();
         assert_eq!(sample.step(at(0)), Step::Do(Effect::Render));
         sample.workflow.spec.disabled = Some(true);
-        assert_eq!(sample.step(at(0)), Step::Done);
+        assert_eq!(sample.step(at(0)), Step::rest());
         sample.workflow.spec.disabled = Some(false);
         assert_eq!(sample.step(at(0)), Step::Do(Effect::Render));
     }

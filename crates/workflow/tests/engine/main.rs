@@ -108,6 +108,16 @@ async fn a_workflow_runs_to_its_end() {
     is_brought_up(&site).await;
     first_action(&site).await;
     leaves(&site).await;
+    // By the controller and by the agent's word alike.
+    for (state, text) in [
+        ("Preparing", "the template is rendered"),
+        ("Pending", "powered on; waits for its agent"),
+        ("Running", "action stream runs"),
+        ("Post", "every action has succeeded"),
+        ("Success", "every action has succeeded"),
+    ] {
+        assert_eq!(site.event("Workflow", "install-1", state).await, text, "{state}");
+    }
     tokio::time::timeout(Duration::from_secs(10), site.end())
         .await
         .unwrap();
