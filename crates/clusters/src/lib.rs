@@ -10,10 +10,15 @@
 //! when; so a coordinator that starts anew goes on from the objects alone.
 #![forbid(unsafe_code)]
 
+mod day_two;
 mod error;
 mod execute;
 mod plan;
 
+pub use day_two::{
+    BudgetView, Controller, Drain, DrainPolicy, Drainer, Eviction, KubeNodesConnector, Losses, NodeError,
+    NodeOccupancy, Nodes, NodesConnector, PodId, PodView, Readiness, losses,
+};
 pub use error::Error;
 pub use execute::{
     AddressProbe, Coordinator, Failure, KubeNewClusters, NewCluster, NewClusters, NodeView, Options,

@@ -71,6 +71,8 @@ pub const MANAGER_WORKFLOW: &str = "gantry-workflow";
 pub const MANAGER_POWER: &str = "gantry-power";
 /// Field manager of the cluster coordinator.
 pub const MANAGER_CLUSTERS: &str = "gantry-clusters";
+/// Field manager of the mark on a node of a cluster that Gantry makes it unschedulable by.
+pub const MANAGER_CORDON: &str = "gantry-cordon";
 /// Field manager of the bare-metal driver.
 pub const MANAGER_METAL: &str = "gantry-driver-metal";
 /// Field manager of the image store.

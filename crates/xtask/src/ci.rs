@@ -82,6 +82,8 @@ fn stages(quick: bool) -> Vec<Stage> {
             "api",
             "--test",
             "etcd",
+            "--test",
+            "day_two",
             "--",
             "--ignored",
             "answers_are_those_of_kubernetes",
