@@ -15,9 +15,7 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use tonic::transport::Channel;
 
 use crate::first_boot::FirstBoot;
-
-/// Name of the site in the appliance's certificate.
-pub(crate) const SITE: &str = "gantry";
+use crate::site_name::SITE;
 
 /// Address and site CA.
 pub(crate) struct AgentEndpoint {

@@ -1,11 +1,13 @@
 //! The registry of benchmarks, how they are run and ended, and how results are printed.
 
 mod api;
+mod boot_files;
 mod cable;
 mod case;
 mod chain;
 mod dhcp;
 mod dnsmasq;
+mod findings;
 mod footprint;
 mod http;
 mod http_client;
@@ -24,12 +26,10 @@ mod tftp;
 
 use anyhow::bail;
 
-pub(crate) use case::{Case, Goal};
+pub(crate) use case::{Case, Goal, RUNS};
+pub(crate) use findings::Findings;
 
 use crate::waiting::{AskedToEnd, unless_asked_to_end};
-
-/// Runs of each case.
-pub(crate) const RUNS: usize = 5;
 
 /// A benchmark.
 struct Bench {
@@ -75,33 +75,6 @@ const ALL: &[Bench] = &[
         about: "B16: two machines to a Ready cluster, beside kubeadm by hand on the same image (half an hour)",
     },
 ];
-
-/// Share of a core from which on it is the load generator that limits a rate.
-const CLIENT_BOUND: f64 = 0.9;
-
-/// What a benchmark found.
-#[derive(Debug, Default)]
-pub(crate) struct Findings {
-    pub(crate) cases: Vec<Case>,
-    /// What the figures are to be read with.
-    pub(crate) notes: Vec<String>,
-}
-
-impl Findings {
-    /// Notes what the load generator used of a core: of several runs the largest share counts.
-    pub(crate) fn client(&mut self, what: &str, shares: impl IntoIterator<Item = f64>) {
-        let share = shares.into_iter().fold(0.0, f64::max);
-        let bound = if share > CLIENT_BOUND {
-            "; client-bound"
-        } else {
-            ""
-        };
-        let percent = share * 100.0;
-        self.notes.push(format!(
-            "{what}: the load generator used up to {percent:.0} % of a core{bound}"
-        ));
-    }
-}
 
 /// Runs benchmarks by name.
 pub(crate) async fn run(names: &[String], list: bool, json: bool) -> anyhow::Result<()> {
@@ -165,17 +138,5 @@ mod tests {
     #[test]
     fn a_busy_machine_is_noted() {
         assert!(is_busy("2.50 0.1 0.1 1/2 3") && !is_busy("0.30 9 9 1/2 3"));
-    }
-
-    #[test]
-    fn a_busy_load_generator_is_noted() {
-        let mut findings = Findings::default();
-        findings.client("one", [0.2, 0.93]);
-        findings.client("two", [0.9]);
-        let bound = |note: &String| note.ends_with("client-bound");
-        assert_eq!(
-            findings.notes.iter().map(bound).collect::<Vec<_>>(),
-            [true, false]
-        );
     }
 }

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::agent_endpoint::SITE;
+use crate::site_name::SITE;
 
 /// A connection.
 pub(crate) struct FirstBoot(BufReader<TlsStream<TcpStream>>);

@@ -10,6 +10,7 @@
 
 mod agent_endpoint;
 mod benches;
+mod end;
 mod first_boot;
 mod gantry;
 mod kubectl;
@@ -18,7 +19,9 @@ mod new_cluster;
 mod node_disk;
 mod objects;
 mod rack;
+mod said;
 mod server;
+mod site_name;
 mod small_image;
 mod stories;
 mod trace;
@@ -26,6 +29,7 @@ mod waiting;
 
 use std::process::ExitCode;
 
+use crate::end::End;
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 use waiting::AskedToEnd;
@@ -61,15 +65,6 @@ struct Chosen {
     /// What names, addresses and passwords come from, where a story draws them.
     #[arg(long)]
     seed: Option<String>,
-}
-
-/// How a story ended without an error.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum End {
-    /// It showed what it should.
-    Passed,
-    /// It could not run: what is missing.
-    Skipped(String),
 }
 
 fn main() -> ExitCode {

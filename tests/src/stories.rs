@@ -7,19 +7,14 @@ mod durability;
 mod faults;
 mod installer_bios;
 mod neighbour;
+mod options;
 mod resets;
 mod two_roots;
 
 use std::pin::Pin;
 
-use crate::End;
-
-/// What a story was asked for.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Options {
-    /// Seed of everything that is drawn.
-    pub(crate) seed: Option<String>,
-}
+use crate::end::End;
+pub(crate) use options::Options;
 
 type Running = Pin<Box<dyn Future<Output = anyhow::Result<End>>>>;
 

@@ -163,6 +163,9 @@ fn short(figure: f64) -> String {
     }
 }
 
+/// Runs of each case.
+pub(crate) const RUNS: usize = 5;
+
 #[cfg(test)]
 mod tests {
     use super::*;

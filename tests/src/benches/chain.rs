@@ -7,6 +7,7 @@
 mod bare;
 mod ours;
 mod watch;
+mod way;
 
 use anyhow::bail;
 
@@ -48,13 +49,4 @@ pub(super) async fn run() -> anyhow::Result<Findings> {
         ],
         notes,
     })
-}
-
-/// One way to a cluster, in seconds since the first power-on.
-struct Way {
-    ready: f64,
-    /// What writing disks took of it.
-    written: f64,
-    /// For people.
-    stages: Vec<String>,
 }

@@ -58,7 +58,7 @@ pub(super) fn run() -> anyhow::Result<Findings> {
         measure(&cable, &server, &mut ours)?;
         server.end()?;
         let folder = leftovers::folder()?;
-        let server = kea::start(&kea, &cable, folder.path())?;
+        let server = kea::start(&kea, &cable, folder.path(), MACHINES)?;
         measure(&cable, &server, &mut peer)?;
         server.end()?;
     }

@@ -1,15 +1,16 @@
 //! Boot storms: 64, 256 and 1,000 machines at once that each fetch their iPXE script and then kernel and installer, a
 //! connection for each file as iPXE does. Beside it nginx with static files, one script for all. Goals: perf.md B5.
 
+mod served;
 mod storm;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::cable::{Cable, SERVER};
-use super::process::Process;
 use super::site::{HTTP, Parts, Site};
 use super::{Case, Findings, Goal, RUNS, leftovers, machines, nginx};
+use served::Served;
 use storm::{Outcome, Storm};
 
 /// Machines of the storms, and how many files each fetches of [`FILES`].
@@ -78,16 +79,6 @@ pub(super) fn run() -> anyhow::Result<Findings> {
         }
     }
     Ok(findings)
-}
-
-/// A running server of scripts and files.
-struct Served {
-    process: Process,
-    address: SocketAddr,
-    /// Path of a machine's script.
-    script: fn(usize) -> String,
-    /// Path of the folder with the files.
-    files: &'static str,
 }
 
 fn cases(machines: usize, ours: &[Outcome], peer: &[Outcome]) -> Vec<Case> {

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
 
+use super::boot_files::LOADER;
 use super::cable::{CLIENT_LINK, Cable, SERVER};
-use super::site::LOADER;
 
 /// The machine that asks.
 pub(super) const MAC: [u8; 6] = [0x02, 0, 0, 0, 0xb1, 0x01];

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
+use super::boot_files::BOOT_FILES;
 use super::cable::{Cable, SERVER, SERVER_LINK};
 use super::leftovers;
 use super::probes::{self, Asking};
@@ -19,16 +20,6 @@ use crate::server::{client, program};
 
 /// Port of HTTP.
 pub(super) const HTTP: u16 = 7080;
-/// A boot loader that firmware asks for, with its size.
-pub(super) const LOADER: (&str, usize) = ("undionly.kpxe", 100 << 10);
-/// What every appliance has.
-const BOOT_FILES: [(&str, usize); 5] = [
-    ("vmlinuz", 8 << 20),
-    ("initramfs", 32 << 20),
-    LOADER,
-    ("snponly.efi", 300 << 10),
-    ("ipxe.efi", 1 << 20),
-];
 
 /// What the appliance boots machines with: a folder for `gantry serve --parts`.
 #[derive(Debug)]

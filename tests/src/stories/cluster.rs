@@ -12,7 +12,7 @@ use kill_points::KillPoint;
 use lab::UpOptions;
 
 use super::Options;
-use crate::End;
+use crate::end::End;
 use crate::new_cluster::{
     create, deleted, ended, half_written, handed_out, once_per_attempt, ready, says, service,
 };

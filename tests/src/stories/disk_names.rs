@@ -12,7 +12,7 @@ use lab::{Firmware, MachinePlan, UpOptions};
 use serde_json::{Value, json};
 
 use super::Options;
-use crate::End;
+use crate::end::End;
 use crate::objects::{fetch, get, kubectl, run_actions, workflow_end};
 use crate::rack::{Rack, done, missing};
 use crate::small_image;

@@ -23,8 +23,8 @@ use serde_json::{Value, json};
 use tonic::transport::Channel;
 
 use super::Options;
-use crate::End;
 use crate::agent_endpoint::{AgentEndpoint, key_and_request};
+use crate::end::End;
 use crate::namespace::{self, ClientNamespace};
 use crate::objects::NAMESPACE;
 use crate::server::Server;

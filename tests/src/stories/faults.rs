@@ -7,12 +7,12 @@ mod endpoint;
 mod images;
 mod input;
 mod machine;
+mod power_ons;
 
-use anyhow::ensure;
 use lab::{Firmware, UpOptions};
 
 use super::Options;
-use crate::End;
+use crate::end::End;
 use crate::rack::{Rack, missing};
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
@@ -48,19 +48,4 @@ async fn tell(rack: &mut Rack) -> anyhow::Result<()> {
     machine::damaged_image(rack).await?;
     machine::never_boots(rack).await?;
     rack.end_appliance()
-}
-
-/// Every part stands in the text.
-fn says(text: &str, parts: &[&str]) -> anyhow::Result<()> {
-    let lacks: Vec<&&str> = parts.iter().filter(|part| !text.contains(**part)).collect();
-    ensure!(lacks.is_empty(), "{lacks:?} is missing in: {text}");
-    Ok(())
-}
-
-/// No machine of the rack was ever powered on.
-fn never_powered_on(rack: &Rack) -> anyhow::Result<()> {
-    let status = lab::status(Some(&rack.plan.id), None)?;
-    let power_ons: u64 = status.machines.iter().map(|machine| machine.power_ons).sum();
-    ensure!(power_ons == 0, "a machine was powered on");
-    Ok(())
 }

@@ -8,7 +8,7 @@ use lab::{Firmware, UpOptions};
 use serde_json::{Value, json};
 
 use super::Options;
-use crate::End;
+use crate::end::End;
 use crate::objects::{fetch, run_actions, workflow_end};
 use crate::rack::{Rack, done, missing};
 use crate::waiting::until;

@@ -5,11 +5,12 @@
 //! The story runs itself again in a network namespace, so that the appliance may have its usual ports; the neighbour and the
 //! machine are in another one.
 
+mod addresses;
 mod connections;
 mod datagrams;
 mod usual;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -21,23 +22,18 @@ use resources::tinkerbell::Hardware;
 use serde_json::json;
 
 use super::Options;
-use crate::End;
 use crate::agent_endpoint::AgentEndpoint;
+use crate::end::End;
 use crate::kubectl::Kubectl;
 use crate::namespace::{self, ClientNamespace};
 use crate::objects::NAMESPACE;
 use crate::server::Server;
 use crate::waiting::{unless_asked_to_end, until};
+use addresses::{MAC, MACHINE, NEIGHBOURS, SERVER, neighbour};
 use connections::Flood;
 use usual::{Service, Times};
 
-const MAC: &str = "02:00:5e:10:00:02";
-/// Of the range for benchmarks of networks, RFC 2544.
-const SERVER: Ipv4Addr = Ipv4Addr::new(198, 18, 77, 1);
-const MACHINE: Ipv4Addr = Ipv4Addr::new(198, 18, 77, 10);
 const NAME: &str = "neighboured";
-/// Addresses that the neighbour takes.
-const NEIGHBOURS: std::ops::Range<u8> = 20..148;
 /// Memory that the appliance may take on top, in bytes.
 const MEMORY: u64 = 32 << 20;
 /// Files that this program opens, with room.
@@ -160,12 +156,6 @@ async fn tell(server: &Server, network: &ClientNamespace) -> anyhow::Result<()> 
         "{refusals} records of refusals"
     );
     Ok(())
-}
-
-/// An address of the neighbour.
-fn neighbour(number: u8) -> Ipv4Addr {
-    let [a, b, c, _] = SERVER.octets();
-    Ipv4Addr::new(a, b, c, number)
 }
 
 async fn hardware(client: &Client) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ use lab::{Role, UpOptions};
 use serde_json::Value;
 
 use super::Options;
-use crate::End;
+use crate::end::End;
 use crate::new_cluster::{
     Node, READY, create, deleted, ended, half_written, items, nodes, once_per_attempt, ready, text,
 };

@@ -11,7 +11,7 @@ use anyhow::{Context, ensure};
 use resources::ImageManifest;
 
 use super::Options;
-use crate::End;
+use crate::end::End;
 use crate::node_disk::{self, NewFile};
 use crate::rack::{done, missing_for};
 use crate::server::program;

@@ -23,8 +23,8 @@ use resources::gantry::{HandoverPolicy, Release};
 use resources::{ImageManifest, Secret};
 use serde_json::{Value, json};
 
-use super::Way;
 use super::watch::{kubectl, ready_nodes, until_seen};
+use super::way::Way;
 use crate::node_disk::{self, NewFile};
 use crate::rack::Rack;
 

@@ -13,8 +13,8 @@ use pki::{ClusterPki, Credential, Validity};
 use resources::Secret;
 use serde_json::Value;
 
-use super::Way;
 use super::watch::{ready_nodes, until_seen};
+use super::way::Way;
 use crate::rack::Rack;
 
 pub(super) async fn run(seed: &str) -> anyhow::Result<Way> {

@@ -5,15 +5,14 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::MACHINES;
 use crate::benches::cable::{Cable, SERVER_LINK};
 use crate::benches::machines::{self, NETWORK, ROUTER, spelled};
 use crate::benches::process::Process;
 
-/// Starts it with one thread and its lease file, both as far as it goes without a database.
-pub(super) fn start(program: &Path, cable: &Cable, site: &Path) -> anyhow::Result<Process> {
+/// Starts it with reservations of so many machines, with one thread and its lease file, both as far as it goes without a database.
+pub(super) fn start(program: &Path, cable: &Cable, site: &Path, count: usize) -> anyhow::Result<Process> {
     let file = site.join("kea.json");
-    std::fs::write(&file, config(site).to_string())?;
+    std::fs::write(&file, config(site, count).to_string())?;
     let mut command = Command::new(program);
     command.arg("-c").arg(&file);
     for variable in ["KEA_PIDFILE_DIR", "KEA_LOCKFILE_DIR", "KEA_LOGGER_DESTINATION"] {
@@ -27,9 +26,9 @@ pub(super) fn start(program: &Path, cable: &Cable, site: &Path) -> anyhow::Resul
     Process::start(&cable.server, command, &site.join("out"))
 }
 
-fn config(site: &Path) -> Value {
+fn config(site: &Path, count: usize) -> Value {
     let mut reservations = Vec::new();
-    for number in 1..=MACHINES {
+    for number in 1..=count {
         reservations.push(json!({
             "hw-address": spelled(machines::mac(number)),
             "ip-address": machines::address(number),

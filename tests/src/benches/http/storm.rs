@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use super::Served;
+use super::served::Served;
 use crate::benches::cable::Cable;
 use crate::benches::http_client::{connect, get};
 use crate::benches::machines;

@@ -12,9 +12,9 @@ use resources::gantry::Server;
 use resources::tinkerbell::Hardware;
 use serde_json::json;
 
-use super::expect;
 use crate::gantry::Gantry;
 use crate::objects::NAMESPACE;
+use crate::said::says;
 use crate::waiting::{until, until_there};
 
 const HEADER: &str =
@@ -29,22 +29,25 @@ pub(super) async fn run(client: &Client, gantry: &Gantry, folder: &Path) -> anyh
     write(folder, &all, 10)?;
     let told = gantry.run(&["apply", "hardware", "-z", FILE])?;
     for name in all {
-        expect(&told, &format!("{name}: created"))?;
+        says(&told, &[&format!("{name}: created")])?;
     }
     claim(client, Some("other-cluster-cp-0")).await?;
 
     // Without --prune nothing goes, and the lines say what would.
     write(folder, &["stays"], 10)?;
     let told = gantry.run(&["apply", "hardware", "-z", FILE])?;
-    expect(&told, "gone from the file, but in use and kept: used")?;
-    expect(&told, "gone from the file, but kept: free (--prune removes them)")?;
+    says(&told, &["gone from the file, but in use and kept: used"])?;
+    says(
+        &told,
+        &["gone from the file, but kept: free (--prune removes them)"],
+    )?;
     there(client, &all).await?;
 
     // In use: refused by name, and nothing at all is changed, not even what the file says of others.
     write(folder, &["stays"], 50)?;
     let told = gantry.refused(&["apply", "hardware", "-z", FILE, "--prune"], BAD_INPUT)?;
-    expect(&told, "used (of other-cluster-cp-0)")?;
-    expect(&told, "nothing was changed")?;
+    says(&told, &["used (of other-cluster-cp-0)"])?;
+    says(&told, &["nothing was changed"])?;
     there(client, &all).await?;
     ensure!(
         address(client, "stays").await?.as_deref() == Some("10.9.0.10"),
@@ -54,16 +57,16 @@ pub(super) async fn run(client: &Client, gantry: &Gantry, folder: &Path) -> anyh
     // Given back: both go, with their BMC and its password.
     claim(client, None).await?;
     let told = gantry.run(&["apply", "hardware", "-z", FILE, "--prune"])?;
-    expect(&told, "used: removed, it is gone from the file")?;
-    expect(&told, "free: removed, it is gone from the file")?;
-    expect(&told, "stays: updated")?;
+    says(&told, &["used: removed, it is gone from the file"])?;
+    says(&told, &["free: removed, it is gone from the file"])?;
+    says(&told, &["stays: updated"])?;
     for name in ["used", "free"] {
         gone(client, name).await?;
     }
     there(client, &["stays"]).await?;
-    expect(
+    says(
         &gantry.run(&["apply", "hardware", "-z", FILE, "--prune"])?,
-        "1 unchanged",
+        &["1 unchanged"],
     )
 }
 

@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
-use super::{never_powered_on, says};
+use super::power_ons::never_powered_on;
 use crate::rack::{Rack, done};
+use crate::said::says;
 
 /// The bridge of the boot network gets the cluster's address, and `gantry create cluster` says who has it.
 pub(super) fn taken(rack: &Rack) -> anyhow::Result<()> {

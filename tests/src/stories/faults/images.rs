@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 
-use super::{never_powered_on, says};
+use super::power_ons::never_powered_on;
 use crate::rack::Rack;
+use crate::said::says;
 use crate::small_image::{FIRST, bootable, file_system, new, write_at};
 
 /// A cluster whose image is not the one that its checksum names, and one whose image no firmware can start.

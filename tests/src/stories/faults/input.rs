@@ -2,9 +2,9 @@
 
 use anyhow::{Context, ensure};
 
-use super::says;
 use crate::objects::{NAMESPACE, kubectl};
 use crate::rack::Rack;
+use crate::said::says;
 
 /// Exit code of commands whose input has faults.
 const BAD_INPUT: i32 = 4;

@@ -8,9 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-use super::{images, says};
+use super::images;
 use crate::objects::{fetch, run_actions, workflow_end};
 use crate::rack::Rack;
+use crate::said::says;
 use crate::small_image;
 
 /// Until the installer runs and has tried its first action; machines are emulated.

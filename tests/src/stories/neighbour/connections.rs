@@ -13,9 +13,9 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use socket2::{Domain, Socket, Type};
 
-use super::{NEIGHBOURS, SERVER, neighbour};
-use crate::agent_endpoint::SITE;
+use super::addresses::{NEIGHBOURS, SERVER, neighbour};
 use crate::namespace::ClientNamespace;
+use crate::site_name::SITE;
 use crate::waiting::until;
 
 /// Silent connections of each address.

@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use resources::Mac;
 use socket2::{Domain, Socket, Type};
 
-use super::{MAC, MACHINE, NEIGHBOURS, SERVER, neighbour};
+use super::addresses::{MAC, MACHINE, NEIGHBOURS, SERVER, neighbour};
 use crate::namespace::{CLIENT_LINK, ClientNamespace};
 
 /// What the machine fetches by TFTP.

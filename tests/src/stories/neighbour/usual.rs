@@ -9,10 +9,11 @@ use anyhow::{Context, ensure};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
-use super::{MAC, MACHINE, SERVER, datagrams};
-use crate::agent_endpoint::SITE;
+use super::addresses::{MAC, MACHINE, SERVER};
+use super::datagrams;
 use crate::kubectl::Kubectl;
 use crate::namespace::ClientNamespace;
+use crate::site_name::SITE;
 
 /// Runs of each.
 const RUNS: usize = 7;
