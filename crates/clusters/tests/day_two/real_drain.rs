@@ -36,6 +36,13 @@ impl Site {
         let api: Api<Node> = Api::all(site.client.clone());
         let node = serde_json::from_value(node).unwrap();
         api.create(&PostParams::default(), &node).await.unwrap();
+        // Else pods count as gone when their grace period is over.
+        let ready =
+            json!({"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Test"}]}});
+        let patch = Patch::Merge(ready);
+        api.patch_status(NODE, &PatchParams::default(), &patch)
+            .await
+            .unwrap();
         site
     }
 
@@ -171,6 +178,7 @@ async fn a_node_is_drained_within_its_budgets() {
         site.end(name).await;
     }
     let left = site.nodes.occupancy(NODE.to_owned()).await.unwrap();
+    assert!(left.ready && left.cordoned);
     let names: Vec<&str> = left.pods.iter().map(|pod| pod.id.name.as_str()).collect();
     assert_eq!(names, ["daemon", "done", "web"], "daemons and finished pods stay");
     assert_eq!(left.pods[2].empty_dirs, ["scratch"]);
