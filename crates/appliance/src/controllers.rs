@@ -12,7 +12,7 @@ use boot_script::{BootView, EventSender, ViewHandle};
 use clusters::{Coordinator, KubeNewClusters};
 use disk_image::ImageReader;
 use driver_metal::MetalDriver;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use listeners::Gate;
 use node_config::Profile;
@@ -147,6 +147,7 @@ fn metal_driver(foundation: &Foundation, client: &Client, address: Ipv4Addr) -> 
         } else {
             1
         },
+        cooldown: SignedDuration::from_mins(foundation.settings.server_cooldown_minutes.into()),
     };
     MetalDriver::new(client.clone(), settings)
 }

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod controller;
+mod cooldown;
 mod error;
 mod installation;
 mod selection;
@@ -18,6 +19,7 @@ mod states;
 mod step;
 
 pub use controller::{MetalDriver, Settings};
+pub use cooldown::Cooldown;
 pub use error::Error;
 pub use selection::{NoServer, select};
 pub use snapshot::Snapshot;

@@ -1,4 +1,5 @@
-//! Which free Server a machine gets: the first by name whose Hardware has the labels of one selector term.
+//! Which free Server a machine gets: the first by name whose Hardware has the labels of one selector term. One whose
+//! installation has failed lately is taken only when there is no other; then the one whose failure is longest ago.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +7,8 @@ use kube::ResourceExt as _;
 use resources::gantry::{SelectorTerm, Server, ServerState};
 use resources::keys;
 use resources::tinkerbell::Hardware;
+
+use crate::cooldown::Cooldown;
 
 /// No Server can be had; how many match and what they are busy with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,7 @@ pub fn select<'a>(
     selector: &[SelectorTerm],
     servers: &'a [Server],
     hardware: &BTreeMap<String, Hardware>,
+    cooldown: Cooldown,
 ) -> Result<&'a Server, NoServer> {
     let mut matching: Vec<&Server> = servers
         .iter()
@@ -49,7 +53,8 @@ pub fn select<'a>(
                 .is_some_and(|hardware| matches(selector, hardware.labels()))
         })
         .collect();
-    matching.sort_by_key(|server| server.name_any());
+    let failed_at = |server: &Server| cooldown.failure(server).map(|failure| failure.at.0);
+    matching.sort_by_cached_key(|server| (failed_at(server), server.name_any()));
     let obstacle = |server: &Server| obstacle(server, hardware.get(&server.spec.hardware));
     if let Some(free) = matching.iter().find(|server| obstacle(server).is_none()) {
         return Ok(free);

@@ -11,6 +11,8 @@ use resources::keys;
 use resources::tinkerbell::{Hardware, Workflow};
 use steps::later;
 
+use crate::cooldown::Cooldown;
+
 /// One ProviderMachine and what belongs to it.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
@@ -32,6 +34,8 @@ pub struct Snapshot {
     pub jobs: BTreeMap<String, Job>,
     /// Multiplies the driver's own deadlines; 1 on real machines.
     pub patience: u32,
+    /// How long a server whose installation failed is passed over.
+    pub cooldown: SignedDuration,
 }
 
 /// How a Job ended.
@@ -56,6 +60,14 @@ impl Snapshot {
     #[must_use]
     pub fn claimed(&self) -> Option<&Server> {
         self.servers.iter().find(|server| claims(&self.machine, server))
+    }
+
+    /// The rule by which servers that failed are passed over now.
+    pub(crate) const fn cooldown(&self, now: Timestamp) -> Cooldown {
+        Cooldown {
+            span: self.cooldown,
+            now,
+        }
     }
 
     pub(crate) fn deleting(&self) -> bool {

@@ -2,6 +2,7 @@
 
 mod booting;
 mod failed;
+mod failures;
 mod installing;
 mod pending;
 pub(crate) mod preparing;

@@ -25,6 +25,15 @@ pub enum Effect {
         /// Name.
         job: String,
     },
+    /// Record on the Server that its attempt failed.
+    RecordFailure {
+        /// Number of the attempt.
+        attempt: u64,
+        /// Why it failed.
+        reason: String,
+    },
+    /// Forget the failures of the Server: an installation has succeeded.
+    ClearFailure,
     /// Remove the Workflows and Templates that were made for this machine.
     RemoveWorkflows,
     /// Power the machine off, by a Job of this name, and remove the Jobs of earlier tries.

@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use driver_metal::{MetalDriver, Settings};
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use kube::api::DeleteParams;
 use resources::gantry::{Image, ProviderMachine, ProviderMachineState, Server};
-use resources::tinkerbell::Hardware;
+use resources::tinkerbell::{Hardware, Workflow};
 use serde_json::json;
 use sim::Site;
 use tokio::task::JoinHandle;
@@ -51,6 +52,7 @@ fn drive(site: &Site) -> (JoinHandle<()>, CancellationToken) {
         appliance: Ipv4Addr::new(192, 0, 2, 1),
         http_port: 7080,
         patience: 1,
+        cooldown: SignedDuration::from_hours(24),
     };
     let cancel = CancellationToken::new();
     let driver = MetalDriver::new(site.client(), settings);
@@ -118,6 +120,67 @@ async fn a_machine_that_failed_for_good_is_an_alarm() {
     let reason = machine.status.unwrap().reason.unwrap();
     let text = site.event("ProviderMachine", "prod-1", "MachineFailed").await;
     assert_eq!(text, format!("ProviderMachine prod-1: {reason}"));
+    cancel.cancel();
+    driver.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_whose_installation_failed_is_the_last_to_be_taken() {
+    let site = Site::start(NAMESPACE).await;
+    server(&site, "a", "worker").await;
+    machine(&site, "prod-1").await;
+    let (driver, cancel) = drive(&site);
+    site.when("prod-1", |machine: &ProviderMachine| host(machine).is_some())
+        .await;
+    let workflow = json!({
+        "apiVersion": "tinkerbell.org/v1alpha1", "kind": "Workflow",
+        "metadata": {"name": "prod-1-1", "labels": {"gantry.dev/provider-machine": "prod-1"}}, "spec": {}
+    });
+    site.make::<Workflow>(workflow).await;
+    let failed = json!({"state": "FAILED", "reason": "no disk", "attempt": 7, "facts": {"hopeless": "true"}});
+    site.merge_status::<Workflow>("prod-1-1", json!({"status": failed}))
+        .await;
+    let since = Timestamp::now().to_string();
+    let installing = json!({"status": {"state": "installing", "workflow": "prod-1-1", "since": since}});
+    site.merge_status::<ProviderMachine>("prod-1", installing).await;
+    site.event("ProviderMachine", "prod-1", "MachineFailed").await;
+    let failure = site
+        .api::<Server>()
+        .get("a")
+        .await
+        .unwrap()
+        .spec
+        .last_failure
+        .unwrap();
+    assert_eq!(
+        (
+            failure.attempt,
+            failure.workflow.as_str(),
+            failure.owner.as_str(),
+            failure.reason.as_str(),
+            failure.count
+        ),
+        (7, "prod-1-1", "prod-1", "no disk", 1)
+    );
+
+    site.api::<ProviderMachine>()
+        .delete("prod-1", &DeleteParams::default())
+        .await
+        .unwrap();
+    site.gone::<ProviderMachine>("prod-1").await;
+    server(&site, "b", "worker").await;
+    for (name, server) in [("prod-2", "b"), ("prod-3", "a")] {
+        machine(&site, name).await;
+        let machine = site
+            .when(name, |machine: &ProviderMachine| host(machine).is_some())
+            .await;
+        assert_eq!(host(&machine).as_deref(), Some(server));
+    }
+    let text = site.event("ProviderMachine", "prod-3", "Preparing").await;
+    assert!(
+        text.contains("although its attempt 7 failed") && text.contains("(no disk)"),
+        "{text}"
+    );
     cancel.cancel();
     driver.await.unwrap();
 }

@@ -8,6 +8,7 @@ mod plan;
 mod provider_machine;
 mod release;
 mod server;
+mod server_failure;
 
 pub use boot_session::{BootSession, Contender, FirstBoot, LastPacket, SessionClaim, SessionPhase};
 pub use control_plane::{ClusterDocuments, ControlPlane, ControlPlaneSpec, ControlPlaneStatus, Founder};
@@ -25,3 +26,4 @@ pub use server::{
     Attempt, Claim, Firmware, HandoverPolicy, Inventory, InventoryNic, LocalBoot, Purpose, ReleaseStatement,
     Server, ServerSpec, ServerState, ServerStatus, StatedPower,
 };
+pub use server_failure::InstallationFailure;

@@ -174,6 +174,15 @@ pub const KEYS: &[Key] = &[
         set: |s, text| minutes(text, 43_200).map(|minutes| s.manual_minutes = minutes),
     },
     Key {
+        name: "serverCooldownMinutes",
+        value: "MINUTES",
+        default: "1440",
+        example: "",
+        about: "Minutes after a failed installation in which a server is taken only where no other free one fits;\n\
+                `spec.retryRequestedAt` of a Server ends them.",
+        set: |s, text| minutes(text, 43_200).map(|minutes| s.server_cooldown_minutes = minutes),
+    },
+    Key {
         name: "kernelArguments",
         value: "WORDS",
         default: "",
@@ -310,6 +319,7 @@ pub(super) fn empty() -> Settings {
         control_plane_proof: ControlPlaneProof::default(),
         post_minutes: 0,
         manual_minutes: 0,
+        server_cooldown_minutes: 0,
         kernel_arguments: Vec::new(),
         router_advertisement: false,
         records_per_machine: 0,
@@ -404,6 +414,7 @@ mod tests {
             ("controlPlaneProof", "tpm"),
             ("postMinutes", "0"),
             ("manualMinutes", "43201"),
+            ("serverCooldownMinutes", "0"),
             ("routerAdvertisement", "off"),
             ("recordsPerMachine", "99"),
             ("logFormat", "xml"),

@@ -37,6 +37,8 @@ pub struct Settings {
     pub post_minutes: u32,
     /// Minutes until somebody powers an armed machine on that Gantry does not, where its Server does not say.
     pub manual_minutes: u32,
+    /// Minutes after a failed installation in which a server is taken only where no other free one fits.
+    pub server_cooldown_minutes: u32,
     /// Further kernel arguments of the installer.
     pub kernel_arguments: Vec<String>,
     /// Whether router solicitations are answered.

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use jiff::SignedDuration;
 use kube::Client;
 
 /// Where installed machines find the appliance.
@@ -13,6 +14,8 @@ pub struct Settings {
     pub http_port: u16,
     /// Multiplies deadlines; 1 on real machines, more where machines are emulated.
     pub patience: u32,
+    /// How long a server whose installation failed is claimed only where no other free one fits.
+    pub cooldown: SignedDuration,
 }
 
 /// The driver, ready to run.

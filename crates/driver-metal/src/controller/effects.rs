@@ -9,7 +9,7 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Resource, ResourceExt as _};
 use resources::anywhere::TinkerbellTemplateConfig;
 use resources::bmc::{Action, Job, JobSpec, NamespacedRef, PowerAction};
-use resources::gantry::{Claim, ProviderMachine, Server};
+use resources::gantry::{Claim, InstallationFailure, ProviderMachine, Server};
 use resources::tinkerbell::{Template, Workflow};
 use resources::{ImageManifest, Time, keys};
 use serde::Serialize;
@@ -25,6 +25,8 @@ use crate::step::Effect;
 pub(super) const WRITER: Writer = Writer::new(keys::MANAGER_METAL);
 /// Who has a server.
 const CLAIM: [&str; 2] = ["spec", "claim"];
+/// The last installation of a server that failed.
+const LAST_FAILURE: [&str; 2] = ["spec", "lastFailure"];
 
 impl MetalDriver {
     pub(super) async fn perform(
@@ -41,18 +43,32 @@ impl MetalDriver {
                 self.hold(snapshot, false).await
             }
             Effect::Claim { server } => {
-                let found = snapshot
-                    .servers
-                    .iter()
-                    .find(|candidate| candidate.name_any() == server);
+                let mut candidates = snapshot.servers.iter();
+                let Some(server) = candidates.find(|candidate| candidate.name_any() == server) else {
+                    return Ok(());
+                };
                 let claim = Change::set(&CLAIM, json!(claim(&snapshot.machine, now)));
-                self.set_claim(snapshot, found, claim).await
+                self.set(snapshot, server, claim).await
             }
-            Effect::Unclaim => {
-                let server = snapshot.claimed();
-                self.set_claim(snapshot, server, Change::remove(&CLAIM)).await
-            }
+            Effect::Unclaim => match snapshot.claimed() {
+                Some(server) => self.set(snapshot, server, Change::remove(&CLAIM)).await,
+                None => Ok(()),
+            },
             Effect::Install { workflow } => self.install(snapshot, &workflow, now).await,
+            Effect::RecordFailure { attempt, reason } => {
+                let Some(server) = snapshot.claimed() else {
+                    return Ok(());
+                };
+                let failure = failure(snapshot, server, attempt, reason, now);
+                self.set(snapshot, server, Change::set(&LAST_FAILURE, json!(failure)))
+                    .await
+            }
+            Effect::ClearFailure => {
+                let Some(server) = snapshot.claimed() else {
+                    return Ok(());
+                };
+                self.set(snapshot, server, Change::remove(&LAST_FAILURE)).await
+            }
             Effect::RemoveWorkflows => {
                 // Templates first: the workflows are what tells that there is something left to remove.
                 self.remove_labelled::<Template>(snapshot, "Template").await?;
@@ -92,14 +108,8 @@ impl MetalDriver {
         Ok(())
     }
 
-    async fn set_claim(
-        &self,
-        snapshot: &Snapshot,
-        server: Option<&Server>,
-        claim: Change,
-    ) -> Result<(), Error> {
-        let Some(server) = server else { return Ok(()) };
-        let outcome = WRITER.change(&self.api(snapshot), server, vec![claim]).await?;
+    async fn set(&self, snapshot: &Snapshot, server: &Server, change: Change) -> Result<(), Error> {
+        let outcome = WRITER.change(&self.api(snapshot), server, vec![change]).await?;
         note(&outcome, "Server", &server.name_any());
         Ok(())
     }
@@ -240,6 +250,28 @@ fn claim(machine: &ProviderMachine, now: Timestamp) -> Claim {
         role: Some(machine.spec.role),
         bootstrap_secret: machine.spec.bootstrap.secret.clone(),
         at: Some(Time(now)),
+    }
+}
+
+/// What is recorded of a failed attempt.
+fn failure(
+    snapshot: &Snapshot,
+    server: &Server,
+    attempt: u64,
+    reason: String,
+    now: Timestamp,
+) -> InstallationFailure {
+    let before = server.spec.last_failure.as_ref().map_or(0, |last| last.count);
+    let status = snapshot.machine.status.as_ref();
+    InstallationFailure {
+        attempt,
+        workflow: status
+            .and_then(|status| status.workflow.clone())
+            .unwrap_or_default(),
+        owner: snapshot.machine.name_any(),
+        at: Time(now),
+        reason,
+        count: before.saturating_add(1),
     }
 }
 

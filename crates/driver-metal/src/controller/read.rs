@@ -58,6 +58,7 @@ impl MetalDriver {
             workflows: by_name(self.list::<Workflow>(namespace, "Workflow", &mine).await?),
             jobs: by_name(self.list::<Job>(namespace, "Job", &mine).await?),
             patience: self.settings.patience,
+            cooldown: self.settings.cooldown,
             machine,
         }))
     }

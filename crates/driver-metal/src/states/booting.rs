@@ -4,11 +4,13 @@
 use jiff::Timestamp;
 use resources::gantry::ProviderMachineState;
 
+use super::failures::record;
 use crate::snapshot::Snapshot;
 use crate::step::{Effect, Step, fail};
 
 const RESET_AFTER_MINUTES: u32 = 10;
 const MINUTES: u32 = 30;
+const SILENT: &str = "the installed system never asked for its bootstrap data; read its console (boot loader? network? image?)";
 
 pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
     let Some(server) = snapshot.claimed() else {
@@ -29,9 +31,10 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
         snapshot.minutes_on(MINUTES, now),
     );
     if now >= until {
-        return fail(
-            "the installed system never asked for its bootstrap data; read its console (boot loader? network? image?)",
-        );
+        let attempt = server.spec.attempt.as_ref();
+        return attempt
+            .and_then(|attempt| record(snapshot, attempt.number, SILENT))
+            .unwrap_or_else(|| fail(SILENT));
     }
     let job = snapshot
         .machine

@@ -6,6 +6,7 @@ use resources::gantry::ProviderMachineState;
 use resources::keys::FACT_HOPELESS;
 use resources::tinkerbell::{Workflow, WorkflowState};
 
+use super::failures::record;
 use crate::snapshot::Snapshot;
 use crate::step::{Step, fail};
 
@@ -41,6 +42,13 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
         ),
         Some(WorkflowState::Failed | WorkflowState::Timeout) => {
             let reason = reason.unwrap_or_else(|| "the workflow failed".to_owned());
+            // One without an attempt never came to the server.
+            if let Some(step) = status
+                .attempt
+                .and_then(|attempt| record(snapshot, attempt, &reason))
+            {
+                return step;
+            }
             if status.facts.get(FACT_HOPELESS).is_some_and(|fact| fact == "true") {
                 return fail(format!(
                     "{reason}; another installation would fail the same way, so none is tried"

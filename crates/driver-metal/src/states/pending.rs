@@ -19,13 +19,14 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
         return Step::Do(Effect::AddFinalizer);
     }
     if let Some(server) = snapshot.claimed() {
-        let reason = format!("claimed server {}", server.name_any());
+        let reason = claimed(snapshot, server, now);
         return Step::go(ProviderMachineState::Preparing, reason);
     }
     match select(
         snapshot.machine.spec.selector(),
         &snapshot.servers,
         &snapshot.hardware,
+        snapshot.cooldown(now),
     ) {
         Ok(server) => {
             if let Some(step) = own_template(snapshot, server, now) {
@@ -36,6 +37,18 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
             })
         }
         Err(none) => wait(snapshot, none.reason(), now),
+    }
+}
+
+/// Which server was claimed, and why that one if it is no good choice.
+fn claimed(snapshot: &Snapshot, server: &Server, now: Timestamp) -> String {
+    let name = server.name_any();
+    match snapshot.cooldown(now).failure(server) {
+        None => format!("claimed server {name}"),
+        Some(failure) => format!(
+            "claimed server {name}, although its attempt {} failed at {:.0} ({}): no other free server fits",
+            failure.attempt, failure.at.0, failure.reason
+        ),
     }
 }
 

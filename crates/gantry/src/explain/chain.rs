@@ -314,6 +314,19 @@ Gantry waits for: waits for the agent (deadline in 9m0s)
     }
 
     #[test]
+    fn a_server_shows_that_its_last_installation_failed() {
+        let mut snapshot = snapshot();
+        let failure = json!({
+            "attempt": 3, "workflow": "w-3", "owner": "m-0", "at": "2026-01-01T00:00:00Z", "reason": "no disk", "count": 2,
+        });
+        snapshot.servers[0].spec.last_failure = Some(serde_json::from_value(failure).unwrap());
+        let target = Target::Server("node-1".into());
+        let lines = chain(&snapshot, &Evidence::default(), &target, at());
+        let expected = "attempt 3 for m-0 failed 60s ago, 2 in a row: no disk";
+        assert!(lines.iter().any(|line| line.text == expected), "{lines:?}");
+    }
+
+    #[test]
     fn a_cluster_shows_its_machines() {
         let text = text(&Target::Cluster("c".into()), &Evidence::default());
         assert!(

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::boot_session::{BootSession, FirstBoot};
 use super::disk::{InventoryDisk, PinnedDisk};
 use super::provider_machine::MachineRole;
+use super::server_failure::InstallationFailure;
 use crate::{Digest, Mac, Time};
 
 /// Intent for one machine. Claim and attempt change by compare-and-set on resourceVersion.
@@ -28,6 +29,7 @@ use crate::{Digest, Mac, Time};
     printcolumn = r#"{"name":"Claim","type":"string","jsonPath":".spec.claim.name"}"#,
     printcolumn = r#"{"name":"Attempt","type":"integer","jsonPath":".spec.attempt.number"}"#,
     printcolumn = r#"{"name":"Session","type":"string","jsonPath":".status.bootSession.phase","priority":1}"#,
+    printcolumn = r#"{"name":"Failures","type":"integer","jsonPath":".spec.lastFailure.count","priority":1}"#,
     printcolumn = r#"{"name":"BMC","type":"string","jsonPath":".spec.bmc","priority":1}"#,
     printcolumn = r#"{"name":"Since","type":"date","jsonPath":".status.since"}"#,
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.reason"}"#,
@@ -55,6 +57,13 @@ pub struct ServerSpec {
     /// Disks that attempts write to, each pinned to its identity before the first write.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disks: Vec<PinnedDisk>,
+    /// The last installation that failed, as long as none has succeeded since. For some time (setting
+    /// `serverCooldownMinutes`) the server is claimed only where no other free one fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<InstallationFailure>,
+    /// Set by a person to the present time: earlier failures do not count any more when a server is chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_requested_at: Option<Time>,
     /// How the machine gets from the installer to the installed system.
     #[serde(default)]
     pub handover: HandoverPolicy,

@@ -56,6 +56,21 @@ impl Chain<'_> {
         if let Some(claim) = &server.spec.claim {
             self.say(depth + 1, format!("claimed by {} {}", claim.kind, claim.name));
         }
+        if let Some(failure) = &server.spec.last_failure {
+            let (ago, count) = (time::ago(failure.at.0, self.now), failure.count);
+            let times = match count {
+                1 => String::new(),
+                _ => format!(", {count} in a row"),
+            };
+            let (attempt, reason) = (failure.attempt, &failure.reason);
+            self.say(
+                depth + 1,
+                format!(
+                    "attempt {attempt} for {} failed {ago} ago{times}: {reason}",
+                    failure.owner
+                ),
+            );
+        }
         for pin in &server.spec.disks {
             self.say(depth + 1, pinned(pin));
         }
