@@ -1,0 +1,90 @@
+//! The bootstrap documents: golden texts of each kind in each profile.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use node_config::{BootstrapDocument, BootstrapFile, Profile, init, join_control_plane, join_worker};
+use serde_json::Value;
+
+use crate::demo::{cluster, keys, node, secrets};
+
+/// The document of each kind in each profile, by name.
+fn documents() -> Vec<(String, BootstrapDocument)> {
+    let (node, keys, secrets) = (node(), keys(), secrets());
+    let mut worker = node.clone();
+    worker.taints = None;
+    let mut documents = Vec::new();
+    for (profile, name) in [(Profile::Standard, "standard"), (Profile::Lab, "lab")] {
+        let cluster = cluster(profile);
+        let kinds = [
+            ("init", init(&cluster, &node, &keys, &secrets.token)),
+            (
+                "join-control-plane",
+                join_control_plane(&cluster, &node, &keys, &secrets),
+            ),
+            ("join-worker", join_worker(&cluster, &worker, &secrets)),
+        ];
+        documents.extend(kinds.map(|(kind, document)| (format!("{kind}-{name}"), document.unwrap())));
+    }
+    documents
+}
+
+fn content(file: &BootstrapFile) -> String {
+    String::from_utf8(STANDARD.decode(&file.content_base64).unwrap()).unwrap()
+}
+
+/// The document as text: each file with mode and content, then the command.
+fn shown(document: &BootstrapDocument) -> String {
+    let mut text = String::new();
+    for file in &document.files {
+        let content = content(file);
+        if file.path.ends_with(".yaml") {
+            let parts: Vec<Value> = serde_saphyr::from_multiple(&content).unwrap();
+            assert!(
+                parts
+                    .iter()
+                    .all(|part| part["apiVersion"].is_string() && part["kind"].is_string()),
+                "{content}"
+            );
+        }
+        if file.path.ends_with(".sh") {
+            text += &format!(
+                "=== {:o} {} ({} lines)\n",
+                file.mode,
+                file.path,
+                content.lines().count()
+            );
+        } else {
+            text += &format!("=== {:o} {}\n{content}", file.mode, file.path);
+        }
+    }
+    text + &format!("=== {}\n", document.command.join(" "))
+}
+
+#[test]
+fn documents_of_each_kind_and_profile() {
+    for (name, document) in documents() {
+        insta::assert_snapshot!(name, shown(&document));
+    }
+}
+
+#[test]
+fn without_a_load_balancer_there_is_no_keepalived() {
+    let mut cluster = cluster(Profile::Standard);
+    cluster.load_balancer = false;
+    let document = init(&cluster, &node(), &keys(), &secrets().token).unwrap();
+    assert!(
+        document
+            .files
+            .iter()
+            .all(|file| !file.path.contains("keepalived"))
+    );
+}
+
+#[test]
+fn the_document_is_json_and_never_printed() {
+    let document = init(&cluster(Profile::Standard), &node(), &keys(), &secrets().token).unwrap();
+    assert!(!format!("{document:?}").contains("ZmFrZSBrZXk"));
+    let json: Value = serde_json::from_str(document.to_json().unwrap().reveal()).unwrap();
+    assert_eq!(json["command"][2], "init");
+    assert!(json["files"][0]["contentBase64"].is_string() && json["files"][0]["mode"] == 0o700);
+}
