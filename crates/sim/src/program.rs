@@ -21,7 +21,7 @@ impl Program {
     pub fn start(name: &str, folder: &Path, arguments: &[String]) -> Self {
         let log = folder.join(format!("{name}.log"));
         let output = std::fs::File::create(&log).unwrap();
-        let child = Command::new(newest(name))
+        let child = Command::new(newest_build(name))
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
@@ -51,7 +51,12 @@ impl Program {
     }
 }
 
-fn newest(name: &str) -> PathBuf {
+/// The newest build of a program in the image cache.
+///
+/// # Panics
+/// When the cache has no such program.
+#[must_use]
+pub fn newest_build(name: &str) -> PathBuf {
     let set = |name: &str| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())

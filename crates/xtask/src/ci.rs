@@ -84,6 +84,8 @@ fn stages(quick: bool) -> Vec<Stage> {
             "etcd",
             "--test",
             "day_two",
+            "--test",
+            "texts",
             "--",
             "--ignored",
             "answers_are_those_of_kubernetes",

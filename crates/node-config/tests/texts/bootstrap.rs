@@ -1,4 +1,6 @@
-//! The bootstrap documents: golden texts of each kind in each profile.
+//! The bootstrap documents: golden texts of each kind in each profile, and what kubeadm itself says of them.
+
+use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -64,6 +66,50 @@ fn shown(document: &BootstrapDocument) -> String {
 fn documents_of_each_kind_and_profile() {
     for (name, document) in documents() {
         insta::assert_snapshot!(name, shown(&document));
+    }
+}
+
+/// The configuration that the document has for kubeadm.
+fn kubeadm_yaml(document: &BootstrapDocument) -> String {
+    let mut files = document.files.iter();
+    content(files.find(|file| file.path.ends_with("/kubeadm.yaml")).unwrap())
+}
+
+/// What kubeadm of the image cache says of a configuration; `Err` if it refuses it.
+fn validated(yaml: &str) -> Result<String, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kubeadm.yaml");
+    std::fs::write(&file, yaml).unwrap();
+    let mut kubeadm = Command::new(sim::newest_build("kubeadm"));
+    let output = kubeadm
+        .args(["config", "validate", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8(said).unwrap();
+    if output.status.success() {
+        Ok(said)
+    } else {
+        Err(said)
+    }
+}
+
+#[test]
+#[ignore = "needs kubeadm from the image cache: gantry image build kubernetes"]
+fn real_kubeadm_takes_every_document() {
+    for (name, document) in documents() {
+        let yaml = kubeadm_yaml(&document);
+        assert_eq!(validated(&yaml), Ok("ok\n".to_owned()), "{name}");
+        // It reads every part strictly: with a field that it does not know, none passes.
+        let mut parts: Vec<String> = yaml.split("---\n").map(str::to_owned).collect();
+        for at in 0..parts.len() {
+            let good = parts[at].clone();
+            parts[at] += "unknownField: 1\n";
+            let refused = validated(&parts.join("---\n")).unwrap_err();
+            assert!(refused.contains("unknownField"), "{name}: {refused}");
+            parts[at] = good;
+        }
     }
 }
 
