@@ -131,7 +131,10 @@ impl Snapshot {
             match (end(ConditionKind::Failed), end(ConditionKind::Completed)) {
                 (Some(failed), _) => (JobEnd::Failed, message(failed)),
                 (None, Some(completed)) => (JobEnd::Completed, message(completed)),
-                (None, None) => (JobEnd::Running, String::new()),
+                (None, None) => {
+                    let running = status.conditions.iter().find_map(|known| known.message.clone());
+                    (JobEnd::Running, running.unwrap_or_default())
+                }
             },
         )
     }

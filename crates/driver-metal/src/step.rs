@@ -43,6 +43,11 @@ pub enum Effect {
         /// Names of the Jobs of earlier tries, all of which have ended.
         earlier: Vec<String>,
     },
+    /// Have the BMC asked for the power state now.
+    AskPower {
+        /// What the wish is called, another one for each.
+        wish: String,
+    },
     /// Give the server back if it is still as it was read.
     Unclaim,
     /// Let the object go, with what is left of its jobs.

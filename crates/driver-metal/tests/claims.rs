@@ -9,7 +9,9 @@ use driver_metal::{MetalDriver, Settings};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use kube::api::DeleteParams;
+use resources::bmc::{self, Job};
 use resources::gantry::{Image, ProviderMachine, ProviderMachineState, Server};
+use resources::keys;
 use resources::tinkerbell::{Hardware, Workflow};
 use serde_json::json;
 use sim::Site;
@@ -248,6 +250,49 @@ async fn a_machine_without_bmc_that_ran_comes_back_only_by_a_statement_of_its_ow
     let held = site.api::<Server>().get("a").await.unwrap();
     assert_eq!(held.spec.claim.unwrap().name, "prod-1", "stated of another owner");
     site.merge::<Server>("a", state("prod-1")).await;
+    site.gone::<ProviderMachine>("prod-1").await;
+    assert_eq!(site.api::<Server>().get("a").await.unwrap().spec.claim, None);
+    cancel.cancel();
+    driver.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_is_given_back_when_its_bmc_has_said_off_twice() {
+    let site = Site::start(NAMESPACE).await;
+    server(&site, "a", "worker").await;
+    site.merge::<Server>("a", json!({"spec": {"bmc": "bmc-a"}})).await;
+    site.make::<bmc::Machine>(json!({
+        "apiVersion": "bmc.tinkerbell.org/v1alpha1", "kind": "Machine", "metadata": {"name": "bmc-a"},
+        "spec": {"connection": {"host": "192.0.2.9", "insecureTLS": true}}
+    }))
+    .await;
+    machine(&site, "prod-1").await;
+    let (driver, cancel) = drive(&site);
+    site.when("prod-1", |machine: &ProviderMachine| host(machine).is_some())
+        .await;
+    // Two attempts since the claim: something may run on it.
+    let attempt = json!({"number": 2, "workflow": "prod-1-2"});
+    site.merge::<Server>("a", json!({"spec": {"attempt": attempt}}))
+        .await;
+    site.api::<ProviderMachine>()
+        .delete("prod-1", &DeleteParams::default())
+        .await
+        .unwrap();
+    site.when("poweroff-prod-1-0", |_: &Job| true).await;
+    let ended = json!({"conditions": [{"type": "Completed", "status": "True"}],
+        "startTime": "2026-01-01T00:00:00Z", "completionTime": Timestamp::now().to_string()});
+    site.merge_status::<Job>("poweroff-prod-1-0", json!({"status": ended}))
+        .await;
+    let asked = |bmc: &bmc::Machine| {
+        let wish = bmc.annotations().get(keys::POLL_REQUESTED);
+        wish.is_some_and(|wish| wish == "poweroff-prod-1-0")
+    };
+    site.when("bmc-a", asked).await;
+    let held = site.api::<Server>().get("a").await.unwrap();
+    assert_eq!(held.spec.claim.unwrap().name, "prod-1", "said off once");
+    let polled = json!({"powerState": "off", "lastPolled": Timestamp::now().to_string()});
+    site.merge_status::<bmc::Machine>("bmc-a", json!({"status": polled}))
+        .await;
     site.gone::<ProviderMachine>("prod-1").await;
     assert_eq!(site.api::<Server>().get("a").await.unwrap().spec.claim, None);
     cancel.cancel();

@@ -8,7 +8,7 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Resource, ResourceExt as _};
 use resources::anywhere::TinkerbellTemplateConfig;
-use resources::bmc::{Action, Job, JobSpec, NamespacedRef, PowerAction};
+use resources::bmc::{self, Action, Job, JobSpec, NamespacedRef, PowerAction};
 use resources::gantry::{Claim, InstallationFailure, ProviderMachine, Server};
 use resources::tinkerbell::{Template, Workflow};
 use resources::{ImageManifest, Time, keys};
@@ -47,7 +47,7 @@ impl MetalDriver {
                 let Some(server) = candidates.find(|candidate| candidate.name_any() == server) else {
                     return Ok(());
                 };
-                let claim = Change::set(&CLAIM, json!(claim(&snapshot.machine, now)));
+                let claim = Change::set(&CLAIM, json!(claim(&snapshot.machine, server, now)));
                 self.set(snapshot, server, claim).await
             }
             Effect::Unclaim => match snapshot.claimed() {
@@ -82,6 +82,7 @@ impl MetalDriver {
                 }
                 Ok(())
             }
+            Effect::AskPower { wish } => self.ask_power(snapshot, &wish).await,
             Effect::Reset { job } => {
                 self.power(snapshot, &job, &[PowerAction::Off, PowerAction::On])
                     .await
@@ -184,6 +185,19 @@ impl MetalDriver {
         self.apply(snapshot, "Job", &job).await
     }
 
+    async fn ask_power(&self, snapshot: &Snapshot, wish: &str) -> Result<(), Error> {
+        let Some(bmc) = &snapshot.bmc else {
+            return Ok(());
+        };
+        let name = bmc.name_any();
+        let wish = json!({ "metadata": { "annotations": { keys::POLL_REQUESTED: wish } } });
+        self.api::<bmc::Machine>(snapshot)
+            .patch(&name, &PatchParams::default(), &Patch::Merge(wish))
+            .await
+            .map_err(Error::api("annotate", "Machine", name.as_str()))?;
+        Ok(())
+    }
+
     async fn apply<K>(&self, snapshot: &Snapshot, kind: &'static str, object: &K) -> Result<(), Error>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
@@ -241,7 +255,7 @@ fn manifest(snapshot: &Snapshot) -> Option<&ImageManifest> {
     snapshot.image.as_ref()?.status.as_ref()?.manifest.as_ref()
 }
 
-fn claim(machine: &ProviderMachine, now: Timestamp) -> Claim {
+fn claim(machine: &ProviderMachine, server: &Server, now: Timestamp) -> Claim {
     Claim {
         kind: "ProviderMachine".to_owned(),
         name: machine.name_any(),
@@ -250,6 +264,7 @@ fn claim(machine: &ProviderMachine, now: Timestamp) -> Claim {
         role: Some(machine.spec.role),
         bootstrap_secret: machine.spec.bootstrap.secret.clone(),
         at: Some(Time(now)),
+        last_attempt: Some(server.spec.attempt.as_ref().map_or(0, |last| last.number)),
     }
 }
 

@@ -1,12 +1,15 @@
 //! `releasing`: workflows removed, machine off by evidence or by a person's word, claim removed, object let go.
 //!
-//! Evidence is a power-off Job that completed, or that no system of ours was ever started on the machine. Where there is
-//! no BMC, or none that does what it is asked, a person states it (`Server.spec.release`). A Job that failed is tried
-//! again with growing pauses, and at once when the BMC answers again.
+//! Evidence is that the BMC has said off twice: to the power-off Job that completed, and when it was asked once more
+//! after that, because some answer for a moment what they were told; or that no system of ours was ever started on the
+//! machine. Where there is no BMC, or none that does what it is asked, a person states it (`Server.spec.release`). A
+//! power-off that failed or did not last is tried again with growing pauses, and at once when the BMC answers again.
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
-use resources::gantry::{ReleaseStatement, Server};
+use resources::bmc;
+use resources::gantry::{BootSession, ReleaseStatement, Server};
+use resources::keys::POLL_REQUESTED;
 use steps::later;
 
 use crate::snapshot::{JobEnd, Snapshot};
@@ -18,6 +21,8 @@ const LOOK: SignedDuration = SignedDuration::from_secs(60);
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_mins(1);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(30);
+/// For a BMC to confirm that a machine is off.
+const CONFIRMATION: SignedDuration = SignedDuration::from_mins(5);
 /// How long a person's statement is waited for before the deadline moves on.
 const PERSON: SignedDuration = SignedDuration::from_hours(24);
 
@@ -48,16 +53,29 @@ fn statement<'a>(snapshot: &Snapshot, server: &'a Server) -> Option<&'a ReleaseS
     (stated.owner == snapshot.machine.name_any()).then_some(stated)
 }
 
-/// Whether nothing of this claim ever ran: no boot of an attempt has begun, and no installed system has shown itself.
+/// Whether nothing of this claim ever ran: no attempt was raised since, or its first boot has not begun.
 fn never_started(server: &Server) -> bool {
-    let Some(status) = &server.status else {
-        return true;
+    let status = server.status.as_ref();
+    let session = status.and_then(|status| status.boot_session.as_ref());
+    let first_boot = status.and_then(|status| status.first_boot.as_ref());
+    let Some(attempt) = &server.spec.attempt else {
+        return session.is_none() && first_boot.is_none();
     };
-    let started = status
-        .boot_session
-        .as_ref()
-        .is_some_and(|session| session.boot > 1 || session.started_at.is_some() || session.claim.is_some());
-    !started && status.first_boot.is_none()
+    let before = server.spec.claim.as_ref().and_then(|claim| claim.last_attempt);
+    match before.and_then(|before| attempt.number.checked_sub(before)) {
+        Some(0) => true,
+        Some(1) => {
+            let begun = |session: &BootSession| {
+                session.boot > 1 || session.started_at.is_some() || session.claim.is_some()
+            };
+            let of_attempt = session.filter(|session| session.attempt == attempt.number);
+            // Without a session the machine is not even armed; where the status is gone, nobody knows.
+            status.is_some()
+                && !of_attempt.is_some_and(begun)
+                && first_boot.is_none_or(|first| first.attempt < attempt.number)
+        }
+        _ => false,
+    }
 }
 
 fn person(snapshot: &Snapshot, server: &Server, now: Timestamp) -> Step {
@@ -93,31 +111,84 @@ fn power_off(snapshot: &Snapshot, server: &Server, now: Timestamp) -> Step {
         });
     };
     let host = server.name_any();
-    match snapshot.job(name) {
-        Some((JobEnd::Completed, _)) => Step::Do(Effect::Unclaim),
-        Some((JobEnd::Failed, _)) if never_started(server) => Step::Do(Effect::Unclaim),
-        Some((JobEnd::Failed, message)) => {
-            let ended = snapshot.job_ended_at(name).unwrap_or_else(|| snapshot.since(now));
-            let due = later(ended, pause(last));
-            let answers_again = snapshot.contactable_since().is_some_and(|since| since > ended);
-            if now >= due || answers_again {
-                return Step::Do(Effect::PowerOff {
-                    job: format!("{prefix}{}", last.saturating_add(1)),
-                    earlier: tries.into_iter().map(|(_, name)| name.clone()).collect(),
-                });
-            }
-            let times = last.saturating_add(1);
-            Step::wait(
-                format!(
-                    "cannot power {host} off ({message}), tried {times} times; fix its BMC, or switch it off by hand and \
-                     state it: gantry release server {host} --powered-off; or give it up into quarantine: gantry release \
-                     server {host} --force --reason TEXT"
-                ),
-                due,
-            )
+    let ended = snapshot.job_ended_at(name).unwrap_or_else(|| snapshot.since(now));
+    let why = match snapshot.job(name) {
+        Some((JobEnd::Completed, _)) => match confirmed(snapshot, name, ended, now) {
+            Confirmed::Off => return Step::Do(Effect::Unclaim),
+            Confirmed::Not(why) => why,
+            Confirmed::Wait(step) => return step,
+        },
+        Some((JobEnd::Failed, _)) if never_started(server) => return Step::Do(Effect::Unclaim),
+        Some((JobEnd::Failed, message)) => message,
+        Some((JobEnd::Running, message)) => {
+            let what = match message.as_str() {
+                "" => format!("powering {host} off"),
+                message => format!("powering {host} off: {message}"),
+            };
+            return Step::wait(what, later(now, LOOK));
         }
-        Some((JobEnd::Running, _)) | None => Step::wait(format!("powering {host} off"), later(now, LOOK)),
+        None => return Step::wait(format!("powering {host} off"), later(now, LOOK)),
+    };
+    let due = later(ended, pause(last));
+    let answers_again = snapshot.contactable_since().is_some_and(|since| since > ended);
+    if now >= due || answers_again {
+        return Step::Do(Effect::PowerOff {
+            job: format!("{prefix}{}", last.saturating_add(1)),
+            earlier: tries.into_iter().map(|(_, name)| name.clone()).collect(),
+        });
     }
+    let times = last.saturating_add(1);
+    Step::wait(
+        format!(
+            "cannot power {host} off ({why}), tried {times} times; fix its BMC, or switch it off by hand and state it: \
+             gantry release server {host} --powered-off; or give it up into quarantine: gantry release server {host} \
+             --force --reason TEXT"
+        ),
+        due,
+    )
+}
+
+/// What the BMC says after a power-off.
+enum Confirmed {
+    Off,
+    /// Something else.
+    Not(String),
+    /// It has not been asked, or has not answered.
+    Wait(Step),
+}
+
+/// Asks the BMC once more after the Job of this name has ended.
+fn confirmed(snapshot: &Snapshot, job: &str, ended: Timestamp, now: Timestamp) -> Confirmed {
+    let Some(bmc) = &snapshot.bmc else {
+        return Confirmed::Not("its BMC was deleted".to_owned());
+    };
+    let name = bmc.name_any();
+    let said = bmc.status.as_ref().filter(|status| {
+        let asked = status.last_polled.as_ref();
+        asked.is_some_and(|asked| asked.0 > ended)
+    });
+    match said.and_then(|status| status.power_state) {
+        Some(bmc::PowerState::Off) => return Confirmed::Off,
+        Some(bmc::PowerState::On) => {
+            return Confirmed::Not(format!("BMC {name} said off, and then on again"));
+        }
+        Some(bmc::PowerState::Unknown) | None => {}
+    }
+    let until = later(ended, CONFIRMATION);
+    if now >= until {
+        return Confirmed::Not(format!("BMC {name} said off once and has not confirmed it"));
+    }
+    let reason = format!("BMC {name} said off, and is asked once more");
+    // Times in objects are whole seconds; what it says in the next one is said afterwards for sure.
+    let next = later(ended, SignedDuration::from_secs(1));
+    if now < next {
+        return Confirmed::Wait(Step::wait(reason, next));
+    }
+    let asked = bmc.annotations().get(POLL_REQUESTED).map(String::as_str);
+    Confirmed::Wait(match asked == Some(job) {
+        true => Step::wait(reason, until),
+        false => Step::Do(Effect::AskPower { wish: job.to_owned() }),
+    })
 }
 
 /// Pause after the failure of try `number`, counted from 0.

@@ -98,6 +98,10 @@ pub struct Claim {
     /// When.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Time>,
+    /// Number of the server's last attempt before the claim, 0 where it had none: what has a higher number ran for this
+    /// owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_attempt: Option<u64>,
 }
 
 /// A person's statement about a server that is being given back.
