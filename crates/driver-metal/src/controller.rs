@@ -2,6 +2,7 @@
 
 mod driver;
 mod effects;
+mod failures;
 mod machine;
 mod read;
 mod status;

@@ -84,6 +84,9 @@ fn obstacle(server: &Server, hardware: Option<&Hardware>) -> Option<String> {
     if let Some(owner) = hardware.and_then(|hardware| hardware.labels().get(keys::OWNER_NAME)) {
         return Some(format!("is owned by {owner}"));
     }
+    if let Some(quarantine) = &server.spec.quarantine {
+        return Some(format!("is quarantined ({})", quarantine.reason));
+    }
     let status = server.status.as_ref()?;
     match status.state {
         ServerState::Available => None,

@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub patience: u32,
     /// How long a server whose installation failed is passed over.
     pub cooldown: SignedDuration,
+    /// Whether a server is kept for inspection when the installation of this machine has failed on it.
+    pub keep_failed: bool,
 }
 
 /// How a Job ended.
@@ -101,10 +103,14 @@ impl Snapshot {
         format!("{}-{number}", self.machine.name_any())
     }
 
+    /// The name of the workflow in the status.
+    pub(crate) fn workflow_of_status(&self) -> Option<&str> {
+        self.machine.status.as_ref()?.workflow.as_deref()
+    }
+
     /// The workflow that the status names.
     pub(crate) fn workflow(&self) -> Option<&Workflow> {
-        let name = self.machine.status.as_ref()?.workflow.as_ref()?;
-        self.workflows.get(name)
+        self.workflows.get(self.workflow_of_status()?)
     }
 
     /// How often an installation was begun: the highest number among the workflows, because people delete some.

@@ -26,4 +26,4 @@ pub use server::{
     Attempt, Claim, Firmware, HandoverPolicy, Inventory, InventoryNic, LocalBoot, Purpose, ReleaseStatement,
     Server, ServerSpec, ServerState, ServerStatus, StatedPower,
 };
-pub use server_failure::InstallationFailure;
+pub use server_failure::{InstallationFailure, Quarantine};

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use apiserver::{AesGcmSealer, ApiServer, Config};
+use apiserver::{AesGcmSealer, ApiServer, Config, RecordKind};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Event;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
@@ -13,6 +13,7 @@ use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use store::records::Records;
 use tempfile::TempDir;
 
 use crate::traffic::Traffic;
@@ -47,10 +48,27 @@ impl Site {
 
     /// On the files of one that has ended.
     pub async fn on(scratch: TempDir, namespace: &'static str) -> Self {
+        Self::open(scratch, namespace, None).await
+    }
+
+    /// A new one that shows these kinds of records, with the file of the records.
+    pub async fn with_records(namespace: &'static str, kinds: Vec<RecordKind>) -> (Self, Records) {
+        let scratch = tempfile::tempdir().unwrap();
+        let records = Records::open(scratch.path().join("records.db")).await.unwrap();
+        let shown = Some((records.clone(), kinds));
+        (Self::open(scratch, namespace, shown).await, records)
+    }
+
+    async fn open(
+        scratch: TempDir,
+        namespace: &'static str,
+        records: Option<(Records, Vec<RecordKind>)>,
+    ) -> Self {
         let sealer = Arc::new(AesGcmSealer::new(&[7; 32]));
         let mut config = Config::new(scratch.path().join("state.db"), sealer);
         config.definitions = resources::crds();
         config.namespaces = vec![namespace.to_owned()];
+        config.records = records;
         let server = ApiServer::open(config).await.unwrap();
         Self {
             namespace,

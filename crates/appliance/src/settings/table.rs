@@ -183,6 +183,15 @@ pub const KEYS: &[Key] = &[
         set: |s, text| minutes(text, 43_200).map(|minutes| s.server_cooldown_minutes = minutes),
     },
     Key {
+        name: "keepFailedServers",
+        value: "BOOL",
+        default: "false",
+        example: "",
+        about: "Whether a server whose installation failed is kept for inspection when its machine is deleted or replaced:\n\
+                powered off and claimed, until somebody says `gantry release server NAME --powered-off`.",
+        set: |s, text| parsed::<bool>(text, "true or false").map(|keep| s.keep_failed_servers = keep),
+    },
+    Key {
         name: "kernelArguments",
         value: "WORDS",
         default: "",
@@ -320,6 +329,7 @@ pub(super) fn empty() -> Settings {
         post_minutes: 0,
         manual_minutes: 0,
         server_cooldown_minutes: 0,
+        keep_failed_servers: false,
         kernel_arguments: Vec::new(),
         router_advertisement: false,
         records_per_machine: 0,
@@ -415,6 +425,7 @@ mod tests {
             ("postMinutes", "0"),
             ("manualMinutes", "43201"),
             ("serverCooldownMinutes", "0"),
+            ("keepFailedServers", "always"),
             ("routerAdvertisement", "off"),
             ("recordsPerMachine", "99"),
             ("logFormat", "xml"),

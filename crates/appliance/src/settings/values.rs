@@ -39,6 +39,8 @@ pub struct Settings {
     pub manual_minutes: u32,
     /// Minutes after a failed installation in which a server is taken only where no other free one fits.
     pub server_cooldown_minutes: u32,
+    /// Whether a server whose installation failed is kept for inspection when its machine is deleted.
+    pub keep_failed_servers: bool,
     /// Further kernel arguments of the installer.
     pub kernel_arguments: Vec<String>,
     /// Whether router solicitations are answered.

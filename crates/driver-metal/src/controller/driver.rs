@@ -16,6 +16,8 @@ pub struct Settings {
     pub patience: u32,
     /// How long a server whose installation failed is claimed only where no other free one fits.
     pub cooldown: SignedDuration,
+    /// Whether servers whose installation failed are kept for inspection when their machine is deleted.
+    pub keep_failed: bool,
 }
 
 /// The driver, ready to run.

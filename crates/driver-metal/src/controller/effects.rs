@@ -9,7 +9,7 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Resource, ResourceExt as _};
 use resources::anywhere::TinkerbellTemplateConfig;
 use resources::bmc::{self, Action, Job, JobSpec, NamespacedRef, PowerAction};
-use resources::gantry::{Claim, InstallationFailure, ProviderMachine, Server};
+use resources::gantry::{Claim, ProviderMachine, Server};
 use resources::tinkerbell::{Template, Workflow};
 use resources::{ImageManifest, Time, keys};
 use serde::Serialize;
@@ -25,8 +25,6 @@ use crate::step::Effect;
 pub(super) const WRITER: Writer = Writer::new(keys::MANAGER_METAL);
 /// Who has a server.
 const CLAIM: [&str; 2] = ["spec", "claim"];
-/// The last installation of a server that failed.
-const LAST_FAILURE: [&str; 2] = ["spec", "lastFailure"];
 
 impl MetalDriver {
     pub(super) async fn perform(
@@ -56,19 +54,9 @@ impl MetalDriver {
             },
             Effect::Install { workflow } => self.install(snapshot, &workflow, now).await,
             Effect::RecordFailure { attempt, reason } => {
-                let Some(server) = snapshot.claimed() else {
-                    return Ok(());
-                };
-                let failure = failure(snapshot, server, attempt, reason, now);
-                self.set(snapshot, server, Change::set(&LAST_FAILURE, json!(failure)))
-                    .await
+                self.record_failure(snapshot, attempt, reason, now).await
             }
-            Effect::ClearFailure => {
-                let Some(server) = snapshot.claimed() else {
-                    return Ok(());
-                };
-                self.set(snapshot, server, Change::remove(&LAST_FAILURE)).await
-            }
+            Effect::ClearFailure => self.clear_failure(snapshot).await,
             Effect::RemoveWorkflows => {
                 // Templates first: the workflows are what tells that there is something left to remove.
                 self.remove_labelled::<Template>(snapshot, "Template").await?;
@@ -109,7 +97,12 @@ impl MetalDriver {
         Ok(())
     }
 
-    async fn set(&self, snapshot: &Snapshot, server: &Server, change: Change) -> Result<(), Error> {
+    pub(super) async fn set(
+        &self,
+        snapshot: &Snapshot,
+        server: &Server,
+        change: Change,
+    ) -> Result<(), Error> {
         let outcome = WRITER.change(&self.api(snapshot), server, vec![change]).await?;
         note(&outcome, "Server", &server.name_any());
         Ok(())
@@ -265,28 +258,6 @@ fn claim(machine: &ProviderMachine, server: &Server, now: Timestamp) -> Claim {
         bootstrap_secret: machine.spec.bootstrap.secret.clone(),
         at: Some(Time(now)),
         last_attempt: Some(server.spec.attempt.as_ref().map_or(0, |last| last.number)),
-    }
-}
-
-/// What is recorded of a failed attempt.
-fn failure(
-    snapshot: &Snapshot,
-    server: &Server,
-    attempt: u64,
-    reason: String,
-    now: Timestamp,
-) -> InstallationFailure {
-    let before = server.spec.last_failure.as_ref().map_or(0, |last| last.count);
-    let status = snapshot.machine.status.as_ref();
-    InstallationFailure {
-        attempt,
-        workflow: status
-            .and_then(|status| status.workflow.clone())
-            .unwrap_or_default(),
-        owner: snapshot.machine.name_any(),
-        at: Time(now),
-        reason,
-        count: before.saturating_add(1),
     }
 }
 

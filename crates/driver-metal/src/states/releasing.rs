@@ -4,6 +4,9 @@
 //! after that, because some answer for a moment what they were told; or that no system of ours was ever started on the
 //! machine. Where there is no BMC, or none that does what it is asked, a person states it (`Server.spec.release`). A
 //! power-off that failed or did not last is tried again with growing pauses, and at once when the BMC answers again.
+//!
+//! A server that is off is kept for inspection, claim and all, while its spec says so (`quarantine`), or where the
+//! installation of this machine failed on it and the site keeps such servers.
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -41,9 +44,34 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
     }
     match &snapshot.bmc {
         Some(_) => power_off(snapshot, server, now),
-        None if never_started(server) => Step::Do(Effect::Unclaim),
+        None if never_started(server) => give_back(snapshot, server, now),
         None => person(snapshot, server, now),
     }
+}
+
+/// Gives a server back that is off, unless somebody wants to look at it first.
+fn give_back(snapshot: &Snapshot, server: &Server, now: Timestamp) -> Step {
+    let name = server.name_any();
+    let failure = server.spec.last_failure.as_ref();
+    let failure =
+        failure.filter(|failure| snapshot.keep_failed && failure.owner == snapshot.machine.name_any());
+    let (why, end) = match (&server.spec.quarantine, failure) {
+        (Some(quarantine), _) => (
+            quarantine.reason.clone(),
+            format!(
+                ", or kubectl patch server {name} --type merge -p '{{\"spec\":{{\"quarantine\":null}}}}'"
+            ),
+        ),
+        (None, Some(failure)) => (
+            format!("attempt {} failed: {}", failure.attempt, failure.reason),
+            String::new(),
+        ),
+        (None, None) => return Step::Do(Effect::Unclaim),
+    };
+    let reason = format!(
+        "{name} is off and kept for inspection ({why}); when you are done: gantry release server {name} --powered-off{end}"
+    );
+    Step::wait(reason, a_day_on(snapshot, now))
 }
 
 /// What a person stated for this owner, of whatever power: off gives the server back, unknown gives it up, and `servers`
@@ -84,15 +112,20 @@ fn person(snapshot: &Snapshot, server: &Server, now: Timestamp) -> Step {
         None => "has no BMC".to_owned(),
         Some(bmc) => format!("names BMC {bmc}, which does not exist"),
     };
-    let mut until = snapshot.since(now);
-    while until <= now {
-        until = later(until, PERSON);
-    }
     let reason = format!(
         "{name} {why}, so nobody but you can tell that it is off: switch it off, then: gantry release server {name} \
          --powered-off"
     );
-    Step::wait(reason, until)
+    Step::wait(reason, a_day_on(snapshot, now))
+}
+
+/// The end of the present day since the state was entered: a person is waited for, and reminded each day.
+fn a_day_on(snapshot: &Snapshot, now: Timestamp) -> Timestamp {
+    let mut until = snapshot.since(now);
+    while until <= now {
+        until = later(until, PERSON);
+    }
+    until
 }
 
 fn power_off(snapshot: &Snapshot, server: &Server, now: Timestamp) -> Step {
@@ -114,11 +147,11 @@ fn power_off(snapshot: &Snapshot, server: &Server, now: Timestamp) -> Step {
     let ended = snapshot.job_ended_at(name).unwrap_or_else(|| snapshot.since(now));
     let why = match snapshot.job(name) {
         Some((JobEnd::Completed, _)) => match confirmed(snapshot, name, ended, now) {
-            Confirmed::Off => return Step::Do(Effect::Unclaim),
+            Confirmed::Off => return give_back(snapshot, server, now),
             Confirmed::Not(why) => why,
             Confirmed::Wait(step) => return step,
         },
-        Some((JobEnd::Failed, _)) if never_started(server) => return Step::Do(Effect::Unclaim),
+        Some((JobEnd::Failed, _)) if never_started(server) => return give_back(snapshot, server, now),
         Some((JobEnd::Failed, message)) => message,
         Some((JobEnd::Running, message)) => {
             let what = match message.as_str() {

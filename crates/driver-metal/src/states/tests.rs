@@ -79,6 +79,7 @@ fn snapshot(state: ProviderMachineState) -> Snapshot {
         jobs: BTreeMap::new(),
         patience: 1,
         cooldown: SignedDuration::from_hours(24),
+        keep_failed: false,
     }
 }
 

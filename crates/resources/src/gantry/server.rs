@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::boot_session::{BootSession, FirstBoot};
 use super::disk::{InventoryDisk, PinnedDisk};
 use super::provider_machine::MachineRole;
-use super::server_failure::InstallationFailure;
+use super::server_failure::{InstallationFailure, Quarantine};
 use crate::{Digest, Mac, Time};
 
 /// Intent for one machine. Claim and attempt change by compare-and-set on resourceVersion.
@@ -64,6 +64,11 @@ pub struct ServerSpec {
     /// Set by a person to the present time: earlier failures do not count any more when a server is chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_requested_at: Option<Time>,
+    /// Set by a person who wants to look at the machine: its owner powers it off when it gives it up, but keeps the claim
+    /// until the person removes this field or states with `gantry release server` that the machine is off. A server that
+    /// nobody claims is not claimed meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<Quarantine>,
     /// How the machine gets from the installer to the installed system.
     #[serde(default)]
     pub handover: HandoverPolicy,

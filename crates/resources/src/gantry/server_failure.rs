@@ -1,8 +1,9 @@
-//! The last installation of a server that failed: what it is chosen by afterwards.
+//! What speaks against a server: its last installation that failed, and a person who wants to look at it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::boot_session::BootSession;
 use crate::Time;
 
 /// An installation that failed, as its owner recorded it before it went on. It is removed when an installation succeeds.
@@ -21,4 +22,24 @@ pub struct InstallationFailure {
     pub reason: String,
     /// Installations of this server that failed one after another, this one included.
     pub count: u32,
+    /// Power state as the BMC told last: on, off or unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power: Option<String>,
+    /// Boot session of the attempt as it was then, without the agent's certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_session: Option<BootSession>,
+    /// The last lines that the actions of the attempt printed, oldest first, each after the name of its action.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<String>,
+}
+
+/// A server that is kept for inspection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Quarantine {
+    /// Why, for whoever reads it later.
+    pub reason: String,
+    /// Since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
 }

@@ -14,6 +14,8 @@ use crate::error::{Error, place};
 
 /// Who has the server.
 const CLAIM: [&str; 2] = ["spec", "claim"];
+/// Why it is kept for inspection.
+const QUARANTINE: [&str; 2] = ["spec", "quarantine"];
 /// What a person stated when it was given back.
 const RELEASE: [&str; 2] = ["spec", "release"];
 
@@ -31,9 +33,12 @@ pub(super) async fn drop_claim(api: &Api<Server>, server: &Server) -> Result<(),
     Ok(WRITER.change(api, server, gone).await.map(drop)?)
 }
 
-/// Removes what a person stated when the server was given back.
+/// Removes what a person stated when the server was given back, and that it was kept until then.
 pub(super) async fn clear_release(api: &Api<Server>, server: &Server) -> Result<(), Error> {
-    let gone = vec![Change::remove(&RELEASE)];
+    let mut gone = vec![Change::remove(&RELEASE)];
+    if server.spec.quarantine.is_some() {
+        gone.push(Change::remove(&QUARANTINE));
+    }
     Ok(WRITER.change(api, server, gone).await.map(drop)?)
 }
 

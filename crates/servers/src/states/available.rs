@@ -28,7 +28,13 @@ pub(super) fn decide(snapshot: &Snapshot<'_>) -> Step {
             ServerState::Provisioning,
             format!("workflow {} runs", attempt.workflow),
         ),
-        None => Step::done("free"),
+        None => match &snapshot.server.spec.quarantine {
+            Some(quarantine) => Step::done(format!(
+                "kept out of use ({}), until spec.quarantine is removed",
+                quarantine.reason
+            )),
+            None => Step::done("free"),
+        },
     }
 }
 
@@ -36,6 +42,7 @@ pub(super) fn decide(snapshot: &Snapshot<'_>) -> Step {
 mod tests {
     use super::super::samples::{Sample, at};
     use super::*;
+    use resources::gantry::Quarantine;
     use resources::keys::{OWNER_NAME, OWNER_NAMESPACE};
 
     #[test]
@@ -46,6 +53,17 @@ mod tests {
         sample.goes(at(0), ServerState::Provisioning);
         sample.claim("ProviderMachine", "prod-1");
         sample.goes(at(0), ServerState::Claimed);
+    }
+
+    #[test]
+    fn a_quarantine_says_why_it_is_not_free() {
+        let mut sample = Sample::new(ServerState::Available);
+        sample.server.spec.quarantine = Some(Quarantine {
+            reason: "fan".into(),
+            at: None,
+        });
+        let expected = Step::done("kept out of use (fan), until spec.quarantine is removed");
+        assert_eq!(sample.step(at(0)), expected);
     }
 
     #[test]

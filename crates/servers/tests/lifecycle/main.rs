@@ -5,6 +5,7 @@
 
 mod claims;
 mod growth;
+mod release;
 mod rivals;
 mod site;
 mod window;

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The server at this place, after its attempt 3 failed at that minute.
-fn with_failure(mut snapshot: Snapshot, server: usize, minute: i64) -> Snapshot {
+pub(super) fn with_failure(mut snapshot: Snapshot, server: usize, minute: i64) -> Snapshot {
     snapshot.servers[server].spec.last_failure = Some(InstallationFailure {
         attempt: 3,
         workflow: "green-1".into(),
@@ -11,6 +11,9 @@ fn with_failure(mut snapshot: Snapshot, server: usize, minute: i64) -> Snapshot 
         at: Time(at(minute)),
         reason: "disk is gone".into(),
         count: 1,
+        power: None,
+        boot_session: None,
+        log: Vec::new(),
     });
     snapshot
 }

@@ -1,5 +1,7 @@
 //! Giving a server back.
 
+use resources::gantry::Quarantine;
+
 use super::*;
 
 /// A machine that has run a system of ours, being given back; its BMC answers since minute 0.
@@ -274,4 +276,70 @@ fn a_machine_on_which_nothing_ever_started_is_given_back_without_evidence() {
     );
     never.servers[1].status.as_mut().unwrap().first_boot = None;
     assert_eq!(decide(&never, START), Step::Do(Effect::Unclaim));
+}
+
+#[test]
+fn a_server_that_somebody_wants_to_look_at_is_kept_when_it_is_off() {
+    let off = || {
+        said(
+            ended(releasing(), ConditionKind::Completed, 10),
+            bmc::PowerState::Off,
+            11,
+        )
+    };
+    let quarantined = |mut snapshot: Snapshot| {
+        snapshot.servers[1].spec.quarantine = Some(Quarantine {
+            reason: "fan".into(),
+            at: None,
+        });
+        snapshot
+    };
+    let failed = |owner: &str, keep: bool| {
+        let mut snapshot = super::failures::with_failure(off(), 1, 0);
+        snapshot.servers[1].spec.last_failure.as_mut().unwrap().owner = owner.into();
+        snapshot.keep_failed = keep;
+        snapshot
+    };
+    let mut idle = quarantined(releasing());
+    let server = &mut idle.servers[1];
+    (server.spec.attempt, idle.bmc) = (None, None);
+    server.status.as_mut().unwrap().first_boot = None;
+    for (what, snapshot, parts) in [
+        (
+            "by a person",
+            quarantined(off()),
+            ["kept for inspection (fan)", "\"quarantine\":null"],
+        ),
+        (
+            "nothing ran on it",
+            idle,
+            ["kept for inspection (fan)", "gantry release server node-a"],
+        ),
+        (
+            "by the site",
+            failed("blue-cp-0", true),
+            ["(attempt 3 failed: disk is gone)", "--powered-off"],
+        ),
+    ] {
+        let Step::Wait { reason, until, .. } = decide(&snapshot, at(11)) else {
+            panic!("given back: {what}")
+        };
+        assert!(parts.iter().all(|part| reason.contains(part)), "{what}: {reason}");
+        assert_eq!(until, at(24 * 60), "{what}");
+        let done = stated(snapshot, StatedPower::Off, "blue-cp-0");
+        assert_eq!(decide(&done, at(12)), Step::Do(Effect::Unclaim), "{what}");
+    }
+    for (what, snapshot) in [
+        ("the site keeps none", failed("blue-cp-0", false)),
+        ("it failed for another machine", failed("green", true)),
+    ] {
+        assert_eq!(decide(&snapshot, at(11)), Step::Do(Effect::Unclaim), "{what}");
+    }
+    assert!(
+        matches!(
+            decide(&quarantined(releasing()), START),
+            Step::Do(Effect::PowerOff { .. })
+        ),
+        "first it is off"
+    );
 }
