@@ -5,7 +5,7 @@ mod namespaces;
 mod tests;
 
 use apiserver::{AdmissionRequest, AdmissionVerb, Cause, Refusal};
-use cluster_spec::{Document, Neighbours, Violation};
+use cluster_spec::{Document, Violation};
 use resources::anywhere::Cluster;
 use resources::gantry::ControlPlane;
 use serde::Deserialize;
@@ -42,11 +42,8 @@ pub(crate) fn clusters(request: &AdmissionRequest<'_>, object: &mut Value) -> Re
                 return Ok(());
             };
             let old = request.old.and_then(|old| Document::read(kind, old));
-            let neighbours = Neighbours {
-                clusters: stored(request, CLUSTERS),
-                control_planes: stored(request, CONTROL_PLANES),
-            };
-            cluster_spec::admit(old.as_ref(), &new, &neighbours)
+            let control_planes: Vec<ControlPlane> = stored(request, CONTROL_PLANES);
+            cluster_spec::admit(old.as_ref(), &new, &control_planes)
         }
         _ => Vec::new(),
     };

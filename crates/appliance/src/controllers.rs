@@ -9,9 +9,10 @@ use agent_protocol::v1::sessions_server::SessionsServer;
 use agent_protocol::v1::workflows_server::WorkflowsServer;
 use artifacts::{Fetcher, ImageStore, Measure};
 use boot_script::{BootView, EventSender, ViewHandle};
-use clusters::{Coordinator, KubeNewClusters};
+use clusters::{Coordinator, KubeWorkloads};
 use disk_image::ImageReader;
 use driver_metal::MetalDriver;
+use etcd::TlsEtcdConnector;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use listeners::Gate;
@@ -135,7 +136,8 @@ fn coordinator(foundation: &Foundation, client: &Client, site: Option<&Site>) ->
         probe: site.map(|site| Arc::new(InterfaceProbe(site.interface.clone())) as _),
         ..clusters::Options::default()
     };
-    Coordinator::new(client.clone(), options, Box::new(KubeNewClusters))
+    let (workloads, etcd) = (Box::new(KubeWorkloads), Box::new(TlsEtcdConnector));
+    Coordinator::new(client.clone(), options, workloads, etcd)
 }
 
 fn metal_driver(foundation: &Foundation, client: &Client, address: Ipv4Addr) -> MetalDriver {

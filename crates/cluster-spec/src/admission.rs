@@ -13,7 +13,6 @@ use serde_json::Value;
 
 use crate::bundle::ClusterBundle;
 use crate::defaults::with_defaults;
-use crate::names::{has_group, name_clashes};
 use crate::rules::validate;
 use crate::update::update;
 use crate::violation::{Report, Violation};
@@ -80,33 +79,18 @@ impl Document {
     }
 }
 
-/// The objects beside the one that is written, all of one namespace.
-#[derive(Debug, Clone, Default)]
-pub struct Neighbours {
-    /// Clusters.
-    pub clusters: Vec<Cluster>,
-    /// ControlPlanes: what the clusters' machines are made from.
-    pub control_planes: Vec<ControlPlane>,
-}
-
-/// What is refused of a write that creates a document or changes `old` to `new`. What an earlier write got in, before
+/// What is refused of a write that creates a document or changes `old` to `new`, beside these ControlPlanes, which say what
+/// the machines of clusters are made from. What an earlier write got in, before
 /// there was a rule, does not block one that leaves it alone.
 #[must_use]
-pub fn admit(old: Option<&Document>, new: &Document, neighbours: &Neighbours) -> Vec<Violation> {
+pub fn admit(old: Option<&Document>, new: &Document, control_planes: &[ControlPlane]) -> Vec<Violation> {
     // What a terminating object can still lose are finalizers.
     if new.is_terminating() {
         return Vec::new();
     }
     let mut found = Vec::new();
-    for control_plane in &neighbours.control_planes {
+    for control_plane in control_planes {
         found.extend(changes(old, new, control_plane).unwrap_or_default());
-    }
-    if let Document::Cluster(cluster) = new {
-        let before = match old {
-            Some(Document::Cluster(before)) => Some(before.as_ref()),
-            _ => None,
-        };
-        found.extend(names(before, cluster, &neighbours.clusters));
     }
     found
 }
@@ -141,23 +125,23 @@ fn changes(old: Option<&Document>, new: &Document, control_plane: &ControlPlane)
     Some(found)
 }
 
-/// Names of machines that another cluster has already.
-fn names(old: Option<&Cluster>, new: &Cluster, clusters: &[Cluster]) -> Vec<Violation> {
-    let clashes = clusters.iter().flat_map(|other| name_clashes(new, other));
-    clashes
-        .filter(|clash| old.is_none_or(|old| !has_group(&old.spec, &clash.group)))
-        .map(|clash| clash.violation)
-        .collect()
-}
-
-/// What is refused of a change of a ControlPlane: the founder is written once.
+/// What is refused of a change of a ControlPlane: its id, and the founder of a cluster whose API has answered.
 #[must_use]
 pub fn admit_control_plane(old: &ControlPlane, new: &ControlPlane) -> Vec<Violation> {
     let mut report = Report::new("ControlPlane", &new.name_any());
-    if old.spec.initialized_by.is_some() && old.spec.initialized_by != new.spec.initialized_by {
+    let founder = old.spec.initialized_by.as_ref();
+    let exists = founder.is_some_and(|founder| founder.answered_at.is_some());
+    if exists && old.spec.initialized_by != new.spec.initialized_by {
         report.add(
             "spec.initializedBy",
             "the machine that started the cluster does not change: a second `kubeadm init` would start a second etcd",
+            "put the old value back",
+        );
+    }
+    if !old.spec.cluster_uid.is_empty() && old.spec.cluster_uid != new.spec.cluster_uid {
+        report.add(
+            "spec.clusterUid",
+            "the id of a cluster never changes: its machines carry it",
             "put the old value back",
         );
     }

@@ -3,9 +3,8 @@
 //!
 //! Owns reading with places ([`parse`]), EKS Anywhere's defaults, the rules that need nothing but the documents and
 //! the known Releases ([`validate`]), the checks against free hardware ([`check_hardware`]) and against everybody else's
-//! addresses ([`check_surroundings`]), the choice of a Release ([`choose_release`]), the rules for changes ([`update`])
-//! and between clusters ([`name_clashes`]), and both as admission of a write ([`admit`]). All of it is pure; the API and
-//! the controller run the same rules on objects that the command line runs on files. Two supersets of EKS Anywhere:
+//! addresses ([`check_surroundings`]), the choice of a Release ([`choose_release`]), and the rules for changes ([`update`]),
+//! also as admission of a write ([`admit`]). All of it is pure; the API and the controller run the same rules on objects that the command line runs on files. Two supersets of EKS Anywhere:
 //! `osFamily: debian` and `cniConfig: {flannel: {}}`.
 //!
 //! Refuses: unknown fields, and known fields that this version does not carry out. A field that would be ignored is an
@@ -19,7 +18,6 @@ mod bundle;
 mod defaults;
 mod documents;
 mod hardware;
-mod names;
 mod node;
 mod problem;
 mod recorded;
@@ -33,12 +31,11 @@ mod version;
 mod violation;
 mod vrrp;
 
-pub use admission::{Document, Neighbours, admit, admit_control_plane, admit_control_plane_deletion};
+pub use admission::{Document, admit, admit_control_plane, admit_control_plane_deletion};
 pub use bundle::{CONTROL_PLANE_GROUP, ClusterBundle, Group, selector_terms};
 pub use defaults::with_defaults;
 pub use documents::parse;
 pub use hardware::{FreeHardware, check_hardware};
-pub use names::{NameClash, has_group, machine_name, name_clashes};
 pub use problem::{Problem, Problems};
 pub use releases::{candidates, choose_release};
 pub use rules::validate;

@@ -214,14 +214,6 @@ impl Comparison {
         let back = "put the old value back, or delete the cluster and create it anew";
         let (message, next_step) = match decision {
             Decision::CarriedOut | Decision::NoEffect => return new.clone(),
-            Decision::Raised if new.as_i64() >= old.as_i64() => return new.clone(),
-            Decision::Raised => (
-                format!(
-                    "the control plane of cluster {cluster} has {old} members and is not made smaller to {new}: this \
-                     version does not remove a member from etcd, and without a majority of its members etcd stops"
-                ),
-                format!("write {old}"),
-            ),
             Decision::Fixed => (
                 format!(
                     "the field cannot change: cluster {cluster} has machines that are made from the old value"

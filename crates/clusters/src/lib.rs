@@ -1,27 +1,44 @@
 //! The coordinator of clusters.
 //!
 //! Owns EKS Anywhere Clusters' status, Plans, the Cluster API objects of a cluster's nodes, its PKI, bootstrap data and
-//! kubeconfig. `plan/` is pure: the wanted cluster and the machines there are give the ordered steps. A Plan is stored and
-//! approved before anything is done; `execute/` carries it out, one step after the other: each step is a pure decision
-//! over a snapshot (wait, do, done, failed), and the shell does what it says and looks again. Refuses to touch servers: a
-//! machine is a ProviderMachine, and its driver does the rest.
+//! kubeconfig. A Cluster goes one way through the crate:
 //!
-//! Invariant: names follow from the cluster's name, every effect may be repeated, and what waits says for what and until
-//! when; so a coordinator that starts anew goes on from the objects alone.
+//! - `admit`: are its documents good, and what is it made from?
+//! - `observe`: its machines, nodes, etcd and API as they are now;
+//! - `plan` (pure): what is missing between the two, as a graph of steps;
+//! - `execute`: the steps that are ready, each a pure decision over the snapshot and an effect;
+//! - `report`: what is said of all that in the statuses.
+//!
+//! Refuses to touch servers: a machine is a ProviderMachine, and its driver does the rest.
+//!
+//! Invariant: what decides is in specs (the founder, the Release, the ids of machines, the disruption token), every effect
+//! may be repeated, and what waits says for what and until when; so a coordinator that starts anew goes on from the objects
+//! alone.
 #![forbid(unsafe_code)]
 
+mod access;
+mod admit;
+mod coordinator;
 mod day_two;
 mod error;
 mod execute;
+mod observe;
+mod options;
+mod pin;
 mod plan;
+mod report;
+mod secrets;
 
+pub use coordinator::{Coordinator, run_coordinator};
 pub use day_two::{
     BudgetView, Controller, Drain, DrainPolicy, Drainer, Eviction, KubeNodesConnector, Losses, NodeError,
     NodeOccupancy, Nodes, NodesConnector, PodId, PodView, Readiness, losses,
 };
 pub use error::Error;
-pub use execute::{
-    AddressProbe, Coordinator, Failure, KubeNewClusters, NewCluster, NewClusters, NodeView, Options,
-    PROFILE_ANNOTATION, SystemView, run_coordinator,
+pub use execute::PROFILE_ANNOTATION;
+pub use observe::{Drained, Failure, KubeWorkloads, NodeView, SystemView, Workload, Workloads};
+pub use options::{AddressProbe, Options};
+pub use plan::{
+    ApiState, Block, EtcdMember, EtcdState, Founding, HealthLimits, Identity, Member, NodeState, Policy,
+    Pool, Seen, Stage, Verdict, Wanted, can_remove, delete, image_name, plan, quorum,
 };
-pub use plan::{Desired, DesiredMachine, Founding, Members, create, delete, image_name, next_plan, scale};

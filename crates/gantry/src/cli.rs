@@ -42,6 +42,14 @@ pub(crate) enum Command {
     /// State the power of a server that is being given back, where Gantry can't see or switch it.
     #[command(subcommand)]
     Release(Release),
+    /// Approve a plan that waits for a person.
+    Approve(verbs::approve::ApproveArgs),
+    /// Try once more what has failed too often.
+    #[command(subcommand)]
+    Retry(Retry),
+    /// Put another machine in the place of one.
+    #[command(subcommand)]
+    Replace(Replace),
     /// List objects: clusters, machines, servers, bmcs, workflows, hardware, plans, images, ...
     Get(verbs::get::GetArgs),
     /// Why is it stuck? The chain from the cluster down to the last packet, for a name, MAC, IP or serial number.
@@ -91,6 +99,18 @@ pub(crate) enum Delete {
 pub(crate) enum Release {
     /// State that a server is powered off, or give up one that can't be reached.
     Server(verbs::release_server::ReleaseServerArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Retry {
+    /// Let another machine take the place of one that has failed too often.
+    Machine(verbs::machine::MachineArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Replace {
+    /// Take a machine out of its cluster and put another one in its place.
+    Machine(verbs::machine::MachineArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -72,6 +72,13 @@ pub(crate) const KINDS: &[Kind] = &[
         true,
     ),
     kind(&["plans", "plan"], "gantry.dev", "v1alpha1", "plans", true),
+    kind(
+        &["planapprovals", "planapproval"],
+        "gantry.dev",
+        "v1alpha1",
+        "planapprovals",
+        true,
+    ),
     kind(&["images", "image"], "gantry.dev", "v1alpha1", "images", true),
     kind(
         &["templates", "template"],

@@ -1,6 +1,7 @@
 //! One module for each verb.
 
 pub(crate) mod apply_hardware;
+pub(crate) mod approve;
 pub(crate) mod completion;
 pub(crate) mod create_cluster;
 pub(crate) mod delete_cluster;
@@ -10,13 +11,14 @@ pub(crate) mod generate_hardware;
 pub(crate) mod get;
 pub(crate) mod image;
 pub(crate) mod lab;
+pub(crate) mod machine;
 pub(crate) mod release_server;
 pub(crate) mod serve;
 pub(crate) mod version;
 
 use clap::CommandFactory;
 
-use crate::cli::{Apply, Cli, Command, Config, Create, Delete, Generate, Release};
+use crate::cli::{Apply, Cli, Command, Config, Create, Delete, Generate, Release, Replace, Retry};
 use crate::failure::Outcome;
 use crate::output;
 
@@ -32,6 +34,9 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Generate(Generate::Hardware(args)) => generate_hardware::run(&args),
         Command::Delete(Delete::Cluster(args)) => delete_cluster::run(global, &args).await,
         Command::Release(Release::Server(args)) => release_server::run(global, &args).await,
+        Command::Approve(args) => approve::run(global, &args).await,
+        Command::Retry(Retry::Machine(args)) => machine::retry(global, &args).await,
+        Command::Replace(Replace::Machine(args)) => machine::replace(global, &args).await,
         Command::Get(args) => get::run(global, &args).await,
         Command::Explain(args) => explain::run(global, &args).await,
         Command::Image(command) => image::run(command).await,

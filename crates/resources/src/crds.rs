@@ -26,6 +26,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         gantry::ProviderMachine::crd(),
         gantry::ControlPlane::crd(),
         gantry::Plan::crd(),
+        gantry::PlanApproval::crd(),
         gantry::Image::crd(),
         gantry::Release::crd(),
     ];
@@ -74,7 +75,7 @@ mod tests {
                 .all(|v| v.subresources.as_ref().is_some_and(|s| s.status.is_some()));
             assert_eq!(
                 status,
-                !["TinkerbellTemplateConfig", "Release"].contains(&kind.as_str()),
+                !["TinkerbellTemplateConfig", "Release", "PlanApproval"].contains(&kind.as_str()),
                 "{kind}"
             );
         }

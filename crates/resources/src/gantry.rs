@@ -11,11 +11,14 @@ mod server;
 mod server_failure;
 
 pub use boot_session::{BootSession, Contender, FirstBoot, LastPacket, SessionClaim, SessionPhase};
-pub use control_plane::{ClusterDocuments, ControlPlane, ControlPlaneSpec, ControlPlaneStatus, Founder};
+pub use control_plane::{
+    ClusterDocuments, ControlPlane, ControlPlaneSpec, ControlPlaneStatus, DisruptionToken, Founder,
+};
 pub use disk::{InventoryDisk, PinnedDisk, RootDeviceHints};
 pub use image::{Image, ImageSpec, ImageState, ImageStatus};
 pub use plan::{
-    Plan, PlanClass, PlanPhase, PlanSpec, PlanStatus, PlanStep, PlanStepKind, StepState, StepStatus,
+    Disruption, FailurePolicy, Plan, PlanApproval, PlanApprovalSpec, PlanClass, PlanPhase, PlanSpec,
+    PlanStatus, PlanStep, PlanStepKind, PoolRevision, StepState, StepStatus,
 };
 pub use provider_machine::{
     BootstrapMode, BootstrapSource, MachineRole, MetalMachine, ProviderMachine, ProviderMachineSpec,

@@ -37,6 +37,14 @@ pub const CLUSTER_NAME: &str = "cluster.x-k8s.io/cluster-name";
 pub const CONTROL_PLANE: &str = "cluster.x-k8s.io/control-plane";
 /// Label with the node group's name on workers.
 pub const NODE_GROUP: &str = "gantry.dev/node-group";
+/// Annotation on a Plan: SHA-256 of its spec, which an approval names.
+pub const PLAN_DIGEST: &str = "gantry.dev/digest";
+/// Annotation on a Machine: id of the machine, a UUID.
+pub const MACHINE_UID: &str = "gantry.dev/machine-uid";
+/// Annotation of Cluster API on a Machine: it is the first to go when its pool shrinks.
+pub const DELETE_MACHINE: &str = "cluster.x-k8s.io/delete-machine";
+/// Finalizer of the coordinator on the Machines of a cluster: a Machine that somebody deletes is replaced first.
+pub const MACHINE_FINALIZER: &str = "gantry.dev/machine";
 /// Label by which `clusterctl move` and `gantry move` find objects.
 pub const MOVE: &str = "clusterctl.cluster.x-k8s.io/move";
 /// Type of the Secrets that hold cluster PKI, kubeconfigs and bootstrap data.

@@ -29,11 +29,8 @@ fn control_plane(bundle: &ClusterBundle) -> ControlPlane {
     object
 }
 
-fn beside(bundle: &ClusterBundle) -> Neighbours {
-    Neighbours {
-        clusters: vec![bundle.cluster.clone()],
-        control_planes: vec![control_plane(bundle)],
-    }
+fn beside(bundle: &ClusterBundle) -> Vec<ControlPlane> {
+    vec![control_plane(bundle)]
 }
 
 /// All documents of a bundle in the order in which `kubectl apply` sends them.
@@ -103,7 +100,7 @@ fn edits_that_would_have_no_effect_are_refused_by_field() {
 fn before_there_are_machines_everything_may_change() {
     let new = read(include_str!("../../tests/cases/edit-image.yaml"));
     let mut neighbours = beside(&base());
-    neighbours.control_planes[0].spec.documents = None;
+    neighbours[0].spec.documents = None;
     for document in documents(&new) {
         assert_eq!(admit(None, &document, &neighbours), []);
     }
@@ -172,57 +169,35 @@ fn the_rest_of_the_rules_holds_for_a_cluster_with_machines() {
 }
 
 #[test]
-fn a_machine_name_that_another_cluster_has_is_refused() {
-    let first = read(include_str!("../../tests/cases/name-a.yaml"));
-    let second = read(include_str!("../../tests/cases/name-b.yaml"));
-    let write = |bundle: &ClusterBundle| Document::Cluster(Box::new(bundle.cluster.clone()));
-    let found = admit(None, &write(&second), &beside(&first));
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert_eq!(found[0].path, "spec.workerNodeGroupConfigurations[0].name");
-    assert!(
-        found[0]
-            .message
-            .contains("lab-a-0-0 is taken by group a-0 of cluster lab;"),
-        "{}",
-        found[0]
-    );
-
-    // A group that is added later meets the names that are there.
-    let mut renamed = second.clone();
-    renamed.cluster.spec.worker_node_group_configurations[0].name = Some("1".to_owned());
-    assert_eq!(admit(None, &write(&renamed), &beside(&first)), []);
-    assert_eq!(
-        admit(Some(&write(&renamed)), &write(&second), &beside(&first)).len(),
-        1
-    );
-    // Both are there already: an edit of one is not the place to say it.
-    assert_eq!(admit(Some(&write(&second)), &write(&second), &beside(&first)), []);
-
-    // The control plane is a group too.
-    let mut third = first.clone();
-    third.cluster.spec.worker_node_group_configurations[0].name = Some("a-cp".to_owned());
-    let found = admit(None, &write(&second), &beside(&third));
-    assert_eq!(found[0].path, "metadata.name");
-}
-
-#[test]
-fn the_founder_is_written_once() {
+fn the_founder_of_a_cluster_that_answers_is_fixed() {
     let mut old = ControlPlane::new("lab", ControlPlaneSpec::default());
     let mut new = old.clone();
-    let founder = |machine: &str| {
+    let time = || serde_json::from_value(json!("2026-01-02T03:04:05Z")).unwrap();
+    let founder = |machine: &str, answered: bool| {
         Some(Founder {
             machine: machine.to_owned(),
-            requested_at: serde_json::from_value(json!("2026-01-02T03:04:05Z")).unwrap(),
+            machine_uid: format!("uid of {machine}"),
+            requested_at: time(),
+            answered_at: answered.then(time),
         })
     };
-    new.spec.initialized_by = founder("lab-cp-0");
+    new.spec.initialized_by = founder("lab-cp-0", false);
     assert_eq!(admit_control_plane(&old, &new), []);
-    old.spec.initialized_by = founder("lab-cp-0");
+    // It was given back before anybody got an answer of its cluster.
+    old.spec.initialized_by = founder("lab-cp-1", false);
     assert_eq!(admit_control_plane(&old, &new), []);
-    for other in [founder("lab-cp-1"), None] {
+    old.spec.initialized_by = founder("lab-cp-0", false);
+    new.spec.initialized_by = founder("lab-cp-0", true);
+    assert_eq!(admit_control_plane(&old, &new), []);
+    old.spec.initialized_by = founder("lab-cp-0", true);
+    assert_eq!(admit_control_plane(&old, &new), []);
+    for other in [founder("lab-cp-1", true), founder("lab-cp-0", false), None] {
         new.spec.initialized_by = other;
         assert_eq!(admit_control_plane(&old, &new)[0].path, "spec.initializedBy");
     }
+    new.spec.initialized_by = old.spec.initialized_by.clone();
+    old.spec.cluster_uid = "7c9e6679-7425-40de-944b-e07fc1f90ae7".to_owned();
+    assert_eq!(admit_control_plane(&old, &new)[0].path, "spec.clusterUid");
     let mut cluster = base().cluster;
     assert_eq!(
         admit_control_plane_deletion("shed", std::slice::from_ref(&cluster)).len(),

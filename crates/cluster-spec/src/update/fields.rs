@@ -6,8 +6,6 @@
 pub(super) enum Decision {
     /// The coordinator carries it out.
     CarriedOut,
-    /// The coordinator carries a higher number out; a lower one is refused.
-    Raised,
     /// The field has no effect on any cluster, so every value is right.
     NoEffect,
     /// EKS Anywhere forbids it too.
@@ -18,7 +16,7 @@ pub(super) enum Decision {
     Upgrade,
 }
 
-use Decision::{CarriedOut, Fixed, NoEffect, NotCarriedOut, Raised, Upgrade};
+use Decision::{CarriedOut, Fixed, NoEffect, NotCarriedOut, Upgrade};
 
 /// Path below the object, with `[]` for every item of a list, and the decision for it and all that is below it.
 pub(super) type Row = (&'static str, Decision);
@@ -28,7 +26,7 @@ pub(super) const GROUPS: &str = "spec.workerNodeGroupConfigurations";
 
 pub(super) const CLUSTER: &[Row] = &[
     ("spec.kubernetesVersion", Upgrade),
-    ("spec.controlPlaneConfiguration.count", Raised),
+    ("spec.controlPlaneConfiguration.count", CarriedOut),
     ("spec.controlPlaneConfiguration.endpoint", Fixed),
     ("spec.controlPlaneConfiguration.machineGroupRef", Fixed),
     ("spec.controlPlaneConfiguration.taints", Fixed),
@@ -42,7 +40,7 @@ pub(super) const CLUSTER: &[Row] = &[
         NotCarriedOut,
     ),
     ("spec.controlPlaneConfiguration.certSans", NotCarriedOut),
-    ("spec.controlPlaneConfiguration.machineHealthCheck", NotCarriedOut),
+    ("spec.controlPlaneConfiguration.machineHealthCheck", CarriedOut),
     ("spec.controlPlaneConfiguration.apiServerExtraArgs", NotCarriedOut),
     (
         "spec.controlPlaneConfiguration.kubeletConfiguration",
@@ -70,7 +68,7 @@ pub(super) const CLUSTER: &[Row] = &[
     ("spec.workerNodeGroupConfigurations[].kubernetesVersion", Upgrade),
     (
         "spec.workerNodeGroupConfigurations[].machineHealthCheck",
-        NotCarriedOut,
+        CarriedOut,
     ),
     (
         "spec.workerNodeGroupConfigurations[].kubeletConfiguration",
@@ -97,7 +95,7 @@ pub(super) const CLUSTER: &[Row] = &[
     ("spec.packages", NotCarriedOut),
     ("spec.bundlesRef", NotCarriedOut),
     ("spec.eksaVersion", NotCarriedOut),
-    ("spec.machineHealthCheck", NotCarriedOut),
+    ("spec.machineHealthCheck", CarriedOut),
     ("spec.etcdEncryption", NotCarriedOut),
     ("spec.licenseToken", NoEffect),
 ];

@@ -1,138 +1,184 @@
 //! Effects of steps. Each may be repeated.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use jiff::Timestamp;
+use etcd::{Health, MemberId, Membership};
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use node_config::Profile;
 use resources::cluster_api::{Cluster as CapiCluster, Machine};
-use resources::gantry::{ControlPlane, Founder, Plan, ProviderMachine, ReleaseSpec};
+use resources::gantry::{ControlPlane, Founder, Plan, PlanApproval, ProviderMachine};
+use resources::keys;
 
-use super::access::Access;
-use super::new_cluster::NewCluster;
-use super::pin::Pin;
-use super::snapshot::{Leftover, Options, Snapshot};
-use super::states::Effect;
+use super::bootstrap::{self, settings};
+use super::decision::Effect;
+use super::machines::{self, NewMachine};
 use super::token::Token;
-use super::{bootstrap_secret, machines, mint, pki_secrets};
+use super::work::Work;
 use crate::error::Error;
+use crate::observe::{ApiSeen, Drained, Leftover, is_subject};
+use crate::plan::{can_remove, machine_uid};
+use crate::secrets::{self, bootstrap_secret};
 
-/// What effects work with.
-pub(crate) struct Work<'a> {
-    pub(crate) access: Access,
-    pub(crate) options: &'a Options,
-    pub(crate) profile: Profile,
-    pub(crate) release: &'a ReleaseSpec,
-    /// What machines are made from; `None` while the cluster is being deleted.
-    pub(crate) pin: Option<&'a Pin>,
-    pub(crate) cluster: String,
-    pub(crate) snapshot: &'a Snapshot,
-    pub(crate) secrets: &'a BTreeMap<String, KubeSecret>,
-    pub(crate) api: Option<Arc<dyn NewCluster>>,
-    pub(crate) now: Timestamp,
+/// What became of an effect.
+pub(crate) enum Outcome {
+    /// It is done, and what follows is observed.
+    Acted,
+    /// It could not be done yet; what it waits for.
+    Waits(String),
+    /// It is done, and so is the step: nothing can be observed of it.
+    Finished,
 }
 
-/// Carries an effect out. `Ok(Some(_))` says what it waits for: the new cluster did not take it, which is no error of
-/// ours.
-pub(crate) async fn carry_out(work: &Work<'_>, effect: &Effect) -> Result<Option<String>, Error> {
+impl From<Option<String>> for Outcome {
+    fn from(waits: Option<String>) -> Self {
+        waits.map_or(Self::Acted, Self::Waits)
+    }
+}
+
+/// Carries an effect out. What the cluster does not take is a wait, not an error of ours.
+pub(crate) async fn carry_out(work: &Work<'_>, effect: &Effect) -> Result<Outcome, Error> {
     match act(work, effect).await {
-        Err(taken @ Error::Taken { .. }) => Ok(Some(taken.to_string())),
+        Err(taken @ Error::Taken { .. }) => Ok(Outcome::Waits(taken.to_string())),
         other => other,
     }
 }
 
-async fn act(work: &Work<'_>, effect: &Effect) -> Result<Option<String>, Error> {
-    let access = &work.access;
-    match effect {
-        Effect::MakePki => pki_secrets::make(access, &work.cluster, work.now)
-            .await
-            .map(|()| None),
-        Effect::MakeImage(url) => machines::make_image(access, url).await.map(|()| None),
-        Effect::MakeParents => make_parents(work).await,
-        Effect::MakeMachine(name) => make_machine(work, name).await,
-        Effect::Found(machine) => found(work, machine).await,
-        Effect::Mint { machine, init } => mint::mint(work, machine, *init).await,
-        Effect::DropBootstrap(machine) => drop_bootstrap(work, machine).await,
-        Effect::DeleteNode(machine) => delete_node(work, machine).await,
-        Effect::ApplyCni => apply_cni(work).await,
-        Effect::LabelNode(machine) => label_node(work, machine).await,
+async fn act(work: &Work<'_>, effect: &Effect) -> Result<Outcome, Error> {
+    let access = work.access;
+    let waits = match effect {
+        Effect::MakePki => {
+            secrets::make(access, &work.snapshot.cluster, work.now).await?;
+            None
+        }
+        Effect::MakeImage(url) => {
+            machines::make_image(access, url).await?;
+            None
+        }
+        Effect::MakeParents => {
+            if let Some(wanted) = &work.snapshot.wanted {
+                machines::make_cluster(access, wanted).await?;
+            }
+            None
+        }
+        Effect::MakeMachine {
+            name,
+            pool,
+            replacement,
+        } => {
+            make_machine(work, name, pool, *replacement).await?;
+            None
+        }
+        Effect::Found(machine) => {
+            found(work, machine).await?;
+            None
+        }
+        Effect::Deliver { machine, init } => bootstrap::deliver(work, machine, *init).await?,
+        Effect::DropBootstrap(machine) => drop_bootstrap(work, machine).await?,
+        Effect::DeleteNode(machine) => delete_node(work, machine).await?,
+        Effect::ApplyCni => apply_cni(work).await?,
+        Effect::LabelNode(machine) => label_node(work, machine).await?,
         Effect::WriteKubeconfig => {
-            let Some(desired) = &work.snapshot.desired else {
-                return Ok(None);
-            };
-            let pki = pki_secrets::read(work.secrets, &work.cluster)?;
-            pki_secrets::write_kubeconfig(access, &pki, &work.cluster, &desired.endpoint, work.now).await?;
-            Ok(None)
+            write_kubeconfig(work).await?;
+            None
         }
-        Effect::RemoveMachine(name) => remove_machine(work, name).await,
+        Effect::MarkMachine(name) => {
+            access.delete::<Machine>(name).await?;
+            None
+        }
+        Effect::Drain(machine) => return drain(work, machine).await,
+        Effect::RemoveMember(subject) => remove_member(work, subject).await?,
+        Effect::RemoveMachine(name) => remove_machine(work, name).await?,
+        Effect::ReleaseMachine(name) => {
+            release_machine(work, name).await?;
+            None
+        }
         Effect::Remove(kind, name) => {
-            match kind {
-                Leftover::Secret => access.delete::<KubeSecret>(name).await,
-                Leftover::ClusterApi => access.delete::<CapiCluster>(name).await,
-                Leftover::ControlPlane => access.delete::<ControlPlane>(name).await,
-                Leftover::Plan => access.delete::<Plan>(name).await,
-            }?;
-            Ok(None)
+            remove(work, *kind, name).await?;
+            None
         }
-    }
+    };
+    Ok(waits.into())
 }
 
-async fn make_parents(work: &Work<'_>) -> Result<Option<String>, Error> {
-    let Some(desired) = &work.snapshot.desired else {
-        return Ok(None);
-    };
-    if work.snapshot.control_plane.is_none() {
-        machines::make_control_plane(&work.access, desired, None, None).await?;
+async fn remove(work: &Work<'_>, kind: Leftover, name: &str) -> Result<(), Error> {
+    let access = work.access;
+    match kind {
+        Leftover::Secret => access.delete::<KubeSecret>(name).await,
+        Leftover::ClusterApi => access.delete::<CapiCluster>(name).await,
+        Leftover::ControlPlane => access.delete::<ControlPlane>(name).await,
+        Leftover::Plan => access.delete::<Plan>(name).await,
+        Leftover::Approval => access.delete::<PlanApproval>(name).await,
     }
-    machines::make_cluster(&work.access, desired).await.map(|()| None)
 }
 
 /// What it is made from is recorded before the first machine is there.
-async fn make_machine(work: &Work<'_>, name: &str) -> Result<Option<String>, Error> {
-    let desired = work.snapshot.desired.as_ref();
-    let Some((desired, machine)) = desired.and_then(|desired| Some((desired, desired.machine(name)?))) else {
-        return Ok(None);
+async fn make_machine(work: &Work<'_>, name: &str, pool: &str, replacement: u32) -> Result<(), Error> {
+    let snapshot = work.snapshot;
+    let (Some(wanted), Some(cluster_uid)) = (&snapshot.wanted, snapshot.cluster_uid()) else {
+        return Ok(());
     };
-    let known = work.snapshot.control_plane.as_ref();
+    let Some(pool) = wanted.pool(pool) else {
+        return Ok(());
+    };
+    let known = snapshot.control_plane.as_deref();
     if known.is_none_or(|known| known.spec.documents.is_none()) {
-        machines::make_control_plane(&work.access, desired, known, work.pin).await?;
+        machines::make_control_plane(work.access, wanted, known, work.pin).await?;
     }
-    machines::make(&work.access, desired, machine)
-        .await
-        .map(|()| None)
+    // A making that was interrupted goes on with the id that it began with.
+    let begun = snapshot.machines.get(name);
+    let begun = begun.and_then(|machine| {
+        machine
+            .metadata
+            .annotations
+            .as_ref()?
+            .get(keys::MACHINE_UID)
+            .cloned()
+    });
+    let uid = begun.unwrap_or_else(|| machine_uid(cluster_uid, work.plan.spec.number, name));
+    let new = NewMachine {
+        name,
+        uid: &uid,
+        cluster_uid,
+        replacement,
+        pool,
+    };
+    machines::make(work.access, wanted, new).await
 }
 
-/// Writes the founder, unless there is one.
-async fn found(work: &Work<'_>, machine: &str) -> Result<Option<String>, Error> {
-    let control_plane = work.snapshot.control_plane.as_ref();
-    let Some((control_plane, requested_at)) = control_plane.zip(work.snapshot.requested_at(machine)) else {
-        return Ok(None);
+/// Writes the founder. One whose cluster has answered is never written over.
+async fn found(work: &Work<'_>, machine: &str) -> Result<(), Error> {
+    let snapshot = work.snapshot;
+    let Some((control_plane, requested_at)) = snapshot
+        .control_plane
+        .as_ref()
+        .zip(snapshot.requested_at(machine))
+    else {
+        return Ok(());
     };
-    if control_plane.spec.initialized_by.is_some() {
-        return Ok(None);
+    let known = control_plane.spec.initialized_by.as_ref();
+    if known.is_some_and(|known| known.answered_at.is_some()) {
+        return Ok(());
     }
+    let provider = snapshot.provider_machines.get(machine);
     let founder = Founder {
         machine: machine.to_owned(),
+        machine_uid: provider
+            .map(|provider| provider.spec.machine_uid.clone())
+            .unwrap_or_default(),
         requested_at: Time(requested_at),
+        answered_at: None,
     };
     let path = ["spec", "initializedBy"];
-    work.access
-        .set(control_plane, &path, &founder)
-        .await
-        .map(|()| None)
+    work.access.set(&**control_plane, &path, &founder).await
 }
 
-/// The token first: while our Secret is there, somebody still has to.
+/// The token first: while our Secret is there, its id is known.
 async fn drop_bootstrap(work: &Work<'_>, machine: &str) -> Result<Option<String>, Error> {
-    let token = work
-        .snapshot
-        .bootstrap
-        .get(machine)
-        .and_then(|seen| seen.token_id.clone());
-    if let (Some(token), Some(api)) = (token, &work.api)
-        && let Err(why) = api.delete_token(Token::secret_name(&token)).await
+    let seen = work.snapshot.bootstrap.get(machine);
+    let token = seen.and_then(|seen| seen.token_id.clone());
+    if let (Some(token), Some(connection)) = (token, work.connection)
+        && matches!(work.snapshot.api, ApiSeen::Answers { .. })
+        && let Err(why) = connection.api.delete_token(Token::secret_name(&token)).await
     {
         return Ok(Some(format!(
             "{machine}: cannot delete its bootstrap token: {why}"
@@ -145,45 +191,116 @@ async fn drop_bootstrap(work: &Work<'_>, machine: &str) -> Result<Option<String>
 }
 
 async fn apply_cni(work: &Work<'_>) -> Result<Option<String>, Error> {
-    let (Some(desired), Some(api)) = (&work.snapshot.desired, &work.api) else {
+    let (Some(wanted), Some(connection)) = (&work.snapshot.wanted, work.connection) else {
         return Ok(None);
     };
-    let objects = node_config::flannel(&mint::settings(work, desired)?);
-    Ok(api
-        .apply(objects)
-        .await
+    let objects = node_config::flannel(&settings(work, wanted)?);
+    let applied = connection.api.apply(objects).await;
+    Ok(applied
         .err()
-        .map(|why| format!("cannot apply {}: {why}", desired.cni)))
+        .map(|why| format!("cannot apply {}: {why}", wanted.cni)))
 }
 
 async fn label_node(work: &Work<'_>, machine: &str) -> Result<Option<String>, Error> {
-    let (Some(desired), Some(api), Some(node)) =
-        (&work.snapshot.desired, &work.api, work.snapshot.node(machine))
+    let snapshot = work.snapshot;
+    let (Some(wanted), Some(connection), Some(node)) =
+        (&snapshot.wanted, work.connection, snapshot.node(machine))
     else {
         return Ok(None);
     };
-    let Some(wanted) = desired.machine(machine) else {
-        return Ok(None);
-    };
-    let labels: BTreeMap<String, String> = wanted
-        .labels
-        .iter()
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
+    let provider = snapshot.provider_machines.get(machine);
+    let pool = provider.and_then(|provider| wanted.pool(&provider.spec.pool));
+    let labels: BTreeMap<String, String> = pool.map(|pool| pool.labels.clone()).unwrap_or_default();
     if !labels.is_empty()
-        && let Err(why) = api.label_node(node.name.clone(), labels).await
+        && let Err(why) = connection.api.label_node(node.name.clone(), labels).await
     {
         return Ok(Some(format!("{machine}: cannot label node {}: {why}", node.name)));
     }
-    if let Some(provider_id) = &node.provider_id {
-        machines::set_provider_id(&work.access, desired, wanted, provider_id).await?;
+    if let (Some(provider_id), Some(object)) = (&node.provider_id, snapshot.machines.get(machine)) {
+        work.access
+            .set(&**object, &["spec", "providerID"], provider_id)
+            .await?;
     }
     Ok(None)
 }
 
+async fn write_kubeconfig(work: &Work<'_>) -> Result<(), Error> {
+    let Some(wanted) = &work.snapshot.wanted else {
+        return Ok(());
+    };
+    let cluster = &wanted.name;
+    let pki = secrets::read(&secrets::list(work.access, cluster).await?, cluster)?;
+    secrets::write_kubeconfig(work.access, &pki, cluster, &wanted.endpoint, work.now).await
+}
+
+async fn drain(work: &Work<'_>, machine: &str) -> Result<Outcome, Error> {
+    let (Some(connection), Some(node)) = (work.connection, work.snapshot.node(machine)) else {
+        return Ok(Outcome::Finished);
+    };
+    Ok(match connection.api.drain(node.name.clone()).await {
+        Ok(Drained::Yes) => Outcome::Finished,
+        Ok(Drained::NotYet(reason)) => Outcome::Waits(format!("{machine}: {reason}")),
+        Err(why) => Outcome::Waits(format!(
+            "{machine}: cannot move the pods of node {}: {why}",
+            node.name
+        )),
+    })
+}
+
+/// Takes a member out of etcd. It is asked once more before: what was seen at the beginning of this run may be over.
+async fn remove_member(work: &Work<'_>, subject: &str) -> Result<Option<String>, Error> {
+    let Some(connection) = work.connection else {
+        return Ok(Some(format!("{subject}: waits for etcd")));
+    };
+    let view = match connection.etcd.observe().await {
+        Ok(view) if matches!(view.membership, Membership::Confirmed) => view,
+        Ok(view) => return Ok(Some(format!("{subject}: etcd has no quorum: {}", view.faults()))),
+        Err(error) => return Ok(Some(format!("{subject}: {}", causes::line(&error)))),
+    };
+    let Some(member) = view
+        .members
+        .iter()
+        .find(|member| is_subject(work.snapshot, member, subject))
+    else {
+        return Ok(None);
+    };
+    let is_healthy = |id: MemberId| {
+        view.member(id)
+            .is_some_and(|member| member.health == Health::Healthy)
+    };
+    if !member.learner {
+        let voters = view.voters().count();
+        let healthy = view.voters().filter(|voter| is_healthy(voter.id)).count();
+        if !can_remove(voters, healthy, is_healthy(member.id)) {
+            return Ok(Some(format!(
+                "{subject}: {healthy} of {voters} members of etcd answer, so none can be taken out: {}",
+                view.faults()
+            )));
+        }
+    }
+    if view.leader == Some(member.id) {
+        let next = view
+            .voters()
+            .find(|voter| voter.id != member.id && is_healthy(voter.id));
+        if let Some(next) = next
+            && let Err(error) = connection.etcd.move_leader(next.id).await
+        {
+            return Ok(Some(format!(
+                "{subject}: cannot hand etcd's leadership over: {}",
+                causes::line(&error)
+            )));
+        }
+    }
+    tracing::info!(cluster = work.snapshot.cluster, member = %member.id, subject, "taking a member out of etcd");
+    let removed = connection.etcd.remove_member(member.id).await;
+    Ok(removed
+        .err()
+        .map(|error| format!("{subject}: {}", causes::line(&error))))
+}
+
 async fn delete_node(work: &Work<'_>, name: &str) -> Result<Option<String>, Error> {
-    if let (Some(api), Some(node)) = (&work.api, work.snapshot.node(name))
-        && let Err(why) = api.delete_node(node.name.clone()).await
+    if let (Some(connection), Some(node)) = (work.connection, work.snapshot.own_node(name))
+        && let Err(why) = connection.api.delete_node(node.name.clone()).await
     {
         return Ok(Some(format!("{name}: cannot delete node {}: {why}", node.name)));
     }
@@ -194,8 +311,13 @@ async fn remove_machine(work: &Work<'_>, name: &str) -> Result<Option<String>, E
     if let Some(waits) = delete_node(work, name).await? {
         return Ok(Some(waits));
     }
-    if work.snapshot.provider_machines.contains_key(name) {
-        return work.access.delete::<ProviderMachine>(name).await.map(|()| None);
-    }
-    work.access.delete::<Machine>(name).await.map(|()| None)
+    work.access.delete::<ProviderMachine>(name).await?;
+    Ok(None)
+}
+
+async fn release_machine(work: &Work<'_>, name: &str) -> Result<(), Error> {
+    let Some(machine) = work.snapshot.machines.get(name) else {
+        return Ok(());
+    };
+    work.access.hold(&**machine, keys::MACHINE_FINALIZER, false).await
 }

@@ -4,73 +4,69 @@ use resources::cluster_api::{Cluster as CapiCluster, Machine};
 use resources::gantry::{ControlPlane, ControlPlaneSpec, Image, MachineRole, ProviderMachine};
 use resources::keys;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use super::access::Access;
-use super::bootstrap_secret;
-use super::pin::Pin;
+use crate::access::Access;
 use crate::error::Error;
-use crate::plan::{Desired, DesiredMachine, image_name};
+use crate::pin::Pin;
+use crate::plan::{Pool, Wanted, image_name};
+use crate::secrets::bootstrap_secret;
 
-fn labels(desired: &Desired, machine: &DesiredMachine) -> Value {
-    let mut labels = json!({ keys::CLUSTER_NAME: desired.name });
-    match machine.role {
+/// A machine that is to be made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewMachine<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) uid: &'a str,
+    pub(crate) cluster_uid: &'a str,
+    pub(crate) replacement: u32,
+    pub(crate) pool: &'a Pool,
+}
+
+fn labels(wanted: &Wanted, pool: &Pool) -> Value {
+    let mut labels = json!({ keys::CLUSTER_NAME: wanted.name });
+    match pool.role {
         MachineRole::ControlPlane => labels[keys::CONTROL_PLANE] = json!(""),
-        MachineRole::Worker => labels[keys::NODE_GROUP] = json!(machine.group),
+        MachineRole::Worker => labels[keys::NODE_GROUP] = json!(pool.name),
     }
     labels
 }
 
 /// Makes both objects; the ProviderMachine last, because its driver starts at once.
-pub(crate) async fn make(access: &Access, desired: &Desired, machine: &DesiredMachine) -> Result<(), Error> {
-    let name = &machine.name;
-    let labels = labels(desired, machine);
-    access
-        .apply::<Machine>(name, machine_object(desired, machine, &labels, None))
-        .await?;
-    let spec = json!({
+pub(crate) async fn make(access: &Access, wanted: &Wanted, new: NewMachine<'_>) -> Result<(), Error> {
+    let NewMachine { name, pool, .. } = new;
+    let labels = labels(wanted, pool);
+    let machine = json!({
+        "metadata": {
+            "labels": labels,
+            "annotations": { keys::MACHINE_UID: new.uid },
+            "finalizers": [keys::MACHINE_FINALIZER],
+        },
+        "spec": {
+            "clusterName": wanted.name,
+            "version": wanted.version,
+            "bootstrap": { "dataSecretName": bootstrap_secret(name) },
+            "infrastructureRef": { "apiGroup": "gantry.dev", "kind": "ProviderMachine", "name": name },
+        },
+    });
+    access.apply::<Machine>(name, machine).await?;
+    let spec = without_nulls(json!({
         "provider": "metal",
-        "clusterName": desired.name,
+        "clusterName": wanted.name,
+        "clusterUid": new.cluster_uid,
         "machine": name,
-        "role": machine.role,
-        "imageURL": machine.image_url,
-        "osFamily": machine.os_family,
-        "users": machine.users,
+        "machineUid": new.uid,
+        "pool": pool.name,
+        "role": pool.role,
+        "revision": pool.revision,
+        "imageURL": pool.image_url,
+        "osFamily": pool.os_family,
+        "users": pool.users,
+        "replacement": (new.replacement > 0).then_some(new.replacement),
         "bootstrap": { "secret": bootstrap_secret(name) },
-        "metal": without_nulls(json!({ "selector": machine.selector, "templateRef": machine.template_ref })),
-    });
-    access
-        .apply::<ProviderMachine>(
-            name,
-            json!({ "metadata": { "labels": labels }, "spec": without_nulls(spec) }),
-        )
-        .await
-}
-
-/// Notes the machine's identity in its Machine.
-pub(crate) async fn set_provider_id(
-    access: &Access,
-    desired: &Desired,
-    machine: &DesiredMachine,
-    provider_id: &str,
-) -> Result<(), Error> {
-    let object = machine_object(desired, machine, &labels(desired, machine), Some(provider_id));
-    access.apply::<Machine>(&machine.name, object).await
-}
-
-fn machine_object(
-    desired: &Desired,
-    machine: &DesiredMachine,
-    labels: &Value,
-    provider_id: Option<&str>,
-) -> Value {
-    let spec = json!({
-        "clusterName": desired.name,
-        "version": desired.version,
-        "bootstrap": { "dataSecretName": bootstrap_secret(&machine.name) },
-        "infrastructureRef": { "apiGroup": "gantry.dev", "kind": "ProviderMachine", "name": machine.name },
-        "providerID": provider_id,
-    });
-    json!({ "metadata": { "labels": labels }, "spec": without_nulls(spec) })
+        "metal": without_nulls(json!({ "selector": pool.selector, "templateRef": pool.template_ref })),
+    }));
+    let provider = json!({ "metadata": { "labels": labels }, "spec": spec });
+    access.apply::<ProviderMachine>(name, provider).await
 }
 
 /// An absent field, not a null: apply would own the null.
@@ -81,46 +77,51 @@ fn without_nulls(mut value: Value) -> Value {
     value
 }
 
-/// The ControlPlane, with what its machines are made from. The founder stays as it is.
+/// The ControlPlane, with what its machines are made from. What was decided before stays as it is.
 pub(crate) async fn make_control_plane(
     access: &Access,
-    desired: &Desired,
+    wanted: &Wanted,
     known: Option<&ControlPlane>,
     pin: Option<&Pin>,
 ) -> Result<(), Error> {
+    let uid = known.map(|known| known.spec.cluster_uid.clone());
+    let uid = uid.filter(|uid| !uid.is_empty());
     let spec = ControlPlaneSpec {
-        replicas: i32::try_from(desired.control_planes().len()).unwrap_or(i32::MAX),
-        version: desired.version.clone(),
+        cluster_uid: uid.unwrap_or_else(|| Uuid::new_v4().to_string()),
+        replicas: i32::try_from(wanted.control_planes()).unwrap_or(i32::MAX),
+        version: wanted.version.clone(),
         release_ref: pin.map(|pin| pin.release_ref.clone()),
         release: pin.map(|pin| pin.release.clone()),
-        initialized_by: known.and_then(|known| known.spec.initialized_by.clone()),
         documents: pin.map(|pin| Box::new(pin.documents.clone())),
+        // These are written by compare-and-set.
+        initialized_by: None,
+        last_plan: None,
+        disruption: None,
     };
-    let object = json!({ "metadata": { "labels": { keys::CLUSTER_NAME: desired.name } }, "spec": spec });
-    access.apply::<ControlPlane>(&desired.name, object).await
+    let object = json!({ "metadata": { "labels": { keys::CLUSTER_NAME: wanted.name } }, "spec": spec });
+    access.apply::<ControlPlane>(&wanted.name, object).await
 }
 
 /// Cluster API's Cluster.
-pub(crate) async fn make_cluster(access: &Access, desired: &Desired) -> Result<(), Error> {
-    let labels = json!({ keys::CLUSTER_NAME: desired.name });
+pub(crate) async fn make_cluster(access: &Access, wanted: &Wanted) -> Result<(), Error> {
+    let labels = json!({ keys::CLUSTER_NAME: wanted.name });
     let cluster = json!({
         "metadata": { "labels": labels },
         "spec": {
             "clusterNetwork": {
-                "pods": { "cidrBlocks": [desired.pod_cidr] },
-                "services": { "cidrBlocks": [desired.service_cidr] },
+                "pods": { "cidrBlocks": [wanted.pod_cidr] },
+                "services": { "cidrBlocks": [wanted.service_cidr] },
                 "serviceDomain": "cluster.local",
             },
-            "controlPlaneEndpoint": { "host": desired.endpoint, "port": 6443 },
-            "controlPlaneRef": { "apiGroup": "gantry.dev", "kind": "ControlPlane", "name": desired.name },
+            "controlPlaneEndpoint": { "host": wanted.endpoint, "port": 6443 },
+            "controlPlaneRef": { "apiGroup": "gantry.dev", "kind": "ControlPlane", "name": wanted.name },
         },
     });
-    access.apply::<CapiCluster>(&desired.name, cluster).await
+    access.apply::<CapiCluster>(&wanted.name, cluster).await
 }
 
 /// The Image object of a URL. It belongs to no cluster: others may use the same image.
 pub(crate) async fn make_image(access: &Access, url: &str) -> Result<(), Error> {
-    access
-        .apply::<Image>(&image_name(url), json!({ "spec": { "url": url } }))
-        .await
+    let image = json!({ "spec": { "url": url } });
+    access.apply::<Image>(&image_name(url), image).await
 }

@@ -1,146 +1,190 @@
 //! The status of a Plan as it is carried out. Pure.
 
-use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use resources::gantry::{Plan, PlanPhase, PlanStatus, PlanStep, StepState, StepStatus};
+use std::collections::HashMap;
 
-/// The status with one row for each step.
-pub(crate) fn status(plan: &Plan) -> PlanStatus {
-    let mut status = plan.status.clone().unwrap_or_default();
-    for step in &plan.spec.steps {
-        if !status.steps.iter().any(|row| row.id == step.id) {
-            status.steps.push(StepStatus {
-                id: step.id.clone(),
-                state: StepState::Pending,
-                started_at: None,
-                ended_at: None,
-                deadline: None,
-                reason: None,
-            });
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use resources::gantry::{
+    FailurePolicy, Plan, PlanPhase, PlanSpec, PlanStatus, PlanStep, StepState, StepStatus,
+};
+use steps::Record;
+
+/// With more steps that run than this the reasons of single steps are left to the Machines: a Plan of a thousand machines
+/// has to stay below 256 KiB.
+const ROWS_WITH_REASONS: usize = 100;
+
+/// A plan under way.
+#[derive(Debug, Clone)]
+pub(crate) struct Progress {
+    spec: PlanSpec,
+    status: PlanStatus,
+}
+
+impl Progress {
+    pub(crate) fn of(plan: &Plan) -> Self {
+        Self {
+            spec: plan.spec.clone(),
+            status: plan.status.clone().unwrap_or_default(),
         }
     }
-    status
-}
 
-/// The step at hand: the first that is not done.
-pub(crate) fn at_hand<'a>(plan: &'a Plan, status: &PlanStatus) -> Option<&'a PlanStep> {
-    let done = |step: &&PlanStep| {
-        status
+    pub(crate) const fn phase(&self) -> PlanPhase {
+        self.status.phase
+    }
+
+    pub(crate) const fn status(&self) -> &PlanStatus {
+        &self.status
+    }
+
+    fn row(&self, id: &str) -> Option<&StepStatus> {
+        self.status.steps.iter().find(|row| row.id == id)
+    }
+
+    /// State of a step.
+    pub(crate) fn state(&self, id: &str) -> StepState {
+        self.row(id).map(|row| row.state).unwrap_or_default()
+    }
+
+    /// The steps that run or can start: those whose predecessors are done.
+    pub(crate) fn ready(&self) -> Vec<PlanStep> {
+        let states: HashMap<&str, StepState> = self
+            .status
             .steps
             .iter()
-            .any(|row| row.id == step.id && row.state == StepState::Done)
-    };
-    plan.spec.steps.iter().find(|step| !done(step))
-}
-
-/// The row of a step.
-pub(crate) fn row<'a>(status: &'a PlanStatus, id: &str) -> Option<&'a StepStatus> {
-    status.steps.iter().find(|row| row.id == id)
-}
-
-/// Starts a step; nothing changes when it runs already.
-pub(crate) fn start(status: &mut PlanStatus, step: &PlanStep, now: Timestamp) {
-    let Some(row) = status.steps.iter_mut().find(|row| row.id == step.id) else {
-        return;
-    };
-    if row.state == StepState::Pending {
-        row.state = StepState::Running;
-        row.started_at = Some(Time(now));
-        let span = SignedDuration::from_mins(i64::from(step.deadline_minutes));
-        row.deadline = Some(Time(now.saturating_add(span).unwrap_or(Timestamp::MAX)));
+            .map(|row| (row.id.as_str(), row.state))
+            .collect();
+        let state = |id: &str| states.get(id).copied().unwrap_or_default();
+        let is_open = |step: &&PlanStep| matches!(state(&step.id), StepState::Pending | StepState::Running);
+        let may_start = |step: &&PlanStep| step.after.iter().all(|before| state(before) == StepState::Done);
+        let steps = self.spec.steps.iter().filter(is_open);
+        steps.filter(may_start).cloned().collect()
     }
-}
 
-/// Counts the time of a step from `at` on, unless it has longer: somebody else is waited for until then.
-pub(crate) fn count_from(status: &mut PlanStatus, step: &PlanStep, at: Timestamp) {
-    let span = SignedDuration::from_mins(i64::from(step.deadline_minutes));
-    let until = at.saturating_add(span).unwrap_or(Timestamp::MAX);
-    let row = status.steps.iter_mut().find(|row| row.id == step.id);
-    let deadline = row.and_then(|row| row.deadline.as_mut());
-    if let Some(deadline) = deadline.filter(|deadline| deadline.0 < until) {
-        *deadline = Time(until);
+    /// The record of a step; one that did not start yet starts now.
+    pub(crate) fn record(&self, id: &str, now: Timestamp) -> Record<StepState> {
+        match self.row(id) {
+            Some(row) => Record {
+                state: row.state,
+                since: row.started_at.as_ref().map(|time| time.0),
+                reason: row.reason.clone(),
+                deadline: row.deadline.as_ref().map(|time| time.0),
+                percent: None,
+            },
+            None => Record {
+                state: StepState::Running,
+                since: Some(now),
+                reason: None,
+                deadline: None,
+                percent: None,
+            },
+        }
     }
-}
 
-/// Notes what the step at hand waits for.
-pub(crate) fn wait(status: &mut PlanStatus, id: &str, reason: &str) {
-    if let Some(row) = status.steps.iter_mut().find(|row| row.id == id) {
-        row.reason = Some(reason.to_owned());
-    }
-    status.reason = Some(reason.to_owned());
-}
-
-/// Ends a step; the plan is done with its last one.
-pub(crate) fn done(status: &mut PlanStatus, id: &str, now: Timestamp) {
-    if let Some(row) = status.steps.iter_mut().find(|row| row.id == id) {
-        row.state = StepState::Done;
-        row.ended_at = Some(Time(now));
-        row.reason = None;
-    }
-    status.reason = None;
-    if status.steps.iter().all(|row| row.state == StepState::Done) {
-        status.phase = PlanPhase::Done;
-        status.since = Some(Time(now));
-    }
-}
-
-/// Fails a step and with it the plan.
-pub(crate) fn failed(status: &mut PlanStatus, id: &str, reason: &str, now: Timestamp) {
-    if let Some(row) = status.steps.iter_mut().find(|row| row.id == id) {
-        row.state = StepState::Failed;
-        row.ended_at = Some(Time(now));
-        row.reason = Some(reason.to_owned());
-    }
-    status.phase = PlanPhase::Failed;
-    status.since = Some(Time(now));
-    status.reason = Some(format!("step {id}: {reason}"));
-}
-
-/// The reason of a step whose time is up, if it is.
-pub(crate) fn overdue(status: &PlanStatus, step: &PlanStep, now: Timestamp) -> Option<String> {
-    let row = row(status, &step.id)?;
-    let deadline = row.deadline.as_ref()?;
-    (now > deadline.0).then(|| {
-        let last = row.reason.as_deref().unwrap_or("nothing");
-        format!("not done until {:.0}; last it waited for: {last}", deadline.0)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use resources::Digest;
-    use resources::gantry::{PlanClass, PlanSpec, PlanStepKind};
-
-    use super::*;
-
-    #[test]
-    fn a_step_counts_from_when_its_machine_is_waited_for() {
-        let at = |minute: i64| Timestamp::from_second(1_800_000_000 + 60 * minute).unwrap();
-        let step = PlanStep {
-            id: "join".into(),
-            kind: PlanStepKind::JoinWorker,
-            machine: Some("w-1".into()),
-            text: "join".into(),
-            deadline_minutes: 120,
+    /// Notes the record of a step.
+    pub(crate) fn set(&mut self, id: &str, record: &Record<StepState>, now: Timestamp) {
+        let before = self.row(id).cloned();
+        let over = matches!(record.state, StepState::Done | StepState::Failed);
+        let started = before.as_ref().and_then(|row| row.started_at.clone());
+        let row = StepStatus {
+            id: id.to_owned(),
+            state: record.state,
+            started_at: started
+                .or_else(|| Some(Time(record.since.unwrap_or(now))))
+                .map(whole),
+            ended_at: over.then(|| whole(Time(now))),
+            deadline: record.deadline.filter(|_| !over).map(|time| whole(Time(time))),
+            reason: record.reason.clone().filter(|_| record.state != StepState::Done),
         };
-        let spec = PlanSpec {
-            cluster: "prod".into(),
-            desired: Digest::new([1; 32]),
-            class: PlanClass::Create,
-            steps: vec![step.clone()],
-        };
-        let mut progress = status(&Plan::new("p", spec));
-        start(&mut progress, &step, at(0));
-        assert_eq!(overdue(&progress, &step, at(120)), None);
-        assert!(overdue(&progress, &step, at(121)).is_some());
-        // Somebody may power its machine on until then.
-        count_from(&mut progress, &step, at(1440));
-        assert_eq!(overdue(&progress, &step, at(1560)), None);
-        // It started at once: what was given is not taken back.
-        count_from(&mut progress, &step, at(30));
-        assert_eq!(overdue(&progress, &step, at(1560)), None);
-        wait(&mut progress, "join", "w-1: waits for power-on");
-        let reason = overdue(&progress, &step, at(1561)).unwrap();
-        assert!(reason.ends_with("w-1: waits for power-on"), "{reason}");
+        match self.status.steps.iter_mut().find(|row| row.id == id) {
+            Some(known) => *known = row,
+            None => self.status.steps.push(row),
+        }
     }
+
+    /// Approves the plan.
+    pub(crate) fn approve(&mut self, by: String, now: Timestamp) {
+        self.status.approved_by = Some(by);
+        self.enter(PlanPhase::Executing, None, now);
+    }
+
+    /// Enters a phase.
+    pub(crate) fn enter(&mut self, phase: PlanPhase, reason: Option<String>, now: Timestamp) {
+        if self.status.phase != phase {
+            self.status.since = Some(whole(Time(now)));
+        }
+        self.status.phase = phase;
+        self.status.reason = reason;
+    }
+
+    /// Says what the plan waits for.
+    pub(crate) fn wait(&mut self, reason: String) {
+        self.status.reason = Some(reason);
+    }
+
+    /// A step that has failed and is not answered with another machine.
+    fn stopped_by(&self) -> Option<&PlanStep> {
+        let has_stopped = |step: &&PlanStep| {
+            step.on_failure == FailurePolicy::Retry && self.state(&step.id) == StepState::Failed
+        };
+        self.spec.steps.iter().find(has_stopped)
+    }
+
+    /// Whether the same steps are to be begun again after a while.
+    pub(crate) fn is_to_be_retried(&self) -> bool {
+        self.phase() == PlanPhase::Failed && self.stopped_by().is_some()
+    }
+
+    /// Ends the plan when its last step is done, when a step has failed that is not answered with another machine, or when
+    /// nothing can follow what has failed.
+    pub(crate) fn settle(&mut self, now: Timestamp) {
+        let is_failed = |step: &&PlanStep| self.state(&step.id) == StepState::Failed;
+        let stuck = || {
+            self.spec
+                .steps
+                .iter()
+                .find(is_failed)
+                .filter(|_| self.ready().is_empty())
+        };
+        if let Some(step) = self.stopped_by().or_else(stuck) {
+            let reason = self.row(&step.id).and_then(|row| row.reason.clone());
+            let text = format!("{}: {}", step.text(1), reason.unwrap_or_default());
+            self.enter(PlanPhase::Failed, Some(text), now);
+            return;
+        }
+        let done = self
+            .spec
+            .steps
+            .iter()
+            .all(|step| self.state(&step.id) == StepState::Done);
+        if done {
+            self.enter(PlanPhase::Done, None, now);
+            return;
+        }
+        let running = self
+            .status
+            .steps
+            .iter()
+            .filter(|row| row.state == StepState::Running);
+        self.status.reason = running.clone().find_map(|row| row.reason.clone());
+        if running.count() > ROWS_WITH_REASONS {
+            for row in &mut self.status.steps {
+                row.reason = None;
+            }
+        }
+    }
+
+    /// The reason and deadline of the step of a machine that runs.
+    pub(crate) fn waits(&self) -> impl Iterator<Item = (&PlanStep, &StepStatus)> {
+        let rows = self
+            .status
+            .steps
+            .iter()
+            .filter(|row| row.state == StepState::Running);
+        rows.filter_map(|row| Some((self.spec.steps.iter().find(|step| step.id == row.id)?, row)))
+    }
+}
+
+/// Without a fraction of a second, which nobody reads and a thousand rows would carry.
+fn whole(time: Time) -> Time {
+    Time(Timestamp::from_second(time.0.as_second()).unwrap_or(time.0))
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rand::RngExt as _;
 use resources::Secret;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -17,16 +18,21 @@ pub(crate) struct Token {
 }
 
 impl Token {
-    /// A new one from the system's random numbers.
-    pub(crate) fn generate() -> Self {
+    /// The token of a machine's request. Its id follows from both, so that no token is ever left behind unknown; its secret
+    /// comes from the system's random numbers each time.
+    pub(crate) fn of(machine_uid: &str, requested_at: Timestamp) -> Self {
+        let hash = Sha256::digest(format!("{machine_uid}/{requested_at}").as_bytes());
+        let letter = |number: usize| char::from(LETTERS[number % LETTERS.len()]);
+        let id: String = hash
+            .iter()
+            .take(6)
+            .map(|byte| letter(usize::from(*byte)))
+            .collect();
         let mut random = rand::rng();
-        let mut letters = |count: usize| -> String {
-            (0..count)
-                .map(|_| char::from(LETTERS[random.random_range(0..LETTERS.len())]))
-                .collect()
-        };
-        let id = letters(6);
-        let whole = Secret::new(format!("{id}.{}", letters(16)));
+        let secret: String = (0..16)
+            .map(|_| letter(random.random_range(0..LETTERS.len())))
+            .collect();
+        let whole = Secret::new(format!("{id}.{secret}"));
         Self { id, whole }
     }
 
@@ -70,15 +76,20 @@ mod tests {
 
     #[test]
     fn tokens_have_kubeadms_form_and_differ() {
-        let (one, two) = (Token::generate(), Token::generate());
-        assert_ne!(one.whole, two.whole);
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let (one, again) = (Token::of("m-1", at(1)), Token::of("m-1", at(1)));
+        assert_eq!(one.id, again.id);
+        assert_ne!(one.whole, again.whole);
+        for other in [Token::of("m-2", at(1)), Token::of("m-1", at(2))] {
+            assert_ne!(one.id, other.id);
+        }
         let (id, secret) = one.whole.reveal().split_once('.').unwrap();
         assert_eq!((id.len(), secret.len()), (6, 16));
         assert!(
             one.whole
                 .reveal()
                 .bytes()
-                .all(|octet| octet == b'.' || LETTERS.contains(&octet))
+                .all(|byte| byte == b'.' || LETTERS.contains(&byte))
         );
         let object = one.secret("2026-01-02T03:04:05.678Z".parse().unwrap());
         assert_eq!(object["stringData"]["expiration"], "2026-01-02T03:04:05Z");

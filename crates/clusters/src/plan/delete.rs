@@ -1,27 +1,31 @@
 //! A cluster to nothing: workers, then the control plane, then what is left.
 
 use resources::Digest;
-use resources::gantry::{PlanClass, PlanSpec, PlanStepKind};
+use resources::gantry::{MachineRole, PlanClass, PlanSpec, PlanStepKind};
 
-use super::{remove, step};
+use super::draft::Draft;
 
-/// The plan that deletes the cluster. `workers` and `control_planes` are the machines that exist.
+/// The plan that deletes the cluster, of which these machines exist. Machines of one role go side by side.
 #[must_use]
-pub fn delete(cluster: &str, desired: Digest, workers: &[String], control_planes: &[String]) -> PlanSpec {
-    let mut steps: Vec<_> = workers.iter().rev().map(|name| remove(name)).collect();
-    steps.extend(control_planes.iter().rev().map(|name| remove(name)));
-    let text = format!("drop keys, kubeconfig and records of {cluster}");
-    steps.push(step(
-        "remove-cluster",
-        PlanStepKind::RemoveCluster,
-        None,
-        10,
-        text,
-    ));
+pub fn delete(cluster: &str, machines: &[(String, MachineRole)], number: u32) -> PlanSpec {
+    let mut draft = Draft::default();
+    let of = |role: MachineRole| machines.iter().filter(move |(_, known)| *known == role);
+    for (name, _) in of(MachineRole::Worker) {
+        draft.add(PlanStepKind::RemoveMachine, Some(name), Vec::new());
+    }
+    let workers = draft.ids();
+    for (name, _) in of(MachineRole::ControlPlane) {
+        draft.add(PlanStepKind::RemoveMachine, Some(name), workers.clone());
+    }
+    let all = draft.ids();
+    draft.add(PlanStepKind::RemoveCluster, None, all);
     PlanSpec {
         cluster: cluster.to_owned(),
-        desired,
+        number,
+        desired: Digest::new([0; 32]),
         class: PlanClass::Delete,
-        steps,
+        pools: Vec::new(),
+        requires_approval: None,
+        steps: draft.into_steps(),
     }
 }

@@ -57,7 +57,7 @@ async fn a_cluster_whose_endpoint_somebody_has_is_not_begun() {
     assert_eq!(world.names::<Plan>().await, [""; 0]);
 
     network.0.lock().unwrap().0 = None;
-    world.drive_to("Running", &world.client).await;
+    world.drive_to_ready().await;
     // Its own keepalived answers now, and nobody asks.
     let asked = network.0.lock().unwrap().1.len();
     world.rounds("demo", 3).await;
@@ -75,7 +75,7 @@ async fn the_check_can_be_skipped() {
     let (world, network) = taken_by_a_host().await;
     let annotations = json!({ "metadata": { "annotations": { keys::SKIP_IP_CHECK: "true" } } });
     world.edit(annotations).await;
-    world.rounds("demo", 1).await;
+    world.rounds("demo", 3).await;
     assert_eq!(world.names::<Plan>().await, ["demo-plan-1"]);
     assert!(network.0.lock().unwrap().1.is_empty());
 }

@@ -1,6 +1,5 @@
 //! A cluster is started once, and a machine that is installed anew joins anew.
 
-use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use resources::anywhere::Cluster;
@@ -10,53 +9,56 @@ use serde_json::json;
 
 use crate::world::World;
 
-async fn delete_machine(world: &World, name: &str) {
-    let params = DeleteParams::default();
-    world.api::<Machine>().delete(name, &params).await.unwrap();
+/// Somebody removes both objects of a machine at once, past everything that would keep them.
+async fn tear_out(world: &World, name: &str) {
+    let none = Patch::Merge(json!({ "metadata": { "finalizers": [] } }));
+    let (params, delete) = (PatchParams::default(), DeleteParams::default());
+    let machines: Api<Machine> = world.api();
+    machines.patch(name, &params, &none).await.unwrap();
+    machines.delete(name, &delete).await.unwrap();
+    let machines: Api<ProviderMachine> = world.api();
+    machines.patch(name, &params, &none).await.unwrap();
+    machines.delete(name, &delete).await.unwrap();
     world
-        .api::<ProviderMachine>()
-        .delete(name, &params)
-        .await
-        .unwrap();
-}
-
-fn count(world: &World, what: &str) -> usize {
-    world.log().iter().filter(|line| line.starts_with(what)).count()
+        .driver
+        .lock()
+        .unwrap()
+        .claims
+        .retain(|_, machine| machine != name);
 }
 
 #[tokio::test]
 async fn without_plans_status_and_conditions_there_is_no_second_init() {
     let world = World::new().await;
     world.apply_documents_with(3).await;
-    world.drive_to("Running", &world.client).await;
+    world.drive_to_ready().await;
     let control_plane: ControlPlane = world.api().get("demo").await.unwrap();
     let founder = control_plane.spec.initialized_by.clone().unwrap();
-    assert_eq!(founder.machine, "demo-cp-0");
 
     world.inside.with(|inside| inside.silent = true);
     for plan in world.names::<Plan>().await {
         let plans: Api<Plan> = world.api();
         plans.delete(&plan, &DeleteParams::default()).await.unwrap();
     }
-    delete_machine(&world, "demo-cp-0").await;
+    tear_out(&world, &founder.machine).await;
     let nothing = Patch::Merge(json!({ "status": null }));
     let clusters: Api<Cluster> = world.api();
     clusters
         .patch_status("demo", &PatchParams::default(), &nothing)
         .await
         .unwrap();
-    assert_eq!(world.cluster().await.unwrap().status, None);
     world.rounds("demo", 12).await;
-    assert_eq!(count(&world, "init"), 1, "{:?}", world.log());
+    assert_eq!(world.count("init"), 1, "{:?}", world.log());
 
-    // When the others answer again, the machine joins them.
+    // When the others answer again, the machine joins them, and its dead member is taken out first.
     world.inside.with(|inside| {
         inside.silent = false;
+        inside.power_off("node-a", jiff::SignedDuration::from_mins(1));
         inside.nodes.remove("node-a");
     });
-    world.rounds("demo", 20).await;
-    assert_eq!(count(&world, "init"), 1, "{:?}", world.log());
-    assert_eq!(count(&world, "join-control-plane node-a"), 1, "{:?}", world.log());
+    world.drive_to_ready().await;
+    assert_eq!(world.count("init"), 1, "{:?}", world.log());
+    assert_eq!(world.inside.with(|inside| inside.voters()), (3, 3));
     let control_plane: ControlPlane = world.api().get("demo").await.unwrap();
     assert_eq!(control_plane.spec.initialized_by, Some(founder));
 }
@@ -65,35 +67,90 @@ async fn without_plans_status_and_conditions_there_is_no_second_init() {
 async fn a_cluster_without_a_member_is_not_started_anew() {
     let world = World::new().await;
     world.apply_documents().await;
-    world.drive_to("Running", &world.client).await;
-    delete_machine(&world, "demo-cp-0").await;
+    world.drive_to_ready().await;
+    let only = world.control_planes().await.remove(0);
+    tear_out(&world, &only).await;
     world.inside.with(|inside| inside.silent = true);
     world.rounds("demo", 6).await;
-    assert_eq!(world.names::<ProviderMachine>().await, ["demo-md-0-0"]);
+    assert_eq!(world.control_planes().await, [""; 0]);
+    let status = world.cluster().await.unwrap().status.unwrap();
+    let Some(message) = status.failure_message else {
+        panic!("{}", world.state().await)
+    };
+    assert!(
+        message.contains("no machine of the control plane is left"),
+        "{message}"
+    );
+    assert_eq!(world.count("init"), 1);
+}
+
+#[tokio::test]
+async fn a_founder_that_fails_before_its_cluster_answers_is_followed_by_another() {
+    let world = World::new().await;
+    world.apply_documents().await;
+    world
+        .driver
+        .lock()
+        .unwrap()
+        .broken
+        .insert("a".to_owned(), "the disk does not take the data".to_owned());
+    world.drive_to_ready().await;
+    let control_plane: ControlPlane = world.api().get("demo").await.unwrap();
+    let founder = control_plane.spec.initialized_by.unwrap();
+    let members = world.control_planes().await;
+    assert_eq!(members, std::slice::from_ref(&founder.machine));
+    assert_eq!(
+        (world.host(&founder.machine).as_str(), world.count("init")),
+        ("d", 1)
+    );
+}
+
+#[tokio::test]
+async fn a_cluster_that_cannot_begin_gives_back_what_is_not_installed() {
+    let world = World::new().await;
+    world.apply_documents().await;
+    for host in ["a", "d", "e"] {
+        let reason = format!("{host}: the disk does not take the data");
+        world
+            .driver
+            .lock()
+            .unwrap()
+            .broken
+            .insert(host.to_owned(), reason);
+    }
+    world.drive_to("Failed").await;
     let status = world.cluster().await.unwrap().status.unwrap();
     let message = status.failure_message.unwrap();
     assert!(
-        message.contains("no machine of the control plane of demo is left"),
+        message.contains("the disk does not take the data") && message.contains("gantry retry machine"),
         "{message}"
     );
+    assert_eq!(world.count("init"), 0);
+    let clusters: Api<Cluster> = world.api();
+    clusters.delete("demo", &DeleteParams::default()).await.unwrap();
+    world.drive_to_gone().await;
+    assert!(world.driver.lock().unwrap().claims.is_empty());
 }
 
 #[tokio::test]
 async fn a_node_of_an_earlier_installation_does_not_count_as_joined() {
     let world = World::new().await;
     world.apply_documents().await;
-    world.drive_to("Running", &world.client).await;
+    world.drive_to_ready().await;
+    let worker = world.workers().await.remove(0);
     // The objects are gone, and the Node stays, as it does when the API is silent at a removal.
-    delete_machine(&world, "demo-md-0-0").await;
+    tear_out(&world, &worker).await;
+    world.remove_hardware("c").await;
+    world.driver.lock().unwrap().servers.remove("c");
     world.inside.with(|inside| {
-        let hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
+        let hour_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1);
         inside.nodes.get_mut("node-b").unwrap().created = Some(hour_ago);
     });
     let secrets: Api<Secret> = world.api();
     let _ = secrets
-        .delete("demo-md-0-0-bootstrap", &DeleteParams::default())
+        .delete(&format!("{worker}-bootstrap"), &DeleteParams::default())
         .await;
-    world.rounds("demo", 20).await;
-    assert_eq!(count(&world, "join node-b"), 2, "{:?}", world.log());
-    assert_eq!(world.settled().await.phase.as_deref(), Some("Running"));
+    let joined_again = async |world: &World| world.count("join node-b") == 2 && world.is_at_rest().await;
+    world.drive("joined again", joined_again).await;
+    world.drive_to_ready().await;
 }

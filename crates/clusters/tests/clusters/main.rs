@@ -1,11 +1,14 @@
-//! Plans as texts, and the coordinator on a real embedded API.
+//! The coordinator on a real embedded API, with everything around it played.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod coordinator;
+mod driver;
 mod edits;
 mod endpoint;
 mod fixture;
 mod founding;
-mod plans;
+mod kills;
+mod life;
+mod played;
 mod world;

@@ -1,138 +1,68 @@
-//! Everything around the coordinator, played: hardware, the image store, the driver, the nodes and the new cluster's API.
+//! Everything around the coordinator: the real embedded API, and hardware, the image store, the driver, the nodes and the
+//! cluster's API and etcd as played ones.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use base64::Engine as _;
-use clusters::{Coordinator, NewCluster, NewClusters, NodeView, Options, SystemView};
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use jiff::Timestamp;
+use clusters::{Coordinator, Options};
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::client::Body;
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource, ResourceExt};
-use resources::Secret;
 use resources::anywhere::{Cluster, ClusterStatus};
-use resources::gantry::{Image, ProviderMachine, Server};
+use resources::cluster_api::Machine;
+use resources::gantry::{Image, MachineRole, Plan, PlanApproval, PlanPhase, ProviderMachine, Server};
 use resources::tinkerbell::Hardware;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
+use crate::driver::Driver;
 use crate::fixture;
+use crate::played::Played;
 
-const NAMESPACE: &str = "eksa-system";
+pub(crate) const NAMESPACE: &str = "eksa-system";
 
-/// What the played cluster holds.
-#[derive(Debug, Default)]
-pub(crate) struct Inside {
-    pub(crate) nodes: BTreeMap<String, NodeView>,
-    tokens: Vec<String>,
-    cni: bool,
-    log: Vec<String>,
-    /// Its API does not answer.
-    pub(crate) silent: bool,
-}
-
-#[derive(Clone, Default)]
-pub(crate) struct Played(Arc<Mutex<Inside>>);
-
-impl Played {
-    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Inside) -> T) -> T {
-        act(&mut self.0.lock().unwrap())
-    }
-}
-
-impl NewClusters for Played {
-    fn connect(&self, kubeconfig: Secret<String>) -> BoxFuture<'_, Result<Box<dyn NewCluster>, String>> {
-        let known = ["https://192.0.2.10:6443", "https://192.0.2.50:6443"];
-        assert!(
-            known
-                .iter()
-                .any(|endpoint| kubeconfig.reveal().contains(endpoint))
-        );
-        let played = self.clone();
-        async move { Ok(Box::new(played) as Box<dyn NewCluster>) }.boxed()
-    }
-}
-
-fn ready<T: Send + 'static>(value: Result<T, String>) -> BoxFuture<'static, Result<T, String>> {
-    std::future::ready(value).boxed()
-}
-
-impl NewCluster for Played {
-    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeView>, String>> {
-        ready(self.with(|inside| {
-            if inside.nodes.is_empty() || inside.silent {
-                return Err("connection refused".to_owned());
-            }
-            let cni = inside.cni;
-            Ok(inside
-                .nodes
-                .values()
-                .cloned()
-                .map(|node| NodeView { ready: cni, ..node })
-                .collect())
-        }))
-    }
-
-    fn system(&self) -> BoxFuture<'_, Result<SystemView, String>> {
-        ready(Ok(SystemView {
-            cni_applied: self.with(|inside| inside.cni),
-            missing: None,
-        }))
-    }
-
-    fn apply(&self, objects: Vec<Value>) -> BoxFuture<'_, Result<(), String>> {
-        self.with(|inside| {
-            for object in objects {
-                let name = object["metadata"]["name"].as_str().unwrap().to_owned();
-                if object["kind"] == "DaemonSet" {
-                    inside.cni = true;
-                    inside.log.push("cni".to_owned());
-                }
-                if object["type"] == "bootstrap.kubernetes.io/token" {
-                    inside.tokens.push(name);
-                }
-            }
-        });
-        ready(Ok(()))
-    }
-
-    fn delete_token(&self, name: String) -> BoxFuture<'_, Result<(), String>> {
-        self.with(|inside| inside.tokens.retain(|known| *known != name));
-        ready(Ok(()))
-    }
-
-    fn label_node(
-        &self,
-        name: String,
-        labels: BTreeMap<String, String>,
-    ) -> BoxFuture<'_, Result<(), String>> {
-        self.with(|inside| inside.nodes.get_mut(&name).unwrap().labels.extend(labels));
-        ready(Ok(()))
-    }
-
-    fn delete_node(&self, name: String) -> BoxFuture<'_, Result<(), String>> {
-        self.with(|inside| {
-            inside.nodes.remove(&name);
-            inside.log.push(format!("delete {name}"));
-        });
-        ready(Ok(()))
-    }
-}
+/// Turns of coordinator and world in which everything comes to an end.
+const TURNS: usize = 120;
 
 /// The test's world.
 pub(crate) struct World {
     pub(crate) client: Client,
-    site: sim::Site,
+    pub(crate) site: sim::Site,
     pub(crate) inside: Played,
-    options: Options,
-    failing: Mutex<Option<(String, String)>>,
+    pub(crate) driver: Mutex<Driver>,
+    pub(crate) options: Options,
+    coordinator: Followed,
+}
+
+/// A coordinator whose views are kept current.
+pub(crate) struct Followed {
+    coordinator: Arc<Coordinator>,
+    cancel: CancellationToken,
+}
+
+impl Followed {
+    fn new(client: &Client, options: &Options, inside: &Played) -> Self {
+        let coordinator = Coordinator::new(
+            client.clone(),
+            options.clone(),
+            Box::new(inside.clone()),
+            Box::new(inside.clone()),
+        );
+        let (coordinator, cancel) = (Arc::new(coordinator), CancellationToken::new());
+        let (following, until) = (Arc::clone(&coordinator), cancel.clone());
+        tokio::spawn(async move { following.follow(until).await });
+        Self { coordinator, cancel }
+    }
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
 }
 
 /// Whether a dying client has died.
@@ -147,28 +77,27 @@ impl World {
 
     pub(crate) async fn with(options: Options) -> Self {
         let site = sim::Site::start(NAMESPACE).await;
+        let (client, inside) = (site.client(), Played::default());
         let world = Self {
-            client: site.client(),
+            coordinator: Followed::new(&client, &options, &inside),
+            client,
             site,
-            inside: Played::default(),
+            inside,
+            driver: Mutex::default(),
             options,
-            failing: Mutex::new(None),
         };
-        let hardware = [
+        for (name, kind) in [
             ("a", "cp"),
             ("b", "worker"),
             ("c", "worker"),
             ("d", "cp"),
             ("e", "cp"),
-        ];
-        for (name, kind) in hardware {
+        ] {
             world.add_hardware(name, kind).await;
         }
         let releases: Api<resources::gantry::Release> = Api::all(world.client.clone());
-        releases
-            .create(&PostParams::default(), &fixture::release())
-            .await
-            .unwrap();
+        let release = fixture::release();
+        releases.create(&PostParams::default(), &release).await.unwrap();
         world
     }
 
@@ -187,13 +116,11 @@ impl World {
             + Serialize
             + DeserializeOwned,
     {
-        self.api::<K>()
-            .create(&PostParams::default(), object)
-            .await
-            .unwrap();
+        let api = self.api::<K>();
+        api.create(&PostParams::default(), object).await.unwrap();
     }
 
-    async fn status<K>(&self, name: &str, status: Value)
+    pub(crate) async fn status<K>(&self, name: &str, status: Value)
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
             + Clone
@@ -204,30 +131,26 @@ impl World {
             "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": { "name": name }, "status": status,
         });
         let params = PatchParams::apply("test").force();
-        self.api::<K>()
-            .patch_status(name, &params, &Patch::Apply(&object))
-            .await
-            .unwrap();
+        let api = self.api::<K>();
+        // It may have gone in the meantime.
+        let _ = api.patch_status(name, &params, &Patch::Apply(&object)).await;
     }
 
-    async fn add_hardware(&self, name: &str, kind: &str) {
+    /// Adds a server of a kind: `cp` or `worker`.
+    pub(crate) async fn add_hardware(&self, name: &str, kind: &str) {
         let mut hardware = Hardware::new(name, serde_json::from_value(json!({})).unwrap());
         hardware.metadata.labels = Some([("type".to_owned(), kind.to_owned())].into());
         self.create(&hardware).await;
         let spec = json!({ "machineId": format!("m-{name}"), "hardware": name });
         self.create(&Server::new(name, serde_json::from_value(spec).unwrap()))
             .await;
+        let mut driver = self.driver.lock().unwrap();
+        driver.servers.insert(name.to_owned(), kind.to_owned());
     }
 
     pub(crate) async fn remove_hardware(&self, name: &str) {
-        self.api::<Hardware>()
-            .delete(name, &Default::default())
-            .await
-            .unwrap();
-        self.api::<Hardware>()
-            .delete("c", &Default::default())
-            .await
-            .unwrap();
+        let api = self.api::<Hardware>();
+        api.delete(name, &DeleteParams::default()).await.unwrap();
     }
 
     pub(crate) async fn apply_cluster(&self) {
@@ -258,41 +181,29 @@ impl World {
     /// Writes a change of the Cluster past everything that would refuse it.
     pub(crate) async fn edit(&self, change: Value) {
         let api = self.api::<Cluster>();
-        api.patch("demo", &PatchParams::default(), &Patch::Merge(change))
-            .await
-            .unwrap();
+        let patch = Patch::Merge(change);
+        api.patch("demo", &PatchParams::default(), &patch).await.unwrap();
     }
 
-    /// Lets coordinator and world act in turn so many times.
-    pub(crate) async fn rounds(&self, cluster: &str, count: usize) {
-        for _ in 0..count {
-            self.coordinator(&self.client)
-                .reconcile(NAMESPACE, cluster)
-                .await
-                .unwrap();
-            self.react().await;
-        }
+    pub(crate) async fn scale_control_plane(&self, count: i32) {
+        self.edit(json!({ "spec": { "controlPlaneConfiguration": { "count": count } } }))
+            .await;
     }
 
     pub(crate) async fn scale_workers(&self, count: i32) {
         let patch = json!([{ "op": "replace", "path": "/spec/workerNodeGroupConfigurations/0/count", "value": count }]);
         let patch: json_patch::Patch = serde_json::from_value(patch).unwrap();
         let api = self.api::<Cluster>();
-        api.patch("demo", &PatchParams::default(), &Patch::<()>::Json(patch))
-            .await
-            .unwrap();
+        let patch = Patch::<()>::Json(patch);
+        api.patch("demo", &PatchParams::default(), &patch).await.unwrap();
     }
 
-    pub(crate) async fn annotate_plan(&self, name: &str, key: &str, value: &str) {
-        let patch = json!({ "metadata": { "annotations": { key: value } } });
-        let api = self.api::<resources::gantry::Plan>();
-        api.patch(name, &PatchParams::default(), &Patch::Merge(&patch))
-            .await
-            .unwrap();
-    }
-
-    pub(crate) fn fail_machine(&self, name: &str, reason: &str) {
-        *self.failing.lock().unwrap() = Some((name.to_owned(), reason.to_owned()));
+    /// A person approves a plan.
+    pub(crate) async fn approve(&self, name: &str) {
+        let plan: Plan = self.api().get(name).await.unwrap();
+        let spec = json!({ "plan": name, "digest": plan.spec.digest(), "approver": "alice" });
+        self.create(&PlanApproval::new(name, serde_json::from_value(spec).unwrap()))
+            .await;
     }
 
     pub(crate) async fn cluster(&self) -> Option<Cluster> {
@@ -306,15 +217,8 @@ impl World {
             + std::fmt::Debug
             + DeserializeOwned,
     {
-        let mut names: Vec<String> = self
-            .api::<K>()
-            .list(&Default::default())
-            .await
-            .unwrap()
-            .items
-            .iter()
-            .map(K::name_any)
-            .collect();
+        let objects = self.api::<K>().list(&Default::default()).await.unwrap();
+        let mut names: Vec<String> = objects.items.iter().map(K::name_any).collect();
         names.sort();
         names
     }
@@ -323,16 +227,68 @@ impl World {
         self.names::<KubeSecret>().await
     }
 
+    pub(crate) async fn machines(&self) -> Vec<ProviderMachine> {
+        self.api::<ProviderMachine>()
+            .list(&Default::default())
+            .await
+            .unwrap()
+            .items
+    }
+
+    /// Machines of a role by name.
+    pub(crate) async fn machines_of(&self, role: MachineRole) -> Vec<String> {
+        let machines = self.machines().await;
+        let of_role = machines.iter().filter(|machine| machine.spec.role == role);
+        let mut names: Vec<String> = of_role.map(ResourceExt::name_any).collect();
+        names.sort();
+        names
+    }
+
+    pub(crate) async fn control_planes(&self) -> Vec<String> {
+        self.machines_of(MachineRole::ControlPlane).await
+    }
+
+    pub(crate) async fn workers(&self) -> Vec<String> {
+        self.machines_of(MachineRole::Worker).await
+    }
+
+    /// The server of a machine.
+    pub(crate) fn host(&self, machine: &str) -> String {
+        let driver = self.driver.lock().unwrap();
+        let mut claims = driver.claims.iter();
+        claims
+            .find(|(_, known)| *known == machine)
+            .map(|(host, _)| host.clone())
+            .unwrap()
+    }
+
+    /// A person deletes a Machine, which asks for another one in its place.
+    pub(crate) async fn delete_machine(&self, name: &str) {
+        let api = self.api::<Machine>();
+        api.delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
     pub(crate) fn log(&self) -> Vec<String> {
         self.inside.with(|inside| inside.log.clone())
     }
 
-    pub(crate) fn tokens(&self) -> Vec<String> {
-        self.inside.with(|inside| inside.tokens.clone())
+    /// How many lines of the log begin so.
+    pub(crate) fn count(&self, what: &str) -> usize {
+        self.log().iter().filter(|line| line.starts_with(what)).count()
+    }
+
+    pub(crate) fn tokens(&self) -> usize {
+        self.inside.with(|inside| inside.tokens.len())
     }
 
     pub(crate) fn forget_nodes(&self) {
-        self.inside.with(|inside| *inside = Inside::default());
+        self.inside.with(|inside| *inside = Default::default());
+    }
+
+    /// The number and class of the plan that counts, and its phase.
+    pub(crate) async fn plan(&self) -> Plan {
+        let plans = self.api::<Plan>().list(&Default::default()).await.unwrap().items;
+        plans.into_iter().max_by_key(|plan| plan.spec.number).unwrap()
     }
 
     /// A client that makes so many writes and then refuses everything.
@@ -358,227 +314,126 @@ impl World {
         (Client::new(service, NAMESPACE), left)
     }
 
-    fn coordinator(&self, client: &Client) -> Coordinator {
-        Coordinator::new(
-            client.clone(),
-            self.options.clone(),
-            Box::new(self.inside.clone()),
-        )
+    async fn turn(&self, coordinator: &Followed) {
+        coordinator
+            .coordinator
+            .reconcile(NAMESPACE, "demo")
+            .await
+            .unwrap();
     }
 
-    /// Lets coordinator and world act in turn until the cluster is in this phase.
-    pub(crate) async fn drive_to(&self, phase: &str, client: &Client) {
-        for _ in 0..60 {
-            self.coordinator(client)
-                .reconcile(NAMESPACE, "demo")
-                .await
-                .unwrap();
-            if self.phase().await.as_deref() == Some(phase) {
+    /// Lets coordinator and world act in turn so many times.
+    pub(crate) async fn rounds(&self, cluster: &str, count: usize) {
+        for _ in 0..count {
+            let run = self.coordinator.coordinator.reconcile(NAMESPACE, cluster);
+            run.await.unwrap();
+            self.react().await;
+        }
+    }
+
+    /// Lets coordinator and world act in turn until this holds.
+    pub(crate) async fn drive(&self, what: &str, holds: impl AsyncFn(&Self) -> bool) {
+        for _ in 0..TURNS {
+            self.turn(&self.coordinator).await;
+            if holds(self).await {
                 return;
             }
             self.react().await;
         }
-        panic!(
-            "not {phase}: {:?}",
-            self.cluster().await.and_then(|cluster| cluster.status)
-        );
+        panic!("not {what}: {}", self.state().await);
     }
 
-    pub(crate) async fn drive_until_dead(&self, phase: &str, client: &Client, dead: &AtomicUsize) {
-        for _ in 0..60 {
-            let result = self.coordinator(client).reconcile(NAMESPACE, "demo").await;
-            if is_dead(dead) || self.phase().await.as_deref() == Some(phase) {
+    /// What there is, for a test that fails.
+    pub(crate) async fn state(&self) -> String {
+        let status = self.cluster().await.and_then(|cluster| cluster.status);
+        let mut text = format!("{status:#?}\n");
+        for plan in self.api::<Plan>().list(&Default::default()).await.unwrap().items {
+            text += &format!("{} {:?} {:#?}\n", plan.name_any(), plan.spec.lines(), plan.status);
+        }
+        for machine in self.machines().await {
+            text += &format!("{} {:?}\n", machine.name_any(), machine.status);
+        }
+        text + &format!("{:#?}", self.log())
+    }
+
+    /// Until the cluster is in this phase.
+    pub(crate) async fn drive_to(&self, phase: &str) {
+        let is_there = async |world: &Self| world.phase().await.as_deref() == Some(phase);
+        self.drive(phase, is_there).await;
+    }
+
+    /// Until the cluster is as it is wanted.
+    pub(crate) async fn drive_to_ready(&self) {
+        let ready = async |world: &Self| {
+            let status = world.cluster().await.and_then(|cluster| cluster.status);
+            let conditions = status.map(|status| status.conditions).unwrap_or_default();
+            conditions
+                .iter()
+                .any(|known| known.type_ == "Ready" && known.status == "True")
+        };
+        self.drive("Ready", ready).await;
+    }
+
+    pub(crate) async fn drive_to_gone(&self) {
+        self.drive("gone", async |world: &Self| world.cluster().await.is_none())
+            .await;
+    }
+
+    /// With a client that dies, until it has or this holds.
+    pub(crate) async fn drive_until_dead(
+        &self,
+        client: &Client,
+        dead: &AtomicUsize,
+        holds: impl AsyncFn(&Self) -> bool,
+    ) {
+        let followed = Followed::new(client, &self.options, &self.inside);
+        for _ in 0..TURNS {
+            let result = followed.coordinator.reconcile(NAMESPACE, "demo").await;
+            if is_dead(dead) || holds(self).await {
                 return;
             }
             result.unwrap();
             self.react().await;
         }
-        panic!("neither dead nor {phase}");
+        panic!("neither dead nor done: {}", self.state().await);
     }
 
-    pub(crate) async fn drive_to_gone(&self, client: &Client) {
-        for _ in 0..60 {
-            self.coordinator(client)
-                .reconcile(NAMESPACE, "demo")
-                .await
-                .unwrap();
-            if self.cluster().await.is_none() {
-                return;
-            }
-            self.react().await;
-        }
-        panic!(
-            "still there: {:?}",
-            self.cluster().await.and_then(|cluster| cluster.status)
-        );
-    }
-
-    pub(crate) async fn drive_to_machines(&self, wanted: &[&str]) {
-        for _ in 0..60 {
-            self.coordinator(&self.client)
-                .reconcile(NAMESPACE, "demo")
-                .await
-                .unwrap();
-            self.react().await;
-            let plans = self
-                .api::<resources::gantry::Plan>()
-                .list(&Default::default())
-                .await
-                .unwrap()
-                .items;
-            let busy = plans.iter().any(|plan| {
-                plan.status
-                    .as_ref()
-                    .is_none_or(|status| status.phase == resources::gantry::PlanPhase::Executing)
-            });
-            if !busy && self.names::<ProviderMachine>().await == wanted {
-                return;
-            }
-        }
-        panic!("not {wanted:?}: {:?}", self.names::<ProviderMachine>().await);
-    }
-
-    /// The status after one round.
+    /// The status after one run.
     pub(crate) async fn settled(&self) -> ClusterStatus {
-        self.coordinator(&self.client)
-            .reconcile(NAMESPACE, "demo")
-            .await
-            .unwrap();
+        self.turn(&self.coordinator).await;
         self.cluster().await.unwrap().status.unwrap()
     }
 
-    async fn phase(&self) -> Option<String> {
+    pub(crate) async fn phase(&self) -> Option<String> {
         self.cluster().await?.status?.phase
     }
 
+    /// Whether no plan is under way.
+    pub(crate) async fn is_at_rest(&self) -> bool {
+        let plans = self.api::<Plan>().list(&Default::default()).await.unwrap().items;
+        !plans.iter().any(|plan| {
+            let phase = plan
+                .status
+                .as_ref()
+                .map(|status| status.phase)
+                .unwrap_or_default();
+            matches!(phase, PlanPhase::Pending | PlanPhase::Executing)
+        })
+    }
+
     /// Image store, driver and nodes do what they do.
-    async fn react(&self) {
+    pub(crate) async fn react(&self) {
         for image in self.api::<Image>().list(&Default::default()).await.unwrap().items {
             let digest = format!("sha256:{}", "00".repeat(32));
             let manifest = json!({
                 "name": "image", "compression": "zstd", "rawSize": 1, "rawDigest": digest, "size": 1, "digest": digest,
                 "kubernetesVersion": "v1.35.4", "chunks": [],
             });
-            self.status::<Image>(
-                &image.name_any(),
-                json!({ "state": "ready", "manifest": manifest }),
-            )
-            .await;
+            let status = json!({ "state": "ready", "manifest": manifest });
+            self.status::<Image>(&image.name_any(), status).await;
         }
-        for machine in self
-            .api::<ProviderMachine>()
-            .list(&Default::default())
-            .await
-            .unwrap()
-            .items
-        {
+        for machine in self.machines().await {
             self.react_machine(&machine).await;
         }
-    }
-
-    async fn react_machine(&self, machine: &ProviderMachine) {
-        let name = machine.name_any();
-        let host = match name.as_str() {
-            "demo-cp-0" | "lab-cp-0" => "a",
-            "demo-cp-1" => "d",
-            "demo-cp-2" => "e",
-            "demo-md-0-0" | "lab-a-0-0" => "b",
-            _ => "c",
-        };
-        let failing = self
-            .failing
-            .lock()
-            .unwrap()
-            .clone()
-            .filter(|(failing, _)| *failing == name);
-        if let Some((_, reason)) = failing {
-            return self
-                .status::<ProviderMachine>(&name, json!({ "state": "failed", "reason": reason }))
-                .await;
-        }
-        let number = host.as_bytes()[0] - b'a' + 11;
-        let asked = machine
-            .status
-            .as_ref()
-            .and_then(|status| status.bootstrap_requested_at.clone());
-        let asked = match asked {
-            Some(asked) => json!(asked),
-            None => {
-                // A new installation has its own first boot.
-                let asked = json!(Time(Timestamp::now()));
-                self.first_boot_status(host, json!({ "requestedAt": asked }))
-                    .await;
-                asked
-            }
-        };
-        self.status::<ProviderMachine>(
-            &name,
-            json!({
-                "state": "running", "reason": "the installed system has shown itself", "host": host,
-                "providerID": format!("tinkerbell://{NAMESPACE}/{host}"), "mac": format!("52:54:00:00:00:{number}"),
-                "addresses": [
-                    { "type": "Hostname", "address": format!("node-{host}") },
-                    { "type": "InternalIP", "address": format!("192.0.2.{number}") },
-                ],
-                "bootstrapRequestedAt": asked,
-            }),
-        )
-        .await;
-        let secret = self
-            .api::<KubeSecret>()
-            .get_opt(&format!("{name}-bootstrap"))
-            .await
-            .unwrap();
-        if let Some(secret) = secret {
-            self.first_boot(host, &secret).await;
-        }
-    }
-
-    /// The node gets its data once and becomes a member.
-    async fn first_boot(&self, host: &str, secret: &KubeSecret) {
-        let node = format!("node-{host}");
-        if self.inside.with(|inside| inside.nodes.contains_key(&node)) {
-            return;
-        }
-        let document: Value = serde_json::from_slice(&secret.data.as_ref().unwrap()["value"].0).unwrap();
-        let what = document["command"][2].as_str().unwrap().to_owned();
-        let kubeadm = document["files"][1]["contentBase64"].as_str().unwrap();
-        let kubeadm =
-            String::from_utf8(base64::engine::general_purpose::STANDARD.decode(kubeadm).unwrap()).unwrap();
-        self.inside.with(|inside| {
-            if what == "join" {
-                let known = |name: &String| {
-                    let id = name.trim_start_matches("bootstrap-token-");
-                    kubeadm.contains(&format!("token: {id}."))
-                };
-                assert!(
-                    inside.tokens.iter().any(known),
-                    "{:?} in {kubeadm}",
-                    inside.tokens
-                );
-            }
-            inside.log.push(format!("{what} {node}"));
-            let view = NodeView {
-                name: node.clone(),
-                provider_id: Some(format!("tinkerbell://{NAMESPACE}/{host}")),
-                created: Some(Timestamp::now()),
-                ..NodeView::default()
-            };
-            inside.nodes.insert(node, view);
-        });
-        let revoked = json!({ "requestedAt": Time(Timestamp::now()), "revokedAt": Time(Timestamp::now()) });
-        self.first_boot_status(host, revoked).await;
-    }
-
-    async fn first_boot_status(&self, host: &str, times: Value) {
-        let digest = format!("sha256:{}", "00".repeat(32));
-        let mut first_boot = json!({
-            "attempt": 1, "publicKey": digest, "serial": "1", "notAfter": "2026-01-02T05:00:00Z",
-        });
-        for (key, time) in times.as_object().unwrap() {
-            first_boot[key] = time.clone();
-        }
-        let status = json!({ "state": "running", "firstBoot": first_boot });
-        self.status::<Server>(host, status).await;
     }
 }

@@ -34,6 +34,7 @@ pub(super) fn observed(snapshot: &Snapshot) -> ProviderMachineStatus {
         .as_ref()
         .and_then(|status| status.first_boot.as_ref());
     status.bootstrap_requested_at = first_boot.and_then(|boot| boot.requested_at.clone());
+    status.bootstrap_done_at = first_boot.and_then(|boot| boot.revoked_at.clone());
     status
 }
 

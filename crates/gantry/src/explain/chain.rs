@@ -152,7 +152,7 @@ impl<'a> Chain<'a> {
                 Some(at) => word(at.state),
                 None => "pending".to_owned(),
             };
-            self.say(2, format!("{}: {text}", step.text));
+            self.say(2, format!("{}: {text}", step.text(1)));
         }
     }
 

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use kube::ResourceExt;
 use resources::anywhere::FailureReason;
-use resources::gantry::{Plan, PlanPhase, PlanStatus, ProviderMachine, ProviderMachineState, StepState};
+use resources::gantry::{
+    Plan, PlanPhase, PlanStatus, PlanStep, ProviderMachine, ProviderMachineState, StepState,
+};
 
 use crate::snapshot::{Snapshot, word};
 use crate::time;
@@ -60,12 +62,17 @@ pub(crate) fn view(snapshot: &Snapshot, cluster: &str, now: Timestamp) -> View {
 /// The steps of a plan, for people.
 pub(crate) fn plan_lines(plan: &Plan) -> Vec<String> {
     let mut lines = vec![format!("Plan {} ({}):", plan.name_any(), word(plan.spec.class))];
-    for (number, step) in plan.spec.steps.iter().enumerate() {
+    let steps = plan.spec.lines();
+    lines.extend(
+        steps
+            .iter()
+            .enumerate()
+            .map(|(number, step)| format!("  {}. {step}", number + 1)),
+    );
+    if let Some(why) = &plan.spec.requires_approval {
         lines.push(format!(
-            "  {}. {} (at most {} min)",
-            number + 1,
-            step.text,
-            step.deadline_minutes
+            "  a person has to approve it, because {why}: gantry approve {}",
+            plan.name_any()
         ));
     }
     lines
@@ -92,22 +99,23 @@ fn headline(snapshot: &Snapshot, cluster: &str, now: Timestamp) -> String {
     text
 }
 
+/// How many steps are done, and what runs.
 fn running_step(plan: &Plan) -> Option<String> {
-    let status = plan.status.as_ref()?;
-    let at = status
-        .steps
+    let rows = &plan.status.as_ref()?.steps;
+    let row_of = |step: &&PlanStep| rows.iter().find(|row| row.id == step.id);
+    let state = |step: &&PlanStep| row_of(step).map(|row| row.state).unwrap_or_default();
+    let steps = &plan.spec.steps;
+    let running: Vec<&PlanStep> = steps
         .iter()
-        .position(|step| step.state == StepState::Running)?;
-    let step = plan
-        .spec
-        .steps
-        .iter()
-        .find(|step| step.id == status.steps[at].id)?;
+        .filter(|step| state(step) == StepState::Running)
+        .collect();
+    let first = running.first()?;
+    let done = steps.iter().filter(|step| state(step) == StepState::Done).count();
+    let equal = running.iter().filter(|step| step.kind == first.kind).count();
     Some(format!(
-        "step {} of {}: {}",
-        at + 1,
-        plan.spec.steps.len(),
-        step.text
+        "{done} of {} steps done: {}",
+        steps.len(),
+        first.text(equal)
     ))
 }
 
@@ -218,10 +226,11 @@ mod tests {
             plans: vec![serde_json::from_value(json!({
                 "apiVersion": "gantry.dev/v1alpha1", "kind": "Plan", "metadata": {"name": "p", "namespace": "n"},
                 "spec": {"cluster": "c", "desired": format!("sha256:{}", "0".repeat(64)), "class": "create", "steps": [
-                    {"id": "a", "kind": "makePki", "text": "Make keys", "deadlineMinutes": 1},
-                    {"id": "b", "kind": "joinWorker", "text": "Join w", "deadlineMinutes": 30}]},
+                    {"id": "1", "kind": "makePki", "deadlineMinutes": 1},
+                    {"id": "2", "kind": "joinWorker", "machine": "w", "after": ["1"], "deadlineMinutes": 30},
+                    {"id": "3", "kind": "joinWorker", "machine": "x", "after": ["1"], "deadlineMinutes": 30}]},
                 "status": {"phase": plan, "reason": "too slow",
-                    "steps": [{"id": "a", "state": "done"}, {"id": "b", "state": "running"}]},
+                    "steps": [{"id": "1", "state": "done"}, {"id": "2", "state": "running"}]},
             }))
             .unwrap()],
             provider_machines: vec![parse(json!({
@@ -255,7 +264,10 @@ mod tests {
             (row.host.as_str(), row.reason.as_str()),
             ("node-1", "stream-image")
         );
-        assert_eq!(view.headline, "c: Creating, step 2 of 2: Join w: waits");
+        assert_eq!(
+            view.headline,
+            "c: Creating, 1 of 3 steps done: install w and join as worker: waits"
+        );
         assert_eq!(view.verdict, Verdict::Going);
     }
 
@@ -307,8 +319,8 @@ mod tests {
             lines,
             [
                 "Plan p (create):",
-                "  1. Make keys (at most 1 min)",
-                "  2. Join w (at most 30 min)"
+                "  1. make the certificate authorities and keys of the cluster (at most 1 min)",
+                "  2. install 2 machines and join as worker (at most 30 min)"
             ]
         );
     }

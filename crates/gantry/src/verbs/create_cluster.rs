@@ -173,11 +173,7 @@ async fn check_surroundings(client: &Client, checked: &Checked) -> Outcome<Vec<V
         clusters: &clusters,
         ..Surroundings::default()
     };
-    let mut found = cluster_spec::check_surroundings(&checked.bundle, &around);
-    let beside = clusters.iter().filter(|other| other.namespace() == namespace);
-    let clashes = beside.flat_map(|other| cluster_spec::name_clashes(&checked.bundle.cluster, other));
-    found.extend(clashes.map(|clash| clash.violation));
-    Ok(found)
+    Ok(cluster_spec::check_surroundings(&checked.bundle, &around))
 }
 
 /// Free machines, those of the file included.

@@ -31,6 +31,9 @@ use crate::anywhere::{
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ControlPlaneSpec {
+    /// Id of the cluster, a UUID that is made with this object. A cluster that is created anew has another.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cluster_uid: String,
     /// Members.
     pub replicas: i32,
     /// Kubernetes version such as `v1.35.4`.
@@ -42,15 +45,38 @@ pub struct ControlPlaneSpec {
     /// Content of that Release when it was chosen. Machines that are added later are made from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseSpec>,
-    /// Machine that was given `kubeadm init`. It is written once, before that, and never changes: a second `kubeadm init`
-    /// would start a second etcd.
+    /// Machine that was given `kubeadm init`. It is written before that. Once `answeredAt` is set it never changes: a second
+    /// `kubeadm init` would start a second etcd.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initialized_by: Option<Founder>,
+    /// Number of the newest Plan of the cluster, written before that Plan is. Names and ids of machines follow from it, so
+    /// no number is ever given twice, also when Plans are lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_plan: Option<u32>,
+    /// Who may disrupt the cluster now. Steps that take a node or a member of etcd away hold it one after the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disruption: Option<DisruptionToken>,
     /// Documents of the cluster as its machines are made from them, with defaults. Edits of the documents are compared
     /// with these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::crds::free_form")]
     pub documents: Option<Box<ClusterDocuments>>,
+}
+
+/// The right to take a node or a member of etcd away from a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DisruptionToken {
+    /// Plan whose step holds it.
+    pub plan: String,
+    /// Machine that is disrupted, or the name of the etcd member without a machine.
+    pub machine: String,
+    /// What is done to it.
+    pub reason: String,
+    /// When it was taken.
+    pub taken_at: Time,
+    /// When another plan may take it although it was not given back.
+    pub expires_at: Time,
 }
 
 /// The one installation that starts a cluster with `kubeadm init`.
@@ -59,8 +85,14 @@ pub struct ControlPlaneSpec {
 pub struct Founder {
     /// Name of the machine.
     pub machine: String,
+    /// Id of the machine.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub machine_uid: String,
     /// When that installation asked for its bootstrap data; a later installation of the same machine asks at another time.
     pub requested_at: Time,
+    /// When the cluster's API answered for the first time: from then on the cluster exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_at: Option<Time>,
 }
 
 /// Specs of the documents of one cluster.

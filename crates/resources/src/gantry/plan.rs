@@ -1,12 +1,13 @@
-//! Plan: the ordered steps from what is observed to what is wanted, stored before anything is done.
+//! Plan: the steps from what is observed to what is wanted, as a graph, stored before anything is done.
 
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::{Digest, Time};
 
-/// What will be done.
+/// What will be done to a cluster. A Plan never changes: where something else is needed, another Plan takes its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, CustomResource)]
 #[kube(
     group = "gantry.dev",
@@ -27,12 +28,30 @@ use crate::{Digest, Time};
 pub struct PlanSpec {
     /// Cluster (`anywhere.eks.amazonaws.com`) in the same namespace.
     pub cluster: String,
-    /// Hash of the wanted state; another hash makes another plan.
+    /// Number of the plan among those of its cluster, from 1. The highest number counts.
+    #[serde(default)]
+    pub number: u32,
+    /// Digest of the wanted state that the plan leads to.
     pub desired: Digest,
     /// What the plan does.
     pub class: PlanClass,
-    /// Steps in order.
+    /// What the machines that the plan makes are made of, by pool.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pools: Vec<PoolRevision>,
+    /// Why a person has to approve the plan, whatever the policy says of its class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requires_approval: Option<String>,
+    /// Steps. One runs as soon as those that it names in `after` are done.
     pub steps: Vec<PlanStep>,
+}
+
+impl PlanSpec {
+    /// SHA-256 of the plan's JSON, which an approval names.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        Digest::new(Sha256::digest(&text).into())
+    }
 }
 
 /// What a plan does; policy says which classes approve themselves.
@@ -51,7 +70,7 @@ pub enum PlanClass {
     Delete,
 }
 
-/// One step.
+/// One step. Its text is made by who shows it ([`PlanStep::text`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanStep {
@@ -59,13 +78,41 @@ pub struct PlanStep {
     pub id: String,
     /// What is done.
     pub kind: PlanStepKind,
-    /// Machine that it is done to.
+    /// Machine that it is done to; for `removeMember` without a machine, the name of the etcd member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<String>,
-    /// One line for people.
-    pub text: String,
-    /// Minutes until the step has failed.
+    /// Pool of the machine, for a step that makes it if it is not there. What is installed is the pool's revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// How many failed machines the machine follows, one in the place of the other.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub replacement: u32,
+    /// Ids of the steps that have to be done before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// What the cluster lacks while the step runs. A step with a disruption needs the cluster's disruption token.
+    #[serde(default, skip_serializing_if = "Disruption::is_none")]
+    pub disruption: Disruption,
+    /// Minutes from the start of the step until it has failed.
     pub deadline_minutes: u32,
+    /// What follows when the step fails.
+    #[serde(default, skip_serializing_if = "FailurePolicy::is_default")]
+    pub on_failure: FailurePolicy,
+}
+
+/// What the machines of a pool are made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolRevision {
+    /// Pool: `cp`, or the name of the worker node group.
+    pub name: String,
+    /// Digest of what is installed: Release, image and configuration of the node.
+    pub revision: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What a step does.
@@ -74,20 +121,110 @@ pub struct PlanStep {
 pub enum PlanStepKind {
     /// Make the cluster's keys and certificates.
     MakePki,
-    /// Install a machine and start the first control-plane member on it.
+    /// Make a control-plane machine and install its system, until that asks for its bootstrap data.
+    Provision,
+    /// Start the first control-plane member on a machine.
     InitControlPlane,
-    /// Install a machine and join it to the control plane.
-    JoinControlPlane,
     /// Install the CNI.
     InstallCni,
-    /// Install a machine and join it as a worker.
+    /// Join a machine to the control plane and its etcd.
+    JoinControlPlane,
+    /// Make a machine, install its system and join it as a worker.
     JoinWorker,
-    /// Write the kubeconfig and finish.
-    Finish,
-    /// Take a node out and give its machine back.
+    /// Move the pods of a node elsewhere.
+    Drain,
+    /// Take a member out of etcd.
+    RemoveMember,
+    /// Delete a machine's node, power it off and give its server back.
     RemoveMachine,
+    /// Check DNS and kube-proxy, and write the kubeconfig.
+    Finish,
     /// Drop what is left of the cluster.
     RemoveCluster,
+}
+
+/// What a cluster lacks while a step runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Disruption {
+    /// Nothing.
+    #[default]
+    None,
+    /// A node that runs pods.
+    Node,
+    /// A member of etcd, or the number of its members changes.
+    Member,
+}
+
+impl Disruption {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+    const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+}
+
+/// What follows when a step fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum FailurePolicy {
+    /// The plan stops, and another one begins the step again.
+    #[default]
+    Retry,
+    /// Its machine is given up, and another one takes its place as long as the limit of replacements allows it. The other
+    /// steps go on.
+    Replace,
+}
+
+impl FailurePolicy {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+    const fn is_default(&self) -> bool {
+        matches!(self, Self::Retry)
+    }
+}
+
+impl PlanStep {
+    /// The step in one line, without its machine's name where `machines` says how many equal steps there are.
+    #[must_use]
+    pub fn text(&self, machines: usize) -> String {
+        let machine = match (&self.machine, machines) {
+            (Some(name), 0 | 1) => name.clone(),
+            (_, many) => format!("{many} machines"),
+        };
+        match self.kind {
+            PlanStepKind::MakePki => "make the certificate authorities and keys of the cluster".to_owned(),
+            PlanStepKind::Provision => format!("install {machine}"),
+            PlanStepKind::InitControlPlane => format!("start the control plane on {machine}"),
+            PlanStepKind::InstallCni => "install the CNI".to_owned(),
+            PlanStepKind::JoinControlPlane => format!("join {machine} to the control plane"),
+            PlanStepKind::JoinWorker => format!("install {machine} and join as worker"),
+            PlanStepKind::Drain => format!("move the pods of {machine} to other nodes"),
+            PlanStepKind::RemoveMember => format!("take {machine} out of etcd"),
+            PlanStepKind::RemoveMachine => {
+                format!("delete the node of {machine}, power it off and give its server back")
+            }
+            PlanStepKind::Finish => "check DNS and kube-proxy, and write the kubeconfig".to_owned(),
+            PlanStepKind::RemoveCluster => "drop keys, kubeconfig and records of the cluster".to_owned(),
+        }
+    }
+}
+
+impl PlanSpec {
+    /// The steps in lines for people; neighbours that differ only in their machine share one.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let equal = |a: &PlanStep, b: &PlanStep| a.kind == b.kind && a.deadline_minutes == b.deadline_minutes;
+        let groups = self.steps.chunk_by(equal);
+        groups
+            .filter_map(|group| {
+                let first = group.first()?;
+                Some(format!(
+                    "{} (at most {} min)",
+                    first.text(group.len()),
+                    first.deadline_minutes
+                ))
+            })
+            .collect()
+    }
 }
 
 /// Phase of a plan.
@@ -101,7 +238,7 @@ pub enum PlanPhase {
     Executing,
     /// Done.
     Done,
-    /// A step failed; the reason says which.
+    /// A step failed and nothing can follow; the reason says which.
     Failed,
     /// Another plan took its place.
     Superseded,
@@ -114,16 +251,16 @@ pub struct PlanStatus {
     /// Phase.
     #[serde(default)]
     pub phase: PlanPhase,
-    /// Who approved: a user's name, or `policy`.
+    /// Who approved: `policy`, or the PlanApproval that did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<String>,
-    /// Since when.
+    /// Since when it is in its phase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
     /// What it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// One row for each step.
+    /// One row for each step that has started.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepStatus>,
 }
@@ -163,4 +300,31 @@ pub enum StepState {
     Done,
     /// Failed.
     Failed,
+}
+
+/// The word of a person that a Plan may be carried out. It is an object of its own, so that who may write it can be
+/// granted apart from everything else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, CustomResource)]
+#[kube(
+    group = "gantry.dev",
+    version = "v1alpha1",
+    kind = "PlanApproval",
+    plural = "planapprovals",
+    category = "gantry",
+    namespaced,
+    derive = "PartialEq",
+    printcolumn = r#"{"name":"Plan","type":"string","jsonPath":".spec.plan"}"#,
+    printcolumn = r#"{"name":"Approver","type":"string","jsonPath":".spec.approver"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanApprovalSpec {
+    /// Name of the Plan in the same namespace.
+    pub plan: String,
+    /// Digest of the Plan's spec, as `gantry get plan NAME -o json` shows it in the annotation `gantry.dev/digest`. A plan
+    /// with another digest is not approved.
+    pub digest: Digest,
+    /// Who approves, for the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approver: Option<String>,
 }

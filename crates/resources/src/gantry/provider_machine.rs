@@ -51,10 +51,6 @@ pub struct ProviderMachineSpec {
     /// Role of the machine in its cluster.
     #[serde(default)]
     pub role: MachineRole,
-    /// Place of a control-plane machine among those of its cluster, from 0; a lower one is preferred as holder of the
-    /// control-plane address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rank: Option<u8>,
     /// Digest of what is installed: Release, image and configuration of the node. A machine of another revision than its
     /// pool's is out of date.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -82,6 +78,9 @@ pub struct ProviderMachineSpec {
     /// the limit of replacements is reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<String>,
+    /// Why the coordinator gave the machine up although its driver did not: it never became a node, or its node is dead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<String>,
     /// Where the machine's first boot gets its data from.
     #[serde(default)]
     pub bootstrap: BootstrapSource,
@@ -250,6 +249,9 @@ pub struct ProviderMachineStatus {
     /// When the installed system asked for its bootstrap data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap_requested_at: Option<Time>,
+    /// When the installed system was done with its first boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap_done_at: Option<Time>,
     /// MAC address of the node's NIC, lower case with colons.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<crate::Mac>,

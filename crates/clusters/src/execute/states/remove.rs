@@ -1,16 +1,20 @@
 //! The way back: a machine is gone when ProviderMachine and Machine are; a cluster when nothing of it is left.
 
 use resources::gantry::ProviderMachineState;
+use steps::Step;
 
-use super::{Decision, Effect, wait};
-use crate::execute::snapshot::Snapshot;
+use crate::execute::decision::{Decision, Effect, View, done};
 
-pub(super) fn machine(name: &str, snapshot: &Snapshot) -> Decision {
+pub(super) fn machine(view: View<'_>) -> Decision {
+    let (name, snapshot) = (view.machine(), view.snapshot);
     match (snapshot.provider_machines.get(name), snapshot.machines.get(name)) {
         (None, None) if snapshot.bootstrap.contains_key(name) => {
-            Decision::Do(Effect::DropBootstrap(name.to_owned()))
+            Step::Do(Effect::DropBootstrap(name.to_owned()))
         }
-        (None, None) => Decision::Done,
+        (None, None) => done(),
+        (None, Some(_)) => view
+            .mark()
+            .unwrap_or_else(|| Step::Do(Effect::ReleaseMachine(name.to_owned()))),
         (Some(provider), _) if provider.metadata.deletion_timestamp.is_some() => {
             let status = provider.status.clone().unwrap_or_default();
             let reason = match status.state {
@@ -19,70 +23,18 @@ pub(super) fn machine(name: &str, snapshot: &Snapshot) -> Decision {
                 }
                 _ => "waits for its driver to give the server back".to_owned(),
             };
-            wait(format!("{name}: {reason}"))
+            view.wait(format!("{name}: {reason}"))
         }
-        (_, _) => Decision::Do(Effect::RemoveMachine(name.to_owned())),
+        (Some(_), _) => view
+            .mark()
+            .unwrap_or_else(|| Step::Do(Effect::RemoveMachine(name.to_owned()))),
     }
 }
 
-/// While a cluster is deleted, one machine that can't be given back holds up none of the others: the next one that
-/// nobody has asked back yet.
-pub(super) fn another(snapshot: &Snapshot) -> Option<Effect> {
-    let asked = |name: &&String| {
-        let provider = snapshot.provider_machines.get(*name);
-        provider.is_some_and(|provider| provider.metadata.deletion_timestamp.is_some())
-    };
-    let existing = snapshot.existing();
-    let next = existing.iter().find(|name| !asked(name))?;
-    Some(Effect::RemoveMachine(next.clone()))
-}
-
-/// After a plan has stopped: the next machine that can't go on because its system was not installed yet, or what is left
-/// of one. Nobody would ever give it the data to join with.
-pub(super) fn abandoned(snapshot: &Snapshot) -> Option<Effect> {
-    let waiting = snapshot.provider_machines.iter().find(|(_, provider)| {
-        let state = provider
-            .status
-            .as_ref()
-            .map(|status| status.state)
-            .unwrap_or_default();
-        let early = matches!(
-            state,
-            ProviderMachineState::Pending
-                | ProviderMachineState::Preparing
-                | ProviderMachineState::Installing
-        );
-        early && provider.metadata.deletion_timestamp.is_none()
-    });
-    let remainder = || {
-        snapshot.machines.iter().find(|(name, machine)| {
-            let joined = machine
-                .status
-                .as_ref()
-                .is_some_and(|status| status.node_ref.is_some());
-            !joined && !snapshot.provider_machines.contains_key(*name)
-        })
-    };
-    let name = waiting
-        .map(|(name, _)| name)
-        .or_else(|| remainder().map(|(name, _)| name))?;
-    Some(Effect::RemoveMachine(name.clone()))
-}
-
-/// Whether the machine's driver is giving its server back: that takes as long as the driver, and whoever it waits for,
-/// needs.
-pub(crate) fn is_with_its_driver(name: &str, snapshot: &Snapshot) -> bool {
-    let provider = snapshot.provider_machines.get(name);
-    let status = provider.and_then(|provider| provider.status.as_ref());
-    status.is_some_and(|status| status.state == ProviderMachineState::Releasing)
-}
-
-pub(super) fn cluster(snapshot: &Snapshot) -> Decision {
-    if let Some(name) = snapshot.existing().first() {
-        return Decision::Do(Effect::RemoveMachine(name.clone()));
-    }
-    match snapshot.leftovers.first() {
-        Some((kind, name)) => Decision::Do(Effect::Remove(*kind, name.clone())),
-        None => Decision::Done,
+pub(super) fn cluster(view: View<'_>) -> Decision {
+    let left = view.snapshot.leftovers();
+    match left.first() {
+        Some((kind, name)) => Step::Do(Effect::Remove(*kind, name.clone())),
+        None => done(),
     }
 }

@@ -1,0 +1,80 @@
+//! Whether a cluster may be driven on, and by what: its documents are checked by the same rules as the file that they came
+//! from, and what its machines are made from is pinned.
+
+mod documents;
+
+use cluster_spec::{Violation, endpoint_to_probe};
+use kube::ResourceExt as _;
+use resources::Mac;
+use resources::anywhere::{Cluster, FailureReason};
+use resources::keys;
+
+pub(crate) use documents::{Admitted, Documents, class, lines};
+
+use crate::access::Access;
+use crate::error::Error;
+use crate::observe::{Snapshot, Views};
+use crate::options::Options;
+
+/// Reads and checks the documents of a cluster.
+pub(crate) async fn admit(
+    access: &Access,
+    views: &Views,
+    cluster: &Cluster,
+    snapshot: &Snapshot,
+) -> Result<Documents, Error> {
+    documents::read(access, views, cluster, snapshot).await
+}
+
+/// Whether a cluster of which nothing exists yet can be made here: hardware, addresses, neighbours. Says what is wrong.
+pub(crate) async fn check_site(
+    access: &Access,
+    views: &Views,
+    options: &Options,
+    admitted: &Admitted,
+) -> Result<Option<(FailureReason, String)>, Error> {
+    let bundle = &admitted.bundle;
+    if let Some(message) = documents::hardware(access, bundle).await? {
+        return Ok(Some((FailureReason::HardwareInvalid, message)));
+    }
+    let holder = holder_of_endpoint(options, &bundle.cluster).await;
+    documents::surroundings(access, views, bundle, options.appliance, holder).await
+}
+
+/// Who answers for the control-plane address of a cluster that is to be created.
+async fn holder_of_endpoint(options: &Options, cluster: &Cluster) -> Option<Mac> {
+    let (probe, address) = (options.probe.as_ref()?, endpoint_to_probe(cluster)?);
+    match probe.holder(address).await {
+        Ok(holder) => holder,
+        Err(error) => {
+            let cluster = cluster.name_any();
+            tracing::warn!(cluster, address = %address, error, "nobody could be asked for the endpoint's address");
+            None
+        }
+    }
+}
+
+/// What to say of a paused Cluster of which nothing is changed or deleted.
+pub(crate) fn paused(cluster: &Cluster) -> Option<String> {
+    let set = |key: &str| {
+        let value = cluster.annotations().get(key);
+        value.is_some_and(|value| value == "true")
+    };
+    if !set(keys::PAUSED) {
+        return None;
+    }
+    if cluster.metadata.deletion_timestamp.is_none() {
+        return Some(format!("paused by annotation {}", keys::PAUSED));
+    }
+    let reason = format!(
+        "paused by annotation {}, so it is not deleted; remove the annotation, or set {}=true",
+        keys::PAUSED,
+        keys::ALLOW_DELETE_WHEN_PAUSED
+    );
+    (!set(keys::ALLOW_DELETE_WHEN_PAUSED)).then_some(reason)
+}
+
+/// A violation of the documents in the status of a Cluster.
+pub(crate) fn failure(refused: &[Violation]) -> Option<(FailureReason, String)> {
+    refused.first().map(|first| (class(first), lines(refused)))
+}

@@ -1,0 +1,288 @@
+//! The documents of a Cluster in the API, checked by the same rules as the file they came from; and what the machines of
+//! the cluster are made from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use cluster_spec::{
+    ClusterBundle, FreeHardware, Surroundings, Violation, candidates, check_hardware, check_surroundings,
+    choose_release, update, validate, with_defaults,
+};
+use kube::ResourceExt;
+use resources::anywhere::{Cluster, FailureReason};
+use resources::gantry::{Image, ImageState, Release, Server};
+use resources::tinkerbell::Hardware;
+use resources::{Mac, bmc, keys};
+
+use crate::access::Access;
+use crate::error::Error;
+use crate::execute::make_image;
+use crate::observe::{Snapshot, Views, image_of};
+use crate::pin::Pin;
+use crate::plan::image_name;
+
+/// The documents of a Cluster.
+pub(crate) enum Documents {
+    /// Good, or good with the refused changes put back.
+    Good(Box<Admitted>),
+    /// Something has to happen first.
+    Waits(String),
+    /// Something is missing or wrong.
+    Bad(FailureReason, String),
+}
+
+/// A checked cluster.
+pub(crate) struct Admitted {
+    /// The documents to carry out.
+    pub(crate) bundle: ClusterBundle,
+    /// What its machines are made from.
+    pub(crate) pin: Pin,
+    /// Changes of the documents that are not carried out.
+    pub(crate) refused: Vec<Violation>,
+}
+
+/// Reads and checks the documents.
+pub(crate) async fn read(
+    access: &Access,
+    views: &Views,
+    cluster: &Cluster,
+    snapshot: &Snapshot,
+) -> Result<Documents, Error> {
+    let control_plane = snapshot.control_plane.as_ref().filter(|_| snapshot.is_made());
+    let documents = control_plane.and_then(|control_plane| control_plane.spec.documents.as_deref());
+    let known = documents
+        .map(|documents| ClusterBundle::from_documents(&cluster.name_any(), &access.namespace, documents));
+    let wanted = match bundle(views, &access.namespace, cluster, known.as_ref()) {
+        Ok(bundle) => bundle,
+        Err(message) => return Ok(Documents::Bad(FailureReason::MissingDependentObjects, message)),
+    };
+    let (bundle, refused) = match &known {
+        Some(known) => {
+            let compared = update(known, &wanted);
+            (compared.effective, compared.refused)
+        }
+        None => (wanted, Vec::new()),
+    };
+    let pinned = control_plane.and_then(|control_plane| Pin::of(control_plane, &bundle));
+    let releases = match &pinned {
+        Some(pin) => vec![Release::new(&pin.release_ref, pin.release.clone())],
+        None => {
+            let releases = views.releases.all();
+            releases.iter().map(|release| (**release).clone()).collect()
+        }
+    };
+    let violations = validate(&bundle, &releases);
+    if let Some(first) = violations.first() {
+        return Ok(Documents::Bad(class(first), lines(&violations)));
+    }
+    let pin = match pinned {
+        Some(pin) => pin,
+        None => match release(access, views, &bundle, &releases, snapshot).await? {
+            Ok(release) => Pin::new(release, &bundle),
+            Err(other) => return Ok(other),
+        },
+    };
+    Ok(Documents::Good(Box::new(Admitted { bundle, pin, refused })))
+}
+
+/// The documents as they are in the API. Where one is missing of which machines are made already, the recorded one
+/// counts. The error says what is missing.
+fn bundle(
+    views: &Views,
+    namespace: &str,
+    cluster: &Cluster,
+    known: Option<&ClusterBundle>,
+) -> Result<ClusterBundle, String> {
+    let missing = |kind: &str, name: &str| format!("{kind} {name} is missing; apply it");
+    let reference = &cluster.spec.datacenter_ref.name;
+    let found = views
+        .datacenters
+        .get(namespace, reference)
+        .map(|found| (*found).clone());
+    let recorded = known.map(|known| known.datacenter.clone());
+    let recorded = recorded.filter(|datacenter| datacenter.name_any() == *reference);
+    let datacenter = found
+        .or(recorded)
+        .ok_or_else(|| missing("TinkerbellDatacenterConfig", reference))?;
+    let mut machine_configs = BTreeMap::new();
+    let mut templates = BTreeMap::new();
+    let control_plane = cluster
+        .spec
+        .control_plane_configuration
+        .machine_group_ref
+        .as_ref();
+    let workers = cluster
+        .spec
+        .worker_node_group_configurations
+        .iter()
+        .filter_map(|group| group.machine_group_ref.as_ref());
+    for reference in control_plane.into_iter().chain(workers) {
+        if machine_configs.contains_key(&reference.name) {
+            continue;
+        }
+        let found = views.machine_configs.get(namespace, &reference.name);
+        let recorded = known.and_then(|known| known.machine_configs.get(&reference.name).cloned());
+        let config = found
+            .map(|found| (*found).clone())
+            .or(recorded)
+            .ok_or_else(|| missing("TinkerbellMachineConfig", &reference.name))?;
+        if let Some(template) = &config.spec.template_ref {
+            let found = views.templates.get(namespace, &template.name);
+            let recorded = known.and_then(|known| known.templates.get(&template.name).cloned());
+            let found = found.map(|found| (*found).clone()).or(recorded);
+            templates.extend(found.map(|found| (template.name.clone(), found)));
+        }
+        machine_configs.insert(reference.name.clone(), config);
+    }
+    Ok(with_defaults(ClusterBundle {
+        cluster: cluster.clone(),
+        datacenter,
+        machine_configs,
+        templates,
+    }))
+}
+
+/// The Release of a cluster that has none yet. Where there are several, what the cluster's images hold decides, so they
+/// are fetched first.
+async fn release<'a>(
+    access: &Access,
+    views: &Views,
+    bundle: &ClusterBundle,
+    releases: &'a [Release],
+    snapshot: &Snapshot,
+) -> Result<Result<&'a Release, Documents>, Error> {
+    let mut inside: BTreeSet<String> = snapshot
+        .machines
+        .values()
+        .filter_map(|machine| machine.spec.version.clone())
+        .collect();
+    if inside.is_empty() && candidates(bundle, releases).len() > 1 {
+        for url in image_urls(bundle) {
+            views.note_image(&access.namespace, &image_name(&url), &snapshot.cluster);
+            let Some(image) = image_of(views, &access.namespace, &url) else {
+                make_image(access, &url).await?;
+                return Ok(Err(Documents::Waits(fetched(&url))));
+            };
+            match held(&image) {
+                Held::Version(version) => inside.extend(version),
+                Held::NotYet => return Ok(Err(Documents::Waits(fetched(&url)))),
+            }
+        }
+    }
+    Ok(choose_release(bundle, releases, &inside)
+        .map_err(|message| Documents::Bad(FailureReason::BundleNotFoundForCluster, message)))
+}
+
+fn fetched(url: &str) -> String {
+    format!("image {url} is being fetched; the version of Kubernetes in it decides which Release is used")
+}
+
+/// URLs of the images of all groups.
+fn image_urls(bundle: &ClusterBundle) -> BTreeSet<String> {
+    let groups = bundle.groups();
+    let urls = groups
+        .iter()
+        .filter_map(|group| bundle.image_url(group.machine_config));
+    urls.map(str::to_owned).collect()
+}
+
+/// What is known of the Kubernetes in an image.
+enum Held {
+    /// The version, when the image says one. An image that can't be had says none; its step says why.
+    Version(Option<String>),
+    /// It is being fetched.
+    NotYet,
+}
+
+fn held(image: &Image) -> Held {
+    let Some(status) = &image.status else {
+        return Held::NotYet;
+    };
+    match status.state {
+        ImageState::Failed => Held::Version(None),
+        ImageState::Ready => {
+            let manifest = status.manifest.as_ref();
+            Held::Version(manifest.and_then(|manifest| manifest.kubernetes_version.clone()))
+        }
+        _ => Held::NotYet,
+    }
+}
+
+/// The class of a broken rule in the status of a Cluster.
+pub(crate) fn class(violation: &Violation) -> FailureReason {
+    match violation.kind {
+        "TinkerbellDatacenterConfig" => FailureReason::DatacenterConfigInvalid,
+        "TinkerbellMachineConfig" => FailureReason::MachineConfigInvalid,
+        _ => FailureReason::ClusterInvalid,
+    }
+}
+
+/// One line for each.
+pub(crate) fn lines(violations: &[Violation]) -> String {
+    violations
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Whether the free hardware is enough for a cluster of which nothing exists yet.
+pub(crate) async fn hardware(access: &Access, bundle: &ClusterBundle) -> Result<Option<String>, Error> {
+    let claimed: Vec<String> = access
+        .list::<Server>(None)
+        .await?
+        .into_iter()
+        .filter(|server| server.spec.claim.is_some())
+        .map(|server| server.spec.hardware.clone())
+        .collect();
+    let free: Vec<FreeHardware> = access
+        .list::<Hardware>(None)
+        .await?
+        .into_iter()
+        .filter(|hardware| {
+            !claimed.contains(&hardware.name_any()) && !hardware.labels().contains_key(keys::OWNER_NAME)
+        })
+        .map(|hardware| FreeHardware {
+            name: hardware.name_any(),
+            labels: hardware.labels().clone(),
+        })
+        .collect();
+    let violations = check_hardware(bundle, &free);
+    Ok((!violations.is_empty()).then(|| lines(&violations)))
+}
+
+/// Whether the addresses of a cluster of which nothing exists yet are free and of use. Of two new clusters that want the
+/// same address the older one gets it.
+pub(crate) async fn surroundings(
+    access: &Access,
+    views: &Views,
+    bundle: &ClusterBundle,
+    appliance: Option<Ipv4Addr>,
+    holder: Option<Mac>,
+) -> Result<Option<(FailureReason, String)>, Error> {
+    let clusters = views.clusters.all();
+    let age = |cluster: &Cluster| {
+        let created = cluster.metadata.creation_timestamp.as_ref().map(|time| time.0);
+        (created, cluster.namespace(), cluster.name_any())
+    };
+    let own = age(&bundle.cluster);
+    let around = Surroundings {
+        hardware: &access.list_all::<Hardware>().await?,
+        bmcs: &access.list_all::<bmc::Machine>().await?,
+        clusters: &clusters
+            .iter()
+            .filter(|other| age(other) < own)
+            .map(|other| (**other).clone())
+            .collect::<Vec<_>>(),
+        appliance,
+        holder,
+    };
+    let violations = check_surroundings(bundle, &around);
+    let reason = |first| match holder {
+        Some(_) => FailureReason::UnavailableControlPlaneIP,
+        None => class(first),
+    };
+    Ok(violations
+        .first()
+        .map(|first| (reason(first), lines(&violations))))
+}

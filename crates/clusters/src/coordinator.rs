@@ -1,0 +1,424 @@
+//! One Cluster, one way: admit -> observe -> plan -> carry on -> report, and again until it waits.
+
+mod plans;
+mod round;
+mod summary;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use etcd::EtcdConnector;
+use futures::{FutureExt as _, StreamExt as _};
+use jiff::Timestamp;
+use kube::api::Api;
+use kube::runtime::controller::{Action, Config, applier};
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Client, ResourceExt as _};
+use node_config::Profile;
+use resources::anywhere::{Cluster, FailureReason};
+use resources::gantry::{Plan, PlanClass, PlanPhase};
+use resources::keys;
+use telemetry::Events;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+
+use self::plans::{REST, drop_plan, is_under_way, needs_another, note_answer, note_plan, store};
+use self::round::Round;
+use self::summary::{LATER, SOON, pause, summary};
+use crate::access::Access;
+use crate::admit::{self, Documents, admit, paused};
+use crate::error::Error;
+use crate::execute::{PROFILE_ANNOTATION, Progress, Work, carry_on, make_control_plane};
+use crate::observe::{Connections, Snapshot, Views, Workloads, seen};
+use crate::options::Options;
+use crate::pin::Pin;
+use crate::plan::{Identity, Seen, Verdict, Wanted, delete, plan};
+use crate::report::{self, Report, known_phase};
+
+/// Rounds of one run; more of them means that effects do not show.
+const ROUNDS: usize = 60;
+/// Clusters that are driven on side by side.
+const CONCURRENCY: u16 = 64;
+/// Changes of objects that may wait to wake their cluster.
+const WAKES: usize = 1024;
+
+/// Coordinates clusters.
+pub struct Coordinator {
+    client: Client,
+    options: Options,
+    connections: Connections,
+    views: Arc<Views>,
+    events: Events,
+}
+
+impl std::fmt::Debug for Coordinator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Coordinator")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Coordinates every Cluster until cancelled.
+pub async fn run_coordinator(coordinator: Coordinator, cancel: CancellationToken) {
+    let client = coordinator.client.clone();
+    let (wakes, woken) = mpsc::channel(WAKES);
+    let watching = Arc::clone(&coordinator.views).follow(client.clone(), wakes);
+    let coordinator = Arc::new(coordinator);
+    let (reader, writer) = reflector::store();
+    let clusters = watcher(Api::<Cluster>::all(client), watcher::Config::default()).default_backoff();
+    let clusters = reflector::reflector(writer, clusters)
+        .touched_objects()
+        .filter_map(|cluster| std::future::ready(cluster.ok()))
+        .map(|cluster| ObjectRef::from_obj(&cluster));
+    let queue = futures::stream::select(clusters, ReceiverStream::new(woken))
+        .take_until(cancel.clone().cancelled_owned())
+        .map(Ok::<_, Infallible>);
+    let config = Config::default().concurrency(CONCURRENCY);
+    let run = |cluster, coordinator| reconcile(cluster, coordinator).boxed();
+    let controller =
+        applier(run, failed, coordinator, reader, queue, config).for_each(|_| std::future::ready(()));
+    tokio::select! {
+        () = watching => {}
+        () = controller => {}
+    }
+}
+
+async fn reconcile(cluster: Arc<Cluster>, coordinator: Arc<Coordinator>) -> Result<Action, Error> {
+    let namespace = cluster
+        .namespace()
+        .unwrap_or_else(|| keys::DEFAULT_NAMESPACE.to_owned());
+    let pause = coordinator.reconcile(&namespace, &cluster.name_any()).await?;
+    Ok(Action::requeue(pause))
+}
+
+fn failed(cluster: Arc<Cluster>, error: &Error, _: Arc<Coordinator>) -> Action {
+    tracing::warn!(cluster = %cluster.name_any(), error = causes::line(error), "a cluster could not be driven on");
+    Action::requeue(SOON)
+}
+
+/// What a round leads to.
+enum Next {
+    /// Look again at once.
+    Again,
+    /// Look again later.
+    After(Duration),
+}
+
+/// Whether the object stays until everything of it is given back.
+fn is_held(cluster: &Cluster) -> bool {
+    let mut finalizers = cluster.finalizers().iter();
+    finalizers.any(|known| known == keys::CLUSTER_FINALIZER)
+}
+
+impl Coordinator {
+    /// A coordinator on the appliance's API.
+    #[must_use]
+    pub fn new(
+        client: Client,
+        options: Options,
+        workloads: Box<dyn Workloads>,
+        etcd: Box<dyn EtcdConnector>,
+    ) -> Self {
+        Self {
+            events: Events::new(client.clone(), keys::MANAGER_CLUSTERS),
+            client,
+            options,
+            connections: Connections::new(workloads, etcd),
+            views: Arc::default(),
+        }
+    }
+
+    /// Keeps what the coordinator sees current until cancelled, for a caller of [`Self::reconcile`]. [`run_coordinator`]
+    /// does it by itself.
+    pub async fn follow(&self, cancel: CancellationToken) {
+        let (wakes, mut woken) = mpsc::channel(WAKES);
+        let watching = Arc::clone(&self.views).follow(self.client.clone(), wakes);
+        tokio::select! {
+            () = watching => {}
+            () = async { while woken.recv().await.is_some() {} } => {}
+            () = cancel.cancelled() => {}
+        }
+    }
+
+    /// Drives one Cluster on until it waits; returns when to look again.
+    ///
+    /// # Errors
+    /// When an API does not do what it should; the caller tries again.
+    pub async fn reconcile(&self, namespace: &str, name: &str) -> Result<Duration, Error> {
+        self.views.complete().await;
+        let access = Access::new(self.client.clone(), namespace);
+        for _ in 0..ROUNDS {
+            let Some(cluster) = access.get::<Cluster>(name).await? else {
+                return Ok(LATER);
+            };
+            let next = self.round(&access, &cluster).await?;
+            if !self.views.show(&access).await {
+                return Ok(SOON);
+            }
+            if let Next::After(pause) = next {
+                return Ok(pause);
+            }
+        }
+        Ok(SOON)
+    }
+
+    /// One round of a Cluster that is wanted, deleted or paused.
+    async fn round(&self, access: &Access, cluster: &Cluster) -> Result<Next, Error> {
+        let now = Timestamp::now();
+        let deleting = cluster.metadata.deletion_timestamp.is_some();
+        if !deleting && !is_held(cluster) {
+            access.hold(cluster, keys::CLUSTER_FINALIZER, true).await?;
+            return Ok(Next::Again);
+        }
+        if let Some(reason) = paused(cluster) {
+            let report = Report {
+                phase: known_phase(cluster),
+                reason: Some(reason),
+                ..Report::default()
+            };
+            report::write_cluster(access, cluster, None, &report, now).await?;
+            return Ok(Next::After(LATER));
+        }
+        let result = if deleting {
+            self.delete(access, cluster, now).await
+        } else {
+            self.drive(access, cluster, now).await
+        };
+        match result {
+            Err(taken @ Error::Taken { .. }) => {
+                let reason = FailureReason::ClusterInvalid;
+                refuse(access, cluster, reason, taken.to_string(), now).await
+            }
+            other => other,
+        }
+    }
+
+    /// A cluster that is wanted.
+    async fn drive(&self, access: &Access, cluster: &Cluster, now: Timestamp) -> Result<Next, Error> {
+        let (namespace, name) = (&access.namespace, cluster.name_any());
+        let mut snapshot = Snapshot::read(&self.views, namespace, &name);
+        let admitted = match admit(access, &self.views, cluster, &snapshot).await? {
+            Documents::Good(admitted) => admitted,
+            Documents::Waits(reason) => {
+                let report = Report {
+                    phase: known_phase(cluster),
+                    reason: Some(reason),
+                    ..Report::default()
+                };
+                report::write_cluster(access, cluster, None, &report, now).await?;
+                return Ok(Next::After(SOON));
+            }
+            Documents::Bad(reason, message) => return refuse(access, cluster, reason, message, now).await,
+        };
+        let wanted = Wanted::new(&admitted.bundle, &admitted.pin.release);
+        snapshot.want(&self.views, namespace, wanted.clone());
+        if self.record(access, &snapshot, &wanted, &admitted.pin).await? {
+            return Ok(Next::Again);
+        }
+        let connection = self.connections.ask(access, &mut snapshot, now).await;
+        if note_answer(access, &snapshot, now).await? {
+            return Ok(Next::Again);
+        }
+        let under_way = snapshot.plan().filter(|plan| is_under_way(plan));
+        let number = under_way.map_or_else(|| snapshot.next_number(), |plan| plan.spec.number);
+        let seen = seen(&snapshot, now);
+        let verdict = self.plan(&wanted, &snapshot, &seen, number, now);
+        if drop_plan(access, &snapshot, &seen, &wanted, &verdict, now).await? {
+            return Ok(Next::Again);
+        }
+        if needs_another(&snapshot, &verdict, now) {
+            if !snapshot.is_made()
+                && let Some((reason, message)) =
+                    admit::check_site(access, &self.views, &self.options, &admitted).await?
+            {
+                return refuse(access, cluster, reason, message, now).await;
+            }
+            let verdict = self.plan(&wanted, &snapshot, &seen, snapshot.next_number(), now);
+            if let Some(spec) = &verdict.plan {
+                store(access, &snapshot, spec, now).await?;
+                return Ok(Next::Again);
+            }
+        }
+        let round = Round {
+            access,
+            cluster,
+            snapshot,
+            connection,
+            pin: Some(admitted.pin),
+            refused: admitted.refused,
+            now,
+        };
+        self.carry_on(round, verdict).await
+    }
+
+    fn plan(
+        &self,
+        wanted: &Wanted,
+        snapshot: &Snapshot,
+        seen: &Seen,
+        number: u32,
+        now: Timestamp,
+    ) -> Verdict {
+        let identity = Identity {
+            cluster_uid: snapshot.cluster_uid().unwrap_or_default(),
+            number,
+        };
+        plan(wanted, seen, self.options.policy, identity, now)
+    }
+
+    /// Records what the cluster is made from, and gives it its id. Tells whether anything was written.
+    async fn record(
+        &self,
+        access: &Access,
+        snapshot: &Snapshot,
+        wanted: &Wanted,
+        pin: &Pin,
+    ) -> Result<bool, Error> {
+        let known = snapshot.control_plane.as_deref();
+        let made = snapshot.is_made();
+        let (fits, pin) = match known {
+            None => (false, None),
+            Some(known) if made => (pin.is_recorded(known), Some(pin)),
+            // No machine is made of them yet, or none is left: the documents may be corrected.
+            Some(known) => (known.spec.documents.is_none(), None),
+        };
+        let has_uid = snapshot.cluster_uid().is_some();
+        let replicas =
+            known.is_some_and(|known| usize::try_from(known.spec.replicas) == Ok(wanted.control_planes()));
+        if fits && has_uid && replicas {
+            return Ok(false);
+        }
+        make_control_plane(access, wanted, known, pin).await?;
+        Ok(true)
+    }
+
+    /// Carries the plan that counts on, and reports.
+    async fn carry_on(&self, round: Round<'_>, verdict: Verdict) -> Result<Next, Error> {
+        let Round {
+            access,
+            snapshot,
+            now,
+            ..
+        } = &round;
+        let Some(current) = snapshot.plan().cloned() else {
+            let report = summary(&round, None, &verdict);
+            report::write(access, round.cluster, snapshot, None, &report, *now).await?;
+            return Ok(Next::After(pause(&round, None, &verdict)));
+        };
+        let mut progress = Progress::of(&current);
+        if progress.phase() == PlanPhase::Executing && note_plan(&round, &current, &progress).await? {
+            return Ok(Next::Again);
+        }
+        let work = Work {
+            access,
+            options: &self.options,
+            profile: profile(round.cluster, self.options.profile),
+            pin: round.pin.as_ref(),
+            snapshot,
+            connection: round.connection.as_ref(),
+            plan: &current,
+            now: *now,
+        };
+        let outcome = carry_on(&work, &mut progress).await?;
+        report::write_plan(access, &current, &progress).await?;
+        for (text, transition) in &outcome.transitions {
+            let mut transition = transition.clone();
+            transition.reason = format!("{text}: {}", transition.reason);
+            self.events.transition(&*current, "", &transition).await;
+        }
+        if outcome.acted {
+            return Ok(Next::Again);
+        }
+        if progress.phase() == PlanPhase::Done && current.spec.class == PlanClass::Delete {
+            access.delete::<Plan>(&current.name_any()).await?;
+            access.hold(round.cluster, keys::CLUSTER_FINALIZER, false).await?;
+            return Ok(Next::After(LATER));
+        }
+        if progress.phase() != Progress::of(&current).phase() {
+            return Ok(Next::Again);
+        }
+        let report = summary(&round, Some(&progress), &verdict);
+        report::write(access, round.cluster, snapshot, Some(&progress), &report, *now).await?;
+        Ok(Next::After(pause(&round, Some(&progress), &verdict)))
+    }
+
+    /// A cluster that is being deleted.
+    async fn delete(&self, access: &Access, cluster: &Cluster, now: Timestamp) -> Result<Next, Error> {
+        let name = cluster.name_any();
+        if !is_held(cluster) {
+            return Ok(Next::After(LATER));
+        }
+        let snapshot = Snapshot::read(&self.views, &access.namespace, &name);
+        let current = snapshot
+            .plan()
+            .filter(|plan| plan.spec.class == PlanClass::Delete);
+        // A deletion that failed is tried anew: nothing else can be wanted of this cluster any more.
+        let stands = current.is_some_and(|plan| {
+            let progress = Progress::of(plan);
+            let since = progress.status().since.as_ref().map_or(now, |since| since.0);
+            let rests = progress.phase() != PlanPhase::Failed || steps::later(since, REST) > now;
+            let knows = |machine: &&&String| {
+                plan.spec
+                    .steps
+                    .iter()
+                    .any(|step| step.machine.as_ref() == Some(**machine))
+            };
+            rests && snapshot.existing().iter().all(|machine| knows(&machine))
+        });
+        if !stands {
+            let existing = snapshot.existing();
+            let machines: Vec<_> = existing
+                .into_iter()
+                .map(|machine| (machine.clone(), snapshot.role(machine)))
+                .collect();
+            let spec = delete(&name, &machines, snapshot.next_number());
+            store(access, &snapshot, &spec, now).await?;
+            return Ok(Next::Again);
+        }
+        self.connections.forget(&access.namespace, &name);
+        let round = Round {
+            access,
+            cluster,
+            snapshot,
+            connection: None,
+            pin: None,
+            refused: Vec::new(),
+            now,
+        };
+        self.carry_on(round, Verdict::default()).await
+    }
+}
+
+fn profile(cluster: &Cluster, ordinary: Profile) -> Profile {
+    match cluster.annotations().get(PROFILE_ANNOTATION).map(String::as_str) {
+        Some("lab") => Profile::Lab,
+        Some("standard") => Profile::Standard,
+        _ => ordinary,
+    }
+}
+
+/// The documents are wrong: say so and wait for a change.
+async fn refuse(
+    access: &Access,
+    cluster: &Cluster,
+    reason: FailureReason,
+    message: String,
+    now: Timestamp,
+) -> Result<Next, Error> {
+    let waits = matches!(
+        reason,
+        FailureReason::MissingDependentObjects | FailureReason::HardwareInvalid
+    );
+    let report = Report {
+        phase: known_phase(cluster),
+        reason: Some(message.lines().next().unwrap_or_default().to_owned()),
+        failure: Some((reason, message)),
+        ..Report::default()
+    };
+    report::write_cluster(access, cluster, None, &report, now).await?;
+    Ok(Next::After(if waits { SOON } else { LATER }))
+}

@@ -1,0 +1,162 @@
+//! The plans of a cluster as objects: when another one is needed, when one is dropped, and what is noted of them.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
+use resources::gantry::{Plan, PlanPhase, PlanSpec};
+use resources::keys;
+use serde_json::json;
+
+use super::round::Round;
+use crate::access::Access;
+use crate::error::Error;
+use crate::execute::{Progress, supersede};
+use crate::observe::{ApiSeen, Snapshot, last_plan_object};
+use crate::plan::{Founding, Seen, Verdict, Wanted, covers, goes_too_far};
+use crate::report;
+
+/// How long a plan that failed stands before it is tried anew.
+pub(crate) const REST: SignedDuration = SignedDuration::from_secs(60);
+/// Plans of a cluster that are kept.
+const KEPT_PLANS: usize = 10;
+
+pub(crate) fn is_under_way(plan: &Plan) -> bool {
+    matches!(
+        Progress::of(plan).phase(),
+        PlanPhase::Pending | PlanPhase::Executing
+    )
+}
+
+/// Whether the plan that counts does not do what has to be done.
+pub(crate) fn needs_another(snapshot: &Snapshot, verdict: &Verdict, now: Timestamp) -> bool {
+    let Some(next) = &verdict.plan else {
+        return false;
+    };
+    let Some(current) = snapshot.plan() else {
+        return true;
+    };
+    let progress = Progress::of(current);
+    match progress.phase() {
+        PlanPhase::Pending | PlanPhase::Executing => !covers(&current.spec, |id| progress.state(id), next),
+        PlanPhase::Failed => {
+            let since = progress.status().since.as_ref().map_or(now, |since| since.0);
+            let rested = steps::later(since, REST) <= now || !progress.is_to_be_retried();
+            rested || current.spec.desired != next.desired
+        }
+        PlanPhase::Done | PlanPhase::Superseded => true,
+    }
+}
+
+/// Ends a plan under way that nothing is to be done of any more: it goes further than what is wanted now, or there is
+/// nothing that could become of it. Tells whether there was one.
+pub(crate) async fn drop_plan(
+    access: &Access,
+    snapshot: &Snapshot,
+    seen: &Seen,
+    wanted: &Wanted,
+    verdict: &Verdict,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let Some(current) = snapshot.plan().filter(|plan| is_under_way(plan)) else {
+        return Ok(false);
+    };
+    let mut progress = Progress::of(current);
+    let next = verdict.plan.as_ref();
+    if verdict.hopeless {
+        if next.is_some_and(|next| covers(&current.spec, |id| progress.state(id), next)) {
+            return Ok(false);
+        }
+        let reason = verdict.blocked.first().map(|block| block.reason.clone());
+        progress.enter(PlanPhase::Failed, reason, now);
+    } else {
+        let stage = |name: &str| {
+            let member = seen.members.iter().find(|member| member.name == name);
+            member.map(|member| member.stage)
+        };
+        let state = |id: &str| progress.state(id);
+        let wish_taken_back = next.is_none() && current.spec.desired != wanted.digest();
+        // What is blocked now may be possible in a moment.
+        let too_far = verdict.blocked.is_empty() && goes_too_far(&current.spec, state, next, stage);
+        if !wish_taken_back && !too_far {
+            return Ok(false);
+        }
+        let reason = "what it would do is not wanted any more".to_owned();
+        progress.enter(PlanPhase::Superseded, Some(reason), now);
+    }
+    report::write_plan(access, current, &progress).await?;
+    Ok(true)
+}
+
+/// Notes that the cluster's API has answered: from then on the cluster exists. Tells whether anything was written.
+pub(crate) async fn note_answer(access: &Access, snapshot: &Snapshot, now: Timestamp) -> Result<bool, Error> {
+    let (ApiSeen::Answers { .. }, Some(control_plane)) = (&snapshot.api, &snapshot.control_plane) else {
+        return Ok(false);
+    };
+    let Some(founder) = &control_plane.spec.initialized_by else {
+        return Ok(false);
+    };
+    if founder.answered_at.is_some() {
+        return Ok(false);
+    }
+    let path = ["spec", "initializedBy", "answeredAt"];
+    access.set(&**control_plane, &path, &Time(now)).await?;
+    Ok(true)
+}
+
+/// Notes in the cluster which plan changes it, before it does. While the cluster is ahead of what is known here, only a
+/// plan that a person has approved is noted. Tells whether anything was written.
+pub(crate) async fn note_plan(round: &Round<'_>, plan: &Plan, progress: &Progress) -> Result<bool, Error> {
+    let (ApiSeen::Answers { system, .. }, Some(connection)) = (&round.snapshot.api, &round.connection) else {
+        return Ok(false);
+    };
+    let known = system.last_plan.unwrap_or(0);
+    let by_policy = progress.status().approved_by.as_deref() == Some("policy");
+    let ahead = round.snapshot.is_ahead();
+    if known >= plan.spec.number || ahead && by_policy || round.snapshot.founding() != Founding::Done {
+        return Ok(false);
+    }
+    let written = connection
+        .api
+        .apply(vec![last_plan_object(plan.spec.number)])
+        .await;
+    if let Err(why) = &written {
+        tracing::warn!(cluster = round.snapshot.cluster, error = %why, "the plan could not be noted in the cluster");
+    }
+    Ok(written.is_ok())
+}
+
+/// Stores a plan; one under way is superseded first, and old ones are dropped.
+pub(crate) async fn store(
+    access: &Access,
+    snapshot: &Snapshot,
+    spec: &PlanSpec,
+    now: Timestamp,
+) -> Result<(), Error> {
+    if let Some(current) = snapshot.plan() {
+        let mut progress = Progress::of(current);
+        if supersede(&mut progress, spec, now) {
+            report::write_plan(access, current, &progress).await?;
+        }
+    }
+    let old = snapshot.plans.len().saturating_sub(KEPT_PLANS);
+    for plan in snapshot.plans.values().take(old) {
+        access.delete::<Plan>(&plan.name_any()).await?;
+    }
+    if let Some(control_plane) = &snapshot.control_plane
+        && control_plane.spec.last_plan.is_none_or(|last| last < spec.number)
+    {
+        access
+            .set(&**control_plane, &["spec", "lastPlan"], &spec.number)
+            .await?;
+    }
+    let name = format!("{}-plan-{}", spec.cluster, spec.number);
+    tracing::info!(cluster = spec.cluster, plan = name, class = ?spec.class, steps = spec.steps.len(), "a plan is made");
+    let object = json!({
+        "metadata": {
+            "labels": { keys::CLUSTER_NAME: spec.cluster },
+            "annotations": { keys::PLAN_DIGEST: spec.digest() },
+        },
+        "spec": spec,
+    });
+    access.apply::<Plan>(&name, object).await
+}

@@ -1,0 +1,20 @@
+//! What one round of a cluster is about, from its observation to its report.
+
+use cluster_spec::Violation;
+use jiff::Timestamp;
+use resources::anywhere::Cluster;
+
+use crate::access::Access;
+use crate::observe::{Connection, Snapshot};
+use crate::pin::Pin;
+
+/// What one round is about.
+pub(crate) struct Round<'a> {
+    pub(crate) access: &'a Access,
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) connection: Option<Connection>,
+    pub(crate) pin: Option<Pin>,
+    pub(crate) refused: Vec<Violation>,
+    pub(crate) now: Timestamp,
+}

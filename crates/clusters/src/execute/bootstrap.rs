@@ -1,0 +1,151 @@
+//! Bootstrap data of one machine: made when its installed system asks for it, with a token of a few minutes.
+
+use jiff::{SignedDuration, Timestamp};
+use node_config::{BootstrapDocument, CaFiles, ClusterSettings, Images, JoinSecrets, NodeSettings};
+use pki::ClusterPki;
+use resources::gantry::{MachineRole, ProviderMachine};
+use serde_json::json;
+
+use super::token::{Token, seconds};
+use super::work::Work;
+use crate::error::Error;
+use crate::plan::{Pool, Wanted};
+use crate::secrets::{self, REQUESTED_AT, TOKEN_EXPIRES, TOKEN_ID, bootstrap_secret};
+
+/// Fills the bootstrap Secret; `Ok(Some(_))` says why it can't be done yet.
+pub(crate) async fn deliver(work: &Work<'_>, machine: &str, init: bool) -> Result<Option<String>, Error> {
+    let Some(wanted) = &work.snapshot.wanted else {
+        return Ok(None);
+    };
+    let provider = work.snapshot.provider_machines.get(machine);
+    let found = provider.and_then(|provider| Some((wanted.pool(&provider.spec.pool)?, provider)));
+    let (Some((pool, provider)), Some(requested_at)) = (found, work.snapshot.requested_at(machine)) else {
+        return Ok(None);
+    };
+    let pki = secrets::read(&secrets::list(work.access, &wanted.name).await?, &wanted.name)?;
+    let token = Token::of(&provider.spec.machine_uid, requested_at);
+    let minutes = i64::from(work.options.token_minutes);
+    let expires = steps::later(work.now, SignedDuration::from_mins(minutes));
+    if !init {
+        // First in the cluster, then in our Secret: what a node gets always works. The id of the token follows from the
+        // machine and its request, so a token whose Secret was never written is found again.
+        let Some(connection) = work.connection else {
+            return Ok(Some("waits for the cluster's API".to_owned()));
+        };
+        if let Err(why) = connection.api.apply(vec![token.secret(expires)]).await {
+            return Ok(Some(format!("{machine}: cannot make a bootstrap token: {why}")));
+        }
+    }
+    let failed = |source| Error::NodeConfig {
+        machine: machine.to_owned(),
+        source,
+    };
+    let cluster = settings(work, wanted)?;
+    let node = node(pool, machine, provider)?;
+    let document = document(&cluster, &node, pool.role, init, &pki, &token).map_err(failed)?;
+    let json = document.to_json().map_err(failed)?;
+    let mut annotations = json!({ REQUESTED_AT: requested_at.to_string() });
+    // The token of an init document is used by nobody, so its end makes nothing stale.
+    if !init {
+        annotations[TOKEN_EXPIRES] = json!(seconds(expires));
+        annotations[TOKEN_ID] = json!(token.id);
+    }
+    let name = bootstrap_secret(machine);
+    let data = json!({ "value": json.reveal() });
+    secrets::write(work.access, &wanted.name, &name, data, annotations).await?;
+    Ok(None)
+}
+
+fn document(
+    cluster: &ClusterSettings,
+    node: &NodeSettings,
+    role: MachineRole,
+    init: bool,
+    pki: &ClusterPki,
+    token: &Token,
+) -> Result<BootstrapDocument, node_config::Error> {
+    let secrets = || JoinSecrets {
+        token: token.whole.clone(),
+        ca_cert_hash: pki.ca_cert_hash().unwrap_or_default(),
+    };
+    match (init, role) {
+        (true, _) => node_config::init(cluster, node, &ca_files(pki), &token.whole),
+        (false, MachineRole::ControlPlane) => {
+            node_config::join_control_plane(cluster, node, &ca_files(pki), &secrets())
+        }
+        (false, MachineRole::Worker) => node_config::join_worker(cluster, node, &secrets()),
+    }
+}
+
+fn ca_files(pki: &ClusterPki) -> CaFiles {
+    CaFiles {
+        ca_certificate: pki.ca.certificate.clone(),
+        ca_key: pki.ca.key.clone(),
+        etcd_certificate: pki.etcd.certificate.clone(),
+        etcd_key: pki.etcd.key.clone(),
+        front_proxy_certificate: pki.front_proxy.certificate.clone(),
+        front_proxy_key: pki.front_proxy.key.clone(),
+        service_account_public: pki.service_account.public.clone(),
+        service_account_private: pki.service_account.private.clone(),
+    }
+}
+
+/// What all nodes share.
+pub(crate) fn settings(work: &Work<'_>, wanted: &Wanted) -> Result<ClusterSettings, Error> {
+    let images = Images::from_release(&work.release()).map_err(|source| Error::NodeConfig {
+        machine: wanted.name.clone(),
+        source,
+    })?;
+    let incomplete = |field| Error::Incomplete {
+        what: format!("Cluster {}", wanted.name),
+        field,
+    };
+    Ok(ClusterSettings {
+        name: wanted.name.clone(),
+        endpoint: wanted
+            .endpoint
+            .parse()
+            .map_err(|_| incomplete("an endpoint that is an address"))?,
+        load_balancer: wanted.load_balancer,
+        vrrp_id: wanted.vrrp_id,
+        kubernetes_version: wanted.version.clone(),
+        pod_cidr: wanted.pod_cidr.clone(),
+        service_cidr: wanted.service_cidr.clone(),
+        node_mask: wanted.node_mask,
+        cert_sans: wanted.cert_sans.clone(),
+        api_server_extra_args: wanted.api_server_extra_args.clone(),
+        resolv_conf: wanted.resolv_conf.clone(),
+        profile: work.profile,
+        images,
+    })
+}
+
+fn node(pool: &Pool, machine: &str, provider: &ProviderMachine) -> Result<NodeSettings, Error> {
+    let status = provider.status.clone().unwrap_or_default();
+    let incomplete = |field| Error::Incomplete {
+        what: format!("ProviderMachine {machine}"),
+        field,
+    };
+    let address = |kind: &str| {
+        let found = status.addresses.iter().find(|address| address.kind == kind);
+        found.map(|address| address.address.clone())
+    };
+    Ok(NodeSettings {
+        name: address("Hostname").ok_or_else(|| incomplete("a host name"))?,
+        ip: address("InternalIP")
+            .and_then(|address| address.parse().ok())
+            .ok_or_else(|| incomplete("an IPv4 address"))?,
+        mac: status.mac.ok_or_else(|| incomplete("a MAC address"))?,
+        provider_id: status
+            .provider_id
+            .clone()
+            .ok_or_else(|| incomplete("a providerID"))?,
+        labels: pool.labels.clone(),
+        taints: pool.taints.clone(),
+    })
+}
+
+/// When a token that ends at some time is worth nothing any more.
+pub(crate) fn is_over(expires: Option<Timestamp>, now: Timestamp) -> bool {
+    expires.is_some_and(|end| end < now)
+}

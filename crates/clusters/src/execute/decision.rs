@@ -1,0 +1,113 @@
+//! What a step of a plan is decided from, and what it decides.
+
+use jiff::{SignedDuration, Timestamp};
+use resources::gantry::{PlanStep, StepState};
+use steps::{Step, later};
+
+use crate::observe::{Leftover, Snapshot};
+
+/// What a step of a plan decides.
+pub(crate) type Decision = Step<StepState, Effect>;
+
+/// What the shell does. Every effect may be repeated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Make the authorities' Secrets that are missing.
+    MakePki,
+    /// Make Cluster API's Cluster.
+    MakeParents,
+    /// Make the Image object of a URL.
+    MakeImage(String),
+    /// Make Machine and ProviderMachine.
+    MakeMachine {
+        /// Name.
+        name: String,
+        /// Pool that it belongs to.
+        pool: String,
+        /// How many failed machines it follows.
+        replacement: u32,
+    },
+    /// Write the founder of the cluster.
+    Found(String),
+    /// Delete the node of an earlier installation of a machine.
+    DeleteNode(String),
+    /// Fill a machine's bootstrap Secret, with a new token.
+    Deliver {
+        /// Machine.
+        machine: String,
+        /// Whether it is the first of the control plane.
+        init: bool,
+    },
+    /// Drop a machine's bootstrap Secret and its token.
+    DropBootstrap(String),
+    /// Apply the CNI.
+    ApplyCni,
+    /// Set the node's labels that its kubelet may not set, and note its identity in its Machine.
+    LabelNode(String),
+    /// Write the kubeconfig.
+    WriteKubeconfig,
+    /// Mark a machine as one that goes, before anything is taken away from it.
+    MarkMachine(String),
+    /// Move the pods of a machine's node.
+    Drain(String),
+    /// Take a member out of etcd.
+    RemoveMember(String),
+    /// Delete the node, mark the Machine and delete the ProviderMachine.
+    RemoveMachine(String),
+    /// Let the Machine go.
+    ReleaseMachine(String),
+    /// Delete something that is left.
+    Remove(Leftover, String),
+}
+
+/// A step and what it is decided from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) step: &'a PlanStep,
+    pub(crate) snapshot: &'a Snapshot,
+    /// When it started.
+    pub(crate) since: Timestamp,
+    pub(crate) now: Timestamp,
+}
+
+impl<'a> View<'a> {
+    /// The machine of the step.
+    pub(crate) fn machine(&self) -> &'a str {
+        self.step.machine.as_deref().unwrap_or_default()
+    }
+
+    /// What goes is marked first, and a mark is not taken back: half of a removal would be neither a member nor gone.
+    pub(crate) fn mark(&self) -> Option<Decision> {
+        let machine = self.snapshot.machines.get(self.machine())?;
+        let marked = machine.metadata.deletion_timestamp.is_some();
+        (!marked).then(|| Step::Do(Effect::MarkMachine(self.machine().to_owned())))
+    }
+
+    /// Waits within the time of the step. While the machine's driver has a deadline of its own, which may be a person's,
+    /// the time of the step begins after it.
+    pub(crate) fn wait(&self, reason: impl Into<String>) -> Decision {
+        let minutes = SignedDuration::from_mins(i64::from(self.step.deadline_minutes));
+        let status = self.snapshot.provider_status(self.machine());
+        let driver = status
+            .and_then(|status| status.deadline.as_ref())
+            .map(|time| time.0);
+        let from = driver
+            .filter(|end| *end > self.now)
+            .map_or(self.since, |end| end.max(self.since));
+        Step::wait(reason, later(from, minutes))
+    }
+
+    /// Waits for something that is not the step's own doing: its time has not begun.
+    pub(crate) fn wait_for_others(&self, reason: impl Into<String>) -> Decision {
+        let minutes = SignedDuration::from_mins(i64::from(self.step.deadline_minutes));
+        Step::wait(reason, later(self.now, minutes))
+    }
+}
+
+pub(crate) fn done() -> Decision {
+    Step::go(StepState::Done, "done")
+}
+
+pub(crate) fn fail(reason: impl Into<String>) -> Decision {
+    Step::go(StepState::Failed, reason)
+}

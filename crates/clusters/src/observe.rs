@@ -1,0 +1,15 @@
+//! What a cluster is like now: the appliance's objects by watches, the cluster's own API and its etcd by asking them.
+
+mod connections;
+mod seen;
+mod snapshot;
+mod view;
+mod views;
+mod workload;
+
+pub(crate) use connections::{Connection, Connections};
+pub(crate) use seen::{NODE_HEALTHY, is_subject, seen, uses_flannel};
+pub(crate) use snapshot::{ApiSeen, BootstrapSeen, EtcdSeen, Leftover, Snapshot, image_of};
+pub(crate) use views::Views;
+pub(crate) use workload::last_plan_object;
+pub use workload::{Drained, Failure, KubeWorkloads, NodeView, SystemView, Workload, Workloads};

@@ -1,0 +1,387 @@
+//! One look at a cluster: everything that its plan and the steps of it are decided from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use etcd::EtcdView;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use kube::ResourceExt;
+use kube::core::PartialObjectMeta;
+use resources::cluster_api::{Cluster as CapiCluster, Machine, MachineAddress};
+use resources::gantry::{
+    ControlPlane, Founder, Image, MachineRole, Plan, PlanApproval, ProviderMachine, ProviderMachineStatus,
+};
+use resources::keys;
+
+use super::views::Views;
+use super::workload::{NodeView, SystemView};
+use crate::plan::{Founding, Wanted, image_name};
+use crate::secrets::{self, bootstrap_machine};
+
+/// The cluster's API.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ApiSeen {
+    /// No node was ever given its data: there is nothing to ask.
+    NotYet,
+    /// Asked, no answer.
+    Silent(String),
+    /// It answers.
+    Answers {
+        /// Nodes.
+        nodes: Vec<NodeView>,
+        /// What runs in it.
+        system: SystemView,
+    },
+}
+
+/// The cluster's etcd.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum EtcdSeen {
+    /// Nobody was asked.
+    NotAsked,
+    /// Asked, no answer that a quorum agrees on.
+    Silent(String),
+    /// Its members.
+    Members(EtcdView),
+}
+
+/// A bootstrap Secret, without what is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BootstrapSeen {
+    /// Id of the token in the new cluster.
+    pub(crate) token_id: Option<String>,
+    /// When that token ends.
+    pub(crate) expires: Option<Timestamp>,
+    /// When the installation that it was made for asked for it.
+    pub(crate) requested_at: Option<Timestamp>,
+}
+
+/// Kinds of things that go with a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leftover {
+    /// PKI, kubeconfig and bootstrap data.
+    Secret,
+    /// Cluster API's Cluster.
+    ClusterApi,
+    /// Plan that is not carried out.
+    Plan,
+    /// Word of a person about one.
+    Approval,
+    /// ControlPlane.
+    ControlPlane,
+}
+
+/// One look at a cluster.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// Name of the cluster.
+    pub(crate) cluster: String,
+    /// What is wanted; `None` while the cluster is being deleted.
+    pub(crate) wanted: Option<Wanted>,
+    /// What is decided once for the cluster.
+    pub(crate) control_plane: Option<Arc<ControlPlane>>,
+    /// Cluster API's Cluster.
+    pub(crate) capi: Option<Arc<CapiCluster>>,
+    /// Machines by name.
+    pub(crate) machines: BTreeMap<String, Arc<Machine>>,
+    /// ProviderMachines by name.
+    pub(crate) provider_machines: BTreeMap<String, Arc<ProviderMachine>>,
+    /// Plans by number.
+    pub(crate) plans: BTreeMap<u32, Arc<Plan>>,
+    /// Approvals of plans.
+    pub(crate) approvals: Vec<Arc<PlanApproval>>,
+    /// Names of the cluster's Secrets.
+    pub(crate) secrets: BTreeSet<String>,
+    /// Bootstrap Secrets by machine.
+    pub(crate) bootstrap: BTreeMap<String, BootstrapSeen>,
+    /// Images of the wanted pools by URL.
+    pub(crate) images: BTreeMap<String, Arc<Image>>,
+    /// The cluster's API.
+    pub(crate) api: ApiSeen,
+    /// Its etcd.
+    pub(crate) etcd: EtcdSeen,
+}
+
+impl Snapshot {
+    /// Reads everything but the cluster itself and its images.
+    pub(crate) fn read(views: &Views, namespace: &str, cluster: &str) -> Self {
+        let secrets = views.secrets.of_cluster(namespace, cluster);
+        let bootstrap = secrets
+            .iter()
+            .filter_map(|(name, secret)| Some((bootstrap_machine(name)?.to_owned(), bootstrap_seen(secret))))
+            .collect();
+        let is_of = |labels: &BTreeMap<String, String>| {
+            labels.get(keys::CLUSTER_NAME).is_some_and(|of| of == cluster)
+        };
+        let plans = views.plans.of_cluster(namespace, cluster).into_values();
+        Self {
+            cluster: cluster.to_owned(),
+            wanted: None,
+            control_plane: views
+                .control_planes
+                .get(namespace, cluster)
+                .filter(|found| is_of(found.labels())),
+            capi: views
+                .capi_clusters
+                .get(namespace, cluster)
+                .filter(|found| is_of(found.labels())),
+            machines: views.machines.of_cluster(namespace, cluster),
+            provider_machines: views.provider_machines.of_cluster(namespace, cluster),
+            plans: plans.map(|plan| (plan.spec.number, plan)).collect(),
+            approvals: views
+                .approvals
+                .of_cluster(namespace, cluster)
+                .into_values()
+                .collect(),
+            secrets: secrets.into_keys().collect(),
+            bootstrap,
+            images: BTreeMap::new(),
+            api: ApiSeen::NotYet,
+            etcd: EtcdSeen::NotAsked,
+        }
+    }
+
+    /// Adds what is wanted, and the images of it.
+    pub(crate) fn want(&mut self, views: &Views, namespace: &str, wanted: Wanted) {
+        for pool in &wanted.pools {
+            views.note_image(namespace, &image_name(&pool.image_url), &self.cluster);
+            if let Some(image) = image_of(views, namespace, &pool.image_url) {
+                self.images.insert(pool.image_url.clone(), image);
+            }
+        }
+        self.wanted = Some(wanted);
+    }
+
+    /// The plan that counts: the one with the highest number.
+    pub(crate) fn plan(&self) -> Option<&Arc<Plan>> {
+        self.plans.values().next_back()
+    }
+
+    /// Whether all authorities are there.
+    pub(crate) fn has_pki(&self) -> bool {
+        secrets::complete(&self.secrets, &self.cluster)
+    }
+
+    /// Whether the kubeconfig is there.
+    pub(crate) fn has_kubeconfig(&self) -> bool {
+        self.secrets.contains(&format!("{}-kubeconfig", self.cluster))
+    }
+
+    /// Whether Cluster API's Cluster and the ControlPlane are there.
+    pub(crate) fn has_parents(&self) -> bool {
+        self.capi.is_some() && self.control_plane.is_some()
+    }
+
+    /// Names of the machines that there are.
+    pub(crate) fn existing(&self) -> BTreeSet<&String> {
+        self.machines
+            .keys()
+            .chain(self.provider_machines.keys())
+            .collect()
+    }
+
+    /// Whether machines were made.
+    pub(crate) fn is_made(&self) -> bool {
+        !(self.machines.is_empty() && self.provider_machines.is_empty())
+    }
+
+    /// Role of a machine.
+    pub(crate) fn role(&self, machine: &str) -> MachineRole {
+        if let Some(provider) = self.provider_machines.get(machine) {
+            return provider.spec.role;
+        }
+        let object = self.machines.get(machine);
+        match object.is_some_and(|object| object.labels().contains_key(keys::CONTROL_PLANE)) {
+            true => MachineRole::ControlPlane,
+            false => MachineRole::Worker,
+        }
+    }
+
+    /// What the driver says of a machine.
+    pub(crate) fn provider_status(&self, machine: &str) -> Option<&ProviderMachineStatus> {
+        self.provider_machines.get(machine)?.status.as_ref()
+    }
+
+    /// An address of a machine by type.
+    pub(crate) fn address(&self, machine: &str, kind: &str) -> Option<&str> {
+        let wanted = |address: &&MachineAddress| address.kind == kind;
+        let found = self.provider_status(machine)?.addresses.iter().find(wanted)?;
+        Some(found.address.as_str())
+    }
+
+    /// The node of a machine, by the identity of the machine, else by its host name.
+    pub(crate) fn node(&self, machine: &str) -> Option<&NodeView> {
+        let ApiSeen::Answers { nodes, .. } = &self.api else {
+            return None;
+        };
+        let id = self
+            .provider_status(machine)
+            .and_then(|status| status.provider_id.as_ref());
+        let by_id = id.and_then(|id| nodes.iter().find(|node| node.provider_id.as_ref() == Some(id)));
+        by_id.or_else(|| {
+            let name = self.address(machine, "Hostname")?;
+            nodes.iter().find(|node| node.name == name)
+        })
+    }
+
+    /// The node of a machine, unless it says that it is another machine's.
+    pub(crate) fn own_node(&self, machine: &str) -> Option<&NodeView> {
+        let id = self.provider_status(machine)?.provider_id.as_ref();
+        let is_own = |node: &&NodeView| node.provider_id.is_none() || node.provider_id.as_ref() == id;
+        self.node(machine).filter(is_own)
+    }
+
+    /// When the installed system of a machine asked for its bootstrap data.
+    pub(crate) fn requested_at(&self, machine: &str) -> Option<Timestamp> {
+        let status = self.provider_status(machine)?;
+        status.bootstrap_requested_at.as_ref().map(|time| time.0)
+    }
+
+    /// Whether the installed system has said that it is done with its first boot.
+    pub(crate) fn first_boot_done(&self, machine: &str) -> bool {
+        let status = self.provider_status(machine);
+        status.is_some_and(|status| status.bootstrap_done_at.is_some())
+    }
+
+    /// Whether bootstrap data was made for this installation of a machine.
+    pub(crate) fn was_given_data(&self, machine: &str) -> bool {
+        let requested_at = self.requested_at(machine);
+        let seen = self.bootstrap.get(machine);
+        requested_at.is_some() && seen.is_some_and(|seen| seen.requested_at == requested_at)
+    }
+
+    /// Whether a machine has joined the cluster. The identity of the machine is noted in its Machine then.
+    pub(crate) fn has_joined(&self, machine: &str) -> bool {
+        let found = self.machines.get(machine);
+        found.is_some_and(|machine| machine.spec.provider_id.is_some())
+    }
+
+    /// The machine that was given `kubeadm init`.
+    pub(crate) fn founder(&self) -> Option<&Founder> {
+        self.control_plane.as_ref()?.spec.initialized_by.as_ref()
+    }
+
+    /// How far the first member is.
+    pub(crate) fn founding(&self) -> Founding {
+        let answers = matches!(self.api, ApiSeen::Answers { .. });
+        let joined = self.machines.keys().any(|machine| self.has_joined(machine));
+        match self.founder() {
+            _ if answers || joined => Founding::Done,
+            None => Founding::NotYet,
+            Some(founder) if founder.answered_at.is_some() => Founding::Done,
+            Some(founder) if self.is_founder(&founder.machine) => Founding::UnderWay,
+            // It was given back before anybody could use its cluster.
+            Some(_) => Founding::NotYet,
+        }
+    }
+
+    /// Whether a later plan than any that is known here has changed the cluster.
+    pub(crate) fn is_ahead(&self) -> bool {
+        let ApiSeen::Answers { system, .. } = &self.api else {
+            return false;
+        };
+        let recorded = self.control_plane.as_ref().and_then(|known| known.spec.last_plan);
+        let newest = self.plans.keys().next_back().copied().max(recorded).unwrap_or(0);
+        system.last_plan.is_some_and(|last| last > newest)
+    }
+
+    /// The number of the next plan.
+    pub(crate) fn next_number(&self) -> u32 {
+        let recorded = self.control_plane.as_ref().and_then(|known| known.spec.last_plan);
+        let known = self.plans.keys().next_back().copied().unwrap_or(0);
+        let known = known.max(recorded.unwrap_or(0));
+        let inside = match &self.api {
+            ApiSeen::Answers { system, .. } => system.last_plan.unwrap_or(0),
+            _ => 0,
+        };
+        known.max(inside).saturating_add(1)
+    }
+
+    /// Id of the cluster.
+    pub(crate) fn cluster_uid(&self) -> Option<&str> {
+        let spec = &self.control_plane.as_ref()?.spec;
+        Some(spec.cluster_uid.as_str()).filter(|uid| !uid.is_empty())
+    }
+
+    /// What is left of the cluster besides its machines and the plan that counts.
+    pub(crate) fn leftovers(&self) -> Vec<(Leftover, String)> {
+        let mut left: Vec<_> = self
+            .secrets
+            .iter()
+            .map(|name| (Leftover::Secret, name.clone()))
+            .collect();
+        left.extend(
+            self.capi
+                .iter()
+                .map(|capi| (Leftover::ClusterApi, capi.name_any())),
+        );
+        let counts = self.plan().map(|plan| plan.name_any());
+        let old = self.plans.values().map(|plan| plan.name_any());
+        left.extend(
+            old.filter(|name| Some(name) != counts.as_ref())
+                .map(|name| (Leftover::Plan, name)),
+        );
+        left.extend(
+            self.approvals
+                .iter()
+                .map(|word| (Leftover::Approval, word.name_any())),
+        );
+        let control_plane = self.control_plane.as_ref();
+        left.extend(control_plane.map(|found| (Leftover::ControlPlane, found.name_any())));
+        left
+    }
+
+    /// Addresses of the machines on which members of etcd run or may run.
+    pub(crate) fn etcd_addresses(&self) -> Vec<std::net::IpAddr> {
+        let members = self.provider_machines.iter().filter(|(_, machine)| {
+            let asked = machine
+                .status
+                .as_ref()
+                .is_some_and(|status| status.bootstrap_requested_at.is_some());
+            machine.spec.role == MachineRole::ControlPlane && asked
+        });
+        members
+            .filter_map(|(name, _)| self.address(name, "InternalIP")?.parse().ok())
+            .collect()
+    }
+
+    /// Whether a machine is the one that was given `kubeadm init`, and not another one of its name.
+    pub(crate) fn is_founder(&self, machine: &str) -> bool {
+        let uid = self
+            .provider_machines
+            .get(machine)
+            .map(|provider| &provider.spec.machine_uid);
+        self.founder()
+            .is_some_and(|founder| founder.machine == machine && uid == Some(&founder.machine_uid))
+    }
+
+    /// Whether a control-plane node was ever given what makes it answer.
+    pub(crate) fn may_answer(&self) -> bool {
+        let is_control_plane = |name: &&String| self.role(name) == MachineRole::ControlPlane;
+        let asked = self.provider_machines.keys().filter(is_control_plane);
+        let mut asked = asked.filter(|name| self.requested_at(name).is_some());
+        self.has_pki() && self.founder().is_some() && asked.next().is_some()
+    }
+}
+
+/// The Image object of a URL, whatever its name.
+pub(crate) fn image_of(views: &Views, namespace: &str, url: &str) -> Option<Arc<Image>> {
+    if let Some(image) = views.images.get(namespace, &image_name(url)) {
+        return Some(image);
+    }
+    let images = views.images.all();
+    images
+        .into_iter()
+        .find(|image| image.namespace().as_deref() == Some(namespace) && image.spec.url == url)
+}
+
+fn bootstrap_seen(secret: &PartialObjectMeta<KubeSecret>) -> BootstrapSeen {
+    let annotation = |key: &str| secret.annotations().get(key).cloned();
+    let time = |key: &str| annotation(key).and_then(|time| time.parse::<Timestamp>().ok());
+    BootstrapSeen {
+        token_id: annotation(secrets::TOKEN_ID),
+        expires: time(secrets::TOKEN_EXPIRES),
+        requested_at: time(secrets::REQUESTED_AT),
+    }
+}

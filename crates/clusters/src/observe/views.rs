@@ -1,0 +1,212 @@
+//! The views of all kinds that the coordinator looks at, and which cluster is looked at again when one of their objects
+//! changes.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use kube::api::Api;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher;
+use kube::{Client, Resource, ResourceExt as _};
+use resources::anywhere::{
+    Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
+};
+use resources::cluster_api::{Cluster as CapiCluster, Machine};
+use resources::gantry::{ControlPlane, Image, Plan, PlanApproval, ProviderMachine, Release};
+use resources::keys;
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::view::{ClusterOf, Key, View};
+use crate::access::Access;
+
+/// Clusters that are to be looked at.
+pub(crate) type Wakes = mpsc::Sender<ObjectRef<Cluster>>;
+
+/// What is watched.
+#[derive(Debug, Default)]
+pub(crate) struct Views {
+    pub(crate) clusters: View<Cluster>,
+    pub(crate) datacenters: View<TinkerbellDatacenterConfig>,
+    pub(crate) machine_configs: View<TinkerbellMachineConfig>,
+    pub(crate) templates: View<TinkerbellTemplateConfig>,
+    pub(crate) capi_clusters: View<CapiCluster>,
+    pub(crate) control_planes: View<ControlPlane>,
+    pub(crate) machines: View<Machine>,
+    pub(crate) provider_machines: View<ProviderMachine>,
+    pub(crate) plans: View<Plan>,
+    pub(crate) approvals: View<PlanApproval>,
+    pub(crate) images: View<Image>,
+    pub(crate) releases: View<Release>,
+    /// Secrets of clusters without what is in them.
+    pub(crate) secrets: View<PartialObjectMeta<KubeSecret>>,
+    /// Clusters by the Image that they look at.
+    image_users: Mutex<HashMap<Key, HashSet<String>>>,
+}
+
+impl Views {
+    /// Keeps the views current until the watches end.
+    pub(crate) async fn follow(self: Arc<Self>, client: Client, wakes: Wakes) {
+        let mut tasks = JoinSet::new();
+        self.follow_documents(&mut tasks, &client, &wakes);
+        self.follow_machines(&mut tasks, &client, &wakes);
+        self.follow_secrets(&mut tasks, &client);
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// What clusters are made from.
+    fn follow_documents(self: &Arc<Self>, tasks: &mut JoinSet<()>, client: &Client, wakes: &Wakes) {
+        let own_name: ClusterOf<Cluster> = |cluster| Some(cluster.name_any());
+        self.spawn(tasks, client, wakes, |v| &v.clusters, own_name, Woken::OfCluster);
+        self.spawn(tasks, client, wakes, |v| &v.datacenters, |_| None, Woken::All);
+        self.spawn(tasks, client, wakes, |v| &v.machine_configs, |_| None, Woken::All);
+        self.spawn(tasks, client, wakes, |v| &v.templates, |_| None, Woken::All);
+        self.spawn(tasks, client, wakes, |v| &v.images, |_| None, Woken::Users);
+        self.spawn(tasks, client, wakes, |v| &v.releases, |_| None, Woken::None);
+    }
+
+    /// What belongs to one cluster.
+    fn follow_machines(self: &Arc<Self>, tasks: &mut JoinSet<()>, client: &Client, wakes: &Wakes) {
+        let woken = Woken::OfCluster;
+        let of: ClusterOf<Machine> = |machine| Some(machine.spec.cluster_name.clone());
+        self.spawn(tasks, client, wakes, |v| &v.machines, of, woken);
+        let of: ClusterOf<ProviderMachine> = |machine| Some(machine.spec.cluster_name.clone());
+        self.spawn(tasks, client, wakes, |v| &v.provider_machines, of, woken);
+        let of: ClusterOf<Plan> = |plan| Some(plan.spec.cluster.clone());
+        self.spawn(tasks, client, wakes, |v| &v.plans, of, woken);
+        let of: ClusterOf<PlanApproval> = |approval| {
+            let plan = approval.spec.plan.rsplit_once("-plan-");
+            plan.map(|(cluster, _)| cluster.to_owned())
+        };
+        self.spawn(tasks, client, wakes, |v| &v.approvals, of, woken);
+        let of: ClusterOf<CapiCluster> = |cluster| Some(cluster.name_any());
+        self.spawn(tasks, client, wakes, |v| &v.capi_clusters, of, woken);
+        let of: ClusterOf<ControlPlane> = |control_plane| Some(control_plane.name_any());
+        self.spawn(tasks, client, wakes, |v| &v.control_planes, of, woken);
+    }
+
+    /// Names and annotations of Secrets; a change of one alone wakes nobody.
+    fn follow_secrets(self: &Arc<Self>, tasks: &mut JoinSet<()>, client: &Client) {
+        let views = Arc::clone(self);
+        let config = watcher::Config::default().labels(keys::CLUSTER_NAME);
+        let secrets: Api<PartialObjectMeta<KubeSecret>> = Api::all(client.clone());
+        tasks.spawn(async move {
+            let of: ClusterOf<PartialObjectMeta<KubeSecret>> =
+                |secret| secret.labels().get(keys::CLUSTER_NAME).cloned();
+            let events = watcher(secrets, config);
+            views.secrets.follow(events, of, |_| std::future::ready(())).await;
+        });
+    }
+
+    fn spawn<K>(
+        self: &Arc<Self>,
+        tasks: &mut JoinSet<()>,
+        client: &Client,
+        wakes: &Wakes,
+        view: fn(&Self) -> &View<K>,
+        cluster_of: ClusterOf<K>,
+        woken: Woken,
+    ) where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+    {
+        let (views, wakes, api) = (Arc::clone(self), wakes.clone(), Api::<K>::all(client.clone()));
+        tasks.spawn(async move {
+            let events = watcher(api, watcher::Config::default());
+            let changed = |object: Arc<K>| {
+                let (views, wakes) = (Arc::clone(&views), wakes.clone());
+                async move {
+                    let namespace = object.namespace().unwrap_or_default();
+                    let names = match woken {
+                        Woken::OfCluster => cluster_of(&object).into_iter().collect(),
+                        Woken::All => views.names_in(&namespace),
+                        Woken::Users => views.users_of(&namespace, &object.name_any()),
+                        Woken::None => Vec::new(),
+                    };
+                    for name in names {
+                        // Without a receiver the coordinator has stopped.
+                        let _ = wakes.send(ObjectRef::new(&name).within(&namespace)).await;
+                    }
+                }
+            };
+            view(&views).follow(events, cluster_of, changed).await;
+        });
+    }
+
+    /// Waits until all views are complete.
+    pub(crate) async fn complete(&self) {
+        self.clusters.complete().await;
+        self.datacenters.complete().await;
+        self.machine_configs.complete().await;
+        self.templates.complete().await;
+        self.capi_clusters.complete().await;
+        self.control_planes.complete().await;
+        self.machines.complete().await;
+        self.provider_machines.complete().await;
+        self.plans.complete().await;
+        self.approvals.complete().await;
+        self.images.complete().await;
+        self.releases.complete().await;
+        self.secrets.complete().await;
+    }
+
+    /// Waits until the views show what was written. Tells whether they do.
+    pub(crate) async fn show(&self, access: &Access) -> bool {
+        let mut shown = true;
+        for (kind, written) in access.take_written() {
+            shown &= self.settle(&kind, written.version, &written.gone).await;
+        }
+        shown
+    }
+
+    /// Waits until a view shows a write; tells whether it does. A kind that is not watched shows at once.
+    async fn settle(&self, kind: &str, version: u64, gone: &[Key]) -> bool {
+        match kind {
+            "ControlPlane" => self.control_planes.settle(version, gone).await,
+            "Machine" => self.machines.settle(version, gone).await,
+            "ProviderMachine" => self.provider_machines.settle(version, gone).await,
+            "Plan" => self.plans.settle(version, gone).await,
+            "Image" => self.images.settle(version, gone).await,
+            "Secret" => self.secrets.settle(version, gone).await,
+            _ => true,
+        }
+    }
+
+    /// Notes that a cluster looks at an Image.
+    pub(crate) fn note_image(&self, namespace: &str, image: &str, cluster: &str) {
+        let mut users = self.image_users.lock().unwrap_or_else(PoisonError::into_inner);
+        let users = users.entry((namespace.to_owned(), image.to_owned())).or_default();
+        if !users.contains(cluster) {
+            users.insert(cluster.to_owned());
+        }
+    }
+
+    fn users_of(&self, namespace: &str, image: &str) -> Vec<String> {
+        let users = self.image_users.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = users.get(&(namespace.to_owned(), image.to_owned()));
+        found.into_iter().flatten().cloned().collect()
+    }
+
+    fn names_in(&self, namespace: &str) -> Vec<String> {
+        let clusters = self.clusters.all();
+        let near = clusters
+            .iter()
+            .filter(|cluster| cluster.namespace().as_deref() == Some(namespace));
+        near.map(|cluster| cluster.name_any()).collect()
+    }
+}
+
+/// Which clusters are looked at again when an object changes.
+#[derive(Debug, Clone, Copy)]
+enum Woken {
+    /// The one that it belongs to.
+    OfCluster,
+    /// All in its namespace.
+    All,
+    /// Those that have noted it.
+    Users,
+    /// None: it decides nothing that is under way.
+    None,
+}

@@ -1,0 +1,53 @@
+//! Settings of the coordinator.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use node_config::Profile;
+use resources::Mac;
+use resources::gantry::PlanClass;
+
+use crate::observe::Failure;
+use crate::plan::Policy;
+
+/// Settings of the coordinator.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Classes of plans that approve themselves, unless a plan asks for a person.
+    pub self_approved: Vec<PlanClass>,
+    /// How failures are answered.
+    pub policy: Policy,
+    /// Profile of clusters that do not name one.
+    pub profile: Profile,
+    /// Minutes of a bootstrap token.
+    pub token_minutes: u32,
+    /// Where the appliance answers machines; clusters that name another address are refused. None: not known.
+    pub appliance: Option<Ipv4Addr>,
+    /// Asks the network of the machines before a cluster is created. None: there is no such network.
+    pub probe: Option<Arc<dyn AddressProbe>>,
+}
+
+/// Asks the network of the machines who has an address.
+pub trait AddressProbe: std::fmt::Debug + Send + Sync {
+    /// MAC address of the host that answers for `address`; `None` when nobody does.
+    fn holder(&self, address: Ipv4Addr) -> BoxFuture<'_, Result<Option<Mac>, Failure>>;
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            self_approved: vec![
+                PlanClass::Create,
+                PlanClass::Scale,
+                PlanClass::Remediate,
+                PlanClass::Delete,
+            ],
+            policy: Policy::default(),
+            profile: Profile::Standard,
+            token_minutes: 10,
+            appliance: None,
+            probe: None,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! One pool against its machines: which stay, which go, how many are missing, and what is not replaced.
+
+use std::cmp::Reverse;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::seen::{ApiState, Member, NodeState, Seen};
+use super::verdict::Verdict;
+use super::wanted::Pool;
+
+/// Limits that are not the cluster's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// How often a machine that failed is followed by another one before a person is waited for.
+    pub replacements: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { replacements: 2 }
+    }
+}
+
+/// The machines of one pool, sorted.
+#[derive(Debug, Default)]
+pub(crate) struct Balance<'a> {
+    /// Those that stay.
+    pub(crate) keep: Vec<&'a Member>,
+    /// Those that go because they are broken or unwanted.
+    pub(crate) broken: Vec<&'a Member>,
+    /// Those that go because there are too many.
+    pub(crate) surplus: Vec<&'a Member>,
+    /// Those that are being given back already.
+    pub(crate) leaving: Vec<&'a Member>,
+    /// For each machine that is missing, how many failed ones it follows.
+    pub(crate) missing: Vec<u32>,
+}
+
+/// Sorts the machines of a pool.
+pub(crate) fn balance<'a>(
+    pool: &'a Pool,
+    seen: &'a Seen,
+    policy: Policy,
+    now: Timestamp,
+    verdict: &mut Verdict,
+) -> Balance<'a> {
+    let mut sorted = Balance::default();
+    let mut dead = Vec::new();
+    let mut stuck = 0_usize;
+    let mut follow = Vec::new();
+    for member in seen.of_pool(&pool.name) {
+        if member.is_leaving() {
+            sorted.leaving.push(member);
+            // What it leaves for is known: it was broken, or there were too many.
+            continue;
+        }
+        if member.unwanted {
+            sorted.broken.push(member);
+            follow.push(0);
+        } else if let Some(failure) = &member.failure {
+            match next_replacement(member, policy) {
+                Some(number) => {
+                    sorted.broken.push(member);
+                    follow.push(number);
+                }
+                None => {
+                    stuck += 1;
+                    verdict.block(&member.name, too_often(member, failure));
+                }
+            }
+        } else if is_dead(member, pool, seen, now, verdict) {
+            dead.push(member);
+        } else {
+            sorted.keep.push(member);
+        }
+    }
+    if dead.len() > pool.health.most {
+        stuck += dead.len();
+        let names: Vec<&str> = dead.iter().map(|member| member.name.as_str()).collect();
+        verdict.block(
+            &pool.name,
+            format!(
+                "{} of {} machines of {} are dead ({}), more than the {} that are replaced by themselves (maxUnhealthy); \
+                 look for a common cause, or replace each: gantry replace machine NAME",
+                dead.len(),
+                pool.count,
+                pool.name,
+                names.join(", "),
+                pool.health.most
+            ),
+        );
+    } else {
+        follow.extend(dead.iter().map(|_| 0));
+        sorted.broken.append(&mut dead);
+    }
+    sorted.keep.sort_by_key(|member| stays(member));
+    let room = pool.count.saturating_sub(stuck);
+    if sorted.keep.len() > room {
+        sorted.surplus = sorted.keep.split_off(room);
+        // The last one to be kept is the first one to go.
+        sorted.surplus.reverse();
+    }
+    let missing = room.saturating_sub(sorted.keep.len());
+    follow.sort_unstable_by_key(|number| Reverse(*number));
+    follow.resize(missing, 0);
+    sorted.missing = follow;
+    sorted
+}
+
+/// How many failed machines the next one follows; `None` when that are too many.
+fn next_replacement(member: &Member, policy: Policy) -> Option<u32> {
+    if member.retry {
+        return Some(0);
+    }
+    let next = member.replacement.saturating_add(1);
+    (next <= policy.replacements).then_some(next)
+}
+
+fn too_often(member: &Member, failure: &str) -> String {
+    let name = &member.name;
+    let times = match member.replacement {
+        0 => String::new(),
+        1 => ", as the machine before it in its place did".to_owned(),
+        many => format!(", as the {many} machines before it in its place did"),
+    };
+    format!(
+        "{name} has failed{times}: {failure}; fix the cause, then let another one take its place: gantry retry machine \
+         {name}"
+    )
+}
+
+/// Whether the node of a machine that has joined is down for too long.
+fn is_dead(member: &Member, pool: &Pool, seen: &Seen, now: Timestamp, verdict: &mut Verdict) -> bool {
+    let NodeState::Down { since } = member.node else {
+        return false;
+    };
+    if !member.has_joined() || seen.api != ApiState::Answers {
+        return false;
+    }
+    let limit = SignedDuration::from_secs(pool.health.unready_seconds);
+    let at = since.saturating_add(limit).unwrap_or(Timestamp::MAX);
+    if now < at {
+        verdict.look_at(at);
+        return false;
+    }
+    true
+}
+
+/// The order in which machines are kept: joined and Ready ones first, then the older ones.
+fn stays(member: &Member) -> impl Ord + use<> {
+    (
+        member.first_out,
+        Reverse(member.stage),
+        matches!(member.node, NodeState::Down { .. }),
+        member.created,
+        member.name.clone(),
+    )
+}

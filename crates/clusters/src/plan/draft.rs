@@ -1,0 +1,138 @@
+//! A plan as it is written: steps with their numbers, deadlines and predecessors.
+
+use resources::gantry::{
+    Disruption, FailurePolicy, PlanClass, PlanSpec, PlanStep, PlanStepKind, PoolRevision,
+};
+
+use super::wanted::Wanted;
+
+/// Steps of a plan that is being made.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    steps: Vec<PlanStep>,
+    /// Why a person has to approve the plan.
+    pub(crate) requires_approval: Option<String>,
+    /// Whether something that is broken is replaced.
+    pub(crate) remediates: bool,
+}
+
+/// Minutes that a step may take.
+const fn minutes(kind: PlanStepKind) -> u32 {
+    match kind {
+        PlanStepKind::MakePki => 5,
+        PlanStepKind::RemoveMember | PlanStepKind::RemoveCluster => 10,
+        PlanStepKind::InstallCni | PlanStepKind::RemoveMachine => 30,
+        PlanStepKind::Finish => 45,
+        PlanStepKind::Drain => 60,
+        PlanStepKind::Provision
+        | PlanStepKind::InitControlPlane
+        | PlanStepKind::JoinControlPlane
+        | PlanStepKind::JoinWorker => 120,
+    }
+}
+
+const fn disruption(kind: PlanStepKind) -> Disruption {
+    match kind {
+        PlanStepKind::JoinControlPlane | PlanStepKind::RemoveMember => Disruption::Member,
+        PlanStepKind::Drain => Disruption::Node,
+        _ => Disruption::None,
+    }
+}
+
+const fn on_failure(kind: PlanStepKind) -> FailurePolicy {
+    match kind {
+        PlanStepKind::Provision
+        | PlanStepKind::InitControlPlane
+        | PlanStepKind::JoinControlPlane
+        | PlanStepKind::JoinWorker => FailurePolicy::Replace,
+        _ => FailurePolicy::Retry,
+    }
+}
+
+impl Draft {
+    /// Adds a step and returns its id.
+    pub(crate) fn add(&mut self, kind: PlanStepKind, machine: Option<&str>, after: Vec<String>) -> String {
+        let id = self.steps.len().saturating_add(1).to_string();
+        self.steps.push(PlanStep {
+            id: id.clone(),
+            kind,
+            machine: machine.map(str::to_owned),
+            pool: None,
+            replacement: 0,
+            after,
+            disruption: disruption(kind),
+            deadline_minutes: minutes(kind),
+            on_failure: on_failure(kind),
+        });
+        id
+    }
+
+    /// Adds a step that makes its machine when it is not there.
+    pub(crate) fn make(
+        &mut self,
+        kind: PlanStepKind,
+        machine: &str,
+        pool: &str,
+        replacement: u32,
+        after: Vec<String>,
+    ) -> String {
+        let id = self.add(kind, Some(machine), after);
+        if let Some(step) = self.steps.last_mut() {
+            step.pool = Some(pool.to_owned());
+            step.replacement = replacement;
+        }
+        id
+    }
+
+    /// Whether there is a step of this kind.
+    pub(crate) fn has(&self, kind: PlanStepKind) -> bool {
+        self.steps.iter().any(|step| step.kind == kind)
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// The ids of all steps.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        self.steps.iter().map(|step| step.id.clone()).collect()
+    }
+
+    /// Whether a machine goes.
+    pub(crate) fn removes(&self) -> bool {
+        self.steps.iter().any(|step| is_removal(step.kind))
+    }
+
+    /// The plan of these steps.
+    pub(crate) fn finish(self, wanted: &Wanted, class: PlanClass, number: u32) -> PlanSpec {
+        let makes = |pool: &str| self.steps.iter().any(|step| step.pool.as_deref() == Some(pool));
+        let pools = wanted.pools.iter().filter(|pool| makes(&pool.name));
+        PlanSpec {
+            cluster: wanted.name.clone(),
+            number,
+            desired: wanted.digest(),
+            class,
+            pools: pools
+                .map(|pool| PoolRevision {
+                    name: pool.name.clone(),
+                    revision: pool.revision.clone(),
+                })
+                .collect(),
+            requires_approval: self.requires_approval,
+            steps: self.steps,
+        }
+    }
+
+    /// The steps alone.
+    pub(crate) fn into_steps(self) -> Vec<PlanStep> {
+        self.steps
+    }
+}
+
+/// Whether a step takes something away from a cluster.
+pub(crate) const fn is_removal(kind: PlanStepKind) -> bool {
+    matches!(
+        kind,
+        PlanStepKind::Drain | PlanStepKind::RemoveMember | PlanStepKind::RemoveMachine
+    )
+}

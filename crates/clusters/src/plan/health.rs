@@ -1,0 +1,109 @@
+//! When a machine counts as dead, and how many dead ones of a pool are replaced: EKS Anywhere's `machineHealthCheck`, of
+//! the group or else of the cluster.
+
+use cluster_spec::{ClusterBundle, Group};
+use jiff::SignedDuration;
+use resources::gantry::MachineRole;
+use serde::Serialize;
+use serde_json::Value;
+
+/// Limits of one pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HealthLimits {
+    /// Seconds for which a node may be absent or not Ready before its machine is dead.
+    pub unready_seconds: i64,
+    /// Most dead machines that are replaced. With more of them at a time the cause is elsewhere, and none is.
+    pub most: usize,
+}
+
+/// EKS Anywhere's default of `unhealthyMachineTimeout`.
+const UNREADY: SignedDuration = SignedDuration::from_mins(5);
+
+impl HealthLimits {
+    /// Of a group of machines.
+    pub(crate) fn of(bundle: &ClusterBundle, group: &Group<'_>) -> Self {
+        let spec = &bundle.cluster.spec;
+        let own = match group.role {
+            MachineRole::ControlPlane => spec.control_plane_configuration.machine_health_check.as_ref(),
+            MachineRole::Worker => spec
+                .worker_node_group_configurations
+                .iter()
+                .find(|worker| worker.name.as_deref() == Some(group.name))
+                .and_then(|worker| worker.machine_health_check.as_ref()),
+        };
+        let field = |name: &str| {
+            let of = |check: &'_ Value| check.get(name).cloned();
+            own.and_then(of)
+                .or_else(|| spec.machine_health_check.as_ref().and_then(of))
+        };
+        let unready = field("unhealthyMachineTimeout")
+            .as_ref()
+            .and_then(Value::as_str)
+            .and_then(|text| text.parse::<SignedDuration>().ok())
+            .unwrap_or(UNREADY);
+        let default = match group.role {
+            MachineRole::ControlPlane => 100,
+            MachineRole::Worker => 40,
+        };
+        Self {
+            unready_seconds: unready.as_secs(),
+            most: most(field("maxUnhealthy").as_ref(), default, group.count),
+        }
+    }
+}
+
+/// A number, or a share of the pool in percent. A share is never less than one machine: 40 % of two workers would replace
+/// nothing, ever.
+fn most(value: Option<&Value>, default: usize, count: usize) -> usize {
+    let share = |percent: usize| (count.saturating_mul(percent) / 100).max(1);
+    match value {
+        Some(Value::Number(number)) => number
+            .as_u64()
+            .and_then(|number| usize::try_from(number).ok())
+            .unwrap_or(usize::MAX),
+        Some(Value::String(text)) => match text.strip_suffix('%') {
+            Some(percent) => share(percent.trim().parse().unwrap_or(default)),
+            None => text.trim().parse().unwrap_or_else(|_| share(default)),
+        },
+        _ => share(default),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn shares_and_numbers() {
+        let cases = [
+            (None, 40, 2, 1),
+            (None, 40, 10, 4),
+            (Some(json!("40%")), 100, 2, 1),
+            (Some(json!("50%")), 40, 4, 2),
+            (Some(json!(3)), 40, 4, 3),
+            (Some(json!("2")), 40, 10, 2),
+            (Some(json!(0)), 40, 10, 0),
+            (Some(json!("all")), 40, 10, 4),
+        ];
+        for (value, default, count, wanted) in cases {
+            assert_eq!(
+                most(value.as_ref(), default, count),
+                wanted,
+                "{value:?} of {count}"
+            );
+        }
+    }
+
+    #[test]
+    fn durations_are_go_s() {
+        for (text, seconds) in [("5m0s", 300), ("20m", 1200), ("1h30m0s", 5400), ("45s", 45)] {
+            assert_eq!(
+                text.parse::<SignedDuration>().unwrap().as_secs(),
+                seconds,
+                "{text}"
+            );
+        }
+    }
+}

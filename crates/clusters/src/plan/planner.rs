@@ -1,0 +1,100 @@
+//! The one function that plans: creation, scaling, replacement and remediation are inputs of it.
+
+use jiff::Timestamp;
+use resources::gantry::{MachineRole, PlanClass, PlanStepKind};
+
+use super::balance::{Policy, balance};
+use super::control_plane::control_plane;
+use super::draft::Draft;
+use super::founding::creation;
+use super::names::Names;
+use super::removal::remove;
+use super::seen::{Founding, Seen};
+use super::verdict::Verdict;
+use super::wanted::Wanted;
+use super::workers::workers;
+
+/// What gives the machines of a plan their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity<'a> {
+    /// Id of the cluster.
+    pub cluster_uid: &'a str,
+    /// Number of the plan.
+    pub number: u32,
+}
+
+/// The plan from what was observed to what is wanted, as far as nothing blocks it.
+#[must_use]
+pub fn plan(wanted: &Wanted, seen: &Seen, policy: Policy, identity: Identity<'_>, now: Timestamp) -> Verdict {
+    let mut verdict = Verdict::default();
+    let mut used = seen.used.clone();
+    used.extend(seen.members.iter().map(|member| member.name.clone()));
+    let mut names = Names::new(&wanted.name, identity.cluster_uid, identity.number, used);
+    let exists = seen.founding == Founding::Done;
+    let mut draft = if exists {
+        change(wanted, seen, policy, &mut names, now, &mut verdict)
+    } else {
+        creation(wanted, seen, policy, &mut names, now, &mut verdict)
+    };
+    for member in seen
+        .members
+        .iter()
+        .filter(|member| wanted.pool(&member.pool).is_none())
+    {
+        remove(&mut draft, &mut verdict, seen, member, Vec::new());
+    }
+    if exists {
+        complete(&mut draft, seen);
+    } else if draft.has(PlanStepKind::InitControlPlane) {
+        let all = draft.ids();
+        draft.add(PlanStepKind::Finish, None, all);
+    }
+    if draft.is_empty() {
+        return verdict;
+    }
+    if seen.ahead && draft.removes() {
+        draft.requires_approval.get_or_insert_with(|| {
+            "a later plan than any that is known here has changed the cluster, as after a restore of older data: check each \
+             machine that goes"
+                .to_owned()
+        });
+    }
+    let class = match (exists, draft.remediates) {
+        (false, _) => PlanClass::Create,
+        (true, true) => PlanClass::Remediate,
+        (true, false) => PlanClass::Scale,
+    };
+    verdict.plan = Some(draft.finish(wanted, class, identity.number));
+    verdict
+}
+
+/// Plans a cluster that exists.
+fn change(
+    wanted: &Wanted,
+    seen: &Seen,
+    policy: Policy,
+    names: &mut Names<'_>,
+    now: Timestamp,
+    verdict: &mut Verdict,
+) -> Draft {
+    let mut draft = Draft::default();
+    for pool in &wanted.pools {
+        let sorted = balance(pool, seen, policy, now, verdict);
+        match pool.role {
+            MachineRole::ControlPlane => control_plane(&mut draft, verdict, seen, names, pool, &sorted),
+            MachineRole::Worker => workers(&mut draft, verdict, seen, names, pool, &sorted, &[]),
+        }
+    }
+    draft
+}
+
+/// What the cluster has to have in the end, and is checked after each change.
+fn complete(draft: &mut Draft, seen: &Seen) {
+    if !seen.network {
+        draft.add(PlanStepKind::InstallCni, None, Vec::new());
+    }
+    if !draft.is_empty() || !seen.finished {
+        let all = draft.ids();
+        draft.add(PlanStepKind::Finish, None, all);
+    }
+}

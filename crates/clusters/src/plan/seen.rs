@@ -1,0 +1,183 @@
+//! What the planner looks at: the machines of a cluster, its etcd and its API, as they were observed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use resources::gantry::MachineRole;
+
+/// One observation of a cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// How far its first member is.
+    pub founding: Founding,
+    /// The machine that was given `kubeadm init`.
+    pub founder: Option<String>,
+    /// Whether its authorities and the objects above its machines are there.
+    pub pki: bool,
+    /// Whether its network is installed.
+    pub network: bool,
+    /// Whether its kubeconfig is there and DNS and kube-proxy run.
+    pub finished: bool,
+    /// Its machines.
+    pub members: Vec<Member>,
+    /// Its API.
+    pub api: ApiState,
+    /// Members of its etcd.
+    pub etcd: EtcdState,
+    /// Whether the cluster was changed by a later plan than any that is known here: the records are older than reality,
+    /// as after a restore.
+    pub ahead: bool,
+    /// Free hosts by pool, where the provider counts them.
+    pub free: BTreeMap<String, usize>,
+    /// Names of machines that were used already and must not be given again.
+    pub used: BTreeSet<String>,
+}
+
+/// How far the first member of a cluster is. It follows from specs, not from the plans there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Founding {
+    /// No machine that is there was given `kubeadm init`.
+    NotYet,
+    /// The machine that was given it is there, and the cluster's API has not answered yet.
+    UnderWay,
+    /// The API has answered: the cluster exists, and is not started a second time whatever becomes of its first member.
+    Done,
+}
+
+/// The API of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApiState {
+    /// No machine was ever given what makes it answer.
+    NotYet,
+    /// It was asked and did not answer.
+    Silent,
+    /// It answers.
+    Answers,
+}
+
+/// A machine of a cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    /// Name of its Machine and ProviderMachine.
+    pub name: String,
+    /// Pool that it belongs to.
+    pub pool: String,
+    /// Its role.
+    pub role: MachineRole,
+    /// How far it is.
+    pub stage: Stage,
+    /// Why it was given up by its driver or by the coordinator.
+    pub failure: Option<String>,
+    /// Its node.
+    pub node: NodeState,
+    /// A person wants it replaced: its Machine was deleted.
+    pub unwanted: bool,
+    /// It is to be the first of its pool to go (annotation `cluster.x-k8s.io/delete-machine`).
+    pub first_out: bool,
+    /// How many failed machines it follows.
+    pub replacement: u32,
+    /// A person wants a failed machine to be replaced once more.
+    pub retry: bool,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// How far a machine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Its system is not installed yet.
+    Installing,
+    /// Its system runs and asks for its bootstrap data, or works on it.
+    Asks,
+    /// It has become a node of its cluster.
+    Joined,
+    /// It is being given back.
+    Leaving,
+}
+
+/// The node of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeState {
+    /// Nobody who knows could be asked, or the machine has none yet.
+    Unknown,
+    /// Ready.
+    Ready,
+    /// There is a node that is not Ready, or there is none any more, since then.
+    Down {
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+/// What is known of etcd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EtcdState {
+    /// It was not asked, or did not answer.
+    Unknown,
+    /// Its members.
+    Members(Vec<EtcdMember>),
+}
+
+/// A member of etcd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EtcdMember {
+    /// Its id.
+    pub id: u64,
+    /// Name: that of its node. A member that has not started has none.
+    pub name: String,
+    /// The machine that it runs on, where that is one of the cluster's.
+    pub machine: Option<String>,
+    /// Whether it votes; a learner does not.
+    pub voting: bool,
+    /// Whether it answered and is up to date.
+    pub healthy: bool,
+}
+
+impl EtcdMember {
+    /// Its machine, else its name, else its id in hexadecimal digits, as `etcdctl` writes it.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        match (&self.machine, self.name.is_empty()) {
+            (Some(machine), _) => machine.clone(),
+            (None, false) => self.name.clone(),
+            (None, true) => format!("{:x}", self.id),
+        }
+    }
+}
+
+impl Member {
+    /// Whether it is gone or about to go.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.stage == Stage::Leaving
+    }
+
+    /// Whether it has joined the cluster.
+    pub(crate) fn has_joined(&self) -> bool {
+        self.stage == Stage::Joined
+    }
+}
+
+impl Seen {
+    /// The members of a pool.
+    pub(crate) fn of_pool<'a>(&'a self, pool: &'a str) -> impl Iterator<Item = &'a Member> {
+        self.members.iter().filter(move |member| member.pool == pool)
+    }
+
+    /// A nothing: the observation before the first plan.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self {
+            founding: Founding::NotYet,
+            founder: None,
+            pki: false,
+            network: false,
+            finished: false,
+            members: Vec::new(),
+            api: ApiState::NotYet,
+            etcd: EtcdState::Unknown,
+            ahead: false,
+            free: BTreeMap::new(),
+            used: BTreeSet::new(),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The wanted cluster: what its documents and its Release make of it, as pools of equal machines.
+
+use std::collections::BTreeMap;
+
+use cluster_spec::{ClusterBundle, selector_terms};
+use kube::ResourceExt;
+use resources::Digest;
+use resources::anywhere::{ObjectRef, OsFamily, Taint, User};
+use resources::gantry::{MachineRole, ReleaseSpec, SelectorTerm};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::health::HealthLimits;
+
+/// The wanted cluster.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Wanted {
+    /// Name.
+    pub name: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Address of the API.
+    pub endpoint: String,
+    /// Whether keepalived brings that address up.
+    pub load_balancer: bool,
+    /// Virtual router id of that address.
+    pub vrrp_id: u8,
+    /// Version of Kubernetes such as `v1.35.4`.
+    pub version: String,
+    /// Range of the pods.
+    pub pod_cidr: String,
+    /// Range of the services.
+    pub service_cidr: String,
+    /// Prefix length of each node's pods.
+    pub node_mask: u8,
+    /// Path of the resolv.conf that pods get.
+    pub resolv_conf: Option<String>,
+    /// More names of the API's certificate.
+    pub cert_sans: Vec<String>,
+    /// Arguments of kube-apiserver.
+    pub api_server_extra_args: BTreeMap<String, String>,
+    /// The CNI.
+    pub cni: String,
+    /// Pools of machines, the control plane first.
+    pub pools: Vec<Pool>,
+}
+
+/// Machines that are all alike.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Pool {
+    /// Name: `cp`, or that of the worker node group.
+    pub name: String,
+    /// Role of its machines.
+    pub role: MachineRole,
+    /// How many there are to be.
+    pub count: usize,
+    /// Digest of what is installed on a machine: Release, image and configuration of the node. Labels and taints are not
+    /// part of it, because they are changed in place.
+    pub revision: String,
+    /// Which hardware.
+    pub selector: Vec<SelectorTerm>,
+    /// URL of the image.
+    pub image_url: String,
+    /// Operating system family of the image.
+    pub os_family: String,
+    /// The user's own workflow.
+    pub template_ref: Option<ObjectRef>,
+    /// Users of the installed system.
+    pub users: Vec<User>,
+    /// Labels of the nodes.
+    pub labels: BTreeMap<String, String>,
+    /// Taints of the nodes; `None` means kubeadm's own.
+    pub taints: Option<Vec<Taint>>,
+    /// When a machine counts as dead, and how many of them are replaced.
+    pub health: HealthLimits,
+}
+
+impl Wanted {
+    /// Resolves a checked bundle with the Release of its version.
+    #[must_use]
+    pub fn new(bundle: &ClusterBundle, release: &ReleaseSpec) -> Self {
+        let spec = &bundle.cluster.spec;
+        let control = &spec.control_plane_configuration;
+        let network = &spec.cluster_network;
+        let first = |blocks: &[String]| blocks.first().cloned().unwrap_or_default();
+        let nodes = network.nodes.as_ref();
+        let mask = nodes.and_then(|nodes| nodes.cidr_mask_size).unwrap_or(24);
+        let endpoint = control.endpoint.as_ref();
+        let dns = network.dns.as_ref();
+        Self {
+            name: bundle.name(),
+            namespace: bundle
+                .cluster
+                .namespace()
+                .unwrap_or_else(|| resources::keys::DEFAULT_NAMESPACE.to_owned()),
+            endpoint: endpoint.map(|endpoint| endpoint.host.clone()).unwrap_or_default(),
+            load_balancer: control.skip_load_balancer_deployment != Some(true),
+            vrrp_id: cluster_spec::vrrp_id(&bundle.cluster),
+            version: release.patch_version.clone(),
+            pod_cidr: first(&network.pods.cidr_blocks),
+            service_cidr: first(&network.services.cidr_blocks),
+            node_mask: u8::try_from(mask).unwrap_or(24),
+            resolv_conf: dns
+                .and_then(|dns| dns.resolv_conf.as_ref())
+                .map(|conf| conf.path.clone()),
+            cert_sans: control.cert_sans.clone(),
+            api_server_extra_args: control.api_server_extra_args.clone(),
+            cni: bundle.cni().unwrap_or("none").to_owned(),
+            pools: pools(bundle, release),
+        }
+    }
+
+    /// SHA-256 of all of it: another digest needs another plan.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        Digest::new(Sha256::digest(&text).into())
+    }
+
+    /// A pool by name.
+    #[must_use]
+    pub fn pool(&self, name: &str) -> Option<&Pool> {
+        self.pools.iter().find(|pool| pool.name == name)
+    }
+
+    /// How many members the control plane is to have.
+    pub(crate) fn control_planes(&self) -> usize {
+        let members = self
+            .pools
+            .iter()
+            .filter(|pool| pool.role == MachineRole::ControlPlane);
+        members.map(|pool| pool.count).sum()
+    }
+}
+
+fn pools(bundle: &ClusterBundle, release: &ReleaseSpec) -> Vec<Pool> {
+    let groups = bundle.groups();
+    let is_worker = |group: &cluster_spec::Group<'_>| group.role == MachineRole::Worker;
+    let no_workers = !groups.iter().any(|group| is_worker(group) && group.count > 0);
+    groups
+        .iter()
+        .map(|group| pool(bundle, release, group, no_workers))
+        .collect()
+}
+
+fn pool(
+    bundle: &ClusterBundle,
+    release: &ReleaseSpec,
+    group: &cluster_spec::Group<'_>,
+    no_workers: bool,
+) -> Pool {
+    let config = group.machine_config;
+    let family = match config.spec.os_family {
+        Some(OsFamily::Debian) => "debian",
+        Some(OsFamily::Ubuntu) => "ubuntu",
+        Some(OsFamily::Redhat) => "redhat",
+        Some(OsFamily::Bottlerocket) | None => "bottlerocket",
+    };
+    let taints = match (group.role, group.taints) {
+        // Without workers the control plane carries the pods.
+        (MachineRole::ControlPlane, None) if no_workers => Some(Vec::new()),
+        (MachineRole::Worker, Some([])) => None,
+        (_, taints) => taints.map(<[Taint]>::to_vec),
+    };
+    let control = &bundle.cluster.spec.control_plane_configuration;
+    let of_control_plane = (group.role == MachineRole::ControlPlane).then_some((
+        &control.cert_sans,
+        &control.api_server_extra_args,
+        &control.endpoint,
+    ));
+    let image_url = bundle.image_url(config).unwrap_or_default();
+    let made_of = (
+        release,
+        image_url,
+        family,
+        &config.spec.template_ref,
+        &config.spec.users,
+        &bundle.cluster.spec.cluster_network,
+        of_control_plane,
+    );
+    Pool {
+        name: group.name.to_owned(),
+        role: group.role,
+        count: group.count,
+        revision: revision(&made_of),
+        selector: selector_terms(config),
+        image_url: image_url.to_owned(),
+        os_family: family.to_owned(),
+        template_ref: config.spec.template_ref.clone(),
+        users: config.spec.users.clone(),
+        labels: group.labels.clone(),
+        taints,
+        health: HealthLimits::of(bundle, group),
+    }
+}
+
+/// The first 12 hex digits of the SHA-256 of what a machine is made of.
+fn revision(made_of: &impl Serialize) -> String {
+    let text = serde_json::to_vec(made_of).unwrap_or_default();
+    let hex = Digest::new(Sha256::digest(&text).into()).hex();
+    hex.get(..12).unwrap_or_default().to_owned()
+}
+
+/// Name of the Image object of a URL: `image-` and the first 12 hex digits of the URL's SHA-256.
+#[must_use]
+pub fn image_name(url: &str) -> String {
+    let hex = Digest::new(Sha256::digest(url.as_bytes()).into()).hex();
+    format!("image-{}", hex.get(..12).unwrap_or_default())
+}

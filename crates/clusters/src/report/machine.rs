@@ -1,0 +1,134 @@
+//! Status of a Machine.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
+use resources::cluster_api::{Machine, MachineInitialization, MachinePhase, MachineStatus, NodeRef};
+use resources::gantry::{ProviderMachineState, ProviderMachineStatus};
+
+use super::condition::{Fact, Holds, conditions, since};
+use crate::execute::Progress;
+use crate::observe::{ApiSeen, NODE_HEALTHY, Snapshot};
+
+/// Status of a Machine. While a step of its is carried out, reason and deadline are the step's.
+pub(super) fn status(
+    machine: &Machine,
+    snapshot: &Snapshot,
+    progress: Option<&Progress>,
+    now: Timestamp,
+) -> MachineStatus {
+    let name = machine.name_any();
+    let before = machine.status.clone().unwrap_or_default();
+    let driver = snapshot.provider_status(&name).cloned().unwrap_or_default();
+    let phase = phase(machine, snapshot, &driver);
+    let (reason, deadline) = reason(&name, phase, snapshot, progress, &driver);
+    let node = snapshot.own_node(&name).filter(|_| snapshot.has_joined(&name));
+    let node_ref = node.map(|node| NodeRef {
+        name: node.name.clone(),
+    });
+    MachineStatus {
+        conditions: conditions(
+            &before.conditions,
+            &healthy(&name, snapshot, &before),
+            machine.metadata.generation,
+            now,
+        ),
+        since: since(before.since.as_ref(), before.phase == Some(phase), now),
+        phase: Some(phase),
+        reason,
+        deadline,
+        percent: driver.percent.filter(|_| phase == MachinePhase::Provisioning),
+        node_ref: node_ref.or(before.node_ref),
+        addresses: driver.addresses,
+        initialization: Some(MachineInitialization {
+            infrastructure_provisioned: Some(driver.provider_id.is_some()),
+            bootstrap_data_secret_created: Some(
+                snapshot.bootstrap.contains_key(&name) || snapshot.has_joined(&name),
+            ),
+        }),
+        observed_generation: machine.metadata.generation,
+    }
+}
+
+fn phase(machine: &Machine, snapshot: &Snapshot, driver: &ProviderMachineStatus) -> MachinePhase {
+    let name = machine.name_any();
+    let before = machine.status.as_ref().and_then(|status| status.phase);
+    let silent = !matches!(snapshot.api, ApiSeen::Answers { .. });
+    let Some(provider) = snapshot.provider_machines.get(&name) else {
+        let leaves = machine.metadata.deletion_timestamp.is_some();
+        return if leaves {
+            MachinePhase::Deleting
+        } else {
+            MachinePhase::Pending
+        };
+    };
+    let node = snapshot.own_node(&name).filter(|_| snapshot.has_joined(&name));
+    if machine.metadata.deletion_timestamp.is_some() || provider.metadata.deletion_timestamp.is_some() {
+        MachinePhase::Deleting
+    } else if driver.state == ProviderMachineState::Failed || provider.spec.given_up.is_some() {
+        MachinePhase::Failed
+    // An API that is silent for a moment takes no node away.
+    } else if before == Some(MachinePhase::Running) && silent || node.is_some_and(|node| node.ready) {
+        MachinePhase::Running
+    } else if driver.state == ProviderMachineState::Running {
+        MachinePhase::Provisioned
+    } else {
+        MachinePhase::Provisioning
+    }
+}
+
+fn reason(
+    name: &str,
+    phase: MachinePhase,
+    snapshot: &Snapshot,
+    progress: Option<&Progress>,
+    driver: &ProviderMachineStatus,
+) -> (Option<String>, Option<Time>) {
+    let given_up = snapshot
+        .provider_machines
+        .get(name)
+        .and_then(|machine| machine.spec.given_up.clone());
+    if phase == MachinePhase::Failed && given_up.is_some() {
+        return (given_up, None);
+    }
+    let mut waits = progress.into_iter().flat_map(Progress::waits);
+    let step = waits.find(|(step, _)| step.machine.as_deref() == Some(name));
+    match (phase, step) {
+        (MachinePhase::Running, None) => (None, None),
+        (_, Some((_, row))) if row.reason.is_some() => (row.reason.clone(), row.deadline.clone()),
+        (_, _) => (driver.reason.clone(), driver.deadline.clone()),
+    }
+}
+
+fn healthy(name: &str, snapshot: &Snapshot, before: &MachineStatus) -> Vec<Fact> {
+    if !snapshot.has_joined(name) {
+        return Vec::new();
+    }
+    let (holds, reason, message) = match &snapshot.api {
+        ApiSeen::Answers { .. } => match snapshot.own_node(name) {
+            Some(node) if node.ready => (Holds::True, "NodeReady", "the node is Ready".to_owned()),
+            Some(node) => {
+                let why = node.reason.as_deref().unwrap_or("no reason given");
+                (
+                    Holds::False,
+                    "NodeNotReady",
+                    format!("node {} is not Ready: {why}", node.name),
+                )
+            }
+            None => (
+                Holds::False,
+                "NodeMissing",
+                "its node is not in the cluster".to_owned(),
+            ),
+        },
+        // What was known last stands: how long a node was down is counted from it.
+        _ => {
+            let known = before.conditions.iter().find(|known| known.type_ == NODE_HEALTHY);
+            match known.map(|known| known.status.as_str()) {
+                Some("False") => (Holds::False, "ApiSilent", "the API does not answer".to_owned()),
+                _ => (Holds::Unknown, "ApiSilent", "the API does not answer".to_owned()),
+            }
+        }
+    };
+    vec![(NODE_HEALTHY, holds, reason, message)]
+}

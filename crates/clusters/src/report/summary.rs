@@ -1,0 +1,21 @@
+//! What is said of a cluster as a whole.
+
+use jiff::Timestamp;
+use resources::anywhere::FailureReason;
+
+/// What is said of the cluster as a whole.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Report {
+    /// Planning, Creating, Running, Deleting, Failed.
+    pub(crate) phase: &'static str,
+    /// What it waits for.
+    pub(crate) reason: Option<String>,
+    /// When waiting ends.
+    pub(crate) deadline: Option<Timestamp>,
+    /// What is wrong, and what a person can do.
+    pub(crate) failure: Option<(FailureReason, String)>,
+    /// What is wanted and cannot be done now.
+    pub(crate) blocked: Vec<String>,
+    /// Whether the cluster is as it is wanted and nothing is under way.
+    pub(crate) settled: bool,
+}

@@ -1,0 +1,186 @@
+//! A cluster's Secrets: its authorities with Cluster API's names, type, labels and keys, its kubeconfig, and the bootstrap
+//! data of its machines.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use kube::ResourceExt;
+use pki::{ClusterPki, Credential, ServiceAccountKeys, Validity};
+use resources::{Secret, keys};
+use serde_json::{Value, json};
+
+use crate::access::Access;
+use crate::error::Error;
+
+/// How long authorities and the administrator's kubeconfig count.
+const AUTHORITY: SignedDuration = SignedDuration::from_hours(24 * 365 * 10);
+const KUBECONFIG: SignedDuration = SignedDuration::from_hours(24 * 365);
+
+/// The Secrets' names after the cluster's.
+const PARTS: [&str; 4] = ["ca", "etcd", "proxy", "sa"];
+
+/// Annotations on a bootstrap Secret: id of the token in it and when it ends.
+pub(crate) const TOKEN_ID: &str = "gantry.dev/token-id";
+pub(crate) const TOKEN_EXPIRES: &str = "gantry.dev/token-expires";
+/// Annotation on a bootstrap Secret: when the installation that it was made for asked for it.
+pub(crate) const REQUESTED_AT: &str = "gantry.dev/requested-at";
+
+const BOOTSTRAP: &str = "-bootstrap";
+
+/// Name of a machine's bootstrap Secret.
+pub(crate) fn bootstrap_secret(machine: &str) -> String {
+    format!("{machine}{BOOTSTRAP}")
+}
+
+/// The machine whose bootstrap Secret has this name.
+pub(crate) fn bootstrap_machine(secret: &str) -> Option<&str> {
+    secret.strip_suffix(BOOTSTRAP)
+}
+
+/// Whether all authorities are among these Secrets.
+pub(crate) fn complete(secrets: &BTreeSet<String>, cluster: &str) -> bool {
+    PARTS
+        .iter()
+        .all(|part| secrets.contains(&format!("{cluster}-{part}")))
+}
+
+/// Labels of a cluster's Secrets.
+fn labels(cluster: &str) -> Value {
+    json!({ keys::CLUSTER_NAME: cluster })
+}
+
+/// Makes the authorities. What a start before this one made is kept: single Secrets are written only where none is.
+pub(crate) async fn make(access: &Access, cluster: &str, now: Timestamp) -> Result<(), Error> {
+    let failed = |source| Error::Pki {
+        what: format!("the authorities of {cluster}"),
+        source,
+    };
+    let new = ClusterPki::generate(Validity::lasting(now, AUTHORITY)).map_err(failed)?;
+    let pair = |credential: &Credential| (credential.certificate.clone(), credential.key.reveal().clone());
+    let parts = [
+        ("ca", pair(&new.ca)),
+        ("etcd", pair(&new.etcd)),
+        ("proxy", pair(&new.front_proxy)),
+        (
+            "sa",
+            (
+                new.service_account.public.clone(),
+                new.service_account.private.reveal().clone(),
+            ),
+        ),
+    ];
+    for (part, (certificate, key)) in parts {
+        let name = format!("{cluster}-{part}");
+        if access.get::<KubeSecret>(&name).await?.is_none() {
+            write(
+                access,
+                cluster,
+                &name,
+                json!({ "tls.crt": certificate, "tls.key": key }),
+                json!({}),
+            )
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a Secret of the cluster.
+pub(crate) async fn write(
+    access: &Access,
+    cluster: &str,
+    name: &str,
+    strings: Value,
+    annotations: Value,
+) -> Result<(), Error> {
+    let data: BTreeMap<String, ByteString> = strings
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| {
+            (
+                key.clone(),
+                ByteString(value.as_str().unwrap_or_default().as_bytes().to_vec()),
+            )
+        })
+        .collect();
+    let object = json!({
+        "metadata": { "labels": labels(cluster), "annotations": annotations },
+        "type": keys::CLUSTER_SECRET_TYPE,
+        "data": data,
+    });
+    access.apply::<KubeSecret>(name, object).await
+}
+
+/// Reads the authorities.
+pub(crate) fn read(secrets: &BTreeMap<String, KubeSecret>, cluster: &str) -> Result<ClusterPki, Error> {
+    let text = |part: &str, key: &'static str| {
+        let name = format!("{cluster}-{part}");
+        let value = secrets
+            .get(&name)
+            .and_then(|secret| secret.data.as_ref()?.get(key));
+        let text = value.and_then(|value| String::from_utf8(value.0.clone()).ok());
+        text.ok_or(Error::Secret { name, key })
+    };
+    let pair = |part: &str| -> Result<Credential, Error> {
+        Ok(Credential {
+            certificate: text(part, "tls.crt")?,
+            key: Secret::new(text(part, "tls.key")?),
+        })
+    };
+    Ok(ClusterPki {
+        ca: pair("ca")?,
+        etcd: pair("etcd")?,
+        front_proxy: pair("proxy")?,
+        service_account: ServiceAccountKeys {
+            public: text("sa", "tls.crt")?,
+            private: Secret::new(text("sa", "tls.key")?),
+        },
+    })
+}
+
+/// Writes the administrator's kubeconfig.
+pub(crate) async fn write_kubeconfig(
+    access: &Access,
+    pki: &ClusterPki,
+    cluster: &str,
+    endpoint: &str,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let text = kubeconfig(pki, cluster, endpoint, Validity::lasting(now, KUBECONFIG))?;
+    write(
+        access,
+        cluster,
+        &format!("{cluster}-kubeconfig"),
+        json!({ "value": text.reveal() }),
+        json!({}),
+    )
+    .await
+}
+
+/// A kubeconfig for the new cluster.
+pub(crate) fn kubeconfig(
+    pki: &ClusterPki,
+    cluster: &str,
+    endpoint: &str,
+    validity: Validity,
+) -> Result<Secret<String>, Error> {
+    pki.admin_kubeconfig(&format!("https://{endpoint}:6443"), cluster, validity)
+        .map_err(|source| Error::Pki {
+            what: format!("the kubeconfig of {cluster}"),
+            source,
+        })
+}
+
+/// The cluster's Secrets by name.
+pub(crate) async fn list(access: &Access, cluster: &str) -> Result<BTreeMap<String, KubeSecret>, Error> {
+    let secrets = access
+        .list::<KubeSecret>(Some(&format!("{}={cluster}", keys::CLUSTER_NAME)))
+        .await?;
+    Ok(secrets
+        .into_iter()
+        .map(|secret| (secret.name_any(), secret))
+        .collect())
+}

@@ -1,0 +1,194 @@
+//! The coordinator is killed before every one of its writes, and another one goes on from the objects alone.
+//!
+//! Each case is run once to its end with its writes counted, and then once for each write: the coordinator makes so many
+//! writes and then none.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use kube::Client;
+use kube::api::DeleteParams;
+use resources::anywhere::Cluster;
+use resources::gantry::{ControlPlane, ProviderMachine};
+
+use crate::driver::node_of;
+use crate::world::{World, is_dead};
+
+/// More writes than any case makes.
+const ALL: usize = 100_000;
+
+/// What the coordinator is to carry out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Create,
+    CreateThree,
+    ScaleUp,
+    ScaleDown,
+    Replace,
+    Remediate,
+    Delete,
+}
+
+impl Case {
+    /// The world in which it begins.
+    async fn begin(self) -> World {
+        let world = World::new().await;
+        match self {
+            Self::Create => world.apply_documents().await,
+            Self::CreateThree => world.apply_documents_with(3).await,
+            Self::Remediate => {
+                world.apply_documents_with(3).await;
+                world.add_hardware("f", "cp").await;
+                world.drive_to_ready().await;
+                let dead = world.control_planes().await.remove(1);
+                let node = node_of(&world.host(&dead));
+                world
+                    .inside
+                    .with(|inside| inside.power_off(&node, jiff::SignedDuration::from_mins(6)));
+            }
+            Self::ScaleUp | Self::ScaleDown | Self::Replace | Self::Delete => {
+                world.apply_documents().await;
+                world.drive_to_ready().await;
+                if self == Self::ScaleDown {
+                    world.scale_workers(2).await;
+                    world
+                        .drive("two", async |world: &World| world.workers().await.len() == 2)
+                        .await;
+                    world.drive_to_ready().await;
+                }
+                match self {
+                    Self::ScaleUp => world.scale_workers(2).await,
+                    Self::ScaleDown => world.scale_workers(1).await,
+                    Self::Replace => {
+                        let worker = world.workers().await.remove(0);
+                        world.delete_machine(&worker).await;
+                    }
+                    _ => {
+                        let clusters = world.api::<Cluster>();
+                        clusters.delete("demo", &DeleteParams::default()).await.unwrap();
+                    }
+                }
+            }
+        }
+        world
+    }
+
+    const fn machines(self) -> (usize, usize) {
+        match self {
+            Self::Create | Self::Replace | Self::ScaleDown => (1, 1),
+            Self::CreateThree | Self::Remediate => (3, 1),
+            Self::ScaleUp => (1, 2),
+            Self::Delete => (0, 0),
+        }
+    }
+
+    async fn is_done(self, world: &World) -> bool {
+        if self == Self::Delete {
+            return world.cluster().await.is_none();
+        }
+        let machines = (world.control_planes().await.len(), world.workers().await.len());
+        let status = world
+            .cluster()
+            .await
+            .and_then(|cluster| cluster.status)
+            .unwrap_or_default();
+        let ready = status
+            .conditions
+            .iter()
+            .any(|known| known.type_ == "Ready" && known.status == "True");
+        let dead = world.inside.with(|inside| inside.voters().0 != inside.voters().1);
+        machines == self.machines() && ready && !dead && world.is_at_rest().await
+    }
+
+    async fn check(self, world: &World, writes: usize) {
+        let what = format!("{self:?} after {writes} writes: {:#?}", world.log());
+        let inits = usize::from(self != Self::Delete || world.count("init") == 1);
+        assert_eq!(world.count("init"), inits, "{what}");
+        if self != Self::Delete {
+            assert_eq!(world.inside.with(|inside| inside.lost_quorum), None, "{what}");
+        }
+        let machines = world.machines().await;
+        let uids: BTreeSet<String> = machines
+            .iter()
+            .map(|machine| machine.spec.machine_uid.clone())
+            .collect();
+        assert_eq!(uids.len(), machines.len(), "{what}");
+        let claims = world.driver.lock().unwrap().claims.len();
+        assert_eq!(
+            claims,
+            machines.len(),
+            "no server is held for a machine that is gone: {what}"
+        );
+        assert_eq!(world.tokens(), 0, "{what}");
+        if self == Self::Delete {
+            assert_eq!(world.secrets().await, [""; 0], "{what}");
+            assert_eq!(world.names::<ProviderMachine>().await, [""; 0], "{what}");
+        } else {
+            let control_plane: ControlPlane = world.api().get("demo").await.unwrap();
+            assert_eq!(control_plane.spec.disruption, None, "{what}");
+            let joins = world.count("join");
+            assert!(joins < 8, "{what}");
+        }
+    }
+
+    /// Runs with so many writes, then to the end. Tells whether the coordinator was killed.
+    async fn run(self, writes: usize) -> (bool, usize) {
+        let world = self.begin().await;
+        let (client, dead): (Client, std::sync::Arc<AtomicUsize>) = world.dying_client(writes);
+        world
+            .drive_until_dead(&client, &dead, async |world: &World| self.is_done(world).await)
+            .await;
+        let killed = is_dead(&dead);
+        let made = writes + 1 - dead.load(Ordering::SeqCst).max(1);
+        world
+            .drive("done", async |world: &World| self.is_done(world).await)
+            .await;
+        self.check(&world, writes).await;
+        (killed, made)
+    }
+
+    async fn every_write(self) {
+        let (killed, writes) = self.run(ALL).await;
+        assert!(!killed);
+        for at in 0..writes {
+            let (killed, _) = self.run(at).await;
+            assert!(killed, "{self:?}: {at} of {writes} writes");
+        }
+        eprintln!("{self:?}: killed before each of {writes} writes");
+    }
+}
+
+#[tokio::test]
+async fn create() {
+    Case::Create.every_write().await;
+}
+
+#[tokio::test]
+async fn create_three() {
+    Case::CreateThree.every_write().await;
+}
+
+#[tokio::test]
+async fn scale_up() {
+    Case::ScaleUp.every_write().await;
+}
+
+#[tokio::test]
+async fn scale_down() {
+    Case::ScaleDown.every_write().await;
+}
+
+#[tokio::test]
+async fn replace() {
+    Case::Replace.every_write().await;
+}
+
+#[tokio::test]
+async fn remediate() {
+    Case::Remediate.every_write().await;
+}
+
+#[tokio::test]
+async fn delete() {
+    Case::Delete.every_write().await;
+}

@@ -1,0 +1,294 @@
+//! A cluster's API and etcd, played: nodes, members that vote or have died, an API that is silent without a quorum or when
+//! a test says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use clusters::{Drained, NodeView, SystemView, Workload, Workloads};
+use etcd::{
+    Etcd, EtcdConnector, EtcdView, HashView, Health, MemberId, MemberView, Membership,
+    Snapshot as EtcdSnapshot,
+};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use jiff::{SignedDuration, Timestamp};
+use resources::Secret;
+use serde_json::Value;
+use tokio::io::AsyncWrite;
+
+/// A member of the played etcd.
+#[derive(Debug, Clone)]
+pub(crate) struct Voter {
+    pub(crate) name: String,
+    pub(crate) address: String,
+    pub(crate) alive: bool,
+}
+
+/// What the played cluster holds.
+#[derive(Debug, Default)]
+pub(crate) struct Inside {
+    pub(crate) nodes: BTreeMap<String, NodeView>,
+    pub(crate) etcd: BTreeMap<u64, Voter>,
+    pub(crate) leader: u64,
+    pub(crate) tokens: BTreeSet<String>,
+    pub(crate) cni: bool,
+    pub(crate) last_plan: Option<u32>,
+    pub(crate) log: Vec<String>,
+    /// Nodes whose pods a disruption budget holds.
+    pub(crate) held: BTreeSet<String>,
+    pub(crate) cordoned: BTreeSet<String>,
+    /// Its API does not answer.
+    pub(crate) silent: bool,
+    /// Fewest healthy voters for their number that there ever were, as (voters, healthy).
+    pub(crate) lost_quorum: Option<(usize, usize)>,
+    next_member: u64,
+}
+
+impl Inside {
+    pub(crate) fn voters(&self) -> (usize, usize) {
+        let healthy = self.etcd.values().filter(|voter| voter.alive).count();
+        (self.etcd.len(), healthy)
+    }
+
+    fn has_quorum(&self) -> bool {
+        let (voters, healthy) = self.voters();
+        healthy > voters / 2
+    }
+
+    fn check_quorum(&mut self) {
+        if !self.etcd.is_empty() && !self.has_quorum() {
+            self.lost_quorum.get_or_insert(self.voters());
+        }
+    }
+
+    pub(crate) fn add_member(&mut self, name: &str, address: &str) {
+        self.next_member += 1;
+        let voter = Voter {
+            name: name.to_owned(),
+            address: address.to_owned(),
+            alive: true,
+        };
+        self.etcd.insert(self.next_member, voter);
+        if self.leader == 0 {
+            self.leader = self.next_member;
+        }
+    }
+
+    /// A machine loses its power: its node turns not Ready, its member dies.
+    pub(crate) fn power_off(&mut self, node: &str, since: SignedDuration) {
+        if let Some(view) = self.nodes.get_mut(node) {
+            view.ready = false;
+            view.since = Some(Timestamp::now() - since);
+            view.reason = Some("Kubelet stopped posting node status.".to_owned());
+        }
+        for voter in self.etcd.values_mut().filter(|voter| voter.name == node) {
+            voter.alive = false;
+        }
+        self.check_quorum();
+    }
+
+    fn answers(&self) -> Result<(), String> {
+        if self.nodes.is_empty() || self.silent {
+            return Err("connection refused".to_owned());
+        }
+        if !self.has_quorum() {
+            return Err("etcdserver: no leader".to_owned());
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Played(Arc<Mutex<Inside>>);
+
+impl Played {
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Inside) -> T) -> T {
+        act(&mut self.0.lock().unwrap())
+    }
+}
+
+impl Workloads for Played {
+    fn connect(&self, kubeconfig: Secret<String>) -> BoxFuture<'_, Result<Box<dyn Workload>, String>> {
+        let known = ["https://192.0.2.10:6443", "https://192.0.2.50:6443"];
+        let mut known = known.iter();
+        assert!(known.any(|endpoint| kubeconfig.reveal().contains(endpoint)));
+        let played = self.clone();
+        async move { Ok(Box::new(played) as Box<dyn Workload>) }.boxed()
+    }
+}
+
+fn ready<T: Send + 'static>(value: T) -> BoxFuture<'static, T> {
+    std::future::ready(value).boxed()
+}
+
+impl Workload for Played {
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeView>, String>> {
+        ready(self.with(|inside| {
+            inside.answers()?;
+            let cni = inside.cni;
+            let view = |node: &NodeView| NodeView {
+                ready: node.ready && cni,
+                ..node.clone()
+            };
+            Ok(inside.nodes.values().map(view).collect())
+        }))
+    }
+
+    fn system(&self) -> BoxFuture<'_, Result<SystemView, String>> {
+        ready(self.with(|inside| {
+            inside.answers()?;
+            Ok(SystemView {
+                cni_applied: inside.cni,
+                missing: None,
+                last_plan: inside.last_plan,
+            })
+        }))
+    }
+
+    fn apply(&self, objects: Vec<Value>) -> BoxFuture<'_, Result<(), String>> {
+        ready(self.with(|inside| {
+            inside.answers()?;
+            for object in objects {
+                let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+                if object["kind"] == "DaemonSet" {
+                    inside.cni = true;
+                    inside.log.push("cni".to_owned());
+                }
+                if object["kind"] == "ConfigMap" && name == "gantry-last-plan" {
+                    inside.last_plan = Some(object["data"]["number"].as_str().unwrap().parse().unwrap());
+                }
+                if object["type"] == "bootstrap.kubernetes.io/token" {
+                    inside.tokens.insert(name);
+                }
+            }
+            Ok(())
+        }))
+    }
+
+    fn delete_token(&self, name: String) -> BoxFuture<'_, Result<(), String>> {
+        ready(self.with(|inside| {
+            inside.answers()?;
+            inside.tokens.remove(&name);
+            Ok(())
+        }))
+    }
+
+    fn label_node(
+        &self,
+        name: String,
+        labels: BTreeMap<String, String>,
+    ) -> BoxFuture<'_, Result<(), String>> {
+        ready(self.with(|inside| {
+            inside.answers()?;
+            let node = inside.nodes.get_mut(&name).ok_or("not found")?;
+            node.labels.extend(labels);
+            Ok(())
+        }))
+    }
+
+    fn delete_node(&self, name: String) -> BoxFuture<'_, Result<(), String>> {
+        ready(self.with(|inside| {
+            inside.answers()?;
+            if inside.nodes.remove(&name).is_some() {
+                inside.log.push(format!("delete {name}"));
+            }
+            Ok(())
+        }))
+    }
+
+    fn drain(&self, node: String) -> BoxFuture<'_, Result<Drained, String>> {
+        ready(self.with(|inside| {
+            inside.answers()?;
+            if inside.cordoned.insert(node.clone()) {
+                inside.log.push(format!("cordon {node}"));
+            }
+            if inside.held.contains(&node) {
+                let text = "PodDisruptionBudget shop/web allows no disruption of pod shop/web-0";
+                return Ok(Drained::NotYet(text.to_owned()));
+            }
+            if inside.log.last() != Some(&format!("drained {node}")) {
+                inside.log.push(format!("drained {node}"));
+            }
+            Ok(Drained::Yes)
+        }))
+    }
+}
+
+impl EtcdConnector for Played {
+    fn connect(&self, access: etcd::Access) -> Result<Box<dyn Etcd>, etcd::Error> {
+        assert!(access.certificate.contains("BEGIN CERTIFICATE"));
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Etcd for Played {
+    fn observe(&self) -> BoxFuture<'_, Result<EtcdView, etcd::Error>> {
+        ready(self.with(|inside| {
+            let quorum = inside.has_quorum() && !inside.silent;
+            let members = inside.etcd.iter().map(|(id, voter)| MemberView {
+                id: MemberId(*id),
+                name: voter.name.clone(),
+                peer_urls: vec![format!("https://{}:2380", voter.address)],
+                client_urls: vec![format!("https://{}:2379", voter.address)],
+                learner: false,
+                health: match voter.alive {
+                    true => Health::Healthy,
+                    false => Health::Unknown {
+                        reason: "connection timed out".to_owned(),
+                    },
+                },
+                status: None,
+                alarms: Vec::new(),
+            });
+            Ok(EtcdView {
+                cluster: 1,
+                members: members.collect(),
+                membership: match quorum {
+                    true => Membership::Confirmed,
+                    false => Membership::Unconfirmed {
+                        reason: "no leader".to_owned(),
+                    },
+                },
+                leader: Some(MemberId(inside.leader)).filter(|_| quorum),
+                alarms: Vec::new(),
+                outsiders: Vec::new(),
+            })
+        }))
+    }
+
+    fn move_leader(&self, to: MemberId) -> BoxFuture<'_, Result<(), etcd::Error>> {
+        self.with(|inside| {
+            inside.leader = to.0;
+            inside.log.push(format!("leader {}", inside.etcd[&to.0].name));
+        });
+        ready(Ok(()))
+    }
+
+    fn remove_member(&self, id: MemberId) -> BoxFuture<'_, Result<(), etcd::Error>> {
+        ready(self.with(|inside| {
+            if !inside.has_quorum() {
+                return Err(etcd::Error::NoMember(id));
+            }
+            if let Some(voter) = inside.etcd.remove(&id.0) {
+                inside.log.push(format!("remove member {}", voter.name));
+            }
+            inside.check_quorum();
+            Ok(())
+        }))
+    }
+
+    fn promote(&self, id: MemberId) -> BoxFuture<'_, Result<(), etcd::Error>> {
+        ready(Err(etcd::Error::NoMember(id)))
+    }
+
+    fn hash_kv(&self) -> BoxFuture<'_, Result<HashView, etcd::Error>> {
+        ready(Err(etcd::Error::NoMember(MemberId(0))))
+    }
+
+    fn snapshot<'a>(
+        &'a self,
+        _: &'a mut (dyn AsyncWrite + Send + Unpin),
+    ) -> BoxFuture<'a, Result<EtcdSnapshot, etcd::Error>> {
+        ready(Err(etcd::Error::NoMember(MemberId(0))))
+    }
+}
