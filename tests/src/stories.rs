@@ -6,6 +6,7 @@ mod disk_names;
 mod durability;
 mod faults;
 mod installer_bios;
+mod members;
 mod neighbour;
 mod options;
 mod resets;
@@ -81,6 +82,14 @@ pub(crate) const ALL: &[Story] = &[
         needs: "root, QEMU, built images (gantry image build), 4 GB of memory",
         minutes: 12,
         run: |options| Box::pin(installer_bios::run(options)),
+    },
+    Story {
+        name: "members",
+        tier: "full",
+        about: "UEFI: three control planes under writes; the founder's machine dies for good and the spare takes its place",
+        needs: "root, QEMU, built images (gantry image build), 12 GB of memory",
+        minutes: 45,
+        run: |options| Box::pin(members::run(options)),
     },
     Story {
         name: "neighbour",
