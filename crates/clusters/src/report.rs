@@ -7,11 +7,13 @@ mod machine;
 mod parents;
 mod summary;
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use resources::anywhere::Cluster;
 use resources::cluster_api::{Cluster as CapiCluster, Machine};
-use resources::gantry::{ControlPlane, Plan};
+use resources::gantry::{ControlPlane, Plan, StepStatus};
 
 pub(crate) use cluster::{creating, known_phase};
 pub(crate) use summary::Report;
@@ -30,8 +32,14 @@ pub(crate) async fn write(
     report: &Report,
     now: Timestamp,
 ) -> Result<(), Error> {
+    let waits = progress.map(Progress::waits).unwrap_or_default();
+    let steps: HashMap<&str, &StepStatus> = waits
+        .into_iter()
+        .filter_map(|(step, row)| Some((step.machine.as_deref()?, row)))
+        .collect();
     for (name, machine) in &snapshot.machines {
-        let status = machine::status(machine, snapshot, progress, now);
+        let step = steps.get(name.as_str()).copied();
+        let status = machine::status(machine, snapshot, step, now);
         if machine.status.as_ref() != Some(&status) {
             access.apply_status::<Machine>(name, &status).await?;
         }

@@ -29,7 +29,7 @@ pub(crate) fn summary(round: &Round<'_>, progress: Option<&Progress>, verdict: &
     let waits = progress.filter(|_| under_way || phase == Some(PlanPhase::Failed));
     let reason = waits.and_then(|progress| progress.status().reason.clone());
     let deadline = waits.and_then(|progress| {
-        let mut rows = progress.waits().map(|(_, row)| row);
+        let mut rows = progress.waits().into_iter().map(|(_, row)| row);
         let row = rows.find(|row| row.reason == reason && row.state == StepState::Running)?;
         row.deadline.as_ref().map(|time| time.0)
     });

@@ -160,27 +160,31 @@ impl Progress {
             self.enter(PlanPhase::Done, None, now);
             return;
         }
-        let running = self
-            .status
-            .steps
-            .iter()
-            .filter(|row| row.state == StepState::Running);
-        self.status.reason = running.clone().find_map(|row| row.reason.clone());
-        if running.count() > ROWS_WITH_REASONS {
+        let (running, reason) = {
+            let waits = self.waits();
+            let reason = waits.iter().find_map(|(_, row)| row.reason.clone());
+            (waits.len(), reason)
+        };
+        self.status.reason = reason;
+        if running > ROWS_WITH_REASONS {
             for row in &mut self.status.steps {
                 row.reason = None;
             }
         }
     }
 
-    /// The reason and deadline of the step of a machine that runs.
-    pub(crate) fn waits(&self) -> impl Iterator<Item = (&PlanStep, &StepStatus)> {
-        let rows = self
+    /// The steps that run, in the order of the plan, with their reasons and deadlines.
+    pub(crate) fn waits(&self) -> Vec<(&PlanStep, &StepStatus)> {
+        let running = self
             .status
             .steps
             .iter()
             .filter(|row| row.state == StepState::Running);
-        rows.filter_map(|row| Some((self.spec.steps.iter().find(|step| step.id == row.id)?, row)))
+        let rows: HashMap<&str, &StepStatus> = running.map(|row| (row.id.as_str(), row)).collect();
+        let steps = self.spec.steps.iter();
+        steps
+            .filter_map(|step| Some((step, *rows.get(step.id.as_str())?)))
+            .collect()
     }
 }
 

@@ -4,24 +4,23 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use resources::cluster_api::{Machine, MachineInitialization, MachinePhase, MachineStatus, NodeRef};
-use resources::gantry::{ProviderMachineState, ProviderMachineStatus};
+use resources::gantry::{ProviderMachineState, ProviderMachineStatus, StepStatus};
 
 use super::condition::{Fact, Holds, conditions, since};
-use crate::execute::Progress;
 use crate::observe::{ApiSeen, NODE_HEALTHY, Snapshot};
 
-/// Status of a Machine. While a step of its is carried out, reason and deadline are the step's.
+/// Status of a Machine. While `step` of its is carried out, reason and deadline are the step's.
 pub(super) fn status(
     machine: &Machine,
     snapshot: &Snapshot,
-    progress: Option<&Progress>,
+    step: Option<&StepStatus>,
     now: Timestamp,
 ) -> MachineStatus {
     let name = machine.name_any();
     let before = machine.status.clone().unwrap_or_default();
     let driver = snapshot.provider_status(&name).cloned().unwrap_or_default();
     let phase = phase(machine, snapshot, &driver);
-    let (reason, deadline) = reason(&name, phase, snapshot, progress, &driver);
+    let (reason, deadline) = reason(&name, phase, snapshot, step, &driver);
     let node = snapshot.own_node(&name).filter(|_| snapshot.has_joined(&name));
     let node_ref = node.map(|node| NodeRef {
         name: node.name.clone(),
@@ -81,7 +80,7 @@ fn reason(
     name: &str,
     phase: MachinePhase,
     snapshot: &Snapshot,
-    progress: Option<&Progress>,
+    step: Option<&StepStatus>,
     driver: &ProviderMachineStatus,
 ) -> (Option<String>, Option<Time>) {
     let given_up = snapshot
@@ -91,11 +90,9 @@ fn reason(
     if phase == MachinePhase::Failed && given_up.is_some() {
         return (given_up, None);
     }
-    let mut waits = progress.into_iter().flat_map(Progress::waits);
-    let step = waits.find(|(step, _)| step.machine.as_deref() == Some(name));
     match (phase, step) {
         (MachinePhase::Running, None) => (None, None),
-        (_, Some((_, row))) if row.reason.is_some() => (row.reason.clone(), row.deadline.clone()),
+        (_, Some(row)) if row.reason.is_some() => (row.reason.clone(), row.deadline.clone()),
         (_, _) => (driver.reason.clone(), driver.deadline.clone()),
     }
 }
