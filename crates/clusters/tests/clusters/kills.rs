@@ -1,11 +1,11 @@
 //! The coordinator is killed before every one of its writes, and another one goes on from the objects alone.
 //!
-//! Creation and replacement are run once to their end with their writes counted, and then once for each write: the
-//! coordinator makes so many writes and then none, and another one brings it to the end. The other cases are carried out by
+//! Creation and replacement are run once for each write: the coordinator makes so many writes and then none, and another
+//! one brings it to the end. The other cases are carried out by
 //! coordinators of which each makes so many writes and is killed, so that a kill falls before every write of the case.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use kube::Client;
 use kube::api::DeleteParams;
@@ -14,9 +14,6 @@ use resources::gantry::{ControlPlane, ProviderMachine};
 
 use crate::driver::node_of;
 use crate::world::{World, is_dead};
-
-/// More writes than any case makes.
-const ALL: usize = 100_000;
 
 /// What the coordinator is to carry out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,28 +130,29 @@ impl Case {
     }
 
     /// Runs with so many writes, then to the end. Tells whether the coordinator was killed.
-    async fn run(self, writes: usize) -> (bool, usize) {
+    async fn run(self, writes: usize) -> bool {
         let world = self.begin().await;
         let (client, dead): (Client, std::sync::Arc<AtomicUsize>) = world.dying_client(writes);
         world
             .drive_until_dead(&client, &dead, async |world: &World| self.is_done(world).await)
             .await;
         let killed = is_dead(&dead);
-        let made = writes + 1 - dead.load(Ordering::SeqCst).max(1);
         world
             .drive("done", async |world: &World| self.is_done(world).await)
             .await;
         self.check(&world, writes).await;
-        (killed, made)
+        killed
     }
 
+    /// Until a coordinator comes to the end with the writes that it has. How many that are varies a little: a status is
+    /// written when its text changes, and a turn may fall before or after that.
     async fn every_write(self) {
-        let (killed, writes) = self.run(ALL).await;
-        assert!(!killed);
-        for at in 0..writes {
-            let (killed, _) = self.run(at).await;
-            assert!(killed, "{self:?}: {at} of {writes} writes");
+        let mut writes = 0;
+        while self.run(writes).await {
+            writes += 1;
+            assert!(writes < 400, "{self:?}");
         }
+        assert!(writes >= 20, "{self:?} is done with {writes} writes");
         eprintln!("{self:?}: killed before each of {writes} writes");
     }
 }
