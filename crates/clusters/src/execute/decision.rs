@@ -1,10 +1,10 @@
 //! What a step of a plan is decided from, and what it decides.
 
 use jiff::{SignedDuration, Timestamp};
-use resources::gantry::{PlanStep, StepState};
+use resources::gantry::{PlanStep, PlanStepKind, StepState};
 use steps::{Step, later};
 
-use crate::observe::{Leftover, Snapshot};
+use crate::observe::{ApiSeen, Leftover, Snapshot};
 
 /// What a step of a plan decides.
 pub(crate) type Decision = Step<StepState, Effect>;
@@ -74,6 +74,33 @@ impl<'a> View<'a> {
     /// The machine of the step.
     pub(crate) fn machine(&self) -> &'a str {
         self.step.machine.as_deref().unwrap_or_default()
+    }
+
+    /// Nothing is taken away from a cluster that is wanted while a later plan than any that is known here has changed it, and
+    /// nothing that has joined it while it does not answer. A plan may be older than that.
+    pub(crate) fn held_back(&self) -> Option<Decision> {
+        let kinds = [
+            PlanStepKind::Drain,
+            PlanStepKind::RemoveMember,
+            PlanStepKind::RemoveMachine,
+        ];
+        let (machine, snapshot) = (self.machine(), self.snapshot);
+        if snapshot.wanted.is_none() || !kinds.contains(&self.step.kind) {
+            return None;
+        }
+        if snapshot.is_ahead() {
+            return Some(self.wait_for_others(format!(
+                "{machine}: stays until a person has approved a plan, because a later plan has changed the cluster"
+            )));
+        }
+        let provider = snapshot.provider_machines.get(machine);
+        let is_there = provider.is_some_and(|provider| provider.metadata.deletion_timestamp.is_none());
+        let answers = matches!(snapshot.api, ApiSeen::Answers { .. });
+        (is_there && snapshot.has_joined(machine) && !answers).then(|| {
+            self.wait_for_others(format!(
+                "{machine}: stays while the cluster's API does not answer"
+            ))
+        })
     }
 
     /// What goes is marked first, and a mark is not taken back: half of a removal would be neither a member nor gone.

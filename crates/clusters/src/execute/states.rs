@@ -15,7 +15,17 @@ use super::decision::{Decision, View, fail};
 
 /// Decides a step that has started. A wait whose time is over is a failure.
 pub(crate) fn decide(view: View<'_>) -> Decision {
-    let decision = match view.step.kind {
+    let decision = view.held_back().unwrap_or_else(|| of_kind(view));
+    decision.or_at_deadline(view.now, |reason| {
+        let minutes = view.step.deadline_minutes;
+        fail(format!(
+            "not done within {minutes} min; last it waited for: {reason}"
+        ))
+    })
+}
+
+fn of_kind(view: View<'_>) -> Decision {
+    match view.step.kind {
         PlanStepKind::MakePki => pki::decide(view),
         PlanStepKind::Provision => provision::decide(view),
         PlanStepKind::InitControlPlane => join::decide(view, join::How::Init),
@@ -27,11 +37,5 @@ pub(crate) fn decide(view: View<'_>) -> Decision {
         PlanStepKind::RemoveMachine => remove::machine(view),
         PlanStepKind::RemoveCluster => remove::cluster(view),
         PlanStepKind::Finish => settle::decide(view),
-    };
-    decision.or_at_deadline(view.now, |reason| {
-        let minutes = view.step.deadline_minutes;
-        fail(format!(
-            "not done within {minutes} min; last it waited for: {reason}"
-        ))
-    })
+    }
 }

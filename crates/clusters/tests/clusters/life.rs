@@ -431,3 +431,36 @@ async fn after_a_restore_of_older_data_each_machine_that_goes_needs_an_approval(
     settles(&world, 1, 0).await;
     assert_eq!(world.inside.with(|inside| inside.last_plan), Some(18));
 }
+
+#[tokio::test]
+async fn a_plan_under_way_takes_nothing_away_after_a_restore_or_in_silence() {
+    for ahead in [true, false] {
+        let world = made(1).await;
+        let worker = world.workers().await.remove(0);
+        let node = node_of(&world.host(&worker));
+        world.inside.with(|inside| inside.held.insert(node));
+        world.scale_workers(0).await;
+        let drains = async |world: &World| world.count("cordon") == 1;
+        world.drive("draining", drains).await;
+        // The plan is being carried out when the records turn out to be old, or the API falls silent.
+        world.inside.with(|inside| {
+            inside.held.clear();
+            inside.last_plan = Some(if ahead { 17 } else { 2 });
+            inside.silent = !ahead;
+        });
+        world.rounds("demo", 8).await;
+        assert_eq!(
+            world.workers().await,
+            [worker.as_str()],
+            "{}",
+            world.state().await
+        );
+        if ahead {
+            let plan = world.plan().await;
+            assert!(plan.spec.requires_approval.is_some(), "{:?}", plan.spec);
+            world.approve(&plan.metadata.name.unwrap()).await;
+        }
+        world.inside.with(|inside| inside.silent = false);
+        settles(&world, 1, 0).await;
+    }
+}
