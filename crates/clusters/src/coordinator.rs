@@ -25,13 +25,13 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-use self::plans::{REST, drop_plan, is_under_way, needs_another, note_answer, note_plan, store};
+use self::plans::{drop_plan, note_answer, note_plan, store};
 use self::round::Round;
 use self::summary::{LATER, SOON, pause, summary};
 use crate::access::Access;
 use crate::admit::{self, Documents, admit, paused};
 use crate::error::Error;
-use crate::execute::{PROFILE_ANNOTATION, Progress, Work, carry_on, make_control_plane};
+use crate::execute::{PROFILE_ANNOTATION, Progress, REST, Work, carry_on, make_control_plane, needs_another};
 use crate::observe::{Connections, Snapshot, Views, Workloads, seen};
 use crate::options::Options;
 use crate::pin::Pin;
@@ -223,14 +223,14 @@ impl Coordinator {
         if note_answer(access, &snapshot, now).await? {
             return Ok(Next::Again);
         }
-        let under_way = snapshot.plan().filter(|plan| is_under_way(plan));
+        let under_way = snapshot.plan().filter(|plan| Progress::of(plan).is_under_way());
         let number = under_way.map_or_else(|| snapshot.next_number(), |plan| plan.spec.number);
         let seen = seen(&snapshot, now);
         let verdict = self.plan(&wanted, &snapshot, &seen, number, now);
         if drop_plan(access, &snapshot, &seen, &wanted, &verdict, now).await? {
             return Ok(Next::Again);
         }
-        if needs_another(&snapshot, &verdict, now) {
+        if needs_another(snapshot.plan().map(AsRef::as_ref), &verdict, now) {
             if !snapshot.is_made()
                 && let Some((reason, message)) =
                     admit::check_site(access, &self.views, &self.options, &admitted).await?

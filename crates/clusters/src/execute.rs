@@ -9,12 +9,15 @@ mod machines;
 mod progress;
 mod states;
 mod step_run;
+mod succession;
 mod token;
 mod work;
 
-pub(crate) use carry_on::{carry_on, supersede};
+pub(crate) use carry_on::carry_on;
 pub(crate) use machines::{make_control_plane, make_image};
-pub(crate) use progress::Progress;
+pub use progress::Progress;
+pub(crate) use succession::REST;
+pub use succession::{dropped, inherited_approval, needs_another, superseded};
 pub(crate) use work::Work;
 
 /// Annotation on a Cluster: `lab` asks for probes and elections that bear slow machines.

@@ -35,7 +35,7 @@ pub use day_two::{
     NodeOccupancy, Nodes, NodesConnector, PodId, PodView, Readiness, losses,
 };
 pub use error::Error;
-pub use execute::PROFILE_ANNOTATION;
+pub use execute::{PROFILE_ANNOTATION, Progress, dropped, inherited_approval, needs_another, superseded};
 pub use observe::{Drained, Failure, KubeWorkloads, NodeView, SystemView, Workload, Workloads};
 pub use options::{AddressProbe, Options};
 pub use plan::{

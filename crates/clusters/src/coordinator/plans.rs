@@ -1,51 +1,22 @@
-//! The plans of a cluster as objects: when another one is needed, when one is dropped, and what is noted of them.
+//! The plans of a cluster as objects: stored, ended, and noted in the cluster that they change.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
-use resources::gantry::{Plan, PlanPhase, PlanSpec};
+use resources::gantry::{Plan, PlanSpec};
 use resources::keys;
 use serde_json::json;
 
 use super::round::Round;
 use crate::access::Access;
 use crate::error::Error;
-use crate::execute::{Progress, supersede};
+use crate::execute::{Progress, dropped, superseded};
 use crate::observe::{ApiSeen, Snapshot, last_plan_object};
-use crate::plan::{Founding, Seen, Verdict, Wanted, covers, goes_too_far};
+use crate::plan::{Founding, Seen, Verdict, Wanted};
 use crate::report;
 
-/// How long a plan that failed stands before it is tried anew.
-pub(crate) const REST: SignedDuration = SignedDuration::from_secs(60);
 /// Plans of a cluster that are kept.
 const KEPT_PLANS: usize = 10;
-
-pub(crate) fn is_under_way(plan: &Plan) -> bool {
-    matches!(
-        Progress::of(plan).phase(),
-        PlanPhase::Pending | PlanPhase::Executing
-    )
-}
-
-/// Whether the plan that counts does not do what has to be done.
-pub(crate) fn needs_another(snapshot: &Snapshot, verdict: &Verdict, now: Timestamp) -> bool {
-    let Some(next) = &verdict.plan else {
-        return false;
-    };
-    let Some(current) = snapshot.plan() else {
-        return true;
-    };
-    let progress = Progress::of(current);
-    match progress.phase() {
-        PlanPhase::Pending | PlanPhase::Executing => !covers(&current.spec, |id| progress.state(id), next),
-        PlanPhase::Failed => {
-            let since = progress.status().since.as_ref().map_or(now, |since| since.0);
-            let rested = steps::later(since, REST) <= now || !progress.is_to_be_retried();
-            rested || current.spec.desired != next.desired
-        }
-        PlanPhase::Done | PlanPhase::Superseded => true,
-    }
-}
 
 /// Ends a plan under way that nothing is to be done of any more: it goes further than what is wanted now, or there is
 /// nothing that could become of it. Tells whether there was one.
@@ -57,32 +28,12 @@ pub(crate) async fn drop_plan(
     verdict: &Verdict,
     now: Timestamp,
 ) -> Result<bool, Error> {
-    let Some(current) = snapshot.plan().filter(|plan| is_under_way(plan)) else {
+    let Some(current) = snapshot.plan() else {
         return Ok(false);
     };
-    let mut progress = Progress::of(current);
-    let next = verdict.plan.as_ref();
-    if verdict.hopeless {
-        if next.is_some_and(|next| covers(&current.spec, |id| progress.state(id), next)) {
-            return Ok(false);
-        }
-        let reason = verdict.blocked.first().map(|block| block.reason.clone());
-        progress.enter(PlanPhase::Failed, reason, now);
-    } else {
-        let stage = |name: &str| {
-            let member = seen.members.iter().find(|member| member.name == name);
-            member.map(|member| member.stage)
-        };
-        let state = |id: &str| progress.state(id);
-        let wish_taken_back = next.is_none() && current.spec.desired != wanted.digest();
-        // What is blocked now may be possible in a moment.
-        let too_far = verdict.blocked.is_empty() && goes_too_far(&current.spec, state, next, stage);
-        if !wish_taken_back && !too_far {
-            return Ok(false);
-        }
-        let reason = "what it would do is not wanted any more".to_owned();
-        progress.enter(PlanPhase::Superseded, Some(reason), now);
-    }
+    let Some(progress) = dropped(current, seen, wanted.digest(), verdict, now) else {
+        return Ok(false);
+    };
     report::write_plan(access, current, &progress).await?;
     Ok(true)
 }
@@ -132,11 +83,10 @@ pub(crate) async fn store(
     spec: &PlanSpec,
     now: Timestamp,
 ) -> Result<(), Error> {
-    if let Some(current) = snapshot.plan() {
-        let mut progress = Progress::of(current);
-        if supersede(&mut progress, spec, now) {
-            report::write_plan(access, current, &progress).await?;
-        }
+    if let Some(current) = snapshot.plan()
+        && let Some(progress) = superseded(current, spec, now)
+    {
+        report::write_plan(access, current, &progress).await?;
     }
     let old = snapshot.plans.len().saturating_sub(KEPT_PLANS);
     for plan in snapshot.plans.values().take(old) {

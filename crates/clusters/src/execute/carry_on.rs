@@ -4,15 +4,15 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use kube::ResourceExt as _;
-use resources::gantry::{FailurePolicy, PlanPhase, PlanSpec, PlanStep, ProviderMachineState, StepState};
+use resources::gantry::{FailurePolicy, PlanPhase, PlanStep, ProviderMachineState, StepState};
 use steps::{Transition, run};
 
 use super::disruption::give_back;
 use super::progress::Progress;
 use super::step_run::StepRun;
+use super::succession::inherited_approval;
 use super::work::Work;
 use crate::error::Error;
-use crate::plan::disrupts_no_more;
 
 /// What a round led to.
 #[derive(Debug, Default)]
@@ -87,21 +87,13 @@ fn approved_by(work: &Work<'_>) -> Option<String> {
         let by = approval.spec.approver.clone();
         return Some(by.unwrap_or_else(|| format!("PlanApproval {}", approval.name_any())));
     }
-    if let Some(by) = inherited(work) {
+    let before = plan.spec.number.checked_sub(1);
+    let before = before.and_then(|number| work.snapshot.plans.get(&number));
+    if let Some(by) = before.and_then(|before| inherited_approval(before, &plan.spec)) {
         return Some(by);
     }
     let policy = work.options.self_approved.contains(&plan.spec.class);
     (policy && plan.spec.requires_approval.is_none()).then(|| "policy".to_owned())
-}
-
-/// A plan that takes nothing away that an approved one would not have taken keeps its approval.
-fn inherited(work: &Work<'_>) -> Option<String> {
-    let number = work.plan.spec.number.checked_sub(1)?;
-    let before = work.snapshot.plans.get(&number)?;
-    let status = before.status.as_ref()?;
-    let approved = status.approved_by.clone().filter(|by| by != "policy")?;
-    let same = status.phase == PlanPhase::Superseded && before.spec.desired == work.plan.spec.desired;
-    (same && disrupts_no_more(&before.spec, &work.plan.spec)).then_some(approved)
 }
 
 fn asks_for_approval(work: &Work<'_>) -> String {
@@ -149,14 +141,4 @@ async fn give_up(work: &Work<'_>, progress: &Progress, step: &PlanStep) -> Resul
         .set(&**provider, &["spec", "givenUp"], &reason)
         .await?;
     Ok(true)
-}
-
-/// The status of a plan that another one takes the place of.
-pub(crate) fn supersede(progress: &mut Progress, by: &PlanSpec, now: jiff::Timestamp) -> bool {
-    if !matches!(progress.phase(), PlanPhase::Pending | PlanPhase::Executing) {
-        return false;
-    }
-    let reason = format!("{}-plan-{} took its place", by.cluster, by.number);
-    progress.enter(PlanPhase::Superseded, Some(reason), now);
-    true
 }

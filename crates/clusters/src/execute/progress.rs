@@ -13,26 +13,38 @@ use steps::Record;
 /// has to stay below 256 KiB.
 const ROWS_WITH_REASONS: usize = 100;
 
-/// A plan under way.
+/// A Plan's status while the plan is carried out, with the rules by which it changes.
 #[derive(Debug, Clone)]
-pub(crate) struct Progress {
+pub struct Progress {
     spec: PlanSpec,
     status: PlanStatus,
 }
 
 impl Progress {
-    pub(crate) fn of(plan: &Plan) -> Self {
+    /// What a Plan's status says; a Plan without one is Pending.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Self {
         Self {
             spec: plan.spec.clone(),
             status: plan.status.clone().unwrap_or_default(),
         }
     }
 
-    pub(crate) const fn phase(&self) -> PlanPhase {
+    /// Phase of the plan.
+    #[must_use]
+    pub const fn phase(&self) -> PlanPhase {
         self.status.phase
     }
 
-    pub(crate) const fn status(&self) -> &PlanStatus {
+    /// Whether the plan waits for an approval or is carried out.
+    #[must_use]
+    pub const fn is_under_way(&self) -> bool {
+        matches!(self.phase(), PlanPhase::Pending | PlanPhase::Executing)
+    }
+
+    /// The status, as it is written.
+    #[must_use]
+    pub const fn status(&self) -> &PlanStatus {
         &self.status
     }
 
@@ -40,13 +52,15 @@ impl Progress {
         self.status.steps.iter().find(|row| row.id == id)
     }
 
-    /// State of a step.
-    pub(crate) fn state(&self, id: &str) -> StepState {
+    /// State of a step; Pending for one that has not started or is not of the plan.
+    #[must_use]
+    pub fn state(&self, id: &str) -> StepState {
         self.row(id).map(|row| row.state).unwrap_or_default()
     }
 
     /// The steps that run or can start: those whose predecessors are done.
-    pub(crate) fn ready(&self) -> Vec<PlanStep> {
+    #[must_use]
+    pub fn ready(&self) -> Vec<PlanStep> {
         let states: HashMap<&str, StepState> = self
             .status
             .steps
@@ -61,7 +75,8 @@ impl Progress {
     }
 
     /// The record of a step; one that did not start yet starts now.
-    pub(crate) fn record(&self, id: &str, now: Timestamp) -> Record<StepState> {
+    #[must_use]
+    pub fn record(&self, id: &str, now: Timestamp) -> Record<StepState> {
         match self.row(id) {
             Some(row) => Record {
                 state: row.state,
@@ -81,7 +96,7 @@ impl Progress {
     }
 
     /// Notes the record of a step.
-    pub(crate) fn set(&mut self, id: &str, record: &Record<StepState>, now: Timestamp) {
+    pub fn set(&mut self, id: &str, record: &Record<StepState>, now: Timestamp) {
         let before = self.row(id).cloned();
         let over = matches!(record.state, StepState::Done | StepState::Failed);
         let started = before.as_ref().and_then(|row| row.started_at.clone());
@@ -101,14 +116,14 @@ impl Progress {
         }
     }
 
-    /// Approves the plan.
-    pub(crate) fn approve(&mut self, by: String, now: Timestamp) {
+    /// Approves the plan: it is carried out from now on. `by` is `policy`, or who did it.
+    pub fn approve(&mut self, by: String, now: Timestamp) {
         self.status.approved_by = Some(by);
         self.enter(PlanPhase::Executing, None, now);
     }
 
-    /// Enters a phase.
-    pub(crate) fn enter(&mut self, phase: PlanPhase, reason: Option<String>, now: Timestamp) {
+    /// Enters a phase; `reason` says why, where it does not explain itself.
+    pub fn enter(&mut self, phase: PlanPhase, reason: Option<String>, now: Timestamp) {
         if self.status.phase != phase {
             self.status.since = Some(whole(Time(now)));
         }
@@ -117,7 +132,7 @@ impl Progress {
     }
 
     /// Says what the plan waits for.
-    pub(crate) fn wait(&mut self, reason: String) {
+    pub fn wait(&mut self, reason: String) {
         self.status.reason = Some(reason);
     }
 
@@ -130,13 +145,14 @@ impl Progress {
     }
 
     /// Whether the same steps are to be begun again after a while.
-    pub(crate) fn is_to_be_retried(&self) -> bool {
+    #[must_use]
+    pub fn is_to_be_retried(&self) -> bool {
         self.phase() == PlanPhase::Failed && self.stopped_by().is_some()
     }
 
     /// Ends the plan when its last step is done, when a step has failed that is not answered with another machine, or when
     /// nothing can follow what has failed.
-    pub(crate) fn settle(&mut self, now: Timestamp) {
+    pub fn settle(&mut self, now: Timestamp) {
         let is_failed = |step: &&PlanStep| self.state(&step.id) == StepState::Failed;
         let stuck = || {
             self.spec

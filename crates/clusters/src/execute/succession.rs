@@ -1,0 +1,97 @@
+//! Which plan follows which: when another one is needed, when one is dropped, and whether an approval holds for the next.
+//! Pure.
+
+use jiff::{SignedDuration, Timestamp};
+use resources::Digest;
+use resources::gantry::{Plan, PlanPhase, PlanSpec};
+
+use super::progress::Progress;
+use crate::plan::{Seen, Verdict, covers, disrupts_no_more, goes_too_far};
+
+/// How long a plan that failed stands before it is tried anew.
+pub(crate) const REST: SignedDuration = SignedDuration::from_secs(60);
+
+/// Whether the plan that counts, if there is one, does not do what the planner says has to be done.
+#[must_use]
+pub fn needs_another(current: Option<&Plan>, verdict: &Verdict, now: Timestamp) -> bool {
+    let Some(next) = &verdict.plan else {
+        return false;
+    };
+    let Some(current) = current else {
+        return true;
+    };
+    let progress = Progress::of(current);
+    // It would wait for an approval of what needs none any more.
+    let waits_in_vain = current.spec.requires_approval.is_some() && next.requires_approval.is_none();
+    match progress.phase() {
+        PlanPhase::Pending if waits_in_vain => true,
+        PlanPhase::Pending | PlanPhase::Executing => !covers(&current.spec, |id| progress.state(id), next),
+        PlanPhase::Failed => {
+            let since = progress.status().since.as_ref().map_or(now, |since| since.0);
+            let rested = steps::later(since, REST) <= now || !progress.is_to_be_retried();
+            rested || current.spec.desired != next.desired
+        }
+        PlanPhase::Done | PlanPhase::Superseded => true,
+    }
+}
+
+/// The end of a plan under way that nothing is to be done of any more: it goes further than what is wanted now, whose
+/// digest is `wanted`, or there is nothing that could become of it. `None` when it goes on.
+#[must_use]
+pub fn dropped(
+    current: &Plan,
+    seen: &Seen,
+    wanted: Digest,
+    verdict: &Verdict,
+    now: Timestamp,
+) -> Option<Progress> {
+    let mut progress = Progress::of(current);
+    if !progress.is_under_way() {
+        return None;
+    }
+    let next = verdict.plan.as_ref();
+    let state = |id: &str| progress.state(id);
+    if verdict.hopeless {
+        if next.is_some_and(|next| covers(&current.spec, state, next)) {
+            return None;
+        }
+        let reason = verdict.blocked.first().map(|block| block.reason.clone());
+        progress.enter(PlanPhase::Failed, reason, now);
+        return Some(progress);
+    }
+    let stage = |name: &str| {
+        let member = seen.members.iter().find(|member| member.name == name);
+        member.map(|member| member.stage)
+    };
+    let wish_taken_back = next.is_none() && current.spec.desired != wanted;
+    // What is blocked now may be possible in a moment.
+    let too_far = verdict.blocked.is_empty() && goes_too_far(&current.spec, state, next, stage);
+    if !wish_taken_back && !too_far {
+        return None;
+    }
+    let reason = "what it would do is not wanted any more".to_owned();
+    progress.enter(PlanPhase::Superseded, Some(reason), now);
+    Some(progress)
+}
+
+/// The status of a plan under way that `by` takes the place of; `None` when it is over already.
+#[must_use]
+pub fn superseded(current: &Plan, by: &PlanSpec, now: Timestamp) -> Option<Progress> {
+    let mut progress = Progress::of(current);
+    if !progress.is_under_way() {
+        return None;
+    }
+    let reason = format!("{}-plan-{} took its place", by.cluster, by.number);
+    progress.enter(PlanPhase::Superseded, Some(reason), now);
+    Some(progress)
+}
+
+/// Who approved the plan `before` in a way that holds for `next` too: a person did, `next` took its place, and takes
+/// nothing away that `before` would not have taken.
+#[must_use]
+pub fn inherited_approval(before: &Plan, next: &PlanSpec) -> Option<String> {
+    let status = before.status.as_ref()?;
+    let approved = status.approved_by.clone().filter(|by| by != "policy")?;
+    let same = status.phase == PlanPhase::Superseded && before.spec.desired == next.desired;
+    (same && disrupts_no_more(&before.spec, next)).then_some(approved)
+}
