@@ -12,6 +12,7 @@ mod planner;
 mod quorum;
 mod removal;
 mod seen;
+mod successor;
 mod verdict;
 mod wanted;
 mod workers;

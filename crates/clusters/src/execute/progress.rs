@@ -52,6 +52,13 @@ impl Progress {
         self.status.steps.iter().find(|row| row.id == id)
     }
 
+    /// The states of the steps that have started, by id.
+    #[must_use]
+    pub fn states(&self) -> HashMap<&str, StepState> {
+        let rows = self.status.steps.iter();
+        rows.map(|row| (row.id.as_str(), row.state)).collect()
+    }
+
     /// State of a step; Pending for one that has not started or is not of the plan.
     #[must_use]
     pub fn state(&self, id: &str) -> StepState {
@@ -61,12 +68,7 @@ impl Progress {
     /// The steps that run or can start: those whose predecessors are done.
     #[must_use]
     pub fn ready(&self) -> Vec<PlanStep> {
-        let states: HashMap<&str, StepState> = self
-            .status
-            .steps
-            .iter()
-            .map(|row| (row.id.as_str(), row.state))
-            .collect();
+        let states = self.states();
         let state = |id: &str| states.get(id).copied().unwrap_or_default();
         let is_open = |step: &&PlanStep| matches!(state(&step.id), StepState::Pending | StepState::Running);
         let may_start = |step: &&PlanStep| step.after.iter().all(|before| state(before) == StepState::Done);

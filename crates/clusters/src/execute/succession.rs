@@ -1,15 +1,21 @@
 //! Which plan follows which: when another one is needed, when one is dropped, and whether an approval holds for the next.
 //! Pure.
 
+use std::collections::HashMap;
+
 use jiff::{SignedDuration, Timestamp};
 use resources::Digest;
-use resources::gantry::{Plan, PlanPhase, PlanSpec};
+use resources::gantry::{Plan, PlanPhase, PlanSpec, StepState};
 
 use super::progress::Progress;
-use crate::plan::{Seen, Verdict, covers, disrupts_no_more, goes_too_far};
+use crate::plan::{Seen, Stage, Verdict, covers, disrupts_no_more, goes_too_far};
 
 /// How long a plan that failed stands before it is tried anew.
 pub(crate) const REST: SignedDuration = SignedDuration::from_secs(60);
+
+fn state(states: &HashMap<&str, StepState>, id: &str) -> StepState {
+    states.get(id).copied().unwrap_or_default()
+}
 
 /// Whether the plan that counts, if there is one, does not do what the planner says has to be done.
 #[must_use]
@@ -25,7 +31,10 @@ pub fn needs_another(current: Option<&Plan>, verdict: &Verdict, now: Timestamp) 
     let waits_in_vain = current.spec.requires_approval.is_some() && next.requires_approval.is_none();
     match progress.phase() {
         PlanPhase::Pending if waits_in_vain => true,
-        PlanPhase::Pending | PlanPhase::Executing => !covers(&current.spec, |id| progress.state(id), next),
+        PlanPhase::Pending | PlanPhase::Executing => {
+            let states = progress.states();
+            !covers(&current.spec, |id| state(&states, id), next)
+        }
         PlanPhase::Failed => {
             let since = progress.status().since.as_ref().map_or(now, |since| since.0);
             let rested = steps::later(since, REST) <= now || !progress.is_to_be_retried();
@@ -50,7 +59,9 @@ pub fn dropped(
         return None;
     }
     let next = verdict.plan.as_ref();
-    let state = |id: &str| progress.state(id);
+    let before = progress.clone();
+    let states = before.states();
+    let state = |id: &str| state(&states, id);
     if verdict.hopeless {
         if next.is_some_and(|next| covers(&current.spec, state, next)) {
             return None;
@@ -59,10 +70,11 @@ pub fn dropped(
         progress.enter(PlanPhase::Failed, reason, now);
         return Some(progress);
     }
-    let stage = |name: &str| {
-        let member = seen.members.iter().find(|member| member.name == name);
-        member.map(|member| member.stage)
-    };
+    let members = seen.members.iter();
+    let stages: HashMap<&str, Stage> = members
+        .map(|member| (member.name.as_str(), member.stage))
+        .collect();
+    let stage = |name: &str| stages.get(name).copied();
     let wish_taken_back = next.is_none() && current.spec.desired != wanted;
     // What is blocked now may be possible in a moment.
     let too_far = verdict.blocked.is_empty() && goes_too_far(&current.spec, state, next, stage);

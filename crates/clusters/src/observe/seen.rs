@@ -100,6 +100,7 @@ fn member(snapshot: &Snapshot, name: &str, now: Timestamp) -> Member {
         pool: pool.or_else(label).unwrap_or_default(),
         role: snapshot.role(name),
         stage,
+        has_host: status.is_some_and(|status| status.host.is_some()),
         failure: spec.and_then(|spec| spec.given_up.clone()).or(failed),
         node: node(snapshot, name, joined, now),
         unwanted: asked_to_go && !leaving,

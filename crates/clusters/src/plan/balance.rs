@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::seen::{ApiState, Member, NodeState, Seen};
+use super::seen::{ApiState, Founding, Member, NodeState, Seen};
 use super::verdict::Verdict;
 use super::wanted::Pool;
 
@@ -36,6 +36,15 @@ pub(crate) struct Balance<'a> {
     pub(crate) missing: Vec<u32>,
 }
 
+/// Machines that don't work, before it is known how many are too many.
+#[derive(Debug, Default)]
+struct Faulty<'a> {
+    /// Have failed too often to be followed by another one.
+    failed: Vec<&'a Member>,
+    /// Have joined, and their nodes are down for too long.
+    dead: Vec<&'a Member>,
+}
+
 /// Sorts the machines of a pool.
 pub(crate) fn balance<'a>(
     pool: &'a Pool,
@@ -45,66 +54,86 @@ pub(crate) fn balance<'a>(
     verdict: &mut Verdict,
 ) -> Balance<'a> {
     let mut sorted = Balance::default();
-    let mut dead = Vec::new();
-    let mut stuck = 0_usize;
+    let mut faulty = Faulty::default();
     let mut follow = Vec::new();
-    for member in seen.of_pool(&pool.name) {
+    for member in seen.of_pool(pool) {
         if member.is_leaving() {
-            sorted.leaving.push(member);
             // What it leaves for is known: it was broken, or there were too many.
-            continue;
-        }
-        if member.unwanted {
+            sorted.leaving.push(member);
+        } else if member.unwanted {
             sorted.broken.push(member);
             follow.push(0);
-        } else if let Some(failure) = &member.failure {
+        } else if member.failure.is_some() {
             match next_replacement(member, policy) {
                 Some(number) => {
                     sorted.broken.push(member);
                     follow.push(number);
                 }
-                None => {
-                    stuck += 1;
-                    verdict.block(&member.name, too_often(member, failure));
-                }
+                None => faulty.failed.push(member),
             }
         } else if is_dead(member, pool, seen, now, verdict) {
-            dead.push(member);
+            faulty.dead.push(member);
         } else {
             sorted.keep.push(member);
         }
     }
-    if dead.len() > pool.health.most {
-        stuck += dead.len();
-        let names: Vec<&str> = dead.iter().map(|member| member.name.as_str()).collect();
-        verdict.block(
-            &pool.name,
-            format!(
-                "{} of {} machines of {} are dead ({}), more than the {} that are replaced by themselves (maxUnhealthy); \
-                 look for a common cause, or replace each: gantry replace machine NAME",
-                dead.len(),
-                pool.count,
-                pool.name,
-                names.join(", "),
-                pool.health.most
-            ),
-        );
-    } else {
-        follow.extend(dead.iter().map(|_| 0));
-        sorted.broken.append(&mut dead);
-    }
-    sorted.keep.sort_by_key(|member| stays(member));
+    let stuck = faulty.judge(pool, &mut sorted, &mut follow, verdict);
+    sorted.keep.sort_by_key(|member| stays(member, seen));
     let room = pool.count.saturating_sub(stuck);
     if sorted.keep.len() > room {
-        sorted.surplus = sorted.keep.split_off(room);
+        let mut surplus = sorted.keep.split_off(room);
         // The last one to be kept is the first one to go.
-        sorted.surplus.reverse();
+        surplus.reverse();
+        sorted.surplus.append(&mut surplus);
     }
     let missing = room.saturating_sub(sorted.keep.len());
     follow.sort_unstable_by_key(|number| Reverse(*number));
     follow.resize(missing, 0);
     sorted.missing = follow;
     sorted
+}
+
+impl<'a> Faulty<'a> {
+    /// Those that are too many go before any that works. The dead ones are replaced unless they are too many at a time;
+    /// what is left waits for a person. Returns how many do.
+    fn judge(
+        mut self,
+        pool: &Pool,
+        sorted: &mut Balance<'a>,
+        follow: &mut Vec<u32>,
+        verdict: &mut Verdict,
+    ) -> usize {
+        let all = [sorted.keep.len(), self.failed.len(), self.dead.len()];
+        let mut too_many = all.iter().sum::<usize>().saturating_sub(pool.count);
+        for group in [&mut self.failed, &mut self.dead] {
+            let go = group.len().min(too_many);
+            sorted.surplus.extend(group.drain(..go));
+            too_many = too_many.saturating_sub(go);
+        }
+        for member in &self.failed {
+            let failure = member.failure.as_deref().unwrap_or_default();
+            verdict.block(&member.name, too_often(member, failure));
+        }
+        if self.dead.len() <= pool.health.most {
+            follow.extend(self.dead.iter().map(|_| 0));
+            sorted.broken.append(&mut self.dead);
+            return self.failed.len();
+        }
+        let names: Vec<&str> = self.dead.iter().map(|member| member.name.as_str()).collect();
+        verdict.block(
+            &pool.name,
+            format!(
+                "{} of {} machines of {} are dead ({}), more than the {} that are replaced by themselves (maxUnhealthy); \
+                 look for a common cause, or replace each: gantry replace machine NAME",
+                self.dead.len(),
+                pool.count,
+                pool.name,
+                names.join(", "),
+                pool.health.most
+            ),
+        );
+        self.failed.len().saturating_add(self.dead.len())
+    }
 }
 
 /// How many failed machines the next one follows; `None` when that are too many.
@@ -146,13 +175,16 @@ fn is_dead(member: &Member, pool: &Pool, seen: &Seen, now: Timestamp, verdict: &
     true
 }
 
-/// The order in which machines are kept: joined and Ready ones first, then the older ones.
-fn stays(member: &Member) -> impl Ord + use<> {
+/// The order in which machines are kept: the one that may start the cluster at this moment, then joined and Ready ones,
+/// then the older ones.
+fn stays<'a>(member: &'a Member, seen: &Seen) -> impl Ord + use<'a> {
+    let starts = seen.founding != Founding::Done && seen.founder.as_ref() == Some(&member.name);
     (
+        !starts,
         member.first_out,
         Reverse(member.stage),
         matches!(member.node, NodeState::Down { .. }),
         member.created,
-        member.name.clone(),
+        member.name.as_str(),
     )
 }

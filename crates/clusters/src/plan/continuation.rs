@@ -1,27 +1,49 @@
 //! Whether the plan that is being carried out still leads to what is wanted.
 
+use std::collections::HashMap;
+
 use resources::gantry::{PlanSpec, PlanStep, PlanStepKind, StepState};
 
 use super::draft::is_removal;
 use super::seen::Stage;
 
-fn is_same(a: &PlanStep, b: &PlanStep) -> bool {
-    a.kind == b.kind && a.machine == b.machine && a.pool == b.pool
+/// Steps by their machine, of which there are a few each.
+struct Steps<'a>(HashMap<Option<&'a str>, Vec<&'a PlanStep>>);
+
+impl<'a> Steps<'a> {
+    fn of(steps: impl Iterator<Item = &'a PlanStep>) -> Self {
+        let mut by_machine: HashMap<_, Vec<_>> = HashMap::new();
+        for step in steps {
+            by_machine.entry(step.machine.as_deref()).or_default().push(step);
+        }
+        Self(by_machine)
+    }
+
+    /// Whether one of them does the same as `step`.
+    fn contain(&self, step: &PlanStep) -> bool {
+        let known = self.0.get(&step.machine.as_deref());
+        let is_same = |known: &&PlanStep| known.kind == step.kind && known.pool == step.pool;
+        known.is_some_and(|known| known.iter().any(is_same))
+    }
 }
 
-/// Whether `current`, whose steps are in these states, does everything that `next` would do. A step that is done or has
-/// failed does nothing any more.
+/// The steps that are not done and have not failed, so that they still do something.
+fn open<'a>(
+    plan: &'a PlanSpec,
+    state: impl Fn(&str) -> StepState + 'a,
+) -> impl Iterator<Item = &'a PlanStep> {
+    let is_open = move |step: &&PlanStep| matches!(state(&step.id), StepState::Pending | StepState::Running);
+    plan.steps.iter().filter(is_open)
+}
+
+/// Whether `current`, whose steps are in these states, does everything that `next` would do.
 pub(crate) fn covers(current: &PlanSpec, state: impl Fn(&str) -> StepState, next: &PlanSpec) -> bool {
-    let is_open = |step: &&PlanStep| matches!(state(&step.id), StepState::Pending | StepState::Running);
-    let covered = |wanted: &PlanStep| {
-        current
-            .steps
-            .iter()
-            .filter(is_open)
-            .any(|step| is_same(step, wanted))
-    };
     let approved = next.requires_approval.is_none() || current.requires_approval.is_some();
-    current.desired == next.desired && approved && next.steps.iter().all(covered)
+    if current.desired != next.desired || !approved {
+        return false;
+    }
+    let steps = Steps::of(open(current, state));
+    next.steps.iter().all(|step| steps.contain(step))
 }
 
 /// Whether `current` would still make a machine that is not wanted any more, or take one away that may stay: `next` does
@@ -32,23 +54,21 @@ pub(crate) fn goes_too_far(
     next: Option<&PlanSpec>,
     stage: impl Fn(&str) -> Option<Stage>,
 ) -> bool {
-    let is_open = |step: &&PlanStep| matches!(state(&step.id), StepState::Pending | StepState::Running);
-    let planned =
-        |step: &PlanStep| next.is_some_and(|next| next.steps.iter().any(|other| is_same(step, other)));
-    let mut open = current.steps.iter().filter(is_open);
-    open.any(|step| {
+    let planned = Steps::of(next.into_iter().flat_map(|next| &next.steps));
+    open(current, state).any(|step| {
         let stage = step.machine.as_deref().and_then(&stage);
         let acts = match (step.kind, stage) {
             (PlanStepKind::RemoveMachine, Some(stage)) => stage != Stage::Leaving,
             (_, None) => step.pool.is_some(),
             (_, Some(_)) => false,
         };
-        acts && !planned(step)
+        acts && !planned.contain(step)
     })
 }
 
 /// Whether `next` takes nothing away that `current` would not have taken: then an approval of `current` holds for it.
 pub(crate) fn disrupts_no_more(current: &PlanSpec, next: &PlanSpec) -> bool {
+    let known = Steps::of(current.steps.iter());
     let mut removals = next.steps.iter().filter(|step| is_removal(step.kind));
-    removals.all(|step| current.steps.iter().any(|known| is_same(known, step)))
+    removals.all(|step| known.contain(step))
 }

@@ -7,7 +7,8 @@ use super::draft::Draft;
 use super::names::Names;
 use super::quorum::{can_remove, quorum};
 use super::removal::remove;
-use super::seen::{EtcdMember, EtcdState, Member, NodeState, Seen, Stage};
+use super::seen::{ApiState, EtcdMember, EtcdState, Member, NodeState, Seen, Stage};
+use super::successor::{Successor, before_removal};
 use super::verdict::Verdict;
 use super::wanted::Pool;
 
@@ -18,6 +19,9 @@ struct ControlPlane<'a, 'b> {
     seen: &'a Seen,
     pool: &'a Pool,
     names: &'a mut Names<'b>,
+    balance: &'a Balance<'a>,
+    /// Machines that are there, or are made by the steps so far, and that no step takes away.
+    there: usize,
 }
 
 /// Adds the steps of the control plane.
@@ -29,11 +33,12 @@ pub(crate) fn control_plane(
     pool: &Pool,
     balance: &Balance<'_>,
 ) {
-    let is_there = |member: &Member| {
-        let starts = !member.is_leaving() && seen.founder.as_ref() == Some(&member.name);
-        member.has_joined() || starts
-    };
-    if !seen.of_pool(&pool.name).any(is_there) {
+    for member in &balance.leaving {
+        remove(draft, verdict, seen, member, Vec::new());
+    }
+    let staying = || seen.of_pool(pool).filter(|member| !member.is_leaving());
+    let is_founder = |member: &Member| seen.founder.as_ref() == Some(&member.name);
+    if !staying().any(|member| member.has_joined() || is_founder(member)) {
         verdict.block(
             &pool.name,
             "no machine of the control plane is left, so there is no etcd to join; restore one, or delete the cluster and \
@@ -41,81 +46,85 @@ pub(crate) fn control_plane(
         );
         return;
     }
+    let there = staying().count();
     ControlPlane {
         draft,
         verdict,
         seen,
         pool,
         names,
+        balance,
+        there,
     }
-    .plan(balance);
+    .plan();
 }
 
 impl ControlPlane<'_, '_> {
-    fn plan(mut self, balance: &Balance<'_>) {
+    fn plan(mut self) {
+        let balance = self.balance;
         self.draft.remediates |= !balance.broken.is_empty();
         let go = || balance.broken.iter().chain(&balance.surplus).copied();
-        for member in &balance.leaving {
-            remove(self.draft, self.verdict, self.seen, member, Vec::new());
+        let EtcdState::Members(etcd) = &self.seen.etcd else {
+            for member in go() {
+                self.remove_unseen(member);
+            }
+            return self.join_all(None);
+        };
+        let may_vote = |member: &&Member| member.has_joined() || in_etcd(member, etcd).is_some();
+        // What has not joined carries no quorum.
+        for member in go().filter(|member| !may_vote(member)) {
+            self.remove(member);
         }
-        for member in go().filter(|member| !member.has_joined()) {
-            // It has not joined, so no quorum depends on it.
-            if !self.is_in_etcd(member) {
-                self.remove_unjoined(member);
+        if self.seen.api != ApiState::Answers {
+            // Says so of each.
+            for member in go().filter(may_vote) {
+                self.remove(member);
+            }
+            return self.join_all(None);
+        }
+        if let Some(stray) = self.stray(etcd) {
+            return self.join_all(Some(stray));
+        }
+        // Those that etcd does without go first: it can't spare another one while they are in it.
+        let target = go()
+            .filter(may_vote)
+            .min_by_key(|member| in_etcd(member, etcd).map(|member| (member.voting, member.healthy)));
+        match target.map(|target| (target, in_etcd(target, etcd))) {
+            None => self.join_all(None),
+            // Its node is in the cluster, and etcd does not know it: nothing depends on it.
+            Some((target, None)) => {
+                self.remove(target);
+                self.join_all(None);
+            }
+            Some((target, Some(member))) if member.voting && member.healthy => {
+                self.replace(target, member, etcd);
+            }
+            Some((target, Some(member))) => {
+                let gone = match self.may_remove(member, etcd) {
+                    true => Some(self.take_away(target, Vec::new())),
+                    false => None,
+                };
+                self.join_all(gone);
             }
         }
-        let etcd = match &self.seen.etcd {
-            EtcdState::Members(members) => members.clone(),
-            EtcdState::Unknown => {
-                if let Some(member) = go().find(|member| member.has_joined()) {
-                    self.verdict.block(
-                        &member.name,
-                        format!(
-                            "{} is to go, and etcd does not say who its members are",
-                            member.name
-                        ),
-                    );
-                }
-                self.join(balance, None, 0);
-                return;
-            }
-        };
-        if let Some(stray) = self.stray(&etcd) {
-            self.join(balance, Some(stray), 0);
-            return;
-        }
-        let target = go().find(|member| member.has_joined() || self.is_in_etcd(member));
-        let Some(target) = target else {
-            self.join(balance, None, 0);
-            return;
-        };
-        self.replace(balance, target, &etcd);
     }
 
-    fn is_in_etcd(&self, member: &Member) -> bool {
-        self.etcd_member(member).is_some()
+    fn remove(&mut self, member: &Member) {
+        let gone = remove(self.draft, self.verdict, self.seen, member, Vec::new());
+        self.there = self.there.saturating_sub(usize::from(gone.is_some()));
     }
 
-    fn etcd_member(&self, member: &Member) -> Option<&EtcdMember> {
-        let EtcdState::Members(members) = &self.seen.etcd else {
-            return None;
+    /// A machine that is to go while etcd does not say who its members are: only one that was never given what makes it
+    /// one.
+    fn remove_unseen(&mut self, member: &Member) {
+        let name = &member.name;
+        let may_be = match member.stage {
+            Stage::Installing | Stage::Leaving => return self.remove(member),
+            Stage::Asks => " and may be a member of etcd already",
+            Stage::Joined => "",
         };
-        let is_it = |known: &&EtcdMember| known.machine.as_deref() == Some(member.name.as_str());
-        members.iter().find(is_it)
-    }
-
-    fn remove_unjoined(&mut self, member: &Member) {
-        if member.stage == Stage::Asks && self.seen.etcd == EtcdState::Unknown {
-            self.verdict.block(
-                &member.name,
-                format!(
-                    "{} is to go and may be a member of etcd already, and etcd does not say who its members are",
-                    member.name
-                ),
-            );
-            return;
-        }
-        remove(self.draft, self.verdict, self.seen, member, Vec::new());
+        let reason = format!("{name} is to go{may_be}, and etcd does not say who its members are");
+        self.verdict.block(name, reason);
     }
 
     /// A member of etcd without a machine: dead, it is taken out; alive, it is somebody else's and left alone.
@@ -174,85 +183,88 @@ impl ControlPlane<'_, '_> {
         false
     }
 
-    /// Takes one member away, after its successor has joined where a host is free for that.
-    fn replace(&mut self, balance: &Balance<'_>, target: &Member, etcd: &[EtcdMember]) {
-        let Some(member) = self.etcd_member(target).cloned() else {
-            // Its node is in the cluster, and etcd does not know it: nothing depends on it.
-            remove(self.draft, self.verdict, self.seen, target, Vec::new());
-            self.join(balance, None, 0);
+    /// Takes a healthy voter away: after its successors have joined where they have hosts, so that even the only member
+    /// can be replaced, else before.
+    fn replace(&mut self, target: &Member, member: &EtcdMember, etcd: &[EtcdMember]) {
+        let name = &target.name;
+        if etcd.iter().any(|other| other.voting && !other.healthy) {
+            let reason = format!("{name} stays for now: another member of etcd does not answer");
+            self.verdict.block(name, reason);
+            return self.join_all(None);
+        }
+        let free = self.seen.free.get(&self.pool.name).copied();
+        let more = usize::from(free.is_some_and(|free| free > 0));
+        let fits = self.there <= self.pool.count;
+        let before = before_removal(self.successors(more), free, fits);
+        if !before.is_empty() {
+            let joined = self.join(before, None);
+            let gone = self.take_away(target, joined.into_iter().collect());
+            let made = self.successors(0).into_iter();
+            let others = made.filter(|one| one.name.as_ref().is_some_and(|name| !self.draft.joins(name)));
+            let others = others.collect();
+            self.join(others, Some(gone));
             return;
-        };
-        let others_fail = etcd
+        }
+        if !self.may_remove(member, etcd) {
+            return self.join_all(None);
+        }
+        let left = etcd
             .iter()
-            .any(|other| other.voting && !other.healthy && other.id != member.id);
-        if member.healthy && others_fail {
-            self.verdict.block(
-                &target.name,
-                format!(
-                    "{} stays for now: another member of etcd does not answer",
-                    target.name
-                ),
-            );
-            self.join(balance, None, 0);
-            return;
-        }
-        let voters = etcd.iter().filter(|member| member.voting).count();
-        let free = self.seen.free.get(&self.pool.name).copied().unwrap_or(0);
-        let first = member.healthy && free > 0 && !balance.missing.is_empty();
-        // Its successor votes before it goes, so even the only member can be replaced.
-        if !first && !self.may_remove(&member, etcd) {
-            return;
-        }
-        let after = if first {
-            self.join(balance, None, 1)
-        } else {
-            Vec::new()
-        };
-        if member.healthy && member.voting && voters == 3 && !first {
-            let left = voters.saturating_sub(1);
+            .filter(|member| member.voting)
+            .count()
+            .saturating_sub(1);
+        if left == 2 {
             self.draft.requires_approval.get_or_insert_with(|| {
                 format!(
-                    "{left} voting members of etcd are left while {} is gone, and none of them may fail",
-                    target.name
+                    "{left} voting members of etcd are left while {name} is gone, and none of them may fail"
                 )
             });
         }
-        let gone = self
-            .draft
-            .add(PlanStepKind::RemoveMember, Some(&target.name), after);
-        let mut after = vec![gone.clone()];
-        if target.node == NodeState::Ready {
-            after = vec![self.draft.add(PlanStepKind::Drain, Some(&target.name), after)];
-        }
-        self.draft
-            .add(PlanStepKind::RemoveMachine, Some(&target.name), after);
-        if !first {
-            self.join(balance, Some(gone), 0);
-        }
+        let gone = self.take_away(target, Vec::new());
+        self.join_all(Some(gone));
     }
 
-    /// Installs what is missing side by side and joins it one after the other; returns what the last join is. With `most`
-    /// above zero no more than so many.
-    fn join(&mut self, balance: &Balance<'_>, after: Option<String>, most: usize) -> Vec<String> {
-        let unjoined = balance.keep.iter().filter(|member| !member.has_joined());
-        let mut members: Vec<(String, u32, bool)> = unjoined
-            .map(|member| {
-                let installed = member.stage != Stage::Installing;
-                (member.name.clone(), member.replacement, installed)
-            })
-            .collect();
-        for number in &balance.missing {
-            members.push((self.names.next(&self.pool.name), *number, false));
+    /// A member leaves etcd, its pods its node, its machine the cluster. Returns the id of the first step.
+    fn take_away(&mut self, target: &Member, after: Vec<String>) -> String {
+        let name = Some(target.name.as_str());
+        let gone = self.draft.add(PlanStepKind::RemoveMember, name, after);
+        let mut after = vec![gone.clone()];
+        if target.node == NodeState::Ready {
+            after = vec![self.draft.add(PlanStepKind::Drain, name, after)];
         }
-        if most > 0 {
-            members.truncate(most);
-        }
+        self.draft.add(PlanStepKind::RemoveMachine, name, after);
+        self.there = self.there.saturating_sub(1);
+        gone
+    }
+
+    /// The machines that have not joined, and those that are to be made: so many that with those that are there no more
+    /// than `more` above the wanted number are.
+    fn successors(&self, more: usize) -> Vec<Successor> {
+        let made = self.balance.keep.iter().filter(|member| !member.has_joined());
+        let made = made.map(|member| Successor::made(member));
+        let room = self.pool.count.saturating_add(more).saturating_sub(self.there);
+        let missing = self.balance.missing.iter().take(room);
+        made.chain(missing.map(|number| Successor::new(*number)))
+            .collect()
+    }
+
+    fn join_all(&mut self, after: Option<String>) {
+        let all = self.successors(0);
+        self.join(all, after);
+    }
+
+    /// Installs side by side and joins one after the other; returns what the last join is.
+    fn join(&mut self, successors: Vec<Successor>, after: Option<String>) -> Option<String> {
         let mut last = after;
-        for (name, replacement, installed) in members {
+        for successor in successors {
+            let name = successor.name.unwrap_or_else(|| {
+                self.there = self.there.saturating_add(1);
+                self.names.next(&self.pool.name)
+            });
             let mut before = Vec::new();
-            if !installed {
-                let (kind, pool) = (PlanStepKind::Provision, &self.pool.name);
-                before.push(self.draft.make(kind, &name, pool, replacement, Vec::new()));
+            if !successor.installed {
+                let (kind, number) = (PlanStepKind::Provision, successor.replacement);
+                before.push(self.draft.make(kind, &name, &self.pool.name, number, Vec::new()));
             }
             before.extend(last.take());
             let kind = if self.seen.founder.as_ref() == Some(&name) {
@@ -262,6 +274,12 @@ impl ControlPlane<'_, '_> {
             };
             last = Some(self.draft.add(kind, Some(&name), before));
         }
-        last.into_iter().collect()
+        last
     }
+}
+
+/// The member of etcd that runs on a machine.
+fn in_etcd<'a>(member: &Member, etcd: &'a [EtcdMember]) -> Option<&'a EtcdMember> {
+    let is_it = |known: &&EtcdMember| known.machine.as_deref() == Some(member.name.as_str());
+    etcd.iter().find(is_it)
 }

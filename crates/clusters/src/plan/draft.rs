@@ -89,6 +89,18 @@ impl Draft {
         self.steps.iter().any(|step| step.kind == kind)
     }
 
+    /// Whether there is a step by which this machine joins.
+    pub(crate) fn joins(&self, machine: &str) -> bool {
+        let joins = |step: &PlanStep| {
+            matches!(
+                step.kind,
+                PlanStepKind::InitControlPlane | PlanStepKind::JoinControlPlane
+            )
+        };
+        let mut steps = self.steps.iter().filter(|step| joins(step));
+        steps.any(|step| step.machine.as_deref() == Some(machine))
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
@@ -98,9 +110,10 @@ impl Draft {
         self.steps.iter().map(|step| step.id.clone()).collect()
     }
 
-    /// Whether a machine goes.
-    pub(crate) fn removes(&self) -> bool {
-        self.steps.iter().any(|step| is_removal(step.kind))
+    /// Whether a machine or a member of etcd goes, or a machine is made.
+    pub(crate) fn changes_machines(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| is_removal(step.kind) || step.pool.is_some())
     }
 
     /// The plan of these steps.

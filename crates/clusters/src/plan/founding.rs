@@ -8,7 +8,7 @@ use super::balance::{Balance, Policy, balance};
 use super::draft::Draft;
 use super::names::Names;
 use super::removal::remove;
-use super::seen::{Seen, Stage};
+use super::seen::{Member, Seen, Stage};
 use super::verdict::Verdict;
 use super::wanted::{Pool, Wanted};
 use super::workers::workers;
@@ -34,22 +34,46 @@ pub(crate) fn creation(
         .collect();
     if cannot_begin(&sorted) {
         verdict.hopeless = true;
-        give_back(&mut draft, verdict, seen);
+        give_back(&mut draft, verdict, wanted, seen);
         return draft;
     }
     for (pool, sorted) in &sorted {
         match pool.role {
             MachineRole::ControlPlane => {
-                control_plane(&mut draft, names, seen, pool, sorted, &before);
                 draft.remediates |= !sorted.broken.is_empty();
-                for member in sorted.broken.iter().chain(&sorted.surplus).chain(&sorted.leaving) {
-                    remove(&mut draft, verdict, seen, member, Vec::new());
-                }
+                let founding = Founders::remove(&mut draft, verdict, seen, sorted);
+                control_plane(&mut draft, names, seen, pool, sorted, &before, &founding);
             }
             MachineRole::Worker => workers(&mut draft, verdict, seen, names, pool, sorted, &before),
         }
     }
     draft
+}
+
+/// Which machine may be given `kubeadm init`.
+enum Founders {
+    /// Any, once these steps are done.
+    After(Vec<String>),
+    /// None: the one that was given it waits for a person.
+    Nobody,
+}
+
+impl Founders {
+    /// Removes the machines that go. Another one than the founder may start the cluster when that one is gone.
+    fn remove(draft: &mut Draft, verdict: &mut Verdict, seen: &Seen, sorted: &Balance<'_>) -> Self {
+        let is_founder = |member: &&Member| seen.founder.as_ref() == Some(&member.name);
+        let mut gone = None;
+        for member in sorted.broken.iter().chain(&sorted.surplus).chain(&sorted.leaving) {
+            let step = remove(draft, verdict, seen, member, Vec::new());
+            gone = gone.or(step.filter(|_| is_founder(member)));
+        }
+        let is_there = seen.members.iter().any(|member| is_founder(&member));
+        match gone {
+            Some(gone) => Self::After(vec![gone]),
+            None if is_there && !sorted.keep.iter().any(is_founder) => Self::Nobody,
+            None => Self::After(Vec::new()),
+        }
+    }
 }
 
 /// Whether no machine is left that could become the first member: then nothing else can come up either.
@@ -61,8 +85,9 @@ fn cannot_begin(sorted: &[(&Pool, Balance<'_>)]) -> bool {
 }
 
 /// Gives back what is not installed yet: nothing would ever give it the data to join with.
-fn give_back(draft: &mut Draft, verdict: &mut Verdict, seen: &Seen) {
-    let early = seen.members.iter().filter(|member| {
+fn give_back(draft: &mut Draft, verdict: &mut Verdict, wanted: &Wanted, seen: &Seen) {
+    let members = wanted.pools.iter().flat_map(|pool| seen.of_pool(pool));
+    let early = members.filter(|member| {
         matches!(member.stage, Stage::Installing | Stage::Leaving) && member.failure.is_none()
     });
     for member in early {
@@ -78,31 +103,27 @@ fn control_plane(
     pool: &Pool,
     balance: &Balance<'_>,
     before: &[String],
+    founders: &Founders,
 ) {
-    let mut members: Vec<(String, u32, bool)> = balance
-        .keep
-        .iter()
-        .map(|member| {
-            let installed = member.stage != Stage::Installing;
-            (member.name.clone(), member.replacement, installed)
-        })
-        .collect();
-    members.extend(
-        balance
-            .missing
-            .iter()
-            .map(|number| (names.next(&pool.name), *number, false)),
-    );
-    if let Some(founder) = &seen.founder {
-        members.sort_by_key(|(name, ..)| name != founder);
-    }
+    // The founder is the first of those that stay.
+    let made = balance.keep.iter().map(|member| {
+        let installed = member.stage != Stage::Installing;
+        (member.name.clone(), member.replacement, installed)
+    });
+    let mut members: Vec<(String, u32, bool)> = made.collect();
+    let missing = balance.missing.iter();
+    members.extend(missing.map(|number| (names.next(&pool.name), *number, false)));
     let mut last: Option<String> = None;
     for (at, (name, replacement, installed)) in members.iter().enumerate() {
         let mut after = before.to_vec();
         if !installed {
             after = vec![draft.make(PlanStepKind::Provision, name, &pool.name, *replacement, after)];
         }
+        let Founders::After(gone) = founders else {
+            continue;
+        };
         let kind = if at == 0 {
+            after.extend(gone.iter().cloned());
             PlanStepKind::InitControlPlane
         } else {
             PlanStepKind::JoinControlPlane

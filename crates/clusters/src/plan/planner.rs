@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use resources::gantry::{MachineRole, PlanClass, PlanStepKind};
+use resources::keys;
 
 use super::balance::{Policy, balance};
 use super::control_plane::control_plane;
@@ -9,7 +10,7 @@ use super::draft::Draft;
 use super::founding::creation;
 use super::names::Names;
 use super::removal::remove;
-use super::seen::{Founding, Seen};
+use super::seen::{Founding, Member, Seen};
 use super::verdict::Verdict;
 use super::wanted::Wanted;
 use super::workers::workers;
@@ -36,13 +37,7 @@ pub fn plan(wanted: &Wanted, seen: &Seen, policy: Policy, identity: Identity<'_>
     } else {
         creation(wanted, seen, policy, &mut names, now, &mut verdict)
     };
-    for member in seen
-        .members
-        .iter()
-        .filter(|member| wanted.pool(&member.pool).is_none())
-    {
-        remove(&mut draft, &mut verdict, seen, member, Vec::new());
-    }
+    without_pool(wanted, seen, &mut draft, &mut verdict);
     if exists {
         complete(&mut draft, seen);
     } else if draft.has(PlanStepKind::InitControlPlane) {
@@ -52,10 +47,10 @@ pub fn plan(wanted: &Wanted, seen: &Seen, policy: Policy, identity: Identity<'_>
     if draft.is_empty() {
         return verdict;
     }
-    if seen.ahead && draft.removes() {
+    if seen.ahead && draft.changes_machines() {
         draft.requires_approval.get_or_insert_with(|| {
             "a later plan than any that is known here has changed the cluster, as after a restore of older data: check each \
-             machine that goes"
+             machine that goes, and that no server that is free here is in use"
                 .to_owned()
         });
     }
@@ -86,6 +81,27 @@ fn change(
         }
     }
     draft
+}
+
+/// The workers of pools that are not wanted go. One whose pool nothing says any more stays where it is.
+fn without_pool(wanted: &Wanted, seen: &Seen, draft: &mut Draft, verdict: &mut Verdict) {
+    let is_wanted = |member: &Member| {
+        let pool = wanted.pool(&member.pool);
+        member.role == MachineRole::ControlPlane || pool.is_some_and(|pool| pool.role == MachineRole::Worker)
+    };
+    for member in seen.members.iter().filter(|member| !is_wanted(member)) {
+        if member.pool.is_empty() && !member.unwanted && !member.is_leaving() {
+            let name = &member.name;
+            let reason = format!(
+                "nothing says which worker node group {name} belongs to, so it is left alone; give its Machine the label \
+                 {} again, or replace it: gantry replace machine {name}",
+                keys::NODE_GROUP
+            );
+            verdict.block(name, reason);
+        } else {
+            remove(draft, verdict, seen, member, Vec::new());
+        }
+    }
 }
 
 /// What the cluster has to have in the end, and is checked after each change.

@@ -3,8 +3,15 @@
 use resources::gantry::PlanStepKind;
 
 use super::draft::Draft;
-use super::seen::{ApiState, Member, NodeState, Seen};
+use super::seen::{ApiState, Founding, Member, NodeState, Seen};
 use super::verdict::Verdict;
+
+/// Whether a machine may be taken away. While a cluster that exists does not answer, it may be further than what is known
+/// here, as after a restore of older data.
+pub(crate) fn may_go(seen: &Seen, member: &Member) -> bool {
+    let exists = seen.founding == Founding::Done || member.has_joined();
+    member.is_leaving() || !exists || seen.api == ApiState::Answers
+}
 
 /// Plans the removal of one machine. Returns the id of the last step, or `None` when it is blocked.
 pub(crate) fn remove(
@@ -14,21 +21,19 @@ pub(crate) fn remove(
     member: &Member,
     mut after: Vec<String>,
 ) -> Option<String> {
-    if member.has_joined() {
-        if seen.api != ApiState::Answers {
-            verdict.block(
-                &member.name,
-                format!(
-                    "{} is to go, and the cluster's API does not answer: nothing that has joined is taken away before \
-                     the cluster was looked at",
-                    member.name
-                ),
-            );
-            return None;
-        }
-        if member.node == NodeState::Ready {
-            after = vec![draft.add(PlanStepKind::Drain, Some(&member.name), after)];
-        }
+    if !may_go(seen, member) {
+        verdict.block(
+            &member.name,
+            format!(
+                "{} is to go, and the cluster's API does not answer: nothing is taken away before the cluster was looked \
+                 at",
+                member.name
+            ),
+        );
+        return None;
+    }
+    if member.has_joined() && member.node == NodeState::Ready {
+        after = vec![draft.add(PlanStepKind::Drain, Some(&member.name), after)];
     }
     Some(draft.add(PlanStepKind::RemoveMachine, Some(&member.name), after))
 }

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use resources::gantry::MachineRole;
 
+use super::wanted::Pool;
+
 /// One observation of a cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
@@ -60,12 +62,14 @@ pub enum ApiState {
 pub struct Member {
     /// Name of its Machine and ProviderMachine.
     pub name: String,
-    /// Pool that it belongs to.
+    /// Pool that it belongs to; empty when nothing says so any more.
     pub pool: String,
     /// Its role.
     pub role: MachineRole,
     /// How far it is.
     pub stage: Stage,
+    /// Whether a host was found for it.
+    pub has_host: bool,
     /// Why it was given up by its driver or by the coordinator.
     pub failure: Option<String>,
     /// Its node.
@@ -158,9 +162,14 @@ impl Member {
 }
 
 impl Seen {
-    /// The members of a pool.
-    pub(crate) fn of_pool<'a>(&'a self, pool: &'a str) -> impl Iterator<Item = &'a Member> {
-        self.members.iter().filter(move |member| member.pool == pool)
+    /// The members of a pool. A cluster has one control plane, so its members are known by their role, even those whose
+    /// pool is lost.
+    pub(crate) fn of_pool<'a>(&'a self, pool: &'a Pool) -> impl Iterator<Item = &'a Member> {
+        let is_of = move |member: &&Member| {
+            let control_plane = pool.role == MachineRole::ControlPlane;
+            member.role == pool.role && (control_plane || member.pool == pool.name)
+        };
+        self.members.iter().filter(is_of)
     }
 
     /// A nothing: the observation before the first plan.

@@ -5,7 +5,7 @@ use resources::gantry::PlanStepKind;
 use super::balance::Balance;
 use super::draft::Draft;
 use super::names::Names;
-use super::removal::remove;
+use super::removal::{may_go, remove};
 use super::seen::Seen;
 use super::verdict::Verdict;
 use super::wanted::Pool;
@@ -30,7 +30,11 @@ pub(crate) fn workers(
             after.to_vec(),
         );
     }
-    for replacement in &balance.missing {
+    let go = || balance.broken.iter().chain(&balance.surplus);
+    // The place of one that can't go yet is not free yet.
+    let stay = go().filter(|member| !may_go(seen, member)).count();
+    let room = balance.missing.len().saturating_sub(stay);
+    for replacement in balance.missing.iter().take(room) {
         let name = names.next(&pool.name);
         draft.make(
             PlanStepKind::JoinWorker,
@@ -41,12 +45,7 @@ pub(crate) fn workers(
         );
     }
     draft.remediates |= !balance.broken.is_empty();
-    let go = balance
-        .broken
-        .iter()
-        .chain(&balance.surplus)
-        .chain(&balance.leaving);
-    for member in go {
+    for member in go().chain(&balance.leaving) {
         remove(draft, verdict, seen, member, Vec::new());
     }
 }
