@@ -9,7 +9,7 @@ mod workload;
 
 pub(crate) use connections::{Connection, Connections};
 pub(crate) use seen::{NODE_HEALTHY, is_subject, seen, uses_flannel};
-pub(crate) use snapshot::{ApiSeen, BootstrapSeen, EtcdSeen, Leftover, Snapshot, image_of};
+pub(crate) use snapshot::{ApiSeen, BY_POLICY, BootstrapSeen, EtcdSeen, Leftover, Snapshot, image_of};
 pub(crate) use views::Views;
 pub(crate) use workload::last_plan_object;
 pub use workload::{Drained, Failure, KubeWorkloads, NodeView, SystemView, Workload, Workloads};

@@ -11,7 +11,7 @@ use super::round::Round;
 use crate::access::Access;
 use crate::error::Error;
 use crate::execute::{Progress, dropped, superseded};
-use crate::observe::{ApiSeen, Snapshot, last_plan_object};
+use crate::observe::{ApiSeen, BY_POLICY, Snapshot, last_plan_object};
 use crate::plan::{Founding, Seen, Verdict, Wanted};
 use crate::report;
 
@@ -61,7 +61,7 @@ pub(crate) async fn note_plan(round: &Round<'_>, plan: &Plan, progress: &Progres
         return Ok(false);
     };
     let known = system.last_plan.unwrap_or(0);
-    let by_policy = progress.status().approved_by.as_deref() == Some("policy");
+    let by_policy = progress.status().approved_by.as_deref() == Some(BY_POLICY);
     let ahead = round.snapshot.is_ahead();
     if known >= plan.spec.number || ahead && by_policy || round.snapshot.founding() != Founding::Done {
         return Ok(false);

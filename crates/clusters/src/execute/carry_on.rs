@@ -13,6 +13,7 @@ use super::step_run::StepRun;
 use super::succession::inherited_approval;
 use super::work::Work;
 use crate::error::Error;
+use crate::observe::BY_POLICY;
 
 /// What a round led to.
 #[derive(Debug, Default)]
@@ -93,7 +94,7 @@ fn approved_by(work: &Work<'_>) -> Option<String> {
         return Some(by);
     }
     let policy = work.options.self_approved.contains(&plan.spec.class);
-    (policy && plan.spec.requires_approval.is_none()).then(|| "policy".to_owned())
+    (policy && plan.spec.requires_approval.is_none()).then(|| BY_POLICY.to_owned())
 }
 
 fn asks_for_approval(work: &Work<'_>) -> String {

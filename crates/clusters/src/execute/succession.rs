@@ -8,6 +8,7 @@ use resources::Digest;
 use resources::gantry::{Plan, PlanPhase, PlanSpec, StepState};
 
 use super::progress::Progress;
+use crate::observe::BY_POLICY;
 use crate::plan::{Seen, Stage, Verdict, covers, disrupts_no_more, goes_too_far};
 
 /// How long a plan that failed stands before it is tried anew.
@@ -103,7 +104,7 @@ pub fn superseded(current: &Plan, by: &PlanSpec, now: Timestamp) -> Option<Progr
 #[must_use]
 pub fn inherited_approval(before: &Plan, next: &PlanSpec) -> Option<String> {
     let status = before.status.as_ref()?;
-    let approved = status.approved_by.clone().filter(|by| by != "policy")?;
+    let approved = status.approved_by.clone().filter(|by| by != BY_POLICY)?;
     let same = status.phase == PlanPhase::Superseded && before.spec.desired == next.desired;
     (same && disrupts_no_more(&before.spec, next)).then_some(approved)
 }

@@ -19,6 +19,9 @@ use super::workload::{NodeView, SystemView};
 use crate::plan::{Founding, Wanted, image_name};
 use crate::secrets::{self, bootstrap_machine};
 
+/// Who approves a plan whose class approves itself.
+pub(crate) const BY_POLICY: &str = "policy";
+
 /// The cluster's API.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ApiSeen {
@@ -276,14 +279,31 @@ impl Snapshot {
         }
     }
 
+    /// The number of the plan that has changed the cluster last, where that is a later one than any that is known here. A
+    /// plan that was made without knowing of it does not count, unless a person has approved it.
+    pub(crate) fn unknown_plan(&self) -> Option<u32> {
+        let ApiSeen::Answers { system, .. } = &self.api else {
+            return None;
+        };
+        let counts = |plan: &&Arc<Plan>| {
+            let by = plan
+                .status
+                .as_ref()
+                .and_then(|status| status.approved_by.as_deref());
+            plan.spec.unknown_plan.is_none() || by.is_some_and(|by| by != BY_POLICY)
+        };
+        let newest = self
+            .plans
+            .values()
+            .filter(counts)
+            .map(|plan| plan.spec.number)
+            .max();
+        system.last_plan.filter(|last| *last > newest.unwrap_or(0))
+    }
+
     /// Whether a later plan than any that is known here has changed the cluster.
     pub(crate) fn is_ahead(&self) -> bool {
-        let ApiSeen::Answers { system, .. } = &self.api else {
-            return false;
-        };
-        let recorded = self.control_plane.as_ref().and_then(|known| known.spec.last_plan);
-        let newest = self.plans.keys().next_back().copied().max(recorded).unwrap_or(0);
-        system.last_plan.is_some_and(|last| last > newest)
+        self.unknown_plan().is_some()
     }
 
     /// The number of the next plan.

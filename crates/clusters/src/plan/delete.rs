@@ -26,6 +26,7 @@ pub fn delete(cluster: &str, machines: &[(String, MachineRole)], number: u32) ->
         class: PlanClass::Delete,
         pools: Vec::new(),
         requires_approval: None,
+        unknown_plan: None,
         steps: draft.into_steps(),
     }
 }

@@ -132,6 +132,7 @@ impl Draft {
                 })
                 .collect(),
             requires_approval: self.requires_approval,
+            unknown_plan: None,
             steps: self.steps,
         }
     }

@@ -41,6 +41,10 @@ pub struct PlanSpec {
     /// Why a person has to approve the plan, whatever the policy says of its class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requires_approval: Option<String>,
+    /// Number of a later plan that has changed the cluster and is not known here, as after a restore of older data. It is
+    /// what the cluster itself says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_plan: Option<u32>,
     /// Steps. One runs as soon as those that it names in `after` are done.
     pub steps: Vec<PlanStep>,
 }
