@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::cluster::{API_PORT, ClusterSettings};
+use crate::cluster::{API_PORT, ClusterSettings, Profile};
 use crate::error::{Error, yaml};
 use crate::node::NodeSettings;
 
@@ -15,9 +15,16 @@ pub(crate) const INTERFACE: &str = "@INTERFACE@";
 /// has succeeded it does not (`init_fail`). An unhealthy node has a lower priority and never gives the address up
 /// altogether: with nobody to take it over that would only make things worse. All members have the same priority, so
 /// the address moves when its holder becomes unhealthy or silent, and not back when a member returns (RFC 3768 §6.4.2:
-/// only a higher priority preempts). Advertisements are multicast and not authenticated: VRRP has no authentication
-/// worth the name, and whoever can send them on the segment can also answer ARP for the address.
+/// only a higher priority preempts). `nopreempt` would also keep it at a holder that is unhealthy.
+///
+/// The script is named by its real directory: keepalived drops one whose path leads through a symbolic link to a
+/// directory, as `/bin` is, and then every node counts as healthy. A check has no limit of its own: busybox' wget leaves
+/// its process for TLS behind when it gives up, and keepalived ends both.
+///
+/// Advertisements are multicast and not authenticated: VRRP has no authentication worth the name, and whoever can send
+/// them on the segment can also answer ARP for the address.
 pub(crate) fn configuration(cluster: &ClusterSettings, node: &NodeSettings) -> String {
+    let (interval, timeout) = pace(cluster.profile);
     format!(
         "global_defs {{
     router_id {name}
@@ -27,9 +34,9 @@ pub(crate) fn configuration(cluster: &ClusterSettings, node: &NodeSettings) -> S
 }}
 
 vrrp_script api {{
-    script \"/bin/wget -q -T 8 -O /dev/null --no-check-certificate https://127.0.0.1:{API_PORT}/readyz\"
-    interval 5
-    timeout 10
+    script \"/usr/bin/wget -q -O /dev/null --no-check-certificate https://127.0.0.1:{API_PORT}/readyz\"
+    interval {interval}
+    timeout {timeout}
     fall 3
     rise 1
     weight -100
@@ -54,6 +61,15 @@ vrrp_instance control_plane {{
         router = cluster.vrrp_id,
         endpoint = cluster.endpoint,
     )
+}
+
+/// Seconds from one check to the next, and for one check. The latter is shorter, because keepalived skips a check
+/// while the last one runs.
+const fn pace(profile: Profile) -> (u8, u8) {
+    match profile {
+        Profile::Standard => (5, 4),
+        Profile::Lab => (10, 9),
+    }
 }
 
 /// The static pod.
