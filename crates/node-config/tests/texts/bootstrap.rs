@@ -30,7 +30,7 @@ fn documents() -> Vec<(String, BootstrapDocument)> {
     documents
 }
 
-fn content(file: &BootstrapFile) -> String {
+pub(crate) fn content(file: &BootstrapFile) -> String {
     String::from_utf8(STANDARD.decode(&file.content_base64).unwrap()).unwrap()
 }
 

@@ -4,6 +4,8 @@
 
 mod bootstrap;
 mod demo;
+mod network_node;
+mod real_keepalived;
 
 use node_config::install::{InstallInputs, template};
 use node_config::{FIRST_BOOT_SCRIPT, HostNetwork, Profile, flannel, meta_data, netplan, user_data};
