@@ -1,6 +1,7 @@
 //! What a cluster is like now: the appliance's objects by watches, the cluster's own API and its etcd by asking them.
 
 mod connections;
+mod image;
 mod seen;
 mod snapshot;
 mod view;
@@ -8,6 +9,7 @@ mod views;
 mod workload;
 
 pub(crate) use connections::{Connection, Connections};
+pub(crate) use image::{image_fault, named};
 pub(crate) use seen::{NODE_HEALTHY, is_subject, seen, uses_flannel};
 pub(crate) use snapshot::{ApiSeen, BY_POLICY, BootstrapSeen, EtcdSeen, Leftover, Snapshot, image_of};
 pub(crate) use views::Views;

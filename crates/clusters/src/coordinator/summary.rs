@@ -9,8 +9,8 @@ use resources::gantry::{PlanPhase, StepState};
 use super::round::Round;
 use crate::admit;
 use crate::execute::Progress;
-use crate::observe::ApiSeen;
-use crate::plan::Verdict;
+use crate::observe::{ApiSeen, image_fault};
+use crate::plan::{Founding, Verdict};
 use crate::report::{Report, creating};
 
 /// Pause after which something may have moved.
@@ -34,9 +34,10 @@ pub(crate) fn summary(round: &Round<'_>, progress: Option<&Progress>, verdict: &
         row.deadline.as_ref().map(|time| time.0)
     });
     let stuck = !under_way && !blocked.is_empty();
+    let image = image_fault_of(round).filter(|_| !deleting);
     let name = if deleting {
         "Deleting"
-    } else if verdict.hopeless {
+    } else if verdict.hopeless || image.is_some() {
         "Failed"
     } else if phase == Some(PlanPhase::Pending) && !snapshot.is_made() {
         "Planning"
@@ -46,16 +47,30 @@ pub(crate) fn summary(round: &Round<'_>, progress: Option<&Progress>, verdict: &
         "Running"
     };
     let failure = stuck.then(|| (FailureReason::MachineInvalid, blocked.join("\n")));
+    let image_failure = image
+        .clone()
+        .map(|fault| (FailureReason::MachineConfigInvalid, fault));
     Report {
         phase: name,
         reason: reason
             .or_else(|| blocked.first().cloned())
             .or_else(|| round.refused.first().map(ToString::to_string)),
         deadline,
-        failure: admit::failure(&round.refused).or(failure),
+        failure: admit::failure(&round.refused).or(image_failure).or(failure),
         blocked,
         settled,
     }
+}
+
+/// What is wrong with an image of a cluster that does not exist yet: it can't begin before that is put right.
+fn image_fault_of(round: &Round<'_>) -> Option<String> {
+    let snapshot = &round.snapshot;
+    let wanted = snapshot
+        .wanted
+        .as_ref()
+        .filter(|_| snapshot.founding() != Founding::Done)?;
+    let mut images = snapshot.images.values();
+    images.find_map(|image| image_fault(image, &wanted.version))
 }
 
 /// When to look again although nothing was observed to change.

@@ -25,6 +25,8 @@ pub(crate) struct Driver {
     pub(crate) claims: BTreeMap<String, String>,
     /// Servers on which every installation fails, with the reason.
     pub(crate) broken: BTreeMap<String, String>,
+    /// Why no image can be had.
+    pub(crate) bad_image: Option<String>,
     /// Servers that can't be powered off.
     pub(crate) stuck: BTreeSet<String>,
     /// Machines that never become nodes.

@@ -154,3 +154,25 @@ async fn a_node_of_an_earlier_installation_does_not_count_as_joined() {
     world.drive("joined again", joined_again).await;
     world.drive_to_ready().await;
 }
+
+#[tokio::test]
+async fn a_cluster_whose_image_cannot_be_had_says_so_and_goes_on_when_it_can() {
+    let world = World::new().await;
+    world.apply_documents().await;
+    let reason = "wrong digest: the file is another one";
+    world.driver.lock().unwrap().bad_image = Some(reason.to_owned());
+    world.drive_to("Failed").await;
+    let message = world
+        .cluster()
+        .await
+        .unwrap()
+        .status
+        .unwrap()
+        .failure_message
+        .unwrap();
+    assert!(message.contains(reason), "{message}");
+    world.rounds("demo", 3).await;
+    assert!(world.machines().await.is_empty());
+    world.driver.lock().unwrap().bad_image = None;
+    world.drive_to_ready().await;
+}

@@ -429,7 +429,11 @@ impl World {
                 "name": "image", "compression": "zstd", "rawSize": 1, "rawDigest": digest, "size": 1, "digest": digest,
                 "kubernetesVersion": "v1.35.4", "chunks": [],
             });
-            let status = json!({ "state": "ready", "manifest": manifest });
+            let bad = self.driver.lock().unwrap().bad_image.clone();
+            let status = match bad {
+                Some(reason) => json!({ "state": "failed", "reason": reason }),
+                None => json!({ "state": "ready", "manifest": manifest }),
+            };
             self.status::<Image>(&image.name_any(), status).await;
         }
         for machine in self.machines().await {

@@ -5,6 +5,7 @@ use resources::gantry::{Image, ImageState, MachineRole, ProviderMachineState};
 use steps::Step;
 
 use crate::execute::decision::{Decision, Effect, View, done, fail};
+use crate::observe::{image_fault, named};
 use crate::plan::{Founding, Pool};
 
 pub(super) fn decide(view: View<'_>) -> Decision {
@@ -86,30 +87,16 @@ fn waits_for_its_turn(view: View<'_>, pool: &Pool) -> Option<String> {
     undecided.next().map(|(name, _)| name.clone())
 }
 
-/// The image's reason with its address, by which most reasons begin already.
-fn named(url: &str, reason: Option<&str>) -> String {
-    match reason {
-        None => format!("image {url} is being fetched"),
-        Some(reason) if reason.starts_with(url) => format!("image {reason}"),
-        Some(reason) => format!("image {url}: {reason}"),
-    }
-}
-
-/// `None` when the image can be installed.
+/// `None` when the image can be installed. One that is not there or holds something else may be put right, so it is waited
+/// for; the report says what is wrong with it.
 fn image_ready(view: View<'_>, image: &Image, version: &str) -> Option<Decision> {
-    let status = image.status.clone().unwrap_or_default();
-    let url = &image.spec.url;
-    match (status.state, status.manifest) {
-        (ImageState::Failed, _) => Some(view.wait(named(url, status.reason.as_deref()))),
-        (ImageState::Ready, Some(manifest)) => match manifest.kubernetes_version {
-            Some(inside) if inside != version => Some(view.wait(format!(
-                "image {url} holds Kubernetes {inside}, the Release wants {version}; build the image again or name another"
-            ))),
-            _ => None,
-        },
-        (_, _) => {
-            let waits = view.wait(named(url, status.reason.as_deref()));
-            Some(waits.with_percent(status.percent))
-        }
+    if let Some(fault) = image_fault(image, version) {
+        return Some(view.wait(fault));
     }
+    let status = image.status.clone().unwrap_or_default();
+    let waits = || {
+        let reason = named(&image.spec.url, status.reason.as_deref());
+        view.wait(reason).with_percent(status.percent)
+    };
+    (status.state != ImageState::Ready || status.manifest.is_none()).then(waits)
 }
