@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-use self::plans::{drop_plan, note_answer, note_plan, store};
+use self::plans::{drop_plan, is_under_way, note_answer, note_plan, store};
 use self::round::Round;
 use self::summary::{LATER, SOON, pause, summary};
 use crate::access::Access;
@@ -175,13 +175,7 @@ impl Coordinator {
             return Ok(Next::Again);
         }
         if let Some(reason) = paused(cluster) {
-            let report = Report {
-                phase: known_phase(cluster),
-                reason: Some(reason),
-                ..Report::default()
-            };
-            report::write_cluster(access, cluster, None, &report, now).await?;
-            return Ok(Next::After(LATER));
+            return say(access, cluster, reason, None, LATER, now).await;
         }
         let result = if deleting {
             self.delete(access, cluster, now).await
@@ -203,15 +197,7 @@ impl Coordinator {
         let mut snapshot = Snapshot::read(&self.views, namespace, &name);
         let admitted = match admit(access, &self.views, cluster, &snapshot).await? {
             Documents::Good(admitted) => admitted,
-            Documents::Waits(reason) => {
-                let report = Report {
-                    phase: known_phase(cluster),
-                    reason: Some(reason),
-                    ..Report::default()
-                };
-                report::write_cluster(access, cluster, None, &report, now).await?;
-                return Ok(Next::After(SOON));
-            }
+            Documents::Waits(reason) => return say(access, cluster, reason, None, SOON, now).await,
             Documents::Bad(reason, message) => return refuse(access, cluster, reason, message, now).await,
         };
         let wanted = Wanted::new(&admitted.bundle, &admitted.pin.release);
@@ -223,7 +209,7 @@ impl Coordinator {
         if note_answer(access, &snapshot, now).await? {
             return Ok(Next::Again);
         }
-        let under_way = snapshot.plan().filter(|plan| Progress::of(plan).is_under_way());
+        let under_way = snapshot.plan().filter(|plan| is_under_way(plan));
         let number = under_way.map_or_else(|| snapshot.next_number(), |plan| plan.spec.number);
         let seen = seen(&snapshot, now);
         let verdict = self.plan(&wanted, &snapshot, &seen, number, now);
@@ -415,12 +401,26 @@ async fn refuse(
         reason,
         FailureReason::MissingDependentObjects | FailureReason::HardwareInvalid
     );
+    let first = message.lines().next().unwrap_or_default().to_owned();
+    let pause = if waits { SOON } else { LATER };
+    say(access, cluster, first, Some((reason, message)), pause, now).await
+}
+
+/// Says why the cluster is not looked at further; its phase stays as it is.
+async fn say(
+    access: &Access,
+    cluster: &Cluster,
+    reason: String,
+    failure: Option<(FailureReason, String)>,
+    pause: Duration,
+    now: Timestamp,
+) -> Result<Next, Error> {
     let report = Report {
         phase: known_phase(cluster),
-        reason: Some(message.lines().next().unwrap_or_default().to_owned()),
-        failure: Some((reason, message)),
+        reason: Some(reason),
+        failure,
         ..Report::default()
     };
     report::write_cluster(access, cluster, None, &report, now).await?;
-    Ok(Next::After(if waits { SOON } else { LATER }))
+    Ok(Next::After(pause))
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use kube::ResourceExt as _;
-use resources::gantry::{FailurePolicy, PlanPhase, PlanStep, ProviderMachineState, StepState};
+use resources::gantry::{FailurePolicy, PlanPhase, PlanStep, ProviderMachineState};
 use steps::{Transition, run};
 
 use super::disruption::give_back;
@@ -65,8 +65,10 @@ pub(crate) async fn carry_on(work: &Work<'_>, progress: &mut Progress) -> Result
     *progress = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
     round.acted = acted.into_inner().unwrap_or_else(PoisonError::into_inner);
     round.transitions = transitions.into_inner().unwrap_or_else(PoisonError::into_inner);
-    for step in failed(work, progress) {
-        round.acted |= give_up(work, progress, &step).await?;
+    for step in progress.failed() {
+        if step.on_failure == FailurePolicy::Replace {
+            round.acted |= give_up(work, progress, step).await?;
+        }
     }
     progress.settle(work.now);
     round.acted |= give_back(work, progress).await?;
@@ -109,14 +111,6 @@ fn asks_for_approval(work: &Work<'_>) -> String {
         "plan {name} waits for approval{}: gantry approve {name}",
         why.unwrap_or_default()
     )
-}
-
-/// Steps that have failed and whose machine is to be replaced.
-fn failed(work: &Work<'_>, progress: &Progress) -> Vec<PlanStep> {
-    let is_failed = |step: &&PlanStep| {
-        step.on_failure == FailurePolicy::Replace && progress.state(&step.id) == StepState::Failed
-    };
-    work.plan.spec.steps.iter().filter(is_failed).cloned().collect()
 }
 
 /// Writes into the machine of a failed step why it is given up, unless its driver has given it up. The planner answers.

@@ -140,10 +140,17 @@ impl Progress {
 
     /// A step that has failed and is not answered with another machine.
     fn stopped_by(&self) -> Option<&PlanStep> {
-        let has_stopped = |step: &&PlanStep| {
-            step.on_failure == FailurePolicy::Retry && self.state(&step.id) == StepState::Failed
-        };
-        self.spec.steps.iter().find(has_stopped)
+        let failed = self.failed();
+        failed
+            .into_iter()
+            .find(|step| step.on_failure == FailurePolicy::Retry)
+    }
+
+    /// The steps that have failed, in the order of the plan.
+    pub(crate) fn failed(&self) -> Vec<&PlanStep> {
+        let states = self.states();
+        let is_failed = |step: &&PlanStep| states.get(step.id.as_str()) == Some(&StepState::Failed);
+        self.spec.steps.iter().filter(is_failed).collect()
     }
 
     /// Whether the same steps are to be begun again after a while.
@@ -155,25 +162,16 @@ impl Progress {
     /// Ends the plan when its last step is done, when a step has failed that is not answered with another machine, or when
     /// nothing can follow what has failed.
     pub fn settle(&mut self, now: Timestamp) {
-        let is_failed = |step: &&PlanStep| self.state(&step.id) == StepState::Failed;
-        let stuck = || {
-            self.spec
-                .steps
-                .iter()
-                .find(is_failed)
-                .filter(|_| self.ready().is_empty())
-        };
+        let stuck = || self.failed().first().copied().filter(|_| self.ready().is_empty());
         if let Some(step) = self.stopped_by().or_else(stuck) {
             let reason = self.row(&step.id).and_then(|row| row.reason.clone());
             let text = format!("{}: {}", step.text(1), reason.unwrap_or_default());
             self.enter(PlanPhase::Failed, Some(text), now);
             return;
         }
-        let done = self
-            .spec
-            .steps
-            .iter()
-            .all(|step| self.state(&step.id) == StepState::Done);
+        let states = self.states();
+        let is_done = |step: &PlanStep| states.get(step.id.as_str()) == Some(&StepState::Done);
+        let done = self.spec.steps.iter().all(is_done);
         if done {
             self.enter(PlanPhase::Done, None, now);
             return;
