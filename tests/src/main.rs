@@ -10,14 +10,18 @@
 
 mod agent_endpoint;
 mod benches;
+mod cluster_client;
 mod end;
+mod etcd_data;
 mod first_boot;
 mod gantry;
 mod kubectl;
+mod living_cluster;
 mod namespace;
 mod new_cluster;
 mod node_disk;
 mod objects;
+mod outside_writer;
 mod rack;
 mod said;
 mod server;

@@ -136,6 +136,11 @@ impl ClientNamespace {
 pub(crate) struct NamespaceFile(File);
 
 impl NamespaceFile {
+    /// One that has a name.
+    pub(crate) fn of(name: &str) -> anyhow::Result<Self> {
+        Ok(Self(File::open(format!("/run/netns/{name}"))?))
+    }
+
     /// Moves the calling thread into it. What the thread opens from then on is there.
     pub(crate) fn enter(&self) -> anyhow::Result<()> {
         setns(&self.0, CloneFlags::CLONE_NEWNET)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use crate::rack::{Rack, done};
+use crate::rack::Rack;
 use crate::waiting::until;
 
 /// Where the stories' objects are.
@@ -19,14 +19,8 @@ pub(crate) fn object(version: &str, kind: &str, name: &str, spec: Value) -> Valu
 
 /// What kubectl says about the appliance's API.
 pub(crate) fn kubectl(rack: &Rack, arguments: &[&str]) -> anyhow::Result<String> {
-    let program = rack.file("parts/bin/kubectl").display().to_string();
-    let mut command = lab::site_command(&rack.plan, &program)?;
-    command
-        .arg("--kubeconfig")
-        .arg(rack.file("data/admin.kubeconfig"))
-        .args(arguments);
     println!("$ kubectl {}", arguments.join(" "));
-    let text = done(&mut command)?;
+    let text = rack.appliance_asked(arguments)?;
     print!("{text}");
     Ok(text)
 }

@@ -15,6 +15,7 @@ use lab::{MachinePlan, RackPaths, RackPlan, UpOptions};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 
+use crate::cluster_client::ClusterClient;
 use crate::server::program;
 use crate::waiting::{unless_asked_to_end, until};
 
@@ -75,6 +76,8 @@ pub(crate) struct Rack {
     pub(crate) image: String,
     /// Further flags of `gantry serve`.
     pub(crate) serve_flags: Vec<String>,
+    /// Values for emulated machines instead of those of Kubernetes and of real hardware.
+    pub(crate) lab_timings: bool,
     folder: tempfile::TempDir,
     appliance: Option<Child>,
     is_up: bool,
@@ -101,6 +104,7 @@ impl Rack {
             paths,
             image: String::new(),
             serve_flags: Vec::new(),
+            lab_timings: true,
             folder,
             appliance: None,
             is_up: false,
@@ -127,6 +131,10 @@ impl Rack {
         }
         if options.usb_disk {
             up.push("--usb-disk");
+        }
+        let bad_disk = options.bad_disk.map(|machine| machine.to_string());
+        if let Some(machine) = &bad_disk {
+            up.extend(["--bad-disk", machine]);
         }
         rack.is_up = true;
         rack.user(&up)?;
@@ -195,12 +203,8 @@ impl Rack {
         }
         let address = self.plan.site_address.to_string();
         command.args(["--interface", self.plan.site_interface, "--address", &address]);
-        command.args([
-            "--lab-timings",
-            "true",
-            "--kernel-arguments",
-            "console=ttyS0,115200",
-        ]);
+        command.args(["--lab-timings", if self.lab_timings { "true" } else { "false" }]);
+        command.args(["--kernel-arguments", "console=ttyS0,115200"]);
         command.args(&self.serve_flags);
         if let Some(point) = kill_at {
             command.env("GANTRY_KILL_AT", point.name());
@@ -304,14 +308,26 @@ impl Rack {
 
     /// What kubectl says about the new cluster.
     pub(crate) fn asked(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        self.cluster_client().asked(arguments)
+    }
+
+    /// kubectl for the new cluster.
+    pub(crate) fn cluster_client(&self) -> ClusterClient {
         let name = &self.plan.cluster_name;
-        let program = self.file("parts/bin/kubectl").display().to_string();
-        let mut command = lab::site_command(&self.plan, &program)?;
-        command
-            .arg("--kubeconfig")
-            .arg(self.file(&format!("{name}/{name}-eks-a-cluster.kubeconfig")))
-            .args(arguments);
-        done(&mut command)
+        self.client(&format!("{name}/{name}-eks-a-cluster.kubeconfig"))
+    }
+
+    /// What kubectl says about the appliance's API.
+    pub(crate) fn appliance_asked(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        self.client("data/admin.kubeconfig").asked(arguments)
+    }
+
+    fn client(&self, kubeconfig: &str) -> ClusterClient {
+        ClusterClient {
+            plan: self.plan.clone(),
+            kubectl: self.file("parts/bin/kubectl"),
+            kubeconfig: self.file(kubeconfig),
+        }
     }
 
     /// Resets a machine hard.

@@ -8,9 +8,12 @@ mod faults;
 mod installer_bios;
 mod members;
 mod neighbour;
+mod on_rack;
 mod options;
 mod resets;
+mod standard;
 mod two_roots;
+mod workers;
 
 use std::pin::Pin;
 
@@ -86,7 +89,7 @@ pub(crate) const ALL: &[Story] = &[
     Story {
         name: "members",
         tier: "full",
-        about: "UEFI: three control planes under writes; the founder's machine dies for good and the spare takes its place",
+        about: "UEFI: three control planes under writes; the machine with the shared address dies for good; then three to one",
         needs: "root, QEMU, built images (gantry image build), 12 GB of memory",
         minutes: 45,
         run: |options| Box::pin(members::run(options)),
@@ -108,12 +111,28 @@ pub(crate) const ALL: &[Story] = &[
         run: |options| Box::pin(resets::run(options)),
     },
     Story {
+        name: "standard",
+        tier: "full",
+        about: "UEFI: the values of Kubernetes instead of those for emulated machines, once to Ready, under writes",
+        needs: "root, QEMU, built images (gantry image build), 6 GB of memory",
+        minutes: 15,
+        run: |options| Box::pin(standard::run(options)),
+    },
+    Story {
         name: "two-roots",
         tier: "ci",
         about: "BIOS and UEFI: of two disks with the node image, in both orders, the one that was started is root",
         needs: "root, QEMU, OVMF, built images (gantry image build), 4 GB in /var/tmp",
         minutes: 3,
         run: |options| Box::pin(two_roots::run(options)),
+    },
+    Story {
+        name: "workers",
+        tier: "full",
+        about: "UEFI: workers under writes: a bad disk, a PodDisruptionBudget that blocks a drain, a machine that dies",
+        needs: "root, QEMU, built images (gantry image build), 10 GB of memory",
+        minutes: 45,
+        run: |options| Box::pin(workers::run(options)),
     },
 ];
 

@@ -32,12 +32,15 @@ pub struct UpOptions {
     /// Each machine has a removable USB disk, which the kernel calls `/dev/sda`.
     #[serde(default)]
     pub usb_disk: bool,
+    /// Machine, counted from 0, whose target disk has sectors that can be neither read nor written.
+    #[serde(default)]
+    pub bad_disk: Option<usize>,
     pub accelerator: Accelerator,
     /// Use disks and firmware variables that an earlier rack of this seed left.
     pub keep_disks: bool,
     /// Leave a supervisor behind and return when the rack is ready.
     pub detach: bool,
-    /// Capture so many octets of each packet of the boot network to `boot.pcap` in the state directory.
+    /// Capture so many bytes of each packet of the boot network to `boot.pcap` in the state directory.
     pub capture: Option<u16>,
     /// Program and arguments that run [`crate::supervise`] on the directory appended to them.
     /// Empty: this program with `lab supervise`.
@@ -58,6 +61,7 @@ impl Default for UpOptions {
             netboot_first: false,
             swap_disks: false,
             usb_disk: false,
+            bad_disk: None,
             accelerator: Accelerator::Auto,
             keep_disks: false,
             detach: false,

@@ -12,22 +12,15 @@ use kill_points::KillPoint;
 use lab::UpOptions;
 
 use super::Options;
+use super::on_rack::on_rack;
 use crate::end::End;
 use crate::new_cluster::{
     create, deleted, ended, half_written, handed_out, once_per_attempt, ready, says, service,
 };
-use crate::rack::{Rack, missing};
+use crate::rack::Rack;
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
-    if let Some(what) = missing() {
-        return Ok(End::Skipped(what));
-    }
-    let seed = options
-        .seed
-        .unwrap_or_else(|| format!("{:08x}", std::process::id()));
-    println!("seed {seed}");
-    Rack::up(&seed, UpOptions::default())?.during(tell).await?;
-    Ok(End::Passed)
+    on_rack(options, "", UpOptions::default(), tell).await
 }
 
 async fn tell(rack: &mut Rack) -> anyhow::Result<()> {

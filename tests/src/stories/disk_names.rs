@@ -12,9 +12,10 @@ use lab::{Firmware, MachinePlan, UpOptions};
 use serde_json::{Value, json};
 
 use super::Options;
+use super::on_rack::on_rack;
 use crate::end::End;
 use crate::objects::{fetch, get, kubectl, run_actions, workflow_end};
-use crate::rack::{Rack, done, missing};
+use crate::rack::{Rack, done};
 use crate::small_image;
 use crate::waiting::until;
 
@@ -35,13 +36,6 @@ const TARGET: usize = 1;
 const USB: usize = 2;
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
-    if let Some(what) = missing() {
-        return Ok(End::Skipped(what));
-    }
-    let seed = options
-        .seed
-        .unwrap_or_else(|| format!("names-{:08x}", std::process::id()));
-    println!("seed {seed}");
     let shape = UpOptions {
         machines: 1,
         firmware: Firmware::Bios,
@@ -50,8 +44,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
         usb_disk: true,
         ..UpOptions::default()
     };
-    Rack::up(&seed, shape)?.during(tell).await?;
-    Ok(End::Passed)
+    on_rack(options, "names-", shape, tell).await
 }
 
 async fn tell(rack: &mut Rack) -> anyhow::Result<()> {

@@ -12,25 +12,18 @@ mod power_ons;
 use lab::{Firmware, UpOptions};
 
 use super::Options;
+use super::on_rack::on_rack;
 use crate::end::End;
-use crate::rack::{Rack, missing};
+use crate::rack::Rack;
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
-    if let Some(what) = missing() {
-        return Ok(End::Skipped(what));
-    }
-    let seed = options
-        .seed
-        .unwrap_or_else(|| format!("faults-{:08x}", std::process::id()));
-    println!("seed {seed}");
     let shape = UpOptions {
         machines: 1,
         firmware: Firmware::Bios,
         disk_gib: 1,
         ..UpOptions::default()
     };
-    Rack::up(&seed, shape)?.during(tell).await?;
-    Ok(End::Passed)
+    on_rack(options, "faults-", shape, tell).await
 }
 
 async fn tell(rack: &mut Rack) -> anyhow::Result<()> {

@@ -8,9 +8,10 @@ use lab::{Firmware, UpOptions};
 use serde_json::{Value, json};
 
 use super::Options;
+use super::on_rack::on_rack;
 use crate::end::End;
 use crate::objects::{fetch, run_actions, workflow_end};
-use crate::rack::{Rack, done, missing};
+use crate::rack::{Rack, done};
 use crate::waiting::until;
 
 const INSTALLED: Duration = Duration::from_secs(20 * 60);
@@ -19,20 +20,12 @@ const UP: Duration = Duration::from_secs(5 * 60);
 const ROOT: &str = "{{ formatPartition ( index .Hardware.Disks 0 ) 2 }}";
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
-    if let Some(what) = missing() {
-        return Ok(End::Skipped(what));
-    }
-    let seed = options
-        .seed
-        .unwrap_or_else(|| format!("bios-{:08x}", std::process::id()));
-    println!("seed {seed}");
-    let options = UpOptions {
+    let shape = UpOptions {
         machines: 1,
         firmware: Firmware::Bios,
         ..UpOptions::default()
     };
-    Rack::up(&seed, options)?.during(tell).await?;
-    Ok(End::Passed)
+    on_rack(options, "bios-", shape, tell).await
 }
 
 async fn tell(rack: &mut Rack) -> anyhow::Result<()> {

@@ -6,3 +6,11 @@ pub(crate) struct Options {
     /// Seed of everything that is drawn.
     pub(crate) seed: Option<String>,
 }
+
+impl Options {
+    /// The seed, or one of this process.
+    pub(crate) fn seed_or(self, prefix: &str) -> String {
+        self.seed
+            .unwrap_or_else(|| format!("{prefix}{:08x}", std::process::id()))
+    }
+}

@@ -10,30 +10,23 @@ use lab::{Role, UpOptions};
 use serde_json::Value;
 
 use super::Options;
+use super::on_rack::on_rack;
 use crate::end::End;
 use crate::new_cluster::{
     Node, READY, create, deleted, ended, half_written, items, nodes, once_per_attempt, ready, text,
 };
-use crate::rack::{Rack, missing};
+use crate::rack::Rack;
 use crate::waiting::until;
 
 /// Until a cluster whose machines were reset is Ready again; machines are emulated.
 const BACK: Duration = Duration::from_secs(30 * 60);
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
-    if let Some(what) = missing() {
-        return Ok(End::Skipped(what));
-    }
-    let seed = options
-        .seed
-        .unwrap_or_else(|| format!("{:08x}", std::process::id()));
-    println!("seed {seed}");
     let shape = UpOptions {
         netboot_first: true,
         ..UpOptions::default()
     };
-    Rack::up(&seed, shape)?.during(tell).await?;
-    Ok(End::Passed)
+    on_rack(options, "", shape, tell).await
 }
 
 async fn tell(rack: &mut Rack) -> anyhow::Result<()> {

@@ -77,6 +77,9 @@ pub(crate) struct UpArgs {
     /// Each machine has a removable USB disk of 2 GiB.
     #[arg(long)]
     usb_disk: bool,
+    /// The target disk of this machine, counted from 0, has sectors that can be neither read nor written.
+    #[arg(long, value_name = "MACHINE")]
+    bad_disk: Option<usize>,
     /// auto, kvm or tcg.
     #[arg(long, default_value = "auto")]
     accelerator: Accelerator,
@@ -86,8 +89,8 @@ pub(crate) struct UpArgs {
     /// Return when the rack is ready and leave it running.
     #[arg(long)]
     detach: bool,
-    /// Capture the packets of the boot network, whole or the first OCTETS of each.
-    #[arg(long, value_name = "OCTETS", num_args = 0..=1, require_equals = true, default_missing_value = "65535")]
+    /// Capture the packets of the boot network, whole or the first BYTES of each.
+    #[arg(long, value_name = "BYTES", num_args = 0..=1, require_equals = true, default_missing_value = "65535")]
     capture: Option<u16>,
 }
 
@@ -198,6 +201,7 @@ async fn up(args: UpArgs) -> Outcome {
         netboot_first: args.netboot_first,
         swap_disks: args.swap_disks,
         usb_disk: args.usb_disk,
+        bad_disk: args.bad_disk,
         accelerator: args.accelerator,
         keep_disks: args.keep_disks,
         detach: args.detach,

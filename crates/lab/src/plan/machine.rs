@@ -42,6 +42,8 @@ pub struct MachinePlan {
     pub swap_disks: bool,
     /// A removable USB disk is plugged in.
     pub usb_disk: bool,
+    /// Some sectors of the target can be neither read nor written.
+    pub bad_disk: bool,
     /// The second network card: the one that boots.
     pub boot_mac: Mac,
     /// The first network card: linked, but nothing answers DHCP there.
@@ -116,6 +118,7 @@ pub(super) fn derive(
         netboot_first: options.netboot_first,
         swap_disks: options.swap_disks,
         usb_disk: options.usb_disk,
+        bad_disk: options.bad_disk == Some(index),
         boot_mac: mac(draw.bytes(&key("boot mac"))),
         other_mac: mac(draw.bytes(&key("other mac"))),
         ip: after(first_ip),

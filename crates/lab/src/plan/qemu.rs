@@ -137,7 +137,10 @@ fn flash(line: &mut Line, files: &QemuFiles<'_>) {
 fn disks(line: &mut Line, machine: &MachinePlan, files: &QemuFiles<'_>, slots: [u8; 2], boot: &str) {
     for (number, (disk, boot)) in files.disks.into_iter().zip(["", boot]).enumerate() {
         let (serial, slot) = (machine.disk_serial(number), slots[number]);
-        drive(line, number, disk);
+        match number == 1 && machine.bad_disk {
+            true => bad_drive(line, number, disk),
+            false => drive(line, number, disk),
+        }
         let device =
             format!("virtio-blk-pci,id=blk{number},drive=disk{number},serial={serial},addr={slot:#x}{boot}");
         line.add("device", device);
@@ -159,6 +162,22 @@ fn drive(line: &mut Line, number: usize, file: &Path) {
     line.add(
         "drive",
         format!("if=none,id=disk{number},format=raw,cache=unsafe,discard=unmap,file={file}"),
+    );
+}
+
+/// First sector of a bad disk that fails, 8 MiB from its start: where an image has data, behind every partition table.
+const BAD_SECTOR: u64 = 16384;
+
+/// As [`drive`], but every access to one sector fails with EIO (QEMU's docs/devel/blkdebug.rst).
+fn bad_drive(line: &mut Line, number: usize, file: &Path) {
+    let file = path(file);
+    line.add(
+        "drive",
+        format!(
+            "if=none,id=disk{number},format=raw,cache=unsafe,discard=unmap,werror=report,rerror=report,\
+             file.driver=blkdebug,file.image.driver=file,file.image.filename={file},\
+             file.inject-error.0.event=none,file.inject-error.0.sector={BAD_SECTOR},file.inject-error.0.errno=5"
+        ),
     );
 }
 
@@ -270,6 +289,27 @@ mod tests {
         assert_eq!(places(0), at("addr=0x5", "addr=0x6"));
         assert_eq!(places(1), at("addr=0x6", "addr=0x5"));
         assert_eq!(places(2), places(0));
+    }
+
+    /// QEMU's default of `werror` stops the machine when its disk is full, which a bad sector is not.
+    #[test]
+    fn a_bad_disk_is_that_of_one_machine() {
+        let options = UpOptions {
+            bad_disk: Some(0),
+            ..with(Firmware::Uefi)
+        };
+        let text = line(&options, 0);
+        let drives: Vec<&str> = text.lines().filter(|line| line.contains("id=disk")).collect();
+        let bad = |drive: &&str| drive.contains("blkdebug") && drive.contains("sector=16384");
+        assert!(!bad(&drives[0]) && bad(&drives[1]), "{drives:?}");
+        let good = RackPlan::derive(
+            "golden",
+            &UpOptions {
+                machines: 2,
+                ..options
+            },
+        );
+        assert!(good.machines[0].bad_disk && !good.machines[1].bad_disk);
     }
 
     #[test]
