@@ -42,6 +42,9 @@ pub(crate) enum Command {
     /// State the power of a server that is being given back, where Gantry can't see or switch it.
     #[command(subcommand)]
     Release(Release),
+    /// Keep a server for inspection instead of using it.
+    #[command(subcommand)]
+    Quarantine(Quarantine),
     /// Approve a plan that waits for a person.
     Approve(verbs::approve::ApproveArgs),
     /// Try once more what has failed too often.
@@ -102,9 +105,17 @@ pub(crate) enum Release {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum Quarantine {
+    /// No machine takes the server, and the one that has it keeps it, powered off, when it gives it up.
+    Server(verbs::server::QuarantineArgs),
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum Retry {
     /// Let another machine take the place of one that has failed too often.
     Machine(verbs::machine::MachineArgs),
+    /// Choose a server as if its installations had not failed.
+    Server(verbs::server::ServerArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -14,11 +14,14 @@ pub(crate) mod lab;
 pub(crate) mod machine;
 pub(crate) mod release_server;
 pub(crate) mod serve;
+pub(crate) mod server;
 pub(crate) mod version;
 
 use clap::CommandFactory;
 
-use crate::cli::{Apply, Cli, Command, Config, Create, Delete, Generate, Release, Replace, Retry};
+use crate::cli::{
+    Apply, Cli, Command, Config, Create, Delete, Generate, Quarantine, Release, Replace, Retry,
+};
 use crate::failure::Outcome;
 use crate::output;
 
@@ -35,7 +38,9 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Delete(Delete::Cluster(args)) => delete_cluster::run(global, &args).await,
         Command::Release(Release::Server(args)) => release_server::run(global, &args).await,
         Command::Approve(args) => approve::run(global, &args).await,
+        Command::Quarantine(Quarantine::Server(args)) => server::quarantine(global, &args).await,
         Command::Retry(Retry::Machine(args)) => machine::retry(global, &args).await,
+        Command::Retry(Retry::Server(args)) => server::retry(global, &args).await,
         Command::Replace(Replace::Machine(args)) => machine::replace(global, &args).await,
         Command::Get(args) => get::run(global, &args).await,
         Command::Explain(args) => explain::run(global, &args).await,

@@ -3,6 +3,7 @@
 //! nothing that it acknowledged is lost.
 
 mod pruning;
+mod quarantine;
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -50,6 +51,9 @@ pub(crate) async fn run(_: Options) -> anyhow::Result<End> {
     shown.await?.with_context(|| server.log())?;
     let pruned = pruning::run(&server.client().await?, &gantry, folder.path()).await;
     pruned.with_context(|| server.log())?;
+    quarantine::run(&gantry, "stays")
+        .await
+        .with_context(|| server.log())?;
     for round in 1..=KILLS {
         crash(&mut server, round).await?;
     }

@@ -179,7 +179,7 @@ pub const KEYS: &[Key] = &[
         default: "1440",
         example: "",
         about: "Minutes after a failed installation in which a server is taken only where no other free one fits;\n\
-                `spec.retryRequestedAt` of a Server ends them.",
+                `gantry retry server NAME` ends them.",
         set: |s, text| minutes(text, 43_200).map(|minutes| s.server_cooldown_minutes = minutes),
     },
     Key {

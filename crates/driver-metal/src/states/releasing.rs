@@ -58,9 +58,7 @@ fn give_back(snapshot: &Snapshot, server: &Server, now: Timestamp) -> Step {
     let (why, end) = match (&server.spec.quarantine, failure) {
         (Some(quarantine), _) => (
             quarantine.reason.clone(),
-            format!(
-                ", or kubectl patch server {name} --type merge -p '{{\"spec\":{{\"quarantine\":null}}}}'"
-            ),
+            format!(", or gantry quarantine server {name} --end"),
         ),
         (None, Some(failure)) => (
             format!("attempt {} failed: {}", failure.attempt, failure.reason),

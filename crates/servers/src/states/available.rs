@@ -1,6 +1,7 @@
 //! Available. Entry: discovered or released. Exits: claimed; provisioning, when a user's own Workflow starts an
 //! attempt. Rest: free.
 
+use kube::ResourceExt as _;
 use resources::gantry::{Claim, ServerState};
 
 use super::{Effect, FOREIGN, Snapshot, Step};
@@ -30,8 +31,9 @@ pub(super) fn decide(snapshot: &Snapshot<'_>) -> Step {
         ),
         None => match &snapshot.server.spec.quarantine {
             Some(quarantine) => Step::done(format!(
-                "kept out of use ({}), until spec.quarantine is removed",
-                quarantine.reason
+                "kept out of use ({}); when you are done: gantry quarantine server {} --end",
+                quarantine.reason,
+                snapshot.server.name_any()
             )),
             None => Step::done("free"),
         },
@@ -62,7 +64,10 @@ mod tests {
             reason: "fan".into(),
             at: None,
         });
-        let expected = Step::done("kept out of use (fan), until spec.quarantine is removed");
+        let name = sample.server.metadata.name.clone().unwrap();
+        let expected = Step::done(format!(
+            "kept out of use (fan); when you are done: gantry quarantine server {name} --end"
+        ));
         assert_eq!(sample.step(at(0)), expected);
     }
 

@@ -308,7 +308,10 @@ fn a_server_that_somebody_wants_to_look_at_is_kept_when_it_is_off() {
         (
             "by a person",
             quarantined(off()),
-            ["kept for inspection (fan)", "\"quarantine\":null"],
+            [
+                "kept for inspection (fan)",
+                "gantry quarantine server node-a --end",
+            ],
         ),
         (
             "nothing ran on it",

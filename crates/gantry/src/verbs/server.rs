@@ -1,0 +1,115 @@
+//! `gantry quarantine server NAME` and `gantry retry server NAME`: what a person knows about one server.
+
+use clap::Args;
+use jiff::Timestamp;
+use kube::api::{Api, Patch, PatchParams};
+use resources::gantry::{Quarantine, Server};
+use resources::{Time, keys};
+use serde_json::{Value, json};
+
+use crate::failure::{Failure, Outcome};
+use crate::global::Global;
+use crate::{connection, output};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  gantry quarantine server node-a --reason 'fan replaced on Monday'\n  gantry quarantine server \
+                  node-a --end"
+)]
+pub(crate) struct QuarantineArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Why, for whoever asks later.
+    #[arg(long, value_name = "TEXT", required_unless_present = "end")]
+    reason: Option<String>,
+    /// You are done with the server: it may be given back and taken again.
+    #[arg(long, conflicts_with = "reason")]
+    end: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// Name of the server, as `gantry get servers` shows it.
+    name: String,
+    /// Namespace.
+    #[arg(short, long, default_value = keys::DEFAULT_NAMESPACE)]
+    namespace: String,
+}
+
+/// Keeps a server for inspection, or ends that.
+pub(crate) async fn quarantine(global: &Global, args: &QuarantineArgs) -> Outcome {
+    let (servers, server) = find(global, &args.server).await?;
+    let name = &args.server.name;
+    let Some(reason) = &args.reason else {
+        if server.spec.quarantine.is_none() {
+            return Err(Failure::text(format!("{name} is not in quarantine")));
+        }
+        set(&servers, name, "quarantine", &Value::Null).await?;
+        output::line(format!("{name}: quarantine ended"));
+        return Ok(());
+    };
+    if reason.trim().is_empty() {
+        return Err(Failure::text("--reason must say something"));
+    }
+    let quarantine = Quarantine {
+        reason: reason.clone(),
+        at: Some(Time(Timestamp::now())),
+    };
+    set(&servers, name, "quarantine", &serde_json::to_value(quarantine)?).await?;
+    let what = match &server.spec.claim {
+        None => "no machine takes it".to_owned(),
+        Some(claim) => format!(
+            "{} keeps it; when that is replaced or deleted, the server is powered off and kept",
+            claim.name
+        ),
+    };
+    output::line(format!(
+        "{name}: in quarantine, {what}; to end it: gantry quarantine server {name} --end"
+    ));
+    Ok(())
+}
+
+/// Lets a server be chosen as if its earlier installations had not failed.
+pub(crate) async fn retry(global: &Global, args: &ServerArgs) -> Outcome {
+    let (servers, server) = find(global, args).await?;
+    let name = &args.name;
+    let Some(failure) = &server.spec.last_failure else {
+        return Err(Failure::text(format!(
+            "no installation of {name} has failed since the last one that succeeded: there is nothing to forget"
+        )));
+    };
+    set(
+        &servers,
+        name,
+        "retryRequestedAt",
+        &json!(Timestamp::now().to_string()),
+    )
+    .await?;
+    output::line(format!(
+        "{name}: chosen like any other server again, although attempt {} failed ({})",
+        failure.attempt, failure.reason
+    ));
+    Ok(())
+}
+
+async fn find(global: &Global, args: &ServerArgs) -> Outcome<(Api<Server>, Server)> {
+    let client = connection::connect(global).await?;
+    let servers: Api<Server> = Api::namespaced(client, &args.namespace);
+    let server = servers.get_opt(&args.name).await?.ok_or_else(|| {
+        Failure::text(format!(
+            "there is no server {} in {}; see: gantry get servers -A",
+            args.name, args.namespace
+        ))
+    })?;
+    Ok((servers, server))
+}
+
+async fn set(servers: &Api<Server>, name: &str, field: &str, value: &Value) -> Outcome {
+    let patch = json!({ "spec": { field: value } });
+    let params = PatchParams {
+        field_manager: Some(keys::MANAGER_CLI.to_owned()),
+        ..PatchParams::default()
+    };
+    servers.patch(name, &params, &Patch::Merge(patch)).await?;
+    Ok(())
+}
