@@ -5,7 +5,7 @@ use std::process::Command;
 
 use lab::RackPlan;
 
-use crate::rack::done;
+use crate::command::done;
 
 /// Where kubectl and the cluster's kubeconfig are, and from where it is asked.
 #[derive(Debug, Clone)]

@@ -11,6 +11,7 @@
 mod agent_endpoint;
 mod benches;
 mod cluster_client;
+mod command;
 mod end;
 mod etcd_data;
 mod first_boot;

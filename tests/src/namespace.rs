@@ -9,7 +9,7 @@ use anyhow::ensure;
 use nix::sched::{CloneFlags, setns};
 use nix::unistd::Uid;
 
-use crate::rack::done;
+use crate::command::done;
 use crate::waiting::until;
 
 /// Set in the story that runs in a namespace of its own.

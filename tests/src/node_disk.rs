@@ -12,7 +12,7 @@ use anyhow::{Context, ensure};
 use disk_image::{DiskTarget, Expected, HEAD, Identities, ImageReader, Ungated, WriteJob, gpt};
 use resources::ImageManifest;
 
-use crate::rack::done;
+use crate::command::done;
 
 const DEBUGFS: &str = "/usr/sbin/debugfs";
 

@@ -16,6 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 
 use crate::cluster_client::ClusterClient;
+use crate::command::done;
 use crate::server::program;
 use crate::waiting::{unless_asked_to_end, until};
 
@@ -444,19 +445,6 @@ impl Drop for Rack {
 pub(crate) fn owner(folder: &str) -> Option<(u32, &str)> {
     let mut parts = folder.strip_prefix(PREFIX)?.split('-');
     Some((parts.next()?.parse().ok()?, parts.next()?))
-}
-
-/// Runs a command to its end; its standard output.
-pub(crate) fn done(command: &mut Command) -> anyhow::Result<String> {
-    let output = command.output().with_context(|| format!("{command:?}"))?;
-    if !output.status.success() {
-        bail!(
-            "{command:?}: {}: {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The first of the patterns that a file holds; captures and images are large, so it is read once for all of them.

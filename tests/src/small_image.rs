@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 
-use crate::rack::{Rack, done};
+use crate::command::done;
+use crate::rack::Rack;
 
 /// Two octets that stop a processor for good.
 const BOOT_CODE: [u8; 2] = [0xfa, 0xf4];

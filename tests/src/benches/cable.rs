@@ -7,7 +7,7 @@ use anyhow::ensure;
 use nix::unistd::Uid;
 
 use super::leftovers;
-use crate::rack::done;
+use crate::command::done;
 
 /// The server's interface.
 pub(super) const SERVER_LINK: &str = "server0";

@@ -19,7 +19,7 @@ use nix::unistd::Uid;
 use resources::ImageManifest;
 
 use super::{Case, Findings, Goal, RUNS, leftovers};
-use crate::rack::done;
+use crate::command::done;
 
 /// Bytes of the raw image.
 const RAW: u64 = 1400 << 20;

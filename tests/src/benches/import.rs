@@ -14,7 +14,7 @@ use super::probes::{self, MAC, RESERVED};
 use super::process::installed;
 use super::site::{Parts, Site};
 use super::{Case, Findings, Goal, RUNS, leftovers};
-use crate::rack::done;
+use crate::command::done;
 
 /// Rows of the files, with how often each is imported: the largest takes minutes.
 const SIZES: [(usize, usize); 3] = [(1_000, RUNS), (10_000, RUNS), (100_000, 1)];

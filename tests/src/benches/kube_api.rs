@@ -11,7 +11,7 @@ use super::cable::{Cable, SERVER};
 use super::leftovers;
 use super::probes;
 use super::process::Process;
-use crate::rack::done;
+use crate::command::done;
 use crate::server::program;
 
 /// How the pair is named in results.

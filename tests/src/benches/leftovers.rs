@@ -13,7 +13,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::rack::{self, done};
+use crate::command::done;
+use crate::rack;
 use crate::server::program;
 
 const PREFIX: &str = "gantry-bench-";

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::process::Command;
 
 use super::cable::{CLIENT, CLIENT_LINK, Cable};
-use crate::rack::done;
+use crate::command::done;
 
 /// The network of the machines, and its netmask.
 pub(super) const NETWORK: (&str, &str) = ("10.64.0.0/10", "255.192.0.0");

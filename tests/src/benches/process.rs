@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::leftovers::children;
-use crate::rack::done;
+use crate::command::done;
 
 /// Time to end by itself after SIGTERM.
 const END: Duration = Duration::from_secs(20);

@@ -15,7 +15,7 @@ use super::cable::{Cable, SERVER, SERVER_LINK};
 use super::leftovers;
 use super::probes::{self, Asking};
 use super::process::Process;
-use crate::rack::done;
+use crate::command::done;
 use crate::server::{client, program};
 
 /// Port of HTTP.

@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 
 use super::Options;
 use super::on_rack::on_rack;
+use crate::command::done;
 use crate::end::End;
 use crate::objects::{fetch, get, kubectl, run_actions, workflow_end};
-use crate::rack::{Rack, done};
+use crate::rack::Rack;
 use crate::small_image;
 use crate::waiting::until;
 

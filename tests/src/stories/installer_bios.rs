@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 
 use super::Options;
 use super::on_rack::on_rack;
+use crate::command::done;
 use crate::end::End;
 use crate::objects::{fetch, run_actions, workflow_end};
-use crate::rack::{Rack, done};
+use crate::rack::Rack;
 use crate::waiting::until;
 
 const INSTALLED: Duration = Duration::from_secs(20 * 60);

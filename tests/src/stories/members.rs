@@ -10,12 +10,13 @@ use lab::{MachinePlan, Role, UpOptions};
 
 use super::Options;
 use super::on_rack::on_rack;
+use crate::command::done;
 use crate::end::End;
 use crate::etcd_data;
 use crate::living_cluster::{Machines, all_ready, approved, machines, set, settled, show_plans};
 use crate::new_cluster::{create, deleted, ended};
 use crate::outside_writer::OutsideWriter;
-use crate::rack::{Rack, done};
+use crate::rack::Rack;
 
 /// Machines: three members and a spare.
 const MACHINES: usize = 4;

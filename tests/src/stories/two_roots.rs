@@ -11,9 +11,10 @@ use anyhow::{Context, ensure};
 use resources::ImageManifest;
 
 use super::Options;
+use crate::command::done;
 use crate::end::End;
 use crate::node_disk::{self, NewFile};
-use crate::rack::{done, missing_for};
+use crate::rack::missing_for;
 use crate::server::program;
 
 /// From the firmware to the script, in an emulated machine.

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-use crate::rack::{Rack, done};
+use crate::command::done;
+use crate::rack::Rack;
 
 /// Machines are emulated.
 const LIMIT: Duration = Duration::from_secs(40 * 60);

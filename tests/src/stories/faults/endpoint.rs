@@ -3,7 +3,8 @@
 use std::process::Command;
 
 use super::power_ons::never_powered_on;
-use crate::rack::{Rack, done};
+use crate::command::done;
+use crate::rack::Rack;
 use crate::said::says;
 
 /// The bridge of the boot network gets the cluster's address, and `gantry create cluster` says who has it.
