@@ -28,6 +28,17 @@ pub enum Error {
         #[source]
         source: node_config::Error,
     },
+    /// The status of a machine holds a state that is none of bare metal.
+    #[error(
+        "status.driverState of ProviderMachine {machine} is {state:?}, which is no state of bare metal; nothing is done to it \
+         before the status is put right"
+    )]
+    State {
+        /// ProviderMachine.
+        machine: String,
+        /// What stands there.
+        state: String,
+    },
     /// The user's own workflow cannot be printed.
     #[error("cannot print TinkerbellTemplateConfig {name} as YAML")]
     Template {

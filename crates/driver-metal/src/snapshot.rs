@@ -12,6 +12,7 @@ use resources::tinkerbell::{Hardware, Workflow};
 use steps::later;
 
 use crate::cooldown::Cooldown;
+use crate::metal_state::MetalState;
 
 /// One ProviderMachine and what belongs to it.
 #[derive(Debug, Clone)]
@@ -62,6 +63,11 @@ impl Snapshot {
     #[must_use]
     pub fn claimed(&self) -> Option<&Server> {
         self.servers.iter().find(|server| claims(&self.machine, server))
+    }
+
+    /// The state of the machine. One with a name of somebody else's is not decided about: the controller refuses it.
+    pub(crate) fn state(&self) -> MetalState {
+        MetalState::of(self.machine.status.as_ref()).unwrap_or_default()
     }
 
     /// The rule by which servers that failed are passed over now.

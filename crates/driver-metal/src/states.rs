@@ -12,29 +12,25 @@ mod running;
 mod tests;
 
 use jiff::Timestamp;
-use resources::gantry::ProviderMachineState;
 
+use crate::metal_state::MetalState;
 use crate::snapshot::Snapshot;
 use crate::step::Step;
 
 /// The next step.
 #[must_use]
 pub fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
-    let state = snapshot
-        .machine
-        .status
-        .as_ref()
-        .map_or_else(Default::default, |status| status.state);
-    if snapshot.deleting() && state != ProviderMachineState::Releasing {
-        return Step::go(ProviderMachineState::Releasing, "being given back");
+    let state = snapshot.state();
+    if snapshot.deleting() && state != MetalState::Releasing {
+        return Step::go(MetalState::Releasing, "being given back");
     }
     match state {
-        ProviderMachineState::Pending => pending::decide(snapshot, now),
-        ProviderMachineState::Preparing => preparing::decide(snapshot, now),
-        ProviderMachineState::Installing => installing::decide(snapshot, now),
-        ProviderMachineState::Booting => booting::decide(snapshot, now),
-        ProviderMachineState::Running => running::decide(snapshot),
-        ProviderMachineState::Releasing => releasing::decide(snapshot, now),
-        ProviderMachineState::Failed => failed::decide(),
+        MetalState::Pending => pending::decide(snapshot, now),
+        MetalState::Preparing => preparing::decide(snapshot, now),
+        MetalState::Installing => installing::decide(snapshot, now),
+        MetalState::Booting => booting::decide(snapshot, now),
+        MetalState::Running => running::decide(snapshot),
+        MetalState::Releasing => releasing::decide(snapshot, now),
+        MetalState::Failed => failed::decide(),
     }
 }

@@ -1,9 +1,9 @@
 //! What a decision says.
 
-use resources::gantry::ProviderMachineState;
+use crate::metal_state::MetalState;
 
 /// The next step of one ProviderMachine.
-pub type Step = steps::Step<ProviderMachineState, Effect>;
+pub type Step = steps::Step<MetalState, Effect>;
 
 /// One change of other objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,5 +56,5 @@ pub enum Effect {
 
 /// Stops the machine with a reason.
 pub(crate) fn fail(reason: impl Into<String>) -> Step {
-    Step::go(ProviderMachineState::Failed, reason)
+    Step::go(MetalState::Failed, reason)
 }

@@ -3,7 +3,7 @@
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 use resources::anywhere::Cluster;
-use resources::gantry::{Image, Plan, PlanPhase, ProviderMachine, Server};
+use resources::gantry::{Image, Plan, PlanPhase, ProviderMachine, ProviderMachineStatus, Server};
 use resources::tinkerbell::{Hardware, Workflow};
 use resources::{bmc, cluster_api, keys};
 use serde::Serialize;
@@ -115,6 +115,15 @@ where
 {
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
     Ok(api.list(&ListParams::default()).await?.items)
+}
+
+/// How far a provider's machine is: the phase, and its driver's own name for the state where that says more.
+pub(crate) fn phase(status: &ProviderMachineStatus) -> String {
+    let phase = word(status.phase);
+    match status.driver_state.as_deref() {
+        Some(state) if state != phase => format!("{phase} ({state})"),
+        _ => phase,
+    }
 }
 
 /// A persisted word, as the API spells it.

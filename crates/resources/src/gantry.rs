@@ -21,8 +21,8 @@ pub use plan::{
     PlanStatus, PlanStep, PlanStepKind, PoolRevision, StepState, StepStatus,
 };
 pub use provider_machine::{
-    BootstrapMode, BootstrapSource, MachineRole, MetalMachine, ProviderMachine, ProviderMachineSpec,
-    ProviderMachineState, ProviderMachineStatus, SelectorTerm,
+    BootstrapMode, BootstrapSource, MachineRole, MetalMachine, ProviderMachine, ProviderMachinePhase,
+    ProviderMachineSpec, ProviderMachineStatus, SelectorTerm,
 };
 pub use release::{ComponentImage, Release, ReleaseNodeImage, ReleaseSpec};
 pub use server::{

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use kube::ResourceExt as _;
-use resources::gantry::{FailurePolicy, PlanPhase, PlanStep, ProviderMachineState};
+use resources::gantry::{FailurePolicy, PlanPhase, PlanStep, ProviderMachinePhase};
 use steps::{Transition, run};
 
 use super::disruption::give_back;
@@ -122,7 +122,7 @@ async fn give_up(work: &Work<'_>, progress: &Progress, step: &PlanStep) -> Resul
     let by_driver = provider
         .status
         .as_ref()
-        .is_some_and(|status| status.state == ProviderMachineState::Failed);
+        .is_some_and(|status| status.phase == ProviderMachinePhase::Failed);
     let leaving = provider.metadata.deletion_timestamp.is_some();
     if by_driver || leaving || provider.spec.given_up.is_some() {
         return Ok(false);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use etcd::{Health, Membership};
 use jiff::Timestamp;
 use kube::ResourceExt;
-use resources::gantry::{ProviderMachineState, StepState};
+use resources::gantry::{ProviderMachinePhase, StepState};
 use resources::keys;
 
 use super::snapshot::{ApiSeen, EtcdSeen, Snapshot};
@@ -78,7 +78,7 @@ fn member(snapshot: &Snapshot, name: &str, now: Timestamp) -> Member {
         Stage::Installing
     };
     let failed = status
-        .filter(|status| status.state == ProviderMachineState::Failed)
+        .filter(|status| status.phase == ProviderMachinePhase::Failed)
         .map(|status| {
             status
                 .reason

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use resources::cluster_api::{Machine, MachineInitialization, MachinePhase, MachineStatus, NodeRef};
-use resources::gantry::{ProviderMachineState, ProviderMachineStatus, StepStatus};
+use resources::gantry::{ProviderMachinePhase, ProviderMachineStatus, StepStatus};
 
 use super::condition::{Fact, Holds, conditions, since};
 use crate::observe::{ApiSeen, NODE_HEALTHY, Snapshot};
@@ -64,12 +64,12 @@ fn phase(machine: &Machine, snapshot: &Snapshot, driver: &ProviderMachineStatus)
     let node = snapshot.own_node(&name).filter(|_| snapshot.has_joined(&name));
     if machine.metadata.deletion_timestamp.is_some() || provider.metadata.deletion_timestamp.is_some() {
         MachinePhase::Deleting
-    } else if driver.state == ProviderMachineState::Failed || provider.spec.given_up.is_some() {
+    } else if driver.phase == ProviderMachinePhase::Failed || provider.spec.given_up.is_some() {
         MachinePhase::Failed
     // An API that is silent for a moment takes no node away.
     } else if before == Some(MachinePhase::Running) && silent || node.is_some_and(|node| node.ready) {
         MachinePhase::Running
-    } else if driver.state == ProviderMachineState::Running {
+    } else if driver.phase == ProviderMachinePhase::Running {
         MachinePhase::Provisioned
     } else {
         MachinePhase::Provisioning

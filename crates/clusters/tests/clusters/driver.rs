@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
-use resources::gantry::{MachineRole, ProviderMachine, ProviderMachineState};
+use resources::gantry::{MachineRole, ProviderMachine, ProviderMachinePhase};
 use resources::keys;
 use serde_json::{Value, json};
 
@@ -91,20 +91,21 @@ impl World {
         let Some(host) = self.driver.lock().unwrap().claim(&name, kind) else {
             let reason = format!("no free server has the labels type={kind}");
             return self
-                .provider_status(&name, json!({ "state": "pending", "reason": reason }))
+                .provider_status(&name, json!({ "phase": "pending", "reason": reason }))
                 .await;
         };
         let status = machine.status.clone().unwrap_or_default();
         let broken = self.driver.lock().unwrap().broken.get(&host).cloned();
-        match status.state {
-            ProviderMachineState::Failed => {}
-            ProviderMachineState::Pending => {
+        match status.phase {
+            ProviderMachinePhase::Failed => {}
+            ProviderMachinePhase::Pending => {
                 let reason = "the workflow runs";
-                let status = json!({ "state": "installing", "reason": reason, "host": host });
+                let status =
+                    json!({ "phase": "creating", "driverState": "imaging", "reason": reason, "host": host });
                 self.provider_status(&name, status).await;
             }
             _ if broken.is_some() => {
-                let status = json!({ "state": "failed", "reason": broken, "host": host });
+                let status = json!({ "phase": "failed", "reason": broken, "host": host });
                 self.provider_status(&name, status).await;
             }
             _ => self.run(&name, &host, &status).await,
@@ -123,7 +124,10 @@ impl World {
             if stuck {
                 let reason = format!("cannot power {host} off");
                 return self
-                    .provider_status(&name, json!({ "state": "releasing", "reason": reason }))
+                    .provider_status(
+                        &name,
+                        json!({ "phase": "deleting", "driverState": "unplugging", "reason": reason }),
+                    )
                     .await;
             }
             self.inside
@@ -149,7 +153,7 @@ impl World {
         let asked = asked.unwrap_or_else(|| Time(Timestamp::now()));
         let number = number(host);
         let running = json!({
-            "state": "running", "reason": "the installed system has shown itself", "host": host,
+            "phase": "running", "reason": "the installed system has shown itself", "host": host,
             "providerID": format!("tinkerbell://{NAMESPACE}/{host}"), "mac": format!("52:54:00:00:00:{number}"),
             "addresses": [
                 { "type": "Hostname", "address": node_of(host) },

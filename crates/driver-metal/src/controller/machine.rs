@@ -3,7 +3,7 @@
 use compare_and_set::Outcome;
 use jiff::Timestamp;
 use kube::api::Api;
-use resources::gantry::{ProviderMachine, ProviderMachineState, ProviderMachineStatus};
+use resources::gantry::{ProviderMachine, ProviderMachineStatus};
 use resources::{Time, keys};
 use steps::{Commit, Record, StateMachine, StateName, Transition};
 use telemetry::Events;
@@ -12,6 +12,7 @@ use super::driver::MetalDriver;
 use super::effects::WRITER;
 use super::status::observed;
 use crate::error::Error;
+use crate::metal_state::MetalState;
 use crate::snapshot::Snapshot;
 use crate::states::{decide, preparing};
 use crate::step::{Effect, Step};
@@ -38,25 +39,25 @@ impl Seen {
 
 impl StateMachine for MetalMachine<'_> {
     const KIND: &'static str = "provider_machine";
-    type State = ProviderMachineState;
+    type State = MetalState;
     type Effect = Effect;
     type Snapshot = Seen;
     type Error = Error;
 
-    fn name_of(state: ProviderMachineState) -> StateName {
-        let (label, event) = match state {
-            ProviderMachineState::Pending => ("pending", "Pending"),
-            ProviderMachineState::Preparing => ("preparing", "Preparing"),
-            ProviderMachineState::Installing => ("installing", "Installing"),
-            ProviderMachineState::Booting => ("booting", "Booting"),
-            ProviderMachineState::Running => ("running", "Running"),
-            ProviderMachineState::Releasing => ("releasing", "Releasing"),
-            ProviderMachineState::Failed => ("failed", "MachineFailed"),
+    fn name_of(state: MetalState) -> StateName {
+        let event = match state {
+            MetalState::Pending => "Pending",
+            MetalState::Preparing => "Preparing",
+            MetalState::Installing => "Installing",
+            MetalState::Booting => "Booting",
+            MetalState::Running => "Running",
+            MetalState::Releasing => "Releasing",
+            MetalState::Failed => "MachineFailed",
         };
         StateName {
-            label,
+            label: state.name(),
             event,
-            failure: state == ProviderMachineState::Failed,
+            failure: state == MetalState::Failed,
         }
     }
 
@@ -69,14 +70,21 @@ impl StateMachine for MetalMachine<'_> {
             return Ok(None);
         };
         let base = snapshot.machine.clone();
+        if MetalState::of(base.status.as_ref()).is_none() {
+            let status = base.status.unwrap_or_default();
+            return Err(Error::State {
+                machine: self.name.clone(),
+                state: status.driver_state.unwrap_or_default(),
+            });
+        }
         snapshot.machine.status = Some(observed(&snapshot));
         Ok(Some(Seen { base, snapshot }))
     }
 
-    fn record(seen: &Seen) -> Record<ProviderMachineState> {
+    fn record(seen: &Seen) -> Record<MetalState> {
         let status = seen.snapshot.machine.status.clone().unwrap_or_default();
         Record {
-            state: status.state,
+            state: seen.snapshot.state(),
             since: status.since.map(|since| since.0),
             reason: status.reason,
             deadline: status.deadline.map(|deadline| deadline.0),
@@ -84,9 +92,9 @@ impl StateMachine for MetalMachine<'_> {
         }
     }
 
-    fn set_record(seen: &mut Seen, record: Record<ProviderMachineState>) {
+    fn set_record(seen: &mut Seen, record: Record<MetalState>) {
         let status = seen.status();
-        status.state = record.state;
+        record.state.enter(status);
         status.since = record.since.map(Time);
         status.reason = record.reason;
         status.deadline = record.deadline.map(Time);

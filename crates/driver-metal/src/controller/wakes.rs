@@ -6,7 +6,9 @@ use back_references::BackReferences;
 use kube::ResourceExt as _;
 use kube::runtime::reflector::{ObjectRef, Store};
 use resources::bmc;
-use resources::gantry::{Image, ProviderMachine, ProviderMachineState, Server};
+use resources::gantry::{Image, ProviderMachine, Server};
+
+use crate::metal_state::MetalState;
 
 /// What stands for every server of a namespace.
 const ANY: &str = "";
@@ -40,14 +42,10 @@ impl Wakes {
     pub(super) fn note(&self, machine: &ProviderMachine) {
         let namespace = machine.namespace().unwrap_or_default();
         let status = machine.status.as_ref();
-        let state = status.map(|status| status.state);
+        let state = MetalState::of(status);
         let host = status.and_then(|status| status.host.as_deref());
-        let takes = host.is_none()
-            || matches!(
-                state,
-                Some(ProviderMachineState::Pending | ProviderMachineState::Failed)
-            );
-        let releases = state == Some(ProviderMachineState::Releasing);
+        let takes = host.is_none() || matches!(state, Some(MetalState::Pending | MetalState::Failed));
+        let releases = state == Some(MetalState::Releasing);
         self.takers.note(machine, &namespace, takes.then_some(ANY));
         self.hosts.note(machine, &namespace, host);
         self.releasing.note(machine, &namespace, releases.then_some(ANY));

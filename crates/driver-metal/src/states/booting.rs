@@ -2,9 +2,9 @@
 //! A system that is silent for ten minutes is reset once, without a second write; after twenty more it has `failed`.
 
 use jiff::Timestamp;
-use resources::gantry::ProviderMachineState;
 
 use super::failures::record;
+use crate::metal_state::MetalState;
 use crate::snapshot::Snapshot;
 use crate::step::{Effect, Step, fail};
 
@@ -22,7 +22,7 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
         .and_then(|status| status.first_boot.as_ref());
     if first_boot.is_some_and(|boot| boot.requested_at.is_some()) {
         return Step::go(
-            ProviderMachineState::Running,
+            MetalState::Running,
             "the installed system asked for its bootstrap data",
         );
     }

@@ -2,11 +2,11 @@
 //! fails, twice at most and not at all when the next would fail the same way, then to `failed`. The workflow has deadlines of its own for every wait.
 
 use jiff::{SignedDuration, Timestamp};
-use resources::gantry::ProviderMachineState;
 use resources::keys::FACT_HOPELESS;
 use resources::tinkerbell::{Workflow, WorkflowState};
 
 use super::failures::record;
+use crate::metal_state::MetalState;
 use crate::snapshot::Snapshot;
 use crate::step::{Step, fail};
 
@@ -24,7 +24,7 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
     }
     let Some(workflow) = snapshot.workflow() else {
         return Step::go(
-            ProviderMachineState::Preparing,
+            MetalState::Preparing,
             "the workflow was deleted; a new one is made",
         );
     };
@@ -37,7 +37,7 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
     }
     match status.state {
         Some(WorkflowState::Success) => Step::go(
-            ProviderMachineState::Booting,
+            MetalState::Booting,
             "installed; the system boots for the first time",
         ),
         Some(WorkflowState::Failed | WorkflowState::Timeout) => {
@@ -59,7 +59,7 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
                 return fail(format!("{tried} installations failed; the last: {reason}"));
             }
             Step::go(
-                ProviderMachineState::Preparing,
+                MetalState::Preparing,
                 format!("installation {tried} failed ({reason}); the next one begins"),
             )
         }

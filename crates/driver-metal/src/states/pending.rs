@@ -4,9 +4,10 @@
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use resources::gantry::{ProviderMachineState, Server};
+use resources::gantry::Server;
 
 use crate::installation::check_own;
+use crate::metal_state::MetalState;
 use crate::selection::select;
 use crate::snapshot::Snapshot;
 use crate::step::{Effect, Step, fail};
@@ -20,7 +21,7 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
     }
     if let Some(server) = snapshot.claimed() {
         let reason = claimed(snapshot, server, now);
-        return Step::go(ProviderMachineState::Preparing, reason);
+        return Step::go(MetalState::Preparing, reason);
     }
     match select(
         snapshot.machine.spec.selector(),

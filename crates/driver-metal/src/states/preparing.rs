@@ -3,8 +3,9 @@
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use resources::gantry::{ImageState, ProviderMachineState, ServerState};
+use resources::gantry::{ImageState, ServerState};
 
+use crate::metal_state::MetalState;
 use crate::snapshot::Snapshot;
 use crate::step::{Effect, Step, fail};
 
@@ -12,7 +13,7 @@ const MINUTES: u32 = 30;
 
 pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
     let Some(server) = snapshot.claimed() else {
-        return Step::go(ProviderMachineState::Pending, "the claim is gone");
+        return Step::go(MetalState::Pending, "the claim is gone");
     };
     let Some(image) = &snapshot.image else {
         let reason = format!("waits for the Image of {}", snapshot.machine.spec.image_url);
@@ -59,7 +60,7 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
         (!over).then(|| name.clone())
     };
     match open(&current) {
-        Some(name) => Step::go(ProviderMachineState::Installing, format!("workflow {name}")),
+        Some(name) => Step::go(MetalState::Installing, format!("workflow {name}")),
         None => Step::Do(Effect::Install { workflow: next }),
     }
 }

@@ -7,13 +7,13 @@ use kube::ResourceExt as _;
 use resources::bmc::{self, BmcCondition, ConditionKind, Job, JobSpec, JobStatus};
 use resources::gantry::{
     Attempt, BootSession, Claim, FirstBoot, Image, ImageSpec, ImageState, ImageStatus, InstallationFailure,
-    MetalMachine, ProviderMachine, ProviderMachineSpec, ProviderMachineState, ProviderMachineStatus,
-    ReleaseStatement, SelectorTerm, Server, ServerSpec, ServerState, ServerStatus, StatedPower,
+    MetalMachine, ProviderMachine, ProviderMachineSpec, ProviderMachineStatus, ReleaseStatement,
+    SelectorTerm, Server, ServerSpec, ServerState, ServerStatus, StatedPower,
 };
 use resources::tinkerbell::{Hardware, Workflow, WorkflowSpec, WorkflowState, WorkflowStatus};
 use resources::{Digest, Time, keys};
 
-use crate::{Effect, Snapshot, Step, decide};
+use crate::{Effect, MetalState, Snapshot, Step, decide};
 
 mod failures;
 mod releasing;
@@ -25,7 +25,7 @@ fn at(minutes: i64) -> Timestamp {
 }
 
 /// A machine in `state` since [`START`], two matching servers, one of another kind.
-fn snapshot(state: ProviderMachineState) -> Snapshot {
+fn snapshot(state: MetalState) -> Snapshot {
     let mut machine = ProviderMachine::new(
         "blue-cp-0",
         ProviderMachineSpec {
@@ -42,7 +42,8 @@ fn snapshot(state: ProviderMachineState) -> Snapshot {
     machine.metadata.namespace = Some("site".to_owned());
     machine.metadata.finalizers = Some(vec![keys::PROVIDER_MACHINE_FINALIZER.to_owned()]);
     machine.status = Some(ProviderMachineStatus {
-        state,
+        phase: state.phase(),
+        driver_state: Some(state.name().to_owned()),
         since: Some(Time(START)),
         ..ProviderMachineStatus::default()
     });
@@ -83,7 +84,7 @@ fn snapshot(state: ProviderMachineState) -> Snapshot {
     }
 }
 
-fn claimed(state: ProviderMachineState) -> Snapshot {
+fn claimed(state: MetalState) -> Snapshot {
     let mut snapshot = snapshot(state);
     snapshot.servers[1].spec.claim = Some(Claim {
         kind: "ProviderMachine".into(),
@@ -134,7 +135,7 @@ fn with_job(mut snapshot: Snapshot, name: &str, end: ConditionKind) -> Snapshot 
     snapshot
 }
 
-fn go(step: &Step) -> Option<ProviderMachineState> {
+fn go(step: &Step) -> Option<MetalState> {
     match step {
         Step::Go { state, .. } => Some(*state),
         _ => None,
@@ -143,7 +144,7 @@ fn go(step: &Step) -> Option<ProviderMachineState> {
 
 #[test]
 fn pending_claims_the_first_match_by_name_and_says_who_is_in_the_way() {
-    let mut snapshot = snapshot(ProviderMachineState::Pending);
+    let mut snapshot = snapshot(MetalState::Pending);
     assert_eq!(
         decide(&snapshot, START),
         Step::Do(Effect::Claim {
@@ -169,23 +170,23 @@ fn pending_claims_the_first_match_by_name_and_says_who_is_in_the_way() {
         "no free server has the labels type=cp: node-a is failed, node-b is claimed by red-cp-0"
     );
     assert_eq!(until, at(60));
-    assert_eq!(go(&decide(&snapshot, at(60))), Some(ProviderMachineState::Failed));
+    assert_eq!(go(&decide(&snapshot, at(60))), Some(MetalState::Failed));
 }
 
 #[test]
 fn pending_is_held_before_it_claims_and_goes_on_with_a_claim_it_has() {
-    let mut fresh = snapshot(ProviderMachineState::Pending);
+    let mut fresh = snapshot(MetalState::Pending);
     fresh.machine.metadata.finalizers = None;
     assert_eq!(decide(&fresh, START), Step::Do(Effect::AddFinalizer));
     assert_eq!(
-        go(&decide(&claimed(ProviderMachineState::Pending), START)),
-        Some(ProviderMachineState::Preparing)
+        go(&decide(&claimed(MetalState::Pending), START)),
+        Some(MetalState::Preparing)
     );
 }
 
 #[test]
 fn a_workflow_of_the_user_that_cannot_be_carried_out_claims_no_server() {
-    let mut named = snapshot(ProviderMachineState::Pending);
+    let mut named = snapshot(MetalState::Pending);
     named.machine.spec.metal.as_mut().unwrap().template_ref = Some(
         serde_json::from_value(serde_json::json!(
             {"kind": "TinkerbellTemplateConfig", "name": "shed"}
@@ -226,7 +227,7 @@ fn a_workflow_of_the_user_that_cannot_be_carried_out_claims_no_server() {
     ] {
         let step = with(image, environment);
         assert!(
-            matches!(&step, Step::Go { state: ProviderMachineState::Failed, reason }
+            matches!(&step, Step::Go { state: MetalState::Failed, reason }
                 if reason.contains(why) && reason.contains("no server was claimed")),
             "{step:?}"
         );
@@ -235,7 +236,7 @@ fn a_workflow_of_the_user_that_cannot_be_carried_out_claims_no_server() {
 
 #[test]
 fn preparing_waits_for_the_image_and_then_makes_one_workflow() {
-    let state = ProviderMachineState::Preparing;
+    let state = MetalState::Preparing;
     assert!(matches!(decide(&claimed(state), START), Step::Wait { .. }));
     assert!(matches!(
         decide(&with_image(claimed(state), ImageState::Fetching), START),
@@ -243,7 +244,7 @@ fn preparing_waits_for_the_image_and_then_makes_one_workflow() {
     ));
     let failed = decide(&with_image(claimed(state), ImageState::Failed), START);
     assert!(
-        matches!(&failed, Step::Go { state: ProviderMachineState::Failed, reason } if reason.contains("404 from the mirror"))
+        matches!(&failed, Step::Go { state: MetalState::Failed, reason } if reason.contains("404 from the mirror"))
     );
     let ready = with_image(claimed(state), ImageState::Ready);
     assert_eq!(
@@ -253,7 +254,7 @@ fn preparing_waits_for_the_image_and_then_makes_one_workflow() {
         })
     );
     let made = with_workflow(ready.clone(), 1, WorkflowState::Preparing);
-    assert_eq!(go(&decide(&made, START)), Some(ProviderMachineState::Installing));
+    assert_eq!(go(&decide(&made, START)), Some(MetalState::Installing));
     let again = with_workflow(ready, 1, WorkflowState::Failed);
     assert_eq!(
         decide(&again, START),
@@ -261,19 +262,13 @@ fn preparing_waits_for_the_image_and_then_makes_one_workflow() {
             workflow: "blue-cp-0-2".into()
         })
     );
-    assert_eq!(
-        go(&decide(&claimed(state), at(30))),
-        Some(ProviderMachineState::Failed)
-    );
-    assert_eq!(
-        go(&decide(&snapshot(state), START)),
-        Some(ProviderMachineState::Pending)
-    );
+    assert_eq!(go(&decide(&claimed(state), at(30))), Some(MetalState::Failed));
+    assert_eq!(go(&decide(&snapshot(state), START)), Some(MetalState::Pending));
 }
 
 #[test]
 fn installing_follows_its_workflow_and_tries_three_times() {
-    let state = ProviderMachineState::Installing;
+    let state = MetalState::Installing;
     let next = |number, workflow| {
         let mut snapshot = claimed(state);
         for earlier in 1..number {
@@ -281,68 +276,43 @@ fn installing_follows_its_workflow_and_tries_three_times() {
         }
         go(&decide(&with_workflow(snapshot, number, workflow), START))
     };
-    assert_eq!(
-        next(1, WorkflowState::Success),
-        Some(ProviderMachineState::Booting)
-    );
-    assert_eq!(
-        next(1, WorkflowState::Failed),
-        Some(ProviderMachineState::Preparing)
-    );
-    assert_eq!(
-        next(2, WorkflowState::Timeout),
-        Some(ProviderMachineState::Preparing)
-    );
-    assert_eq!(next(3, WorkflowState::Failed), Some(ProviderMachineState::Failed));
+    assert_eq!(next(1, WorkflowState::Success), Some(MetalState::Booting));
+    assert_eq!(next(1, WorkflowState::Failed), Some(MetalState::Preparing));
+    assert_eq!(next(2, WorkflowState::Timeout), Some(MetalState::Preparing));
+    assert_eq!(next(3, WorkflowState::Failed), Some(MetalState::Failed));
     let mut hopeless = with_workflow(claimed(state), 1, WorkflowState::Failed);
     let workflow = hopeless.workflows.get_mut("blue-cp-0-1").unwrap();
     let facts = &mut workflow.status.as_mut().unwrap().facts;
     facts.insert("hopeless".into(), "true".into());
     let step = decide(&hopeless, START);
     assert!(
-        matches!(&step, Step::Go { state: ProviderMachineState::Failed, reason } if reason.contains("disk is gone")),
+        matches!(&step, Step::Go { state: MetalState::Failed, reason } if reason.contains("disk is gone")),
         "{step:?}"
     );
     assert_eq!(next(1, WorkflowState::Running), None);
-    assert_eq!(
-        go(&decide(&claimed(state), START)),
-        Some(ProviderMachineState::Preparing)
-    );
-    assert_eq!(
-        go(&decide(&snapshot(state), START)),
-        Some(ProviderMachineState::Failed)
-    );
+    assert_eq!(go(&decide(&claimed(state), START)), Some(MetalState::Preparing));
+    assert_eq!(go(&decide(&snapshot(state), START)), Some(MetalState::Failed));
 }
 
 #[test]
 fn installing_ends_when_the_engine_is_silent_beyond_its_own_deadline() {
-    let mut installing = with_workflow(
-        claimed(ProviderMachineState::Installing),
-        1,
-        WorkflowState::Pending,
-    );
+    let mut installing = with_workflow(claimed(MetalState::Installing), 1, WorkflowState::Pending);
     let until = |snapshot: &Snapshot, minute| match decide(snapshot, at(minute)) {
         Step::Wait { until, .. } => until,
         step => panic!("no wait: {step:?}"),
     };
     assert_eq!(until(&installing, 119), at(120));
-    assert_eq!(
-        go(&decide(&installing, at(120))),
-        Some(ProviderMachineState::Failed)
-    );
+    assert_eq!(go(&decide(&installing, at(120))), Some(MetalState::Failed));
     let workflow = installing.workflows.get_mut("blue-cp-0-1").unwrap();
     workflow.status.as_mut().unwrap().deadline = Some(Time(at(1440)));
     // Somebody has to power it on, and has a day for that.
     assert_eq!(until(&installing, 1439), at(1440));
-    assert_eq!(
-        go(&decide(&installing, at(1441))),
-        Some(ProviderMachineState::Failed)
-    );
+    assert_eq!(go(&decide(&installing, at(1441))), Some(MetalState::Failed));
 }
 
 #[test]
 fn booting_ends_with_a_sign_of_life_or_after_one_reset() {
-    let silent = with_workflow(claimed(ProviderMachineState::Booting), 1, WorkflowState::Success);
+    let silent = with_workflow(claimed(MetalState::Booting), 1, WorkflowState::Success);
     assert!(matches!(decide(&silent, at(1)), Step::Wait { until, .. } if until == at(10)));
     assert_eq!(
         decide(&silent, at(10)),
@@ -352,7 +322,7 @@ fn booting_ends_with_a_sign_of_life_or_after_one_reset() {
     );
     let reset = with_job(silent.clone(), "reset-blue-cp-0-1", ConditionKind::Completed);
     assert!(matches!(decide(&reset, at(11)), Step::Wait { until, .. } if until == at(30)));
-    assert_eq!(go(&decide(&reset, at(30))), Some(ProviderMachineState::Failed));
+    assert_eq!(go(&decide(&reset, at(30))), Some(MetalState::Failed));
     let mut alive = silent;
     alive.servers[1].status.as_mut().unwrap().first_boot = Some(FirstBoot {
         attempt: 1,
@@ -364,24 +334,24 @@ fn booting_ends_with_a_sign_of_life_or_after_one_reset() {
         delivered_at: None,
         revoked_at: None,
     });
-    assert_eq!(go(&decide(&alive, at(29))), Some(ProviderMachineState::Running));
+    assert_eq!(go(&decide(&alive, at(29))), Some(MetalState::Running));
 }
 
 #[test]
 fn deletion_leads_to_releasing_from_every_state() {
     for state in [
-        ProviderMachineState::Pending,
-        ProviderMachineState::Preparing,
-        ProviderMachineState::Installing,
-        ProviderMachineState::Booting,
-        ProviderMachineState::Running,
-        ProviderMachineState::Failed,
+        MetalState::Pending,
+        MetalState::Preparing,
+        MetalState::Installing,
+        MetalState::Booting,
+        MetalState::Running,
+        MetalState::Failed,
     ] {
         let mut snapshot = claimed(state);
         snapshot.machine.metadata.deletion_timestamp = Some(Time(START));
         assert_eq!(
             go(&decide(&snapshot, START)),
-            Some(ProviderMachineState::Releasing),
+            Some(MetalState::Releasing),
             "{state:?}"
         );
     }
@@ -390,22 +360,22 @@ fn deletion_leads_to_releasing_from_every_state() {
 #[test]
 fn running_and_failed_stay() {
     assert!(matches!(
-        decide(&claimed(ProviderMachineState::Running), at(9999)),
+        decide(&claimed(MetalState::Running), at(9999)),
         Step::Done { .. }
     ));
     assert!(matches!(
-        decide(&claimed(ProviderMachineState::Failed), at(9999)),
+        decide(&claimed(MetalState::Failed), at(9999)),
         Step::Done { .. }
     ));
     assert_eq!(
-        go(&decide(&snapshot(ProviderMachineState::Running), START)),
-        Some(ProviderMachineState::Failed)
+        go(&decide(&snapshot(MetalState::Running), START)),
+        Some(MetalState::Failed)
     );
 }
 
 #[test]
 fn a_workflow_that_somebody_deleted_is_not_begun_again() {
-    let mut preparing = with_image(claimed(ProviderMachineState::Preparing), ImageState::Ready);
+    let mut preparing = with_image(claimed(MetalState::Preparing), ImageState::Ready);
     preparing = with_workflow(preparing, 1, WorkflowState::Failed);
     preparing = with_workflow(preparing, 2, WorkflowState::Failed);
     preparing.workflows.remove("blue-cp-0-1");

@@ -11,7 +11,7 @@ async fn a_machine_that_failed_for_good_is_an_alarm() {
     machine_in(&site, "prod-1", 0).await;
     let (driver, cancel) = drive(&site);
     let failed = |machine: &ProviderMachine| {
-        machine.status.as_ref().map(|status| status.state) == Some(ProviderMachineState::Failed)
+        machine.status.as_ref().map(|status| status.phase) == Some(ProviderMachinePhase::Failed)
     };
     let machine = site.when("prod-1", failed).await;
     let reason = machine.status.unwrap().reason.unwrap();
@@ -46,7 +46,10 @@ async fn an_installation_that_lacks_something_waits_for_it_and_says_so() {
         reason.is_some_and(|reason| reason.contains("cannot make the workflow of prod-1"))
     };
     let waits = site.when("prod-1", asks).await.status.unwrap();
-    assert_eq!(waits.state, ProviderMachineState::Preparing);
+    assert_eq!(
+        (waits.phase, waits.driver_state.as_deref()),
+        (ProviderMachinePhase::Creating, Some("preparing"))
+    );
     assert!(waits.deadline.is_some(), "{waits:?}");
     let text = site.event("ProviderMachine", "prod-1", "Preparing").await;
     assert_eq!(text, "claimed server a");
@@ -93,7 +96,7 @@ async fn a_server_whose_installation_failed_is_the_last_to_be_taken() {
     site.merge_status::<Workflow>("prod-1-1", json!({"status": failed}))
         .await;
     let since = Timestamp::now().to_string();
-    let installing = json!({"status": {"state": "installing", "workflow": "prod-1-1", "since": since}});
+    let installing = json!({"status": {"driverState": "installing", "workflow": "prod-1-1", "since": since}});
     site.merge_status::<ProviderMachine>("prod-1", installing).await;
     site.event("ProviderMachine", "prod-1", "MachineFailed").await;
     let failure = site

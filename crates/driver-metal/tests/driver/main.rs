@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use kube::api::DeleteParams;
 use resources::bmc::{self, Job};
-use resources::gantry::{Image, ProviderMachine, ProviderMachineState, Server};
+use resources::gantry::{Image, ProviderMachine, ProviderMachinePhase, Server};
 use resources::keys;
 use resources::tinkerbell::{Hardware, Workflow};
 use serde_json::json;
@@ -93,7 +93,7 @@ async fn each_machine_gets_a_server_of_its_own_and_gives_it_back() {
     machine(&site, "prod-4").await;
     let waits = |machine: &ProviderMachine| {
         let status = machine.status.clone().unwrap_or_default();
-        status.state == ProviderMachineState::Pending && status.reason.is_some() && status.host.is_none()
+        status.phase == ProviderMachinePhase::Pending && status.reason.is_some() && status.host.is_none()
     };
     site.when("prod-4", waits).await;
     let freed = host(&site.api::<ProviderMachine>().get("prod-2").await.unwrap()).unwrap();

@@ -9,7 +9,7 @@ use resources::gantry::{Plan, ProviderMachine, StepState};
 
 use super::evidence::{Evidence, Record};
 use super::target::Target;
-use crate::snapshot::{Snapshot, word};
+use crate::snapshot::{Snapshot, phase, word};
 use crate::time;
 
 /// Records that are shown of each kind.
@@ -159,7 +159,7 @@ impl<'a> Chain<'a> {
     fn provider_machine(&mut self, depth: usize, machine: &ProviderMachine) {
         let status = machine.status.clone().unwrap_or_default();
         let (since, deadline) = (status.since.as_ref(), status.deadline.as_ref());
-        let mut state = self.state(&word(status.state), since, status.reason.as_deref(), deadline);
+        let mut state = self.state(&phase(&status), since, status.reason.as_deref(), deadline);
         if let Some(percent) = status.percent {
             state = format!("{state}, {percent} %");
         }
@@ -280,7 +280,7 @@ mod tests {
         let text = text(&Target::Server("node-1".into()), &evidence("node-1"));
         let expected = "\
 Cluster c
-  Machine m (worker): installing
+  Machine m (worker): creating (installing)
     Server node-1: provisioning for 60s: waits for the agent (deadline in 9m0s); power on
       claimed by ProviderMachine m
       disk /dev/sda: serial number S1, 1024 bytes; before attempt 1 it held: GPT, partition 1: ZFS
@@ -330,7 +330,7 @@ Gantry waits for: waits for the agent (deadline in 9m0s)
     fn a_cluster_shows_its_machines() {
         let text = text(&Target::Cluster("c".into()), &Evidence::default());
         assert!(
-            text.starts_with("Cluster c: Creating\n  Machine m (worker): installing\n"),
+            text.starts_with("Cluster c: Creating\n  Machine m (worker): creating (installing)\n"),
             "{text}"
         );
         assert!(text.contains("no packet of it was ever seen"), "{text}");

@@ -159,7 +159,7 @@ pub(super) mod tests {
         let machine = json!({
             "apiVersion": "gantry.dev/v1alpha1", "kind": "ProviderMachine", "metadata": {"name": "m", "namespace": "n"},
             "spec": {"provider": "metal", "clusterName": "c", "machine": "m", "imageURL": "file:///x"},
-            "status": {"state": "installing", "host": "node-1", "workflow": "w"},
+            "status": {"phase": "creating", "driverState": "installing", "host": "node-1", "workflow": "w"},
         });
         let workflow = json!({
             "apiVersion": "tinkerbell.org/v1alpha1", "kind": "Workflow", "metadata": {"name": "w", "namespace": "n"},

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use resources::anywhere::FailureReason;
 use resources::gantry::{
-    Plan, PlanPhase, PlanStatus, PlanStep, ProviderMachine, ProviderMachineState, StepState,
+    Plan, PlanPhase, PlanStatus, PlanStep, ProviderMachine, ProviderMachinePhase, StepState,
 };
+use resources::tinkerbell::WorkflowState;
 
-use crate::snapshot::{Snapshot, word};
+use crate::snapshot::{Snapshot, phase, word};
 use crate::time;
 
 /// How far a cluster is.
@@ -125,9 +126,13 @@ fn row(snapshot: &Snapshot, machine: &ProviderMachine, now: Timestamp) -> Machin
         .workflow_of(machine)
         .and_then(|workflow| workflow.status.as_ref());
     let action = workflow
-        .filter(|_| status.state == ProviderMachineState::Installing)
+        .filter(|workflow| {
+            let over = workflow.state.is_some_and(WorkflowState::is_terminal);
+            status.phase == ProviderMachinePhase::Creating && !over
+        })
         .and_then(|workflow| workflow.current_state.as_ref())
         .and_then(|current| current.action_name.clone());
+    let state = phase(&status);
     let reason = match (
         action,
         status.reason.or_else(|| workflow.and_then(|w| w.reason.clone())),
@@ -139,7 +144,7 @@ fn row(snapshot: &Snapshot, machine: &ProviderMachine, now: Timestamp) -> Machin
     MachineRow {
         name: machine.name_any(),
         host: status.host.unwrap_or_default(),
-        state: word(status.state),
+        state,
         percent: status
             .percent
             .or_else(|| workflow.and_then(|workflow| workflow.percent)),
@@ -237,7 +242,7 @@ mod tests {
                 "apiVersion": "gantry.dev/v1alpha1", "kind": "ProviderMachine",
                 "metadata": {"name": "m", "namespace": "n"},
                 "spec": {"provider": "metal", "clusterName": "c", "machine": "m", "imageURL": "file:///x"},
-                "status": {"state": "installing", "since": time, "host": "node-1", "percent": 40, "workflow": "w"},
+                "status": {"phase": "creating", "driverState": "installing", "since": time, "host": "node-1", "percent": 40, "workflow": "w"},
             }))],
             workflows: vec![serde_json::from_value(json!({
                 "apiVersion": "tinkerbell.org/v1alpha1", "kind": "Workflow", "metadata": {"name": "w", "namespace": "n"},
@@ -258,7 +263,7 @@ mod tests {
         let row = &view.machines[0];
         assert_eq!(
             (row.state.as_str(), row.percent, row.elapsed.as_str()),
-            ("installing", Some(40), "60s")
+            ("creating (installing)", Some(40), "60s")
         );
         assert_eq!(
             (row.host.as_str(), row.reason.as_str()),

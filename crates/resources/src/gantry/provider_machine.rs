@@ -24,9 +24,10 @@ use crate::cluster_api::MachineAddress;
     status = "ProviderMachineStatus",
     derive = "PartialEq",
     printcolumn = r#"{"name":"Provider","type":"string","jsonPath":".spec.provider"}"#,
-    printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
+    printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase"}"#,
     printcolumn = r#"{"name":"Host","type":"string","jsonPath":".status.host"}"#,
     printcolumn = r#"{"name":"Percent","type":"integer","jsonPath":".status.percent"}"#,
+    printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.driverState","priority":1}"#,
     printcolumn = r#"{"name":"Workflow","type":"string","jsonPath":".status.workflow","priority":1}"#,
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.reason"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
@@ -194,24 +195,22 @@ impl fmt::Display for SelectorTerm {
     }
 }
 
-/// State of a provider's machine.
+/// How far a provider's machine is, in the words that all drivers share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub enum ProviderMachineState {
-    /// Looks for a host.
+pub enum ProviderMachinePhase {
+    /// Waits for a host.
     #[default]
     Pending,
-    /// Has a host; the image is being fetched or checked.
-    Preparing,
-    /// The workflow runs.
-    Installing,
-    /// The installed system boots for the first time.
+    /// Has a host, on which its system is being put.
+    Creating,
+    /// The new system starts for the first time.
     Booting,
-    /// The installed system has shown itself.
+    /// The new system has shown itself.
     Running,
-    /// Being given back.
-    Releasing,
-    /// Stopped.
+    /// Being taken apart; its host is given back.
+    Deleting,
+    /// Its driver has given it up. Only its deletion follows.
     Failed,
 }
 
@@ -219,9 +218,13 @@ pub enum ProviderMachineState {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProviderMachineStatus {
-    /// State.
+    /// How far the machine is, in the words that all drivers share.
     #[serde(default)]
-    pub state: ProviderMachineState,
+    pub phase: ProviderMachinePhase,
+    /// The state by its driver's own name, more exact than the phase. Nothing but the driver decides by it. On bare metal:
+    /// `pending`, `preparing` (waits for the image), `installing`, `booting`, `running`, `releasing`, `failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver_state: Option<String>,
     /// Since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,

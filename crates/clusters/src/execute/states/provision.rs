@@ -1,7 +1,7 @@
 //! One machine from nothing to an installed system that asks for its bootstrap data: image ready -> machine made -> its
 //! driver installs it.
 
-use resources::gantry::{Image, ImageState, MachineRole, ProviderMachineState};
+use resources::gantry::{Image, ImageState, MachineRole, ProviderMachinePhase};
 use steps::Step;
 
 use crate::execute::decision::{Decision, Effect, View, done, fail};
@@ -26,7 +26,7 @@ pub(super) fn asks(view: View<'_>) -> Option<Decision> {
     }
     let status = provider.status.clone().unwrap_or_default();
     let reason = status.reason.unwrap_or_else(|| "waits for its driver".to_owned());
-    if status.state == ProviderMachineState::Failed {
+    if status.phase == ProviderMachinePhase::Failed {
         return Some(fail(reason));
     }
     let waits = || {
@@ -82,7 +82,7 @@ fn waits_for_its_turn(view: View<'_>, pool: &Pool) -> Option<String> {
     }
     let mut undecided = members().filter(|(_, machine)| {
         let status = machine.status.as_ref();
-        !status.is_some_and(|status| status.host.is_some() || status.state == ProviderMachineState::Failed)
+        !status.is_some_and(|status| status.host.is_some() || status.phase == ProviderMachinePhase::Failed)
     });
     undecided.next().map(|(name, _)| name.clone())
 }

@@ -1,6 +1,6 @@
 //! The way back: a machine is gone when ProviderMachine and Machine are; a cluster when nothing of it is left.
 
-use resources::gantry::ProviderMachineState;
+use resources::gantry::ProviderMachinePhase;
 use steps::Step;
 
 use crate::execute::decision::{Decision, Effect, View, done};
@@ -17,8 +17,8 @@ pub(super) fn machine(view: View<'_>) -> Decision {
             .unwrap_or_else(|| Step::Do(Effect::ReleaseMachine(name.to_owned()))),
         (Some(provider), _) if provider.metadata.deletion_timestamp.is_some() => {
             let status = provider.status.clone().unwrap_or_default();
-            let reason = match status.state {
-                ProviderMachineState::Releasing => {
+            let reason = match status.phase {
+                ProviderMachinePhase::Deleting => {
                     status.reason.unwrap_or_else(|| "being given back".to_owned())
                 }
                 _ => "waits for its driver to give the server back".to_owned(),

@@ -20,7 +20,7 @@ pub(super) fn with_failure(mut snapshot: Snapshot, server: usize, minute: i64) -
 
 #[test]
 fn a_server_that_has_just_failed_is_taken_only_where_no_other_fits() {
-    let pending = || snapshot(ProviderMachineState::Pending);
+    let pending = || snapshot(MetalState::Pending);
     let (b, a) = (0, 1);
     let retried = |mut snapshot: Snapshot, minute: i64| {
         snapshot.servers[a].spec.retry_requested_at = Some(Time(at(minute)));
@@ -65,7 +65,7 @@ fn a_server_that_has_just_failed_is_taken_only_where_no_other_fits() {
         });
         assert_eq!(decide(&snapshot, at(minute)), claim, "{what}");
     }
-    let mut only = with_failure(claimed(ProviderMachineState::Pending), a, 10);
+    let mut only = with_failure(claimed(MetalState::Pending), a, 10);
     let Step::Go { reason, .. } = decide(&only, at(20)) else {
         panic!("claimed and no further")
     };
@@ -90,17 +90,9 @@ fn a_failed_attempt_is_recorded_before_anything_follows_and_forgotten_with_a_suc
             reason: reason.into(),
         })
     };
-    let mut installing = with_workflow(
-        claimed(ProviderMachineState::Installing),
-        1,
-        WorkflowState::Timeout,
-    );
+    let mut installing = with_workflow(claimed(MetalState::Installing), 1, WorkflowState::Timeout);
     let to = |snapshot: &Snapshot| go(&decide(snapshot, at(40)));
-    assert_eq!(
-        to(&installing),
-        Some(ProviderMachineState::Preparing),
-        "it had no attempt"
-    );
+    assert_eq!(to(&installing), Some(MetalState::Preparing), "it had no attempt");
     let workflow = installing.workflows.get_mut("blue-cp-0-1").unwrap();
     workflow.status.as_mut().unwrap().attempt = Some(4);
     assert_eq!(decide(&installing, at(1)), record(4, "disk is gone"));
@@ -111,9 +103,9 @@ fn a_failed_attempt_is_recorded_before_anything_follows_and_forgotten_with_a_suc
         "attempt 3 is another"
     );
     installing.servers[1].spec.last_failure.as_mut().unwrap().attempt = 4;
-    assert_eq!(to(&installing), Some(ProviderMachineState::Preparing));
+    assert_eq!(to(&installing), Some(MetalState::Preparing));
 
-    let mut booting = claimed(ProviderMachineState::Booting);
+    let mut booting = claimed(MetalState::Booting);
     booting.servers[1].spec.attempt = Some(Attempt {
         number: 3,
         ..Attempt::default()
@@ -122,11 +114,8 @@ fn a_failed_attempt_is_recorded_before_anything_follows_and_forgotten_with_a_suc
         matches!(decide(&booting, at(40)), Step::Do(Effect::RecordFailure { attempt: 3, reason })
             if reason.contains("bootstrap data"))
     );
-    assert_eq!(
-        to(&with_failure(booting, 1, 0)),
-        Some(ProviderMachineState::Failed)
-    );
+    assert_eq!(to(&with_failure(booting, 1, 0)), Some(MetalState::Failed));
 
-    let running = with_failure(claimed(ProviderMachineState::Running), 1, 0);
+    let running = with_failure(claimed(MetalState::Running), 1, 0);
     assert_eq!(decide(&running, at(0)), Step::Do(Effect::ClearFailure));
 }

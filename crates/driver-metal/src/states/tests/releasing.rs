@@ -6,7 +6,7 @@ use super::*;
 
 /// A machine that has run a system of ours, being given back; its BMC answers since minute 0.
 fn releasing() -> Snapshot {
-    let mut snapshot = claimed(ProviderMachineState::Releasing);
+    let mut snapshot = claimed(MetalState::Releasing);
     snapshot.machine.metadata.deletion_timestamp = Some(Time(START));
     let mut bmc = bmc::Machine::new("bmc", bmc::MachineSpec::default());
     bmc.status = Some(bmc::MachineStatus {
@@ -95,9 +95,9 @@ fn releasing_removes_workflows_powers_off_and_only_then_gives_the_server_back() 
         11,
     );
     assert_eq!(decide(&off, at(11)), Step::Do(Effect::Unclaim));
-    let gone = snapshot(ProviderMachineState::Releasing);
+    let gone = snapshot(MetalState::Releasing);
     assert_eq!(decide(&gone, START), Step::Do(Effect::RemoveFinalizer));
-    let mut free = snapshot(ProviderMachineState::Releasing);
+    let mut free = snapshot(MetalState::Releasing);
     free.machine.metadata.finalizers = None;
     assert_eq!(decide(&free, START), Step::rest());
 }
