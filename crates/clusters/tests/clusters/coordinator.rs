@@ -123,7 +123,7 @@ async fn it_is_deleted_and_made_again_with_new_keys_and_ids() {
     assert!(world.names::<Machine>().await.is_empty());
     assert!(world.names::<ProviderMachine>().await.is_empty());
     assert!(world.names::<ControlPlane>().await.is_empty());
-    assert!(world.driver.lock().unwrap().claims.is_empty());
+    assert!(world.driver().claims().is_empty());
     world.forget_nodes();
     world.apply_cluster().await;
     world.drive_to_ready().await;

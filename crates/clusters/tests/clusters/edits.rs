@@ -10,7 +10,6 @@ use resources::gantry::{ControlPlane, Plan, PlanClass, Release};
 use resources::keys;
 use serde_json::json;
 
-use crate::fixture;
 use crate::world::World;
 
 fn ready(status: &ClusterStatus) -> &str {
@@ -26,7 +25,7 @@ async fn workers(world: &World, count: usize) {
 
 /// A Release of another patch version of Kubernetes 1.35.
 fn another_release(patch_version: &str) -> Release {
-    let mut release = fixture::release();
+    let mut release = clusters_sim::release();
     release.metadata.name = Some(patch_version.to_owned());
     release.spec.patch_version = patch_version.to_owned();
     release

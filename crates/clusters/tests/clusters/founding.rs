@@ -19,12 +19,7 @@ async fn tear_out(world: &World, name: &str) {
     let machines: Api<ProviderMachine> = world.api();
     machines.patch(name, &params, &none).await.unwrap();
     machines.delete(name, &delete).await.unwrap();
-    world
-        .driver
-        .lock()
-        .unwrap()
-        .claims
-        .retain(|_, machine| machine != name);
+    world.driver().give_back(name);
 }
 
 #[tokio::test]
@@ -89,9 +84,7 @@ async fn a_founder_that_fails_before_its_cluster_answers_is_followed_by_another(
     let world = World::new().await;
     world.apply_documents().await;
     world
-        .driver
-        .lock()
-        .unwrap()
+        .driver()
         .broken
         .insert("a".to_owned(), "the disk does not take the data".to_owned());
     world.drive_to_ready().await;
@@ -111,12 +104,7 @@ async fn a_cluster_that_cannot_begin_gives_back_what_is_not_installed() {
     world.apply_documents().await;
     for host in ["a", "d", "e"] {
         let reason = format!("{host}: the disk does not take the data");
-        world
-            .driver
-            .lock()
-            .unwrap()
-            .broken
-            .insert(host.to_owned(), reason);
+        world.driver().broken.insert(host.to_owned(), reason);
     }
     world.drive_to("Failed").await;
     let status = world.cluster().await.unwrap().status.unwrap();
@@ -129,7 +117,7 @@ async fn a_cluster_that_cannot_begin_gives_back_what_is_not_installed() {
     let clusters: Api<Cluster> = world.api();
     clusters.delete("demo", &DeleteParams::default()).await.unwrap();
     world.drive_to_gone().await;
-    assert!(world.driver.lock().unwrap().claims.is_empty());
+    assert!(world.driver().claims().is_empty());
 }
 
 #[tokio::test]
@@ -141,7 +129,7 @@ async fn a_node_of_an_earlier_installation_does_not_count_as_joined() {
     // The objects are gone, and the Node stays, as it does when the API is silent at a removal.
     tear_out(&world, &worker).await;
     world.remove_hardware("c").await;
-    world.driver.lock().unwrap().servers.remove("c");
+    world.driver().withdraw("c");
     world.inside.with(|inside| {
         let hour_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1);
         inside.nodes.get_mut("node-b").unwrap().created = Some(hour_ago);
@@ -160,7 +148,7 @@ async fn a_cluster_whose_image_cannot_be_had_says_so_and_goes_on_when_it_can() {
     let world = World::new().await;
     world.apply_documents().await;
     let reason = "wrong digest: the file is another one";
-    world.driver.lock().unwrap().bad_image = Some(reason.to_owned());
+    world.driver().bad_image = Some(reason.to_owned());
     world.drive_to("Failed").await;
     let message = world
         .cluster()
@@ -173,6 +161,6 @@ async fn a_cluster_whose_image_cannot_be_had_says_so_and_goes_on_when_it_can() {
     assert!(message.contains(reason), "{message}");
     world.rounds("demo", 3).await;
     assert!(world.machines().await.is_empty());
-    world.driver.lock().unwrap().bad_image = None;
+    world.driver().bad_image = None;
     world.drive_to_ready().await;
 }

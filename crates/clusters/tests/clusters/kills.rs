@@ -7,12 +7,12 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicUsize;
 
+use clusters_sim::node_of;
 use kube::Client;
 use kube::api::DeleteParams;
 use resources::anywhere::Cluster;
 use resources::gantry::{ControlPlane, ProviderMachine};
 
-use crate::driver::node_of;
 use crate::world::{World, is_dead};
 
 /// What the coordinator is to carry out.
@@ -111,7 +111,7 @@ impl Case {
             .map(|machine| machine.spec.machine_uid.clone())
             .collect();
         assert_eq!(uids.len(), machines.len(), "{what}");
-        let claims = world.driver.lock().unwrap().claims.len();
+        let claims = world.driver().claims().len();
         assert_eq!(
             claims,
             machines.len(),

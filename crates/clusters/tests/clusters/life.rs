@@ -1,5 +1,6 @@
 //! What comes after creation: scaling, replacing, failures, and a control plane of several members.
 
+use clusters_sim::node_of;
 use jiff::SignedDuration;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use resources::cluster_api::Machine;
@@ -7,7 +8,6 @@ use resources::gantry::{ControlPlane, Plan, PlanClass, PlanPhase, ProviderMachin
 use resources::keys;
 use serde_json::json;
 
-use crate::driver::node_of;
 use crate::world::World;
 
 async fn made(control_planes: i32) -> World {
@@ -131,12 +131,7 @@ async fn a_machine_that_fails_is_followed_by_another_one() {
     let world = World::new().await;
     world.apply_documents().await;
     let reason = "workflow demo-md-0-1 (attempt 3): action stream-image: the disk does not take the data";
-    world
-        .driver
-        .lock()
-        .unwrap()
-        .broken
-        .insert("b".to_owned(), reason.to_owned());
+    world.driver().broken.insert("b".to_owned(), reason.to_owned());
     world.drive_to_ready().await;
     let worker = world.workers().await.remove(0);
     assert_eq!(world.host(&worker), "c");
@@ -149,12 +144,7 @@ async fn a_running_cluster_stays_running_when_a_new_machine_fails_too_often() {
     let world = made(1).await;
     for host in ["c", "f", "g"] {
         let reason = format!("the disk of {host} does not take the data");
-        world
-            .driver
-            .lock()
-            .unwrap()
-            .broken
-            .insert(host.to_owned(), reason);
+        world.driver().broken.insert(host.to_owned(), reason);
     }
     world.add_hardware("f", "worker").await;
     world.add_hardware("g", "worker").await;
@@ -179,11 +169,11 @@ async fn a_running_cluster_stays_running_when_a_new_machine_fails_too_often() {
     let failed = failed.unwrap_or_else(|| panic!("{message}")).clone();
     assert!(message.contains("as the 2 machines before it"), "{message}");
     assert_eq!(world.count("join "), 1, "{:?}", world.log());
-    let tried: Vec<String> = world.driver.lock().unwrap().history.clone();
+    let tried: Vec<String> = world.driver().history().to_vec();
     assert_eq!(tried[2..], ["c", "f", "g"], "each server once");
 
     // The cause is fixed, and a person says so.
-    world.driver.lock().unwrap().broken.clear();
+    world.driver().broken.clear();
     let retry = json!({ "spec": { "retry": "once more" } });
     let machines: Api<ProviderMachine> = world.api();
     machines
@@ -204,7 +194,7 @@ async fn a_machine_that_never_joins_is_given_up_and_replaced() {
     let plan = world.plan().await;
     let join = plan.spec.steps.iter().find(|step| step.pool.is_some()).unwrap();
     let name = join.machine.clone().unwrap();
-    world.driver.lock().unwrap().never_joins.insert(name.clone());
+    world.driver().never_joins.insert(name.clone());
     let asked = async |world: &World| {
         let object: ProviderMachine = world.api().get(&name).await.unwrap();
         object

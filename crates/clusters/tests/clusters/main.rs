@@ -3,12 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod coordinator;
-mod driver;
 mod edits;
 mod endpoint;
-mod fixture;
 mod founding;
 mod kills;
 mod life;
-mod played;
 mod world;

@@ -1,10 +1,10 @@
-//! Everything around the coordinator: the real embedded API, and hardware, the image store, the driver, the nodes and the
-//! cluster's API and etcd as played ones.
+//! One cluster on the real embedded API, with everything around the coordinator simulated and acting in turn with it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, MutexGuard};
 
 use clusters::{Coordinator, Options};
+use clusters_sim::{Driver, NewCluster, Played, PlayedClusters, Site, release};
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::client::Body;
@@ -19,10 +19,6 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::driver::Driver;
-use crate::fixture;
-use crate::played::Played;
-
 pub(crate) const NAMESPACE: &str = "eksa-system";
 
 /// Turns of coordinator and world in which everything comes to an end.
@@ -32,8 +28,8 @@ const TURNS: usize = 120;
 pub(crate) struct World {
     pub(crate) client: Client,
     pub(crate) site: sim::Site,
+    around: Site,
     pub(crate) inside: Played,
-    pub(crate) driver: Mutex<Driver>,
     pub(crate) options: Options,
     coordinator: Followed,
 }
@@ -45,12 +41,12 @@ pub(crate) struct Followed {
 }
 
 impl Followed {
-    fn new(client: &Client, options: &Options, inside: &Played) -> Self {
+    fn new(client: &Client, options: &Options, clusters: &PlayedClusters) -> Self {
         let coordinator = Coordinator::new(
             client.clone(),
             options.clone(),
-            Box::new(inside.clone()),
-            Box::new(inside.clone()),
+            Box::new(clusters.clone()),
+            Box::new(clusters.clone()),
         );
         let (coordinator, cancel) = (Arc::new(coordinator), CancellationToken::new());
         let (following, until) = (Arc::clone(&coordinator), cancel.clone());
@@ -77,13 +73,17 @@ impl World {
 
     pub(crate) async fn with(options: Options) -> Self {
         let site = sim::Site::start(NAMESPACE).await;
-        let (client, inside) = (site.client(), Played::default());
+        let client = site.client();
+        let around = Site::new(client.clone(), NAMESPACE);
+        let demo = NewCluster::default();
+        let clusters = around.clusters();
+        clusters.answer_at(&demo.endpoint.to_string(), &demo.name);
         let world = Self {
-            coordinator: Followed::new(&client, &options, &inside),
+            coordinator: Followed::new(&client, &options, clusters),
             client,
             site,
-            inside,
-            driver: Mutex::default(),
+            inside: clusters.get(&demo.name),
+            around,
             options,
         };
         for (name, kind) in [
@@ -96,8 +96,7 @@ impl World {
             world.add_hardware(name, kind).await;
         }
         let releases: Api<resources::gantry::Release> = Api::all(world.client.clone());
-        let release = fixture::release();
-        releases.create(&PostParams::default(), &release).await.unwrap();
+        releases.create(&PostParams::default(), &release()).await.unwrap();
         world
     }
 
@@ -120,20 +119,9 @@ impl World {
         api.create(&PostParams::default(), object).await.unwrap();
     }
 
-    pub(crate) async fn status<K>(&self, name: &str, status: Value)
-    where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + std::fmt::Debug
-            + DeserializeOwned,
-    {
-        let object = json!({
-            "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": { "name": name }, "status": status,
-        });
-        let params = PatchParams::apply("test").force();
-        let api = self.api::<K>();
-        // It may have gone in the meantime.
-        let _ = api.patch_status(name, &params, &Patch::Apply(&object)).await;
+    /// What the driver knows.
+    pub(crate) fn driver(&self) -> MutexGuard<'_, Driver> {
+        self.around.driver()
     }
 
     /// Adds a server of a kind: `cp` or `worker`.
@@ -144,8 +132,7 @@ impl World {
         let spec = json!({ "machineId": format!("m-{name}"), "hardware": name });
         self.create(&Server::new(name, serde_json::from_value(spec).unwrap()))
             .await;
-        let mut driver = self.driver.lock().unwrap();
-        driver.servers.insert(name.to_owned(), kind.to_owned());
+        self.driver().add(name, kind);
     }
 
     pub(crate) async fn remove_hardware(&self, name: &str) {
@@ -154,11 +141,11 @@ impl World {
     }
 
     pub(crate) async fn apply_cluster(&self) {
-        self.create(&fixture::bundle().cluster).await;
+        self.create(&NewCluster::default().documents().cluster).await;
     }
 
     pub(crate) async fn apply_configs(&self) {
-        let bundle = fixture::bundle();
+        let bundle = NewCluster::default().documents();
         self.create(&bundle.datacenter).await;
         for config in bundle.machine_configs.values() {
             self.create(config).await;
@@ -173,7 +160,7 @@ impl World {
     /// A cluster with so many control planes.
     pub(crate) async fn apply_documents_with(&self, control_planes: i32) {
         self.apply_configs().await;
-        let mut cluster = fixture::bundle().cluster;
+        let mut cluster = NewCluster::default().documents().cluster;
         cluster.spec.control_plane_configuration.count = control_planes;
         self.create(&cluster).await;
     }
@@ -254,12 +241,7 @@ impl World {
 
     /// The server of a machine.
     pub(crate) fn host(&self, machine: &str) -> String {
-        let driver = self.driver.lock().unwrap();
-        let mut claims = driver.claims.iter();
-        claims
-            .find(|(_, known)| *known == machine)
-            .map(|(host, _)| host.clone())
-            .unwrap()
+        self.driver().host(machine).cloned().unwrap()
     }
 
     /// A person deletes a Machine, which asks for another one in its place.
@@ -386,7 +368,7 @@ impl World {
         dead: &AtomicUsize,
         holds: impl AsyncFn(&Self) -> bool,
     ) {
-        let followed = Followed::new(client, &self.options, &self.inside);
+        let followed = Followed::new(client, &self.options, self.around.clusters());
         for _ in 0..TURNS {
             let result = followed.coordinator.reconcile(NAMESPACE, "demo").await;
             if is_dead(dead) || holds(self).await {
@@ -424,20 +406,10 @@ impl World {
     /// Image store, driver and nodes do what they do.
     pub(crate) async fn react(&self) {
         for image in self.api::<Image>().list(&Default::default()).await.unwrap().items {
-            let digest = format!("sha256:{}", "00".repeat(32));
-            let manifest = json!({
-                "name": "image", "compression": "zstd", "rawSize": 1, "rawDigest": digest, "size": 1, "digest": digest,
-                "kubernetesVersion": "v1.35.4", "chunks": [],
-            });
-            let bad = self.driver.lock().unwrap().bad_image.clone();
-            let status = match bad {
-                Some(reason) => json!({ "state": "failed", "reason": reason }),
-                None => json!({ "state": "ready", "manifest": manifest }),
-            };
-            self.status::<Image>(&image.name_any(), status).await;
+            self.around.react_image(&image).await;
         }
         for machine in self.machines().await {
-            self.react_machine(&machine).await;
+            self.around.react_machine(&machine).await;
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Layers: a package depends on lower layers only, never sideways. Tests may also use the simulator and the
+//! Layers: a package depends on lower layers only, never sideways. Tests may also use the simulators and the
 //! embedded API, whatever layer they stand in.
 
 use super::finding::Finding;
 use crate::workspace::{Edge, Package, Workspace};
 
 /// What the tests of every package may use.
-const FOR_TESTS: [&str; 2] = ["sim", "apiserver"];
+const FOR_TESTS: [&str; 3] = ["sim", "clusters-sim", "apiserver"];
 
 pub(super) fn check(workspace: &Workspace) -> Vec<Finding> {
     let mut findings = Vec::new();

@@ -4,48 +4,46 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use clusters::{Drained, NodeView, SystemView, Workload, Workloads};
-use etcd::{
-    Etcd, EtcdConnector, EtcdView, HashView, Health, MemberId, MemberView, Membership,
-    Snapshot as EtcdSnapshot,
-};
+use clusters::{Drained, NodeView, SystemView, Workload};
+use etcd::{Etcd, EtcdView, HashView, Health, MemberId, MemberView, Membership, Snapshot as EtcdSnapshot};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
-use resources::Secret;
 use serde_json::Value;
 use tokio::io::AsyncWrite;
 
 /// A member of the played etcd.
 #[derive(Debug, Clone)]
-pub(crate) struct Voter {
-    pub(crate) name: String,
-    pub(crate) address: String,
-    pub(crate) alive: bool,
+pub struct Voter {
+    pub name: String,
+    pub address: String,
+    pub alive: bool,
 }
 
 /// What the played cluster holds.
 #[derive(Debug, Default)]
-pub(crate) struct Inside {
-    pub(crate) nodes: BTreeMap<String, NodeView>,
-    pub(crate) etcd: BTreeMap<u64, Voter>,
-    pub(crate) leader: u64,
-    pub(crate) tokens: BTreeSet<String>,
-    pub(crate) cni: bool,
-    pub(crate) last_plan: Option<u32>,
-    pub(crate) log: Vec<String>,
+pub struct Inside {
+    pub nodes: BTreeMap<String, NodeView>,
+    pub etcd: BTreeMap<u64, Voter>,
+    pub leader: u64,
+    pub tokens: BTreeSet<String>,
+    pub cni: bool,
+    pub last_plan: Option<u32>,
+    pub log: Vec<String>,
     /// Nodes whose pods a disruption budget holds.
-    pub(crate) held: BTreeSet<String>,
-    pub(crate) cordoned: BTreeSet<String>,
+    pub held: BTreeSet<String>,
+    pub cordoned: BTreeSet<String>,
     /// Its API does not answer.
-    pub(crate) silent: bool,
+    pub silent: bool,
     /// Fewest healthy voters for their number that there ever were, as (voters, healthy).
-    pub(crate) lost_quorum: Option<(usize, usize)>,
+    pub lost_quorum: Option<(usize, usize)>,
     next_member: u64,
 }
 
 impl Inside {
-    pub(crate) fn voters(&self) -> (usize, usize) {
+    /// How many members etcd has, and how many of them are healthy.
+    #[must_use]
+    pub fn voters(&self) -> (usize, usize) {
         let healthy = self.etcd.values().filter(|voter| voter.alive).count();
         (self.etcd.len(), healthy)
     }
@@ -61,7 +59,8 @@ impl Inside {
         }
     }
 
-    pub(crate) fn add_member(&mut self, name: &str, address: &str) {
+    /// Adds a member, which votes at once.
+    pub fn add_member(&mut self, name: &str, address: &str) {
         self.next_member += 1;
         let voter = Voter {
             name: name.to_owned(),
@@ -75,7 +74,7 @@ impl Inside {
     }
 
     /// A machine loses its power: its node turns not Ready, its member dies.
-    pub(crate) fn power_off(&mut self, node: &str, since: SignedDuration) {
+    pub fn power_off(&mut self, node: &str, since: SignedDuration) {
         if let Some(view) = self.nodes.get_mut(node) {
             view.ready = false;
             view.since = Some(Timestamp::now() - since);
@@ -98,22 +97,14 @@ impl Inside {
     }
 }
 
-#[derive(Clone, Default)]
-pub(crate) struct Played(Arc<Mutex<Inside>>);
+/// One cluster: its API and its etcd. Clones are the same cluster.
+#[derive(Debug, Clone, Default)]
+pub struct Played(Arc<Mutex<Inside>>);
 
 impl Played {
-    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Inside) -> T) -> T {
+    /// Looks into the cluster, or changes what is in it.
+    pub fn with<T>(&self, act: impl FnOnce(&mut Inside) -> T) -> T {
         act(&mut self.0.lock().unwrap())
-    }
-}
-
-impl Workloads for Played {
-    fn connect(&self, kubeconfig: Secret<String>) -> BoxFuture<'_, Result<Box<dyn Workload>, String>> {
-        let known = ["https://192.0.2.10:6443", "https://192.0.2.50:6443"];
-        let mut known = known.iter();
-        assert!(known.any(|endpoint| kubeconfig.reveal().contains(endpoint)));
-        let played = self.clone();
-        async move { Ok(Box::new(played) as Box<dyn Workload>) }.boxed()
     }
 }
 
@@ -211,13 +202,6 @@ impl Workload for Played {
             }
             Ok(Drained::Yes)
         }))
-    }
-}
-
-impl EtcdConnector for Played {
-    fn connect(&self, access: etcd::Access) -> Result<Box<dyn Etcd>, etcd::Error> {
-        assert!(access.certificate.contains("BEGIN CERTIFICATE"));
-        Ok(Box::new(self.clone()))
     }
 }
 

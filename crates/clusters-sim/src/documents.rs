@@ -1,0 +1,133 @@
+//! Documents of small clusters, and the Release that they are made from.
+
+use std::net::Ipv4Addr;
+
+use cluster_spec::ClusterBundle;
+use resources::gantry::{ComponentImage, Release, ReleaseNodeImage, ReleaseSpec};
+
+/// A cluster that is to be made. Its servers are chosen by their label `type`.
+#[derive(Debug, Clone)]
+pub struct NewCluster {
+    /// Name.
+    pub name: String,
+    /// Where its API will answer.
+    pub endpoint: Ipv4Addr,
+    /// Type of the servers of its control plane.
+    pub control_plane: String,
+    /// Type of the servers of its workers and how many of them, in one group `md-0`. None: it has no workers.
+    pub workers: Option<(String, usize)>,
+}
+
+impl Default for NewCluster {
+    /// Cluster `demo` of one control plane and one worker.
+    fn default() -> Self {
+        Self {
+            name: "demo".to_owned(),
+            endpoint: Ipv4Addr::new(192, 0, 2, 10),
+            control_plane: "cp".to_owned(),
+            workers: Some(("worker".to_owned(), 1)),
+        }
+    }
+}
+
+impl NewCluster {
+    /// Its documents with their defaults.
+    #[must_use]
+    pub fn documents(&self) -> ClusterBundle {
+        let yaml = self.yaml();
+        cluster_spec::parse(&yaml, "cluster.yaml", &[release()])
+            .unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    fn yaml(&self) -> String {
+        let Self {
+            name,
+            endpoint,
+            control_plane,
+            workers,
+        } = self;
+        let group = workers.as_ref().map(|(_, count)| {
+            format!(
+                "
+  workerNodeGroupConfigurations:
+  - count: {count}
+    name: md-0
+    labels: {{pool: small}}
+    machineGroupRef: {{kind: TinkerbellMachineConfig, name: {name}-md}}"
+            )
+        });
+        let mut yaml = format!(
+            "
+apiVersion: anywhere.eks.amazonaws.com/v1alpha1
+kind: Cluster
+metadata:
+  name: {name}
+spec:
+  clusterNetwork:
+    cniConfig: {{flannel: {{}}}}
+    pods: {{cidrBlocks: [10.244.0.0/16]}}
+    services: {{cidrBlocks: [10.96.0.0/12]}}
+  controlPlaneConfiguration:
+    count: 1
+    endpoint: {{host: {endpoint}}}
+    machineGroupRef: {{kind: TinkerbellMachineConfig, name: {name}-cp}}
+  datacenterRef: {{kind: TinkerbellDatacenterConfig, name: {name}}}
+  kubernetesVersion: \"1.35\"{}
+---
+apiVersion: anywhere.eks.amazonaws.com/v1alpha1
+kind: TinkerbellDatacenterConfig
+metadata: {{name: {name}}}
+spec:
+  tinkerbellIP: 192.0.2.5
+  osImageURL: file:///srv/debian-13-kubernetes-1.35.raw.zst
+",
+            group.unwrap_or_default()
+        );
+        yaml += &machine_config(&format!("{name}-cp"), control_plane);
+        if let Some((kind, _)) = workers {
+            yaml += &machine_config(&format!("{name}-md"), kind);
+        }
+        yaml
+    }
+}
+
+fn machine_config(name: &str, kind: &str) -> String {
+    format!(
+        "---
+apiVersion: anywhere.eks.amazonaws.com/v1alpha1
+kind: TinkerbellMachineConfig
+metadata: {{name: {name}}}
+spec:
+  hardwareSelector: {{type: {kind}}}
+  osFamily: debian
+"
+    )
+}
+
+/// The Release of Kubernetes 1.35.
+#[must_use]
+pub fn release() -> Release {
+    let image = |name: &str, image: &str| ComponentImage {
+        name: name.to_owned(),
+        image: image.to_owned(),
+        digest: None,
+    };
+    Release::new(
+        "v1.35.4",
+        ReleaseSpec {
+            kubernetes_version: "1.35".to_owned(),
+            patch_version: "v1.35.4".to_owned(),
+            components: vec![
+                image("etcd", "registry.k8s.io/etcd:3.6.6-0"),
+                image("coredns", "registry.k8s.io/coredns/coredns:v1.13.1"),
+                image("flannel", "ghcr.io/flannel-io/flannel:v0.26.7"),
+                image("keepalived", "gantry.dev/keepalived:trixie"),
+            ],
+            node_images: vec![ReleaseNodeImage {
+                os_family: "debian".to_owned(),
+                cni: "flannel".to_owned(),
+                image: "debian-13-kubernetes-1.35".to_owned(),
+            }],
+        },
+    )
+}

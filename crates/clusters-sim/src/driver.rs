@@ -1,0 +1,115 @@
+//! What the driver of bare metal knows: its servers and who has them, and what is to go wrong with them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::Ipv4Addr;
+
+/// Servers and their claims, and what goes wrong with them.
+#[derive(Debug, Default)]
+pub struct Driver {
+    /// Servers by name.
+    servers: HashMap<String, Server>,
+    /// Servers that nobody has, by type.
+    free: HashMap<String, BTreeSet<String>>,
+    /// Machine that has a server.
+    claims: BTreeMap<String, String>,
+    /// Server of a machine.
+    hosts: HashMap<String, String>,
+    /// Servers on which every installation fails, with the reason.
+    pub broken: BTreeMap<String, String>,
+    /// Why no image can be had.
+    pub bad_image: Option<String>,
+    /// Servers that can't be powered off.
+    pub stuck: BTreeSet<String>,
+    /// Machines that never become nodes.
+    pub never_joins: BTreeSet<String>,
+    history: Vec<String>,
+    used: HashSet<String>,
+}
+
+#[derive(Debug)]
+struct Server {
+    kind: String,
+    number: u32,
+}
+
+/// Numbers of servers begin above the addresses that the documents name.
+const FIRST: u32 = 11;
+
+impl Driver {
+    /// Adds a server of a type.
+    pub fn add(&mut self, host: &str, kind: &str) {
+        let number = FIRST + u32::try_from(self.servers.len()).unwrap();
+        let kind = kind.to_owned();
+        let free = self.free.entry(kind.clone()).or_default();
+        free.insert(host.to_owned());
+        self.servers.insert(host.to_owned(), Server { kind, number });
+    }
+
+    /// Nobody gets this server any more. Numbers are given once, so it stays known.
+    pub fn withdraw(&mut self, host: &str) {
+        let kind = &self.servers[host].kind;
+        self.free.get_mut(kind).unwrap().remove(host);
+    }
+
+    /// Claims a free server of a type for a machine: one that was never claimed before one that was.
+    pub fn claim(&mut self, machine: &str, kind: &str) -> Option<String> {
+        if let Some(host) = self.hosts.get(machine) {
+            return Some(host.clone());
+        }
+        let free = self.free.get_mut(kind)?;
+        let mut unused = free.iter().filter(|host| !self.used.contains(*host));
+        let host = unused.next().or_else(|| free.first())?.clone();
+        free.remove(&host);
+        self.claims.insert(host.clone(), machine.to_owned());
+        self.hosts.insert(machine.to_owned(), host.clone());
+        self.history.push(host.clone());
+        self.used.insert(host.clone());
+        Some(host)
+    }
+
+    /// Gives the server of a machine back.
+    pub fn give_back(&mut self, machine: &str) {
+        if let Some(host) = self.hosts.remove(machine) {
+            self.claims.remove(&host);
+            let kind = &self.servers[&host].kind;
+            self.free.get_mut(kind).unwrap().insert(host);
+        }
+    }
+
+    /// The server of a machine.
+    #[must_use]
+    pub fn host(&self, machine: &str) -> Option<&String> {
+        self.hosts.get(machine)
+    }
+
+    /// Servers that machines have, with those machines.
+    #[must_use]
+    pub const fn claims(&self) -> &BTreeMap<String, String> {
+        &self.claims
+    }
+
+    /// All servers that were ever claimed, in order.
+    #[must_use]
+    pub fn history(&self) -> &[String] {
+        &self.history
+    }
+
+    /// Address of a server.
+    #[must_use]
+    pub fn address(&self, host: &str) -> Ipv4Addr {
+        Ipv4Addr::from_bits(Ipv4Addr::new(192, 0, 2, 0).to_bits() + self.servers[host].number)
+    }
+
+    /// MAC address of a server.
+    #[must_use]
+    pub fn mac(&self, host: &str) -> String {
+        let [high, middle, low, last] = self.servers[host].number.to_be_bytes();
+        format!("52:54:{high:02x}:{middle:02x}:{low:02x}:{last:02x}")
+    }
+}
+
+/// Name of the node on a server.
+#[must_use]
+pub fn node_of(host: &str) -> String {
+    format!("node-{host}")
+}

@@ -1,0 +1,30 @@
+//! Everything around the coordinator of clusters, simulated.
+//!
+//! Owns: the documents of clusters ([`NewCluster`], [`release`]); [`Site`], which does what the image store, the driver of
+//! bare metal and the systems that it installs do with the objects of a namespace; [`Played`], the API and etcd of one
+//! cluster, and [`PlayedClusters`], by which the coordinator reaches them.
+//! Refuses: to ship; to decide anything that the coordinator decides; to hold an API of the appliance, which is crate `sim`'s.
+//!
+//! Invariant: a cluster holds what its machines were given and nothing else: a node appears when its machine has got its
+//! data, an API is silent without a quorum.
+
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "only tests and benchmarks call this: what goes wrong here fails them"
+)]
+
+mod documents;
+mod driver;
+mod machine;
+mod played;
+mod played_clusters;
+mod site;
+
+pub use documents::{NewCluster, release};
+pub use driver::{Driver, node_of};
+pub use played::{Inside, Played, Voter};
+pub use played_clusters::PlayedClusters;
+pub use site::Site;

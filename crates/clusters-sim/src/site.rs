@@ -1,0 +1,93 @@
+//! What the image store, the driver of bare metal and the installed systems do with the objects of a namespace.
+
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use kube::api::{Api, Patch, PatchParams};
+use kube::core::NamespaceResourceScope;
+use kube::{Client, Resource, ResourceExt};
+use resources::gantry::Image;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::driver::Driver;
+use crate::played_clusters::PlayedClusters;
+
+/// Everything around the coordinator in one namespace. Clones are the same site.
+#[derive(Clone)]
+pub struct Site {
+    pub(crate) client: Client,
+    pub(crate) namespace: &'static str,
+    driver: Arc<Mutex<Driver>>,
+    clusters: PlayedClusters,
+}
+
+impl Debug for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Site")
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Site {
+    /// One without servers and clusters.
+    #[must_use]
+    pub fn new(client: Client, namespace: &'static str) -> Self {
+        Self {
+            client,
+            namespace,
+            driver: Arc::default(),
+            clusters: PlayedClusters::default(),
+        }
+    }
+
+    /// Servers and their claims.
+    pub fn driver(&self) -> MutexGuard<'_, Driver> {
+        self.driver.lock().unwrap()
+    }
+
+    /// The clusters that are made.
+    #[must_use]
+    pub const fn clusters(&self) -> &PlayedClusters {
+        &self.clusters
+    }
+
+    pub(crate) fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), self.namespace)
+    }
+
+    /// Writes the status of an object, as its owner does.
+    pub async fn write_status<K>(&self, name: &str, status: Value)
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        let object = json!({
+            "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": { "name": name }, "status": status,
+        });
+        let params = PatchParams::apply("test").force();
+        // It may have gone in the meantime.
+        let _ = self
+            .api::<K>()
+            .patch_status(name, &params, &Patch::Apply(&object))
+            .await;
+    }
+
+    /// The image store fetches an image, or says why it can't.
+    pub async fn react_image(&self, image: &Image) {
+        let digest = format!("sha256:{}", "00".repeat(32));
+        let manifest = json!({
+            "name": "image", "compression": "zstd", "rawSize": 1, "rawDigest": digest, "size": 1, "digest": digest,
+            "kubernetesVersion": "v1.35.4", "chunks": [],
+        });
+        let bad = self.driver().bad_image.clone();
+        let status = match bad {
+            Some(reason) => json!({ "state": "failed", "reason": reason }),
+            None => json!({ "state": "ready", "manifest": manifest }),
+        };
+        self.write_status::<Image>(&image.name_any(), status).await;
+    }
+}
