@@ -1,5 +1,6 @@
 //! A cluster is started once, and a machine that is installed anew joins anew.
 
+use clusters_sim::node_of;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use resources::anywhere::Cluster;
@@ -29,6 +30,7 @@ async fn without_plans_status_and_conditions_there_is_no_second_init() {
     world.drive_to_ready().await;
     let control_plane: ControlPlane = world.api().get("demo").await.unwrap();
     let founder = control_plane.spec.initialized_by.clone().unwrap();
+    let node = node_of(&world.host(&founder.machine));
 
     world.inside.with(|inside| inside.silent = true);
     for plan in world.names::<Plan>().await {
@@ -48,8 +50,8 @@ async fn without_plans_status_and_conditions_there_is_no_second_init() {
     // When the others answer again, the machine joins them, and its dead member is taken out first.
     world.inside.with(|inside| {
         inside.silent = false;
-        inside.power_off("node-a", jiff::SignedDuration::from_mins(1));
-        inside.nodes.remove("node-a");
+        inside.power_off(&node, jiff::SignedDuration::from_mins(1));
+        inside.nodes.remove(&node);
     });
     world.drive_to_ready().await;
     assert_eq!(world.count("init"), 1, "{:?}", world.log());
