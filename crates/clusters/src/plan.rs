@@ -21,6 +21,7 @@ pub use balance::Policy;
 pub(crate) use continuation::{covers, disrupts_no_more, goes_too_far};
 pub use delete::delete;
 pub use health::HealthLimits;
+pub(crate) use health::STARTUP;
 pub(crate) use names::machine_uid;
 pub use planner::{Identity, plan};
 pub use quorum::{can_remove, quorum};

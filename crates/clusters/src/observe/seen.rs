@@ -3,16 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use etcd::{Health, Membership};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use resources::gantry::{ProviderMachinePhase, StepState};
 use resources::keys;
 
 use super::snapshot::{ApiSeen, EtcdSeen, Snapshot};
-use crate::plan::{ApiState, EtcdMember, EtcdState, Founding, Member, NodeState, Seen, Stage};
+use super::workload::NodeView;
+use crate::plan::{
+    ApiState, EtcdMember, EtcdState, Founding, HealthLimits, Member, NodeState, STARTUP, Seen, Stage,
+};
 
 /// Condition of a Machine: its node is there and Ready. How long it was not is counted from it.
 pub(crate) const NODE_HEALTHY: &str = "NodeHealthy";
+/// Longest time between the creation of a Node, by the clock of its API, and, by its own clock, the first value of its condition Ready.
+const REGISTRATION: SignedDuration = SignedDuration::from_secs(30);
 
 /// What the planner looks at.
 pub(crate) fn seen(snapshot: &Snapshot, now: Timestamp) -> Seen {
@@ -117,6 +122,7 @@ fn node(snapshot: &Snapshot, name: &str, joined: bool, now: Timestamp) -> NodeSt
     }
     match snapshot.node(name) {
         Some(node) if node.ready => NodeState::Ready,
+        Some(node) if is_starting(node, startup(snapshot, name), now) => NodeState::Unknown,
         Some(node) => NodeState::Down {
             since: node.since.unwrap_or(now),
         },
@@ -125,6 +131,28 @@ fn node(snapshot: &Snapshot, name: &str, joined: bool, now: Timestamp) -> NodeSt
             since: unhealthy_since(snapshot, name).unwrap_or(now),
         },
     }
+}
+
+/// How long a machine's node may take to become Ready for the first time.
+fn startup(snapshot: &Snapshot, name: &str) -> SignedDuration {
+    let pool = snapshot
+        .provider_machines
+        .get(name)
+        .map(|provider| &provider.spec.pool);
+    let wanted = snapshot.wanted.as_ref();
+    let health = wanted
+        .zip(pool)
+        .and_then(|(wanted, pool)| Some(&wanted.pool(pool)?.health));
+    health.map_or(STARTUP, HealthLimits::startup)
+}
+
+/// Whether a node that is not Ready has never been, and still has time to become it: its network may not be there yet.
+fn is_starting(node: &NodeView, startup: SignedDuration, now: Timestamp) -> bool {
+    let (Some(created), Some(since)) = (node.created, node.since) else {
+        return false;
+    };
+    let never_ready = since.duration_since(created).abs() <= REGISTRATION;
+    never_ready && now.duration_since(created) < startup
 }
 
 fn unhealthy_since(snapshot: &Snapshot, name: &str) -> Option<Timestamp> {

@@ -1,10 +1,10 @@
 //! A plan as it is written: steps with their numbers, deadlines and predecessors.
 
 use resources::gantry::{
-    Disruption, FailurePolicy, PlanClass, PlanSpec, PlanStep, PlanStepKind, PoolRevision,
+    Disruption, FailurePolicy, MachineRole, PlanClass, PlanSpec, PlanStep, PlanStepKind, PoolRevision,
 };
 
-use super::wanted::Wanted;
+use super::wanted::{Pool, Wanted};
 
 /// Steps of a plan that is being made.
 #[derive(Debug, Default)]
@@ -117,7 +117,12 @@ impl Draft {
     }
 
     /// The plan of these steps.
-    pub(crate) fn finish(self, wanted: &Wanted, class: PlanClass, number: u32) -> PlanSpec {
+    pub(crate) fn finish(mut self, wanted: &Wanted, class: PlanClass, number: u32) -> PlanSpec {
+        for step in &mut self.steps {
+            if let Some(minutes) = startup_minutes(wanted, step) {
+                step.deadline_minutes = minutes;
+            }
+        }
         let makes = |pool: &str| self.steps.iter().any(|step| step.pool.as_deref() == Some(pool));
         let pools = wanted.pools.iter().filter(|pool| makes(&pool.name));
         PlanSpec {
@@ -141,6 +146,16 @@ impl Draft {
     pub(crate) fn into_steps(self) -> Vec<PlanStep> {
         self.steps
     }
+}
+
+/// How long the step may take by the health check of its pool, when it installs or joins a machine.
+fn startup_minutes(wanted: &Wanted, step: &PlanStep) -> Option<u32> {
+    let in_pool = |pool: &&Pool| match step.kind {
+        PlanStepKind::Provision | PlanStepKind::JoinControlPlane => pool.role == MachineRole::ControlPlane,
+        PlanStepKind::JoinWorker => step.pool.as_ref() == Some(&pool.name),
+        _ => false,
+    };
+    wanted.pools.iter().find(in_pool)?.health.startup_minutes
 }
 
 /// Whether a step takes something away from a cluster.

@@ -14,12 +14,24 @@ pub struct HealthLimits {
     pub unready_seconds: i64,
     /// Most dead machines that are replaced. With more of them at a time the cause is elsewhere, and none is.
     pub most: usize,
+    /// Minutes that a machine may take to be installed and to join; the step's own limit when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub startup_minutes: Option<u32>,
 }
 
 /// EKS Anywhere's default of `unhealthyMachineTimeout`.
 const UNREADY: SignedDuration = SignedDuration::from_mins(5);
 
+/// EKS Anywhere's default of `nodeStartupTimeout` on bare metal.
+pub(crate) const STARTUP: SignedDuration = SignedDuration::from_mins(20);
+
 impl HealthLimits {
+    /// How long a new node may take to become Ready.
+    pub(crate) fn startup(&self) -> SignedDuration {
+        let minutes = self.startup_minutes.map(i64::from);
+        minutes.map_or(STARTUP, SignedDuration::from_mins)
+    }
+
     /// Of a group of machines.
     pub(crate) fn of(bundle: &ClusterBundle, group: &Group<'_>) -> Self {
         let spec = &bundle.cluster.spec;
@@ -36,11 +48,14 @@ impl HealthLimits {
             own.and_then(of)
                 .or_else(|| spec.machine_health_check.as_ref().and_then(of))
         };
-        let unready = field("unhealthyMachineTimeout")
-            .as_ref()
-            .and_then(Value::as_str)
-            .and_then(|text| text.parse::<SignedDuration>().ok())
-            .unwrap_or(UNREADY);
+        let time = |name: &str| {
+            let value = field(name);
+            let text = value.as_ref().and_then(Value::as_str)?;
+            text.parse::<SignedDuration>().ok()
+        };
+        let unready = time("unhealthyMachineTimeout").unwrap_or(UNREADY);
+        let minutes =
+            |time: SignedDuration| u32::try_from(time.as_secs().unsigned_abs().div_ceil(60).max(1)).ok();
         let default = match group.role {
             MachineRole::ControlPlane => 100,
             MachineRole::Worker => 40,
@@ -48,6 +63,7 @@ impl HealthLimits {
         Self {
             unready_seconds: unready.as_secs(),
             most: most(field("maxUnhealthy").as_ref(), default, group.count),
+            startup_minutes: time("nodeStartupTimeout").and_then(minutes),
         }
     }
 }
@@ -94,6 +110,17 @@ mod tests {
                 "{value:?} of {count}"
             );
         }
+    }
+
+    #[test]
+    fn a_new_node_has_twenty_minutes_or_what_the_file_says() {
+        let of = |startup_minutes| HealthLimits {
+            unready_seconds: 300,
+            most: 1,
+            startup_minutes,
+        };
+        assert_eq!(of(None).startup(), SignedDuration::from_mins(20));
+        assert_eq!(of(Some(45)).startup(), SignedDuration::from_mins(45));
     }
 
     #[test]

@@ -102,7 +102,7 @@ pub enum Stage {
 /// The node of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeState {
-    /// Nobody who knows could be asked, or the machine has none yet.
+    /// Nobody who knows could be asked, the machine has none yet, or one that is starting.
     Unknown,
     /// Ready.
     Ready,

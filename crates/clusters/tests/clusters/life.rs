@@ -1,7 +1,7 @@
 //! What comes after creation: scaling, replacing, failures, and a control plane of several members.
 
 use clusters_sim::node_of;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use resources::cluster_api::Machine;
 use resources::gantry::{ControlPlane, Plan, PlanClass, PlanPhase, ProviderMachine};
@@ -234,6 +234,30 @@ async fn a_dead_worker_is_replaced_without_a_drain() {
     assert_eq!(world.plan().await.spec.class, PlanClass::Remediate);
     assert!(!world.log().contains(&format!("drained {node}")));
     world.drive_to_ready().await;
+}
+
+/// Its network comes only after it, and takes its time: a node that has never been Ready has as long as a machine that
+/// starts.
+#[tokio::test]
+async fn a_node_that_starts_is_not_dead() {
+    let world = made(1).await;
+    let old = world.workers().await;
+    let node = node_of(&world.host(&old[0]));
+    let joined = |ago: SignedDuration| {
+        world.inside.with(|inside| {
+            let view = inside.nodes.get_mut(&node).unwrap();
+            view.ready = false;
+            view.created = Some(Timestamp::now() - ago);
+            view.since = view.created.map(|created| created + SignedDuration::from_secs(1));
+        });
+    };
+    joined(SignedDuration::from_mins(10));
+    world.rounds("demo", 5).await;
+    assert_eq!(world.workers().await, old);
+    joined(SignedDuration::from_mins(21));
+    world
+        .drive("replaced", async |world: &World| world.workers().await != old)
+        .await;
 }
 
 #[tokio::test]
