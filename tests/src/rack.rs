@@ -122,8 +122,11 @@ impl Rack {
         )?;
         let (count, firmware) = (options.machines.to_string(), options.firmware.to_string());
         let disk = options.disk_gib.to_string();
+        let memory: Vec<String> = options.memory_mib.iter().map(u32::to_string).collect();
+        let memory = memory.join(",");
         let mut up = vec!["lab", "up", "--detach", "--capture", "--seed", seed];
         up.extend(["--machines", &count, "--firmware", &firmware, "--disk", &disk]);
+        up.extend(["--memory", &memory]);
         if options.netboot_first {
             up.push("--netboot-first");
         }

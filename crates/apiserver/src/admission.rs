@@ -63,5 +63,5 @@ pub enum Refusal {
     Invalid(Vec<Cause>),
 }
 
-/// A hook: changes `object` or refuses.
-pub type Admit = fn(request: &AdmissionRequest<'_>, object: &mut Value) -> Result<(), Refusal>;
+/// A hook: changes `object` or refuses. What it returns goes to the client as warnings, one `Warning` header each.
+pub type Admit = fn(request: &AdmissionRequest<'_>, object: &mut Value) -> Result<Vec<String>, Refusal>;

@@ -226,7 +226,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let admit: crate::Admit = |_, object| {
             assert_ne!(object["metadata"]["name"], "bad", "a defect");
-            Ok(())
+            Ok(Vec::new())
         };
         let server = server(&folder, vec![admit]).await;
         let bounded = Bounded::new(server.router(), LOAD);

@@ -17,14 +17,16 @@ const DOCUMENTS: &str = "anywhere.eks.amazonaws.com";
 const CLUSTERS: &str = "clusters.anywhere.eks.amazonaws.com";
 const CONTROL_PLANES: &str = "controlplanes.gantry.dev";
 
-/// Refuses what would harm a cluster, or would be accepted and not carried out, by the names of the fields.
+/// Refuses what would harm a cluster, or would be accepted and not carried out, by the names of the fields. Warns of what
+/// is written and has no effect.
 ///
 /// # Errors
 /// Every refused field.
-pub(crate) fn clusters(request: &AdmissionRequest<'_>, object: &mut Value) -> Result<(), Refusal> {
+pub(crate) fn clusters(request: &AdmissionRequest<'_>, object: &mut Value) -> Result<Vec<String>, Refusal> {
     if !request.subresource.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
+    let mut warnings = Vec::new();
     let found = match (request.group, request.kind, request.verb) {
         ("gantry.dev", "ControlPlane", AdmissionVerb::Delete) => {
             let clusters: Vec<Cluster> = stored(request, CLUSTERS);
@@ -39,16 +41,17 @@ pub(crate) fn clusters(request: &AdmissionRequest<'_>, object: &mut Value) -> Re
         }
         (DOCUMENTS, kind, AdmissionVerb::Create | AdmissionVerb::Update) => {
             let Some(new) = Document::read(kind, object) else {
-                return Ok(());
+                return Ok(Vec::new());
             };
             let old = request.old.and_then(|old| Document::read(kind, old));
+            warnings.extend(new.remarks().iter().map(Violation::to_string));
             let control_planes: Vec<ControlPlane> = stored(request, CONTROL_PLANES);
             cluster_spec::admit(old.as_ref(), &new, &control_planes)
         }
         _ => Vec::new(),
     };
     if found.is_empty() {
-        return Ok(());
+        return Ok(warnings);
     }
     Err(Refusal::Invalid(found.iter().map(cause).collect()))
 }

@@ -8,7 +8,7 @@
 //! `osFamily: debian` and `cniConfig: {flannel: {}}`.
 //!
 //! Refuses: unknown fields, and known fields that this version does not carry out. A field that would be ignored is an
-//! error, never a silence.
+//! error, or where it does no harm a remark ([`remarks`]), never a silence.
 //!
 //! Invariant: [`parse`] returns every fault of the file at once, each with line, column and next step.
 #![forbid(unsafe_code)]
@@ -22,6 +22,7 @@ mod node;
 mod problem;
 mod recorded;
 mod releases;
+mod remarks;
 mod rules;
 mod scalar;
 mod schema;
@@ -38,6 +39,7 @@ pub use documents::parse;
 pub use hardware::{FreeHardware, check_hardware};
 pub use problem::{Problem, Problems};
 pub use releases::{candidates, choose_release};
+pub use remarks::remarks;
 pub use rules::validate;
 pub use surroundings::{Surroundings, check_surroundings, endpoint_to_probe};
 pub use update::{Update, check_update, update};

@@ -1,10 +1,13 @@
 //! The rules of a cluster by themselves, in EKS Anywhere's order of validation.
 
+mod api_server;
 mod control_plane;
+mod health;
 mod images;
 mod labels;
 mod network;
 mod references;
+mod rollout;
 mod site;
 mod taints;
 mod unsupported;
@@ -22,6 +25,9 @@ pub fn validate(bundle: &ClusterBundle, releases: &[Release]) -> Vec<Violation> 
     let mut report = Report::new("Cluster", &bundle.name());
     name(bundle, &mut report);
     control_plane::check(bundle, &mut report);
+    api_server::check(bundle, &mut report);
+    health::check(bundle, &mut report);
+    rollout::check(bundle, &mut report);
     references::check(bundle, &mut report);
     workers::check(bundle, &mut report);
     network::check(bundle, &mut report);

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
-use cluster_spec::{ClusterBundle, FreeHardware, Problems, check_hardware, parse, selector_terms};
+use cluster_spec::{ClusterBundle, FreeHardware, Problems, check_hardware, parse, remarks, selector_terms};
 use resources::gantry::{MachineRole, Release, ReleaseNodeImage, ReleaseSpec};
 
 const GOOD: &str = include_str!("good.yaml");
@@ -449,4 +449,134 @@ fn groups_with_one_selector_are_added_up() {
     config.spec.hardware_selector = [("type".to_owned(), "cp".to_owned())].into();
     let found = check_hardware(&bundle, &[free("a", &[("type", "cp")])]);
     assert!(found[0].message.ends_with("have 1 free, require 2"), "{found:?}");
+}
+
+/// Paths of what is refused, and of what is taken and has no effect, when a piece of the good file is replaced.
+fn said(from: &str, to: &str) -> (Vec<String>, Vec<String>) {
+    match parse(&with(from, to), "cluster.yaml", &releases()) {
+        Err(problems) => {
+            let place = |place: &str| place.rsplit(' ').next().unwrap_or_default().to_owned();
+            let places = problems.problems.iter().map(|problem| place(&problem.place));
+            (places.collect(), Vec::new())
+        }
+        Ok(bundle) => {
+            let paths = remarks(&bundle).into_iter().map(|remark| remark.path);
+            (Vec::new(), paths.collect())
+        }
+    }
+}
+
+#[test]
+fn known_fields_with_unknown_values_are_refused() {
+    let version = "  kubernetesVersion";
+    let control = "    count: 1\n    endpoint";
+    let group = "    name: md-0\n";
+    let refused = [
+        (version, "  eksaVersion: banana\n", "spec.eksaVersion"),
+        (
+            version,
+            "  machineHealthCheck: {maxUnhealty: 1}\n",
+            "spec.machineHealthCheck.maxUnhealty",
+        ),
+        (
+            version,
+            "  machineHealthCheck: {maxUnhealthy: 140%}\n",
+            "spec.machineHealthCheck.maxUnhealthy",
+        ),
+        (
+            version,
+            "  machineHealthCheck: {nodeStartupTimeout: 5s}\n",
+            "spec.machineHealthCheck.nodeStartupTimeout",
+        ),
+        (
+            control,
+            "    machineHealthCheck: {unhealthyMachineTimeout: soon}\n",
+            "spec.controlPlaneConfiguration.machineHealthCheck.unhealthyMachineTimeout",
+        ),
+        (
+            control,
+            "    upgradeRolloutStrategy: {type: Canary}\n",
+            "spec.controlPlaneConfiguration.upgradeRolloutStrategy.type",
+        ),
+        (
+            control,
+            "    apiServerExtraArgs: {etcd-servers: 'http://192.0.2.66:2379'}\n",
+            "spec.controlPlaneConfiguration.apiServerExtraArgs.etcd-servers",
+        ),
+        (
+            control,
+            "    apiServerExtraArgs: {client-ca-file: /x}\n",
+            "spec.controlPlaneConfiguration.apiServerExtraArgs.client-ca-file",
+        ),
+    ];
+    for (place, field, path) in refused {
+        assert_eq!(
+            said(place, &format!("{field}{place}")),
+            (vec![path.to_owned()], vec![]),
+            "{field}"
+        );
+    }
+    let both_zero =
+        "    name: md-0\n    upgradeRolloutStrategy: {rollingUpdate: {maxSurge: 0, maxUnavailable: 0}}\n";
+    assert_eq!(
+        said(group, both_zero).0,
+        ["spec.workerNodeGroupConfigurations[0].upgradeRolloutStrategy.rollingUpdate"]
+    );
+}
+
+#[test]
+fn what_has_no_effect_is_a_remark_and_what_has_one_is_taken() {
+    let version = "  kubernetesVersion";
+    let control = "    count: 1\n    endpoint";
+    let group = "    name: md-0\n";
+    let address = "tinkerbellIP: 192.0.2.5";
+    let noted = [
+        (version, "  eksaVersion: v0.22.1\n", "spec.eksaVersion"),
+        (version, "  bundlesRef: {name: x}\n", "spec.bundlesRef"),
+        (version, "  licenseToken: x\n", "spec.licenseToken"),
+        (
+            control,
+            "    upgradeRolloutStrategy: {type: InPlace}\n",
+            "spec.controlPlaneConfiguration.upgradeRolloutStrategy",
+        ),
+    ];
+    for (place, field, path) in noted {
+        assert_eq!(
+            said(place, &format!("{field}{place}")),
+            (vec![], vec![path.to_owned()]),
+            "{field}"
+        );
+    }
+    let scaled = "    name: md-0\n    autoscalingConfiguration: {minCount: 1, maxCount: 9}\n";
+    assert_eq!(
+        said(group, scaled).1,
+        ["spec.workerNodeGroupConfigurations[0].autoscalingConfiguration"]
+    );
+    let balanced = format!("{address}\n  skipLoadBalancerDeployment: true\n  loadBalancerInterface: eth7");
+    assert_eq!(
+        said(address, &balanced).1,
+        ["spec.skipLoadBalancerDeployment", "spec.loadBalancerInterface"]
+    );
+    let carried_out = [
+        (
+            version,
+            "  machineHealthCheck: {maxUnhealthy: 1, nodeStartupTimeout: 20m}\n",
+        ),
+        (
+            control,
+            "    apiServerExtraArgs: {oidc-issuer-url: 'https://issuer.example'}\n",
+        ),
+    ];
+    for (place, field) in carried_out {
+        assert_eq!(
+            said(place, &format!("{field}{place}")),
+            (vec![], vec![]),
+            "{field}"
+        );
+    }
+    let managed = said(
+        "managementCluster:\n    name: demo",
+        "managementCluster:\n    name: other",
+    );
+    assert_eq!(managed.1, ["spec.managementCluster.name"]);
 }

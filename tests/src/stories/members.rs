@@ -24,6 +24,7 @@ const MACHINES: usize = 4;
 pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
     let shape = UpOptions {
         machines: MACHINES,
+        memory_mib: vec![3072],
         ..UpOptions::default()
     };
     on_rack(options, "members-", shape, tell).await

@@ -99,6 +99,7 @@ fn check(call: &Call, current: &Stored, options: &Options) -> Result<(), ApiErro
         Some(&before),
         &mut before.clone(),
     )
+    .map(drop)
 }
 
 async fn attempt(call: &Call, current: &Stored, options: &Options) -> Result<Outcome, WriteError> {

@@ -98,7 +98,8 @@ pub(crate) fn finish(
     causes.extend(old.and_then(|old| late_finalizers(old, &object)));
     let schema = call.found.version().schema.clone();
     schema::apply_defaults(&schema, &mut object);
-    admit(call, old, &mut object)?;
+    let warnings = admit(call, old, &mut object)?;
+    call.warnings.extend(warnings);
     generation(call, old, &mut object);
     let kind = &call.found.kind;
     causes.extend(names::check(&object, kind.name_rule, kind.namespaced));
@@ -249,7 +250,7 @@ fn late_finalizers(old: &Value, new: &Value) -> Option<Cause> {
     })
 }
 
-fn admit(call: &Call, old: Option<&Value>, object: &mut Value) -> Result<(), ApiError> {
+fn admit(call: &Call, old: Option<&Value>, object: &mut Value) -> Result<Vec<String>, ApiError> {
     let verb = if old.is_some() {
         AdmissionVerb::Update
     } else {
@@ -258,14 +259,14 @@ fn admit(call: &Call, old: Option<&Value>, object: &mut Value) -> Result<(), Api
     judge(call, verb, call.subresource(), old, object)
 }
 
-/// Lets every hook judge a write.
+/// Lets every hook judge a write. Returns what it warns of.
 pub(crate) fn judge(
     call: &Call,
     verb: AdmissionVerb,
     subresource: &str,
     old: Option<&Value>,
     object: &mut Value,
-) -> Result<(), ApiError> {
+) -> Result<Vec<String>, ApiError> {
     let kind = &call.found.kind;
     let name = object.name().to_owned();
     let request = AdmissionRequest {
@@ -279,13 +280,15 @@ pub(crate) fn judge(
         old,
         objects: Objects(&call.core.storage),
     };
+    let mut warnings = Vec::new();
     for hook in &call.core.admission {
-        hook(&request, object).map_err(|refusal| match refusal {
+        let said = hook(&request, object).map_err(|refusal| match refusal {
             Refusal::Forbidden(why) => ApiError::forbidden(&kind.group, &kind.plural, &name, &why),
             Refusal::Invalid(causes) => ApiError::invalid(&kind.group, &kind.kind, &name, &causes),
         })?;
+        warnings.extend(said);
     }
-    Ok(())
+    Ok(warnings)
 }
 
 /// Counts changes of everything that is neither metadata nor, where it has an endpoint of its own, status.

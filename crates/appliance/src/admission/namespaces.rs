@@ -12,9 +12,9 @@ const SERVERS: &str = "servers.gantry.dev";
 ///
 /// # Errors
 /// The clusters and claimed servers, and what to do first.
-pub(crate) fn namespaces(request: &AdmissionRequest<'_>, _: &mut Value) -> Result<(), Refusal> {
+pub(crate) fn namespaces(request: &AdmissionRequest<'_>, _: &mut Value) -> Result<Vec<String>, Refusal> {
     if (request.group, request.kind) != ("", "Namespace") || request.verb != AdmissionVerb::Delete {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let clusters = request.objects.list(CLUSTERS, request.name);
     if !clusters.is_empty() {
@@ -27,7 +27,7 @@ pub(crate) fn namespaces(request: &AdmissionRequest<'_>, _: &mut Value) -> Resul
     let mut servers = request.objects.list(SERVERS, request.name);
     servers.retain(|server| server["spec"]["claim"].is_object());
     if servers.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let text = format!(
         "it holds the claimed server(s) {}: wait until they are given back, or delete what claims them \

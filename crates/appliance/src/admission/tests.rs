@@ -71,6 +71,18 @@ impl Site {
     }
 
     async fn send(&self, method: Method, path: &str, kind: &str, body: &Value) -> (StatusCode, Value) {
+        let (status, _, answer) = self.exchange(method, path, kind, body).await;
+        (status, answer)
+    }
+
+    /// The answer's status, warnings and body.
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &str,
+        body: &Value,
+    ) -> (StatusCode, Vec<String>, Value) {
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -81,11 +93,17 @@ impl Site {
             .unwrap();
         let response = self.server.router().oneshot(request).await.unwrap();
         let status = response.status();
+        let warnings = response.headers().get_all("warning").iter();
+        let warnings = warnings.map(|text| text.to_str().unwrap().to_owned()).collect();
         let body: Body = response.into_body();
         let bytes = axum::body::to_bytes(axum::body::Body::new(body), usize::MAX)
             .await
             .unwrap();
-        (status, serde_json::from_slice(&bytes).unwrap_or_default())
+        (
+            status,
+            warnings,
+            serde_json::from_slice(&bytes).unwrap_or_default(),
+        )
     }
 
     /// `kubectl apply --server-side`.
@@ -171,6 +189,27 @@ async fn an_edit_without_effect_is_a_422_that_names_the_fields() {
     for (status, answer) in site.apply_all(BASE).await {
         assert_eq!(status, StatusCode::OK, "the file as it is carried out: {answer}");
     }
+}
+
+#[tokio::test]
+async fn what_has_no_effect_is_written_with_a_warning() {
+    let site = Site::start().await;
+    let mut cluster = documents(BASE)
+        .into_iter()
+        .find(|object| object["kind"] == "Cluster")
+        .unwrap();
+    cluster["spec"]["eksaVersion"] = json!("v0.22.1");
+    let path = format!("{}?fieldManager=kubectl", path(&cluster));
+    let kind = "application/apply-patch+yaml";
+    let (status, warnings, answer) = site.exchange(Method::PATCH, &path, kind, &cluster).await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    let [warning] = warnings.as_slice() else {
+        panic!("{warnings:?}")
+    };
+    assert!(
+        warning.starts_with("299 - \"Cluster ") && warning.contains("spec.eksaVersion: has no effect"),
+        "{warning}"
+    );
 }
 
 #[tokio::test]

@@ -88,6 +88,9 @@ pub(crate) async fn run(global: &Global, args: &CreateClusterArgs) -> Outcome {
         (Ok(_), Err(faults)) => return Err(faults),
         (Err(problems), Err(faults)) => return Err(Failure::BadInput(format!("{problems}\n\n{faults}"))),
     };
+    for remark in cluster_spec::remarks(&checked.bundle) {
+        output::note(format!("remark: {remark}"));
+    }
     let name = checked.bundle.name();
     let known = current(&client, &checked).await?;
     check(&client, &checked, known.as_ref()).await?;

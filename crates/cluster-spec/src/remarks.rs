@@ -1,0 +1,91 @@
+//! Fields of EKS Anywhere's files that are taken and change nothing here, each with the reason: a file that works there is
+//! not refused for them, and nobody believes that they do something.
+
+use kube::ResourceExt as _;
+use resources::anywhere::{Cluster, TinkerbellDatacenterConfig};
+
+use crate::admission::Document;
+use crate::bundle::ClusterBundle;
+use crate::violation::{Report, Violation};
+
+const MAY_STAY: &str = "it may stay";
+const NO_UPGRADES: &str = "has no effect: this version does not upgrade running clusters";
+
+/// The remarks about the documents of a cluster.
+#[must_use]
+pub fn remarks(bundle: &ClusterBundle) -> Vec<Violation> {
+    let mut found = of_cluster(&bundle.cluster);
+    found.extend(of_datacenter(&bundle.datacenter));
+    found
+}
+
+impl Document {
+    /// The remarks about this document.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<Violation> {
+        match self {
+            Self::Cluster(cluster) => of_cluster(cluster),
+            Self::Datacenter(datacenter) => of_datacenter(datacenter),
+            Self::MachineConfig(_) | Self::Template(_) => Vec::new(),
+        }
+    }
+}
+
+fn of_cluster(cluster: &Cluster) -> Vec<Violation> {
+    let mut report = Report::new("Cluster", &cluster.name_any());
+    let mut note = |path: &str, given: bool, why: &str| {
+        if given {
+            report.add(path, why, MAY_STAY);
+        }
+    };
+    let spec = &cluster.spec;
+    let versions =
+        "has no effect: what is installed follows from kubernetesVersion and the Releases of this appliance";
+    note("spec.eksaVersion", spec.eksa_version.is_some(), versions);
+    note("spec.bundlesRef", spec.bundles_ref.is_some(), versions);
+    note(
+        "spec.licenseToken",
+        spec.license_token.is_some(),
+        "has no effect: no licence is needed",
+    );
+    let manager = &spec.management_cluster.name;
+    note(
+        "spec.managementCluster.name",
+        !manager.is_empty() && *manager != cluster.name_any(),
+        "has no effect: the appliance manages every cluster, and no other cluster has to be there for it",
+    );
+    note(
+        "spec.controlPlaneConfiguration.upgradeRolloutStrategy",
+        spec.control_plane_configuration
+            .upgrade_rollout_strategy
+            .is_some(),
+        NO_UPGRADES,
+    );
+    for (at, group) in spec.worker_node_group_configurations.iter().enumerate() {
+        let path = |field: &str| format!("spec.workerNodeGroupConfigurations[{at}].{field}");
+        note(
+            &path("upgradeRolloutStrategy"),
+            group.upgrade_rollout_strategy.is_some(),
+            NO_UPGRADES,
+        );
+        note(
+            &path("autoscalingConfiguration"),
+            group.autoscaling_configuration.is_some(),
+            "has no effect: this version does not scale by itself, and the group keeps its count",
+        );
+    }
+    report.found
+}
+
+fn of_datacenter(datacenter: &TinkerbellDatacenterConfig) -> Vec<Violation> {
+    let mut report = Report::new("TinkerbellDatacenterConfig", &datacenter.name_any());
+    let why = "has no effect: the appliance itself has tinkerbellIP, without a load balancer";
+    let spec = &datacenter.spec;
+    if spec.skip_load_balancer_deployment.is_some() {
+        report.add("spec.skipLoadBalancerDeployment", why, MAY_STAY);
+    }
+    if spec.load_balancer_interface.is_some() {
+        report.add("spec.loadBalancerInterface", why, MAY_STAY);
+    }
+    report.found
+}
