@@ -3,6 +3,7 @@
 mod boot_session;
 mod control_plane;
 mod disk;
+mod first_boot;
 mod image;
 mod plan;
 mod provider_machine;
@@ -10,11 +11,12 @@ mod release;
 mod server;
 mod server_failure;
 
-pub use boot_session::{BootSession, Contender, FirstBoot, LastPacket, SessionClaim, SessionPhase};
+pub use boot_session::{BootSession, Contender, LastPacket, SessionClaim, SessionPhase};
 pub use control_plane::{
     ClusterDocuments, ControlPlane, ControlPlaneSpec, ControlPlaneStatus, DisruptionToken, Founder,
 };
 pub use disk::{InventoryDisk, PinnedDisk, RootDeviceHints};
+pub use first_boot::{FirstBoot, FirstBootFailure, FirstBootStage};
 pub use image::{Image, ImageSpec, ImageState, ImageStatus};
 pub use plan::{
     Disruption, FailurePolicy, Plan, PlanApproval, PlanApprovalSpec, PlanClass, PlanPhase, PlanSpec,

@@ -1,4 +1,4 @@
-//! What of a boot session becomes an Event, on the Server and on its Hardware.
+//! What of a boot session or a first boot becomes an Event, on the Server and on its Hardware.
 
 use resources::gantry::Server;
 use resources::keys::MANAGER_SERVERS;
@@ -38,6 +38,8 @@ pub(crate) enum Alarm {
     OutOfBandMismatch,
     /// A claim of a control plane that its BMC has not confirmed.
     OutOfBandMissing,
+    /// The first boot of an installed system has failed.
+    FirstBootFailed,
 }
 
 impl Alarm {
@@ -62,6 +64,7 @@ impl Alarm {
             Self::ClaimWithoutBoot => "ClaimWithoutBoot",
             Self::OutOfBandMismatch => "OutOfBandMismatch",
             Self::OutOfBandMissing => "OutOfBandMissing",
+            Self::FirstBootFailed => "FirstBootFailed",
         }
     }
 }
@@ -81,7 +84,8 @@ pub(crate) async fn alarm(context: &Context, server: &Server, alarm: Alarm, even
         | Alarm::ClaimBeforeStart
         | Alarm::ClaimWithoutBoot
         | Alarm::OutOfBandMismatch
-        | Alarm::OutOfBandMissing => event,
+        | Alarm::OutOfBandMissing
+        | Alarm::FirstBootFailed => event,
     };
     Events::new(context.client.0.clone(), MANAGER_SERVERS)
         .warn_of_machine(server, machine, alarm.reason(), text)

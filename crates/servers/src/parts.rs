@@ -11,7 +11,7 @@ pub struct Parts {
     pub controller: ServersController,
     /// `gantry.agent.v1.Sessions`; put `agent_protocol::v1::sessions_server::SessionsServer::new` around it.
     pub sessions: SessionsService,
-    /// `POST /v1/first-boot` and `POST /v1/first-boot/done`.
+    /// `POST /v1/first-boot` and what is below it.
     pub first_boot: axum::Router,
 }
 

@@ -136,15 +136,11 @@ impl SessionsService {
                 .issue_first_boot(csr, &server.spec.machine_id, agent.attempt, validity);
             let issued = issued.map_err(|error| certificate(&server, error))?;
             let pem = issued.pem.clone();
+            let not_after = Time(issued.not_after);
             status.first_boot = Some(FirstBoot {
-                attempt: agent.attempt,
-                public_key: issued.public_key,
-                serial: issued.serial,
                 certificate: Some(issued.pem),
-                not_after: Time(issued.not_after),
-                requested_at: None,
-                delivered_at: None,
-                revoked_at: None,
+                issued_at: Some(Time(now)),
+                ..FirstBoot::new(agent.attempt, issued.public_key, issued.serial, not_after)
             });
             match committed(&api, &server, &status).await? {
                 Outcome::Lost => server = live(&api, &server).await?,

@@ -63,15 +63,16 @@ pub use fit::{Claimant, Misfit};
 pub use hearing::hearing;
 pub use out_of_band::ControlPlaneProof;
 pub(crate) use out_of_band::{Admission, admission, is_control_plane, is_required, proof};
-pub use standing::{NotAllowed, standing, standing_for_first_boot};
+pub use standing::{FirstBootCall, NotAllowed, standing, standing_for_first_boot};
 pub use start::{ASK_AGAIN, Doubt, Installer, doubt};
 pub use upkeep::{Seen, Upkeep, apply, upkeep};
 pub use window::{Allowances, Window};
 
 /// Life of an agent's certificate.
 pub const CERTIFICATE_LIFE: SignedDuration = SignedDuration::from_hours(1);
-/// Life of a first-boot certificate (DESIGN §7, 16).
-pub const FIRST_BOOT_LIFE: SignedDuration = SignedDuration::from_hours(2);
+/// Longest life of a first-boot certificate (DESIGN §7, 16). What ends it is the object: a newer attempt, the end of the
+/// first boot, or that the server is given back. Before that a machine may wait for long, for its cluster's first member.
+pub const FIRST_BOOT_LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// A certificate that ends sooner is replaced when its key asks again.
 const RENEW_BEFORE: SignedDuration = SignedDuration::from_mins(10);
 /// Earlier boots that are remembered.

@@ -105,6 +105,8 @@ pub(super) struct Case {
 const SCRIPT: &str = "/ipxe/script/52:54:00:00:00:01/auto.ipxe";
 const USER_DATA: &str = "/2009-04-04/user-data";
 const FIRST_BOOT: &str = "/v1/first-boot";
+const STAGE: &str = "/v1/first-boot/stage";
+const FAILED: &str = "/v1/first-boot/failed";
 const DONE: &str = "/v1/first-boot/done";
 
 fn as_it_is(_: &mut ClaimRequest) {}
@@ -283,6 +285,11 @@ fn first_boot() -> Vec<Row> {
         (Disarmed, OwnAddress, Post(Shown::Agent, FIRST_BOOT)),
         (Disarmed, Neighbour, Post(Shown::System, FIRST_BOOT)),
         (Disarmed, Routed, Post(Shown::System, DONE)),
+        (Disarmed, Neighbour, Post(Shown::System, FAILED)),
+        (Disarmed, OwnAddress, Post(Shown::Agent, FAILED)),
+        (Disarmed, OwnAddress, Post(Shown::OtherSystem, FAILED)),
+        (Disarmed, OwnAddress, Post(Shown::EarlierSystem, FAILED)),
+        (Disarmed, Neighbour, Post(Shown::System, STAGE)),
         (Disarmed, OtherMachine, Post(Shown::OtherSystem, FIRST_BOOT)),
         (Disarmed, OwnAddress, Post(Shown::OtherSystem, FIRST_BOOT)),
         (Disarmed, OwnAddress, Post(Shown::EarlierSystem, FIRST_BOOT)),
@@ -295,5 +302,6 @@ fn first_boot() -> Vec<Row> {
         (Over, OwnAddress, call(Shown::Agent, Call::FirstBoot)),
         (Over, OwnAddress, Post(Shown::System, FIRST_BOOT)),
         (Over, Neighbour, Post(Shown::System, FIRST_BOOT)),
+        (Over, OwnAddress, Post(Shown::System, FAILED)),
     ]
 }

@@ -105,29 +105,3 @@ pub struct SessionClaim {
     /// When the certificate ends.
     pub not_after: Time,
 }
-
-/// First boot of the installed system.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct FirstBoot {
-    /// Attempt that installed the system.
-    pub attempt: u64,
-    /// Digest of the first-boot public key.
-    pub public_key: Digest,
-    /// Serial number of the first-boot certificate, in hex.
-    pub serial: String,
-    /// The certificate itself (PEM): the same key asking again gets the same one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate: Option<String>,
-    /// When the certificate ends, two hours at most after it was made.
-    pub not_after: Time,
-    /// When the installed system first asked for its data.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub requested_at: Option<Time>,
-    /// When the data was handed out; it is handed out once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delivered_at: Option<Time>,
-    /// When the key was revoked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked_at: Option<Time>,
-}

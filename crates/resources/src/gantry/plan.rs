@@ -175,7 +175,7 @@ pub enum FailurePolicy {
     #[default]
     Retry,
     /// Its machine is given up, and another one takes its place as long as the limit of replacements allows it. The other
-    /// steps go on.
+    /// steps go on. Before that, a machine whose first boot has failed is installed anew on its host, once.
     Replace,
 }
 

@@ -7,6 +7,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::first_boot::{FirstBootFailure, FirstBootStage};
 use crate::Time;
 use crate::anywhere::{ObjectRef, User};
 use crate::cluster_api::MachineAddress;
@@ -68,7 +69,8 @@ pub struct ProviderMachineSpec {
     /// Users of the installed system.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<User>,
-    /// How often the machine is to be installed; a higher number installs it anew on the host that it has.
+    /// How often the machine is to be installed. A higher number installs it anew on the host that it has, unless its first
+    /// boot was done, so that a node is never taken away by it.
     #[serde(default = "first_installation")]
     pub installation: u64,
     /// How many machines that failed this one follows, one in the place of the other. It limits how often a failure is
@@ -135,6 +137,16 @@ pub struct MetalMachine {
     /// The user's own workflow (TinkerbellTemplateConfig).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_ref: Option<ObjectRef>,
+}
+
+impl ProviderMachine {
+    /// Whether another installation is wanted than the one that the driver has begun last.
+    #[must_use]
+    pub fn is_wanted_anew(&self) -> bool {
+        let status = self.status.as_ref();
+        let last = status.and_then(|status| status.installation);
+        self.spec.installation > last.unwrap_or_else(first_installation)
+    }
 }
 
 impl ProviderMachineSpec {
@@ -240,6 +252,9 @@ pub struct ProviderMachineStatus {
     /// The host: name of the Server on bare metal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// The installation (`spec.installation`) that is being carried out, or was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installation: Option<u64>,
     /// Name of the Workflow that installs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow: Option<String>,
@@ -252,6 +267,12 @@ pub struct ProviderMachineStatus {
     /// When the installed system asked for its bootstrap data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap_requested_at: Option<Time>,
+    /// What the first boot of the installed system works on, as it said last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap_stage: Option<FirstBootStage>,
+    /// How the first boot of this installation failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap_failure: Option<FirstBootFailure>,
     /// When the installed system was done with its first boot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap_done_at: Option<Time>,

@@ -4,8 +4,9 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::boot_session::{BootSession, FirstBoot};
+use super::boot_session::BootSession;
 use super::disk::{InventoryDisk, PinnedDisk};
+use super::first_boot::FirstBoot;
 use super::provider_machine::MachineRole;
 use super::server_failure::{InstallationFailure, Quarantine};
 use crate::{Digest, Mac, Time};

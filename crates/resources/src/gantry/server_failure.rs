@@ -28,7 +28,8 @@ pub struct InstallationFailure {
     /// Boot session of the attempt as it was then, without the agent's certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_session: Option<BootSession>,
-    /// The last lines that the actions of the attempt printed, oldest first, each after the name of its action.
+    /// The last lines that the actions of the attempt printed, oldest first, each after the name of its action; or those of
+    /// the first boot, where it is what failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<String>,
 }

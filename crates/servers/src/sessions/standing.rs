@@ -26,6 +26,9 @@ pub enum NotAllowed {
     /// Its serial number was revoked or its key is not the holder's.
     #[error("this certificate was replaced; claim again")]
     Replaced,
+    /// The first boot of its attempt has failed.
+    #[error("the first boot of attempt {0} has failed; another installation is needed")]
+    Failed(u64),
     /// It is over its time.
     #[error("this certificate ended at {0}")]
     Expired(Timestamp),
@@ -63,15 +66,26 @@ pub fn standing(
     Ok(())
 }
 
-/// Whether the installed system with this certificate may ask for its data: as long as no newer attempt is wanted.
-/// `ended` allows a revoked key: it may still say again that it is done.
+/// What an installed system asks for or says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstBootCall {
+    /// It asks for its data.
+    Data,
+    /// It says what it works on, or that it has failed. What was said before may be said again.
+    Report,
+    /// It is done, and may say so again.
+    Done,
+}
+
+/// Whether a call of the installed system with this certificate counts: as long as no newer attempt is wanted, and its first
+/// boot has not ended otherwise.
 pub fn standing_for_first_boot(
     wanted: Option<&Attempt>,
     first_boot: Option<&FirstBoot>,
     attempt: u64,
     key: Digest,
     now: Timestamp,
-    ended: bool,
+    call: FirstBootCall,
 ) -> Result<(), NotAllowed> {
     let current = wanted.map(|wanted| wanted.number);
     let fenced = NotAllowed::Fenced {
@@ -85,8 +99,11 @@ pub fn standing_for_first_boot(
     if first_boot.public_key != key {
         return Err(NotAllowed::Replaced);
     }
-    if first_boot.revoked_at.is_some() && !ended {
+    if first_boot.revoked_at.is_some() && call != FirstBootCall::Done {
         return Err(NotAllowed::Ended(attempt));
+    }
+    if first_boot.failure.is_some() && call != FirstBootCall::Report {
+        return Err(NotAllowed::Failed(attempt));
     }
     if now > first_boot.not_after.0 {
         return Err(NotAllowed::Expired(first_boot.not_after.0));
@@ -99,6 +116,7 @@ mod tests {
     use super::super::samples::{at, key, session};
     use super::*;
     use resources::Time;
+    use resources::gantry::FirstBootFailure;
 
     #[test]
     fn only_the_holder_of_the_open_attempt_stands() {
@@ -162,45 +180,54 @@ mod tests {
 
     #[test]
     fn a_first_boot_counts_by_key_attempt_and_time() {
-        let mut first = FirstBoot {
-            attempt: 3,
-            public_key: key(9),
-            serial: "0a".into(),
-            certificate: None,
-            not_after: Time(at(7200)),
-            requested_at: None,
-            delivered_at: None,
-            revoked_at: None,
-        };
+        let mut first = FirstBoot::new(3, key(9), "0a".into(), Time(at(7200)));
         let wanted = |number| Attempt {
             number,
             closed: true,
             ..Attempt::default()
         };
         let open = wanted(3);
-        let stands = |first: &FirstBoot, attempt, octet, second, ended| {
-            standing_for_first_boot(Some(&open), Some(first), attempt, key(octet), at(second), ended)
+        let stands = |first: &FirstBoot, attempt, octet, second, call| {
+            standing_for_first_boot(Some(&open), Some(first), attempt, key(octet), at(second), call)
         };
-        assert_eq!(stands(&first, 3, 9, 60, false), Ok(()));
-        assert_eq!(stands(&first, 3, 8, 60, false), Err(NotAllowed::Replaced));
-        assert!(matches!(
-            stands(&first, 2, 9, 60, false),
-            Err(NotAllowed::Fenced { .. })
-        ));
-        assert_eq!(
-            stands(&first, 3, 9, 7201, false),
-            Err(NotAllowed::Expired(at(7200)))
-        );
-        first.revoked_at = Some(Time(at(100)));
-        assert_eq!(stands(&first, 3, 9, 101, false), Err(NotAllowed::Ended(3)));
-        assert_eq!(stands(&first, 3, 9, 101, true), Ok(()), "saying done twice");
-        assert!(standing_for_first_boot(Some(&open), None, 3, key(9), at(0), false).is_err());
-        first.revoked_at = None;
-        for newer in [Some(&wanted(4)), None] {
+        let all = [FirstBootCall::Data, FirstBootCall::Report, FirstBootCall::Done];
+        for call in all {
+            assert_eq!(stands(&first, 3, 9, 60, call), Ok(()));
+            assert_eq!(stands(&first, 3, 8, 60, call), Err(NotAllowed::Replaced));
             assert!(matches!(
-                standing_for_first_boot(newer, Some(&first), 3, key(9), at(60), false),
-                Err(NotAllowed::Fenced { named: 3, .. })
+                stands(&first, 2, 9, 60, call),
+                Err(NotAllowed::Fenced { .. })
             ));
+            assert_eq!(
+                stands(&first, 3, 9, 7201, call),
+                Err(NotAllowed::Expired(at(7200)))
+            );
+            assert!(standing_for_first_boot(Some(&open), None, 3, key(9), at(0), call).is_err());
+            for newer in [Some(&wanted(4)), None] {
+                assert!(matches!(
+                    standing_for_first_boot(newer, Some(&first), 3, key(9), at(60), call),
+                    Err(NotAllowed::Fenced { named: 3, .. })
+                ));
+            }
         }
+        let [data, report, done] = all.map(|call| move |first: &FirstBoot| stands(first, 3, 9, 101, call));
+        first.revoked_at = Some(Time(at(100)));
+        let ended = Err(NotAllowed::Ended(3));
+        assert_eq!(
+            (data(&first), report(&first)),
+            (ended.clone(), ended),
+            "it was done"
+        );
+        assert_eq!(done(&first), Ok(()), "saying done twice");
+        first.revoked_at = None;
+        first.failure = Some(FirstBootFailure {
+            stage: "kubeadm-join".into(),
+            exit_status: Some(1),
+            lines: Vec::new(),
+            at: Time(at(100)),
+        });
+        let failed = Err(NotAllowed::Failed(3));
+        assert_eq!((data(&first), done(&first)), (failed.clone(), failed));
+        assert_eq!(report(&first), Ok(()), "saying twice that it failed");
     }
 }

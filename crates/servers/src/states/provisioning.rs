@@ -1,6 +1,6 @@
 //! Provisioning. Entry: an open attempt. Exits: running, when the installed system has shown itself; claimed, when the
 //! attempt failed; releasing, when nobody wants the result; failed, when the installed system never shows itself.
-//! Deadlines: the session's window, the Workflow's own, and the life of the first-boot certificate.
+//! Deadlines: the session's window, the Workflow's own, and two hours for the installed system.
 
 use jiff::Timestamp;
 use resources::gantry::{Attempt, Firmware, FirstBoot, LocalBoot, Purpose, ServerState, SessionPhase};
@@ -9,6 +9,9 @@ use resources::tinkerbell::{WorkflowState, WorkflowStatus};
 use steps::minutes_after;
 
 use super::{Effect, Snapshot, Step};
+
+/// For an installed system to show itself.
+const MINUTES: i64 = 120;
 
 pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
     if let Some(step) = snapshot.owner_step() {
@@ -38,7 +41,7 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
                 .unwrap_or_else(|| format!("{state:?}"));
             end(snapshot, &format!("attempt {} failed: {why}", attempt.number))
         }
-        _ if shown(snapshot, attempt).is_some_and(|first| first.requested_at.is_some()) => {
+        _ if shown(snapshot, attempt).is_some_and(FirstBoot::was_heard) => {
             installed(snapshot, attempt, workflow, now)
         }
         Some(_) => Step::wait(
@@ -148,12 +151,12 @@ fn installed(
             ServerState::Running,
             "installed; its template left no seed, so the system cannot show itself",
         ),
-        Some(first) if first.requested_at.is_some() => {
+        Some(first) if first.was_heard() => {
             Step::go(ServerState::Running, "the installed system asked for its data")
         }
         Some(first) => Step::wait(
             "waits for the installed system to ask for its data",
-            first.not_after.0,
+            silent_until(first),
         )
         .or_at_deadline(now, |_| {
             Step::go(
@@ -162,6 +165,12 @@ fn installed(
             )
         }),
     }
+}
+
+/// Until when an installed system may be silent.
+fn silent_until(first: &FirstBoot) -> Timestamp {
+    let issued_at = first.issued_at.as_ref();
+    issued_at.map_or(first.not_after.0, |at| minutes_after(at.0, MINUTES))
 }
 
 /// What the actions reported of the installation.

@@ -18,9 +18,17 @@ pub(super) fn decide(snapshot: &Snapshot<'_>) -> Step {
             format!("workflow {} runs", attempt.workflow),
         ),
         None => Step::Done {
-            reason: other_disk(snapshot),
+            reason: first_boot_failure(snapshot).or_else(|| other_disk(snapshot)),
         },
     }
+}
+
+/// How the first boot of the installed system failed.
+fn first_boot_failure(snapshot: &Snapshot<'_>) -> Option<String> {
+    let first = snapshot.server.status.as_ref()?.first_boot.as_ref()?;
+    let attempt = snapshot.attempt()?.number;
+    let failure = first.failure.as_ref().filter(|_| first.attempt == attempt)?;
+    Some(failure.to_string())
 }
 
 /// How the reason begins that another disk is named.
@@ -95,6 +103,24 @@ mod tests {
             "{reason}"
         );
         assert!(!with("/dev/sda").unwrap().contains("/dev/sdb"));
+    }
+
+    #[test]
+    fn a_failed_first_boot_of_this_attempt_is_its_reason() {
+        let mut sample = Sample::new(ServerState::Running);
+        sample.claim("ProviderMachine", "prod-1");
+        sample.owned_by("prod-1");
+        sample.attempt(2);
+        sample.workflow_ends(WorkflowState::Success, "");
+        for (attempt, reason) in [
+            (2, Some("first boot failed at containerd: no such unit")),
+            (1, None),
+        ] {
+            sample.first_boot(attempt);
+            sample.first_boot_fails("containerd", "no such unit");
+            let reason = reason.map(str::to_owned);
+            assert_eq!(sample.step(at(0)), Step::Done { reason });
+        }
     }
 
     #[test]

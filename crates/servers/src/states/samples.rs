@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use resources::gantry::{
-    Attempt, Claim, FirstBoot, Server, ServerSpec, ServerState, ServerStatus, SessionPhase,
+    Attempt, Claim, FirstBoot, FirstBootFailure, Server, ServerSpec, ServerState, ServerStatus, SessionPhase,
 };
 use resources::keys::{OWNER_NAME, OWNER_NAMESPACE};
 use resources::tinkerbell::{
@@ -133,15 +133,20 @@ impl Sample {
     }
 
     pub(super) fn first_boot(&mut self, attempt: u64) {
+        let first = FirstBoot::new(attempt, key(9), "0a".into(), Time(at(100_000)));
         self.server.status.as_mut().unwrap().first_boot = Some(FirstBoot {
-            attempt,
-            public_key: key(9),
-            serial: "0a".into(),
-            certificate: None,
-            not_after: Time(at(7200)),
-            requested_at: None,
-            delivered_at: None,
-            revoked_at: None,
+            issued_at: Some(Time(at(0))),
+            ..first
+        });
+    }
+
+    pub(super) fn first_boot_fails(&mut self, stage: &str, line: &str) {
+        let status = self.server.status.as_mut().unwrap();
+        status.first_boot.as_mut().unwrap().failure = Some(FirstBootFailure {
+            stage: stage.into(),
+            exit_status: None,
+            lines: vec![line.into()],
+            at: Time(at(6)),
         });
     }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod claims;
+mod first_boot;
 mod growth;
 mod release;
 mod rivals;

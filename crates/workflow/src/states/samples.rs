@@ -210,15 +210,10 @@ impl Sample {
     }
 
     pub(super) fn first_boot(&mut self, attempt: u64) {
+        let first = FirstBoot::new(attempt, Digest::new([9; 32]), "0a".into(), Time(at(7200)));
         self.server.as_mut().unwrap().status.as_mut().unwrap().first_boot = Some(FirstBoot {
-            attempt,
-            public_key: Digest::new([9; 32]),
-            serial: "0a".into(),
-            certificate: None,
-            not_after: Time(at(7200)),
             requested_at: Some(Time(at(4))),
-            delivered_at: None,
-            revoked_at: None,
+            ..first
         });
     }
 }
