@@ -1,4 +1,4 @@
-//! The first-boot script and the bootstrap script as programs: syntax, and what they do without a network.
+//! The script of the first boot as a program, with an appliance that is played.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
@@ -11,6 +11,7 @@ use node_config::FIRST_BOOT_SCRIPT;
 fn nothing_of_the_script_needs_more_than_the_standard_library() {
     let standard = [
         "base64",
+        "collections",
         "http.client",
         "json",
         "os",
@@ -68,13 +69,15 @@ class Context:
     verify_flags = 0
     def load_cert_chain(self, *a): pass
 f.ssl.create_default_context = lambda *a, **k: Context()
-asked = []
-def ask(config, context, where, limit):
+asked, stages = [], []
+def ask(config, context, where, limit, content=b""):
     asked.append(where)
     return json.dumps(document).encode()
 f.ask = ask
+f.begin = lambda config, context, stage: stages.append(stage)
 assert f.main() == 0
 assert f.main() == 0
+assert stages == ["write-files"], stages
 assert asked == ["/v1/first-boot", "/v1/first-boot/done"], asked
 assert stat.S_IMODE(os.stat(target).st_mode) == 0o640
 assert open("count").read() == "ran\n"
@@ -107,7 +110,7 @@ class Context:
     def load_cert_chain(self, *a): pass
 f.ssl.create_default_context = lambda *a, **k: Context()
 asked = []
-def ask(config, context, where, limit):
+def ask(config, context, where, limit, content=b""):
     asked.append(where)
     raise f.Refused("gone")
 f.ask = ask
@@ -130,8 +133,9 @@ sys.path.insert(0, ".")
 import first_boot as f
 for path in ("relative", "/a/../b"):
     try:
-        f.carry_out({"files": [{"path": path, "mode": 0, "contentBase64": ""}]})
-    except ValueError:
+        f.carry_out({"files": [{"path": path, "mode": 0, "contentBase64": ""}]}, lambda stage: None)
+    except f.Failed as failed:
+        assert failed.stage == "write-files" and "refusing to write" in failed.lines[-1], failed.lines
         continue
     sys.exit(1)
 "#;
@@ -143,16 +147,143 @@ for path in ("relative", "/a/../b"):
     );
 }
 
-#[test]
-fn the_bootstrap_script_is_good_shell() {
-    let script = include_str!("../src/bootstrap/bootstrap.sh");
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("bootstrap.sh");
-    fs::write(&path, script).unwrap();
-    let output = Command::new("sh").arg("-n").arg(&path).output().unwrap();
+/// An appliance of plain HTTP that notes what it is asked, and says what `answers` has for a path; with the script's own
+/// calls, all but TLS.
+const APPLIANCE: &str = r#"
+import base64, http.server, json, os, socket, sys, threading
+sys.path.insert(0, ".")
+import first_boot as f
+f.HERE = os.getcwd()
+f.kubelet_log = lambda: ["kubelet: not started"]
+f.time.sleep = lambda seconds: None
+asked, answers = [], {}
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        asked.append((self.path, json.loads(body) if body else None))
+        queue = answers.get(self.path, [])
+        status, content = queue.pop(0) if queue else (204, b"")
+        if status is None:
+            self.connection.close()
+            return
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+    def log_message(self, *arguments): pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+f.Connection.connect = lambda self: setattr(self, "sock", socket.create_connection((self.host, self.port)))
+config = {"endpoints": ["https://127.0.0.1:%d" % server.server_port], "siteName": "site"}
+def document(shell):
+    return 200, json.dumps({"files": [], "command": ["/bin/sh", "-c", shell]}).encode()
+def calls(path):
+    return [body for where, body in asked if where == path]
+"#;
+
+fn succeeds(program: &str) {
+    let Some(output) = python(&format!("{APPLIANCE}{program}")) else {
+        return;
+    };
     assert!(
         output.status.success(),
-        "{}",
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn a_failure_is_reported_with_its_stage_after_the_last_attempt() {
+    succeeds(
+        r#"
+shell = """
+echo gantry-stage: containerd
+echo gantry-stage: kubeadm-join
+for n in $(seq 1 100); do echo line $n; done
+echo "error: no such cluster" >&2
+echo "To see the stack trace of this error execute with --v=5 or higher" >&2
+echo ran >> %s/count
+exit 3
+""" % os.getcwd()
+answers["/v1/first-boot"] = [document(shell)] * 3
+# The appliance is restarted meanwhile: no answer, half an answer, an error of its own.
+answers["/v1/first-boot/failed"] = [(None, b""), (503, b"not ready"), (204, b"")]
+try:
+    f.bootstrap(config, None)
+    sys.exit("it has not failed")
+except f.Failed as failed:
+    pass
+assert open("count").read() == "ran\n" * 3
+stages = [body["stage"] for body in calls("/v1/first-boot/stage")]
+assert stages == ["write-files", "containerd", "kubeadm-join"] * 3, stages
+reports = calls("/v1/first-boot/failed")
+assert len(reports) == 3 and reports[0] == reports[1] == reports[2], reports
+report = reports[0]
+assert (report["stage"], report["exitStatus"]) == ("kubeadm-join", 3), report
+lines = report["lines"]
+assert len(lines) == 40 and lines[0] == "kubelet: not started", lines
+assert lines[-2:] == ["line 100", "error: no such cluster"], lines
+"#,
+    );
+}
+
+#[test]
+fn what_would_do_harm_is_not_repeated_and_the_first_reason_is_told() {
+    succeeds(
+        r#"
+shell = """
+echo gantry-stage: kubeadm-join
+[ ! -e %s/once ] || { echo "not repeated"; exit 100; }
+: > %s/once
+echo "error: etcd does not answer"
+exit 1
+""" % (os.getcwd(), os.getcwd())
+answers["/v1/first-boot"] = [document(shell)] * 3
+try:
+    f.bootstrap(config, None)
+    sys.exit("it has not failed")
+except f.Failed:
+    pass
+assert len(calls("/v1/first-boot")) == 2
+(report,) = calls("/v1/first-boot/failed")
+assert report["exitStatus"] == 1, report
+assert report["lines"][-1] == "error: etcd does not answer" and "not repeated" in report["lines"], report
+"#,
+    );
+}
+
+#[test]
+fn a_second_attempt_that_succeeds_reports_nothing() {
+    succeeds(
+        r#"
+shell = "[ -e %s/once ] || { : > %s/once; exit 1; }" % (os.getcwd(), os.getcwd())
+answers["/v1/first-boot"] = [document(shell)] * 3
+f.bootstrap(config, None)
+assert len(calls("/v1/first-boot")) == 2 and calls("/v1/first-boot/failed") == []
+"#,
+    );
+}
+
+#[test]
+fn an_appliance_that_is_silent_is_asked_for_a_bounded_time_only() {
+    succeeds(
+        r#"
+import itertools
+clock = itertools.count(step=60)
+f.time.monotonic = lambda: next(clock)
+answers["/v1/first-boot/failed"] = [(None, b"")] * 1000
+f.report(config, None, f.Failed("containerd", 1, ["no"]))
+count = len(calls("/v1/first-boot/failed"))
+assert 25 <= count <= 31, count
+# One that has nothing yet is there, and asked for as long as it takes.
+answers["/v1/first-boot"] = [(503, b"")] * 400 + [(200, b"data")]
+assert f.ask(config, None, "/v1/first-boot", f.LIMIT) == b"data"
+# One that refuses is not asked again.
+answers["/v1/first-boot/failed"] = [(403, b"fenced")] * 9
+before = len(asked)
+f.report(config, None, f.Failed("containerd", 1, ["no"]))
+assert len(asked) == before + 1
+"#,
     );
 }

@@ -1,12 +1,16 @@
 #!/bin/sh
 #   bootstrap.sh init|join|join-control-plane MAC ADDRESS IGNORED-CHECKS
-# Makes this system a Kubernetes node with kubeadm. Started again after a reset it goes on where that is possible
-# and starts the member anew where it is not.
+# Makes this system a Kubernetes node with kubeadm. Started again it goes on where that is possible, and ends with status
+# 100 where a repetition could do harm. The first boot reports each line "gantry-stage: NAME" as the stage that begins.
 set -eu
 what=$1 mac=$2 address=$3 ignored=$4
 dir=/var/lib/gantry/bootstrap
 
 [ ! -e "$dir/done" ] || exit 0
+
+begin() {
+    echo "gantry-stage: $1"
+}
 
 # Name of the interface with our MAC that carries our address (a VLAN has its parent's MAC).
 interface() {
@@ -20,6 +24,7 @@ interface() {
     return 1
 }
 
+begin network
 tries=0
 until nic=$(interface); do
     tries=$((tries + 1))
@@ -30,7 +35,7 @@ until nic=$(interface); do
     sleep 1
 done
 
-stage() {
+place_files() {
     if [ -d "$dir/pki" ]; then
         mkdir -p /etc/kubernetes/pki
         cp -a "$dir/pki/." /etc/kubernetes/pki/
@@ -42,6 +47,7 @@ stage() {
     fi
 }
 
+begin containerd
 mkdir -p /etc/kubernetes/patches
 if [ -d /etc/systemd/system/containerd.service.d ]; then
     # It runs since the boot, without the settings that came with this script.
@@ -56,7 +62,8 @@ case $what in
 init)
     # kubeadm's phases may be repeated: certificates and keys that are there are kept.
     [ "$again" = no ] || ignored=all
-    stage
+    begin kubeadm-init
+    place_files
     : > "$dir/started"
     sync
     kubeadm init --config "$dir/kubeadm.yaml" --ignore-preflight-errors "$ignored" --skip-token-print \
@@ -73,11 +80,13 @@ init)
         --requests cpu=100m || echo "kube-proxy stays without a share of the processor" >&2
     ;;
 join)
-    stage
+    place_files
     if [ -e /etc/kubernetes/kubelet.conf ]; then
         # The node has its own certificate already: the kubelet does the rest.
+        begin kubelet
         systemctl enable --now kubelet.service
     else
+        begin kubeadm-join
         [ "$again" = no ] || ignored=all
         : > "$dir/started"
         sync
@@ -86,9 +95,17 @@ join)
     fi
     ;;
 join-control-plane)
-    # Half a member of etcd is worse than none: take it out and join anew.
-    [ "$again" = no ] || kubeadm reset --force
-    stage
+    begin kubeadm-join
+    if [ "$again" = yes ]; then
+        # A machine that may be a member of etcd has data that the others count on. To reset it and to join anew could
+        # leave a member that never answers, or one without its data; the appliance takes it out before anything else.
+        if [ -e /etc/kubernetes/manifests/etcd.yaml ] || [ -d /var/lib/etcd/member ]; then
+            echo "an earlier try made this machine a member of etcd and did not end, so kubeadm join is not repeated" >&2
+            exit 100
+        fi
+        kubeadm reset --force
+    fi
+    place_files
     : > "$dir/started"
     sync
     kubeadm join --config "$dir/kubeadm.yaml" --ignore-preflight-errors "$ignored"

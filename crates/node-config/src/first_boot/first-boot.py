@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 # First boot of an installed node. Pulls its bootstrap document once over mutual TLS, writes the files, runs
 # the command, says that it is done and erases its key. cloud-init starts it at every boot, so a reset in the middle
-# is followed up; when done it does nothing.
-# What it pulls is secret: only paths, sizes and exit codes are printed.
+# is followed up; when done it does nothing. It tells the appliance the stage that it is in, and what the last lines
+# were when it has failed for good.
+# What it pulls is secret: only paths and sizes are printed, and what the command itself prints.
 import base64
+import collections
 import http.client
 import json
 import os
@@ -15,8 +17,21 @@ import time
 from urllib.parse import urlsplit
 
 HERE = "/etc/gantry/first-boot"
+# Seconds without any answer of the appliance after which a call is given up.
 LIMIT = 2 * 3600
+REPORT_LIMIT = 1800
 ATTEMPTS = 3
+# Exit status of a command that would fail in the same way, or do harm, if it were run again.
+NEVER_AGAIN = 100
+# How the command says which stage it begins.
+STAGE = "gantry-stage: "
+# Lines and characters of a line that are reported.
+LINES = 40
+LONGEST = 400
+# Lines of the kubelet's log among them.
+KUBELET_LINES = 10
+# What kubeadm prints after the reason.
+ADVICE = ("To see the stack trace of this error", "[preflight] If you know what you are doing")
 
 
 class Refused(Exception):
@@ -27,6 +42,16 @@ class Later(Exception):
     def __init__(self, why, seconds):
         super().__init__(why)
         self.seconds = seconds
+
+
+class Failed(Exception):
+    """A stage has failed; `status` is the exit status of its command, if it had one."""
+
+    def __init__(self, stage, status, lines):
+        super().__init__("%s failed" % stage)
+        self.stage = stage
+        self.status = status
+        self.lines = lines
 
 
 def path(name):
@@ -67,29 +92,30 @@ def mark(name):
 
 class Connection(http.client.HTTPConnection):
     # The server is known by the site's name, not by its address.
-    def __init__(self, host, port, context, name):
-        super().__init__(host, port, timeout=90)
+    def __init__(self, host, port, context, name, timeout):
+        super().__init__(host, port, timeout=timeout)
         self.context = context
         self.name = name
 
     def connect(self):
-        raw = socket.create_connection((self.host, self.port), timeout=15)
-        raw.settimeout(90)
+        raw = socket.create_connection((self.host, self.port), timeout=min(self.timeout, 15))
+        raw.settimeout(self.timeout)
         self.sock = self.context.wrap_socket(raw, server_hostname=self.name)
 
 
-def post(config, context, endpoint, where):
+def post(config, context, endpoint, where, content=b"", timeout=90):
     parts = urlsplit(endpoint)
-    connection = Connection(parts.hostname, parts.port or 443, context, config["siteName"])
+    connection = Connection(parts.hostname, parts.port or 443, context, config["siteName"], timeout)
     try:
-        connection.request("POST", where, body=b"", headers={"Content-Length": "0"})
+        headers = {"Content-Length": str(len(content)), "Content-Type": "application/json"}
+        connection.request("POST", where, body=content, headers=headers)
         answer = connection.getresponse()
         body = answer.read()
     finally:
         connection.close()
     if 200 <= answer.status < 300:
         return body
-    if answer.status in (401, 403, 410):
+    if answer.status in (400, 401, 403, 410, 413):
         raise Refused("the appliance refuses (HTTP %d)" % answer.status)
     try:
         seconds = int(answer.getheader("Retry-After") or "5")
@@ -98,16 +124,18 @@ def post(config, context, endpoint, where):
     raise Later("not yet (HTTP %d)" % answer.status, min(max(seconds, 1), 60))
 
 
-def ask(config, context, where, limit):
+def ask(config, context, where, limit, content=b""):
     end = time.monotonic() + limit
     pause = 1
     while True:
         for endpoint in config["endpoints"]:
             try:
-                return post(config, context, endpoint, where)
+                return post(config, context, endpoint, where, content)
             except Later as later:
+                # It is there, and has nothing yet: that may take as long as it takes.
                 say("%s: %s" % (where, later))
                 pause = later.seconds
+                end = time.monotonic() + limit
             except (OSError, http.client.HTTPException) as error:
                 say("%s: %s: %s" % (where, endpoint, error))
                 pause = min(pause * 2, 30)
@@ -116,31 +144,114 @@ def ask(config, context, where, limit):
         time.sleep(pause)
 
 
-def carry_out(document):
-    for entry in document["files"]:
+def encode(content):
+    return json.dumps(content).encode()
+
+
+def begin(config, context, stage):
+    # Only for people who watch: nothing waits for it, and one that is lost is lost.
+    say("stage %s" % stage)
+    for endpoint in config["endpoints"]:
+        try:
+            post(config, context, endpoint, "/v1/first-boot/stage", encode({"stage": stage}), timeout=5)
+            return
+        except (Refused, Later, OSError, http.client.HTTPException) as error:
+            say("the stage was not noted: %s" % error)
+
+
+def report(config, context, failed):
+    content = {"stage": failed.stage, "exitStatus": failed.status, "lines": failed.lines[-LINES:]}
+    try:
+        ask(config, context, "/v1/first-boot/failed", REPORT_LIMIT, encode(content))
+        say("the failure was reported")
+    except (Refused, TimeoutError) as error:
+        say("the failure could not be reported: %s" % error)
+
+
+def write_files(files):
+    for entry in files:
         target = entry["path"]
         if not os.path.isabs(target) or ".." in target.split("/"):
             raise ValueError("refusing to write " + target)
         data = base64.b64decode(entry["contentBase64"], validate=True)
         write(target, data, int(entry["mode"]) & 0o777)
         say("wrote %s (%d octets)" % (target, len(data)))
+
+
+def kubelet_log():
+    command = ["journalctl", "--unit", "kubelet.service", "--lines", str(KUBELET_LINES), "--output", "cat", "--no-pager"]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    lines = done.stdout.decode("utf-8", "replace").splitlines()
+    return ["kubelet: " + line[:LONGEST] for line in lines if line.strip()]
+
+
+def run(command, begins):
+    # Prints what the command prints, and follows its stages.
+    stage = "command"
+    tail = collections.deque(maxlen=LINES)
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        for raw in iter(lambda: process.stdout.readline(65536), b""):
+            line = raw.decode("utf-8", "replace").rstrip()
+            if line.startswith(STAGE):
+                stage = line[len(STAGE):]
+                begins(stage)
+                continue
+            print(line, flush=True)
+            if line.strip() and not line.startswith(ADVICE):
+                tail.append(line[:LONGEST])
+        status = process.wait()
+    if status == 0:
+        return
+    lines = list(tail)
+    if stage.startswith("kube"):
+        kubelet = kubelet_log()
+        # The command's own last line stays the last one.
+        lines = kubelet + lines[len(kubelet) - LINES:]
+    raise Failed(stage, status, lines)
+
+
+def carry_out(document, begins):
+    begins("write-files")
+    try:
+        write_files(document["files"])
+    except (OSError, ValueError, KeyError) as error:
+        raise Failed("write-files", None, ["%s: %s" % (type(error).__name__, error)]) from error
     command = document.get("command") or []
     if not command:
-        return 0
+        return
     say("running %s" % command[0])
-    return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+    try:
+        run(command, begins)
+    except OSError as error:
+        raise Failed("command", None, ["%s: %s" % (command[0], error)]) from error
 
 
 def bootstrap(config, context):
     # Asked for again before each attempt: the token in the document lives for minutes only.
+    before = None
     for attempt in range(1, ATTEMPTS + 1):
-        code = carry_out(json.loads(ask(config, context, "/v1/first-boot", LIMIT)))
-        if code == 0:
+        document = ask(config, context, "/v1/first-boot", LIMIT)
+        try:
+            carry_out(json.loads(document), lambda stage: begin(config, context, stage))
             return
-        say("exit code %d, attempt %d of %d" % (code, attempt, ATTEMPTS))
-        if attempt < ATTEMPTS:
-            time.sleep(10)
-    raise RuntimeError("the command failed; it runs again at the next boot")
+        except Failed as failed:
+            say("%s, exit status %s, attempt %d of %d" % (failed, failed.status, attempt, ATTEMPTS))
+            never_again = failed.status == NEVER_AGAIN
+            if never_again and before:
+                # Why it is not repeated explains nothing; why it failed does.
+                failed = Failed(before.stage, before.status, failed.lines + before.lines)
+            if never_again or attempt == ATTEMPTS:
+                report(config, context, failed)
+                raise failed
+            before = failed
+        time.sleep(10)
 
 
 def erase(name):
@@ -183,6 +294,6 @@ def main():
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (OSError, ValueError, KeyError, RuntimeError, Refused) as error:
+    except (OSError, ValueError, KeyError, Failed, Refused) as error:
         say("%s: %s" % (type(error).__name__, error))
         sys.exit(1)
