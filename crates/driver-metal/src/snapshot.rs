@@ -6,9 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use resources::anywhere::TinkerbellTemplateConfig;
 use resources::bmc::{self, ConditionKind, Job};
-use resources::gantry::{Image, ProviderMachine, Server};
+use resources::gantry::{FirstBoot, Image, ProviderMachine, Server};
 use resources::keys;
-use resources::tinkerbell::{Hardware, Workflow};
+use resources::tinkerbell::{Hardware, Workflow, WorkflowState};
 use steps::later;
 
 use crate::cooldown::Cooldown;
@@ -127,6 +127,31 @@ impl Snapshot {
             .keys()
             .filter_map(|name| name.strip_prefix(&prefix)?.parse().ok());
         numbers.max().unwrap_or_default()
+    }
+
+    /// How often the present installation was begun: since the last one that succeeded.
+    pub(crate) fn tries(&self) -> u32 {
+        let succeeded = |number: &u32| {
+            let workflow = self.workflows.get(&self.workflow_name(*number));
+            let status = workflow.and_then(|workflow| workflow.status.as_ref());
+            status.is_some_and(|status| status.state == Some(WorkflowState::Success))
+        };
+        let begun = self.installations();
+        let last = (1..=begun).rev().find(succeeded).unwrap_or_default();
+        begun.saturating_sub(last)
+    }
+
+    /// The first boot of the system that the newest Workflow of this machine has installed.
+    pub(crate) fn first_boot(&self) -> Option<&FirstBoot> {
+        self.first_boot_of(self.workflow_of_status()?)
+    }
+
+    /// The first boot of the system that a Workflow has installed, while no newer attempt is wanted.
+    pub(crate) fn first_boot_of(&self, workflow: &str) -> Option<&FirstBoot> {
+        let server = self.claimed()?;
+        let attempt = server.spec.attempt.as_ref()?;
+        let first = server.status.as_ref()?.first_boot.as_ref()?;
+        (attempt.workflow == workflow && first.attempt == attempt.number).then_some(first)
     }
 
     pub(crate) fn job(&self, name: &str) -> Option<(JobEnd, String)> {

@@ -1,5 +1,6 @@
 //! The states of a ProviderMachine on bare metal, one file each: entry, exits, deadline, decision. Pure.
 
+mod anew;
 mod booting;
 mod failed;
 mod failures;
@@ -17,12 +18,23 @@ use crate::metal_state::MetalState;
 use crate::snapshot::Snapshot;
 use crate::step::Step;
 
+/// Whether an installation has come to its end in this state, well or not.
+const fn has_ended(state: MetalState) -> bool {
+    matches!(
+        state,
+        MetalState::Booting | MetalState::Running | MetalState::Failed
+    )
+}
+
 /// The next step.
 #[must_use]
 pub fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
     let state = snapshot.state();
     if snapshot.deleting() && state != MetalState::Releasing {
         return Step::go(MetalState::Releasing, "being given back");
+    }
+    if has_ended(state) && snapshot.machine.is_wanted_anew() {
+        return anew::decide(snapshot);
     }
     match state {
         MetalState::Pending => pending::decide(snapshot, now),

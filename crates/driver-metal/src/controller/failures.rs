@@ -34,13 +34,10 @@ impl MetalDriver {
             return Ok(());
         };
         let workflow = snapshot.workflow_of_status().unwrap_or_default();
-        let log = match self.log(server, workflow).await {
-            Ok(log) => log,
-            // Records are evidence; what follows does not depend on them.
-            Err(error) => {
-                tracing::warn!(machine = %server.name_any(), error = %causes::line(&error), "no action log for the failure");
-                Vec::new()
-            }
+        let first_boot = snapshot.first_boot().and_then(|first| first.failure.as_ref());
+        let log = match first_boot {
+            Some(failure) => failure.lines.clone(),
+            None => self.log_or_none(server, workflow).await,
         };
         let status = server.status.as_ref();
         let session = status.and_then(|status| status.boot_session.as_ref());
@@ -68,6 +65,17 @@ impl MetalDriver {
         match snapshot.claimed() {
             Some(server) => self.set(snapshot, server, Change::remove(&LAST_FAILURE)).await,
             None => Ok(()),
+        }
+    }
+
+    /// Records are evidence; what follows does not depend on them.
+    async fn log_or_none(&self, server: &Server, workflow: &str) -> Vec<String> {
+        match self.log(server, workflow).await {
+            Ok(log) => log,
+            Err(error) => {
+                tracing::warn!(machine = %server.name_any(), error = %causes::line(&error), "no action log for the failure");
+                Vec::new()
+            }
         }
     }
 

@@ -1,11 +1,18 @@
-//! What the claimed server and its hardware add to the status.
+//! What the claimed server and its hardware add to the status. Name, addresses and MAC of a machine are those of its
+//! Hardware until it is installed, and stay what they were then: its system has them, whatever the Hardware says later.
 
 use kube::ResourceExt as _;
 use resources::cluster_api::MachineAddress;
 use resources::gantry::ProviderMachineStatus;
 
 use crate::installation::{address, boot_mac};
+use crate::metal_state::MetalState;
 use crate::snapshot::Snapshot;
+
+/// Whether the installation of the machine has not begun yet, so that it will be made of the Hardware as it is.
+const fn is_to_come(state: MetalState) -> bool {
+    matches!(state, MetalState::Pending | MetalState::Preparing)
+}
 
 /// The status as it was, with what the claimed server and its hardware tell.
 pub(super) fn observed(snapshot: &Snapshot) -> ProviderMachineStatus {
@@ -13,13 +20,20 @@ pub(super) fn observed(snapshot: &Snapshot) -> ProviderMachineStatus {
     if let Some(newest) = newest_workflow(snapshot) {
         status.workflow = Some(newest);
     }
+    let state = snapshot.state();
+    let installs = is_to_come(state) || state == MetalState::Installing;
+    if installs {
+        status.installation = Some(snapshot.machine.spec.installation);
+    }
     let Some(server) = snapshot.claimed() else {
         return status;
     };
     status.host = Some(server.name_any());
-    let namespace = server.namespace().unwrap_or_default();
-    status.provider_id = Some(format!("tinkerbell://{namespace}/{}", server.spec.hardware));
-    if let Some(hardware) = snapshot.hardware.get(&server.spec.hardware) {
+    let is_pinned = !is_to_come(state) && status.provider_id.is_some();
+    let hardware = snapshot.hardware.get(&server.spec.hardware);
+    if let Some(hardware) = hardware.filter(|_| !is_pinned) {
+        let namespace = server.namespace().unwrap_or_default();
+        status.provider_id = Some(format!("tinkerbell://{namespace}/{}", server.spec.hardware));
         status.mac = boot_mac(hardware).ok();
         let entry = |kind: &str, address: &str| MachineAddress {
             kind: kind.to_owned(),
@@ -29,11 +43,15 @@ pub(super) fn observed(snapshot: &Snapshot) -> ProviderMachineStatus {
             .chain(address(hardware).map(|ip| entry("InternalIP", ip)))
             .collect();
     }
-    let first_boot = server
-        .status
+    let of_workflow = |name: &String| snapshot.first_boot_of(name);
+    let first_boot = status
+        .workflow
         .as_ref()
-        .and_then(|status| status.first_boot.as_ref());
+        .and_then(of_workflow)
+        .filter(|_| !installs);
     status.bootstrap_requested_at = first_boot.and_then(|boot| boot.requested_at.clone());
+    status.bootstrap_stage = first_boot.and_then(|boot| boot.stage.clone());
+    status.bootstrap_failure = first_boot.and_then(|boot| boot.failure.clone());
     status.bootstrap_done_at = first_boot.and_then(|boot| boot.revoked_at.clone());
     status
 }

@@ -2,6 +2,7 @@
 //! A system that is silent for ten minutes is reset once, without a second write; after twenty more it has `failed`.
 
 use jiff::Timestamp;
+use resources::gantry::FirstBoot;
 
 use super::failures::record;
 use crate::metal_state::MetalState;
@@ -16,11 +17,7 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
     let Some(server) = snapshot.claimed() else {
         return fail("the server was taken away before its system came up");
     };
-    let first_boot = server
-        .status
-        .as_ref()
-        .and_then(|status| status.first_boot.as_ref());
-    if first_boot.is_some_and(|boot| boot.requested_at.is_some()) {
+    if snapshot.first_boot().is_some_and(FirstBoot::was_heard) {
         return Step::go(
             MetalState::Running,
             "the installed system asked for its bootstrap data",

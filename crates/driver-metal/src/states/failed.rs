@@ -1,4 +1,4 @@
-//! `failed`: stopped, the reason stands in the status. Left by deletion only.
+//! `failed`: stopped, the reason stands in the status. Left by deletion, or with another installation that is wanted.
 
 use crate::step::Step;
 

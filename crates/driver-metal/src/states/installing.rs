@@ -10,7 +10,7 @@ use crate::metal_state::MetalState;
 use crate::snapshot::Snapshot;
 use crate::step::{Step, fail};
 
-/// Installations that are tried, the first one counted.
+/// Times that one installation is tried, the first one counted.
 const INSTALLATIONS: u32 = 3;
 /// Against a workflow engine that does not answer at all.
 const MINUTES: u32 = 120;
@@ -54,7 +54,7 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
                     "{reason}; another installation would fail the same way, so none is tried"
                 ));
             }
-            let tried = snapshot.installations();
+            let tried = snapshot.tries();
             if tried >= INSTALLATIONS {
                 return fail(format!("{tried} installations failed; the last: {reason}"));
             }

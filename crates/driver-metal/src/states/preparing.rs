@@ -42,7 +42,7 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
         .map_or_else(Default::default, |status| status.state);
     if !matches!(
         state,
-        ServerState::Claimed | ServerState::Provisioning | ServerState::Failed
+        ServerState::Claimed | ServerState::Provisioning | ServerState::Running | ServerState::Failed
     ) {
         let reason = format!("waits for server {} to see its claim", server.name_any());
         return wait(snapshot, reason, None, now);

@@ -15,6 +15,7 @@ use resources::{Digest, Time, keys};
 
 use crate::{Effect, MetalState, Snapshot, Step, decide};
 
+mod anew;
 mod failures;
 mod releasing;
 
@@ -132,6 +133,30 @@ fn with_job(mut snapshot: Snapshot, name: &str, end: ConditionKind) -> Snapshot 
         ..JobStatus::default()
     });
     snapshot.jobs.insert(name.to_owned(), job);
+    snapshot
+}
+
+/// The first boot of an attempt that has asked for its data.
+fn asking(attempt: u64) -> FirstBoot {
+    let first = FirstBoot::new(attempt, Digest::new([1; 32]), "01".into(), Time(at(120)));
+    FirstBoot {
+        requested_at: Some(Time(at(2))),
+        ..first
+    }
+}
+
+/// The first boot of the system that the newest Workflow has installed, while this attempt is wanted.
+fn with_first_boot(mut snapshot: Snapshot, attempt: u64, first: FirstBoot) -> Snapshot {
+    let workflow = snapshot.machine.status.as_ref().unwrap().workflow.clone();
+    let server = &mut snapshot.servers[1];
+    server.spec.attempt = Some(Attempt {
+        number: attempt,
+        workflow: workflow.unwrap(),
+        closed: true,
+        ..Attempt::default()
+    });
+    let status = server.status.as_mut().unwrap();
+    (status.first_boot, status.state) = (Some(first), ServerState::Running);
     snapshot
 }
 
@@ -323,18 +348,13 @@ fn booting_ends_with_a_sign_of_life_or_after_one_reset() {
     let reset = with_job(silent.clone(), "reset-blue-cp-0-1", ConditionKind::Completed);
     assert!(matches!(decide(&reset, at(11)), Step::Wait { until, .. } if until == at(30)));
     assert_eq!(go(&decide(&reset, at(30))), Some(MetalState::Failed));
-    let mut alive = silent;
-    alive.servers[1].status.as_mut().unwrap().first_boot = Some(FirstBoot {
-        attempt: 1,
-        public_key: Digest::new([1; 32]),
-        serial: "01".into(),
-        certificate: None,
-        not_after: Time(at(120)),
-        requested_at: Some(Time(at(2))),
-        delivered_at: None,
-        revoked_at: None,
-    });
+    let alive = with_first_boot(silent.clone(), 1, asking(1));
     assert_eq!(go(&decide(&alive, at(29))), Some(MetalState::Running));
+    let earlier = with_first_boot(silent.clone(), 2, asking(1));
+    assert_eq!(go(&decide(&earlier, at(29))), None, "it is of an earlier attempt");
+    let mut other = with_first_boot(silent, 1, asking(1));
+    other.servers[1].spec.attempt.as_mut().unwrap().workflow = "blue-cp-0-0".into();
+    assert_eq!(go(&decide(&other, at(29))), None, "it is of an earlier workflow");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use sim::Site;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+mod anew;
 mod failures;
 mod release;
 

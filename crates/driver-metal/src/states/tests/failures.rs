@@ -116,6 +116,11 @@ fn a_failed_attempt_is_recorded_before_anything_follows_and_forgotten_with_a_suc
     );
     assert_eq!(to(&with_failure(booting, 1, 0)), Some(MetalState::Failed));
 
-    let running = with_failure(claimed(MetalState::Running), 1, 0);
-    assert_eq!(decide(&running, at(0)), Step::Do(Effect::ClearFailure));
+    let installed = with_workflow(claimed(MetalState::Running), 1, WorkflowState::Success);
+    let running = with_failure(with_first_boot(installed, 4, asking(4)), 1, 0);
+    assert_eq!(decide(&running, at(0)), Step::done("runs"), "it is not known yet");
+    let mut done = running;
+    let status = done.servers[1].status.as_mut().unwrap();
+    status.first_boot.as_mut().unwrap().revoked_at = Some(Time(at(3)));
+    assert_eq!(decide(&done, at(3)), Step::Do(Effect::ClearFailure));
 }

@@ -20,16 +20,7 @@ fn releasing() -> Snapshot {
         number: 1,
         ..Attempt::default()
     });
-    snapshot.servers[1].status.as_mut().unwrap().first_boot = Some(FirstBoot {
-        attempt: 1,
-        public_key: Digest::new([1; 32]),
-        serial: "01".into(),
-        certificate: None,
-        not_after: Time(at(120)),
-        requested_at: Some(Time(at(2))),
-        delivered_at: None,
-        revoked_at: None,
-    });
+    snapshot.servers[1].status.as_mut().unwrap().first_boot = Some(asking(1));
     snapshot
 }
 
