@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::Ipv4Addr;
 
+use crate::failing::{Failing, Leaves};
+
 /// Servers and their claims, and what goes wrong with them.
 #[derive(Debug, Default)]
 pub struct Driver {
@@ -22,6 +24,8 @@ pub struct Driver {
     pub stuck: BTreeSet<String>,
     /// Machines that never become nodes.
     pub never_joins: BTreeSet<String>,
+    /// Servers on which first boots fail.
+    pub failing: BTreeMap<String, Failing>,
     history: Vec<String>,
     used: HashSet<String>,
 }
@@ -92,6 +96,13 @@ impl Driver {
     #[must_use]
     pub fn history(&self) -> &[String] {
         &self.history
+    }
+
+    /// Whether the next first boot on this server fails, and what it leaves.
+    pub fn next_failure(&mut self, host: &str) -> Option<Leaves> {
+        let failing = self.failing.get_mut(host)?;
+        failing.times = failing.times.checked_sub(1)?;
+        Some(failing.leaves)
     }
 
     /// Address of a server.

@@ -18,6 +18,7 @@
 
 mod documents;
 mod driver;
+mod failing;
 mod machine;
 mod played;
 mod played_clusters;
@@ -25,6 +26,7 @@ mod site;
 
 pub use documents::{NewCluster, release};
 pub use driver::{Driver, node_of};
+pub use failing::{Failing, Leaves};
 pub use played::{Inside, Played, Voter};
 pub use played_clusters::PlayedClusters;
 pub use site::Site;

@@ -13,6 +13,7 @@ use resources::keys;
 use serde_json::{Value, json};
 
 use crate::driver::node_of;
+use crate::failing::Leaves;
 use crate::site::Site;
 
 impl Site {
@@ -46,13 +47,19 @@ impl Site {
             ProviderMachinePhase::Failed => {}
             ProviderMachinePhase::Pending => {
                 let reason = "the workflow runs";
-                let status =
-                    json!({ "phase": "creating", "driverState": "imaging", "reason": reason, "host": host });
+                let installation = machine.spec.installation;
+                let status = json!({
+                    "phase": "creating", "driverState": "imaging", "reason": reason, "host": host,
+                    "installation": installation,
+                });
                 self.provider_status(&name, status).await;
             }
             _ if broken.is_some() => {
                 let status = json!({ "phase": "failed", "reason": broken, "host": host });
                 self.provider_status(&name, status).await;
+            }
+            ProviderMachinePhase::Running if machine.is_wanted_anew() => {
+                self.install_anew(machine, &host, &status).await;
             }
             _ => self.run(machine, &host, &status).await,
         }
@@ -91,6 +98,32 @@ impl Site {
         self.write_status::<ProviderMachine>(name, status).await;
     }
 
+    /// The system that runs on the server goes, with its data.
+    async fn install_anew(&self, machine: &ProviderMachine, host: &str, status: &ProviderMachineStatus) {
+        let installation = machine.spec.installation;
+        assert!(
+            status.bootstrap_failure.is_some(),
+            "it has not failed: {status:?}"
+        );
+        let node = node_of(host);
+        let address = self.driver().address(host).to_string();
+        let cluster = self.clusters().get(&machine.spec.cluster_name);
+        cluster.with(|inside| {
+            let mut members = inside.etcd.values();
+            assert!(
+                !members.any(|member| member.address == address),
+                "a member of etcd loses its data"
+            );
+            assert!(!inside.nodes.contains_key(&node), "a node is taken away");
+            inside.log.push(format!("install {node} anew"));
+        });
+        let reason = format!("installation {installation} begins");
+        let status = json!({
+            "phase": "creating", "driverState": "imaging", "reason": reason, "host": host, "installation": installation,
+        });
+        self.provider_status(&machine.name_any(), status).await;
+    }
+
     async fn run(&self, machine: &ProviderMachine, host: &str, status: &ProviderMachineStatus) {
         let name = machine.name_any();
         let asked = status.bootstrap_requested_at.clone();
@@ -109,6 +142,7 @@ impl Site {
                 { "type": "InternalIP", "address": address },
             ],
             "bootstrapRequestedAt": asked,
+            "installation": status.installation,
         });
         let mut done = running;
         done["bootstrapDoneAt"] = json!(status.bootstrap_done_at);
@@ -124,17 +158,41 @@ impl Site {
                 .map(String::as_str)
                 == Some(asked.0.to_string().as_str())
         });
+        done["bootstrapFailure"] = json!(status.bootstrap_failure);
         if status.bootstrap_done_at.is_none()
+            && status.bootstrap_failure.is_none()
             && let Some(secret) = given
-            && self.first_boot(machine, host, &secret)
         {
-            done["bootstrapDoneAt"] = json!(Time(Timestamp::now()));
+            let failure = self.driver().next_failure(host);
+            if let Some(leaves) = failure {
+                self.fail(machine, host, &secret, leaves);
+                done["bootstrapFailure"] = json!({
+                    "stage": "kubeadm-join", "exitStatus": 1, "at": Time(Timestamp::now()),
+                    "lines": ["[preflight] Running pre-flight checks", "couldn't validate the identity of the API Server"],
+                });
+            } else if self.first_boot(machine, host, &secret) {
+                done["bootstrapDoneAt"] = json!(Time(Timestamp::now()));
+            }
         }
         self.provider_status(&name, done).await;
     }
 
     fn provider_id(&self, host: &str) -> String {
         format!("tinkerbell://{}/{host}", self.namespace)
+    }
+
+    fn fail(&self, machine: &ProviderMachine, host: &str, secret: &KubeSecret, leaves: Leaves) {
+        match leaves {
+            Leaves::Nothing => {}
+            Leaves::Learner => {
+                let address = self.driver().address(host).to_string();
+                let cluster = self.clusters().get(&machine.spec.cluster_name);
+                cluster.with(|inside| inside.add_learner(&address));
+            }
+            Leaves::Node => {
+                self.first_boot(machine, host, secret);
+            }
+        }
     }
 
     /// The node gets its data once and becomes a member. Tells whether it did.

@@ -18,6 +18,7 @@ pub struct Voter {
     pub name: String,
     pub address: String,
     pub alive: bool,
+    pub learner: bool,
 }
 
 /// What the played cluster holds.
@@ -41,11 +42,12 @@ pub struct Inside {
 }
 
 impl Inside {
-    /// How many members etcd has, and how many of them are healthy.
+    /// How many voting members etcd has, and how many of them are healthy.
     #[must_use]
     pub fn voters(&self) -> (usize, usize) {
-        let healthy = self.etcd.values().filter(|voter| voter.alive).count();
-        (self.etcd.len(), healthy)
+        let voters = || self.etcd.values().filter(|member| !member.learner);
+        let healthy = voters().filter(|voter| voter.alive).count();
+        (voters().count(), healthy)
     }
 
     fn has_quorum(&self) -> bool {
@@ -66,11 +68,24 @@ impl Inside {
             name: name.to_owned(),
             address: address.to_owned(),
             alive: true,
+            learner: false,
         };
         self.etcd.insert(self.next_member, voter);
         if self.leader == 0 {
             self.leader = self.next_member;
         }
+    }
+
+    /// A machine was added to etcd, and its member never started: it has no name yet.
+    pub fn add_learner(&mut self, address: &str) {
+        self.next_member += 1;
+        let learner = Voter {
+            name: String::new(),
+            address: address.to_owned(),
+            alive: false,
+            learner: true,
+        };
+        self.etcd.insert(self.next_member, learner);
     }
 
     /// A machine loses its power: its node turns not Ready, its member dies.
@@ -214,7 +229,7 @@ impl Etcd for Played {
                 name: voter.name.clone(),
                 peer_urls: vec![format!("https://{}:2380", voter.address)],
                 client_urls: vec![format!("https://{}:2379", voter.address)],
-                learner: false,
+                learner: voter.learner,
                 health: match voter.alive {
                     true => Health::Healthy,
                     false => Health::Unknown {

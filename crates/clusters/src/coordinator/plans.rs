@@ -59,6 +59,13 @@ pub(crate) async fn note_answer(access: &Access, snapshot: &Snapshot, now: Times
     if founder.answered_at.is_some() {
         return Ok(false);
     }
+    // What a machine has started that is being installed anew goes with it, so nobody is to count on its answer.
+    let machine = &founder.machine;
+    let goes = snapshot.is_wanted_anew(machine)
+        || snapshot.is_founder(machine) && snapshot.requested_at(machine) != Some(founder.requested_at.0);
+    if goes {
+        return Ok(false);
+    }
     let path = ["spec", "initializedBy", "answeredAt"];
     access.set(&**control_plane, &path, &Time(now)).await?;
     Ok(true)

@@ -27,6 +27,13 @@ pub(crate) enum Effect {
         /// How many failed machines it follows.
         replacement: u32,
     },
+    /// Have a machine whose first boot has failed installed anew on its host.
+    InstallAnew {
+        /// Machine.
+        machine: String,
+        /// Number of the installation.
+        installation: u64,
+    },
     /// Write the founder of the cluster.
     Found(String),
     /// Delete the node of an earlier installation of a machine.

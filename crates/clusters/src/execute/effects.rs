@@ -68,6 +68,13 @@ async fn act(work: &Work<'_>, effect: &Effect) -> Result<Outcome, Error> {
             make_machine(work, name, pool, *replacement).await?;
             None
         }
+        Effect::InstallAnew {
+            machine,
+            installation,
+        } => {
+            install_anew(work, machine, *installation).await?;
+            None
+        }
         Effect::Found(machine) => {
             found(work, machine).await?;
             None
@@ -143,6 +150,14 @@ async fn make_machine(work: &Work<'_>, name: &str, pool: &str, replacement: u32)
         pool,
     };
     machines::make(work.access, wanted, new).await
+}
+
+async fn install_anew(work: &Work<'_>, machine: &str, installation: u64) -> Result<(), Error> {
+    let Some(provider) = work.snapshot.provider_machines.get(machine) else {
+        return Ok(());
+    };
+    let path = ["spec", "installation"];
+    work.access.set(&**provider, &path, &installation).await
 }
 
 /// Writes the founder. One whose cluster has answered is never written over.

@@ -1,6 +1,7 @@
 //! One file for each kind of step: what it waits for, what it does, when it is done. Pure.
 
 mod drain;
+mod first_boot;
 mod join;
 mod member;
 mod network;

@@ -241,10 +241,22 @@ impl Snapshot {
         status.bootstrap_requested_at.as_ref().map(|time| time.0)
     }
 
+    /// Whether another installation of a machine is wanted than the one that its driver has begun last.
+    pub(crate) fn is_wanted_anew(&self, machine: &str) -> bool {
+        let provider = self.provider_machines.get(machine);
+        provider.is_some_and(|provider| provider.is_wanted_anew())
+    }
+
     /// Whether the installed system has said that it is done with its first boot.
     pub(crate) fn first_boot_done(&self, machine: &str) -> bool {
         let status = self.provider_status(machine);
         status.is_some_and(|status| status.bootstrap_done_at.is_some())
+    }
+
+    /// Whether the installed system needs no bootstrap data any more, because its first boot is done or has failed.
+    pub(crate) fn first_boot_ended(&self, machine: &str) -> bool {
+        let status = self.provider_status(machine);
+        self.first_boot_done(machine) || status.is_some_and(|status| status.bootstrap_failure.is_some())
     }
 
     /// Whether bootstrap data was made for this installation of a machine.

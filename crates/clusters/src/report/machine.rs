@@ -28,7 +28,7 @@ pub(super) fn status(
     MachineStatus {
         conditions: conditions(
             &before.conditions,
-            &healthy(&name, snapshot, &before),
+            &facts(&name, snapshot, &before),
             machine.metadata.generation,
             now,
         ),
@@ -95,6 +95,34 @@ fn reason(
         (_, Some(row)) if row.reason.is_some() => (row.reason.clone(), row.deadline.clone()),
         (_, _) => (driver.reason.clone(), driver.deadline.clone()),
     }
+}
+
+fn facts(name: &str, snapshot: &Snapshot, before: &MachineStatus) -> Vec<Fact> {
+    let mut facts = healthy(name, snapshot, before);
+    facts.extend(first_boot(snapshot.provider_status(name)));
+    facts
+}
+
+/// How the first boot of the machine's installation went, once it asked for its data. What follows from a failure is in the
+/// reason of the machine.
+fn first_boot(driver: Option<&ProviderMachineStatus>) -> Option<Fact> {
+    let driver = driver?;
+    let fact = |holds, reason, message| Some(("FirstBootSucceeded", holds, reason, message));
+    if let Some(failure) = &driver.bootstrap_failure {
+        let message = format!("{failure}\nLast lines:\n{}", failure.lines.join("\n"));
+        return fact(Holds::False, "Failed", message);
+    }
+    if driver.bootstrap_done_at.is_some() {
+        return fact(Holds::True, "Done", "the first boot is done".to_owned());
+    }
+    driver.bootstrap_requested_at.as_ref()?;
+    let stage = driver.bootstrap_stage.as_ref().map(|stage| stage.name.as_str());
+    let stage = stage.unwrap_or("its request for data");
+    fact(
+        Holds::Unknown,
+        "UnderWay",
+        format!("the first boot is at {stage}"),
+    )
 }
 
 fn healthy(name: &str, snapshot: &Snapshot, before: &MachineStatus) -> Vec<Fact> {

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicUsize;
 
-use clusters_sim::node_of;
+use clusters_sim::{Failing, Leaves, node_of};
 use kube::Client;
 use kube::api::DeleteParams;
 use resources::anywhere::Cluster;
@@ -24,6 +24,7 @@ enum Case {
     ScaleDown,
     Replace,
     Remediate,
+    FirstBoot,
     Delete,
 }
 
@@ -34,6 +35,16 @@ impl Case {
         match self {
             Self::Create => world.apply_documents().await,
             Self::CreateThree => world.apply_documents_with(3).await,
+            Self::FirstBoot => {
+                world.apply_documents_with(3).await;
+                world.add_hardware("f", "cp").await;
+                let fails = |times, leaves| Failing { times, leaves };
+                let mut driver = world.driver();
+                driver.failing.insert("a".to_owned(), fails(1, Leaves::Nothing));
+                driver.failing.insert("b".to_owned(), fails(9, Leaves::Nothing));
+                driver.failing.insert("d".to_owned(), fails(1, Leaves::Learner));
+                driver.failing.insert("e".to_owned(), fails(1, Leaves::Nothing));
+            }
             Self::Remediate => {
                 world.apply_documents_with(3).await;
                 world.add_hardware("f", "cp").await;
@@ -74,7 +85,7 @@ impl Case {
     const fn machines(self) -> (usize, usize) {
         match self {
             Self::Create | Self::Replace | Self::ScaleDown => (1, 1),
-            Self::CreateThree | Self::Remediate => (3, 1),
+            Self::CreateThree | Self::Remediate | Self::FirstBoot => (3, 1),
             Self::ScaleUp => (1, 2),
             Self::Delete => (0, 0),
         }
@@ -117,7 +128,7 @@ impl Case {
             machines.len(),
             "no server is held for a machine that is gone: {what}"
         );
-        assert_eq!(world.tokens(), 0, "{what}");
+        assert_eq!(world.tokens(), 0, "{what} {:?}", world.secrets().await);
         if self == Self::Delete {
             assert_eq!(world.secrets().await, [""; 0], "{what}");
             assert_eq!(world.names::<ProviderMachine>().await, [""; 0], "{what}");
@@ -214,6 +225,11 @@ async fn scale_down() {
 #[tokio::test]
 async fn remediate() {
     Case::Remediate.by_short_lives().await;
+}
+
+#[tokio::test]
+async fn first_boots_that_fail() {
+    Case::FirstBoot.by_short_lives().await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 mod coordinator;
 mod edits;
 mod endpoint;
+mod first_boot;
 mod founding;
 mod kills;
 mod life;

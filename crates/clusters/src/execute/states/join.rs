@@ -1,11 +1,13 @@
 //! One installed machine to one node: it asks -> bootstrap data delivered -> node in the API -> labelled -> for joins: node
 //! Ready, and for members of the control plane: a voting member of etcd. The first member is done when its node is in the
 //! API, because it can turn Ready only with the CNI. A node that an earlier installation left behind is deleted before the
-//! data is delivered. `kubeadm init` is given to one machine, which is written down before.
+//! data is delivered. `kubeadm init` is given to one machine, which is written down before. What follows from a first boot that
+//! has failed is decided by [`first_boot`].
 
 use etcd::{EtcdView, Health};
 use steps::Step;
 
+use super::first_boot;
 use super::provision::asks;
 use crate::execute::bootstrap::is_over;
 use crate::execute::decision::{Decision, Effect, View, done, fail};
@@ -44,19 +46,36 @@ pub(super) fn decide(view: View<'_>, how: How) -> Decision {
         }
         return node_seen(view, node, how);
     }
+    if let Some(decision) = first_boot::failed(view) {
+        return decision;
+    }
     let seen = snapshot.bootstrap.get(machine);
     if is_stale(view, seen) {
         return deliver(view, how);
     }
+    let works = works_on(view, how);
     match (&snapshot.api, how) {
         (ApiSeen::Silent(why), How::Init) => view.wait(format!(
-            "{machine}: kubeadm init runs; the cluster's API does not answer yet ({why})"
+            "{machine}: {works}; the cluster's API does not answer yet ({why})"
         )),
         (ApiSeen::Silent(why), _) => view.wait(format!(
-            "{machine}: kubeadm join runs; the cluster's API does not answer ({why})"
+            "{machine}: {works}; the cluster's API does not answer ({why})"
         )),
         (_, How::Init) => view.wait(format!("{machine}: the API answers; its node is not there yet")),
-        (_, _) => view.wait(format!("{machine}: kubeadm join runs; its node is not there yet")),
+        (_, _) => view.wait(format!("{machine}: {works}; its node is not there yet")),
+    }
+}
+
+/// What the first boot of the machine works on: what it said last, else what it was given data for.
+fn works_on(view: View<'_>, how: How) -> String {
+    let status = view.snapshot.provider_status(view.machine());
+    let kubeadm = match how {
+        How::Init => "kubeadm-init",
+        How::ControlPlane | How::Worker => "kubeadm-join",
+    };
+    match status.and_then(|status| status.bootstrap_stage.as_ref()) {
+        Some(stage) if stage.name != kubeadm => format!("its first boot is at {}", stage.name),
+        _ => format!("{} runs", kubeadm.replace('-', " ")),
     }
 }
 
@@ -123,8 +142,9 @@ fn init(view: View<'_>) -> Decision {
             init: true,
         });
     }
-    // The machine that was given it before is gone, and nobody ever got an answer of its cluster.
-    if founder.answered_at.is_none() && !snapshot.is_founder(&founder.machine) {
+    // The machine that was given it before is gone, or has been installed anew, and nobody ever got an answer of its cluster.
+    let gone = founder.machine == machine || !snapshot.is_founder(&founder.machine);
+    if founder.answered_at.is_none() && gone {
         return found();
     }
     fail(format!(
@@ -181,7 +201,7 @@ fn node_seen(view: View<'_>, node: &NodeView, how: How) -> Decision {
     {
         return view.wait(format!("{machine}: {why}"));
     }
-    if node.ready && snapshot.bootstrap.contains_key(machine) && snapshot.first_boot_done(machine) {
+    if node.ready && snapshot.bootstrap.contains_key(machine) && snapshot.first_boot_ended(machine) {
         return Step::Do(Effect::DropBootstrap(machine.to_owned()));
     }
     done()

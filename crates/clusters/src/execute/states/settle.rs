@@ -17,7 +17,11 @@ pub(super) fn decide(view: View<'_>) -> Decision {
         return view.wait(missing.clone());
     }
     let mut left = snapshot.bootstrap.keys();
-    let done_with = |machine: &&String| snapshot.has_joined(machine) && snapshot.first_boot_done(machine);
+    // What was left by a machine that is gone would stay, with its token, where another plan has taken its place meanwhile.
+    let existing = snapshot.existing();
+    let done_with = |machine: &&String| {
+        !existing.contains(machine) || snapshot.has_joined(machine) && snapshot.first_boot_ended(machine)
+    };
     match left.find(done_with) {
         Some(machine) => Step::Do(Effect::DropBootstrap(machine.clone())),
         None => done(),
