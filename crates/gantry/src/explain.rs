@@ -2,6 +2,8 @@
 
 mod chain;
 mod evidence;
+mod first_boot;
+mod line;
 mod session;
 mod target;
 

@@ -8,19 +8,14 @@ use resources::Time;
 use resources::gantry::{Plan, ProviderMachine, StepState};
 
 use super::evidence::{Evidence, Record};
+use super::first_boot;
+use super::line::Line;
 use super::target::Target;
 use crate::snapshot::{Snapshot, phase, word};
 use crate::time;
 
 /// Records that are shown of each kind.
 const SHOWN: usize = 8;
-
-/// One line, indented by its depth in the chain.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Line {
-    pub(crate) depth: usize,
-    pub(crate) text: String,
-}
 
 /// Collects lines and, on the way, what the deepest waiting object waits for.
 struct Chain<'a> {
@@ -171,6 +166,9 @@ impl<'a> Chain<'a> {
                 word(machine.spec.role)
             ),
         );
+        if let Some(next) = first_boot::next(machine) {
+            self.say(depth + 1, next);
+        }
         match &status.host {
             Some(host) => self.server(depth + 1, host),
             None => {

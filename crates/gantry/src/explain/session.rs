@@ -1,10 +1,9 @@
-//! What a boot session and a first boot look like in a chain, with the next step where a person has one. Pure.
+//! What a boot session looks like in a chain, with the next step where a person has one. Pure.
 
 use jiff::Timestamp;
-use resources::Time;
-use resources::gantry::{BootSession, FirstBoot, Server, SessionPhase};
+use resources::gantry::{BootSession, Server, SessionPhase};
 
-use super::chain::Line;
+use super::line::Line;
 use crate::snapshot::word;
 use crate::time;
 
@@ -20,9 +19,6 @@ pub(super) fn lines(server: &Server, depth: usize, now: Timestamp) -> Vec<Line> 
         let below = window(session, now).into_iter().chain(packets(session, now));
         let below = below.chain(rivals(session, now));
         lines.extend(below.map(|text| line(depth + 1, text)));
-    }
-    if let Some(first) = &status.first_boot {
-        lines.push(line(depth, of_first_boot(first, now)));
     }
     lines
 }
@@ -101,18 +97,6 @@ fn rivals(session: &BootSession, now: Timestamp) -> Option<String> {
          is heard again, both are frozen",
         time::ago(contender.at.0, now)
     ))
-}
-
-fn of_first_boot(first: &FirstBoot, now: Timestamp) -> String {
-    let asked = |at: &Option<Time>| {
-        at.as_ref()
-            .map_or("not yet".to_owned(), |at| format!("{} ago", time::ago(at.0, now)))
-    };
-    format!(
-        "first boot: asked {}, delivered {}",
-        asked(&first.requested_at),
-        asked(&first.delivered_at)
-    )
 }
 
 #[cfg(test)]

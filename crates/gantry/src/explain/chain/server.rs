@@ -5,8 +5,8 @@ use resources::bmc;
 use resources::gantry::{PinnedDisk, Server, ServerStatus};
 use resources::tinkerbell::{ActionState, Hardware, Workflow};
 
-use super::super::session;
 use super::super::target::{addresses, macs};
+use super::super::{first_boot, session};
 use super::Chain;
 use crate::snapshot::word;
 use crate::time;
@@ -74,7 +74,9 @@ impl Chain<'_> {
         for pin in &server.spec.disks {
             self.say(depth + 1, pinned(pin));
         }
-        for line in session::lines(server, depth + 1, self.now) {
+        let session = session::lines(server, depth + 1, self.now);
+        let first_boot = first_boot::lines(server, depth + 1, self.now);
+        for line in session.into_iter().chain(first_boot) {
             self.say(line.depth, line.text);
         }
     }
