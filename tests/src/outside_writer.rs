@@ -42,8 +42,9 @@ impl OutsideWriter {
         }
     }
 
-    /// Ends it, prints what it saw, and fails when something that was acknowledged is missing.
-    pub(crate) fn end(mut self) -> anyhow::Result<()> {
+    /// Ends it, prints what it saw, and fails when something that was acknowledged is missing. Returns the longest time
+    /// for which nothing was acknowledged.
+    pub(crate) fn end(mut self) -> anyhow::Result<Duration> {
         self.stop.store(true, Ordering::SeqCst);
         let thread = self.thread.take().context("ended before")?;
         let written = thread
@@ -68,7 +69,7 @@ impl OutsideWriter {
             !written.acknowledged.is_empty() && missing.is_empty(),
             "acknowledged and missing: {missing:?}"
         );
-        Ok(())
+        Ok(written.longest_gap)
     }
 }
 

@@ -27,6 +27,7 @@ pub fn delete(cluster: &str, machines: &[(String, MachineRole)], number: u32) ->
         pools: Vec::new(),
         requires_approval: None,
         unknown_plan: None,
+        api_gap_seconds: None,
         steps: draft.into_steps(),
     }
 }

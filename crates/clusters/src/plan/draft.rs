@@ -16,6 +16,10 @@ pub(crate) struct Draft {
     pub(crate) remediates: bool,
 }
 
+/// Until the shared address answers from another machine (three missed VRRP advertisements and one check of `/readyz`), and
+/// the API servers have found the new leader of etcd.
+const API_GAP_SECONDS: u32 = 60;
+
 /// Minutes that a step may take.
 const fn minutes(kind: PlanStepKind) -> u32 {
     match kind {
@@ -136,6 +140,7 @@ impl Draft {
                     revision: pool.revision.clone(),
                 })
                 .collect(),
+            api_gap_seconds: self.has(PlanStepKind::RemoveMember).then_some(API_GAP_SECONDS),
             requires_approval: self.requires_approval,
             unknown_plan: None,
             steps: self.steps,

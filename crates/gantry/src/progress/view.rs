@@ -70,6 +70,11 @@ pub(crate) fn plan_lines(plan: &Plan) -> Vec<String> {
             .enumerate()
             .map(|(number, step)| format!("  {}. {step}", number + 1)),
     );
+    if let Some(seconds) = plan.spec.api_gap_seconds {
+        lines.push(format!(
+            "  the API may not answer for up to {seconds} s when a member goes"
+        ));
+    }
     if let Some(why) = &plan.spec.requires_approval {
         lines.push(format!(
             "  a person has to approve it, because {why}: gantry approve {}",

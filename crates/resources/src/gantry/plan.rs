@@ -45,6 +45,11 @@ pub struct PlanSpec {
     /// what the cluster itself says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown_plan: Option<u32>,
+    /// Longest time in seconds for which the API of the cluster may not answer because of the plan. A member of the
+    /// control plane goes, and what it had passes to another one: the shared address and the leader of etcd. Absent where
+    /// no member goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_gap_seconds: Option<u32>,
     /// Steps. One runs as soon as those that it names in `after` are done.
     pub steps: Vec<PlanStep>,
 }
