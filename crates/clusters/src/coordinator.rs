@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-use self::plans::{drop_plan, is_under_way, note_answer, note_plan, store};
+use self::plans::{drop_plan, note_answer, note_plan, store};
 use self::round::Round;
 use self::summary::{LATER, SOON, pause, summary};
 use crate::access::Access;
@@ -209,7 +209,7 @@ impl Coordinator {
         if note_answer(access, &snapshot, now).await? {
             return Ok(Next::Again);
         }
-        let under_way = snapshot.plan().filter(|plan| is_under_way(plan));
+        let under_way = snapshot.plan().filter(|plan| plan.phase().is_under_way());
         let number = under_way.map_or_else(|| snapshot.next_number(), |plan| plan.spec.number);
         let seen = seen(&snapshot, now);
         let verdict = self.plan(&wanted, &snapshot, &seen, number, now);

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
-use resources::gantry::{Plan, PlanPhase, PlanSpec};
+use resources::gantry::{Plan, PlanSpec};
 use resources::keys;
 use serde_json::json;
 
@@ -18,16 +18,6 @@ use crate::report;
 /// Plans of a cluster that are kept.
 const KEPT_PLANS: usize = 10;
 
-/// Whether a plan waits for an approval or is carried out.
-pub(crate) fn is_under_way(plan: &Plan) -> bool {
-    let phase = plan
-        .status
-        .as_ref()
-        .map(|status| status.phase)
-        .unwrap_or_default();
-    matches!(phase, PlanPhase::Pending | PlanPhase::Executing)
-}
-
 /// Ends a plan under way that nothing is to be done of any more: it goes further than what is wanted now, or there is
 /// nothing that could become of it. Tells whether there was one.
 pub(crate) async fn drop_plan(
@@ -38,7 +28,7 @@ pub(crate) async fn drop_plan(
     verdict: &Verdict,
     now: Timestamp,
 ) -> Result<bool, Error> {
-    let Some(current) = snapshot.plan().filter(|plan| is_under_way(plan)) else {
+    let Some(current) = snapshot.plan().filter(|plan| plan.phase().is_under_way()) else {
         return Ok(false);
     };
     let Some(progress) = dropped(current, seen, wanted.digest(), verdict, now) else {

@@ -22,7 +22,7 @@ pub(crate) const LATER: Duration = Duration::from_secs(30);
 pub(crate) fn summary(round: &Round<'_>, progress: Option<&Progress>, verdict: &Verdict) -> Report {
     let snapshot = &round.snapshot;
     let phase = progress.map(Progress::phase);
-    let under_way = matches!(phase, Some(PlanPhase::Pending | PlanPhase::Executing));
+    let under_way = phase.is_some_and(PlanPhase::is_under_way);
     let deleting = round.cluster.metadata.deletion_timestamp.is_some();
     let blocked: Vec<String> = verdict.blocked.iter().map(|block| block.reason.clone()).collect();
     let settled = !under_way && blocked.is_empty() && verdict.plan.is_none() && !deleting;

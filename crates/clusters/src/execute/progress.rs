@@ -39,7 +39,7 @@ impl Progress {
     /// Whether the plan waits for an approval or is carried out.
     #[must_use]
     pub const fn is_under_way(&self) -> bool {
-        matches!(self.phase(), PlanPhase::Pending | PlanPhase::Executing)
+        self.phase().is_under_way()
     }
 
     /// The status, as it is written.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use resources::anywhere::{Cluster, ClusterStatus};
-use resources::gantry::{MachineRole, PlanClass, PlanPhase};
+use resources::gantry::{MachineRole, PlanClass};
 
 use super::condition::{Fact, Holds, conditions, since};
 use super::summary::Report;
@@ -29,9 +29,7 @@ pub(crate) fn creating(snapshot: &Snapshot) -> bool {
     let plan = snapshot
         .plan()
         .filter(|plan| plan.spec.class == PlanClass::Create);
-    let under_way = plan
-        .and_then(|plan| plan.status.as_ref())
-        .is_some_and(|status| matches!(status.phase, PlanPhase::Pending | PlanPhase::Executing));
+    let under_way = plan.is_some_and(|plan| plan.phase().is_under_way());
     under_way || snapshot.founding() != Founding::Done
 }
 

@@ -3,9 +3,7 @@
 use jiff::Timestamp;
 use kube::ResourceExt;
 use resources::anywhere::FailureReason;
-use resources::gantry::{
-    Plan, PlanPhase, PlanStatus, PlanStep, ProviderMachine, ProviderMachinePhase, StepState,
-};
+use resources::gantry::{Plan, PlanPhase, PlanStep, ProviderMachine, ProviderMachinePhase, StepState};
 use resources::tinkerbell::WorkflowState;
 
 use crate::snapshot::{Snapshot, phase, word};
@@ -192,7 +190,9 @@ fn verdict(snapshot: &Snapshot, name: &str) -> Verdict {
     match (&status.failure_message, status.phase.as_deref()) {
         (Some(message), Some("Failed")) if current => Verdict::Failed(message.clone()),
         // A change of a running cluster that is refused: nothing more comes of it.
-        (Some(message), Some("Running")) if current && !plan.is_some_and(is_under_way) => {
+        (Some(message), Some("Running"))
+            if current && !plan.is_some_and(|plan| plan.phase.is_under_way()) =>
+        {
             Verdict::Failed(message.clone())
         }
         _ => Verdict::Going,
@@ -208,10 +208,6 @@ fn needs_a_person(reason: FailureReason) -> bool {
             | FailureReason::MachineConfigInvalid
             | FailureReason::UnavailableControlPlaneIP
     )
-}
-
-fn is_under_way(plan: &PlanStatus) -> bool {
-    matches!(plan.phase, PlanPhase::Pending | PlanPhase::Executing)
 }
 
 #[cfg(test)]

@@ -54,6 +54,17 @@ pub struct PlanSpec {
     pub steps: Vec<PlanStep>,
 }
 
+impl Plan {
+    /// Phase; Pending without a status.
+    #[must_use]
+    pub fn phase(&self) -> PlanPhase {
+        self.status
+            .as_ref()
+            .map(|status| status.phase)
+            .unwrap_or_default()
+    }
+}
+
 impl PlanSpec {
     /// SHA-256 of the plan's JSON, which an approval names.
     #[must_use]
@@ -251,6 +262,14 @@ pub enum PlanPhase {
     Failed,
     /// Another plan took its place.
     Superseded,
+}
+
+impl PlanPhase {
+    /// Whether the plan waits for an approval or is carried out.
+    #[must_use]
+    pub const fn is_under_way(self) -> bool {
+        matches!(self, Self::Pending | Self::Executing)
+    }
 }
 
 /// Observed state of a plan.
