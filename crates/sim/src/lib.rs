@@ -26,4 +26,4 @@ pub use etcd_members::EtcdMembers;
 pub use kubernetes::{Kubernetes, serving_certificate};
 pub use program::{Program, newest_build};
 pub use site::Site;
-pub use traffic::Traffic;
+pub use traffic::{Request, Traffic};
