@@ -29,7 +29,7 @@ pub struct Surroundings<'a> {
     /// All BMCs.
     pub bmcs: &'a [bmc::Machine],
     /// The other clusters that were there first.
-    pub clusters: &'a [Cluster],
+    pub clusters: &'a [&'a Cluster],
     /// Where the appliance answers machines; not known offline.
     pub appliance: Option<Ipv4Addr>,
     /// Who answered for [`endpoint_to_probe`] on the network of the machines.
@@ -96,7 +96,7 @@ fn users(address: Ipv4Addr, around: &Surroundings<'_>) -> Vec<String> {
             users.push(format!("the address of BMC {}", bmc.name_any()));
         }
     }
-    for other in around.clusters {
+    for &other in around.clusters {
         if vrrp::endpoint(other) == Some(address) {
             users.push(format!("the endpoint of cluster {}", other.name_any()));
         }

@@ -79,7 +79,7 @@ fn an_address_of_somebody_else_is_refused_with_its_owner() {
     let around = Surroundings {
         hardware: &hardware,
         bmcs: &bmcs,
-        clusters: &clusters,
+        clusters: &clusters.each_ref(),
         appliance: Some(Ipv4Addr::new(192, 0, 2, 5)),
         holder: None,
     };
@@ -176,7 +176,7 @@ fn ranges_keep_off_the_machines_and_the_endpoints_of_others() {
     let clusters = [other("prod", "203.0.113.30")];
     let around = Surroundings {
         hardware: &hardware,
-        clusters: &clusters,
+        clusters: &clusters.each_ref(),
         ..Surroundings::default()
     };
     let pods = demo("10.244.0.0/16", "198.51.0.0/16");
@@ -206,7 +206,7 @@ fn clusters_of_one_segment_have_different_virtual_router_ids() {
     let clusters = [east.cluster.clone()];
     let around = Surroundings {
         hardware: &hardware,
-        clusters: &clusters,
+        clusters: &clusters.each_ref(),
         ..Surroundings::default()
     };
     assert_eq!(found(&west, &around), [""; 0]);
@@ -242,7 +242,7 @@ fn clusters_of_one_segment_have_different_virtual_router_ids() {
         .insert(key.to_owned(), vrrp_id(&west.cluster).to_string());
     let clusters = [far];
     let around = Surroundings {
-        clusters: &clusters,
+        clusters: &clusters.each_ref(),
         ..around
     };
     assert_eq!(found(&west, &around), [""; 0]);

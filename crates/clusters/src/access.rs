@@ -128,12 +128,6 @@ impl Access {
         limited(named::<K>(name), self.api::<K>().get_opt(name), read).await
     }
 
-    pub(crate) async fn list<K: Kind>(&self, labels: Option<&str>) -> Result<Vec<K>, Error> {
-        let params = labels.map_or_else(ListParams::default, |labels| ListParams::default().labels(labels));
-        let what = format!("all {}", K::plural(&()));
-        Ok(limited(what, self.api::<K>().list(&params), read).await?.items)
-    }
-
     /// Every object of a kind, in all namespaces: only before a cluster is made, for what is not watched.
     pub(crate) async fn list_all<K>(&self) -> Result<Vec<K>, Error>
     where

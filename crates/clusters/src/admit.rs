@@ -2,6 +2,7 @@
 //! from, and what its machines are made from is pinned.
 
 mod documents;
+mod inventory;
 
 use cluster_spec::{Violation, endpoint_to_probe};
 use kube::ResourceExt as _;
@@ -10,6 +11,7 @@ use resources::anywhere::{Cluster, FailureReason};
 use resources::keys;
 
 pub(crate) use documents::{Admitted, Documents, class, lines};
+pub(crate) use inventory::Inventories;
 
 use crate::access::Access;
 use crate::error::Error;
@@ -30,15 +32,23 @@ pub(crate) async fn admit(
 pub(crate) async fn check_site(
     access: &Access,
     views: &Views,
+    inventories: &Inventories,
     options: &Options,
     admitted: &Admitted,
 ) -> Result<Option<(FailureReason, String)>, Error> {
     let bundle = &admitted.bundle;
-    if let Some(message) = documents::hardware(access, bundle).await? {
+    let inventory = inventories.get(access).await?;
+    if let Some(message) = documents::hardware(&inventory, &access.namespace, bundle) {
         return Ok(Some((FailureReason::HardwareInvalid, message)));
     }
     let holder = holder_of_endpoint(options, &bundle.cluster).await;
-    documents::surroundings(access, views, bundle, options.appliance, holder).await
+    Ok(documents::surroundings(
+        &inventory,
+        views,
+        bundle,
+        options.appliance,
+        holder,
+    ))
 }
 
 /// Who answers for the control-plane address of a cluster that is to be created.

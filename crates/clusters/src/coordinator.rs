@@ -29,7 +29,7 @@ use self::plans::{drop_plan, note_answer, note_plan, store};
 use self::round::Round;
 use self::summary::{LATER, SOON, pause, summary};
 use crate::access::Access;
-use crate::admit::{self, Documents, admit, paused};
+use crate::admit::{self, Documents, Inventories, admit, paused};
 use crate::error::Error;
 use crate::execute::{PROFILE_ANNOTATION, Progress, REST, Work, carry_on, make_control_plane, needs_another};
 use crate::observe::{Connections, Snapshot, Views, Workloads, seen};
@@ -51,6 +51,7 @@ pub struct Coordinator {
     options: Options,
     connections: Connections,
     views: Arc<Views>,
+    inventories: Inventories,
     events: Events,
 }
 
@@ -129,6 +130,7 @@ impl Coordinator {
             options,
             connections: Connections::new(workloads, etcd),
             views: Arc::default(),
+            inventories: Inventories::default(),
         }
     }
 
@@ -150,6 +152,7 @@ impl Coordinator {
     /// When an API does not do what it should; the caller tries again.
     pub async fn reconcile(&self, namespace: &str, name: &str) -> Result<Duration, Error> {
         self.views.complete().await;
+        self.inventories.forget_old();
         let access = Access::new(self.client.clone(), namespace);
         for _ in 0..ROUNDS {
             let Some(cluster) = access.get::<Cluster>(name).await? else {
@@ -219,7 +222,8 @@ impl Coordinator {
         if needs_another(snapshot.plan().map(AsRef::as_ref), &verdict, now) {
             if !snapshot.is_made()
                 && let Some((reason, message)) =
-                    admit::check_site(access, &self.views, &self.options, &admitted).await?
+                    admit::check_site(access, &self.views, &self.inventories, &self.options, &admitted)
+                        .await?
             {
                 return refuse(access, cluster, reason, message, now).await;
             }

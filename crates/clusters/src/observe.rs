@@ -2,6 +2,7 @@
 
 mod connections;
 mod image;
+mod nodes;
 mod seen;
 mod snapshot;
 mod view;

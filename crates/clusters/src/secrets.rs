@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
-use kube::ResourceExt;
 use pki::{ClusterPki, Credential, ServiceAccountKeys, Validity};
 use resources::{Secret, keys};
 use serde_json::{Value, json};
@@ -114,30 +113,30 @@ pub(crate) async fn write(
     access.apply::<KubeSecret>(name, object).await
 }
 
-/// Reads the authorities.
-pub(crate) fn read(secrets: &BTreeMap<String, KubeSecret>, cluster: &str) -> Result<ClusterPki, Error> {
-    let text = |part: &str, key: &'static str| {
-        let name = format!("{cluster}-{part}");
-        let value = secrets
-            .get(&name)
-            .and_then(|secret| secret.data.as_ref()?.get(key));
-        let text = value.and_then(|value| String::from_utf8(value.0.clone()).ok());
-        text.ok_or(Error::Secret { name, key })
+/// Reads the authorities, each by its name: a list would look at every Secret there is.
+pub(crate) async fn read(access: &Access, cluster: &str) -> Result<ClusterPki, Error> {
+    let names = PARTS.map(|part| format!("{cluster}-{part}"));
+    let [ca, etcd, proxy, sa] = names.each_ref().map(|name| access.get::<KubeSecret>(name));
+    let (ca, etcd, proxy, sa) = futures::try_join!(ca, etcd, proxy, sa)?;
+    let pair = |part: Option<KubeSecret>, name: &str| -> Result<(String, Secret<String>), Error> {
+        let text = |key: &'static str| {
+            let value = part.as_ref().and_then(|secret| secret.data.as_ref()?.get(key));
+            let text = value.and_then(|value| String::from_utf8(value.0.clone()).ok());
+            text.ok_or_else(|| Error::Secret {
+                name: name.to_owned(),
+                key,
+            })
+        };
+        Ok((text("tls.crt")?, Secret::new(text("tls.key")?)))
     };
-    let pair = |part: &str| -> Result<Credential, Error> {
-        Ok(Credential {
-            certificate: text(part, "tls.crt")?,
-            key: Secret::new(text(part, "tls.key")?),
-        })
-    };
+    let credential = |(certificate, key)| Credential { certificate, key };
+    let [ca_name, etcd_name, proxy_name, sa_name] = &names;
+    let (public, private) = pair(sa, sa_name)?;
     Ok(ClusterPki {
-        ca: pair("ca")?,
-        etcd: pair("etcd")?,
-        front_proxy: pair("proxy")?,
-        service_account: ServiceAccountKeys {
-            public: text("sa", "tls.crt")?,
-            private: Secret::new(text("sa", "tls.key")?),
-        },
+        ca: credential(pair(ca, ca_name)?),
+        etcd: credential(pair(etcd, etcd_name)?),
+        front_proxy: credential(pair(proxy, proxy_name)?),
+        service_account: ServiceAccountKeys { public, private },
     })
 }
 
@@ -172,15 +171,4 @@ pub(crate) fn kubeconfig(
             what: format!("the kubeconfig of {cluster}"),
             source,
         })
-}
-
-/// The cluster's Secrets by name.
-pub(crate) async fn list(access: &Access, cluster: &str) -> Result<BTreeMap<String, KubeSecret>, Error> {
-    let secrets = access
-        .list::<KubeSecret>(Some(&format!("{}={cluster}", keys::CLUSTER_NAME)))
-        .await?;
-    Ok(secrets
-        .into_iter()
-        .map(|secret| (secret.name_any(), secret))
-        .collect())
 }

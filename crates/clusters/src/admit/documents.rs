@@ -5,21 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use cluster_spec::{
-    ClusterBundle, FreeHardware, Surroundings, Violation, candidates, check_hardware, check_surroundings,
-    choose_release, update, validate, with_defaults,
+    ClusterBundle, Surroundings, Violation, candidates, check_hardware, check_surroundings, choose_release,
+    update, validate, with_defaults,
 };
 use kube::ResourceExt;
+use resources::Mac;
 use resources::anywhere::{Cluster, FailureReason};
-use resources::gantry::{Image, ImageState, Release, Server};
-use resources::tinkerbell::Hardware;
-use resources::{Mac, bmc, keys};
+use resources::gantry::{Image, ImageState, Release};
 
+use super::inventory::Inventory;
 use crate::access::Access;
 use crate::error::Error;
 use crate::execute::make_image;
 use crate::observe::{Snapshot, Views, image_of};
 use crate::pin::Pin;
-use crate::plan::image_name;
 
 /// The documents of a Cluster.
 pub(crate) enum Documents {
@@ -95,9 +94,10 @@ fn bundle(
 ) -> Result<ClusterBundle, String> {
     let missing = |kind: &str, name: &str| format!("{kind} {name} is missing; apply it");
     let reference = &cluster.spec.datacenter_ref.name;
+    let name = cluster.name_any();
     let found = views
         .datacenters
-        .get(namespace, reference)
+        .get_for(&name, namespace, reference)
         .map(|found| (*found).clone());
     let recorded = known.map(|known| known.datacenter.clone());
     let recorded = recorded.filter(|datacenter| datacenter.name_any() == *reference);
@@ -120,14 +120,14 @@ fn bundle(
         if machine_configs.contains_key(&reference.name) {
             continue;
         }
-        let found = views.machine_configs.get(namespace, &reference.name);
+        let found = views.machine_configs.get_for(&name, namespace, &reference.name);
         let recorded = known.and_then(|known| known.machine_configs.get(&reference.name).cloned());
         let config = found
             .map(|found| (*found).clone())
             .or(recorded)
             .ok_or_else(|| missing("TinkerbellMachineConfig", &reference.name))?;
         if let Some(template) = &config.spec.template_ref {
-            let found = views.templates.get(namespace, &template.name);
+            let found = views.templates.get_for(&name, namespace, &template.name);
             let recorded = known.and_then(|known| known.templates.get(&template.name).cloned());
             let found = found.map(|found| (*found).clone()).or(recorded);
             templates.extend(found.map(|found| (template.name.clone(), found)));
@@ -158,8 +158,7 @@ async fn release<'a>(
         .collect();
     if inside.is_empty() && candidates(bundle, releases).len() > 1 {
         for url in image_urls(bundle) {
-            views.note_image(&access.namespace, &image_name(&url), &snapshot.cluster);
-            let Some(image) = image_of(views, &access.namespace, &url) else {
+            let Some(image) = image_of(views, &access.namespace, &snapshot.cluster, &url) else {
                 make_image(access, &url).await?;
                 return Ok(Err(Documents::Waits(fetched(&url))));
             };
@@ -227,53 +226,35 @@ pub(crate) fn lines(violations: &[Violation]) -> String {
 }
 
 /// Whether the free hardware is enough for a cluster of which nothing exists yet.
-pub(crate) async fn hardware(access: &Access, bundle: &ClusterBundle) -> Result<Option<String>, Error> {
-    let claimed: Vec<String> = access
-        .list::<Server>(None)
-        .await?
-        .into_iter()
-        .filter(|server| server.spec.claim.is_some())
-        .map(|server| server.spec.hardware.clone())
-        .collect();
-    let free: Vec<FreeHardware> = access
-        .list::<Hardware>(None)
-        .await?
-        .into_iter()
-        .filter(|hardware| {
-            !claimed.contains(&hardware.name_any()) && !hardware.labels().contains_key(keys::OWNER_NAME)
-        })
-        .map(|hardware| FreeHardware {
-            name: hardware.name_any(),
-            labels: hardware.labels().clone(),
-        })
-        .collect();
-    let violations = check_hardware(bundle, &free);
-    Ok((!violations.is_empty()).then(|| lines(&violations)))
+pub(crate) fn hardware(inventory: &Inventory, namespace: &str, bundle: &ClusterBundle) -> Option<String> {
+    let violations = check_hardware(bundle, inventory.free(namespace));
+    (!violations.is_empty()).then(|| lines(&violations))
 }
 
 /// Whether the addresses of a cluster of which nothing exists yet are free and of use. Of two new clusters that want the
 /// same address the older one gets it.
-pub(crate) async fn surroundings(
-    access: &Access,
+pub(crate) fn surroundings(
+    inventory: &Inventory,
     views: &Views,
     bundle: &ClusterBundle,
     appliance: Option<Ipv4Addr>,
     holder: Option<Mac>,
-) -> Result<Option<(FailureReason, String)>, Error> {
+) -> Option<(FailureReason, String)> {
     let clusters = views.clusters.all();
     let age = |cluster: &Cluster| {
         let created = cluster.metadata.creation_timestamp.as_ref().map(|time| time.0);
         (created, cluster.namespace(), cluster.name_any())
     };
     let own = age(&bundle.cluster);
+    let older: Vec<&Cluster> = clusters
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|other| age(other) < own)
+        .collect();
     let around = Surroundings {
-        hardware: &access.list_all::<Hardware>().await?,
-        bmcs: &access.list_all::<bmc::Machine>().await?,
-        clusters: &clusters
-            .iter()
-            .filter(|other| age(other) < own)
-            .map(|other| (**other).clone())
-            .collect::<Vec<_>>(),
+        hardware: &inventory.hardware,
+        bmcs: &inventory.bmcs,
+        clusters: &older,
         appliance,
         holder,
     };
@@ -282,7 +263,7 @@ pub(crate) async fn surroundings(
         Some(_) => FailureReason::UnavailableControlPlaneIP,
         None => class(first),
     };
-    Ok(violations
+    violations
         .first()
-        .map(|first| (reason(first), lines(&violations))))
+        .map(|first| (reason(first), lines(&violations)))
 }

@@ -22,7 +22,7 @@ pub(crate) async fn deliver(work: &Work<'_>, machine: &str, init: bool) -> Resul
     let (Some((pool, provider)), Some(requested_at)) = (found, work.snapshot.requested_at(machine)) else {
         return Ok(None);
     };
-    let pki = secrets::read(&secrets::list(work.access, &wanted.name).await?, &wanted.name)?;
+    let pki = secrets::read(work.access, &wanted.name).await?;
     let token = Token::of(&provider.spec.machine_uid, requested_at);
     let minutes = i64::from(work.options.token_minutes);
     let expires = steps::later(work.now, SignedDuration::from_mins(minutes));

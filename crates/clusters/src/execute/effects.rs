@@ -244,7 +244,7 @@ async fn write_kubeconfig(work: &Work<'_>) -> Result<(), Error> {
         return Ok(());
     };
     let cluster = &wanted.name;
-    let pki = secrets::read(&secrets::list(work.access, cluster).await?, cluster)?;
+    let pki = secrets::read(work.access, cluster).await?;
     secrets::write_kubeconfig(work.access, &pki, cluster, &wanted.endpoint, work.now).await
 }
 

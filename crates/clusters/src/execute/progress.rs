@@ -18,15 +18,21 @@ const ROWS_WITH_REASONS: usize = 100;
 pub struct Progress {
     spec: PlanSpec,
     status: PlanStatus,
+    /// Places of the rows by the id of their step.
+    places: HashMap<String, usize>,
 }
 
 impl Progress {
     /// What a Plan's status says; a Plan without one is Pending.
     #[must_use]
     pub fn of(plan: &Plan) -> Self {
+        let status = plan.status.clone().unwrap_or_default();
+        let places = status.steps.iter().enumerate();
+        let places = places.map(|(place, row)| (row.id.clone(), place)).collect();
         Self {
             spec: plan.spec.clone(),
-            status: plan.status.clone().unwrap_or_default(),
+            status,
+            places,
         }
     }
 
@@ -49,7 +55,7 @@ impl Progress {
     }
 
     fn row(&self, id: &str) -> Option<&StepStatus> {
-        self.status.steps.iter().find(|row| row.id == id)
+        self.status.steps.get(*self.places.get(id)?)
     }
 
     /// The states of the steps that have started, by id.
@@ -99,9 +105,8 @@ impl Progress {
 
     /// Notes the record of a step.
     pub fn set(&mut self, id: &str, record: &Record<StepState>, now: Timestamp) {
-        let before = self.row(id).cloned();
         let over = matches!(record.state, StepState::Done | StepState::Failed);
-        let started = before.as_ref().and_then(|row| row.started_at.clone());
+        let started = self.row(id).and_then(|row| row.started_at.clone());
         let row = StepStatus {
             id: id.to_owned(),
             state: record.state,
@@ -112,9 +117,13 @@ impl Progress {
             deadline: record.deadline.filter(|_| !over).map(|time| whole(Time(time))),
             reason: record.reason.clone().filter(|_| record.state != StepState::Done),
         };
-        match self.status.steps.iter_mut().find(|row| row.id == id) {
+        let place = self.places.get(id);
+        match place.and_then(|place| self.status.steps.get_mut(*place)) {
             Some(known) => *known = row,
-            None => self.status.steps.push(row),
+            None => {
+                self.places.insert(row.id.clone(), self.status.steps.len());
+                self.status.steps.push(row);
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use etcd::{Etcd, EtcdConnector, Membership};
 use jiff::{SignedDuration, Timestamp};
 use pki::{ClusterPki, Validity};
 
+use super::nodes::Nodes;
 use super::snapshot::{ApiSeen, EtcdSeen, Snapshot};
 use super::workload::{Workload, Workloads};
 use crate::access::Access;
@@ -104,10 +105,7 @@ impl Connections {
         if let Some(connection) = known {
             return Ok(connection);
         }
-        let pki = secrets::read(
-            &secrets::list(access, &snapshot.cluster).await?,
-            &snapshot.cluster,
-        )?;
+        let pki = secrets::read(access, &snapshot.cluster).await?;
         let connection = self.connect(&pki, snapshot, &endpoints, now).await?;
         let known = Known {
             authority,
@@ -167,7 +165,10 @@ async fn ask_api(api: &dyn Workload) -> ApiSeen {
         Err(why) => return ApiSeen::Silent(why),
     };
     match api.system().await {
-        Ok(system) => ApiSeen::Answers { nodes, system },
+        Ok(system) => ApiSeen::Answers {
+            nodes: Nodes::new(nodes),
+            system,
+        },
         Err(why) => ApiSeen::Silent(why),
     }
 }

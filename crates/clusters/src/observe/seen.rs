@@ -1,6 +1,6 @@
 //! A snapshot as the planner sees it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use etcd::{Health, Membership};
 use jiff::{SignedDuration, Timestamp};
@@ -212,14 +212,13 @@ fn used(snapshot: &Snapshot) -> BTreeSet<String> {
     let Some(plan) = snapshot.plan() else {
         return BTreeSet::new();
     };
-    let over = |id: &str| {
-        let mut rows = plan.status.iter().flat_map(|status| &status.steps);
-        rows.any(|row| row.id == id && matches!(row.state, StepState::Done | StepState::Failed))
-    };
+    let rows = plan.status.iter().flat_map(|status| &status.steps);
+    let over = rows.filter(|row| matches!(row.state, StepState::Done | StepState::Failed));
+    let over: HashSet<&str> = over.map(|row| row.id.as_str()).collect();
     let steps = plan
         .spec
         .steps
         .iter()
-        .filter(|step| step.pool.is_some() && over(&step.id));
+        .filter(|step| step.pool.is_some() && over.contains(step.id.as_str()));
     steps.filter_map(|step| step.machine.clone()).collect()
 }

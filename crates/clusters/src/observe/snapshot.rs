@@ -14,6 +14,7 @@ use resources::gantry::{
 };
 use resources::keys;
 
+use super::nodes::Nodes;
 use super::views::Views;
 use super::workload::{NodeView, SystemView};
 use crate::plan::{Founding, Wanted, image_name};
@@ -32,7 +33,7 @@ pub(crate) enum ApiSeen {
     /// It answers.
     Answers {
         /// Nodes.
-        nodes: Vec<NodeView>,
+        nodes: Nodes,
         /// What runs in it.
         system: SystemView,
     },
@@ -148,8 +149,7 @@ impl Snapshot {
     /// Adds what is wanted, and the images of it.
     pub(crate) fn want(&mut self, views: &Views, namespace: &str, wanted: Wanted) {
         for pool in &wanted.pools {
-            views.note_image(namespace, &image_name(&pool.image_url), &self.cluster);
-            if let Some(image) = image_of(views, namespace, &pool.image_url) {
+            if let Some(image) = image_of(views, namespace, &self.cluster, &pool.image_url) {
                 self.images.insert(pool.image_url.clone(), image);
             }
         }
@@ -221,11 +221,8 @@ impl Snapshot {
         let id = self
             .provider_status(machine)
             .and_then(|status| status.provider_id.as_ref());
-        let by_id = id.and_then(|id| nodes.iter().find(|node| node.provider_id.as_ref() == Some(id)));
-        by_id.or_else(|| {
-            let name = self.address(machine, "Hostname")?;
-            nodes.iter().find(|node| node.name == name)
-        })
+        let by_id = id.and_then(|id| nodes.of_provider(id));
+        by_id.or_else(|| nodes.named(self.address(machine, "Hostname")?))
     }
 
     /// The node of a machine, unless it says that it is another machine's.
@@ -397,9 +394,9 @@ impl Snapshot {
     }
 }
 
-/// The Image object of a URL, whatever its name.
-pub(crate) fn image_of(views: &Views, namespace: &str, url: &str) -> Option<Arc<Image>> {
-    if let Some(image) = views.images.get(namespace, &image_name(url)) {
+/// The Image object of a URL, whatever its name, for a cluster.
+pub(crate) fn image_of(views: &Views, namespace: &str, cluster: &str, url: &str) -> Option<Arc<Image>> {
+    if let Some(image) = views.images.get_for(cluster, namespace, &image_name(url)) {
         return Some(image);
     }
     let images = views.images.all();

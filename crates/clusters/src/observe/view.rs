@@ -3,7 +3,7 @@
 //! Invariant: who has written an object and waits with [`View::settle`] sees it afterwards.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -25,6 +25,8 @@ pub(crate) type Key = (String, String);
 pub(crate) struct View<K> {
     inner: RwLock<Inner<K>>,
     changes: watch::Sender<u64>,
+    /// Clusters that have looked for an object, by the object, which need not be there.
+    users: Mutex<HashMap<Key, HashSet<String>>>,
 }
 
 #[derive(Debug)]
@@ -53,6 +55,7 @@ impl<K> Default for View<K> {
                 unlisted: HashSet::new(),
             }),
             changes: watch::Sender::new(0),
+            users: Mutex::default(),
         }
     }
 }
@@ -117,6 +120,24 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> View<K> {
             .objects
             .get(&(namespace.to_owned(), name.to_owned()))
             .cloned()
+    }
+
+    /// An object by namespace and name for a cluster of that namespace, which is one of its users from now on.
+    pub(crate) fn get_for(&self, cluster: &str, namespace: &str, name: &str) -> Option<Arc<K>> {
+        let key = (namespace.to_owned(), name.to_owned());
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let users = users.entry(key).or_default();
+        if !users.contains(cluster) {
+            users.insert(cluster.to_owned());
+        }
+        self.get(namespace, name)
+    }
+
+    /// Clusters that have looked for an object.
+    pub(crate) fn users_of(&self, namespace: &str, name: &str) -> Vec<String> {
+        let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = users.get(&(namespace.to_owned(), name.to_owned()));
+        found.into_iter().flatten().cloned().collect()
     }
 
     /// The objects of a cluster by name.

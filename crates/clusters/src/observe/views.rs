@@ -1,8 +1,7 @@
 //! The views of all kinds that the coordinator looks at, and which cluster is looked at again when one of their objects
 //! changes.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::api::Api;
@@ -43,8 +42,6 @@ pub(crate) struct Views {
     pub(crate) releases: View<Release>,
     /// Secrets of clusters without what is in them.
     pub(crate) secrets: View<PartialObjectMeta<KubeSecret>>,
-    /// Clusters by the Image that they look at.
-    image_users: Mutex<HashMap<Key, HashSet<String>>>,
 }
 
 impl Views {
@@ -61,9 +58,16 @@ impl Views {
     fn follow_documents(self: &Arc<Self>, tasks: &mut JoinSet<()>, client: &Client, wakes: &Wakes) {
         let own_name: ClusterOf<Cluster> = |cluster| Some(cluster.name_any());
         self.spawn(tasks, client, wakes, |v| &v.clusters, own_name, Woken::OfCluster);
-        self.spawn(tasks, client, wakes, |v| &v.datacenters, |_| None, Woken::All);
-        self.spawn(tasks, client, wakes, |v| &v.machine_configs, |_| None, Woken::All);
-        self.spawn(tasks, client, wakes, |v| &v.templates, |_| None, Woken::All);
+        self.spawn(tasks, client, wakes, |v| &v.datacenters, |_| None, Woken::Users);
+        self.spawn(
+            tasks,
+            client,
+            wakes,
+            |v| &v.machine_configs,
+            |_| None,
+            Woken::Users,
+        );
+        self.spawn(tasks, client, wakes, |v| &v.templates, |_| None, Woken::Users);
         self.spawn(tasks, client, wakes, |v| &v.images, |_| None, Woken::Users);
         self.spawn(tasks, client, wakes, |v| &v.releases, |_| None, Woken::None);
     }
@@ -121,8 +125,7 @@ impl Views {
                     let namespace = object.namespace().unwrap_or_default();
                     let names = match woken {
                         Woken::OfCluster => cluster_of(&object).into_iter().collect(),
-                        Woken::All => views.names_in(&namespace),
-                        Woken::Users => views.users_of(&namespace, &object.name_any()),
+                        Woken::Users => view(&views).users_of(&namespace, &object.name_any()),
                         Woken::None => Vec::new(),
                     };
                     for name in names {
@@ -173,29 +176,6 @@ impl Views {
             _ => true,
         }
     }
-
-    /// Notes that a cluster looks at an Image.
-    pub(crate) fn note_image(&self, namespace: &str, image: &str, cluster: &str) {
-        let mut users = self.image_users.lock().unwrap_or_else(PoisonError::into_inner);
-        let users = users.entry((namespace.to_owned(), image.to_owned())).or_default();
-        if !users.contains(cluster) {
-            users.insert(cluster.to_owned());
-        }
-    }
-
-    fn users_of(&self, namespace: &str, image: &str) -> Vec<String> {
-        let users = self.image_users.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = users.get(&(namespace.to_owned(), image.to_owned()));
-        found.into_iter().flatten().cloned().collect()
-    }
-
-    fn names_in(&self, namespace: &str) -> Vec<String> {
-        let clusters = self.clusters.all();
-        let near = clusters
-            .iter()
-            .filter(|cluster| cluster.namespace().as_deref() == Some(namespace));
-        near.map(|cluster| cluster.name_any()).collect()
-    }
 }
 
 /// Which clusters are looked at again when an object changes.
@@ -203,9 +183,7 @@ impl Views {
 enum Woken {
     /// The one that it belongs to.
     OfCluster,
-    /// All in its namespace.
-    All,
-    /// Those that have noted it.
+    /// Those that have looked for it.
     Users,
     /// None: it decides nothing that is under way.
     None,

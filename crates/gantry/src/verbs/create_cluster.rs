@@ -173,7 +173,7 @@ async fn check_surroundings(client: &Client, checked: &Checked) -> Outcome<Vec<V
     let around = Surroundings {
         hardware: &hardware,
         bmcs: &bmcs,
-        clusters: &clusters,
+        clusters: &clusters.iter().collect::<Vec<_>>(),
         ..Surroundings::default()
     };
     Ok(cluster_spec::check_surroundings(&checked.bundle, &around))

@@ -18,7 +18,7 @@ pub(super) fn decide(view: View<'_>) -> Decision {
     if nodes.iter().any(|node| node.ready) {
         return done();
     }
-    match nodes.first() {
+    match nodes.iter().next() {
         None => view.wait("waits for a node"),
         Some(node) => view.wait(format!(
             "node {} is not Ready yet: {}",
