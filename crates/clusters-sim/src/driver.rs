@@ -33,23 +33,24 @@ pub struct Driver {
 #[derive(Debug)]
 struct Server {
     kind: String,
-    number: u32,
+    address: Ipv4Addr,
 }
 
-/// Numbers of servers begin above the addresses that the documents name.
-const FIRST: u32 = 11;
-
 impl Driver {
-    /// Adds a server of a type.
-    pub fn add(&mut self, host: &str, kind: &str) {
-        let number = FIRST + u32::try_from(self.servers.len()).unwrap();
+    /// Adds a server of a type with its address.
+    pub(crate) fn add(&mut self, host: &str, kind: &str, address: Ipv4Addr) {
         let kind = kind.to_owned();
         let free = self.free.entry(kind.clone()).or_default();
         free.insert(host.to_owned());
-        self.servers.insert(host.to_owned(), Server { kind, number });
+        self.servers.insert(host.to_owned(), Server { kind, address });
     }
 
-    /// Nobody gets this server any more. Numbers are given once, so it stays known.
+    /// How many servers were ever added.
+    pub(crate) fn servers(&self) -> usize {
+        self.servers.len()
+    }
+
+    /// Nobody gets this server any more.
     pub fn withdraw(&mut self, host: &str) {
         let kind = &self.servers[host].kind;
         self.free.get_mut(kind).unwrap().remove(host);
@@ -108,15 +109,14 @@ impl Driver {
     /// Address of a server.
     #[must_use]
     pub fn address(&self, host: &str) -> Ipv4Addr {
-        Ipv4Addr::from_bits(Ipv4Addr::new(192, 0, 2, 0).to_bits() + self.servers[host].number)
+        self.servers[host].address
     }
+}
 
-    /// MAC address of a server.
-    #[must_use]
-    pub fn mac(&self, host: &str) -> String {
-        let [high, middle, low, last] = self.servers[host].number.to_be_bytes();
-        format!("52:54:{high:02x}:{middle:02x}:{low:02x}:{last:02x}")
-    }
+/// MAC address of the server with this address.
+pub(crate) fn mac_of(address: Ipv4Addr) -> String {
+    let [a, b, c, d] = address.octets();
+    format!("52:54:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
 }
 
 /// Name of the node on a server.

@@ -2,8 +2,9 @@
 //!
 //! Owns: the documents of clusters ([`NewCluster`], [`release`]); [`Site`], which does what the image store, the driver of
 //! bare metal and the systems that it installs do with the objects of a namespace; [`Played`], the API and etcd of one
-//! cluster, and [`PlayedClusters`], by which the coordinator reaches them.
-//! Refuses: to ship; to decide anything that the coordinator decides; to hold an API of the appliance, which is crate `sim`'s.
+//! cluster, and [`PlayedClusters`], by which the coordinator reaches them; [`Fleet`], many single-node clusters at once on an
+//! API of the appliance from crate `sim`.
+//! Refuses: to ship; to decide anything that the coordinator decides.
 //!
 //! Invariant: a cluster holds what its machines were given and nothing else: a node appears when its machine has got its
 //! data, an API is silent without a quorum.
@@ -19,6 +20,8 @@
 mod documents;
 mod driver;
 mod failing;
+mod fleet;
+mod follow;
 mod machine;
 mod played;
 mod played_clusters;
@@ -27,6 +30,7 @@ mod site;
 pub use documents::{NewCluster, release};
 pub use driver::{Driver, node_of};
 pub use failing::{Failing, Leaves};
+pub use fleet::Fleet;
 pub use played::{Inside, Played, Voter};
 pub use played_clusters::PlayedClusters;
 pub use site::Site;

@@ -12,7 +12,7 @@ use resources::gantry::{ProviderMachine, ProviderMachinePhase, ProviderMachineSt
 use resources::keys;
 use serde_json::{Value, json};
 
-use crate::driver::node_of;
+use crate::driver::{mac_of, node_of};
 use crate::failing::Leaves;
 use crate::site::Site;
 
@@ -128,15 +128,12 @@ impl Site {
         let name = machine.name_any();
         let asked = status.bootstrap_requested_at.clone();
         let asked = asked.unwrap_or_else(|| Time(Timestamp::now()));
-        let (address, mac) = {
-            let driver = self.driver();
-            (driver.address(host), driver.mac(host))
-        };
+        let address = self.driver().address(host);
         self.clusters()
             .put_machine(address.into(), &machine.spec.cluster_name);
         let running = json!({
             "phase": "running", "reason": "the installed system has shown itself", "host": host,
-            "providerID": self.provider_id(host), "mac": mac,
+            "providerID": self.provider_id(host), "mac": mac_of(address),
             "addresses": [
                 { "type": "Hostname", "address": node_of(host) },
                 { "type": "InternalIP", "address": address },

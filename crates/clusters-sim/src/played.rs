@@ -36,6 +36,8 @@ pub struct Inside {
     pub cordoned: BTreeSet<String>,
     /// Its API does not answer.
     pub silent: bool,
+    /// How often its API was asked for its nodes.
+    pub asked: usize,
     /// Fewest healthy voters for their number that there ever were, as (voters, healthy).
     pub lost_quorum: Option<(usize, usize)>,
     next_member: u64,
@@ -130,6 +132,7 @@ fn ready<T: Send + 'static>(value: T) -> BoxFuture<'static, T> {
 impl Workload for Played {
     fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeView>, String>> {
         ready(self.with(|inside| {
+            inside.asked += 1;
             inside.answers()?;
             let cni = inside.cni;
             let view = |node: &NodeView| NodeView {

@@ -1,17 +1,24 @@
 //! What the image store, the driver of bare metal and the installed systems do with the objects of a namespace.
 
 use std::fmt::Debug;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource, ResourceExt};
-use resources::gantry::Image;
+use resources::gantry::{Image, Server};
+use resources::tinkerbell::Hardware;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::driver::Driver;
+use crate::driver::{Driver, mac_of};
 use crate::played_clusters::PlayedClusters;
+
+/// Network of servers that are given no address, and the first of them.
+const NETWORK: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 0);
+const FIRST: u32 = 11;
 
 /// Everything around the coordinator in one namespace. Clones are the same site.
 #[derive(Clone)]
@@ -58,6 +65,40 @@ impl Site {
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
         Api::namespaced(self.client.clone(), self.namespace)
+    }
+
+    /// Adds a server of a type: its Hardware, its Server and what the driver knows of it. None: the next address of a small
+    /// network without a mask, which no rule looks at.
+    pub async fn add_server(&self, host: &str, kind: &str, address: Option<Ipv4Addr>) {
+        let interfaces = address.map(|address| {
+            json!([{ "dhcp": {
+                "mac": mac_of(address), "ip": { "address": address, "netmask": "255.255.255.0" },
+            } }])
+        });
+        let mut hardware = json!({ "spec": { "interfaces": interfaces.unwrap_or_else(|| json!([])) } });
+        hardware["metadata"] = json!({ "name": host, "labels": { "type": kind } });
+        self.create::<Hardware>(hardware).await;
+        let spec = json!({ "machineId": format!("m-{host}"), "hardware": host });
+        self.create::<Server>(json!({ "metadata": { "name": host }, "spec": spec }))
+            .await;
+        let mut driver = self.driver();
+        let next = FIRST + u32::try_from(driver.servers()).unwrap();
+        let address = address.unwrap_or_else(|| Ipv4Addr::from_bits(NETWORK.to_bits() + next));
+        driver.add(host, kind, address);
+    }
+
+    async fn create<K>(&self, mut object: Value)
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + Serialize
+            + DeserializeOwned,
+    {
+        object["apiVersion"] = json!(K::api_version(&()));
+        object["kind"] = json!(K::kind(&()));
+        let object: K = serde_json::from_value(object).unwrap();
+        self.api().create(&PostParams::default(), &object).await.unwrap();
     }
 
     /// Writes the status of an object, as its owner does.

@@ -6,6 +6,7 @@ mod coordinator;
 mod edits;
 mod endpoint;
 mod first_boot;
+mod fleet;
 mod founding;
 mod kills;
 mod life;

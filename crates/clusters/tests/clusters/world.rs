@@ -12,7 +12,7 @@ use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource, ResourceExt};
 use resources::anywhere::{Cluster, ClusterStatus};
 use resources::cluster_api::Machine;
-use resources::gantry::{Image, MachineRole, Plan, PlanApproval, PlanPhase, ProviderMachine, Server};
+use resources::gantry::{Image, MachineRole, Plan, PlanApproval, ProviderMachine};
 use resources::tinkerbell::Hardware;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -126,13 +126,7 @@ impl World {
 
     /// Adds a server of a kind: `cp` or `worker`.
     pub(crate) async fn add_hardware(&self, name: &str, kind: &str) {
-        let mut hardware = Hardware::new(name, serde_json::from_value(json!({})).unwrap());
-        hardware.metadata.labels = Some([("type".to_owned(), kind.to_owned())].into());
-        self.create(&hardware).await;
-        let spec = json!({ "machineId": format!("m-{name}"), "hardware": name });
-        self.create(&Server::new(name, serde_json::from_value(spec).unwrap()))
-            .await;
-        self.driver().add(name, kind);
+        self.around.add_server(name, kind, None).await;
     }
 
     pub(crate) async fn remove_hardware(&self, name: &str) {
@@ -393,14 +387,7 @@ impl World {
     /// Whether no plan is under way.
     pub(crate) async fn is_at_rest(&self) -> bool {
         let plans = self.api::<Plan>().list(&Default::default()).await.unwrap().items;
-        !plans.iter().any(|plan| {
-            let phase = plan
-                .status
-                .as_ref()
-                .map(|status| status.phase)
-                .unwrap_or_default();
-            matches!(phase, PlanPhase::Pending | PlanPhase::Executing)
-        })
+        !plans.iter().any(|plan| plan.phase().is_under_way())
     }
 
     /// Image store, driver and nodes do what they do.

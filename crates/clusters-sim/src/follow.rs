@@ -1,0 +1,64 @@
+//! The site acts by itself as objects change, on the same runtime as real controllers.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use kube::ResourceExt as _;
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::{Controller, watcher};
+use resources::gantry::{Image, ProviderMachine};
+use resources::keys;
+use tokio_util::sync::CancellationToken;
+
+use crate::site::Site;
+
+/// Machines that are acted on side by side.
+const CONCURRENCY: u16 = 64;
+
+impl Site {
+    /// Acts on images and machines until cancelled.
+    pub async fn follow(&self, cancel: CancellationToken) {
+        tokio::join!(self.follow_images(cancel.clone()), self.follow_machines(cancel));
+    }
+
+    async fn follow_images(&self, cancel: CancellationToken) {
+        let act = async |image: Arc<Image>, site: Arc<Self>| {
+            site.react_image(&image).await;
+            Ok::<_, Infallible>(Action::await_change())
+        };
+        Controller::new(self.api::<Image>(), watcher::Config::default())
+            .graceful_shutdown_on(cancel.cancelled_owned())
+            .run(act, |_, _, _| Action::await_change(), Arc::new(self.clone()))
+            .for_each(|_| std::future::ready(()))
+            .await;
+    }
+
+    /// A machine is acted on when it or its bootstrap data changes.
+    async fn follow_machines(&self, cancel: CancellationToken) {
+        let act = async |machine: Arc<ProviderMachine>, site: Arc<Self>| {
+            // What was written last may not have come by the watch.
+            let machine = site.api::<ProviderMachine>().get_opt(&machine.name_any()).await;
+            if let Some(machine) = machine.unwrap() {
+                site.react_machine(&machine).await;
+            }
+            Ok::<_, Infallible>(Action::await_change())
+        };
+        let namespace = self.namespace;
+        let secrets = watcher::Config::default().labels(keys::CLUSTER_NAME);
+        let of_machine = move |secret: KubeSecret| {
+            let name = secret.name_any();
+            let machine = name.strip_suffix("-bootstrap")?;
+            Some(ObjectRef::new(machine).within(namespace))
+        };
+        Controller::new(self.api::<ProviderMachine>(), watcher::Config::default())
+            .watches(self.api::<KubeSecret>(), secrets, of_machine)
+            .with_config(Config::default().concurrency(CONCURRENCY))
+            .graceful_shutdown_on(cancel.cancelled_owned())
+            .run(act, |_, _, _| Action::await_change(), Arc::new(self.clone()))
+            .for_each(|_| std::future::ready(()))
+            .await;
+    }
+}
