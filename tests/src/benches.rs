@@ -5,6 +5,7 @@ mod boot_files;
 mod cable;
 mod case;
 mod chain;
+mod clusters;
 mod dhcp;
 mod dnsmasq;
 mod findings;
@@ -43,6 +44,10 @@ const ALL: &[Bench] = &[
         about: "B15: creates by 1 and 16 clients, a list of 10,000 objects and single gets, beside kube-apiserver with etcd",
     },
     Bench {
+        name: "clusters",
+        about: "B14: 1,000 single-node clusters (or --count) through the coordinator beside 100, everything around it simulated: time, CPU, memory, requests, and those at rest",
+    },
+    Bench {
         name: "dhcp",
         about: "B1 and B2: exchanges of 10,000 machines through a relay, one by one, 32 at once and in a burst, beside Kea",
     },
@@ -77,7 +82,12 @@ const ALL: &[Bench] = &[
 ];
 
 /// Runs benchmarks by name.
-pub(crate) async fn run(names: &[String], list: bool, json: bool) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    names: &[String],
+    list: bool,
+    json: bool,
+    count: Option<usize>,
+) -> anyhow::Result<()> {
     if list || names.is_empty() {
         for bench in ALL {
             println!("{:12} {}", bench.name, bench.about);
@@ -85,7 +95,7 @@ pub(crate) async fn run(names: &[String], list: bool, json: bool) -> anyhow::Res
         return Ok(());
     }
     leftovers::clear_of_the_gone();
-    let result = unless_asked_to_end(run_all(names, json)).await;
+    let result = unless_asked_to_end(run_all(names, json, count)).await;
     if let Err(error) = &result
         && error.is::<AskedToEnd>()
     {
@@ -94,12 +104,13 @@ pub(crate) async fn run(names: &[String], list: bool, json: bool) -> anyhow::Res
     result
 }
 
-async fn run_all(names: &[String], json: bool) -> anyhow::Result<()> {
+async fn run_all(names: &[String], json: bool, count: Option<usize>) -> anyhow::Result<()> {
     for name in names {
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
         eprintln!("load before {name}: {}", load.trim());
         let mut findings = match name.as_str() {
             "api" => tokio::task::spawn_blocking(api::run).await??,
+            "clusters" => tokio::task::spawn_blocking(move || clusters::run(count)).await??,
             "dhcp" => tokio::task::spawn_blocking(dhcp::run).await??,
             "footprint" => tokio::task::spawn_blocking(footprint::run).await??,
             "http" => tokio::task::spawn_blocking(http::run).await??,

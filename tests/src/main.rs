@@ -70,6 +70,9 @@ struct Chosen {
     /// What names, addresses and passwords come from, where a story draws them.
     #[arg(long)]
     seed: Option<String>,
+    /// How many, where a benchmark has a number of its own: clusters.
+    #[arg(long)]
+    count: Option<usize>,
 }
 
 fn main() -> ExitCode {
@@ -81,7 +84,12 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Story(chosen) => run_stories(&runtime, &chosen),
         Command::Bench(chosen) => {
-            match runtime.block_on(benches::run(&chosen.names, chosen.list, chosen.json)) {
+            match runtime.block_on(benches::run(
+                &chosen.names,
+                chosen.list,
+                chosen.json,
+                chosen.count,
+            )) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     let code = failed(&error);

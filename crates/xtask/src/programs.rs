@@ -17,6 +17,9 @@ const TARGET: &str = "x86_64-unknown-linux-musl";
 /// The programs that ship.
 pub(crate) const SHIPPED: [&str; 2] = ["gantry", "gantry-agent"];
 
+/// What the benchmark of many clusters runs.
+const CLUSTERS_SIM: &str = "clusters-sim";
+
 /// One story as `--list --json` tells it.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Story {
@@ -80,10 +83,15 @@ fn hand_over(verb: &str, arguments: &[String], profile: &str) -> anyhow::Result<
     let only_list = arguments
         .iter()
         .any(|argument| argument == "--list" || argument == "--help");
+    let clusters = profile == "release" && arguments.iter().any(|argument| argument == "clusters");
     if !only_list {
         build_shipped(profile)?;
     }
     let mut command = tests()?;
+    if clusters && !only_list {
+        build(&["--release", "--bin", CLUSTERS_SIM])?;
+        command.env("GANTRY_CLUSTERS_SIM", program(profile, CLUSTERS_SIM)?);
+    }
     if profile == "release" {
         command.env("GANTRY_PROGRAM", program(profile, "gantry")?);
         command.env("GANTRY_AGENT_PROGRAM", program(profile, "gantry-agent")?);
