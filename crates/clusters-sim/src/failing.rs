@@ -16,6 +16,8 @@ pub enum Leaves {
     Nothing,
     /// A learner of etcd that never answers.
     Learner,
+    /// A node, and a learner of etcd that never answers.
+    NodeAndLearner,
     /// A node, and all that belongs to it: it has failed in the last moment.
     Node,
 }

@@ -189,6 +189,16 @@ impl Site {
             Leaves::Node => {
                 self.first_boot(machine, host, secret);
             }
+            Leaves::NodeAndLearner => {
+                self.first_boot(machine, host, secret);
+                let node = node_of(host);
+                let cluster = self.clusters().get(&machine.spec.cluster_name);
+                cluster.with(|inside| {
+                    let mut members = inside.etcd.values_mut();
+                    let member = members.find(|member| member.name == node).unwrap();
+                    (member.learner, member.alive) = (true, false);
+                });
+            }
         }
     }
 

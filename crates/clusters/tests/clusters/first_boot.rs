@@ -263,6 +263,27 @@ async fn a_machine_that_is_half_a_member_of_etcd_is_replaced_and_taken_out() {
 }
 
 #[tokio::test]
+async fn a_node_whose_member_got_no_vote_is_replaced_at_once() {
+    let world = World::new().await;
+    world.apply_documents_with(3).await;
+    world.add_hardware("f", "cp").await;
+    fail(&world, "d", 1, Leaves::NodeAndLearner);
+    world.drive_to_ready().await;
+    assert_eq!(
+        world.inside.with(|inside| (inside.voters(), inside.etcd.len())),
+        ((3, 3), 3)
+    );
+    assert_eq!(world.inside.with(|inside| inside.lost_quorum), None);
+    assert_eq!(installed_anew(&world, "d"), 0);
+    let log = world.log();
+    let at = |line: &str| log.iter().position(|known| known == line);
+    assert!(
+        at("remove member node-d").is_some() && at("remove member node-d") < at("delete node-d"),
+        "{log:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_member_that_etcd_does_not_know_is_installed_anew() {
     let world = World::new().await;
     world.apply_documents_with(3).await;

@@ -1,5 +1,6 @@
 //! A first boot that has failed: the machine is installed anew on its host, once; then it is given up at once, and the
-//! planner answers. A machine whose node is in its cluster, or whose cluster answers, has nothing to fear from it.
+//! planner answers. A machine whose node is in its cluster has nothing to fear from it, but for a member of the control plane
+//! that got no vote; nor has a founder whose cluster has answered.
 
 use resources::gantry::MachineRole;
 use steps::Step;
@@ -54,6 +55,19 @@ pub(super) fn failed(view: View<'_>) -> Option<Decision> {
         machine: machine.to_owned(),
         installation: installation.saturating_add(1),
     }))
+}
+
+/// What follows from the first boot of a control-plane machine that has failed, where its node is there and its member does not
+/// vote: nobody is left who would make it a voter. A voter that is not healthy is another matter.
+pub(super) fn without_vote(view: View<'_>, why: &str) -> Option<Decision> {
+    let (machine, snapshot) = (view.machine(), view.snapshot);
+    let failure = snapshot.provider_status(machine)?.bootstrap_failure.as_ref()?;
+    let EtcdSeen::Members(etcd) = &snapshot.etcd else {
+        return None;
+    };
+    let mut voters = etcd.voters();
+    let votes = voters.any(|member| is_subject(snapshot, member, machine));
+    (!votes).then(|| fail(format!("{failure}; {why}")))
 }
 
 /// A member of etcd without its data would be worse than none, so a machine that may be one is not installed anew: it is given

@@ -199,7 +199,8 @@ fn node_seen(view: View<'_>, node: &NodeView, how: How) -> Decision {
     if how == How::ControlPlane
         && let Some(why) = does_not_vote(view)
     {
-        return view.wait(format!("{machine}: {why}"));
+        return first_boot::without_vote(view, &why)
+            .unwrap_or_else(|| view.wait(format!("{machine}: {why}")));
     }
     if node.ready && snapshot.bootstrap.contains_key(machine) && snapshot.first_boot_ended(machine) {
         return Step::Do(Effect::DropBootstrap(machine.to_owned()));
