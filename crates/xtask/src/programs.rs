@@ -17,7 +17,8 @@ const TARGET: &str = "x86_64-unknown-linux-musl";
 /// The programs that ship.
 pub(crate) const SHIPPED: [&str; 2] = ["gantry", "gantry-agent"];
 
-/// What the benchmark of many clusters runs.
+/// The benchmark of many clusters, and what it runs instead of the programs that ship.
+const CLUSTERS: &str = "clusters";
 const CLUSTERS_SIM: &str = "clusters-sim";
 
 /// One story as `--list --json` tells it.
@@ -83,8 +84,9 @@ fn hand_over(verb: &str, arguments: &[String], profile: &str) -> anyhow::Result<
     let only_list = arguments
         .iter()
         .any(|argument| argument == "--list" || argument == "--help");
-    let clusters = profile == "release" && arguments.iter().any(|argument| argument == "clusters");
-    if !only_list {
+    let names = names(arguments);
+    let clusters = verb == "bench" && names.contains(&CLUSTERS);
+    if !only_list && (names.len() > 1 || !clusters) {
         build_shipped(profile)?;
     }
     let mut command = tests()?;
@@ -100,6 +102,20 @@ fn hand_over(verb: &str, arguments: &[String], profile: &str) -> anyhow::Result<
     Ok(status.success())
 }
 
+/// The stories or benchmarks that are named.
+fn names(arguments: &[String]) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut arguments = arguments.iter().map(String::as_str);
+    while let Some(argument) = arguments.next() {
+        match argument {
+            "--count" | "--seed" => drop(arguments.next()),
+            flag if flag.starts_with('-') => {}
+            name => names.push(name),
+        }
+    }
+    names
+}
+
 /// Of the whole workspace, because cargo resolves features for what is selected: tests and programs then share every
 /// library. With `--package` most of them would be compiled a second time.
 fn build(arguments: &[&str]) -> anyhow::Result<()> {
@@ -112,4 +128,15 @@ fn build(arguments: &[&str]) -> anyhow::Result<()> {
         bail!("cargo build {}: {status}", arguments.join(" "));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_options_are_no_names() {
+        let arguments = ["--json", "clusters", "--count", "10", "dhcp", "--seed=1"].map(str::to_owned);
+        assert_eq!(names(&arguments), ["clusters", "dhcp"]);
+    }
 }
