@@ -49,7 +49,7 @@ pub fn check_hardware(bundle: &ClusterBundle, free: &[FreeHardware]) -> Vec<Viol
                 format!("{path}.machineGroupRef"),
                 format!(
                     "minimum hardware count not met for selector {}: have {have} free, require {wanted}",
-                    shown(terms)
+                    SelectorTerm::alternatives(terms)
                 ),
                 "add rows with these labels to hardware.csv, or lower the count",
             );
@@ -59,7 +59,7 @@ pub fn check_hardware(bundle: &ClusterBundle, free: &[FreeHardware]) -> Vec<Viol
         let matched: Vec<String> = demands
             .iter()
             .filter(|(terms, ..)| machine.matches(terms))
-            .map(|(terms, ..)| shown(terms))
+            .map(|(terms, ..)| SelectorTerm::alternatives(terms))
             .collect();
         if matched.len() > 1 {
             report.add(
@@ -74,12 +74,4 @@ pub fn check_hardware(bundle: &ClusterBundle, free: &[FreeHardware]) -> Vec<Viol
         }
     }
     report.found
-}
-
-fn shown(terms: &[SelectorTerm]) -> String {
-    terms
-        .iter()
-        .map(|term| format!("{{{term}}}"))
-        .collect::<Vec<_>>()
-        .join(" or ")
 }

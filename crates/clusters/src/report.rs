@@ -2,7 +2,6 @@
 //! where it changed.
 
 mod cluster;
-mod condition;
 mod machine;
 mod parents;
 mod summary;

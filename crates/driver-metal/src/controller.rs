@@ -3,7 +3,9 @@
 mod driver;
 mod effects;
 mod failures;
+mod listed;
 mod machine;
+mod provider_clusters;
 mod read;
 mod status;
 mod wakes;
@@ -40,6 +42,12 @@ const AGAIN: Duration = Duration::from_secs(5);
 impl MetalDriver {
     /// Runs until cancelled.
     pub async fn run(self, cancel: CancellationToken) {
+        let settings = self.settings.clone();
+        let counts = provider_clusters::run(self.client.clone(), &settings, cancel.clone());
+        futures::future::join(counts, self.run_machines(cancel)).await;
+    }
+
+    async fn run_machines(self, cancel: CancellationToken) {
         let client = self.client.clone();
         let everything = watcher::Config::default;
         let controller = Controller::new(Api::<ProviderMachine>::all(client.clone()), everything());

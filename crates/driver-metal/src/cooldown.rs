@@ -19,9 +19,18 @@ impl Cooldown {
     #[must_use]
     pub fn failure<'a>(&self, server: &'a Server) -> Option<&'a InstallationFailure> {
         let failure = server.spec.last_failure.as_ref()?;
-        let forgiven = server.spec.retry_requested_at.as_ref();
-        (self.now < later(failure.at.0, self.span))
+        Self::end(server, self.span)
+            .is_some_and(|end| self.now < end)
             .then_some(failure)
-            .filter(|failure| forgiven.is_none_or(|wish| wish.0 < failure.at.0))
+    }
+
+    /// When a server ceases to be passed over; `None` where it is not.
+    #[must_use]
+    pub fn end(server: &Server, span: SignedDuration) -> Option<Timestamp> {
+        let failure = server.spec.last_failure.as_ref()?;
+        let forgiven = server.spec.retry_requested_at.as_ref();
+        forgiven
+            .is_none_or(|wish| wish.0 < failure.at.0)
+            .then(|| later(failure.at.0, span))
     }
 }

@@ -1,6 +1,7 @@
 //! The bare-metal driver.
 //!
-//! Owns the status of ProviderMachines whose provider is `metal`: it picks a free Server by labels ([`select`]), claims
+//! Owns the status of ProviderMachines and ProviderClusters whose provider is `metal`. For a ProviderCluster it counts the
+//! servers that its pools could have. For a ProviderMachine it picks a free Server by labels ([`select`]), claims
 //! it by compare-and-set, makes the Template and Workflow that install it, follows them, and on deletion powers the
 //! machine off and gives it back. Refuses to touch a Server that somebody else has claimed, and to write any status but
 //! that of its own kind.
@@ -9,11 +10,14 @@
 //! so a restart at any moment goes on where it was.
 #![forbid(unsafe_code)]
 
+mod availability;
 mod controller;
 mod cooldown;
 mod error;
+mod hosts;
 mod installation;
 mod metal_state;
+mod provider_cluster;
 mod selection;
 mod snapshot;
 mod states;

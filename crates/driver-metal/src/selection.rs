@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use kube::ResourceExt as _;
-use resources::gantry::{SelectorTerm, Server, ServerState};
-use resources::keys;
+use resources::gantry::{SelectorTerm, Server};
 use resources::tinkerbell::Hardware;
 
+use crate::availability::Availability;
 use crate::cooldown::Cooldown;
 
 /// No Server can be had; how many match and what they are busy with.
@@ -55,7 +55,10 @@ pub fn select<'a>(
         .collect();
     let failed_at = |server: &Server| cooldown.failure(server).map(|failure| failure.at.0);
     matching.sort_by_cached_key(|server| (failed_at(server), server.name_any()));
-    let obstacle = |server: &Server| obstacle(server, hardware.get(&server.spec.hardware));
+    let obstacle = |server: &Server| {
+        let labels = hardware.get(&server.spec.hardware).map(|found| found.labels());
+        Availability::of(server, cooldown.span).obstacle(labels)
+    };
     if let Some(free) = matching.iter().find(|server| obstacle(server).is_none()) {
         return Ok(free);
     }
@@ -69,42 +72,9 @@ pub fn select<'a>(
     })
 }
 
-fn matches(selector: &[SelectorTerm], labels: &BTreeMap<String, String>) -> bool {
+/// Whether a host with these labels is one that was chosen. Without a term every host is.
+pub(crate) fn matches(selector: &[SelectorTerm], labels: &BTreeMap<String, String>) -> bool {
     selector.is_empty() || selector.iter().any(|term| term.selects(labels))
-}
-
-/// Why a server cannot be claimed now.
-fn obstacle(server: &Server, hardware: Option<&Hardware>) -> Option<String> {
-    if server.metadata.deletion_timestamp.is_some() {
-        return Some("is being deleted".to_owned());
-    }
-    if let Some(claim) = &server.spec.claim {
-        return Some(format!("is claimed by {}", claim.name));
-    }
-    if let Some(owner) = hardware.and_then(|hardware| hardware.labels().get(keys::OWNER_NAME)) {
-        return Some(format!("is owned by {owner}"));
-    }
-    if let Some(quarantine) = &server.spec.quarantine {
-        return Some(format!("is quarantined ({})", quarantine.reason));
-    }
-    let status = server.status.as_ref()?;
-    match status.state {
-        ServerState::Available => None,
-        state => Some(format!("is {}", word(state))),
-    }
-}
-
-fn word(state: ServerState) -> &'static str {
-    match state {
-        ServerState::Discovered => "not ready yet",
-        ServerState::Available => "free",
-        ServerState::Claimed => "claimed",
-        ServerState::Provisioning => "being provisioned",
-        ServerState::Running => "running",
-        ServerState::Releasing => "being given back",
-        ServerState::Wiping => "being wiped",
-        ServerState::Failed => "failed",
-    }
 }
 
 fn wanted(selector: &[SelectorTerm]) -> String {

@@ -96,6 +96,13 @@ pub(crate) const KINDS: &[Kind] = &[
         true,
     ),
     kind(
+        &["providerclusters", "providercluster"],
+        "gantry.dev",
+        "v1alpha1",
+        "providerclusters",
+        true,
+    ),
+    kind(
         &["providermachines", "providermachine"],
         "gantry.dev",
         "v1alpha1",

@@ -23,6 +23,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         cluster_api::Cluster::crd(),
         cluster_api::Machine::crd(),
         gantry::Server::crd(),
+        gantry::ProviderCluster::crd(),
         gantry::ProviderMachine::crd(),
         gantry::ControlPlane::crd(),
         gantry::Plan::crd(),

@@ -6,6 +6,7 @@ mod disk;
 mod first_boot;
 mod image;
 mod plan;
+mod provider_cluster;
 mod provider_machine;
 mod release;
 mod server;
@@ -21,6 +22,10 @@ pub use image::{Image, ImageSpec, ImageState, ImageStatus};
 pub use plan::{
     Disruption, FailurePolicy, Plan, PlanApproval, PlanApprovalSpec, PlanClass, PlanPhase, PlanSpec,
     PlanStatus, PlanStep, PlanStepKind, PoolRevision, StepState, StepStatus,
+};
+pub use provider_cluster::{
+    MetalPool, ProviderCluster, ProviderClusterInitialization, ProviderClusterSpec, ProviderClusterStatus,
+    ProviderPool, ProviderPoolStatus,
 };
 pub use provider_machine::{
     BootstrapMode, BootstrapSource, MachineRole, MetalMachine, ProviderMachine, ProviderMachinePhase,

@@ -10,6 +10,7 @@
 pub mod anywhere;
 pub mod bmc;
 pub mod cluster_api;
+pub mod conditions;
 mod crds;
 mod digest;
 mod disk_name;

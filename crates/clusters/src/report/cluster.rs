@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use resources::anywhere::{Cluster, ClusterStatus};
+use resources::conditions::{Fact, Holds, conditions, since};
 use resources::gantry::{MachineRole, PlanClass};
 
-use super::condition::{Fact, Holds, conditions, since};
 use super::summary::Report;
 use crate::observe::{ApiSeen, Snapshot, uses_flannel};
 use crate::plan::Founding;

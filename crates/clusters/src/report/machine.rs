@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use resources::cluster_api::{Machine, MachineInitialization, MachinePhase, MachineStatus, NodeRef};
+use resources::conditions::{Fact, Holds, conditions, since};
 use resources::gantry::{ProviderMachinePhase, ProviderMachineStatus, StepStatus};
 
-use super::condition::{Fact, Holds, conditions, since};
 use crate::observe::{ApiSeen, NODE_HEALTHY, Snapshot};
 
 /// Status of a Machine. While `step` of its is carried out, reason and deadline are the step's.

@@ -4,9 +4,9 @@ use etcd::Health;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use resources::cluster_api::{ClusterInitialization, ClusterPhase, ClusterStatus as CapiStatus};
+use resources::conditions::{Fact, Holds, conditions};
 use resources::gantry::{ControlPlaneStatus, MachineRole};
 
-use super::condition::{Fact, Holds, conditions};
 use crate::observe::{EtcdSeen, Snapshot};
 use crate::plan::Founding;
 

@@ -254,6 +254,7 @@ fn claim(machine: &ProviderMachine, server: &Server, now: Timestamp) -> Claim {
         name: machine.name_any(),
         namespace: machine.namespace().unwrap_or_default(),
         cluster: Some(machine.spec.cluster_name.clone()),
+        pool: Some(machine.spec.pool.clone()).filter(|pool| !pool.is_empty()),
         role: Some(machine.spec.role),
         bootstrap_secret: machine.spec.bootstrap.secret.clone(),
         at: Some(Time(now)),

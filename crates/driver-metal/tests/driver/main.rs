@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 mod anew;
+mod counts;
 mod failures;
 mod release;
 
@@ -31,7 +32,7 @@ async fn machine(site: &Site, name: &str) {
 async fn machine_in(site: &Site, name: &str, minutes: u32) {
     site.make::<ProviderMachine>(json!({
         "apiVersion": "gantry.dev/v1alpha1", "kind": "ProviderMachine", "metadata": {"name": name},
-        "spec": {"provider": "metal", "clusterName": "prod", "machine": name, "imageURL": "file:///image.gz",
+        "spec": {"provider": "metal", "clusterName": "prod", "pool": "md-0", "machine": name, "imageURL": "file:///image.gz",
             "metal": {"selector": [{"matchLabels": {"type": "worker"}}]}, "deadlineMinutes": minutes}
     }))
     .await;

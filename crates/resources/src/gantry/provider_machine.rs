@@ -178,7 +178,7 @@ pub enum MachineRole {
 }
 
 /// Labels that all must match.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SelectorTerm {
     /// Labels.
@@ -193,6 +193,16 @@ impl SelectorTerm {
         self.match_labels
             .iter()
             .all(|(key, value)| labels.get(key) == Some(value))
+    }
+
+    /// Terms of which one must hold, for people: `{type=cp} or {rack=7}`.
+    #[must_use]
+    pub fn alternatives(terms: &[Self]) -> String {
+        if terms.is_empty() {
+            return "(any)".to_owned();
+        }
+        let terms: Vec<String> = terms.iter().map(|term| format!("{{{term}}}")).collect();
+        terms.join(" or ")
     }
 }
 

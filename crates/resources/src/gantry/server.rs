@@ -95,6 +95,9 @@ pub struct Claim {
     /// Cluster that the owner belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
+    /// Pool of that cluster that the owner belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
     /// What the machine is to be in that cluster; decides which proof of its identity is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<MachineRole>,

@@ -1,13 +1,18 @@
-//! Conditions, as `metav1.Condition` wants them.
+//! Conditions of a status, made from facts: as `metav1.Condition` wants them.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use crate::Time;
 
 /// Whether a condition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Holds {
+pub enum Holds {
+    /// It does.
     True,
+    /// It does not.
     False,
+    /// Nobody who knows could be asked.
     Unknown,
 }
 
@@ -28,10 +33,11 @@ impl From<bool> for Holds {
 }
 
 /// Type, whether it holds, one word, one line.
-pub(super) type Fact = (&'static str, Holds, &'static str, String);
+pub type Fact = (&'static str, Holds, &'static str, String);
 
-/// Conditions of these facts; one that still holds keeps its time.
-pub(super) fn conditions(
+/// Conditions of these facts, for a spec of this generation. One that is as it was in `before` keeps its time.
+#[must_use]
+pub fn conditions(
     before: &[Condition],
     facts: &[Fact],
     generation: Option<i64>,
@@ -53,7 +59,8 @@ pub(super) fn conditions(
     facts.iter().map(condition).collect()
 }
 
-/// Keeps `since` while nothing changes.
-pub(super) fn since(before: Option<&Time>, same: bool, now: Timestamp) -> Option<Time> {
+/// Since when something is as it is: the time `before` while it is the `same`.
+#[must_use]
+pub fn since(before: Option<&Time>, same: bool, now: Timestamp) -> Option<Time> {
     before.filter(|_| same).cloned().or(Some(Time(now)))
 }

@@ -1,0 +1,267 @@
+//! The servers that fit one choice of hardware, by what they are doing.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use resources::gantry::{ProviderPool, SelectorTerm};
+
+use crate::availability::Obstacle;
+
+/// Reasons that are told.
+const REASONS: usize = 8;
+/// Names that are told with a reason.
+const NAMES: usize = 3;
+
+/// A choice of hardware.
+pub(super) type Selector = Vec<SelectorTerm>;
+
+/// What a server that fits is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    Free,
+    /// Free, and passed over until then because an installation has failed on it.
+    Cooling(Timestamp),
+    Taken(Taken),
+}
+
+/// Why a server is not free.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Taken {
+    /// A machine of this cluster has it.
+    Cluster(String),
+    /// Another reason, in words that follow a number.
+    Other(String),
+}
+
+impl Standing {
+    /// Of a Hardware whose Server is not made yet.
+    pub(super) fn unknown() -> Self {
+        Self::Taken(Taken::Other("not ready yet".to_owned()))
+    }
+
+    pub(super) fn of(obstacle: Option<Obstacle>, cools_until: Option<Timestamp>) -> Self {
+        let Some(obstacle) = obstacle else {
+            return cools_until.map_or(Self::Free, Self::Cooling);
+        };
+        Self::Taken(match obstacle {
+            Obstacle::Claimed {
+                cluster: Some(cluster),
+                ..
+            } => Taken::Cluster(cluster),
+            Obstacle::Claimed { owner, .. } => Taken::Other(format!("claimed by {owner}")),
+            Obstacle::Owned(owner) => Taken::Other(format!("owned by {owner}")),
+            Obstacle::Deleted => Taken::Other("being deleted".to_owned()),
+            Obstacle::Quarantined(_) => Taken::Other("quarantined".to_owned()),
+            Obstacle::Busy(state) => Taken::Other(state.to_owned()),
+        })
+    }
+}
+
+/// The servers that fit one choice.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// ProviderClusters that make it.
+    pub(super) users: BTreeSet<String>,
+    free: BTreeSet<String>,
+    cooling: BTreeSet<(Timestamp, String)>,
+    taken: BTreeMap<Taken, BTreeSet<String>>,
+    /// All of them.
+    standings: BTreeMap<String, Standing>,
+}
+
+impl Tally {
+    pub(super) fn enter(&mut self, host: &str, standing: &Standing) {
+        self.leave(host);
+        match standing {
+            Standing::Free => {
+                self.free.insert(host.to_owned());
+            }
+            Standing::Cooling(until) => {
+                self.cooling.insert((*until, host.to_owned()));
+            }
+            Standing::Taken(why) => {
+                let hosts = self.taken.entry(why.clone()).or_default();
+                hosts.insert(host.to_owned());
+            }
+        }
+        self.standings.insert(host.to_owned(), standing.clone());
+    }
+
+    pub(super) fn leave(&mut self, host: &str) {
+        match self.standings.remove(host) {
+            None => {}
+            Some(Standing::Free) => {
+                self.free.remove(host);
+            }
+            Some(Standing::Cooling(until)) => {
+                self.cooling.remove(&(until, host.to_owned()));
+            }
+            Some(Standing::Taken(why)) => {
+                if let Some(hosts) = self.taken.get_mut(&why) {
+                    hosts.remove(host);
+                    if hosts.is_empty() {
+                        self.taken.remove(&why);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Counts those as free whose time is over.
+    pub(super) fn ripen(&mut self, now: Timestamp) {
+        while let Some((until, host)) = self.cooling.first().cloned()
+            && until <= now
+        {
+            self.enter(&host, &Standing::Free);
+        }
+    }
+
+    /// Why servers that fit are not free, those of this cluster apart; the most frequent reasons first.
+    fn not_free(&self, cluster: &str) -> Vec<String> {
+        let own = Taken::Cluster(cluster.to_owned());
+        let taken = self.taken.iter().filter(|(why, _)| **why != own);
+        let mut groups: Vec<(usize, Option<&Taken>)> =
+            taken.map(|(why, hosts)| (hosts.len(), Some(why))).collect();
+        if !self.cooling.is_empty() {
+            groups.push((self.cooling.len(), None));
+        }
+        groups.sort_by_key(|(count, _)| Reverse(*count));
+        let more: usize = groups.iter().skip(REASONS).map(|(count, _)| count).sum();
+        let shown = groups.iter().take(REASONS);
+        let mut told: Vec<String> = shown.map(|(count, why)| self.reason(*count, *why)).collect();
+        if more > 0 {
+            told.push(format!("{more} for other reasons"));
+        }
+        told
+    }
+
+    /// Why so many are not free; without a reason of their own they cool down.
+    fn reason(&self, count: usize, why: Option<&Taken>) -> String {
+        let Some(why) = why else {
+            let until = self.cooling.first().map(|(until, _)| format!("{until:.0}"));
+            let what = format!(
+                "cooling down after a failed installation, until {}",
+                until.unwrap_or_default()
+            );
+            return reason(count, &what, self.cooling.iter().map(|(_, host)| host));
+        };
+        let what = match why {
+            Taken::Cluster(name) => format!("in use by cluster {name}"),
+            Taken::Other(what) => what.clone(),
+        };
+        let hosts = self.taken.get(why).into_iter().flatten();
+        reason(count, &what, hosts)
+    }
+}
+
+fn reason<'a>(count: usize, what: &str, hosts: impl Iterator<Item = &'a String>) -> String {
+    format!("{count} {what} ({})", names(count, hosts.map(String::as_str)))
+}
+
+/// The first names of so many.
+fn names<'a>(count: usize, hosts: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = hosts.take(NAMES).collect();
+    let more = if count > names.len() { ", ..." } else { "" };
+    format!("{}{more}", names.join(", "))
+}
+
+/// The hosts of all pools of one ProviderCluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pools {
+    /// In the order of the pools.
+    pub(crate) counted: Vec<Counted>,
+    /// Free hosts that fit two different choices.
+    pub(crate) overlaps: Vec<Overlap>,
+    /// When time alone changes something.
+    pub(crate) next: Option<Timestamp>,
+}
+
+/// The hosts of one pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Counted {
+    /// Those that its machines have.
+    pub(crate) hosts: usize,
+    /// Those that fit, whatever they are doing.
+    pub(crate) fit: usize,
+    /// Those that can be had.
+    pub(crate) free: usize,
+    /// Those that are passed over as long as there is a free one.
+    pub(crate) cooling: usize,
+    /// Free ones that other pools count too.
+    pub(crate) shared: usize,
+    /// These pools.
+    pub(crate) shared_with: Vec<String>,
+    /// Why the others can't be had.
+    pub(crate) not_free: Vec<String>,
+}
+
+/// Free hosts that fit the different choices of two pools.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Overlap {
+    /// Places of the pools.
+    pub(crate) pools: (usize, usize),
+    /// The first ones by name, for people.
+    pub(crate) hosts: String,
+}
+
+/// Counts the pools of a cluster; `used` tells how many hosts the machines of a pool have.
+pub(super) fn pools_of(
+    cluster: &str,
+    pools: &[ProviderPool],
+    tallies: &BTreeMap<Selector, Tally>,
+    used: impl Fn(&ProviderPool) -> usize,
+) -> Pools {
+    let none = Tally::default();
+    let tally = |pool: &ProviderPool| tallies.get(pool.selector()).unwrap_or(&none);
+    let mut overlaps = Vec::new();
+    let mut counted = Vec::new();
+    for (at, pool) in pools.iter().enumerate() {
+        let own = tally(pool);
+        let (mut shared, mut all, mut shared_with) = (BTreeSet::new(), false, Vec::new());
+        for (other_at, other) in pools.iter().enumerate().filter(|(other_at, _)| *other_at != at) {
+            let is_same = other.selector() == pool.selector();
+            let common = if is_same {
+                Vec::new()
+            } else {
+                common(&own.free, &tally(other).free)
+            };
+            all |= is_same;
+            if !common.is_empty() || is_same && !own.free.is_empty() {
+                shared_with.push(other.name.clone());
+            }
+            if !common.is_empty() && at < other_at {
+                overlaps.push(Overlap {
+                    pools: (at, other_at),
+                    hosts: names(common.len(), common.iter().copied()),
+                });
+            }
+            shared.extend(common);
+        }
+        counted.push(Counted {
+            hosts: used(pool),
+            fit: own.standings.len(),
+            free: own.free.len(),
+            cooling: own.cooling.len(),
+            shared: if all { own.free.len() } else { shared.len() },
+            shared_with,
+            not_free: own.not_free(cluster),
+        });
+    }
+    let next = |pool: &ProviderPool| tally(pool).cooling.first().map(|(until, _)| *until);
+    Pools {
+        counted,
+        overlaps,
+        next: pools.iter().filter_map(next).min(),
+    }
+}
+
+fn common<'a>(one: &'a BTreeSet<String>, other: &'a BTreeSet<String>) -> Vec<&'a str> {
+    let (few, many) = if one.len() < other.len() {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    let common = few.iter().filter(|host| many.contains(*host));
+    common.map(String::as_str).collect()
+}
