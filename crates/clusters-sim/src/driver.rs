@@ -20,6 +20,8 @@ pub struct Driver {
     pub broken: BTreeMap<String, String>,
     /// Why no image can be had.
     pub bad_image: Option<String>,
+    /// Whether it says nothing more about hosts in ProviderClusters.
+    pub mute: bool,
     /// Servers that can't be powered off.
     pub stuck: BTreeSet<String>,
     /// Machines that never become nodes.
@@ -28,6 +30,8 @@ pub struct Driver {
     pub failing: BTreeMap<String, Failing>,
     history: Vec<String>,
     used: HashSet<String>,
+    /// How many servers the machines of a pool have, by the beginning of their names.
+    of_pools: HashMap<String, u32>,
 }
 
 #[derive(Debug)]
@@ -69,6 +73,7 @@ impl Driver {
         self.hosts.insert(machine.to_owned(), host.clone());
         self.history.push(host.clone());
         self.used.insert(host.clone());
+        *self.of_pools.entry(pool_of(machine)).or_default() += 1;
         Some(host)
     }
 
@@ -76,9 +81,25 @@ impl Driver {
     pub fn give_back(&mut self, machine: &str) {
         if let Some(host) = self.hosts.remove(machine) {
             self.claims.remove(&host);
+            *self.of_pools.get_mut(&pool_of(machine)).unwrap() -= 1;
             let kind = &self.servers[&host].kind;
             self.free.get_mut(kind).unwrap().insert(host);
         }
+    }
+
+    /// How many servers of a type are free. One on which an installation has failed is passed over.
+    #[must_use]
+    pub fn free(&self, kind: &str) -> u32 {
+        let free = self.free.get(kind).into_iter().flatten();
+        let cools = |host: &&String| self.broken.contains_key(*host) && self.used.contains(*host);
+        u32::try_from(free.filter(|host| !cools(host)).count()).unwrap()
+    }
+
+    /// How many servers the machines of a pool have.
+    #[must_use]
+    pub fn used_by(&self, cluster: &str, pool: &str) -> u32 {
+        let used = self.of_pools.get(&format!("{cluster}-{pool}"));
+        used.copied().unwrap_or(0)
     }
 
     /// The server of a machine.
@@ -117,6 +138,14 @@ impl Driver {
 pub(crate) fn mac_of(address: Ipv4Addr) -> String {
     let [a, b, c, d] = address.octets();
     format!("52:54:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
+}
+
+/// Cluster and pool in the name of a machine, which ends in a hyphen and five characters.
+fn pool_of(machine: &str) -> String {
+    machine
+        .rsplit_once('-')
+        .map_or(machine, |(pool, _)| pool)
+        .to_owned()
 }
 
 /// Name of the node on a server.

@@ -9,7 +9,7 @@ use kube::ResourceExt as _;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{Controller, watcher};
-use resources::gantry::{Image, ProviderMachine};
+use resources::gantry::{Image, ProviderCluster, ProviderMachine};
 use resources::keys;
 use tokio_util::sync::CancellationToken;
 
@@ -19,9 +19,13 @@ use crate::site::Site;
 const CONCURRENCY: u16 = 64;
 
 impl Site {
-    /// Acts on images and machines until cancelled.
+    /// Acts on images, ProviderClusters and machines until cancelled.
     pub async fn follow(&self, cancel: CancellationToken) {
-        tokio::join!(self.follow_images(cancel.clone()), self.follow_machines(cancel));
+        tokio::join!(
+            self.follow_images(cancel.clone()),
+            self.follow_provider_clusters(cancel.clone()),
+            self.follow_machines(cancel)
+        );
     }
 
     async fn follow_images(&self, cancel: CancellationToken) {
@@ -30,6 +34,19 @@ impl Site {
             Ok::<_, Infallible>(Action::await_change())
         };
         Controller::new(self.api::<Image>(), watcher::Config::default())
+            .graceful_shutdown_on(cancel.cancelled_owned())
+            .run(act, |_, _, _| Action::await_change(), Arc::new(self.clone()))
+            .for_each(|_| std::future::ready(()))
+            .await;
+    }
+
+    async fn follow_provider_clusters(&self, cancel: CancellationToken) {
+        let act = async |object: Arc<ProviderCluster>, site: Arc<Self>| {
+            site.react_provider_cluster(&object).await;
+            Ok::<_, Infallible>(Action::await_change())
+        };
+        Controller::new(self.api::<ProviderCluster>(), watcher::Config::default())
+            .with_config(Config::default().concurrency(CONCURRENCY))
             .graceful_shutdown_on(cancel.cancelled_owned())
             .run(act, |_, _, _| Action::await_change(), Arc::new(self.clone()))
             .for_each(|_| std::future::ready(()))

@@ -22,6 +22,7 @@ mod driver;
 mod failing;
 mod fleet;
 mod follow;
+mod hosts;
 mod machine;
 mod played;
 mod played_clusters;

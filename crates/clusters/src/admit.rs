@@ -3,6 +3,7 @@
 
 mod documents;
 mod inventory;
+mod provider;
 
 use cluster_spec::{Violation, endpoint_to_probe};
 use kube::ResourceExt as _;
@@ -12,6 +13,7 @@ use resources::keys;
 
 pub(crate) use documents::{Admitted, Documents, class, lines};
 pub(crate) use inventory::Inventories;
+pub(crate) use provider::Site;
 
 use crate::access::Access;
 use crate::error::Error;
@@ -28,27 +30,24 @@ pub(crate) async fn admit(
     documents::read(access, views, cluster, snapshot).await
 }
 
-/// Whether a cluster of which nothing exists yet can be made here: hardware, addresses, neighbours. Says what is wrong.
+/// Whether a cluster of which nothing exists yet can be made here: hosts, addresses, neighbours. Says what is wrong.
 pub(crate) async fn check_site(
     access: &Access,
     views: &Views,
     inventories: &Inventories,
     options: &Options,
     admitted: &Admitted,
-) -> Result<Option<(FailureReason, String)>, Error> {
+    snapshot: &Snapshot,
+) -> Result<Site, Error> {
     let bundle = &admitted.bundle;
-    let inventory = inventories.get(access).await?;
-    if let Some(message) = documents::hardware(&inventory, &access.namespace, bundle) {
-        return Ok(Some((FailureReason::HardwareInvalid, message)));
+    match provider::hosts(snapshot.provider_cluster.as_deref()) {
+        Site::Good => {}
+        other => return Ok(other),
     }
+    let inventory = inventories.get(access).await?;
     let holder = holder_of_endpoint(options, &bundle.cluster).await;
-    Ok(documents::surroundings(
-        &inventory,
-        views,
-        bundle,
-        options.appliance,
-        holder,
-    ))
+    let found = documents::surroundings(&inventory, views, bundle, options.appliance, holder);
+    Ok(found.map_or(Site::Good, |(reason, message)| Site::Bad(reason, message)))
 }
 
 /// Who answers for the control-plane address of a cluster that is to be created.

@@ -29,9 +29,12 @@ use self::plans::{drop_plan, note_answer, note_plan, store};
 use self::round::Round;
 use self::summary::{LATER, SOON, pause, summary};
 use crate::access::Access;
-use crate::admit::{self, Documents, Inventories, admit, paused};
+use crate::admit::{self, Admitted, Documents, Inventories, Site, admit, paused};
 use crate::error::Error;
-use crate::execute::{PROFILE_ANNOTATION, Progress, REST, Work, carry_on, make_control_plane, needs_another};
+use crate::execute::{
+    PROFILE_ANNOTATION, Progress, REST, Work, carry_on, make_control_plane, make_provider_cluster,
+    needs_another,
+};
 use crate::observe::{Connections, Snapshot, Views, Workloads, seen};
 use crate::options::Options;
 use crate::pin::Pin;
@@ -208,6 +211,13 @@ impl Coordinator {
         if self.record(access, &snapshot, &wanted, &admitted.pin).await? {
             return Ok(Next::Again);
         }
+        let (uid, known) = (
+            snapshot.cluster_uid().unwrap_or_default(),
+            snapshot.provider_cluster.as_deref(),
+        );
+        if make_provider_cluster(access, cluster, &wanted, uid, known).await? {
+            return Ok(Next::Again);
+        }
         let connection = self.connections.ask(access, &mut snapshot, now).await;
         if note_answer(access, &snapshot, now).await? {
             return Ok(Next::Again);
@@ -220,12 +230,14 @@ impl Coordinator {
             return Ok(Next::Again);
         }
         if needs_another(snapshot.plan().map(AsRef::as_ref), &verdict, now) {
-            if !snapshot.is_made()
-                && let Some((reason, message)) =
-                    admit::check_site(access, &self.views, &self.inventories, &self.options, &admitted)
-                        .await?
-            {
-                return refuse(access, cluster, reason, message, now).await;
+            if !snapshot.is_made() {
+                match self.check_site(access, &admitted, &snapshot).await? {
+                    Site::Good => {}
+                    Site::Waits(reason) => return say(access, cluster, reason, None, SOON, now).await,
+                    Site::Bad(reason, message) => {
+                        return refuse(access, cluster, reason, message, now).await;
+                    }
+                }
             }
             let verdict = self.plan(&wanted, &snapshot, &seen, snapshot.next_number(), now);
             if let Some(spec) = verdict.plan {
@@ -245,6 +257,16 @@ impl Coordinator {
             now,
         };
         self.carry_on(round, verdict).await
+    }
+
+    async fn check_site(
+        &self,
+        access: &Access,
+        admitted: &Admitted,
+        snapshot: &Snapshot,
+    ) -> Result<Site, Error> {
+        let (views, inventories) = (&self.views, &self.inventories);
+        admit::check_site(access, views, inventories, &self.options, admitted, snapshot).await
     }
 
     fn plan(

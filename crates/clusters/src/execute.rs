@@ -14,7 +14,7 @@ mod token;
 mod work;
 
 pub(crate) use carry_on::carry_on;
-pub(crate) use machines::{make_control_plane, make_image};
+pub(crate) use machines::{make_control_plane, make_image, make_provider_cluster};
 pub use progress::Progress;
 pub(crate) use succession::REST;
 pub use succession::{dropped, inherited_approval, needs_another, superseded};

@@ -39,6 +39,6 @@ pub use execute::{PROFILE_ANNOTATION, Progress, dropped, inherited_approval, nee
 pub use observe::{Drained, Failure, KubeWorkloads, NodeView, SystemView, Workload, Workloads};
 pub use options::{AddressProbe, Options};
 pub use plan::{
-    ApiState, Block, EtcdMember, EtcdState, Founding, HealthLimits, Identity, Member, NodeState, Policy,
-    Pool, Seen, Stage, Verdict, Wanted, can_remove, delete, image_name, plan, quorum,
+    ApiState, Block, EtcdMember, EtcdState, Founding, FreeHosts, HealthLimits, Identity, Member, NodeState,
+    Policy, Pool, Seen, Stage, Verdict, Wanted, can_remove, delete, image_name, plan, quorum,
 };

@@ -45,7 +45,8 @@ pub(crate) async fn write(
     }
     let deleting = cluster.metadata.deletion_timestamp.is_some();
     if let Some(known) = &snapshot.capi {
-        let status = parents::capi(snapshot, deleting);
+        let before = known.status.as_ref().map(|status| status.conditions.as_slice());
+        let status = parents::capi(snapshot, before.unwrap_or_default(), deleting, now);
         if known.status.as_ref() != Some(&status) {
             access
                 .apply_status::<CapiCluster>(&known.name_any(), &status)

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use cluster_spec::{
-    ClusterBundle, Surroundings, Violation, candidates, check_hardware, check_surroundings, choose_release,
-    update, validate, with_defaults,
+    ClusterBundle, Surroundings, Violation, candidates, check_surroundings, choose_release, update, validate,
+    with_defaults,
 };
 use kube::ResourceExt;
 use resources::Mac;
@@ -223,12 +223,6 @@ pub(crate) fn lines(violations: &[Violation]) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join("\n")
-}
-
-/// Whether the free hardware is enough for a cluster of which nothing exists yet.
-pub(crate) fn hardware(inventory: &Inventory, namespace: &str, bundle: &ClusterBundle) -> Option<String> {
-    let violations = check_hardware(bundle, inventory.free(namespace));
-    (!violations.is_empty()).then(|| lines(&violations))
 }
 
 /// Whether the addresses of a cluster of which nothing exists yet are free and of use. Of two new clusters that want the

@@ -1,17 +1,13 @@
 //! The hardware of the appliance, read once for all clusters that are to be made at about the same time.
 //!
-//! It decides only whether a cluster may begin, so nothing is kept of it while none does: it may be a hundred thousand
+//! Its addresses decide only whether a cluster may begin, so nothing is kept of it while none does: it may be a hundred thousand
 //! machines.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cluster_spec::FreeHardware;
-use kube::{Resource, ResourceExt as _};
-use resources::gantry::Server;
+use resources::bmc;
 use resources::tinkerbell::Hardware;
-use resources::{bmc, keys};
 use tokio::sync::Mutex;
 
 use crate::access::Access;
@@ -25,42 +21,14 @@ const FRESH: Duration = Duration::from_secs(1);
 pub(crate) struct Inventory {
     pub(crate) hardware: Vec<Hardware>,
     pub(crate) bmcs: Vec<bmc::Machine>,
-    /// Hardware that nobody has, by namespace.
-    free: HashMap<String, Vec<FreeHardware>>,
 }
 
 impl Inventory {
-    /// Hardware of a namespace that nobody has.
-    pub(crate) fn free(&self, namespace: &str) -> &[FreeHardware] {
-        self.free.get(namespace).map_or(&[], Vec::as_slice)
-    }
-
     async fn read(access: &Access) -> Result<Self, Error> {
-        let servers = access.list_all::<Server>().await?;
         let hardware = access.list_all::<Hardware>().await?;
         let bmcs = access.list_all::<bmc::Machine>().await?;
-        let claimed: HashSet<_> = servers
-            .into_iter()
-            .filter(|server| server.spec.claim.is_some())
-            .map(|server| (namespace_of(&server), server.spec.hardware))
-            .collect();
-        let mut free: HashMap<String, Vec<FreeHardware>> = HashMap::new();
-        for machine in &hardware {
-            let key = (namespace_of(machine), machine.name_any());
-            if !claimed.contains(&key) && !machine.labels().contains_key(keys::OWNER_NAME) {
-                let (namespace, name) = key;
-                free.entry(namespace).or_default().push(FreeHardware {
-                    name,
-                    labels: machine.labels().clone(),
-                });
-            }
-        }
-        Ok(Self { hardware, bmcs, free })
+        Ok(Self { hardware, bmcs })
     }
-}
-
-fn namespace_of(object: &impl Resource) -> String {
-    object.namespace().unwrap_or_default()
 }
 
 /// What was read last, while it counts.

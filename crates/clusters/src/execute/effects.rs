@@ -6,7 +6,7 @@ use etcd::{Health, MemberId, Membership};
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use resources::cluster_api::{Cluster as CapiCluster, Machine};
-use resources::gantry::{ControlPlane, Founder, Plan, PlanApproval, ProviderMachine};
+use resources::gantry::{ControlPlane, Founder, Plan, PlanApproval, ProviderCluster, ProviderMachine};
 use resources::keys;
 
 use super::bootstrap::{self, settings};
@@ -112,6 +112,7 @@ async fn remove(work: &Work<'_>, kind: Leftover, name: &str) -> Result<(), Error
     match kind {
         Leftover::Secret => access.delete::<KubeSecret>(name).await,
         Leftover::ClusterApi => access.delete::<CapiCluster>(name).await,
+        Leftover::Provider => access.delete::<ProviderCluster>(name).await,
         Leftover::ControlPlane => access.delete::<ControlPlane>(name).await,
         Leftover::Plan => access.delete::<Plan>(name).await,
         Leftover::Approval => access.delete::<PlanApproval>(name).await,

@@ -1,7 +1,13 @@
 //! Machine and ProviderMachine of a wanted machine, and the objects above them.
 
+use kube::Resource as _;
+use resources::anywhere::Cluster;
+use resources::cluster_api::ApiEndpoint;
 use resources::cluster_api::{Cluster as CapiCluster, Machine};
-use resources::gantry::{ControlPlane, ControlPlaneSpec, Image, MachineRole, ProviderMachine};
+use resources::gantry::{
+    ControlPlane, ControlPlaneSpec, Image, MachineRole, MetalPool, ProviderCluster, ProviderClusterSpec,
+    ProviderMachine, ProviderPool,
+};
 use resources::keys;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -11,6 +17,11 @@ use crate::error::Error;
 use crate::pin::Pin;
 use crate::plan::{Pool, Wanted, image_name};
 use crate::secrets::bootstrap_secret;
+
+/// The provider of all clusters: bare metal.
+const PROVIDER: &str = "metal";
+/// Port of the API of a cluster.
+const API_PORT: i32 = 6443;
 
 /// A machine that is to be made.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +61,7 @@ pub(crate) async fn make(access: &Access, wanted: &Wanted, new: NewMachine<'_>) 
     });
     access.apply::<Machine>(name, machine).await?;
     let spec = without_nulls(json!({
-        "provider": "metal",
+        "provider": PROVIDER,
         "clusterName": wanted.name,
         "clusterUid": new.cluster_uid,
         "machine": name,
@@ -113,11 +124,56 @@ pub(crate) async fn make_cluster(access: &Access, wanted: &Wanted) -> Result<(),
                 "services": { "cidrBlocks": [wanted.service_cidr] },
                 "serviceDomain": "cluster.local",
             },
-            "controlPlaneEndpoint": { "host": wanted.endpoint, "port": 6443 },
+            "controlPlaneEndpoint": endpoint(wanted),
             "controlPlaneRef": { "apiGroup": "gantry.dev", "kind": "ControlPlane", "name": wanted.name },
+            "infrastructureRef": { "apiGroup": "gantry.dev", "kind": "ProviderCluster", "name": wanted.name },
         },
     });
     access.apply::<CapiCluster>(&wanted.name, cluster).await
+}
+
+fn endpoint(wanted: &Wanted) -> ApiEndpoint {
+    ApiEndpoint {
+        host: wanted.endpoint.clone(),
+        port: API_PORT,
+    }
+}
+
+/// Writes what is wanted of the provider where that is not what stands there. Tells whether anything was written.
+pub(crate) async fn make_provider_cluster(
+    access: &Access,
+    cluster: &Cluster,
+    wanted: &Wanted,
+    cluster_uid: &str,
+    known: Option<&ProviderCluster>,
+) -> Result<bool, Error> {
+    let pool = |pool: &Pool| ProviderPool {
+        name: pool.name.clone(),
+        role: pool.role,
+        count: u32::try_from(pool.count).unwrap_or(u32::MAX),
+        metal: Some(MetalPool {
+            selector: pool.selector.clone(),
+        }),
+    };
+    let spec = ProviderClusterSpec {
+        provider: PROVIDER.to_owned(),
+        cluster_name: wanted.name.clone(),
+        cluster_uid: cluster_uid.to_owned(),
+        control_plane_endpoint: endpoint(wanted),
+        pools: wanted.pools.iter().map(pool).collect(),
+    };
+    if known.is_some_and(|known| known.spec == spec) {
+        return Ok(false);
+    }
+    let object = json!({
+        "metadata": {
+            "labels": { keys::CLUSTER_NAME: wanted.name },
+            "ownerReferences": cluster.controller_owner_ref(&()).into_iter().collect::<Vec<_>>(),
+        },
+        "spec": spec,
+    });
+    access.apply::<ProviderCluster>(&wanted.name, object).await?;
+    Ok(true)
 }
 
 /// The Image object of a URL. It belongs to no cluster: others may use the same image.

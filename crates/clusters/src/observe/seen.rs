@@ -11,7 +11,8 @@ use resources::keys;
 use super::snapshot::{ApiSeen, EtcdSeen, Snapshot};
 use super::workload::NodeView;
 use crate::plan::{
-    ApiState, EtcdMember, EtcdState, Founding, HealthLimits, Member, NodeState, STARTUP, Seen, Stage,
+    ApiState, EtcdMember, EtcdState, Founding, FreeHosts, HealthLimits, Member, NodeState, STARTUP, Seen,
+    Stage,
 };
 
 /// Condition of a Machine: its node is there and Ready. How long it was not is counted from it.
@@ -48,9 +49,26 @@ pub(crate) fn seen(snapshot: &Snapshot, now: Timestamp) -> Seen {
         api,
         etcd: etcd(snapshot),
         ahead: snapshot.is_ahead(),
-        free: BTreeMap::new(),
+        free: free(snapshot),
         used: used(snapshot),
     }
+}
+
+/// Free hosts by pool, as the provider's driver counts them. A status that speaks of an earlier spec tells nothing.
+fn free(snapshot: &Snapshot) -> BTreeMap<String, FreeHosts> {
+    let object = snapshot.provider_cluster.as_ref();
+    let status = object.and_then(|object| object.current());
+    let number = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+    let pools = status.into_iter().flat_map(|status| &status.pools);
+    let hosts = pools.map(|pool| {
+        let hosts = FreeHosts {
+            count: number(pool.free),
+            shared: number(pool.shared),
+            with: pool.shared_with.iter().cloned().collect(),
+        };
+        (pool.name.clone(), hosts)
+    });
+    hosts.collect()
 }
 
 pub(crate) fn uses_flannel(snapshot: &Snapshot) -> bool {

@@ -10,7 +10,8 @@ use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use resources::cluster_api::{Cluster as CapiCluster, Machine, MachineAddress};
 use resources::gantry::{
-    ControlPlane, Founder, Image, MachineRole, Plan, PlanApproval, ProviderMachine, ProviderMachineStatus,
+    ControlPlane, Founder, Image, MachineRole, Plan, PlanApproval, ProviderCluster, ProviderMachine,
+    ProviderMachineStatus,
 };
 use resources::keys;
 
@@ -68,6 +69,8 @@ pub(crate) enum Leftover {
     Secret,
     /// Cluster API's Cluster.
     ClusterApi,
+    /// ProviderCluster.
+    Provider,
     /// Plan that is not carried out.
     Plan,
     /// Word of a person about one.
@@ -87,6 +90,8 @@ pub(crate) struct Snapshot {
     pub(crate) control_plane: Option<Arc<ControlPlane>>,
     /// Cluster API's Cluster.
     pub(crate) capi: Option<Arc<CapiCluster>>,
+    /// What the provider says.
+    pub(crate) provider_cluster: Option<Arc<ProviderCluster>>,
     /// Machines by name.
     pub(crate) machines: BTreeMap<String, Arc<Machine>>,
     /// ProviderMachines by name.
@@ -130,6 +135,10 @@ impl Snapshot {
                 .capi_clusters
                 .get(namespace, cluster)
                 .filter(|found| is_of(found.labels())),
+            provider_cluster: views
+                .provider_clusters
+                .get(namespace, cluster)
+                .filter(|found| found.spec.cluster_name == cluster),
             machines: views.machines.of_cluster(namespace, cluster),
             provider_machines: views.provider_machines.of_cluster(namespace, cluster),
             plans: plans.map(|plan| (plan.spec.number, plan)).collect(),
@@ -345,6 +354,9 @@ impl Snapshot {
                 .iter()
                 .map(|capi| (Leftover::ClusterApi, capi.name_any())),
         );
+        let provider = self.provider_cluster.iter();
+        let provider = provider.filter(|found| found.metadata.deletion_timestamp.is_none());
+        left.extend(provider.map(|found| (Leftover::Provider, found.name_any())));
         let counts = self.plan().map(|plan| plan.name_any());
         let old = self.plans.values().map(|plan| plan.name_any());
         left.extend(

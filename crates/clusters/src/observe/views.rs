@@ -13,7 +13,7 @@ use resources::anywhere::{
     Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
 };
 use resources::cluster_api::{Cluster as CapiCluster, Machine};
-use resources::gantry::{ControlPlane, Image, Plan, PlanApproval, ProviderMachine, Release};
+use resources::gantry::{ControlPlane, Image, Plan, PlanApproval, ProviderCluster, ProviderMachine, Release};
 use resources::keys;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
@@ -35,6 +35,7 @@ pub(crate) struct Views {
     pub(crate) capi_clusters: View<CapiCluster>,
     pub(crate) control_planes: View<ControlPlane>,
     pub(crate) machines: View<Machine>,
+    pub(crate) provider_clusters: View<ProviderCluster>,
     pub(crate) provider_machines: View<ProviderMachine>,
     pub(crate) plans: View<Plan>,
     pub(crate) approvals: View<PlanApproval>,
@@ -77,6 +78,8 @@ impl Views {
         let woken = Woken::OfCluster;
         let of: ClusterOf<Machine> = |machine| Some(machine.spec.cluster_name.clone());
         self.spawn(tasks, client, wakes, |v| &v.machines, of, woken);
+        let of: ClusterOf<ProviderCluster> = |object| Some(object.spec.cluster_name.clone());
+        self.spawn(tasks, client, wakes, |v| &v.provider_clusters, of, woken);
         let of: ClusterOf<ProviderMachine> = |machine| Some(machine.spec.cluster_name.clone());
         self.spawn(tasks, client, wakes, |v| &v.provider_machines, of, woken);
         let of: ClusterOf<Plan> = |plan| Some(plan.spec.cluster.clone());
@@ -147,6 +150,7 @@ impl Views {
         self.capi_clusters.complete().await;
         self.control_planes.complete().await;
         self.machines.complete().await;
+        self.provider_clusters.complete().await;
         self.provider_machines.complete().await;
         self.plans.complete().await;
         self.approvals.complete().await;
@@ -169,6 +173,7 @@ impl Views {
         match kind {
             "ControlPlane" => self.control_planes.settle(version, gone).await,
             "Machine" => self.machines.settle(version, gone).await,
+            "ProviderCluster" => self.provider_clusters.settle(version, gone).await,
             "ProviderMachine" => self.provider_machines.settle(version, gone).await,
             "Plan" => self.plans.settle(version, gone).await,
             "Image" => self.images.settle(version, gone).await,

@@ -1,6 +1,6 @@
 //! Whether the plan that is being carried out still leads to what is wanted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use resources::gantry::{PlanSpec, PlanStep, PlanStepKind, StepState};
 
@@ -42,8 +42,69 @@ pub(crate) fn covers(current: &PlanSpec, state: impl Fn(&str) -> StepState, next
     if current.desired != next.desired || !approved {
         return false;
     }
-    let steps = Steps::of(open(current, state));
-    next.steps.iter().all(|step| steps.contain(step))
+    let steps = Steps::of(open(current, &state));
+    next.steps.iter().all(|step| steps.contain(step)) && !is_turned(current, &state, next)
+}
+
+/// Machines that wait for another one: those that are made, until a host is free, and those that go, until another one has
+/// joined.
+#[derive(Default)]
+struct Order<'a> {
+    /// A machine that is made, and the one that goes first.
+    made_after: HashSet<(&'a str, &'a str)>,
+    /// A machine that goes, and the one that joins first.
+    gone_after: HashSet<(&'a str, &'a str)>,
+}
+
+impl<'a> Order<'a> {
+    fn of(steps: impl Iterator<Item = &'a PlanStep>) -> Self {
+        let steps: Vec<&PlanStep> = steps.collect();
+        let by_id: HashMap<&str, &PlanStep> = steps.iter().map(|step| (step.id.as_str(), *step)).collect();
+        let mut order = Self::default();
+        for step in &steps {
+            for before in step.after.iter().filter_map(|id| by_id.get(id.as_str())) {
+                let Some(pair) = step.machine.as_deref().zip(before.machine.as_deref()) else {
+                    continue;
+                };
+                if is_removal(step.kind) && joins(before.kind) {
+                    order.gone_after.insert(pair);
+                } else if is_removal(before.kind) && !is_removal(step.kind) {
+                    order.made_after.insert(pair);
+                }
+            }
+        }
+        order
+    }
+}
+
+const fn joins(kind: PlanStepKind) -> bool {
+    matches!(
+        kind,
+        PlanStepKind::InitControlPlane | PlanStepKind::JoinControlPlane | PlanStepKind::JoinWorker
+    )
+}
+
+/// Whether `next` has a machine and the one in whose place it comes in the other order than `current`: hosts have become
+/// free, or are free no longer. A removal that has begun goes on.
+fn is_turned(current: &PlanSpec, state: impl Fn(&str) -> StepState, next: &PlanSpec) -> bool {
+    let wanted = Order::of(next.steps.iter());
+    if wanted.made_after.is_empty() && wanted.gone_after.is_empty() {
+        return false;
+    }
+    let known = Order::of(open(current, &state));
+    let mut made_after = wanted.made_after.iter();
+    if made_after.any(|(made, gone)| known.gone_after.contains(&(gone, made))) {
+        return true;
+    }
+    let waits: HashSet<&str> = known.gone_after.iter().map(|(gone, _)| *gone).collect();
+    let begun: HashSet<&str> = current
+        .steps
+        .iter()
+        .filter(|step| is_removal(step.kind) && state(&step.id) != StepState::Pending)
+        .filter_map(|step| step.machine.as_deref())
+        .collect();
+    let mut gone_after = wanted.gone_after.iter();
+    gone_after.any(|(gone, _)| !waits.contains(gone) && !begun.contains(gone))
 }
 
 /// Whether `current` would still make a machine that is not wanted any more, or take one away that may stay: `next` does

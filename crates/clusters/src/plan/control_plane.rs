@@ -192,7 +192,7 @@ impl ControlPlane<'_, '_> {
             self.verdict.block(name, reason);
             return self.join_all(None);
         }
-        let free = self.seen.free.get(&self.pool.name).copied();
+        let free = self.draft.spares.left(&self.pool.name);
         let more = usize::from(free.is_some_and(|free| free > 0));
         let fits = self.there <= self.pool.count;
         let before = before_removal(self.successors(more), free, fits);
@@ -241,10 +241,11 @@ impl ControlPlane<'_, '_> {
     /// than `more` above the wanted number are.
     fn successors(&self, more: usize) -> Vec<Successor> {
         let made = self.balance.keep.iter().filter(|member| !member.has_joined());
-        let made = made.map(|member| Successor::made(member));
+        let spares = &self.draft.spares;
+        let made = made.map(|member| Successor::made(member, spares.has_host(member)));
         let room = self.pool.count.saturating_add(more).saturating_sub(self.there);
         let missing = self.balance.missing.iter().take(room);
-        made.chain(missing.map(|number| Successor::new(*number)))
+        made.chain(missing.map(|number| Successor::new(*number, false)))
             .collect()
     }
 
@@ -259,6 +260,7 @@ impl ControlPlane<'_, '_> {
         for successor in successors {
             let name = successor.name.unwrap_or_else(|| {
                 self.there = self.there.saturating_add(1);
+                self.draft.spares.take(&self.pool.name);
                 self.names.next(&self.pool.name)
             });
             let mut before = Vec::new();

@@ -4,6 +4,8 @@ use resources::gantry::{
     Disruption, FailurePolicy, MachineRole, PlanClass, PlanSpec, PlanStep, PlanStepKind, PoolRevision,
 };
 
+use super::seen::Seen;
+use super::spares::Spares;
 use super::wanted::{Pool, Wanted};
 
 /// Steps of a plan that is being made.
@@ -14,6 +16,8 @@ pub(crate) struct Draft {
     pub(crate) requires_approval: Option<String>,
     /// Whether something that is broken is replaced.
     pub(crate) remediates: bool,
+    /// Free hosts that no machine has chosen yet.
+    pub(crate) spares: Spares,
 }
 
 /// Until the shared address answers from another machine (three missed VRRP advertisements and one check of `/readyz`), and
@@ -54,6 +58,14 @@ const fn on_failure(kind: PlanStepKind) -> FailurePolicy {
 }
 
 impl Draft {
+    /// Without a step, from this observation.
+    pub(crate) fn new(seen: &Seen) -> Self {
+        Self {
+            spares: Spares::new(seen),
+            ..Self::default()
+        }
+    }
+
     /// Adds a step and returns its id.
     pub(crate) fn add(&mut self, kind: PlanStepKind, machine: Option<&str>, after: Vec<String>) -> String {
         let id = self.steps.len().saturating_add(1).to_string();

@@ -22,7 +22,7 @@ pub(crate) fn creation(
     now: Timestamp,
     verdict: &mut Verdict,
 ) -> Draft {
-    let mut draft = Draft::default();
+    let mut draft = Draft::new(seen);
     let mut before = Vec::new();
     if !seen.pki {
         before.push(draft.add(PlanStepKind::MakePki, None, Vec::new()));
@@ -111,6 +111,9 @@ fn control_plane(
         (member.name.clone(), member.replacement, installed)
     });
     let mut members: Vec<(String, u32, bool)> = made.collect();
+    for _ in &balance.missing {
+        draft.spares.take(&pool.name);
+    }
     let missing = balance.missing.iter();
     members.extend(missing.map(|number| (names.next(&pool.name), *number, false)));
     let mut last: Option<String> = None;

@@ -72,7 +72,7 @@ fn change(
     now: Timestamp,
     verdict: &mut Verdict,
 ) -> Draft {
-    let mut draft = Draft::default();
+    let mut draft = Draft::new(seen);
     for pool in &wanted.pools {
         let sorted = balance(pool, seen, policy, now, verdict);
         match pool.role {

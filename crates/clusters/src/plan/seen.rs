@@ -29,10 +29,21 @@ pub struct Seen {
     /// Whether the cluster was changed by a later plan than any that is known here: the records are older than reality,
     /// as after a restore.
     pub ahead: bool,
-    /// Free hosts by pool, where the provider counts them.
-    pub free: BTreeMap<String, usize>,
+    /// Free hosts by pool. A pool of which nobody knows is absent: that is not the same as none.
+    pub free: BTreeMap<String, FreeHosts>,
     /// Names of machines that were used already and must not be given again.
     pub used: BTreeSet<String>,
+}
+
+/// Hosts that machines of a pool could have now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FreeHosts {
+    /// How many.
+    pub count: usize,
+    /// How many of them are counted in other pools too.
+    pub shared: usize,
+    /// These pools.
+    pub with: BTreeSet<String>,
 }
 
 /// How far the first member of a cluster is. It follows from specs, not from the plans there are.

@@ -1,4 +1,4 @@
-//! Machines that are to join a control plane, and which of them do so before a healthy member goes.
+//! Machines that are to join, and which of them do so before a healthy member of the control plane goes.
 
 use super::seen::{Member, Stage};
 
@@ -11,29 +11,28 @@ pub(crate) struct Successor {
     pub(crate) replacement: u32,
     /// Whether its system is installed.
     pub(crate) installed: bool,
-    /// Whether a host was found for it.
-    has_host: bool,
+    /// Whether a host was found for it, or there is one.
+    pub(crate) has_host: bool,
 }
 
 impl Successor {
     /// A machine that is there.
-    pub(crate) fn made(member: &Member) -> Self {
-        let installed = member.stage != Stage::Installing;
+    pub(crate) fn made(member: &Member, has_host: bool) -> Self {
         Self {
             name: Some(member.name.clone()),
             replacement: member.replacement,
-            installed,
-            has_host: member.has_host || installed,
+            installed: member.stage != Stage::Installing,
+            has_host,
         }
     }
 
     /// A machine that is to be made.
-    pub(crate) const fn new(replacement: u32) -> Self {
+    pub(crate) const fn new(replacement: u32, has_host: bool) -> Self {
         Self {
             name: None,
             replacement,
             installed: false,
-            has_host: false,
+            has_host,
         }
     }
 }

@@ -17,21 +17,43 @@ fn members(snapshot: &Snapshot) -> Vec<&String> {
         .collect()
 }
 
-pub(super) fn capi(snapshot: &Snapshot, deleting: bool) -> CapiStatus {
+pub(super) fn capi(snapshot: &Snapshot, before: &[Condition], deleting: bool, now: Timestamp) -> CapiStatus {
     let initialized = snapshot.founding() == Founding::Done;
     let phase = match (deleting, initialized) {
         (true, _) => ClusterPhase::Deleting,
         (false, true) => ClusterPhase::Provisioned,
         (false, false) => ClusterPhase::Provisioning,
     };
+    let object = snapshot.provider_cluster.as_ref();
+    let status = object.and_then(|object| object.status.as_ref());
+    let provisioned = status.and_then(|status| status.initialization);
     CapiStatus {
+        conditions: conditions(before, &infrastructure(snapshot), None, now),
         phase: Some(phase),
         initialization: Some(ClusterInitialization {
-            infrastructure_provisioned: Some(!members(snapshot).is_empty()),
+            infrastructure_provisioned: Some(provisioned.is_some_and(|made| made.provisioned)),
             control_plane_initialized: Some(initialized),
         }),
         ..CapiStatus::default()
     }
+}
+
+/// What the provider says, where it speaks of the present spec.
+fn infrastructure(snapshot: &Snapshot) -> Vec<Fact> {
+    let kind = "InfrastructureReady";
+    let object = snapshot.provider_cluster.as_ref();
+    let ready = object.and_then(|object| object.current()?.ready());
+    vec![
+        match ready.map(|ready| (ready.status.as_str(), ready.message.clone())) {
+            Some(("True", message)) => (kind, Holds::True, "Ready", message),
+            Some(("False", message)) => (kind, Holds::False, "NotReady", message),
+            other => {
+                let message = other.map(|(_, message)| message);
+                let message = message.unwrap_or_else(|| "its driver has not answered yet".to_owned());
+                (kind, Holds::Unknown, "NoAnswer", message)
+            }
+        },
+    ]
 }
 
 pub(super) fn control_plane(snapshot: &Snapshot, before: &[Condition], now: Timestamp) -> ControlPlaneStatus {

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use clusters::Options;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use resources::anywhere::Cluster;
 use resources::cluster_api::{Cluster as CapiCluster, Machine, MachinePhase};
-use resources::gantry::{ControlPlane, Plan, PlanPhase, ProviderMachine};
+use resources::gantry::{ControlPlane, Plan, PlanPhase, ProviderCluster, ProviderMachine};
 use resources::keys;
 
 use crate::world::World;
@@ -87,6 +87,34 @@ async fn a_cluster_comes_up() {
     assert!(control_plane.status.unwrap().initialized);
     let capi: CapiCluster = world.api().get("demo").await.unwrap();
     assert_eq!(capi.spec.control_plane_endpoint.unwrap().host, "192.0.2.10");
+    let infrastructure = capi.spec.infrastructure_ref.unwrap();
+    assert_eq!(
+        (infrastructure.kind.as_str(), infrastructure.name.as_str()),
+        ("ProviderCluster", "demo")
+    );
+    let status = capi.status.unwrap();
+    assert_eq!(
+        status.initialization.unwrap().infrastructure_provisioned,
+        Some(true)
+    );
+    assert!(
+        status
+            .conditions
+            .iter()
+            .any(|known| known.type_ == "InfrastructureReady" && known.status == "True")
+    );
+    let object: ProviderCluster = world.api().get("demo").await.unwrap();
+    let pools: Vec<_> = object
+        .spec
+        .pools
+        .iter()
+        .map(|pool| (pool.name.as_str(), pool.count))
+        .collect();
+    assert_eq!(
+        (object.spec.cluster_uid.as_str(), pools),
+        (cluster_uid.as_str(), vec![("cp", 1), ("md-0", 1)])
+    );
+    assert_eq!(object.metadata.owner_references.unwrap()[0].name, "demo");
 
     assert_eq!(
         world.secrets().await,
@@ -123,6 +151,7 @@ async fn it_is_deleted_and_made_again_with_new_keys_and_ids() {
     assert!(world.names::<Machine>().await.is_empty());
     assert!(world.names::<ProviderMachine>().await.is_empty());
     assert!(world.names::<ControlPlane>().await.is_empty());
+    assert!(world.names::<ProviderCluster>().await.is_empty());
     assert!(world.driver().claims().is_empty());
     world.forget_nodes();
     world.apply_cluster().await;
@@ -132,6 +161,28 @@ async fn it_is_deleted_and_made_again_with_new_keys_and_ids() {
     for name in [world.control_planes().await, world.workers().await].concat() {
         assert!(!machines.contains(&name), "{name} is of another cluster");
     }
+}
+
+#[tokio::test]
+async fn a_cluster_goes_when_its_driver_has_taken_apart_what_the_machines_shared() {
+    let world = World::new().await;
+    world.apply_documents().await;
+    world.drive_to_ready().await;
+    let hold = async |finalizers: &[&str]| {
+        let patch = Patch::Merge(serde_json::json!({ "metadata": { "finalizers": finalizers } }));
+        let api = world.api::<ProviderCluster>();
+        api.patch("demo", &PatchParams::default(), &patch).await.unwrap();
+    };
+    hold(&["example.com/driver"]).await;
+    let clusters = world.api::<Cluster>();
+    clusters.delete("demo", &DeleteParams::default()).await.unwrap();
+    let waits = async |world: &World| {
+        let status = world.cluster().await.unwrap().status.unwrap();
+        status.reason.as_deref() == Some("ProviderCluster demo: waits for its driver")
+    };
+    world.drive("waiting for the driver", waits).await;
+    hold(&[]).await;
+    world.drive_to_gone().await;
 }
 
 #[tokio::test]
@@ -146,19 +197,20 @@ async fn what_is_wrong_is_said_and_nothing_is_made() {
     world.apply_configs().await;
     world.remove_hardware("b").await;
     world.remove_hardware("c").await;
-    let mut message = String::new();
-    for _ in 0..20 {
-        // The configurations come by watches.
-        message = world.settled().await.failure_message.unwrap();
-        if !message.contains("is missing") {
-            break;
-        }
-        world.react().await;
-    }
-    assert!(
-        message.contains("minimum hardware count not met for selector {type=worker}: have 0 free"),
-        "{message}"
-    );
+    world.driver().mute = true;
+    let reason = async |world: &World| world.cluster().await.unwrap().status.unwrap().reason;
+    let waits = async |world: &World| {
+        let reason = reason(world).await.unwrap_or_default();
+        reason.contains("waits for the driver of provider metal to say in ProviderCluster demo")
+    };
+    world.drive("waiting for the driver", waits).await;
+    world.driver().mute = false;
+    let too_few = async |world: &World| {
+        let status = world.cluster().await.unwrap().status.unwrap();
+        let message = status.failure_message.unwrap_or_default();
+        message.contains("md-0: minimum hardware count not met for selector {type=worker}: have 0 free")
+    };
+    world.drive("too few hosts", too_few).await;
     assert!(world.names::<Plan>().await.is_empty() && world.names::<ProviderMachine>().await.is_empty());
     assert!(world.secrets().await.is_empty());
 }

@@ -131,7 +131,6 @@ async fn a_node_of_an_earlier_installation_does_not_count_as_joined() {
     // The objects are gone, and the Node stays, as it does when the API is silent at a removal.
     tear_out(&world, &worker).await;
     world.remove_hardware("c").await;
-    world.driver().withdraw("c");
     world.inside.with(|inside| {
         let hour_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1);
         inside.nodes.get_mut("node-b").unwrap().created = Some(hour_ago);

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::world::World;
 
-async fn made(control_planes: i32) -> World {
+pub(crate) async fn made(control_planes: i32) -> World {
     let world = World::new().await;
     world.apply_documents_with(control_planes).await;
     world.drive_to_ready().await;
@@ -18,7 +18,7 @@ async fn made(control_planes: i32) -> World {
 }
 
 /// Until no plan is under way and there are so many machines of each role.
-async fn settles(world: &World, control_planes: usize, workers: usize) {
+pub(crate) async fn settles(world: &World, control_planes: usize, workers: usize) {
     let holds = async |world: &World| {
         let machines = (world.control_planes().await.len(), world.workers().await.len());
         machines == (control_planes, workers) && world.is_at_rest().await
@@ -28,7 +28,7 @@ async fn settles(world: &World, control_planes: usize, workers: usize) {
         .await;
 }
 
-fn quorum_held(world: &World) {
+pub(crate) fn quorum_held(world: &World) {
     let lost = world.inside.with(|inside| inside.lost_quorum);
     assert_eq!(lost, None, "voters and healthy ones: {:?}", world.log());
 }
@@ -363,6 +363,10 @@ async fn one_member_becomes_three() {
 #[tokio::test]
 async fn the_only_member_is_not_taken_away() {
     let world = made(1).await;
+    for host in ["d", "e"] {
+        world.remove_hardware(host).await;
+    }
+    world.rounds("demo", 1).await;
     let only = world.control_planes().await;
     world.delete_machine(&only[0]).await;
     world.rounds("demo", 6).await;

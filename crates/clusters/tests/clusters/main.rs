@@ -10,4 +10,5 @@ mod fleet;
 mod founding;
 mod kills;
 mod life;
+mod spares;
 mod world;

@@ -12,7 +12,7 @@ use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource, ResourceExt};
 use resources::anywhere::{Cluster, ClusterStatus};
 use resources::cluster_api::Machine;
-use resources::gantry::{Image, MachineRole, Plan, PlanApproval, ProviderMachine};
+use resources::gantry::{Image, MachineRole, Plan, PlanApproval, ProviderCluster, ProviderMachine};
 use resources::tinkerbell::Hardware;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -129,7 +129,9 @@ impl World {
         self.around.add_server(name, kind, None).await;
     }
 
+    /// A server is there no longer, as when somebody else takes it.
     pub(crate) async fn remove_hardware(&self, name: &str) {
+        self.driver().withdraw(name);
         let api = self.api::<Hardware>();
         api.delete(name, &DeleteParams::default()).await.unwrap();
     }
@@ -397,6 +399,10 @@ impl World {
         }
         for machine in self.machines().await {
             self.around.react_machine(&machine).await;
+        }
+        let objects = self.api::<ProviderCluster>().list(&Default::default()).await;
+        for object in objects.unwrap().items {
+            self.around.react_provider_cluster(&object).await;
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The way back: a machine is gone when ProviderMachine and Machine are; a cluster when nothing of it is left.
 
+use kube::ResourceExt as _;
 use resources::gantry::ProviderMachinePhase;
 use steps::Step;
 
@@ -35,6 +36,13 @@ pub(super) fn cluster(view: View<'_>) -> Decision {
     let left = view.snapshot.leftovers();
     match left.first() {
         Some((kind, name)) => Step::Do(Effect::Remove(*kind, name.clone())),
-        None => done(),
+        // What the machines shared is taken apart by the provider's driver.
+        None => match &view.snapshot.provider_cluster {
+            Some(left) => view.wait(format!(
+                "ProviderCluster {}: waits for its driver",
+                left.name_any()
+            )),
+            None => done(),
+        },
     }
 }
