@@ -3,7 +3,9 @@
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 use resources::anywhere::Cluster;
-use resources::gantry::{Image, Plan, PlanPhase, ProviderMachine, ProviderMachineStatus, Server};
+use resources::gantry::{
+    Image, Plan, PlanPhase, ProviderCluster, ProviderMachine, ProviderMachineStatus, Server,
+};
 use resources::tinkerbell::{Hardware, Workflow};
 use resources::{bmc, cluster_api, keys};
 use serde::Serialize;
@@ -17,6 +19,7 @@ pub(crate) struct Snapshot {
     pub(crate) clusters: Vec<Cluster>,
     pub(crate) plans: Vec<Plan>,
     pub(crate) machines: Vec<cluster_api::Machine>,
+    pub(crate) provider_clusters: Vec<ProviderCluster>,
     pub(crate) provider_machines: Vec<ProviderMachine>,
     pub(crate) servers: Vec<Server>,
     pub(crate) workflows: Vec<Workflow>,
@@ -31,6 +34,7 @@ impl Snapshot {
     pub(crate) async fn read(client: &Client, namespace: &str) -> Outcome<Snapshot> {
         let mut snapshot = Snapshot::progress(client, namespace).await?;
         snapshot.machines = list(client, namespace).await?;
+        snapshot.provider_clusters = list(client, namespace).await?;
         snapshot.hardware = list(client, namespace).await?;
         snapshot.bmcs = list(client, namespace).await?;
         snapshot.jobs = list(client, namespace).await?;
@@ -53,6 +57,12 @@ impl Snapshot {
     /// The cluster with that name.
     pub(crate) fn cluster(&self, name: &str) -> Option<&Cluster> {
         self.clusters.iter().find(|cluster| cluster.name_any() == name)
+    }
+
+    /// What the provider of a cluster says.
+    pub(crate) fn provider_cluster(&self, cluster: &str) -> Option<&ProviderCluster> {
+        let mut objects = self.provider_clusters.iter();
+        objects.find(|object| object.spec.cluster_name == cluster)
     }
 
     /// The plan that counts for a cluster: the one that its status names, else the newest that is not superseded.

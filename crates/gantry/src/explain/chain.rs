@@ -1,17 +1,17 @@
 //! The chain from a cluster down to the packet, as lines. Pure: a snapshot, records and the time in, lines out.
 
+mod provider;
 mod server;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
 use resources::Time;
-use resources::gantry::{Plan, ProviderMachine, StepState};
+use resources::gantry::{Plan, StepState};
 
 use super::evidence::{Evidence, Record};
-use super::first_boot;
 use super::line::Line;
 use super::target::Target;
-use crate::snapshot::{Snapshot, phase, word};
+use crate::snapshot::{Snapshot, word};
 use crate::time;
 
 /// Records that are shown of each kind.
@@ -115,6 +115,9 @@ impl<'a> Chain<'a> {
         if let Some(plan) = snapshot.plan_of(name) {
             self.plan(plan);
         }
+        if let Some(object) = snapshot.provider_cluster(name) {
+            self.provider_cluster(object);
+        }
         for machine in snapshot.provider_machines_of(name) {
             self.provider_machine(1, machine);
         }
@@ -148,41 +151,6 @@ impl<'a> Chain<'a> {
                 None => "pending".to_owned(),
             };
             self.say(2, format!("{}: {text}", step.text(1)));
-        }
-    }
-
-    fn provider_machine(&mut self, depth: usize, machine: &ProviderMachine) {
-        let status = machine.status.clone().unwrap_or_default();
-        let (since, deadline) = (status.since.as_ref(), status.deadline.as_ref());
-        let mut state = self.state(&phase(&status), since, status.reason.as_deref(), deadline);
-        if let Some(percent) = status.percent {
-            state = format!("{state}, {percent} %");
-        }
-        self.say(
-            depth,
-            format!(
-                "Machine {} ({}): {state}",
-                machine.name_any(),
-                word(machine.spec.role)
-            ),
-        );
-        if let Some(next) = first_boot::next(machine) {
-            self.say(depth + 1, next);
-        }
-        match &status.host {
-            Some(host) => self.server(depth + 1, host),
-            None => {
-                let terms: Vec<String> = machine
-                    .spec
-                    .selector()
-                    .iter()
-                    .map(|term| format!("{:?}", term.match_labels))
-                    .collect();
-                self.say(
-                    depth + 1,
-                    format!("no server yet; it looks for {}", terms.join(" or ")),
-                );
-            }
         }
     }
 
@@ -332,6 +300,53 @@ Gantry waits for: waits for the agent (deadline in 9m0s)
             "{text}"
         );
         assert!(text.contains("no packet of it was ever seen"), "{text}");
+    }
+
+    #[test]
+    fn a_cluster_shows_what_its_provider_says() {
+        let object = json!({
+            "apiVersion": "gantry.dev/v1alpha1", "kind": "ProviderCluster",
+            "metadata": {"name": "c", "namespace": "n", "generation": 2},
+            "spec": {"provider": "metal", "clusterName": "c", "clusterUid": "u",
+                "controlPlaneEndpoint": {"host": "192.0.2.10", "port": 6443},
+                "pools": [{"name": "md-0", "role": "worker", "count": 4}]},
+            "status": {"observedGeneration": 2,
+                "conditions": [{"type": "Ready", "status": "False", "reason": "NotEnoughHosts", "message": "md-0: too few",
+                    "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+                "pools": [{"name": "md-0", "hosts": 1, "free": 2, "shared": 1, "sharedWith": ["md-1"],
+                    "notFree": ["3 quarantined (a, b, d)", "1 failed (e)"]}]},
+        });
+        let mut snapshot = snapshot();
+        snapshot.provider_clusters = vec![serde_json::from_value(object).unwrap()];
+        let text = |snapshot: &Snapshot| {
+            let lines = chain(snapshot, &Evidence::default(), &Target::Cluster("c".into()), at());
+            lines
+                .iter()
+                .map(|line| format!("{}\n", line.text))
+                .collect::<String>()
+        };
+        let told = text(&snapshot);
+        assert!(
+            told.contains("ProviderCluster c (metal): not ready: md-0: too few\n")
+                && told.contains(
+                    "pool md-0: 1 of 4 machines have a host, 2 more are free (1 of them counted for md-1 too); not free: 3 \
+                     quarantined (a, b, d), 1 failed (e)\n"
+                ),
+            "{told}"
+        );
+        // A machine of the pool that waits for a host.
+        let status = snapshot.provider_machines[0].status.as_mut().unwrap();
+        status.host = None;
+        snapshot.provider_machines[0].spec.pool = "md-0".into();
+        let told = text(&snapshot);
+        assert!(told.contains("no host yet; pool md-0: 1 of 4"), "{told}");
+        snapshot.provider_clusters[0].metadata.generation = Some(3);
+        let told = text(&snapshot);
+        assert!(
+            told.contains("ProviderCluster c (metal): its driver has not answered to the present spec yet")
+                && told.contains("no host yet\n"),
+            "{told}"
+        );
     }
 
     #[test]
