@@ -27,13 +27,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::installation::MACHINE_LABEL;
+use driver::PROVIDER;
 use machine::MetalMachine;
 use wakes::Wakes;
 
 pub use driver::{MetalDriver, Settings};
 
-/// Name of this driver in `spec.provider`.
-const PROVIDER: &str = "metal";
 /// Objects worked on at once.
 const CONCURRENCY: u16 = 64;
 /// After an error, before the next try.

@@ -5,6 +5,9 @@ use std::net::Ipv4Addr;
 use jiff::SignedDuration;
 use kube::Client;
 
+/// Name of this driver in `spec.provider`.
+pub(super) const PROVIDER: &str = "metal";
+
 /// Where installed machines find the appliance.
 #[derive(Debug, Clone)]
 pub struct Settings {

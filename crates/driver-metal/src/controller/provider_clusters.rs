@@ -21,8 +21,7 @@ use resources::tinkerbell::Hardware;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::PROVIDER;
-use super::driver::Settings;
+use super::driver::{PROVIDER, Settings};
 use super::effects::WRITER;
 use super::listed::Listed;
 use crate::error::Error;
