@@ -57,8 +57,8 @@ type Drop = fn(&mut Hosts, &str, &str) -> BTreeSet<Place>;
 
 /// One event of a watch.
 enum Change {
-    Server(Event<Server>),
-    Hardware(Event<Labels>),
+    Server(Box<Event<Server>>),
+    Hardware(Box<Event<Labels>>),
 }
 
 /// Keeps the statuses current until cancelled.
@@ -113,19 +113,20 @@ impl Counter {
         let everything = watcher::Config::default;
         let servers = watcher(Api::<Server>::all(client.clone()), everything());
         let hardware = watcher(Api::<Labels>::all(client), everything());
-        let servers = good(servers.default_backoff(), "Server").map(Change::Server);
-        let hardware = good(hardware.default_backoff(), "Hardware").map(Change::Hardware);
+        let servers = good(servers.default_backoff(), "Server").map(|event| Change::Server(Box::new(event)));
+        let hardware =
+            good(hardware.default_backoff(), "Hardware").map(|event| Change::Hardware(Box::new(event)));
         let mut changes = std::pin::pin!(futures::stream::select(servers, hardware));
         let (mut servers_listed, mut hardware_listed) = (Listed::default(), Listed::default());
         while let Some(change) = changes.next().await {
             let woken = match change {
                 Change::Server(event) => {
                     let sides = (Hosts::put_server as Put<Server>, Hosts::drop_server as Drop);
-                    self.take_in(event, &mut servers_listed, sides, |listed| &mut listed.0)
+                    self.take_in(*event, &mut servers_listed, sides, |listed| &mut listed.0)
                 }
                 Change::Hardware(event) => {
                     let sides = (Hosts::put_hardware as Put<Labels>, Hosts::drop_hardware as Drop);
-                    self.take_in(event, &mut hardware_listed, sides, |listed| &mut listed.1)
+                    self.take_in(*event, &mut hardware_listed, sides, |listed| &mut listed.1)
                 }
             };
             for (namespace, name) in woken {
