@@ -87,34 +87,6 @@ async fn a_cluster_comes_up() {
     assert!(control_plane.status.unwrap().initialized);
     let capi: CapiCluster = world.api().get("demo").await.unwrap();
     assert_eq!(capi.spec.control_plane_endpoint.unwrap().host, "192.0.2.10");
-    let infrastructure = capi.spec.infrastructure_ref.unwrap();
-    assert_eq!(
-        (infrastructure.kind.as_str(), infrastructure.name.as_str()),
-        ("ProviderCluster", "demo")
-    );
-    let status = capi.status.unwrap();
-    assert_eq!(
-        status.initialization.unwrap().infrastructure_provisioned,
-        Some(true)
-    );
-    assert!(
-        status
-            .conditions
-            .iter()
-            .any(|known| known.type_ == "InfrastructureReady" && known.status == "True")
-    );
-    let object: ProviderCluster = world.api().get("demo").await.unwrap();
-    let pools: Vec<_> = object
-        .spec
-        .pools
-        .iter()
-        .map(|pool| (pool.name.as_str(), pool.count))
-        .collect();
-    assert_eq!(
-        (object.spec.cluster_uid.as_str(), pools),
-        (cluster_uid.as_str(), vec![("cp", 1), ("md-0", 1)])
-    );
-    assert_eq!(object.metadata.owner_references.unwrap()[0].name, "demo");
 
     assert_eq!(
         world.secrets().await,
@@ -161,6 +133,44 @@ async fn it_is_deleted_and_made_again_with_new_keys_and_ids() {
     for name in [world.control_planes().await, world.workers().await].concat() {
         assert!(!machines.contains(&name), "{name} is of another cluster");
     }
+}
+
+#[tokio::test]
+async fn what_is_wanted_of_the_provider_stands_behind_the_infrastructure_of_the_cluster() {
+    let world = World::new().await;
+    world.apply_documents().await;
+    world.drive_to_ready().await;
+    let control_plane: ControlPlane = world.api().get("demo").await.unwrap();
+    let cluster_uid = control_plane.spec.cluster_uid;
+    let capi: CapiCluster = world.api().get("demo").await.unwrap();
+    let infrastructure = capi.spec.infrastructure_ref.unwrap();
+    assert_eq!(
+        (infrastructure.kind.as_str(), infrastructure.name.as_str()),
+        ("ProviderCluster", "demo")
+    );
+    let status = capi.status.unwrap();
+    assert_eq!(
+        status.initialization.unwrap().infrastructure_provisioned,
+        Some(true)
+    );
+    assert!(
+        status
+            .conditions
+            .iter()
+            .any(|known| known.type_ == "InfrastructureReady" && known.status == "True")
+    );
+    let object: ProviderCluster = world.api().get("demo").await.unwrap();
+    let pools: Vec<_> = object
+        .spec
+        .pools
+        .iter()
+        .map(|pool| (pool.name.as_str(), pool.count))
+        .collect();
+    assert_eq!(
+        (object.spec.cluster_uid.as_str(), pools),
+        (cluster_uid.as_str(), vec![("cp", 1), ("md-0", 1)])
+    );
+    assert_eq!(object.metadata.owner_references.unwrap()[0].name, "demo");
 }
 
 #[tokio::test]
