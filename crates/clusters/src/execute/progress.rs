@@ -9,8 +9,8 @@ use resources::gantry::{
 };
 use steps::Record;
 
-/// With more steps that run than this the reasons of single steps are left to the Machines: a Plan of a thousand machines
-/// has to stay below 256 KiB.
+/// With more steps that run than this the reasons and deadlines of single steps are left to the Machines: a Plan of a
+/// thousand machines has to stay below 256 KiB.
 const ROWS_WITH_REASONS: usize = 100;
 
 /// A Plan's status while the plan is carried out, with the rules by which it changes.
@@ -194,6 +194,7 @@ impl Progress {
         if running > ROWS_WITH_REASONS {
             for row in &mut self.status.steps {
                 row.reason = None;
+                row.deadline = None;
             }
         }
     }

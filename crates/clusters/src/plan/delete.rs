@@ -17,8 +17,8 @@ pub fn delete(cluster: &str, machines: &[(String, MachineRole)], number: u32) ->
     for (name, _) in of(MachineRole::ControlPlane) {
         draft.add(PlanStepKind::RemoveMachine, Some(name), workers.clone());
     }
-    let all = draft.ids();
-    draft.add(PlanStepKind::RemoveCluster, None, all);
+    let last = draft.last();
+    draft.add(PlanStepKind::RemoveCluster, None, last);
     PlanSpec {
         cluster: cluster.to_owned(),
         number,

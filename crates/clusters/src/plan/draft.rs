@@ -1,5 +1,7 @@
 //! A plan as it is written: steps with their numbers, deadlines and predecessors.
 
+use std::collections::HashSet;
+
 use resources::gantry::{
     Disruption, FailurePolicy, MachineRole, PlanClass, PlanSpec, PlanStep, PlanStepKind, PoolRevision,
 };
@@ -119,6 +121,13 @@ impl Draft {
 
     pub(crate) const fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// The ids of the steps that no other step comes after.
+    pub(crate) fn last(&self) -> Vec<String> {
+        let before: HashSet<&String> = self.steps.iter().flat_map(|step| &step.after).collect();
+        let ids = self.steps.iter().map(|step| &step.id);
+        ids.filter(|id| !before.contains(id)).cloned().collect()
     }
 
     /// The ids of all steps.

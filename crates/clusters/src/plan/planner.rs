@@ -41,8 +41,8 @@ pub fn plan(wanted: &Wanted, seen: &Seen, policy: Policy, identity: Identity<'_>
     if exists {
         complete(&mut draft, seen);
     } else if draft.has(PlanStepKind::InitControlPlane) {
-        let all = draft.ids();
-        draft.add(PlanStepKind::Finish, None, all);
+        let last = draft.last();
+        draft.add(PlanStepKind::Finish, None, last);
     }
     if draft.is_empty() {
         return verdict;
@@ -110,7 +110,7 @@ fn complete(draft: &mut Draft, seen: &Seen) {
         draft.add(PlanStepKind::InstallCni, None, Vec::new());
     }
     if !draft.is_empty() || !seen.finished {
-        let all = draft.ids();
-        draft.add(PlanStepKind::Finish, None, all);
+        let last = draft.last();
+        draft.add(PlanStepKind::Finish, None, last);
     }
 }
