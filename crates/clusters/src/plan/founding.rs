@@ -114,8 +114,11 @@ fn control_plane(
     for _ in &balance.missing {
         draft.spares.take(&pool.name);
     }
-    let missing = balance.missing.iter();
-    members.extend(missing.map(|number| (names.next(&pool.name), *number, false)));
+    // In the order that they have once they are made, so that the first one remains the first one.
+    let mut new: Vec<String> = balance.missing.iter().map(|_| names.next(&pool.name)).collect();
+    new.sort();
+    let missing = new.into_iter().zip(&balance.missing);
+    members.extend(missing.map(|(name, number)| (name, *number, false)));
     let mut last: Option<String> = None;
     for (at, (name, replacement, installed)) in members.iter().enumerate() {
         let mut after = before.to_vec();
