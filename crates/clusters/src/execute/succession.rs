@@ -9,7 +9,7 @@ use resources::gantry::{Plan, PlanPhase, PlanSpec, StepState};
 
 use super::progress::Progress;
 use crate::observe::BY_POLICY;
-use crate::plan::{Seen, Stage, Verdict, covers, disrupts_no_more, goes_too_far};
+use crate::plan::{Seen, Verdict, covers, disrupts_no_more, goes_too_far};
 
 /// How long a plan that failed stands before it is tried anew.
 pub(crate) const REST: SignedDuration = SignedDuration::from_secs(60);
@@ -71,14 +71,8 @@ pub fn dropped(
         progress.enter(PlanPhase::Failed, reason, now);
         return Some(progress);
     }
-    let members = seen.members.iter();
-    let stages: HashMap<&str, Stage> = members
-        .map(|member| (member.name.as_str(), member.stage))
-        .collect();
-    let stage = |name: &str| stages.get(name).copied();
     let wish_taken_back = next.is_none() && current.spec.desired != wanted;
-    // What is blocked now may be possible in a moment.
-    let too_far = verdict.blocked.is_empty() && goes_too_far(&current.spec, state, next, stage);
+    let too_far = goes_too_far(&current.spec, state, verdict, seen);
     if !wish_taken_back && !too_far {
         return None;
     }

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use resources::gantry::{PlanSpec, PlanStep, PlanStepKind, StepState};
 
 use super::draft::is_removal;
-use super::seen::Stage;
+use super::seen::{Member, Seen};
+use super::verdict::Verdict;
 
 /// Steps by their machine, of which there are a few each.
 struct Steps<'a>(HashMap<Option<&'a str>, Vec<&'a PlanStep>>);
@@ -107,20 +108,33 @@ fn is_turned(current: &PlanSpec, state: impl Fn(&str) -> StepState, next: &PlanS
     gone_after.any(|(gone, _)| !waits.contains(gone) && !begun.contains(gone))
 }
 
-/// Whether `current` would still make a machine that is not wanted any more, or take one away that may stay: `next` does
-/// not, or there is nothing to do at all. `stage` tells how far a machine is, if it is there.
+/// Whether `current` would still make a machine that is not wanted any more, or take one away that may stay: the planner
+/// does not. What it only says to be blocked may be possible in a moment.
 pub(crate) fn goes_too_far(
     current: &PlanSpec,
     state: impl Fn(&str) -> StepState,
-    next: Option<&PlanSpec>,
-    stage: impl Fn(&str) -> Option<Stage>,
+    verdict: &Verdict,
+    seen: &Seen,
 ) -> bool {
-    let planned = Steps::of(next.into_iter().flat_map(|next| &next.steps));
+    let planned = Steps::of(verdict.plan.iter().flat_map(|next| &next.steps));
+    let members = seen.members.iter();
+    let members: HashMap<&str, &Member> = members.map(|member| (member.name.as_str(), member)).collect();
+    let blocked = || verdict.blocked.iter().map(|block| block.subject.as_str());
+    let machines: HashSet<&str> = blocked().collect();
+    let pools: HashSet<&str> = blocked()
+        .map(|subject| members.get(subject).map_or(subject, |member| &member.pool))
+        .collect();
     open(current, state).any(|step| {
-        let stage = step.machine.as_deref().and_then(&stage);
-        let acts = match (step.kind, stage) {
-            (PlanStepKind::RemoveMachine, Some(stage)) => stage != Stage::Leaving,
-            (_, None) => step.pool.is_some(),
+        let Some(machine) = step.machine.as_deref() else {
+            return false;
+        };
+        let acts = match (step.kind, members.get(machine)) {
+            (PlanStepKind::RemoveMachine, Some(member)) => {
+                !member.is_leaving() && !machines.contains(machine)
+            }
+            // A member of etcd that is on no machine: it may be alive again.
+            (PlanStepKind::RemoveMember, None) => true,
+            (_, None) => step.pool.as_deref().is_some_and(|pool| !pools.contains(pool)),
             (_, Some(_)) => false,
         };
         acts && !planned.contain(step)
