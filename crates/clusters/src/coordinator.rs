@@ -219,7 +219,7 @@ impl Coordinator {
             return Ok(Next::Again);
         }
         let connection = self.connections.ask(access, &mut snapshot, now).await;
-        if note_answer(access, &snapshot, now).await? {
+        if note_answer(access, &snapshot, connection.as_ref(), now).await? {
             return Ok(Next::Again);
         }
         let under_way = snapshot.plan().filter(|plan| plan.phase().is_under_way());

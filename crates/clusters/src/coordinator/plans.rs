@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
-use resources::gantry::{Plan, PlanSpec};
+use resources::gantry::{Founder, Plan, PlanSpec};
 use resources::keys;
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use super::round::Round;
 use crate::access::Access;
 use crate::error::Error;
 use crate::execute::{Progress, dropped, superseded};
-use crate::observe::{ApiSeen, BY_POLICY, Snapshot, last_plan_object};
+use crate::observe::{ApiSeen, BY_POLICY, Connection, Snapshot, last_plan_object};
 use crate::plan::{Founding, Seen, Verdict, Wanted};
 use crate::report;
 
@@ -39,12 +39,38 @@ pub(crate) async fn drop_plan(
 }
 
 /// Notes that the cluster's API has answered: from then on the cluster exists. Tells whether anything was written.
-pub(crate) async fn note_answer(access: &Access, snapshot: &Snapshot, now: Timestamp) -> Result<bool, Error> {
-    let (ApiSeen::Answers { .. }, Some(control_plane)) = (&snapshot.api, &snapshot.control_plane) else {
+pub(crate) async fn note_answer(
+    access: &Access,
+    snapshot: &Snapshot,
+    connection: Option<&Connection>,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let (ApiSeen::Answers { nodes, .. }, Some(control_plane), Some(connection)) =
+        (&snapshot.api, &snapshot.control_plane, connection)
+    else {
         return Ok(false);
     };
     let Some(founder) = &control_plane.spec.initialized_by else {
-        return Ok(false);
+        // It was started by somebody who is not known here, as after a restore of data that are older than that: a plan
+        // that is not known here has changed it.
+        if !snapshot.is_ahead() && !note_number(connection, snapshot, snapshot.next_number()).await {
+            return Ok(false);
+        }
+        let oldest = nodes.iter().min_by_key(|node| (node.created, &node.name));
+        let founder = Founder {
+            machine: oldest.map(|node| node.name.clone()).unwrap_or_default(),
+            machine_uid: String::new(),
+            requested_at: Time(oldest.and_then(|node| node.created).unwrap_or(now)),
+            answered_at: Some(Time(now)),
+        };
+        tracing::warn!(
+            cluster = snapshot.cluster,
+            "a cluster answers that was started by somebody who is not known here"
+        );
+        access
+            .set(&**control_plane, &["spec", "initializedBy"], &founder)
+            .await?;
+        return Ok(true);
     };
     if founder.answered_at.is_some() {
         return Ok(false);
@@ -61,6 +87,15 @@ pub(crate) async fn note_answer(access: &Access, snapshot: &Snapshot, now: Times
     Ok(true)
 }
 
+/// Notes in the cluster the number of a plan that has changed it, or is about to. Tells whether that succeeded.
+async fn note_number(connection: &Connection, snapshot: &Snapshot, number: u32) -> bool {
+    let written = connection.api.apply(vec![last_plan_object(number)]).await;
+    if let Err(why) = &written {
+        tracing::warn!(cluster = snapshot.cluster, error = %why, "the plan could not be noted in the cluster");
+    }
+    written.is_ok()
+}
+
 /// Notes in the cluster which plan changes it, before it does. While the cluster is ahead of what is known here, only a
 /// plan that a person has approved is noted. Tells whether anything was written.
 pub(crate) async fn note_plan(round: &Round<'_>, plan: &Plan, progress: &Progress) -> Result<bool, Error> {
@@ -73,14 +108,7 @@ pub(crate) async fn note_plan(round: &Round<'_>, plan: &Plan, progress: &Progres
     if known >= plan.spec.number || ahead && by_policy || round.snapshot.founding() != Founding::Done {
         return Ok(false);
     }
-    let written = connection
-        .api
-        .apply(vec![last_plan_object(plan.spec.number)])
-        .await;
-    if let Err(why) = &written {
-        tracing::warn!(cluster = round.snapshot.cluster, error = %why, "the plan could not be noted in the cluster");
-    }
-    Ok(written.is_ok())
+    Ok(note_number(connection, &round.snapshot, plan.spec.number).await)
 }
 
 /// Stores a plan; one under way is superseded first, and old ones are dropped.

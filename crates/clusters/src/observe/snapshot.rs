@@ -27,7 +27,7 @@ pub(crate) const BY_POLICY: &str = "policy";
 /// The cluster's API.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ApiSeen {
-    /// No node was ever given its data: there is nothing to ask.
+    /// No machine of the control plane has asked for its data: there is nothing to ask.
     NotYet,
     /// Asked, no answer.
     Silent(String),
@@ -397,12 +397,13 @@ impl Snapshot {
             .is_some_and(|founder| founder.machine == machine && uid == Some(&founder.machine_uid))
     }
 
-    /// Whether a control-plane node was ever given what makes it answer.
+    /// Whether a cluster may answer: one of its machines has asked for what makes it a member of the control plane. Whether
+    /// one was ever given it can't be told by what is known here, which may be older than the cluster, as after a restore.
     pub(crate) fn may_answer(&self) -> bool {
         let is_control_plane = |name: &&String| self.role(name) == MachineRole::ControlPlane;
         let asked = self.provider_machines.keys().filter(is_control_plane);
         let mut asked = asked.filter(|name| self.requested_at(name).is_some());
-        self.has_pki() && self.founder().is_some() && asked.next().is_some()
+        self.has_pki() && asked.next().is_some()
     }
 }
 

@@ -132,7 +132,12 @@ fn init(view: View<'_>) -> Decision {
     let (machine, snapshot) = (view.machine(), view.snapshot);
     let found = || Step::Do(Effect::Found(machine.to_owned()));
     let Some(founder) = snapshot.founder() else {
-        return found();
+        return match &snapshot.api {
+            ApiSeen::Answers { .. } => view.wait_for_others(format!(
+                "{machine}: a cluster answers that was started before, and who started it is not noted here"
+            )),
+            _ => found(),
+        };
     };
     let is_it =
         snapshot.is_founder(machine) && Some(founder.requested_at.0) == snapshot.requested_at(machine);
