@@ -11,7 +11,7 @@ mod workload;
 
 pub(crate) use connections::{Connection, Connections};
 pub(crate) use image::{image_fault, named};
-pub(crate) use seen::{NODE_HEALTHY, is_subject, seen, uses_flannel};
+pub(crate) use seen::{ETCD_HEALTHY, NODE_HEALTHY, is_subject, seen, uses_flannel, votes};
 pub(crate) use snapshot::{ApiSeen, BY_POLICY, BootstrapSeen, EtcdSeen, Leftover, Snapshot, image_of};
 pub(crate) use views::Views;
 pub(crate) use workload::last_plan_object;

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use etcd::{Health, Membership};
+use etcd::{EtcdView, Health, Membership};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use resources::gantry::{ProviderMachinePhase, StepState};
+use resources::gantry::{MachineRole, ProviderMachinePhase, ProviderMachineStatus, StepState};
 use resources::keys;
 
 use super::snapshot::{ApiSeen, EtcdSeen, Snapshot};
@@ -19,6 +19,13 @@ use crate::plan::{
 pub(crate) const NODE_HEALTHY: &str = "NodeHealthy";
 /// Longest time between the creation of a Node, by the clock of its API, and, by its own clock, the first value of its condition Ready.
 const REGISTRATION: SignedDuration = SignedDuration::from_secs(30);
+
+/// Condition of a Machine of a control plane: it is a healthy voting member of etcd.
+pub(crate) const ETCD_HEALTHY: &str = "EtcdMemberHealthy";
+/// How long `kubeadm join` may go on after its token has ended; its own time limits are shorter together.
+const JOIN: SignedDuration = SignedDuration::from_mins(20);
+/// How long a driver may take to give a machine back, where it names no time itself.
+const RETURN: SignedDuration = SignedDuration::from_mins(30);
 
 /// What the planner looks at.
 pub(crate) fn seen(snapshot: &Snapshot, now: Timestamp) -> Seen {
@@ -126,6 +133,11 @@ fn member(snapshot: &Snapshot, name: &str, now: Timestamp) -> Member {
         has_host: status.is_some_and(|status| status.host.is_some()),
         failure: spec.and_then(|spec| spec.given_up.clone()).or(failed),
         node: node(snapshot, name, joined, now),
+        etcd_down: etcd_down(snapshot, name, now),
+        joining: !joined && may_join(snapshot, name, now),
+        overdue: provider
+            .and_then(|provider| provider.metadata.deletion_timestamp.as_ref())
+            .and_then(|asked| overdue(status, asked.0, now)),
         unwanted: asked_to_go && !leaving,
         first_out: machine.is_some_and(|machine| machine.annotations().contains_key(keys::DELETE_MACHINE)),
         replacement: spec.map_or(0, |spec| spec.replacement),
@@ -174,21 +186,66 @@ fn is_starting(node: &NodeView, startup: SignedDuration, now: Timestamp) -> bool
 }
 
 fn unhealthy_since(snapshot: &Snapshot, name: &str) -> Option<Timestamp> {
+    false_since(snapshot, name, NODE_HEALTHY)
+}
+
+/// Since when a condition of a Machine is False.
+fn false_since(snapshot: &Snapshot, name: &str, condition: &str) -> Option<Timestamp> {
     let status = snapshot.machines.get(name)?.status.as_ref()?;
-    let condition = status
-        .conditions
-        .iter()
-        .find(|known| known.type_ == NODE_HEALTHY)?;
+    let mut conditions = status.conditions.iter();
+    let condition = conditions.find(|known| known.type_ == condition)?;
     (condition.status == "False").then_some(condition.last_transition_time.0)
 }
 
-fn etcd(snapshot: &Snapshot) -> EtcdState {
+/// Whether a machine of the control plane is a healthy voting member of etcd; `None` while nobody knows.
+pub(crate) fn votes(snapshot: &Snapshot, name: &str) -> Option<bool> {
+    let view = confirmed(snapshot)?;
+    if snapshot.role(name) != MachineRole::ControlPlane || !snapshot.has_joined(name) {
+        return None;
+    }
+    let mut members = view.members.iter();
+    let member = members.find(|member| machine_of(snapshot, member).as_deref() == Some(name));
+    Some(member.is_some_and(|member| !member.learner && member.health == Health::Healthy))
+}
+
+/// Since when a machine does not vote that should. Only our own record says since when.
+fn etcd_down(snapshot: &Snapshot, name: &str, now: Timestamp) -> Option<Timestamp> {
+    let is_down = votes(snapshot, name) == Some(false) && !may_join(snapshot, name, now);
+    is_down
+        .then(|| false_since(snapshot, name, ETCD_HEALTHY))
+        .flatten()
+}
+
+/// Whether `kubeadm join` may be at work on a machine.
+fn may_join(snapshot: &Snapshot, name: &str, now: Timestamp) -> bool {
+    if snapshot.first_boot_ended(name) || !snapshot.was_given_data(name) {
+        return false;
+    }
+    let seen = snapshot.bootstrap.get(name);
+    let from = seen.and_then(|seen| seen.expires).or(snapshot.requested_at(name));
+    from.is_some_and(|from| now < steps::later(from, JOIN))
+}
+
+/// What the driver of a machine says that it was asked to give back too long ago.
+fn overdue(status: Option<&ProviderMachineStatus>, asked: Timestamp, now: Timestamp) -> Option<String> {
+    let own = status.and_then(|status| status.deadline.as_ref());
+    let from = own.map_or(asked, |end| end.0.max(asked));
+    let reason = status.and_then(|status| status.reason.clone());
+    (steps::later(from, RETURN) <= now).then(|| reason.unwrap_or_else(|| "it does not say why".to_owned()))
+}
+
+/// The members of etcd, where a quorum says who they are.
+fn confirmed(snapshot: &Snapshot) -> Option<&EtcdView> {
     let EtcdSeen::Members(view) = &snapshot.etcd else {
+        return None;
+    };
+    matches!(view.membership, Membership::Confirmed).then_some(view)
+}
+
+fn etcd(snapshot: &Snapshot) -> EtcdState {
+    let Some(view) = confirmed(snapshot) else {
         return EtcdState::Unknown;
     };
-    if !matches!(view.membership, Membership::Confirmed) {
-        return EtcdState::Unknown;
-    }
     let members = view.members.iter().map(|member| EtcdMember {
         id: member.id.0,
         name: member.name.clone(),
@@ -239,4 +296,40 @@ fn used(snapshot: &Snapshot) -> BTreeSet<String> {
         .iter()
         .filter(|step| step.pool.is_some() && over.contains(step.id.as_str()));
     steps.filter_map(|step| step.machine.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    #[test]
+    fn a_machine_is_overdue_half_an_hour_after_its_driver_should_be_done() {
+        let asked: Timestamp = "2026-11-01T12:00:00Z".parse().unwrap();
+        let at = |minutes: i64| asked + SignedDuration::from_mins(minutes);
+        let status = |deadline: Option<i64>| ProviderMachineStatus {
+            reason: Some("the BMC does not answer".to_owned()),
+            deadline: deadline.map(|minutes| Time(at(minutes))),
+            ..ProviderMachineStatus::default()
+        };
+        // The driver's own deadline, and when it is asked; whether the machine is overdue then.
+        let cases = [
+            (None, 29, false),
+            (None, 30, true),
+            (Some(-60), 30, true),
+            (Some(60), 89, false),
+            (Some(60), 90, true),
+        ];
+        for (deadline, minutes, overdue_then) in cases {
+            let why = overdue(Some(&status(deadline)), asked, at(minutes));
+            let wanted = overdue_then.then(|| "the BMC does not answer".to_owned());
+            assert_eq!(why, wanted, "{deadline:?} {minutes}");
+        }
+        assert_eq!(
+            overdue(None, asked, at(30)).as_deref(),
+            Some("it does not say why")
+        );
+    }
 }

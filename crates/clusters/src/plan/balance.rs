@@ -158,9 +158,13 @@ fn too_often(member: &Member, failure: &str) -> String {
     )
 }
 
-/// Whether the node of a machine that has joined is down for too long.
+/// Whether the node of a machine that has joined, or its member of etcd, is down for too long.
 fn is_dead(member: &Member, pool: &Pool, seen: &Seen, now: Timestamp, verdict: &mut Verdict) -> bool {
-    let NodeState::Down { since } = member.node else {
+    let node = match member.node {
+        NodeState::Down { since } => Some(since),
+        _ => None,
+    };
+    let Some(since) = node.into_iter().chain(member.etcd_down).min() else {
         return false;
     };
     if !member.has_joined() || seen.api != ApiState::Answers {
@@ -183,7 +187,7 @@ fn stays<'a>(member: &'a Member, seen: &Seen) -> impl Ord + use<'a> {
         !starts,
         member.first_out,
         Reverse(member.stage),
-        matches!(member.node, NodeState::Down { .. }),
+        matches!(member.node, NodeState::Down { .. }) || member.etcd_down.is_some(),
         member.created,
         member.name.as_str(),
     )

@@ -39,11 +39,17 @@ pub(crate) fn control_plane(
     let staying = || seen.of_pool(pool).filter(|member| !member.is_leaving());
     let is_founder = |member: &Member| seen.founder.as_ref() == Some(&member.name);
     if !staying().any(|member| member.has_joined() || is_founder(member)) {
-        verdict.block(
-            &pool.name,
-            "no machine of the control plane is left, so there is no etcd to join; restore one, or delete the cluster and \
-             create it anew",
-        );
+        let reason = match seen.api {
+            ApiState::Answers => {
+                "the cluster answers, and none of the machines of its control plane is known here, as after a restore of \
+                 older data: restore newer data"
+            }
+            _ => {
+                "no machine of the control plane is left, so there is no etcd to join; restore one, or delete the cluster \
+                 and create it anew"
+            }
+        };
+        verdict.block(&pool.name, reason);
         return;
     }
     let there = staying().count();
@@ -71,9 +77,12 @@ impl ControlPlane<'_, '_> {
             return self.join_all(None);
         };
         let may_vote = |member: &&Member| member.has_joined() || in_etcd(member, etcd).is_some();
-        // What has not joined carries no quorum.
+        // What has not joined carries no quorum, unless it joins before its power is off.
         for member in go().filter(|member| !may_vote(member)) {
-            self.remove(member);
+            match member.joining && member.failure.is_none() {
+                true => self.wait_for_join(member),
+                false => self.remove(member),
+            }
         }
         if self.seen.api != ApiState::Answers {
             // Says so of each.
@@ -114,6 +123,14 @@ impl ControlPlane<'_, '_> {
         self.there = self.there.saturating_sub(usize::from(gone.is_some()));
     }
 
+    fn wait_for_join(&mut self, member: &Member) {
+        let name = &member.name;
+        let reason = format!(
+            "{name} is to go, and joins etcd at this moment: it goes when it has joined, or when its time for that is over"
+        );
+        self.verdict.block(name, reason);
+    }
+
     /// A machine that is to go while etcd does not say who its members are: only one that was never given what makes it
     /// one.
     fn remove_unseen(&mut self, member: &Member) {
@@ -127,11 +144,20 @@ impl ControlPlane<'_, '_> {
         self.verdict.block(name, reason);
     }
 
-    /// A member of etcd without a machine: dead, it is taken out; alive, it is somebody else's and left alone.
+    /// A member of etcd without a machine: dead, or on a machine that is being given back, it is taken out; alive, it is
+    /// somebody else's and left alone.
     fn stray(&mut self, etcd: &[EtcdMember]) -> Option<String> {
-        let (mut dead, mut alive) = (None, None);
-        for member in etcd.iter().filter(|member| member.machine.is_none()) {
-            let slot = if member.healthy { &mut alive } else { &mut dead };
+        let leaves = |member: &EtcdMember| {
+            let mut leaving = self.balance.leaving.iter();
+            leaving.any(|machine| member.machine.as_ref() == Some(&machine.name))
+        };
+        let (mut goes, mut alive) = (None, None);
+        for member in etcd {
+            let slot = match (&member.machine, member.healthy) {
+                (Some(_), _) if !leaves(member) => continue,
+                (None, true) => &mut alive,
+                _ => &mut goes,
+            };
             slot.get_or_insert(member);
         }
         if let Some(member) = alive {
@@ -145,7 +171,7 @@ impl ControlPlane<'_, '_> {
                 ),
             );
         }
-        let member = dead?;
+        let member = goes?;
         if !self.may_remove(member, etcd) {
             return None;
         }
@@ -249,6 +275,17 @@ impl ControlPlane<'_, '_> {
             .collect()
     }
 
+    /// Whether a machine that has not joined is the founder, at work on its `kubeadm init`. One that was installed anew since
+    /// joins as others do.
+    fn has_started(&self, name: &str) -> bool {
+        let is_founder = self.seen.founder.as_deref() == Some(name);
+        let runs_etcd = match &self.seen.etcd {
+            EtcdState::Members(etcd) => etcd.iter().any(|member| member.machine.as_deref() == Some(name)),
+            EtcdState::Unknown => !self.seen.of_pool(self.pool).any(Member::has_joined),
+        };
+        is_founder && runs_etcd
+    }
+
     fn join_all(&mut self, after: Option<String>) {
         let all = self.successors(0);
         self.join(all, after);
@@ -269,10 +306,9 @@ impl ControlPlane<'_, '_> {
                 before.push(self.draft.make(kind, &name, &self.pool.name, number, Vec::new()));
             }
             before.extend(last.take());
-            let kind = if self.seen.founder.as_ref() == Some(&name) {
-                PlanStepKind::InitControlPlane
-            } else {
-                PlanStepKind::JoinControlPlane
+            let kind = match self.has_started(&name) {
+                true => PlanStepKind::InitControlPlane,
+                false => PlanStepKind::JoinControlPlane,
             };
             last = Some(self.draft.add(kind, Some(&name), before));
         }

@@ -27,6 +27,7 @@ pub struct Identity<'a> {
 /// The plan from what was observed to what is wanted, as far as nothing blocks it.
 #[must_use]
 pub fn plan(wanted: &Wanted, seen: &Seen, policy: Policy, identity: Identity<'_>, now: Timestamp) -> Verdict {
+    let seen = &seen.in_order();
     let mut verdict = Verdict::default();
     let mut used = seen.used.clone();
     used.extend(seen.members.iter().map(|member| member.name.clone()));
@@ -74,7 +75,18 @@ fn change(
 ) -> Draft {
     let mut draft = Draft::new(seen);
     for pool in &wanted.pools {
-        let sorted = balance(pool, seen, policy, now, verdict);
+        let mut sorted = balance(pool, seen, policy, now, verdict);
+        if seen.is_out_of_sight() && !sorted.missing.is_empty() {
+            let reason = format!(
+                "{} of {} machines of {} are missing, and none is made while the cluster's API does not answer: it may have \
+                 machines that are not known here",
+                sorted.missing.len(),
+                pool.count,
+                pool.name
+            );
+            verdict.block(&pool.name, reason);
+            sorted.missing.clear();
+        }
         match pool.role {
             MachineRole::ControlPlane => control_plane(&mut draft, verdict, seen, names, pool, &sorted),
             MachineRole::Worker => workers(&mut draft, verdict, seen, names, pool, &sorted, &[]),

@@ -21,6 +21,14 @@ pub(crate) fn remove(
     member: &Member,
     mut after: Vec<String>,
 ) -> Option<String> {
+    if let Some(why) = &member.overdue {
+        let name = &member.name;
+        verdict.block(
+            name,
+            format!("{name} is being given back, and its driver does not get done: {why}"),
+        );
+        return None;
+    }
     if !may_go(seen, member) {
         verdict.block(
             &member.name,

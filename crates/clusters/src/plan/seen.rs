@@ -85,6 +85,13 @@ pub struct Member {
     pub failure: Option<String>,
     /// Its node.
     pub node: NodeState,
+    /// Since when it is no healthy voting member of etcd, which it should be.
+    pub etcd_down: Option<Timestamp>,
+    /// Whether it may become a member of etcd at any moment: it was given what makes it one a short while ago, and has not
+    /// said that it is done.
+    pub joining: bool,
+    /// What its driver says when giving it back takes too long.
+    pub overdue: Option<String>,
     /// A person wants it replaced: its Machine was deleted.
     pub unwanted: bool,
     /// It is to be the first of its pool to go (annotation `cluster.x-k8s.io/delete-machine`).
@@ -181,6 +188,21 @@ impl Seen {
             member.role == pool.role && (control_plane || member.pool == pool.name)
         };
         self.members.iter().filter(is_of)
+    }
+
+    /// The same in one order, whatever the order in which it was observed.
+    pub(crate) fn in_order(&self) -> Self {
+        let mut seen = self.clone();
+        seen.members.sort_by(|one, other| one.name.cmp(&other.name));
+        if let EtcdState::Members(members) = &mut seen.etcd {
+            members.sort_by_key(|member| member.id);
+        }
+        seen
+    }
+
+    /// Whether nothing can be known of a cluster that exists: what is recorded of it may be older than it is.
+    pub(crate) fn is_out_of_sight(&self) -> bool {
+        self.founding == Founding::Done && self.api != ApiState::Answers
     }
 
     /// A nothing: the observation before the first plan.

@@ -140,7 +140,7 @@ fn facts(cluster: &Cluster, snapshot: &Snapshot, report: &Report, failure: Optio
             },
         ),
         ("WorkersReady", workers, reason(workers), all_workers),
-        progressing(report),
+        progressing(report, &snapshot.api),
         ready(all, failure),
     ]
 }
@@ -152,9 +152,13 @@ fn has_network(snapshot: &Snapshot) -> bool {
     }
 }
 
-/// Whether what is wanted comes about, or has.
-fn progressing(report: &Report) -> Fact {
+/// Whether what is wanted comes about, or has. Of a cluster that does not answer nobody knows.
+fn progressing(report: &Report, api: &ApiSeen) -> Fact {
     let kind = "Progressing";
+    if let (ApiSeen::Silent(why), true, true) = (api, report.settled, report.blocked.is_empty()) {
+        let text = format!("the API does not answer: {why}");
+        return (kind, Holds::Unknown, "ApiSilent", text);
+    }
     match report.blocked.first() {
         Some(first) => {
             let more = report.blocked.len().saturating_sub(1);

@@ -5,9 +5,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use resources::cluster_api::{Machine, MachineInitialization, MachinePhase, MachineStatus, NodeRef};
 use resources::conditions::{Fact, Holds, conditions, since};
-use resources::gantry::{ProviderMachinePhase, ProviderMachineStatus, StepStatus};
+use resources::gantry::{MachineRole, ProviderMachinePhase, ProviderMachineStatus, StepStatus};
 
-use crate::observe::{ApiSeen, NODE_HEALTHY, Snapshot};
+use crate::observe::{ApiSeen, ETCD_HEALTHY, NODE_HEALTHY, Snapshot, votes};
 
 /// Status of a Machine. While `step` of its is carried out, reason and deadline are the step's.
 pub(super) fn status(
@@ -99,6 +99,7 @@ fn reason(
 
 fn facts(name: &str, snapshot: &Snapshot, before: &MachineStatus) -> Vec<Fact> {
     let mut facts = healthy(name, snapshot, before);
+    facts.extend(etcd_healthy(name, snapshot, before));
     facts.extend(first_boot(snapshot.provider_status(name)));
     facts
 }
@@ -156,4 +157,31 @@ fn healthy(name: &str, snapshot: &Snapshot, before: &MachineStatus) -> Vec<Fact>
         }
     };
     vec![(NODE_HEALTHY, holds, reason, message)]
+}
+
+fn etcd_healthy(name: &str, snapshot: &Snapshot, before: &MachineStatus) -> Option<Fact> {
+    let joined = snapshot.has_joined(name) && snapshot.role(name) == MachineRole::ControlPlane;
+    let mut conditions = before.conditions.iter();
+    let known = conditions.find(|known| known.type_ == ETCD_HEALTHY);
+    let was_down = known.is_some_and(|known| known.status == "False");
+    let (holds, reason, message) = match votes(snapshot, name) {
+        Some(true) => (Holds::True, "Votes", "it is a healthy voting member of etcd"),
+        Some(false) => (
+            Holds::False,
+            "DoesNotVote",
+            "it is no healthy voting member of etcd",
+        ),
+        // What was known last stands: how long it did not vote is counted from it.
+        None if was_down => (
+            Holds::False,
+            "EtcdSilent",
+            "etcd does not say who its members are",
+        ),
+        None => (
+            Holds::Unknown,
+            "EtcdSilent",
+            "etcd does not say who its members are",
+        ),
+    };
+    joined.then(|| (ETCD_HEALTHY, holds, reason, message.to_owned()))
 }

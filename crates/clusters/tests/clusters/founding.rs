@@ -53,6 +53,13 @@ async fn without_plans_status_and_conditions_there_is_no_second_init() {
         inside.power_off(&node, jiff::SignedDuration::from_mins(1));
         inside.nodes.remove(&node);
     });
+    // Without its Plans the appliance knows less than the cluster, so a person approves first.
+    let waits = async |world: &World| {
+        let plans = world.names::<Plan>().await;
+        !plans.is_empty() && world.plan().await.spec.requires_approval.is_some()
+    };
+    world.drive("waiting for approval", waits).await;
+    world.approve(&world.plan().await.metadata.name.unwrap()).await;
     world.drive_to_ready().await;
     assert_eq!(world.count("init"), 1, "{:?}", world.log());
     assert_eq!(world.inside.with(|inside| inside.voters()), (3, 3));

@@ -10,5 +10,6 @@ mod fleet;
 mod founding;
 mod kills;
 mod life;
+mod repair;
 mod spares;
 mod world;

@@ -5,7 +5,7 @@ use resources::gantry::{Image, ImageState, MachineRole, ProviderMachinePhase};
 use steps::Step;
 
 use crate::execute::decision::{Decision, Effect, View, done, fail};
-use crate::observe::{image_fault, named};
+use crate::observe::{ApiSeen, image_fault, named};
 use crate::plan::{Founding, Pool};
 
 pub(super) fn decide(view: View<'_>) -> Decision {
@@ -48,6 +48,11 @@ fn begin(view: View<'_>) -> Decision {
     // What was made for an earlier installation is not there for the next one to find, least of all a `kubeadm init`.
     if snapshot.bootstrap.contains_key(machine) {
         return Step::Do(Effect::DropBootstrap(machine.to_owned()));
+    }
+    if snapshot.founding() == Founding::Done && !matches!(snapshot.api, ApiSeen::Answers { .. }) {
+        return view.wait_for_others(format!(
+            "{machine}: is not made while the cluster's API does not answer: it may have machines that are not known here"
+        ));
     }
     if let Some(first) = waits_for_its_turn(view, pool) {
         return view.wait_for_others(format!("{machine}: {first} chooses its server first"));

@@ -24,7 +24,12 @@ pub(super) fn machine(view: View<'_>) -> Decision {
                 }
                 _ => "waits for its driver to give the server back".to_owned(),
             };
-            view.wait(format!("{name}: {reason}"))
+            let reason = format!("{name}: {reason}");
+            // Nothing else is wanted of a cluster that is being deleted. Of any other the planner says that it takes too long.
+            match snapshot.wanted {
+                None => view.wait_for_others(reason),
+                Some(_) => view.wait(reason),
+            }
         }
         (Some(_), _) => view
             .mark()
