@@ -1,0 +1,216 @@
+//! Clusters that live: whatever happens, no step costs the quorum, and when nothing happens any more each comes to what is
+//! wanted or says what keeps it from that.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use clusters::{Progress, Verdict};
+use resources::gantry::PlanPhase;
+
+use crate::model::World;
+use crate::samples::{is_of, wanted};
+use crate::tape::{Tape, for_tapes};
+
+const LIVES: u32 = 2_000;
+const RESTORES: u32 = 700;
+/// Bytes of a tape.
+const LENGTH: usize = 160;
+/// Rounds in which something happens.
+const EVENTFUL: usize = 14;
+/// Rounds in which everything comes to rest: three machines one after the other may take their two hours each.
+const CALM: usize = 120;
+/// Minutes of a round when nothing happens any more.
+const MINUTES: i64 = 10;
+
+/// A cluster that was made, with so many members of its control plane and workers.
+fn made(control_planes: usize, workers: usize) -> World {
+    static MADE: OnceLock<BTreeMap<(usize, usize), World>> = OnceLock::new();
+    let make = || {
+        let sizes = [1, 3, 5]
+            .into_iter()
+            .flat_map(|members| (0..3).map(move |workers| (members, workers)));
+        sizes
+            .map(|(members, workers)| ((members, workers), make(members, workers)))
+            .collect()
+    };
+    MADE.get_or_init(make)[&(control_planes, workers)].clone()
+}
+
+fn make(control_planes: usize, workers: usize) -> World {
+    let mut world = World::new(wanted(control_planes, &[workers, 1]));
+    for _ in 0..30 {
+        world.round(1).unwrap();
+    }
+    assert_eq!(is_as_wanted(&world), Ok(()), "{world:#?}");
+    world
+}
+
+fn some_world(tape: &mut Tape<'_>) -> World {
+    let (members, workers) = (tape.of(&[3, 1, 5]), tape.below(3));
+    match tape.chance(20) {
+        true => World::new(wanted(members, &[workers, 1])),
+        false => made(members, workers),
+    }
+}
+
+#[test]
+fn whatever_happens_each_cluster_comes_to_rest() {
+    for_tapes(LIVES, LENGTH, live);
+}
+
+/// One life.
+pub(crate) fn live(tape: &[u8]) -> Result<(), String> {
+    let tape = &mut Tape::new(tape);
+    let mut world = some_world(tape);
+    let said = |world: &World, what: String| Err(format!("{what}\n{world:#?}"));
+    for _ in 0..EVENTFUL {
+        for _ in 0..tape.below(3) {
+            world.event(tape);
+        }
+        world.approves = tape.chance(30);
+        if let Err(what) = world.round(1 + 4 * i64::try_from(tape.below(3)).unwrap()) {
+            return said(&world, what);
+        }
+    }
+    world.calm_down();
+    match comes_to_rest(&mut world) {
+        Ok(()) => Ok(()),
+        Err(what) => said(&world, what),
+    }
+}
+
+/// Nothing happens any more.
+fn comes_to_rest(world: &mut World) -> Result<(), String> {
+    let mut rest = 0;
+    for _ in 0..CALM {
+        let before = (world.records.plans.len(), phase(world));
+        world.round(MINUTES)?;
+        let resting = is_at_rest(world) && before == (world.records.plans.len(), phase(world));
+        rest = if resting { rest + 1 } else { 0 };
+        if rest == 12 {
+            return is_stated(world);
+        }
+    }
+    Err("it does not come to rest".to_owned())
+}
+
+fn phase(world: &World) -> Option<PlanPhase> {
+    world.records.plan().map(|plan| Progress::of(plan).phase())
+}
+
+fn now_said(world: &World) -> Verdict {
+    world.verdict(world.next_number())
+}
+
+/// Whether nothing moves: there is no plan under way, or each of its steps that can run waits for a cluster that has lost
+/// its quorum.
+fn is_at_rest(world: &World) -> bool {
+    let under_way = world
+        .records
+        .plan()
+        .filter(|plan| Progress::of(plan).is_under_way());
+    let lost = !world.reality.has_quorum();
+    let verdict = now_said(world);
+    let waits = under_way.is_some() && lost;
+    (under_way.is_none() || waits) && verdict.look_again.is_none() && (verdict.plan.is_none() || waits)
+}
+
+/// It is as it is wanted, or something says what keeps it from that.
+fn is_stated(world: &World) -> Result<(), String> {
+    let verdict = now_said(world);
+    let plan = world.records.plan();
+    let under_way = plan.filter(|plan| Progress::of(plan).is_under_way());
+    let reason = under_way.and_then(|plan| plan.status.as_ref()?.reason.clone());
+    // That the API is silent says a condition.
+    if !verdict.blocked.is_empty() || reason.is_some() || !world.reality.has_quorum() {
+        return Ok(());
+    }
+    is_as_wanted(world)
+}
+
+fn is_as_wanted(world: &World) -> Result<(), String> {
+    let members = world.seen().members;
+    for pool in &world.records.wanted.pools {
+        let of_pool: Vec<_> = members.iter().filter(|member| is_of(member, pool)).collect();
+        let healthy = of_pool
+            .iter()
+            .filter(|member| world.reality.is_healthy(&member.name))
+            .count();
+        if (of_pool.len(), healthy) != (pool.count, pool.count) {
+            return Err(format!(
+                "{}: {healthy} of {} are healthy, {} are wanted",
+                pool.name,
+                of_pool.len(),
+                pool.count
+            ));
+        }
+    }
+    let (voters, healthy) = world.reality.voters();
+    let wanted = world.records.wanted.pools[0].count;
+    if (voters, healthy) != (wanted, wanted) {
+        return Err(format!(
+            "{healthy} of {voters} members of etcd are healthy, {wanted} are wanted"
+        ));
+    }
+    let failed = phase(world) == Some(PlanPhase::Failed);
+    if failed {
+        Err("a plan has failed".to_owned())
+    } else {
+        Ok(())
+    }
+}
+
+/// The appliance is restored from a backup that is older than the cluster: no healthy machine goes before a person has
+/// approved a plan, and nothing is started a second time.
+#[test]
+fn a_restore_takes_nothing_away() {
+    for_tapes(RESTORES, LENGTH, restore);
+}
+
+/// One life with a restore.
+pub(crate) fn restore(tape: &[u8]) -> Result<(), String> {
+    let tape = &mut Tape::new(tape);
+    let mut world = some_world(tape);
+    let said = |world: &World, what: String| Err(format!("{what}\n{world:#?}"));
+    let mut backup = world.records.clone();
+    let (backup_at, restored_at) = (tape.below(6), 6 + tape.below(6));
+    for at in 0..restored_at {
+        if at == backup_at {
+            backup = world.records.clone();
+        }
+        if tape.chance(60) {
+            world.event(tape);
+        }
+        world.approves = true;
+        if let Err(what) = world.round(3) {
+            return said(&world, what);
+        }
+    }
+    let known = backup.plans.keys().next_back().copied().unwrap_or(0);
+    let newer = world.reality.last_plan.unwrap_or(0) > known;
+    world.log.push("restored".to_owned());
+    world.records = backup;
+    world.approves = false;
+    world.unapproved = newer;
+    world.held_pods = false;
+    // Of a cluster that is silent and of which the records say nothing nobody can know.
+    let founder = world.records.founder.as_ref();
+    let is_recorded = founder.is_some_and(|founder| founder.answered);
+    if !is_recorded && !world.reality.has_quorum() {
+        return Ok(());
+    }
+    world.reality.silent = tape.chance(30) && is_recorded;
+    for at in 0..12 {
+        if at == 6 {
+            world.reality.silent = false;
+        }
+        if let Err(what) = world.round(3) {
+            return said(&world, what);
+        }
+    }
+    world.calm_down();
+    match comes_to_rest(&mut world) {
+        Ok(()) => Ok(()),
+        Err(what) => said(&world, what),
+    }
+}

@@ -1,0 +1,176 @@
+//! What steps do to records and reality. Each counts as one write, before which the coordinator may be killed, and is
+//! checked for what it must not do.
+
+use clusters::Founding;
+use resources::gantry::MachineRole;
+
+use super::reality::{Fate, Iron};
+use super::records::{Founder, Machine, Provider};
+use super::{Stop, World};
+
+impl World {
+    /// Counts a write; the coordinator may not live to make it.
+    pub(crate) fn write(&mut self) -> Result<(), Stop> {
+        match &mut self.writes_left {
+            Some(0) => Err(Stop::Killed),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn make_machine(
+        &mut self,
+        plan: u32,
+        name: &str,
+        pool: &str,
+        replacement: u32,
+    ) -> Result<(), Stop> {
+        self.write()?;
+        self.log.push(format!("  make {name}"));
+        let known = self.reality.iron.get(name);
+        if known.is_some_and(|known| known.plan != plan) {
+            return Err(Stop::Wrong(format!("the name {name} is given a second time")));
+        }
+        let role = self
+            .records
+            .wanted
+            .pool(pool)
+            .map_or(MachineRole::Worker, |pool| pool.role);
+        let machine = Machine {
+            pool: pool.to_owned(),
+            role,
+            created: self.now,
+            replacement,
+            marked: false,
+            joined: false,
+            first_out: false,
+            node_down: None,
+            etcd_down: None,
+            given: None,
+            provider: Some(Provider::default()),
+        };
+        self.records.machines.insert(name.to_owned(), machine);
+        let (installation, join) = self.fates.pop().unwrap_or((Fate::Done(1), Fate::Done(2)));
+        let iron = Iron {
+            plan,
+            on: false,
+            installation,
+            join,
+            power_off: Some(1),
+            given: None,
+        };
+        // It is there already when the records are older than that.
+        self.reality.iron.entry(name.to_owned()).or_insert(iron);
+        Ok(())
+    }
+
+    pub(crate) fn found(&mut self, name: &str) -> Result<(), Stop> {
+        self.write()?;
+        self.records.founder = Some(Founder {
+            machine: name.to_owned(),
+            answered: false,
+        });
+        Ok(())
+    }
+
+    /// A machine gets its data: `kubeadm init`, or what it joins with.
+    pub(crate) fn deliver(&mut self, name: &str, init: bool) -> Result<(), Stop> {
+        self.write()?;
+        let alive = self.reality.etcd.values().any(|voter| voter.alive);
+        self.log.push(format!("  deliver {name}, init {init}"));
+        if init && alive {
+            return Err(Stop::Wrong(format!(
+                "{name} starts a second etcd beside a living one"
+            )));
+        }
+        let now = self.now;
+        if let Some(machine) = self.records.machines.get_mut(name) {
+            machine.given = Some(now);
+        }
+        if let Some(iron) = self.reality.iron.get_mut(name) {
+            iron.given = Some(init);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn mark(&mut self, name: &str) -> Result<(), Stop> {
+        self.write()?;
+        self.log.push(format!("  mark {name}"));
+        if let Some(machine) = self.records.machines.get_mut(name) {
+            machine.marked = true;
+        }
+        Ok(())
+    }
+
+    /// Takes a member out of etcd, if there is one that does not cost the quorum.
+    pub(crate) fn remove_member(&mut self, id: u64) -> Result<(), Stop> {
+        let Some(voter) = self.reality.etcd.get(&id).cloned() else {
+            return Ok(());
+        };
+        let (voters, healthy) = self.reality.voters();
+        if voter.voting && !clusters::can_remove(voters, healthy, voter.alive) {
+            return Ok(());
+        }
+        self.write()?;
+        self.log.push(format!("  remove member {}", voter.machine));
+        let known = self.records.machines.contains_key(&voter.machine);
+        if voter.alive && !known {
+            return Err(Stop::Wrong(format!(
+                "{} is not ours, and is taken out of etcd",
+                voter.machine
+            )));
+        }
+        self.may_go(&voter.machine)?;
+        self.reality.etcd.remove(&id);
+        if self.reality.voters().0 > 0 && !self.reality.has_quorum() {
+            return Err(Stop::Wrong(format!(
+                "without {} etcd has no quorum",
+                voter.machine
+            )));
+        }
+        Ok(())
+    }
+
+    /// Deletes the node, and asks the driver to give the machine back.
+    pub(crate) fn remove_machine(&mut self, name: &str) -> Result<(), Stop> {
+        self.may_go(name)?;
+        let answers = self.answers();
+        if answers && self.reality.nodes.contains_key(name) {
+            self.write()?;
+            self.reality.nodes.remove(name);
+        }
+        self.write()?;
+        self.log.push(format!("  remove {name}"));
+        let mut voters = self.reality.etcd.values();
+        let votes = voters.any(|voter| voter.machine == name && voter.voting && voter.alive);
+        let lost = votes && self.founding() == Founding::Done && {
+            let (voters, healthy) = self.reality.voters();
+            healthy > voters / 2 && healthy - 1 <= voters / 2
+        };
+        if lost {
+            return Err(Stop::Wrong(format!(
+                "{name} goes, and the quorum of etcd with it"
+            )));
+        }
+        let now = self.now;
+        let machine = self.records.machines.get_mut(name);
+        if let Some(provider) = machine.and_then(|machine| machine.provider.as_mut()) {
+            provider.deleted = Some(now);
+        }
+        Ok(())
+    }
+
+    /// While the records are older than the cluster, and nobody has approved anything since, nothing healthy goes.
+    fn may_go(&self, name: &str) -> Result<(), Stop> {
+        let healthy = self.reality.is_healthy(name);
+        match self.unapproved && healthy {
+            true => Err(Stop::Wrong(format!(
+                "{name} is healthy, and goes after a restore without an approval"
+            ))),
+            false => Ok(()),
+        }
+    }
+}

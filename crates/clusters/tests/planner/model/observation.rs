@@ -1,0 +1,204 @@
+//! What the coordinator observes: records and reality together, as `observe` reads them from objects, API and etcd.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clusters::{ApiState, EtcdMember, EtcdState, Founding, Member, NodeState, Seen, Stage};
+use jiff::{SignedDuration, Timestamp};
+use resources::gantry::{MachineRole, StepState};
+
+use super::World;
+use super::reality::Voter;
+use super::records::Machine;
+
+/// Minutes for which a join may go on, and for which a driver may give a machine back.
+const JOIN: i64 = 30;
+const RETURN: i64 = 30;
+
+fn is_over(since: Timestamp, minutes: i64, now: Timestamp) -> bool {
+    since + SignedDuration::from_mins(minutes) <= now
+}
+
+impl World {
+    pub(crate) fn answers(&self) -> bool {
+        self.records.may_answer() && self.reality.answers()
+    }
+
+    pub(crate) fn founding(&self) -> Founding {
+        let joined = self.records.machines.values().any(|machine| machine.joined);
+        match &self.records.founder {
+            _ if self.answers() || joined => Founding::Done,
+            Some(founder) if founder.answered => Founding::Done,
+            Some(_) if self.records.living_founder().is_some() => Founding::UnderWay,
+            _ => Founding::NotYet,
+        }
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        let exists = self.founding() == Founding::Done;
+        let answers = self.answers();
+        let machines = self.records.machines.iter();
+        Seen {
+            founding: self.founding(),
+            founder: self.records.living_founder().cloned(),
+            pki: self.records.pki,
+            network: if answers { self.reality.cni } else { exists },
+            finished: self.records.kubeconfig,
+            members: machines
+                .map(|(name, machine)| self.member(name, machine))
+                .collect(),
+            api: match self.records.may_answer() {
+                false => ApiState::NotYet,
+                true if answers => ApiState::Answers,
+                true => ApiState::Silent,
+            },
+            etcd: match answers {
+                true => EtcdState::Members(self.etcd()),
+                false => EtcdState::Unknown,
+            },
+            ahead: self.unknown_plan().is_some(),
+            free: BTreeMap::new(),
+            used: self.used(),
+        }
+    }
+
+    fn etcd(&self) -> Vec<EtcdMember> {
+        let members = self.reality.etcd.iter();
+        let member = |(id, voter): (&u64, &Voter)| EtcdMember {
+            id: *id,
+            name: format!("node-{}", voter.machine),
+            machine: self.machine_of(voter),
+            voting: voter.voting,
+            healthy: voter.alive,
+        };
+        members.map(member).collect()
+    }
+
+    /// The machine that a member of etcd runs on, where that is known.
+    fn machine_of(&self, voter: &Voter) -> Option<String> {
+        let machine = self.records.machines.get(&voter.machine)?;
+        let runs_it = machine.provider.is_some() && (machine.joined || machine.given.is_some());
+        runs_it.then(|| voter.machine.clone())
+    }
+
+    /// The member of etcd that a step names.
+    pub(crate) fn member_called(&self, subject: &str) -> Option<u64> {
+        let mut members = self.etcd().into_iter();
+        members
+            .find(|member| member.subject() == subject)
+            .map(|member| member.id)
+    }
+
+    fn member(&self, name: &str, machine: &Machine) -> Member {
+        let provider = machine.provider.as_ref();
+        let leaving = provider.map_or(machine.marked || machine.joined, |one| one.deleted.is_some());
+        let asks = provider.is_some_and(|one| one.asks);
+        let stage = match (leaving, machine.joined, asks) {
+            (true, _, _) => Stage::Leaving,
+            (_, true, _) => Stage::Joined,
+            (_, _, true) => Stage::Asks,
+            _ => Stage::Installing,
+        };
+        let failed = provider.is_some_and(|one| one.failed || one.given_up);
+        let overdue = provider.and_then(|one| one.deleted);
+        let overdue = overdue.is_some_and(|asked| is_over(asked, RETURN, self.now));
+        Member {
+            name: name.to_owned(),
+            pool: machine.pool.clone(),
+            role: machine.role,
+            stage,
+            has_host: true,
+            failure: failed.then(|| "it does not get installed".to_owned()),
+            node: self.node(name, machine),
+            etcd_down: self.etcd_down(name, machine),
+            joining: !machine.joined && self.may_join(machine),
+            overdue: overdue.then(|| "its power does not go off".to_owned()),
+            unwanted: machine.marked && !leaving,
+            first_out: machine.first_out,
+            replacement: machine.replacement,
+            retry: provider.is_some_and(|one| one.retry),
+            created: machine.created,
+        }
+    }
+
+    fn node(&self, name: &str, machine: &Machine) -> NodeState {
+        if !machine.joined || !self.answers() {
+            return NodeState::Unknown;
+        }
+        match self.reality.nodes.get(name) {
+            Some(node) if node.ready => NodeState::Ready,
+            Some(node) => NodeState::Down { since: node.since },
+            None => NodeState::Down {
+                since: machine.node_down.unwrap_or(self.now),
+            },
+        }
+    }
+
+    fn may_join(&self, machine: &Machine) -> bool {
+        let done = machine.provider.as_ref().is_some_and(|one| one.done);
+        !done && machine.given.is_some_and(|given| !is_over(given, JOIN, self.now))
+    }
+
+    /// Whether a machine of the control plane votes, where that is known.
+    fn votes(&self, name: &str, machine: &Machine) -> Option<bool> {
+        if machine.role != MachineRole::ControlPlane || !machine.joined || !self.answers() {
+            return None;
+        }
+        let mut voters = self.reality.etcd.values();
+        Some(voters.any(|voter| voter.machine == name && voter.voting && voter.alive))
+    }
+
+    fn etcd_down(&self, name: &str, machine: &Machine) -> Option<Timestamp> {
+        let is_down = self.votes(name, machine) == Some(false) && !self.may_join(machine);
+        machine.etcd_down.filter(|_| is_down)
+    }
+
+    /// Notes since when nodes and members of etcd are down, as the conditions of the Machines do.
+    pub(crate) fn note_health(&mut self) {
+        if !self.answers() {
+            return;
+        }
+        let names: Vec<String> = self.records.machines.keys().cloned().collect();
+        for name in names {
+            let machine = &self.records.machines[&name];
+            let absent = matches!(self.node(&name, machine), NodeState::Down { .. });
+            let silent = self.votes(&name, machine) == Some(false);
+            let now = self.now;
+            let note = |known: Option<Timestamp>, down: bool| down.then(|| known.unwrap_or(now));
+            let (node, etcd) = (note(machine.node_down, absent), note(machine.etcd_down, silent));
+            let machine = self.records.machines.get_mut(&name).unwrap();
+            (machine.node_down, machine.etcd_down) = (node, etcd);
+        }
+    }
+
+    /// The number of a plan that has changed the cluster and is not known.
+    pub(crate) fn unknown_plan(&self) -> Option<u32> {
+        let plans = self.records.plans.values();
+        let counts = plans.filter(|plan| {
+            plan.spec.unknown_plan.is_none() || self.records.approvals.contains(&plan.spec.digest())
+        });
+        let newest = counts.map(|plan| plan.spec.number).max();
+        let inside = self.reality.last_plan.filter(|_| self.answers());
+        inside.filter(|last| *last > newest.unwrap_or(0))
+    }
+
+    pub(crate) fn next_number(&self) -> u32 {
+        let known = self.records.plans.keys().next_back().copied().unwrap_or(0);
+        let inside = self.reality.last_plan.filter(|_| self.answers()).unwrap_or(0);
+        known.max(self.records.last_plan).max(inside) + 1
+    }
+
+    /// Machines of the plan that counts whose step is over.
+    fn used(&self) -> BTreeSet<String> {
+        let Some(plan) = self.records.plan() else {
+            return BTreeSet::new();
+        };
+        let rows = plan.status.iter().flat_map(|status| &status.steps);
+        let over: BTreeSet<&str> = rows
+            .filter(|row| matches!(row.state, StepState::Done | StepState::Failed))
+            .map(|row| row.id.as_str())
+            .collect();
+        let steps = plan.spec.steps.iter();
+        let steps = steps.filter(|step| step.pool.is_some() && over.contains(step.id.as_str()));
+        steps.filter_map(|step| step.machine.clone()).collect()
+    }
+}

@@ -1,0 +1,127 @@
+//! Machines, nodes and members of etcd as they really are, whatever the appliance knows of them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+/// All of them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reality {
+    /// Machines by name.
+    pub(crate) iron: BTreeMap<String, Iron>,
+    /// Nodes by the name of their machine.
+    pub(crate) nodes: BTreeMap<String, Node>,
+    /// Members of etcd by id.
+    pub(crate) etcd: BTreeMap<u64, Voter>,
+    /// The number that the cluster keeps.
+    pub(crate) last_plan: Option<u32>,
+    pub(crate) cni: bool,
+    /// The API does not answer, though it could.
+    pub(crate) silent: bool,
+    next_id: u64,
+}
+
+/// A machine.
+#[derive(Debug, Clone)]
+pub(crate) struct Iron {
+    /// Number of the plan that made it.
+    pub(crate) plan: u32,
+    pub(crate) on: bool,
+    pub(crate) installation: Fate,
+    pub(crate) join: Fate,
+    /// Rounds that its power takes to go off; it never does while this is `None`.
+    pub(crate) power_off: Option<usize>,
+    /// What it was given: whether that is `kubeadm init`.
+    pub(crate) given: Option<bool>,
+}
+
+/// What becomes of something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is done after so many rounds.
+    Done(usize),
+    /// It fails after so many rounds.
+    Fails(usize),
+    /// It never ends.
+    Hangs,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    pub(crate) ready: bool,
+    pub(crate) since: Timestamp,
+}
+
+/// A member of etcd.
+#[derive(Debug, Clone)]
+pub(crate) struct Voter {
+    /// The machine that it runs on, known or not.
+    pub(crate) machine: String,
+    pub(crate) voting: bool,
+    pub(crate) alive: bool,
+}
+
+impl Fate {
+    /// One round further; true when it comes to its end now.
+    pub(crate) fn step(&mut self) -> bool {
+        match self {
+            Self::Hangs | Self::Done(0) | Self::Fails(0) => false,
+            Self::Done(rounds) | Self::Fails(rounds) => {
+                *rounds -= 1;
+                *rounds == 0
+            }
+        }
+    }
+}
+
+impl Reality {
+    /// Voters, and how many of them are healthy.
+    pub(crate) fn voters(&self) -> (usize, usize) {
+        let voting = || self.etcd.values().filter(|voter| voter.voting);
+        (voting().count(), voting().filter(|voter| voter.alive).count())
+    }
+
+    pub(crate) fn has_quorum(&self) -> bool {
+        let (voters, healthy) = self.voters();
+        healthy > voters / 2
+    }
+
+    pub(crate) fn answers(&self) -> bool {
+        self.has_quorum() && !self.silent
+    }
+
+    pub(crate) fn add_member(&mut self, machine: &str, voting: bool) {
+        self.next_id += 1;
+        let voter = Voter {
+            machine: machine.to_owned(),
+            voting,
+            alive: true,
+        };
+        self.etcd.insert(self.next_id, voter);
+    }
+
+    pub(crate) fn set_node(&mut self, machine: &str, ready: bool, now: Timestamp) {
+        let node = Node { ready, since: now };
+        self.nodes.insert(machine.to_owned(), node);
+    }
+
+    /// A machine loses its power.
+    pub(crate) fn power_off(&mut self, machine: &str, now: Timestamp) {
+        if let Some(iron) = self.iron.get_mut(machine) {
+            iron.on = false;
+        }
+        if self.nodes.get(machine).is_some_and(|node| node.ready) {
+            self.set_node(machine, false, now);
+        }
+        for voter in self.etcd.values_mut().filter(|voter| voter.machine == machine) {
+            voter.alive = false;
+        }
+    }
+
+    /// Whether a machine does all that it is there for.
+    pub(crate) fn is_healthy(&self, machine: &str) -> bool {
+        let on = self.iron.get(machine).is_some_and(|iron| iron.on);
+        let mut voters = self.etcd.values().filter(|voter| voter.machine == machine);
+        on && self.nodes.get(machine).is_some_and(|node| node.ready) && voters.all(|voter| voter.alive)
+    }
+}
