@@ -1,6 +1,7 @@
 //! Clusters that live: whatever happens, no step costs the quorum, and when nothing happens any more each comes to what is
 //! wanted or says what keeps it from that.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
@@ -12,7 +13,7 @@ use crate::samples::{is_of, wanted};
 use crate::tape::{Tape, for_tapes};
 
 const LIVES: u32 = 2_000;
-const RESTORES: u32 = 700;
+const RESTORES: u32 = 600;
 /// Bytes of a tape.
 const LENGTH: usize = 160;
 /// Rounds in which something happens.
@@ -55,28 +56,65 @@ fn some_world(tape: &mut Tape<'_>) -> World {
 
 #[test]
 fn whatever_happens_each_cluster_comes_to_rest() {
-    for_tapes(LIVES, LENGTH, live);
+    let counts = RefCell::new(BTreeMap::new());
+    for_tapes(LIVES, LENGTH, |tape| {
+        let world = live(tape)?;
+        count(&mut counts.borrow_mut(), &world);
+        Ok(())
+    });
+    // The lives must not all be alike.
+    let counts = counts.into_inner();
+    let enough = |what: &str| {
+        counts
+            .get(what)
+            .is_some_and(|count| *count >= LIVES as usize / 20)
+    };
+    for what in [
+        "make",
+        "deliver",
+        "mark",
+        "remove",
+        "remove member",
+        "killed",
+        "as wanted",
+        "blocked",
+    ] {
+        assert!(enough(what), "{what}: {counts:#?}");
+    }
+}
+
+/// Counts what happened in a life, and how it ended.
+fn count(counts: &mut BTreeMap<&'static str, usize>, world: &World) {
+    let mut has = |what: &'static str, holds: bool| *counts.entry(what).or_default() += usize::from(holds);
+    let any = |begin: &str| world.log.iter().any(|line| line.starts_with(begin));
+    has("make", any("  make "));
+    has("deliver", any("  deliver "));
+    has("mark", any("  mark "));
+    has("remove", any("  remove demo-"));
+    has("remove member", any("  remove member "));
+    has("killed", any("  killed"));
+    let end = is_as_wanted(world).is_ok();
+    has("as wanted", end);
+    has("blocked", !end);
 }
 
 /// One life.
-pub(crate) fn live(tape: &[u8]) -> Result<(), String> {
+pub(crate) fn live(tape: &[u8]) -> Result<World, String> {
     let tape = &mut Tape::new(tape);
     let mut world = some_world(tape);
-    let said = |world: &World, what: String| Err(format!("{what}\n{world:#?}"));
     for _ in 0..EVENTFUL {
         for _ in 0..tape.below(3) {
             world.event(tape);
         }
         world.approves = tape.chance(30);
-        if let Err(what) = world.round(1 + 4 * i64::try_from(tape.below(3)).unwrap()) {
-            return said(&world, what);
-        }
+        let minutes = 1 + 4 * i64::try_from(tape.below(3)).unwrap();
+        world
+            .round(minutes)
+            .map_err(|what| format!("{what}\n{world:#?}"))?;
     }
     world.calm_down();
-    match comes_to_rest(&mut world) {
-        Ok(()) => Ok(()),
-        Err(what) => said(&world, what),
-    }
+    comes_to_rest(&mut world).map_err(|what| format!("{what}\n{world:#?}"))?;
+    Ok(world)
 }
 
 /// Nothing happens any more.
@@ -171,9 +209,9 @@ fn a_restore_takes_nothing_away() {
 pub(crate) fn restore(tape: &[u8]) -> Result<(), String> {
     let tape = &mut Tape::new(tape);
     let mut world = some_world(tape);
-    let said = |world: &World, what: String| Err(format!("{what}\n{world:#?}"));
     let mut backup = world.records.clone();
     let (backup_at, restored_at) = (tape.below(6), 6 + tape.below(6));
+    world.approves = true;
     for at in 0..restored_at {
         if at == backup_at {
             backup = world.records.clone();
@@ -181,18 +219,14 @@ pub(crate) fn restore(tape: &[u8]) -> Result<(), String> {
         if tape.chance(60) {
             world.event(tape);
         }
-        world.approves = true;
-        if let Err(what) = world.round(3) {
-            return said(&world, what);
-        }
+        world.round(3).map_err(|what| format!("{what}\n{world:#?}"))?;
     }
     let known = backup.plans.keys().next_back().copied().unwrap_or(0);
-    let newer = world.reality.last_plan.unwrap_or(0) > known;
+    world.unapproved = world.reality.last_plan.unwrap_or(0) > known;
+    world.approves = false;
+    world.held_pods = false;
     world.log.push("restored".to_owned());
     world.records = backup;
-    world.approves = false;
-    world.unapproved = newer;
-    world.held_pods = false;
     // Of a cluster that is silent and of which the records say nothing nobody can know.
     let founder = world.records.founder.as_ref();
     let is_recorded = founder.is_some_and(|founder| founder.answered);
@@ -201,16 +235,9 @@ pub(crate) fn restore(tape: &[u8]) -> Result<(), String> {
     }
     world.reality.silent = tape.chance(30) && is_recorded;
     for at in 0..12 {
-        if at == 6 {
-            world.reality.silent = false;
-        }
-        if let Err(what) = world.round(3) {
-            return said(&world, what);
-        }
+        world.reality.silent &= at < 6;
+        world.round(3).map_err(|what| format!("{what}\n{world:#?}"))?;
     }
     world.calm_down();
-    match comes_to_rest(&mut world) {
-        Ok(()) => Ok(()),
-        Err(what) => said(&world, what),
-    }
+    comes_to_rest(&mut world).map_err(|what| format!("{what}\n{world:#?}"))
 }

@@ -24,6 +24,7 @@ impl World {
                 Ok(false) => return Ok(()),
                 Err(Stop::Killed) => {
                     self.writes_left = None;
+                    self.log.push("  killed".to_owned());
                     return Ok(());
                 }
                 Err(Stop::Wrong(what)) => return Err(what),
@@ -100,10 +101,6 @@ impl World {
     }
 
     fn store(&mut self, current: Option<&Plan>, spec: PlanSpec) -> Result<(), Stop> {
-        let spec = PlanSpec {
-            unknown_plan: self.unknown_plan(),
-            ..spec
-        };
         if let Some(plan) = current
             && let Some(progress) = superseded(plan, &spec, self.now)
         {
