@@ -18,7 +18,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 use node_config::Profile;
 use resources::anywhere::{Cluster, FailureReason};
-use resources::gantry::{Plan, PlanClass, PlanPhase, PlanSpec};
+use resources::gantry::{Plan, PlanClass, PlanPhase};
 use resources::keys;
 use telemetry::Events;
 use tokio::sync::mpsc;
@@ -241,8 +241,6 @@ impl Coordinator {
             }
             let verdict = self.plan(&wanted, &snapshot, &seen, snapshot.next_number(), now);
             if let Some(spec) = verdict.plan {
-                let unknown_plan = snapshot.unknown_plan();
-                let spec = PlanSpec { unknown_plan, ..spec };
                 store(access, &snapshot, &spec, now).await?;
                 return Ok(Next::Again);
             }

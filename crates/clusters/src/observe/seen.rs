@@ -55,7 +55,7 @@ pub(crate) fn seen(snapshot: &Snapshot, now: Timestamp) -> Seen {
             .collect(),
         api,
         etcd: etcd(snapshot),
-        ahead: snapshot.is_ahead(),
+        unknown_plan: snapshot.unknown_plan(),
         free: free(snapshot),
         used: used(snapshot),
     }

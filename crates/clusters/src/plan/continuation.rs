@@ -40,7 +40,9 @@ fn open<'a>(
 /// Whether `current`, whose steps are in these states, does everything that `next` would do.
 pub(crate) fn covers(current: &PlanSpec, state: impl Fn(&str) -> StepState, next: &PlanSpec) -> bool {
     let approved = next.requires_approval.is_none() || current.requires_approval.is_some();
-    if current.desired != next.desired || !approved {
+    // An approval that was given without knowledge of a plan does not hold for what that plan has changed.
+    let knows = current.unknown_plan >= next.unknown_plan;
+    if current.desired != next.desired || !approved || !knows {
         return false;
     }
     let steps = Steps::of(open(current, &state));

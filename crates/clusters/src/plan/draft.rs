@@ -142,7 +142,13 @@ impl Draft {
     }
 
     /// The plan of these steps.
-    pub(crate) fn finish(mut self, wanted: &Wanted, class: PlanClass, number: u32) -> PlanSpec {
+    pub(crate) fn finish(
+        mut self,
+        wanted: &Wanted,
+        class: PlanClass,
+        number: u32,
+        unknown_plan: Option<u32>,
+    ) -> PlanSpec {
         for step in &mut self.steps {
             if let Some(minutes) = startup_minutes(wanted, step) {
                 step.deadline_minutes = minutes;
@@ -163,7 +169,7 @@ impl Draft {
                 .collect(),
             api_gap_seconds: self.has(PlanStepKind::RemoveMember).then_some(API_GAP_SECONDS),
             requires_approval: self.requires_approval,
-            unknown_plan: None,
+            unknown_plan,
             steps: self.steps,
         }
     }

@@ -48,7 +48,7 @@ pub fn plan(wanted: &Wanted, seen: &Seen, policy: Policy, identity: Identity<'_>
     if draft.is_empty() {
         return verdict;
     }
-    if seen.ahead && draft.changes_machines() {
+    if seen.unknown_plan.is_some() && draft.changes_machines() {
         draft.requires_approval.get_or_insert_with(|| {
             "a later plan than any that is known here has changed the cluster, as after a restore of older data: check each \
              machine that goes, and that no server that is free here is in use"
@@ -60,7 +60,7 @@ pub fn plan(wanted: &Wanted, seen: &Seen, policy: Policy, identity: Identity<'_>
         (true, true) => PlanClass::Remediate,
         (true, false) => PlanClass::Scale,
     };
-    verdict.plan = Some(draft.finish(wanted, class, identity.number));
+    verdict.plan = Some(draft.finish(wanted, class, identity.number, seen.unknown_plan));
     verdict
 }
 

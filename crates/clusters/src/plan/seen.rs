@@ -26,9 +26,9 @@ pub struct Seen {
     pub api: ApiState,
     /// Members of its etcd.
     pub etcd: EtcdState,
-    /// Whether the cluster was changed by a later plan than any that is known here: the records are older than reality,
-    /// as after a restore.
-    pub ahead: bool,
+    /// Number of a plan that has changed the cluster and is not known here: the records are older than reality, as after a
+    /// restore.
+    pub unknown_plan: Option<u32>,
     /// Free hosts by pool. A pool of which nobody knows is absent: that is not the same as none.
     pub free: BTreeMap<String, FreeHosts>,
     /// Names of machines that were used already and must not be given again.
@@ -217,7 +217,7 @@ impl Seen {
             members: Vec::new(),
             api: ApiState::NotYet,
             etcd: EtcdState::Unknown,
-            ahead: false,
+            unknown_plan: None,
             free: BTreeMap::new(),
             used: BTreeSet::new(),
         }

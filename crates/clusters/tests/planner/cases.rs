@@ -360,11 +360,11 @@ fn older_records_take_nothing_away_and_make_nothing_by_themselves() {
     for (there, workers) in [(3, 1), (1, 3)] {
         let wanted = wanted(1, &[workers]);
         let mut seen = as_wanted(&crate::samples::wanted(1, &[there]));
-        seen.ahead = true;
+        seen.unknown_plan = Some(9);
         let plan = answer(&wanted, &seen).plan.unwrap();
         assert!(plan.requires_approval.is_some(), "{plan:#?}");
         silent(&mut seen);
-        seen.ahead = false;
+        seen.unknown_plan = None;
         assert_eq!(answer(&wanted, &seen).plan, None);
     }
 }

@@ -45,7 +45,7 @@ fn named_situations() {
     let mut seen = as_wanted(&three);
     seen.members[3].node = NodeState::Down { since: ago(10) };
     texts.push(text("a worker is dead", &three, &seen));
-    seen.ahead = true;
+    seen.unknown_plan = Some(9);
     texts.push(text("a worker is dead after a restore", &three, &seen));
 
     let mut seen = as_wanted(&three);

@@ -56,7 +56,8 @@ fn existing(tape: &mut Tape<'_>, wanted: &Wanted) -> Seen {
     ]);
     seen.network = !tape.chance(10);
     seen.finished = !tape.chance(10);
-    seen.ahead = seen.api == ApiState::Answers && tape.chance(15);
+    let ahead = seen.api == ApiState::Answers && tape.chance(15);
+    seen.unknown_plan = ahead.then_some(9);
     for pool in &wanted.pools {
         let (gone, more) = (tape.chance(15), tape.chance(15));
         if gone && let Some(at) = seen.members.iter().position(|known| known.pool == pool.name) {

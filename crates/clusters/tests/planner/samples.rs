@@ -131,7 +131,7 @@ pub(crate) fn as_wanted(wanted: &Wanted) -> Seen {
         etcd: EtcdState::Members(voters.collect()),
         members,
         api: ApiState::Answers,
-        ahead: false,
+        unknown_plan: None,
         free: BTreeMap::new(),
         used: BTreeSet::new(),
     }

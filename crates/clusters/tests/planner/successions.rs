@@ -1,6 +1,6 @@
 //! When a plan that is carried out ends before it is done.
 
-use clusters::{EtcdMember, NodeState, Progress, Seen, Wanted, dropped};
+use clusters::{EtcdMember, NodeState, Progress, Seen, Wanted, dropped, needs_another};
 use resources::gantry::{Plan, PlanPhase, PlanSpec};
 
 use crate::cases::{dies, etcd, failed_too_often, said, silent};
@@ -65,4 +65,19 @@ fn a_member_of_etcd_that_lives_again_is_not_taken_out() {
     assert!(!is_dropped(&plan, &wanted, &seen));
     etcd(&mut seen)[3].healthy = true;
     assert!(is_dropped(&plan, &wanted, &seen));
+}
+
+/// A plan that a person approved was restored while a later one had changed the cluster: its steps are held back, so one
+/// that knows of that has to take its place.
+#[test]
+fn an_approval_of_before_a_restore_does_not_hold() {
+    let wanted = wanted(1, &[]);
+    let mut seen = as_wanted(&crate::samples::wanted(3, &[]));
+    let plan = executing(answer(&wanted, &seen).plan.unwrap());
+    assert!(plan.spec.requires_approval.is_some());
+    assert!(!needs_another(Some(&plan), &answer(&wanted, &seen), now()));
+    seen.unknown_plan = Some(9);
+    assert!(needs_another(Some(&plan), &answer(&wanted, &seen), now()));
+    let next = executing(answer(&wanted, &seen).plan.unwrap());
+    assert!(!needs_another(Some(&next), &answer(&wanted, &seen), now()));
 }

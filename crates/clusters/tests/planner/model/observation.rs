@@ -55,7 +55,7 @@ impl World {
                 true => EtcdState::Members(self.etcd()),
                 false => EtcdState::Unknown,
             },
-            ahead: self.unknown_plan().is_some(),
+            unknown_plan: self.unknown_plan(),
             free: BTreeMap::new(),
             used: self.used(),
         }
