@@ -77,12 +77,12 @@ pub(crate) enum Obstacle {
     Owned(String),
     /// A person keeps it back, with the reason.
     Quarantined(String),
-    /// Its state, in words.
+    /// Its state, as text for people.
     Busy(&'static str),
 }
 
 impl fmt::Display for Obstacle {
-    /// In words that follow the name of the server.
+    /// As text that follows the name of the server.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Deleted => f.write_str("is being deleted"),

@@ -41,10 +41,10 @@ pub(crate) fn status(object: &ProviderCluster, hosts: &Pools, now: Timestamp) ->
     }
 }
 
-/// Whether the new status says something that somebody waits for; other changes of the counts can wait and be told
+/// Whether the new status says something that somebody waits for; other changes of the counts can wait and be written
 /// together.
 pub(crate) fn is_urgent(before: Option<&ProviderClusterStatus>, after: &ProviderClusterStatus) -> bool {
-    let told = |status: &ProviderClusterStatus| {
+    let urgent = |status: &ProviderClusterStatus| {
         let ready = status.ready();
         let ready = ready.map(|ready| (ready.status.clone(), ready.reason.clone()));
         let pools = status.pools.iter();
@@ -53,7 +53,7 @@ pub(crate) fn is_urgent(before: Option<&ProviderClusterStatus>, after: &Provider
             .collect();
         (status.observed_generation, ready, pools)
     };
-    before.map(told) != Some(told(after))
+    before.map(urgent) != Some(urgent(after))
 }
 
 fn ready(pools: &[ProviderPool], hosts: &Pools) -> Fact {

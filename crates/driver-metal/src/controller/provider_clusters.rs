@@ -102,7 +102,7 @@ fn failed(object: Arc<ProviderCluster>, error: &Error, _: Arc<Counter>) -> Actio
     tracing::warn!(
         cluster,
         error = causes::line(error),
-        "the hosts of a cluster could not be told"
+        "the status of a ProviderCluster was not written"
     );
     Action::requeue(AGAIN)
 }

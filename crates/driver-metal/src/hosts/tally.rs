@@ -8,9 +8,9 @@ use resources::gantry::{ProviderPool, SelectorTerm};
 
 use crate::availability::Obstacle;
 
-/// Reasons that are told.
+/// Reasons that are named.
 const REASONS: usize = 8;
-/// Names that are told with a reason.
+/// Names that are given with a reason.
 const NAMES: usize = 3;
 
 /// A choice of hardware.
@@ -30,7 +30,7 @@ pub(super) enum Standing {
 pub(super) enum Taken {
     /// A machine of this cluster has it.
     Cluster(String),
-    /// Another reason, in words that follow a number.
+    /// Another reason, as text that follows a number.
     Other(String),
 }
 
@@ -129,11 +129,11 @@ impl Tally {
         groups.sort_by_key(|(count, _)| Reverse(*count));
         let more: usize = groups.iter().skip(REASONS).map(|(count, _)| count).sum();
         let shown = groups.iter().take(REASONS);
-        let mut told: Vec<String> = shown.map(|(count, why)| self.reason(*count, *why)).collect();
+        let mut reasons: Vec<String> = shown.map(|(count, why)| self.reason(*count, *why)).collect();
         if more > 0 {
-            told.push(format!("{more} for other reasons"));
+            reasons.push(format!("{more} for other reasons"));
         }
-        told
+        reasons
     }
 
     /// Why so many are not free; without a reason of their own they cool down.

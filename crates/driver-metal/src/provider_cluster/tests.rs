@@ -74,7 +74,7 @@ fn two_pools() -> ProviderCluster {
     ]))
 }
 
-fn told(object: &ProviderCluster, hosts: &mut Hosts, minute: i64) -> ProviderClusterStatus {
+fn status_of(object: &ProviderCluster, hosts: &mut Hosts, minute: i64) -> ProviderClusterStatus {
     let counted = hosts.count(("n", "demo"), &object.spec.pools, at(minute));
     status(object, &counted, at(minute))
 }
@@ -91,7 +91,7 @@ fn ready(status: &ProviderClusterStatus) -> (&str, &str, &str) {
 #[test]
 fn free_hosts_are_counted_for_each_pool_and_the_others_have_a_reason() {
     let (object, mut hosts) = (two_pools(), hosts());
-    let status = told(&object, &mut hosts, 0);
+    let status = status_of(&object, &mut hosts, 0);
     assert_eq!((row(&status, "cp").free, row(&status, "md-0").free), (2, 5));
     assert_eq!(
         (ready(&status).0, status.observed_generation),
@@ -119,7 +119,7 @@ fn free_hosts_are_counted_for_each_pool_and_the_others_have_a_reason() {
         json!({"type": "worker", "v1alpha1.tinkerbell.org/ownerName": "capt"}),
     ));
     hosts.put_server(&server("g", json!({}), "available"));
-    let after = told(&object, &mut hosts, 20);
+    let after = status_of(&object, &mut hosts, 20);
     let workers = row(&after, "md-0");
     assert_eq!((workers.hosts, workers.free), (1, 0));
     let mut reasons = workers.not_free.clone();
@@ -139,7 +139,7 @@ fn free_hosts_are_counted_for_each_pool_and_the_others_have_a_reason() {
     let (holds, _, message) = ready(&after);
     assert!(holds == "True" && message.contains("cooling down"), "{after:?}");
     put(&mut hosts, "d", "worker", json!({}), "failed");
-    let after = told(&object, &mut hosts, 20);
+    let after = status_of(&object, &mut hosts, 20);
     let (holds, reason, message) = ready(&after);
     assert_eq!((holds, reason), ("False", "NotEnoughHosts"));
     assert!(
@@ -178,7 +178,7 @@ fn pools_with_one_selector_say_that_they_count_the_same_hosts() {
         pool("md-0", "worker", 2, "worker"),
         pool("md-1", "worker", 3, "worker")
     ]));
-    let status = told(&twice, &mut hosts, 0);
+    let status = status_of(&twice, &mut hosts, 0);
     for (name, other) in [("md-0", "md-1"), ("md-1", "md-0")] {
         let pool = row(&status, name);
         assert_eq!((pool.free, pool.shared), (5, 5));
@@ -186,7 +186,7 @@ fn pools_with_one_selector_say_that_they_count_the_same_hosts() {
     }
     assert_eq!((row(&status, "cp").shared, ready(&status).0), (0, "True"));
     put(&mut hosts, "a", "worker", json!({}), "failed");
-    let status = told(&twice, &mut hosts, 0);
+    let status = status_of(&twice, &mut hosts, 0);
     let (holds, _, message) = ready(&status);
     assert_eq!(holds, "False");
     assert!(
@@ -199,10 +199,10 @@ fn pools_with_one_selector_say_that_they_count_the_same_hosts() {
     for name in ["b", "c"] {
         put(&mut hosts, name, "worker", claim("demo", "md-0"), "running");
     }
-    let status = told(&twice, &mut hosts, 0);
+    let status = status_of(&twice, &mut hosts, 0);
     assert_eq!((ready(&status).0, row(&status, "md-1").free), ("False", 2));
     put(&mut hosts, "a", "worker", json!({}), "available");
-    assert_eq!(ready(&told(&twice, &mut hosts, 0)).0, "True");
+    assert_eq!(ready(&status_of(&twice, &mut hosts, 0)).0, "True");
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_host_that_two_selectors_fit_is_told_before_the_first_machine_is_made() {
         hosts(),
     );
     hosts.put_hardware(&hardware("cp-2", json!({"type": "cp", "rack": "8"})));
-    let status = told(&object, &mut hosts, 0);
+    let status = status_of(&object, &mut hosts, 0);
     assert_eq!(
         ready(&status),
         (
@@ -232,14 +232,14 @@ fn a_host_that_two_selectors_fit_is_told_before_the_first_machine_is_made() {
         (2, 1, ["md-0".to_owned()].as_slice())
     );
     put(&mut hosts, "cp-1", "cp", claim("demo", "cp"), "running");
-    assert_eq!(ready(&told(&object, &mut hosts, 0)).0, "True");
+    assert_eq!(ready(&status_of(&object, &mut hosts, 0)).0, "True");
 }
 
 #[test]
 fn a_selector_that_nothing_fits_is_told_by_name() {
     let mut hosts = hosts();
     let object = cluster(json!([pool("cp", "controlPlane", 1, "controlplane")]));
-    let status = told(&object, &mut hosts, 0);
+    let status = status_of(&object, &mut hosts, 0);
     assert_eq!(
         ready(&status).2,
         "cp: minimum hardware count not met for selector {type=controlplane}: have 0 free, require 1 (no hardware has these \
@@ -247,7 +247,7 @@ fn a_selector_that_nothing_fits_is_told_by_name() {
     );
     // Without a selector every server fits.
     let any = cluster(json!([{"name": "cp", "role": "controlPlane", "count": 7, "metal": {}}]));
-    let status = told(&any, &mut hosts, 0);
+    let status = status_of(&any, &mut hosts, 0);
     assert_eq!((row(&status, "cp").free, ready(&status).0), (7, "True"));
 }
 
@@ -301,14 +301,14 @@ fn a_change_wakes_those_whose_counts_it_changes_and_nobody_else() {
 #[test]
 fn numbers_alone_can_wait() {
     let (object, mut hosts) = (two_pools(), hosts());
-    let before = told(&object, &mut hosts, 0);
+    let before = status_of(&object, &mut hosts, 0);
     assert!(is_urgent(None, &before));
     put(&mut hosts, "a", "worker", json!({}), "failed");
-    assert!(!is_urgent(Some(&before), &told(&object, &mut hosts, 0)));
+    assert!(!is_urgent(Some(&before), &status_of(&object, &mut hosts, 0)));
     for name in ["b", "c", "d", "e"] {
         put(&mut hosts, name, "worker", claim("demo", "md-0"), "running");
     }
-    let after = told(&object, &mut hosts, 0);
+    let after = status_of(&object, &mut hosts, 0);
     assert_eq!((row(&after, "md-0").free, ready(&after).0), (0, "True"));
     assert!(is_urgent(Some(&before), &after), "there is no free one left");
 }

@@ -38,7 +38,7 @@ fn status(machine: &ProviderMachine) -> ProviderMachineStatus {
     machine.status.clone().unwrap_or_default()
 }
 
-async fn told(site: &Site, holds: impl Fn(&ProviderMachineStatus) -> bool) -> ProviderMachineStatus {
+async fn status_with(site: &Site, holds: impl Fn(&ProviderMachineStatus) -> bool) -> ProviderMachineStatus {
     let machine = site
         .when("prod-1", |machine: &ProviderMachine| holds(&status(machine)))
         .await;
@@ -55,7 +55,7 @@ async fn installs(site: &Site, workflow: &str, attempt: u64) {
         json!({"status": {"state": "SUCCESS", "attempt": attempt}}),
     )
     .await;
-    told(site, |status| state(status) == MetalState::Booting).await;
+    status_with(site, |status| state(status) == MetalState::Booting).await;
 }
 
 /// The first boot of an attempt, with these fields.
@@ -80,7 +80,7 @@ async fn a_first_boot_that_failed_is_told_and_installed_anew_on_the_same_server(
     let site = site().await;
     server(&site, "b", "worker").await;
     let (driver, cancel) = drive(&site);
-    told(&site, |status| status.host.is_some()).await;
+    status_with(&site, |status| status.host.is_some()).await;
     site.merge_status::<Server>("a", json!({"status": {"state": "claimed"}}))
         .await;
     installs(&site, "prod-1-1", 1).await;
@@ -90,11 +90,11 @@ async fn a_first_boot_that_failed_is_told_and_installed_anew_on_the_same_server(
         json!({"stage": {"name": "kubeadm-join", "since": "2026-01-01T00:01:00Z"}}),
     )
     .await;
-    let at_work = told(&site, |status| status.bootstrap_stage.is_some()).await;
+    let at_work = status_with(&site, |status| status.bootstrap_stage.is_some()).await;
     assert_eq!(state(&at_work), MetalState::Running);
     assert!(at_work.bootstrap_requested_at.is_some() && at_work.bootstrap_failure.is_none());
     first_boot(&site, 1, json!({"failure": failure()})).await;
-    let failed = told(&site, |status| status.bootstrap_failure.is_some()).await;
+    let failed = status_with(&site, |status| status.bootstrap_failure.is_some()).await;
     let expected: FirstBootFailure = serde_json::from_value(failure()).unwrap();
     assert_eq!(failed.bootstrap_failure, Some(expected));
     assert_eq!(failed.installation, Some(1));
@@ -114,7 +114,7 @@ async fn a_first_boot_that_failed_is_told_and_installed_anew_on_the_same_server(
 
     site.merge::<ProviderMachine>("prod-1", json!({"spec": {"installation": 2}}))
         .await;
-    let second = told(&site, |status| state(status) == MetalState::Installing).await;
+    let second = status_with(&site, |status| state(status) == MetalState::Installing).await;
     assert_eq!(
         (
             second.workflow.as_deref(),
@@ -123,16 +123,16 @@ async fn a_first_boot_that_failed_is_told_and_installed_anew_on_the_same_server(
         ),
         (Some("prod-1-2"), Some(2), Some("a"))
     );
-    // What the server says of the system that goes is not told any more.
+    // What the server says of the system that goes is not reported any more.
     assert!(second.bootstrap_failure.is_none() && second.bootstrap_requested_at.is_none());
     installs(&site, "prod-1-2", 2).await;
     assert_eq!(
-        told(&site, |_| true).await.bootstrap_requested_at,
+        status_with(&site, |_| true).await.bootstrap_requested_at,
         None,
         "it has not asked"
     );
     first_boot(&site, 2, json!({"requestedAt": "2026-01-01T01:00:00Z"})).await;
-    let asks = told(&site, |status| status.bootstrap_requested_at.is_some()).await;
+    let asks = status_with(&site, |status| status.bootstrap_requested_at.is_some()).await;
     assert_eq!(
         asks.bootstrap_requested_at.unwrap().0.to_string(),
         "2026-01-01T01:00:00Z"
@@ -144,7 +144,7 @@ async fn a_first_boot_that_failed_is_told_and_installed_anew_on_the_same_server(
     // It is a node now.
     site.merge::<ProviderMachine>("prod-1", json!({"spec": {"installation": 3}}))
         .await;
-    let stays = told(&site, |status| {
+    let stays = status_with(&site, |status| {
         let reason = status.reason.as_deref().unwrap_or_default();
         reason.contains("installation 3 is wanted, but its first boot has not failed")
     })
@@ -176,7 +176,7 @@ async fn a_first_boot_that_failed_is_told_and_installed_anew_on_the_same_server(
 async fn the_identity_of_an_installed_machine_stays_what_it_was() {
     let site = site().await;
     let (driver, cancel) = drive(&site);
-    told(&site, |status| status.host.is_some()).await;
+    status_with(&site, |status| status.host.is_some()).await;
     let renamed = |name: &str, mac: &str, address: &str| {
         let ip = json!({"address": address, "netmask": "255.255.255.0", "gateway": "192.0.2.1"});
         json!({"spec": {"interfaces": [{"dhcp": {"mac": mac, "hostname": name, "ip": ip, "name_servers": ["192.0.2.2"]}}]}})
@@ -191,7 +191,7 @@ async fn the_identity_of_an_installed_machine_stays_what_it_was() {
         .await;
     site.merge_status::<Server>("a", json!({"status": {"state": "claimed"}}))
         .await;
-    let installing = told(&site, |status| state(status) == MetalState::Installing).await;
+    let installing = status_with(&site, |status| state(status) == MetalState::Installing).await;
     assert_eq!(names(&installing), first);
     let template = site
         .api::<resources::tinkerbell::Template>()
@@ -204,7 +204,7 @@ async fn the_identity_of_an_installed_machine_stays_what_it_was() {
         .await;
     installs(&site, "prod-1-1", 1).await;
     first_boot(&site, 1, json!({})).await;
-    let running = told(&site, |status| status.bootstrap_requested_at.is_some()).await;
+    let running = status_with(&site, |status| status.bootstrap_requested_at.is_some()).await;
     assert_eq!(state(&running), MetalState::Running);
     assert_eq!(names(&running), first, "its system has them");
     cancel.cancel();

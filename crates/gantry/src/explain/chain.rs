@@ -325,27 +325,27 @@ Gantry waits for: waits for the agent (deadline in 9m0s)
                 .map(|line| format!("{}\n", line.text))
                 .collect::<String>()
         };
-        let told = text(&snapshot);
+        let shown = text(&snapshot);
         assert!(
-            told.contains("ProviderCluster c (metal): not ready: md-0: too few\n")
-                && told.contains(
+            shown.contains("ProviderCluster c (metal): not ready: md-0: too few\n")
+                && shown.contains(
                     "pool md-0: 1 of 4 machines have a host, 2 more are free (1 of them counted for md-1 too); not free: 3 \
                      quarantined (a, b, d), 1 failed (e)\n"
                 ),
-            "{told}"
+            "{shown}"
         );
         // A machine of the pool that waits for a host.
         let status = snapshot.provider_machines[0].status.as_mut().unwrap();
         status.host = None;
         snapshot.provider_machines[0].spec.pool = "md-0".into();
-        let told = text(&snapshot);
-        assert!(told.contains("no host yet; pool md-0: 1 of 4"), "{told}");
+        let shown = text(&snapshot);
+        assert!(shown.contains("no host yet; pool md-0: 1 of 4"), "{shown}");
         snapshot.provider_clusters[0].metadata.generation = Some(3);
-        let told = text(&snapshot);
+        let shown = text(&snapshot);
         assert!(
-            told.contains("ProviderCluster c (metal): its driver has not answered to the present spec yet")
-                && told.contains("no host yet\n"),
-            "{told}"
+            shown.contains("ProviderCluster c (metal): its driver has not answered to the present spec yet")
+                && shown.contains("no host yet\n"),
+            "{shown}"
         );
     }
 

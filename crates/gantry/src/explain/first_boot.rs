@@ -67,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    fn told(more: &Value) -> Vec<(usize, String)> {
+    fn lines_of(more: &Value) -> Vec<(usize, String)> {
         let mut first = json!({
             "attempt": 2, "publicKey": format!("sha256:{}", "1".repeat(64)), "serial": "01",
             "notAfter": "2026-02-01T00:00:00Z", "requestedAt": "2026-01-01T00:00:20Z",
@@ -104,7 +104,7 @@ mod tests {
                 "first boot: asked 40s ago, delivered 30s ago",
             ),
         ] {
-            assert_eq!(told(&more), [(0, text.to_owned())]);
+            assert_eq!(lines_of(&more), [(0, text.to_owned())]);
         }
         let lines = [
             (
@@ -114,9 +114,9 @@ mod tests {
             (1, "[preflight] a"),
             (1, "b"),
         ];
-        let failed = told(&json!({"failure": failure(), "stage": stage}));
+        let failed = lines_of(&json!({"failure": failure(), "stage": stage}));
         assert_eq!(failed, lines.map(|(depth, text)| (depth, text.to_owned())));
-        assert!(told(&json!({"attempt": 1, "failure": failure()})).is_empty());
+        assert!(lines_of(&json!({"attempt": 1, "failure": failure()})).is_empty());
     }
 
     #[test]

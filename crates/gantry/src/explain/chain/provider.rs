@@ -1,4 +1,4 @@
-//! What a provider says of a cluster and of its machines, in the words that all drivers share; what hangs on a host of bare
+//! What a provider says of a cluster and of its machines, in the terms that all drivers share; what hangs on a host of bare
 //! metal follows it.
 
 use kube::ResourceExt as _;
