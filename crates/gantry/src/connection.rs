@@ -4,8 +4,10 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kube::api::PatchParams;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use resources::keys;
 
 use crate::failure::{Failure, Outcome};
 use crate::global::Global;
@@ -18,6 +20,14 @@ const ANSWER: Duration = Duration::from_secs(10);
 pub(crate) fn kubeconfig(global: &Global) -> PathBuf {
     let default = || Path::new(appliance::DEFAULT_DATA).join(appliance::ADMIN_KUBECONFIG);
     global.kubeconfig.clone().unwrap_or_else(default)
+}
+
+/// How the command line changes single fields of an object.
+pub(crate) fn patch_params() -> PatchParams {
+    PatchParams {
+        field_manager: Some(keys::MANAGER_CLI.to_owned()),
+        ..PatchParams::default()
+    }
 }
 
 /// A client whose server has answered.

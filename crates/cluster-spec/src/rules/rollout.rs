@@ -62,7 +62,11 @@ fn strategy_of(strategy: &Value, path: &str, report: &mut Report) {
             "allow one of the two",
         );
     }
-    if surge < Some(0) && surge.is_some() || unavailable < Some(0) && unavailable.is_some() {
+    if [surge, unavailable]
+        .into_iter()
+        .flatten()
+        .any(|number| number < 0)
+    {
         report.add(
             format!("{path}.rollingUpdate"),
             "maxSurge and maxUnavailable are numbers of 0 or more",

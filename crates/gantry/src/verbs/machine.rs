@@ -2,7 +2,7 @@
 
 use clap::Args;
 use kube::Client;
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, Patch};
 use resources::cluster_api::{Machine, MachinePhase};
 use resources::gantry::ProviderMachine;
 use resources::keys;
@@ -38,10 +38,7 @@ pub(crate) async fn retry(global: &Global, args: &MachineArgs) -> Outcome {
     }
     let machines: Api<ProviderMachine> = Api::namespaced(client, &args.namespace);
     let patch = json!({ "spec": { "retry": jiff::Timestamp::now().to_string() } });
-    let params = PatchParams {
-        field_manager: Some(keys::MANAGER_CLI.to_owned()),
-        ..PatchParams::default()
-    };
+    let params = connection::patch_params();
     machines.patch(&args.name, &params, &Patch::Merge(patch)).await?;
     output::line(format!("{}: another machine takes its place", args.name));
     Ok(())

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, Patch};
 use resources::gantry::{ProviderMachine, ReleaseStatement, Server, ServerState, StatedPower};
 use resources::{Time, keys};
 use serde_json::json;
@@ -89,10 +89,7 @@ pub(crate) async fn run(global: &Global, args: &ReleaseServerArgs) -> Outcome {
             "metadata": { "resourceVersion": server.metadata.resource_version },
             "spec": { "release": ReleaseStatement { at: Some(Time(Timestamp::now())), ..statement } },
         });
-        let params = PatchParams {
-            field_manager: Some(keys::MANAGER_CLI.to_owned()),
-            ..PatchParams::default()
-        };
+        let params = connection::patch_params();
         match servers.patch(&args.name, &params, &Patch::Merge(patch)).await {
             Ok(_) => break,
             Err(kube::Error::Api(status)) if status.code == 409 => {}

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, Patch};
 use resources::gantry::{Quarantine, Server};
 use resources::{Time, keys};
 use serde_json::{Value, json};
@@ -106,10 +106,7 @@ async fn find(global: &Global, args: &ServerArgs) -> Outcome<(Api<Server>, Serve
 
 async fn set(servers: &Api<Server>, name: &str, field: &str, value: &Value) -> Outcome {
     let patch = json!({ "spec": { field: value } });
-    let params = PatchParams {
-        field_manager: Some(keys::MANAGER_CLI.to_owned()),
-        ..PatchParams::default()
-    };
+    let params = connection::patch_params();
     servers.patch(name, &params, &Patch::Merge(patch)).await?;
     Ok(())
 }
