@@ -206,7 +206,7 @@ echo "To see the stack trace of this error execute with --v=5 or higher" >&2
 echo ran >> %s/count
 exit 3
 """ % os.getcwd()
-answers["/v1/first-boot"] = [document(shell)] * 3
+answers["/v1/first-boot"] = [document(shell)] * f.ATTEMPTS
 # The appliance is restarted meanwhile: no answer, half an answer, an error of its own.
 answers["/v1/first-boot/failed"] = [(None, b""), (503, b"not ready"), (204, b"")]
 try:
@@ -214,9 +214,9 @@ try:
     sys.exit("it has not failed")
 except f.Failed as failed:
     pass
-assert open("count").read() == "ran\n" * 3
+assert open("count").read() == "ran\n" * f.ATTEMPTS
 stages = [body["stage"] for body in calls("/v1/first-boot/stage")]
-assert stages == ["write-files", "containerd", "kubeadm-join"] * 3, stages
+assert stages == ["write-files", "containerd", "kubeadm-join"] * f.ATTEMPTS, stages
 reports = calls("/v1/first-boot/failed")
 assert len(reports) == 3 and reports[0] == reports[1] == reports[2], reports
 report = reports[0]
@@ -239,7 +239,7 @@ echo gantry-stage: kubeadm-join
 echo "error: etcd does not answer"
 exit 1
 """ % (os.getcwd(), os.getcwd())
-answers["/v1/first-boot"] = [document(shell)] * 3
+answers["/v1/first-boot"] = [document(shell)] * f.ATTEMPTS
 try:
     f.bootstrap(config, None)
     sys.exit("it has not failed")
@@ -258,7 +258,7 @@ fn a_second_attempt_that_succeeds_reports_nothing() {
     succeeds(
         r#"
 shell = "[ -e %s/once ] || { : > %s/once; exit 1; }" % (os.getcwd(), os.getcwd())
-answers["/v1/first-boot"] = [document(shell)] * 3
+answers["/v1/first-boot"] = [document(shell)] * f.ATTEMPTS
 f.bootstrap(config, None)
 assert len(calls("/v1/first-boot")) == 2 and calls("/v1/first-boot/failed") == []
 "#,

@@ -114,7 +114,7 @@ fn bad_disk_was_told(rack: &Rack, server: &str) -> anyhow::Result<()> {
         .collect();
     println!("{}", failed.join("\n"));
     ensure!(
-        failed.iter().any(|line| line.contains("Input/output error")),
+        failed.iter().any(|line| line.contains("os error 5")),
         "no Event names three failures: {about:#?}"
     );
     Ok(())

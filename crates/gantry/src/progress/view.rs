@@ -1,6 +1,6 @@
 //! What a snapshot says of a cluster's progress.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use resources::anywhere::FailureReason;
 use resources::gantry::{Plan, PlanPhase, PlanStep, ProviderMachine, ProviderMachinePhase, StepState};
@@ -8,6 +8,10 @@ use resources::tinkerbell::WorkflowState;
 
 use crate::snapshot::{Snapshot, phase, word};
 use crate::time;
+
+/// How long a plan that has failed may stand until another one follows: the coordinator begins what can be repeated again
+/// after a minute.
+const FOLLOWED: SignedDuration = SignedDuration::from_mins(2);
 
 /// How far a cluster is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +58,7 @@ pub(crate) fn view(snapshot: &Snapshot, cluster: &str, now: Timestamp) -> View {
     View {
         headline: headline(snapshot, cluster, now),
         machines,
-        verdict: verdict(snapshot, cluster),
+        verdict: verdict(snapshot, cluster, now),
     }
 }
 
@@ -159,7 +163,7 @@ fn row(snapshot: &Snapshot, machine: &ProviderMachine, now: Timestamp) -> Machin
     }
 }
 
-fn verdict(snapshot: &Snapshot, name: &str) -> Verdict {
+fn verdict(snapshot: &Snapshot, name: &str, now: Timestamp) -> Verdict {
     let Some(cluster) = snapshot.cluster(name) else {
         return Verdict::Failed(format!("cluster {name} does not exist any more"));
     };
@@ -182,13 +186,22 @@ fn verdict(snapshot: &Snapshot, name: &str) -> Verdict {
     {
         return Verdict::Refused(message.clone());
     }
+    if let Some(message) = status.failure_message.as_ref().filter(|_| current)
+        && status.phase.as_deref() == Some("Failed")
+    {
+        return Verdict::Failed(message.clone());
+    }
     let plan = snapshot.plan_of(name).and_then(|plan| plan.status.as_ref());
     if let Some(plan) = plan.filter(|plan| plan.phase == PlanPhase::Failed) {
+        // Another plan follows by itself where something can be done.
+        let since = plan.since.as_ref().map_or(now, |since| since.0);
+        if now.duration_since(since) < FOLLOWED {
+            return Verdict::Going;
+        }
         let reason = status.failure_message.clone().or(plan.reason.clone());
         return Verdict::Failed(reason.unwrap_or_else(|| "the plan failed".to_owned()));
     }
     match (&status.failure_message, status.phase.as_deref()) {
-        (Some(message), Some("Failed")) if current => Verdict::Failed(message.clone()),
         // A change of a running cluster that is refused: nothing more comes of it.
         (Some(message), Some("Running"))
             if current && !plan.is_some_and(|plan| plan.phase.is_under_way()) =>
@@ -235,7 +248,7 @@ mod tests {
                     {"id": "1", "kind": "makePki", "deadlineMinutes": 1},
                     {"id": "2", "kind": "joinWorker", "machine": "w", "after": ["1"], "deadlineMinutes": 30},
                     {"id": "3", "kind": "joinWorker", "machine": "x", "after": ["1"], "deadlineMinutes": 30}]},
-                "status": {"phase": plan, "reason": "too slow",
+                "status": {"phase": plan, "reason": "too slow", "since": time,
                     "steps": [{"id": "1", "state": "done"}, {"id": "2", "state": "running"}]},
             }))
             .unwrap()],
@@ -281,8 +294,11 @@ mod tests {
     fn verdicts() {
         let of = |phase, ready, plan| view(&snapshot(phase, ready, plan), "c", at()).verdict;
         assert_eq!(of("Running", "True", "done"), Verdict::Ready);
+        // Another plan follows one that has failed, or none does.
+        assert_eq!(of("Creating", "False", "failed"), Verdict::Going);
+        let later = at() + SignedDuration::from_mins(2);
         assert_eq!(
-            of("Creating", "False", "failed"),
+            view(&snapshot("Creating", "False", "failed"), "c", later).verdict,
             Verdict::Failed("too slow".to_owned())
         );
         assert_eq!(

@@ -96,19 +96,28 @@ join)
     ;;
 join-control-plane)
     begin kubeadm-join
+    skipped=
     if [ "$again" = yes ]; then
-        # A machine that may be a member of etcd has data that the others count on. To reset it and to join anew could
-        # leave a member that never answers, or one without its data; the appliance takes it out before anything else.
-        if [ -e /etc/kubernetes/manifests/etcd.yaml ] || [ -d /var/lib/etcd/member ]; then
+        if [ -e /etc/kubernetes/manifests/etcd.yaml ]; then
+            # kubeadm gives etcd two seconds for some of its questions, and a busy member does not always answer in time. The
+            # phase finds the member that it has added by its address, and the one that it has promoted by its vote.
+            echo "an earlier try made this machine a member of etcd: kubeadm join goes on from there"
+            ignored=all
+            skipped=--skip-phases=preflight,control-plane-prepare,check-etcd,kubelet-start
+        elif [ -d /var/lib/etcd/member ]; then
+            # Others may count on these data. To reset the machine and to join anew could leave a member that never answers,
+            # or one without its data; the appliance takes it out before anything else.
             echo "an earlier try made this machine a member of etcd and did not end, so kubeadm join is not repeated" >&2
             exit 100
+        else
+            kubeadm reset --force
         fi
-        kubeadm reset --force
     fi
     place_files
     : > "$dir/started"
     sync
-    kubeadm join --config "$dir/kubeadm.yaml" --ignore-preflight-errors "$ignored"
+    # Without quotes: it is one argument or none.
+    kubeadm join --config "$dir/kubeadm.yaml" --ignore-preflight-errors "$ignored" $skipped
     ;;
 *)
     echo "unknown: $what" >&2

@@ -20,7 +20,9 @@ HERE = "/etc/gantry/first-boot"
 # Seconds without any answer of the appliance after which a call is given up.
 LIMIT = 2 * 3600
 REPORT_LIMIT = 1800
-ATTEMPTS = 3
+ATTEMPTS = 4
+# Seconds before the second attempt; each pause is twice as long as the one before.
+PAUSE = 10
 # Exit status of a command that would fail in the same way, or do harm, if it were run again.
 NEVER_AGAIN = 100
 # How the command says which stage it begins.
@@ -251,7 +253,7 @@ def bootstrap(config, context):
                 report(config, context, failed)
                 raise failed
             before = failed
-        time.sleep(10)
+        time.sleep(PAUSE * 2 ** (attempt - 1))
 
 
 def erase(name):
