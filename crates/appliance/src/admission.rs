@@ -7,7 +7,7 @@ mod tests;
 use apiserver::{AdmissionRequest, AdmissionVerb, Cause, Refusal};
 use cluster_spec::{Document, Violation};
 use resources::anywhere::Cluster;
-use resources::gantry::ControlPlane;
+use resources::gantry::{ControlPlane, Release};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,6 +16,7 @@ pub(crate) use namespaces::namespaces;
 const DOCUMENTS: &str = "anywhere.eks.amazonaws.com";
 const CLUSTERS: &str = "clusters.anywhere.eks.amazonaws.com";
 const CONTROL_PLANES: &str = "controlplanes.gantry.dev";
+const RELEASES: &str = "releases.gantry.dev";
 
 /// Refuses what would harm a cluster, or would be accepted and not carried out, by the names of the fields. Warns of what
 /// is written and has no effect.
@@ -46,7 +47,9 @@ pub(crate) fn clusters(request: &AdmissionRequest<'_>, object: &mut Value) -> Re
             let old = request.old.and_then(|old| Document::read(kind, old));
             warnings.extend(new.remarks().iter().map(Violation::to_string));
             let control_planes: Vec<ControlPlane> = stored(request, CONTROL_PLANES);
-            cluster_spec::admit(old.as_ref(), &new, &control_planes)
+            let releases = request.objects.list(RELEASES, "");
+            let releases: Vec<Release> = parsed(releases);
+            cluster_spec::admit(old.as_ref(), &new, &control_planes, &releases)
         }
         _ => Vec::new(),
     };
@@ -58,7 +61,10 @@ pub(crate) fn clusters(request: &AdmissionRequest<'_>, object: &mut Value) -> Re
 
 /// The objects of a resource beside the one that is written.
 fn stored<K: for<'de> Deserialize<'de>>(request: &AdmissionRequest<'_>, resource: &str) -> Vec<K> {
-    let objects = request.objects.list(resource, request.namespace);
+    parsed(request.objects.list(resource, request.namespace))
+}
+
+fn parsed<K: for<'de> Deserialize<'de>>(objects: Vec<Value>) -> Vec<K> {
     objects
         .into_iter()
         .filter_map(|object| K::deserialize(object).ok())

@@ -6,7 +6,7 @@ mod tests;
 
 use kube::ResourceExt;
 use resources::anywhere::{
-    Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
+    Cluster, ObjectRef, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
 };
 use resources::gantry::{ControlPlane, Release};
 use serde_json::Value;
@@ -80,23 +80,33 @@ impl Document {
 }
 
 /// What is refused of a write that creates a document or changes `old` to `new`, beside these ControlPlanes, which say what
-/// the machines of clusters are made from. What an earlier write got in, before
+/// the machines of clusters are made from, and the Releases that there are. What an earlier write got in, before
 /// there was a rule, does not block one that leaves it alone.
 #[must_use]
-pub fn admit(old: Option<&Document>, new: &Document, control_planes: &[ControlPlane]) -> Vec<Violation> {
+pub fn admit(
+    old: Option<&Document>,
+    new: &Document,
+    control_planes: &[ControlPlane],
+    releases: &[Release],
+) -> Vec<Violation> {
     // What a terminating object can still lose are finalizers.
     if new.is_terminating() {
         return Vec::new();
     }
     let mut found = Vec::new();
     for control_plane in control_planes {
-        found.extend(changes(old, new, control_plane).unwrap_or_default());
+        found.extend(changes(old, new, control_plane, releases).unwrap_or_default());
     }
     found
 }
 
 /// What is refused of the write because the cluster of this ControlPlane has machines.
-fn changes(old: Option<&Document>, new: &Document, control_plane: &ControlPlane) -> Option<Vec<Violation>> {
+fn changes(
+    old: Option<&Document>,
+    new: &Document,
+    control_plane: &ControlPlane,
+    releases: &[Release],
+) -> Option<Vec<Violation>> {
     let namespace = control_plane.namespace().unwrap_or_default();
     let documents = control_plane.spec.documents.as_deref()?;
     let known = ClusterBundle::from_documents(&control_plane.name_any(), &namespace, documents);
@@ -106,23 +116,37 @@ fn changes(old: Option<&Document>, new: &Document, control_plane: &ControlPlane)
     // The rest of the rules, with the refused fields put back, so that no field is named twice.
     if let Some(spec) = &control_plane.spec.release {
         let name = control_plane.spec.release_ref.as_deref().unwrap_or_default();
-        let releases = [Release::new(name, spec.clone())];
-        let before = validate(&known, &releases);
-        let broken = validate(&compared.effective, &releases).into_iter();
+        let pinned = [Release::new(name, spec.clone())];
+        let before = validate(&known, &pinned);
+        // Another version is one of another Release.
+        let version = |bundle: &ClusterBundle| bundle.cluster.spec.kubernetes_version.clone();
+        let upgraded = version(&known) != version(&compared.effective);
+        let releases = if upgraded { releases } else { &pinned };
+        let broken = validate(&without_unknown_templates(&compared.effective), releases).into_iter();
         found.extend(broken.filter(|violation| !before.contains(violation)));
     }
     if let Some(before) = old.and_then(|old| old.within(&known)) {
         let written = update(&before, &wanted).changed;
         let is_written = |violation: &Violation| {
-            written.iter().any(|(kind, name, path)| {
-                *kind == violation.kind
-                    && *name == violation.name
-                    && violation.path.starts_with(path.as_str())
+            written.iter().any(|change| {
+                change.kind == violation.kind
+                    && change.name == violation.name
+                    && violation.path.starts_with(change.path.as_str())
             })
         };
         found.retain(is_written);
     }
     Some(found)
+}
+
+/// A template that the recorded documents don't have may be beside them; whether it is, the coordinator sees.
+fn without_unknown_templates(bundle: &ClusterBundle) -> ClusterBundle {
+    let mut bundle = bundle.clone();
+    for config in bundle.machine_configs.values_mut() {
+        let known = |reference: &ObjectRef| bundle.templates.contains_key(&reference.name);
+        config.spec.template_ref = config.spec.template_ref.take().filter(known);
+    }
+    bundle
 }
 
 /// What is refused of a change of a ControlPlane: its id, and the founder of a cluster whose API has answered.

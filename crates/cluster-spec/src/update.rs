@@ -16,8 +16,39 @@ use serde_json::{Map, Value};
 
 use self::fields::{CLUSTER, DATACENTER, Decision, GROUPS, MACHINE_CONFIG, Row, TEMPLATE};
 use crate::bundle::ClusterBundle;
+use crate::version::version;
 use crate::violation::{Report, Violation};
 use crate::vrrp::vrrp_id;
+
+/// What becomes of a change of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeEffect {
+    /// Machines that are made of the old value are replaced.
+    NewMachines,
+    /// It is carried out on the machines that there are.
+    InPlace,
+    /// None.
+    None,
+    /// It is refused.
+    Refused,
+}
+
+/// A field that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldChange {
+    /// Kind of the object.
+    pub kind: &'static str,
+    /// Name of the object.
+    pub name: String,
+    /// Path of the field.
+    pub path: String,
+    /// The old value as JSON, empty where there was none.
+    pub old: String,
+    /// The new value as JSON, empty where there is none.
+    pub new: String,
+    /// What becomes of it.
+    pub effect: ChangeEffect,
+}
 
 /// A change of a cluster that has machines.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,8 +57,8 @@ pub struct Update {
     pub refused: Vec<Violation>,
     /// The wanted documents, with the old value in every field whose change is refused.
     pub effective: ClusterBundle,
-    /// Kind, name and path of every field that differs, refused or not.
-    pub(crate) changed: Vec<(&'static str, String, String)>,
+    /// Every field that differs, refused or not.
+    pub changed: Vec<FieldChange>,
 }
 
 /// Compares the wanted bundle with the one that its machines are made from.
@@ -42,14 +73,8 @@ pub fn update(old: &ClusterBundle, new: &ClusterBundle) -> Update {
         changed: Vec::new(),
     };
     let mut keep = |comparison: Comparison| {
-        let Comparison {
-            report,
-            changed: paths,
-            ..
-        } = comparison;
-        let (kind, name) = (report.kind(), report.name().to_owned());
-        changed.extend(paths.into_iter().map(|path| (kind, name.clone(), path)));
-        refused.extend(report.found);
+        changed.extend(comparison.changed);
+        refused.extend(comparison.report.found);
     };
     let mut effective = new.clone();
 
@@ -118,7 +143,7 @@ struct Comparison {
     cluster: String,
     rows: &'static [Row],
     report: Report,
-    changed: Vec<String>,
+    changed: Vec<FieldChange>,
 }
 
 impl Comparison {
@@ -137,7 +162,6 @@ impl Comparison {
             return;
         }
         let path = format!("metadata.annotations[{VRRP_ID}]");
-        self.changed.push(path.clone());
         self.decide(Decision::Fixed, &path, &before.into(), &after.into());
         match old.annotations().get(VRRP_ID) {
             Some(known) => effective
@@ -153,7 +177,6 @@ impl Comparison {
             return new.clone();
         }
         if let Some((_, decision)) = self.rows.iter().find(|(row, _)| *row == pattern) {
-            self.changed.push(path.to_owned());
             return self.decide(*decision, path, old, new);
         }
         if pattern == GROUPS {
@@ -164,7 +187,6 @@ impl Comparison {
             other => other.as_object().cloned(),
         };
         let (Some(known), Some(wanted)) = (fields(old), fields(new)) else {
-            self.changed.push(path.to_owned());
             return self.decide(Decision::NotCarriedOut, path, old, new);
         };
         let mut names: Vec<&String> = known.keys().chain(wanted.keys()).collect();
@@ -200,7 +222,13 @@ impl Comparison {
             match before {
                 Some(before) => self.field(&format!("{GROUPS}[]"), &path, before, group),
                 None => {
-                    self.changed.push(format!("{path}.name"));
+                    let name = group.get("name").cloned().unwrap_or_default();
+                    self.note(
+                        &format!("{path}.name"),
+                        &Value::Null,
+                        &name,
+                        ChangeEffect::InPlace,
+                    );
                     group.clone()
                 }
             }
@@ -208,12 +236,39 @@ impl Comparison {
         merged.collect::<Vec<_>>().into()
     }
 
+    fn note(&mut self, path: &str, old: &Value, new: &Value, effect: ChangeEffect) {
+        let json = |value: &Value| match value {
+            Value::Null => String::new(),
+            other => other.to_string(),
+        };
+        self.changed.push(FieldChange {
+            kind: self.report.kind(),
+            name: self.report.name().to_owned(),
+            path: path.to_owned(),
+            old: json(old),
+            new: json(new),
+            effect,
+        });
+    }
+
     /// The value that counts: the new one when its change is accepted.
     fn decide(&mut self, decision: Decision, path: &str, old: &Value, new: &Value) -> Value {
+        let effect = match decision {
+            Decision::RollsOut => ChangeEffect::NewMachines,
+            Decision::Version if step(old, new).is_ok() => ChangeEffect::NewMachines,
+            Decision::CarriedOut => ChangeEffect::InPlace,
+            Decision::NoEffect => ChangeEffect::None,
+            Decision::Version | Decision::Fixed | Decision::NotCarriedOut => ChangeEffect::Refused,
+        };
+        self.note(path, old, new, effect);
         let cluster = &self.cluster;
         let back = "put the old value back, or delete the cluster and create it anew";
         let (message, next_step) = match decision {
-            Decision::CarriedOut | Decision::NoEffect => return new.clone(),
+            Decision::CarriedOut | Decision::RollsOut | Decision::NoEffect => return new.clone(),
+            Decision::Version => match step(old, new) {
+                Ok(()) => return new.clone(),
+                Err((message, next_step)) => (message, next_step),
+            },
             Decision::Fixed => (
                 format!(
                     "the field cannot change: cluster {cluster} has machines that are made from the old value"
@@ -227,18 +282,48 @@ impl Comparison {
                 ),
                 back.to_owned(),
             ),
-            Decision::Upgrade => (
-                format!(
-                    "cluster {cluster} has Kubernetes {}; this version does not carry an upgrade to {} out",
-                    text(old),
-                    text(new)
-                ),
-                back.to_owned(),
-            ),
         };
         self.report.add(path, message, next_step);
         old.clone()
     }
+}
+
+/// Whether a cluster can be upgraded from one version to the other: within a minor version, or to the next one. The error says
+/// why not, and what to write instead.
+fn step(old: &Value, new: &Value) -> Result<(), (String, String)> {
+    let number = |value: &Value| value.as_str().and_then(version);
+    // A group without a version has the cluster's.
+    let (Some(before), Some(after)) = (number(old), number(new)) else {
+        return match old.is_null() || new.is_null() {
+            true => Ok(()),
+            false => Err((
+                format!("{} is not a Kubernetes minor version", text(new)),
+                format!("put {} back, or write the next minor version", text(old)),
+            )),
+        };
+    };
+    if before.0 == after.0 && (before.1..=before.1.saturating_add(1)).contains(&after.1) {
+        return Ok(());
+    }
+    let next = format!("{}.{}", before.0, before.1.saturating_add(1));
+    Err(match after < before {
+        true => (
+            format!(
+                "Kubernetes can't go back from {} to {}: etcd's data are of the newer version",
+                text(old),
+                text(new)
+            ),
+            format!("put {} back", text(old)),
+        ),
+        false => (
+            format!(
+                "Kubernetes {} is more than one minor version after {}",
+                text(new),
+                text(old)
+            ),
+            format!("write {next} first, and the version after it when that upgrade is done"),
+        ),
+    })
 }
 
 fn text(value: &Value) -> String {

@@ -104,6 +104,19 @@ spec:
     )
 }
 
+/// The Release of Kubernetes 1.36.
+#[must_use]
+pub fn next_release() -> Release {
+    let mut next = release();
+    next.metadata.name = Some("v1.36.0".to_owned());
+    next.spec.kubernetes_version = "1.36".to_owned();
+    next.spec.patch_version = "v1.36.0".to_owned();
+    for component in &mut next.spec.components {
+        component.image = component.image.replace("coredns:v1.13.1", "coredns:v1.14.0");
+    }
+    next
+}
+
 /// The Release of Kubernetes 1.35.
 #[must_use]
 pub fn release() -> Release {

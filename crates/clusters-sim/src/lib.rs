@@ -28,7 +28,7 @@ mod played;
 mod played_clusters;
 mod site;
 
-pub use documents::{NewCluster, release};
+pub use documents::{NewCluster, next_release, release};
 pub use driver::{Driver, node_of};
 pub use failing::{Failing, Leaves};
 pub use fleet::Fleet;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use clusters::{Drained, NodeView, SystemView, Workload};
+use clusters::{AddonsView, Drained, NodeView, SystemView, Workload};
 use etcd::{Etcd, EtcdView, HashView, Health, MemberId, MemberView, Membership, Snapshot as EtcdSnapshot};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -30,6 +30,10 @@ pub struct Inside {
     pub tokens: BTreeSet<String>,
     pub cni: bool,
     pub last_plan: Option<u32>,
+    /// Revision that joining machines read.
+    pub joins_with: Option<String>,
+    /// DNS and kube-proxy.
+    pub addons: AddonsView,
     pub log: Vec<String>,
     /// Nodes whose pods a disruption budget holds.
     pub held: BTreeSet<String>,
@@ -103,6 +107,24 @@ impl Inside {
         self.check_quorum();
     }
 
+    /// Takes over what is applied of the objects that every cluster has.
+    fn note_addons(&mut self, object: &Value) {
+        let text = |path: &str| object.pointer(path).and_then(Value::as_str).map(str::to_owned);
+        let image = text("/spec/template/spec/containers/0/image");
+        match text("/metadata/name").as_deref() {
+            Some("coredns") => self.addons.dns = image,
+            Some("kube-proxy") => {
+                self.joins_with = text("/metadata/annotations/gantry.dev~1control-plane-revision");
+                self.addons.version = text("/metadata/annotations/gantry.dev~1addons-version");
+                self.addons.proxy = image.or(self.addons.proxy.take());
+                self.addons.held = text("/spec/updateStrategy/type").as_deref() == Some("OnDelete");
+                self.log.push("kube-proxy".to_owned());
+            }
+            Some("kubeadm-config") => self.log.push("kubeadm-config".to_owned()),
+            _ => {}
+        }
+    }
+
     fn answers(&self) -> Result<(), String> {
         if self.nodes.is_empty() || self.silent {
             return Err("connection refused".to_owned());
@@ -150,6 +172,8 @@ impl Workload for Played {
                 cni_applied: inside.cni,
                 missing: None,
                 last_plan: inside.last_plan,
+                joins_with: inside.joins_with.clone(),
+                addons: inside.addons.clone(),
             })
         }))
     }
@@ -159,7 +183,8 @@ impl Workload for Played {
             inside.answers()?;
             for object in objects {
                 let name = object["metadata"]["name"].as_str().unwrap().to_owned();
-                if object["kind"] == "DaemonSet" {
+                inside.note_addons(&object);
+                if object["kind"] == "DaemonSet" && name == "kube-flannel-ds" {
                     inside.cni = true;
                     inside.log.push("cni".to_owned());
                 }

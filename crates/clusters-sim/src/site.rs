@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource, ResourceExt};
-use resources::gantry::{Image, Server};
+use resources::gantry::{Image, ImageState, Server};
 use resources::tinkerbell::Hardware;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -117,12 +117,21 @@ impl Site {
             .await;
     }
 
-    /// The image store fetches an image, or says why it can't.
+    /// The image store fetches an image, or says why it can't. One that it has stays as it is.
     pub async fn react_image(&self, image: &Image) {
+        if image
+            .status
+            .as_ref()
+            .is_some_and(|status| status.state == ImageState::Ready)
+        {
+            return;
+        }
         let digest = format!("sha256:{}", "00".repeat(32));
+        let next = image.spec.url.contains("1.36");
+        let version = if next { "v1.36.0" } else { "v1.35.4" };
         let manifest = json!({
             "name": "image", "compression": "zstd", "rawSize": 1, "rawDigest": digest, "size": 1, "digest": digest,
-            "kubernetesVersion": "v1.35.4", "chunks": [],
+            "kubernetesVersion": version, "chunks": [],
         });
         let bad = self.driver().bad_image.clone();
         let status = match bad {

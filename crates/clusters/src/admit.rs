@@ -4,6 +4,7 @@
 mod documents;
 mod inventory;
 mod provider;
+mod upgrade;
 
 use cluster_spec::{Violation, endpoint_to_probe};
 use kube::ResourceExt as _;

@@ -251,6 +251,7 @@ impl Coordinator {
             snapshot,
             connection,
             pin: Some(admitted.pin),
+            waits: admitted.waits,
             refused: admitted.refused,
             now,
         };
@@ -398,6 +399,7 @@ impl Coordinator {
             snapshot,
             connection: None,
             pin: None,
+            waits: None,
             refused: Vec::new(),
             now,
         };

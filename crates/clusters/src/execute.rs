@@ -5,6 +5,7 @@ mod carry_on;
 mod decision;
 mod disruption;
 mod effects;
+mod in_cluster;
 mod machines;
 mod progress;
 mod states;

@@ -36,9 +36,9 @@ pub use day_two::{
 };
 pub use error::Error;
 pub use execute::{PROFILE_ANNOTATION, Progress, dropped, inherited_approval, needs_another, superseded};
-pub use observe::{Drained, Failure, KubeWorkloads, NodeView, SystemView, Workload, Workloads};
+pub use observe::{AddonsView, Drained, Failure, KubeWorkloads, NodeView, SystemView, Workload, Workloads};
 pub use options::{AddressProbe, Options};
 pub use plan::{
     ApiState, Block, EtcdMember, EtcdState, Founding, FreeHosts, HealthLimits, Identity, Member, NodeState,
-    Policy, Pool, Seen, Stage, Verdict, Wanted, can_remove, delete, image_name, plan, quorum,
+    Policy, Pool, RolloutLimits, Seen, Stage, Verdict, Wanted, can_remove, delete, image_name, plan, quorum,
 };

@@ -91,6 +91,21 @@ pub(crate) fn join_document(
     yaml("JoinConfiguration", &join)
 }
 
+/// The ConfigMap in which machines that join a cluster find its ClusterConfiguration, as `kubeadm init` leaves it and
+/// `kubeadm upgrade` rewrites it.
+///
+/// # Errors
+/// When the configuration can't be written as YAML.
+pub fn cluster_config(cluster: &ClusterSettings) -> Result<serde_json::Value, Error> {
+    let text = yaml("ClusterConfiguration", &cluster_configuration(cluster))?;
+    Ok(serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": { "name": "kubeadm-config", "namespace": "kube-system" },
+        "data": { "ClusterConfiguration": text },
+    }))
+}
+
 fn local_endpoint(node: &NodeSettings) -> LocalApiEndpoint {
     LocalApiEndpoint {
         advertise_address: node.ip.to_string(),

@@ -3,7 +3,8 @@
 //! Owns the texts and nothing else: network ([`netplan`]), the public NoCloud seed ([`user_data`], [`meta_data`]), the
 //! script of the first boot ([`FIRST_BOOT_SCRIPT`]), the document that this script pulls ([`BootstrapDocument`], made by
 //! [`init`], [`join_worker`] and [`join_control_plane`]) with kubeadm's configuration (kubeadm.k8s.io/v1beta4) and the
-//! keepalived static pod of the control-plane address, flannel's objects ([`flannel`]) and the workflow that installs a
+//! keepalived static pod of the control-plane address, what joining machines read in the cluster ([`cluster_config`]),
+//! flannel's objects ([`flannel`]) and the workflow that installs a
 //! node ([`install::template`]). Does no I/O and reads no clock.
 //!
 //! Invariant: only a [`BootstrapDocument`] holds secrets. Everything that stands in a Template or in user data is public.
@@ -28,4 +29,5 @@ pub use error::Error;
 pub use flannel::flannel;
 pub use host_network::{HostNetwork, hostname, netplan};
 pub use join_secrets::JoinSecrets;
+pub use kubeadm::cluster_config;
 pub use node::{NodeSettings, kubelet_sets_label};

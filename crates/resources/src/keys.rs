@@ -41,6 +41,14 @@ pub const NODE_GROUP: &str = "gantry.dev/node-group";
 pub const PLAN_DIGEST: &str = "gantry.dev/digest";
 /// Annotation on a Machine: id of the machine, a UUID.
 pub const MACHINE_UID: &str = "gantry.dev/machine-uid";
+/// Annotation of kube-proxy's DaemonSet in a cluster: revision of the control plane whose version and settings machines that
+/// join it read.
+pub const JOINS_WITH: &str = "gantry.dev/control-plane-revision";
+/// Annotation of kube-proxy's DaemonSet in a cluster: version of Kubernetes whose images DNS, kube-proxy and the CNI have been
+/// given, or [`ADDONS_PENDING`]. Without it they are those that the cluster began with.
+pub const ADDONS_VERSION: &str = "gantry.dev/addons-version";
+/// Value of [`ADDONS_VERSION`] from the beginning of an upgrade until the control plane has the new version.
+pub const ADDONS_PENDING: &str = "pending";
 /// Annotation of Cluster API on a Machine: it is the first to go when its pool shrinks.
 pub const DELETE_MACHINE: &str = "cluster.x-k8s.io/delete-machine";
 /// Finalizer of the coordinator on the Machines of a cluster: a Machine that somebody deletes is replaced first.

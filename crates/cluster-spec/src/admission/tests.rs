@@ -7,6 +7,11 @@ use serde_json::json;
 
 use super::*;
 use crate::releases::tests::releases;
+use crate::update::ChangeEffect;
+
+fn known_releases() -> Vec<Release> {
+    releases(&["v1.35.4"])
+}
 
 fn read(text: &str) -> ClusterBundle {
     crate::parse(text, "case.yaml", &releases(&["v1.35.4"])).unwrap_or_else(|problems| panic!("{problems}"))
@@ -61,39 +66,76 @@ fn refused(old: &ClusterBundle, new: &ClusterBundle) -> Vec<(&'static str, Strin
             .cloned()
     };
     let neighbours = beside(old);
-    let violations = documents(new)
-        .into_iter()
-        .flat_map(|document| admit(same(&document).as_ref(), &document, &neighbours));
+    let violations = documents(new).into_iter().flat_map(|document| {
+        admit(
+            same(&document).as_ref(),
+            &document,
+            &neighbours,
+            &known_releases(),
+        )
+    });
     violations.map(|one| (one.kind, one.path)).collect()
+}
+
+/// A bundle whose machines would ask another address.
+fn elsewhere() -> ClusterBundle {
+    let mut bundle = base();
+    bundle.datacenter.spec.tinkerbell_ip = "10.9.0.99".to_owned();
+    bundle
 }
 
 #[test]
 fn edits_that_would_have_no_effect_are_refused_by_field() {
-    let table: [(&str, &[(&str, &str)]); 3] = [
-        (
-            include_str!("../../tests/cases/edit-image.yaml"),
-            &[("TinkerbellDatacenterConfig", "spec.osImageURL")],
-        ),
-        (
-            include_str!("../../tests/cases/edit-api-server.yaml"),
-            &[
-                ("Cluster", "spec.controlPlaneConfiguration.apiServerExtraArgs"),
-                ("Cluster", "spec.controlPlaneConfiguration.certSans"),
-            ],
-        ),
-        (
-            include_str!("../../tests/cases/edit-template.yaml"),
-            &[("TinkerbellMachineConfig", "spec.templateRef")],
-        ),
-    ];
-    for (text, wanted) in table {
-        let wanted: Vec<(&str, String)> = wanted
-            .iter()
-            .map(|(kind, path)| (*kind, (*path).to_owned()))
-            .collect();
-        assert_eq!(refused(&base(), &read(text)), wanted);
-    }
+    let tinkerbell_ip = ("TinkerbellDatacenterConfig", "spec.tinkerbellIP".to_owned());
+    assert_eq!(refused(&base(), &elsewhere()), [tinkerbell_ip]);
     assert_eq!(refused(&base(), &base()), []);
+}
+
+#[test]
+fn edits_that_replace_machines_pass() {
+    for text in [
+        include_str!("../../tests/cases/edit-image.yaml"),
+        include_str!("../../tests/cases/edit-api-server.yaml"),
+        include_str!("../../tests/cases/edit-template.yaml"),
+    ] {
+        let new = read(text);
+        assert_eq!(refused(&base(), &new), []);
+        let changed = update(&base(), &new).changed;
+        assert!(
+            changed
+                .iter()
+                .all(|change| change.effect == ChangeEffect::NewMachines),
+            "{changed:?}"
+        );
+    }
+}
+
+/// The Cluster is written before the image of its new version, and a version without a Release is refused at once.
+#[test]
+fn a_new_version_is_one_that_there_is() {
+    let known = base();
+    let with = |version: &str| {
+        let mut cluster = known.cluster.clone();
+        cluster.spec.kubernetes_version = version.to_owned();
+        Document::Cluster(Box::new(cluster))
+    };
+    let old = Document::Cluster(Box::new(known.cluster.clone()));
+    let said = |version: &str, releases: &[Release]| {
+        let found = admit(Some(&old), &with(version), &beside(&known), releases);
+        found.into_iter().map(|one| one.message).collect::<Vec<_>>()
+    };
+    let mut both = known_releases();
+    let mut next = both[0].clone();
+    next.spec.kubernetes_version = "1.36".to_owned();
+    next.spec.patch_version = "v1.36.0".to_owned();
+    both.push(next);
+    assert_eq!(said("1.36", &both), [""; 0]);
+    assert_eq!(
+        said("1.36", &known_releases()),
+        ["no Release has Kubernetes 1.36"]
+    );
+    assert!(said("1.37", &both)[0].contains("more than one minor version"));
+    assert!(said("1.34", &both)[0].contains("can't go back"));
 }
 
 #[test]
@@ -102,16 +144,15 @@ fn before_there_are_machines_everything_may_change() {
     let mut neighbours = beside(&base());
     neighbours[0].spec.documents = None;
     for document in documents(&new) {
-        assert_eq!(admit(None, &document, &neighbours), []);
+        assert_eq!(admit(None, &document, &neighbours, &known_releases()), []);
     }
 }
 
 #[test]
 fn a_deleted_and_created_document_meets_the_same_rules() {
-    let new = read(include_str!("../../tests/cases/edit-image.yaml"));
-    let datacenter = Document::Datacenter(Box::new(new.datacenter));
-    let found = admit(None, &datacenter, &beside(&base()));
-    assert_eq!(found[0].path, "spec.osImageURL");
+    let datacenter = Document::Datacenter(Box::new(elsewhere().datacenter));
+    let found = admit(None, &datacenter, &beside(&base()), &known_releases());
+    assert_eq!(found[0].path, "spec.tinkerbellIP");
     assert!(
         found[0].message.contains("cluster shed has machines"),
         "{}",
@@ -121,37 +162,31 @@ fn a_deleted_and_created_document_meets_the_same_rules() {
 
 #[test]
 fn a_write_that_leaves_an_old_mistake_alone_passes() {
-    // The image was changed while nothing checked it.
-    let edited = read(include_str!("../../tests/cases/edit-image.yaml")).datacenter;
+    // The address was changed while nothing checked it.
+    let edited = elsewhere().datacenter;
     let known = base();
-    let document = |object: &TinkerbellDatacenterConfig| Document::Datacenter(Box::new(object.clone()));
-    let mut labelled = edited.clone();
-    labelled.metadata.labels = Some([("a".to_owned(), "b".to_owned())].into());
     let neighbours = beside(&known);
-    assert_eq!(
-        admit(Some(&document(&edited)), &document(&labelled), &neighbours),
-        []
-    );
-    assert_eq!(
+    let document = |object: &TinkerbellDatacenterConfig| Document::Datacenter(Box::new(object.clone()));
+    let said = |new: &TinkerbellDatacenterConfig| {
         admit(
             Some(&document(&edited)),
-            &document(&known.datacenter),
-            &neighbours
-        ),
-        [],
-        "the way back is open"
-    );
+            &document(new),
+            &neighbours,
+            &known_releases(),
+        )
+    };
+    let mut labelled = edited.clone();
+    labelled.metadata.labels = Some([("a".to_owned(), "b".to_owned())].into());
+    assert_eq!(said(&labelled), []);
+    assert_eq!(said(&known.datacenter), [], "the way back is open");
     let mut third = edited.clone();
-    third.spec.os_image_url = Some("file:///srv/third-1.35.raw".to_owned());
-    let found = admit(Some(&document(&edited)), &document(&third), &neighbours);
+    third.spec.tinkerbell_ip = "10.9.0.98".to_owned();
+    let found = said(&third);
     assert_eq!(found.len(), 1, "{found:?}");
     let mut terminating = third.clone();
     terminating.metadata.deletion_timestamp =
         Some(serde_json::from_value(json!("2026-01-02T03:04:05Z")).unwrap());
-    assert_eq!(
-        admit(Some(&document(&edited)), &document(&terminating), &neighbours),
-        []
-    );
+    assert_eq!(said(&terminating), []);
 }
 
 #[test]

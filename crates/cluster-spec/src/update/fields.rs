@@ -4,19 +4,21 @@
 /// What becomes of a change of one field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// The coordinator carries it out.
+    /// The coordinator carries it out on the machines that there are.
     CarriedOut,
+    /// The coordinator replaces the machines that are made of the old value.
+    RollsOut,
     /// The field has no effect on any cluster, so every value is right.
     NoEffect,
     /// EKS Anywhere forbids it too.
     Fixed,
     /// EKS Anywhere replaces machines for it, or changes them; the coordinator does neither.
     NotCarriedOut,
-    /// An upgrade, which the coordinator does not carry out.
-    Upgrade,
+    /// A version of Kubernetes: the same, or the next minor version, rolls out.
+    Version,
 }
 
-use Decision::{CarriedOut, Fixed, NoEffect, NotCarriedOut, Upgrade};
+use Decision::{CarriedOut, Fixed, NoEffect, NotCarriedOut, RollsOut, Version};
 
 /// Path below the object, with `[]` for every item of a list, and the decision for it and all that is below it.
 pub(super) type Row = (&'static str, Decision);
@@ -25,7 +27,7 @@ pub(super) type Row = (&'static str, Decision);
 pub(super) const GROUPS: &str = "spec.workerNodeGroupConfigurations";
 
 pub(super) const CLUSTER: &[Row] = &[
-    ("spec.kubernetesVersion", Upgrade),
+    ("spec.kubernetesVersion", Version),
     ("spec.controlPlaneConfiguration.count", CarriedOut),
     ("spec.controlPlaneConfiguration.endpoint", Fixed),
     ("spec.controlPlaneConfiguration.machineGroupRef", Fixed),
@@ -33,15 +35,15 @@ pub(super) const CLUSTER: &[Row] = &[
     ("spec.controlPlaneConfiguration.labels", Fixed),
     (
         "spec.controlPlaneConfiguration.upgradeRolloutStrategy",
-        NotCarriedOut,
+        CarriedOut,
     ),
     (
         "spec.controlPlaneConfiguration.skipLoadBalancerDeployment",
         NotCarriedOut,
     ),
-    ("spec.controlPlaneConfiguration.certSans", NotCarriedOut),
+    ("spec.controlPlaneConfiguration.certSans", RollsOut),
     ("spec.controlPlaneConfiguration.machineHealthCheck", CarriedOut),
-    ("spec.controlPlaneConfiguration.apiServerExtraArgs", NotCarriedOut),
+    ("spec.controlPlaneConfiguration.apiServerExtraArgs", RollsOut),
     (
         "spec.controlPlaneConfiguration.kubeletConfiguration",
         NotCarriedOut,
@@ -63,9 +65,9 @@ pub(super) const CLUSTER: &[Row] = &[
     ("spec.workerNodeGroupConfigurations[].labels", Fixed),
     (
         "spec.workerNodeGroupConfigurations[].upgradeRolloutStrategy",
-        NotCarriedOut,
+        CarriedOut,
     ),
-    ("spec.workerNodeGroupConfigurations[].kubernetesVersion", Upgrade),
+    ("spec.workerNodeGroupConfigurations[].kubernetesVersion", Version),
     (
         "spec.workerNodeGroupConfigurations[].machineHealthCheck",
         CarriedOut,
@@ -102,7 +104,7 @@ pub(super) const CLUSTER: &[Row] = &[
 
 pub(super) const DATACENTER: &[Row] = &[
     ("spec.tinkerbellIP", Fixed),
-    ("spec.osImageURL", NotCarriedOut),
+    ("spec.osImageURL", RollsOut),
     ("spec.hookImagesURLPath", NotCarriedOut),
     ("spec.skipLoadBalancerDeployment", Fixed),
     ("spec.loadBalancerInterface", NotCarriedOut),
@@ -113,11 +115,11 @@ pub(super) const DATACENTER: &[Row] = &[
 pub(super) const MACHINE_CONFIG: &[Row] = &[
     ("spec.hardwareSelector", NotCarriedOut),
     ("spec.hardwareAffinity", NotCarriedOut),
-    ("spec.templateRef", NotCarriedOut),
+    ("spec.templateRef", RollsOut),
     ("spec.osFamily", Fixed),
-    ("spec.osImageURL", NotCarriedOut),
+    ("spec.osImageURL", RollsOut),
     ("spec.users", Fixed),
     ("spec.hostOSConfiguration", NotCarriedOut),
 ];
 
-pub(super) const TEMPLATE: &[Row] = &[("spec.template", NotCarriedOut)];
+pub(super) const TEMPLATE: &[Row] = &[("spec.template", RollsOut)];

@@ -160,7 +160,10 @@ fn a_change_of_any_field_is_carried_out_or_refused_by_its_name() {
             let ((old, path), (new, _)) = (with(3), with(5));
             let compared = update(&old, &new);
             let refused: Vec<&str> = compared.refused.iter().map(|one| one.path.as_str()).collect();
-            let accepted = matches!(decision, Decision::CarriedOut | Decision::NoEffect);
+            let accepted = matches!(
+                decision,
+                Decision::CarriedOut | Decision::RollsOut | Decision::NoEffect
+            );
             if accepted {
                 assert_eq!(refused, Vec::<&str>::new(), "{row}");
                 assert_eq!(read(&compared.effective), read(&new), "{row}");
@@ -171,12 +174,43 @@ fn a_change_of_any_field_is_carried_out_or_refused_by_its_name() {
                 }
             }
             assert!(
-                compared.changed.iter().any(|(_, _, changed)| *changed == path),
+                compared.changed.iter().any(|changed| changed.path == path),
                 "{row}: {:?}",
                 compared.changed
             );
             assert_eq!(check_update(&old, &old), [], "{row}");
         }
+    }
+}
+
+#[test]
+fn versions_go_up_by_one_minor_version() {
+    let with = |version: &str| {
+        let mut bundle = bundle();
+        bundle.cluster.spec.kubernetes_version = version.to_owned();
+        bundle
+    };
+    // From, to, and what is said.
+    let cases = [
+        ("1.34", "1.35", None),
+        ("1.35", "1.35", None),
+        ("1.33", "1.35", Some("write 1.34 first")),
+        ("1.35", "1.34", Some("put 1.35 back")),
+        ("1.35", "2.35", Some("write 1.36 first")),
+        ("1.35", "nonsense", Some("put 1.35 back")),
+    ];
+    for (from, to, said) in cases {
+        let refused = check_update(&with(from), &with(to));
+        let next: Vec<&str> = refused.iter().map(|one| one.next_step.as_str()).collect();
+        assert_eq!(
+            next.len(),
+            usize::from(said.is_some()),
+            "{from} {to}: {refused:?}"
+        );
+        assert!(
+            next.iter().all(|next| next.contains(said.unwrap_or_default())),
+            "{next:?}"
+        );
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use cluster_spec::{
     ClusterBundle, Surroundings, Violation, candidates, check_surroundings, choose_release, update, validate,
@@ -11,13 +12,13 @@ use cluster_spec::{
 use kube::ResourceExt;
 use resources::Mac;
 use resources::anywhere::{Cluster, FailureReason};
-use resources::gantry::{Image, ImageState, Release};
+use resources::gantry::{ControlPlane, Release};
 
 use super::inventory::Inventory;
+use super::upgrade::{Change, Upgrade, change, fetched, held_versions, upgrade};
 use crate::access::Access;
 use crate::error::Error;
-use crate::execute::make_image;
-use crate::observe::{Snapshot, Views, image_of};
+use crate::observe::{Snapshot, Views};
 use crate::pin::Pin;
 
 /// The documents of a Cluster.
@@ -36,6 +37,8 @@ pub(crate) struct Admitted {
     pub(crate) bundle: ClusterBundle,
     /// What its machines are made from.
     pub(crate) pin: Pin,
+    /// What a change of the documents waits for before it is carried out.
+    pub(crate) waits: Option<String>,
     /// Changes of the documents that are not carried out.
     pub(crate) refused: Vec<Violation>,
 }
@@ -63,9 +66,12 @@ pub(crate) async fn read(
         None => (wanted, Vec::new()),
     };
     let pinned = control_plane.and_then(|control_plane| Pin::of(control_plane, &bundle));
+    let change = known
+        .as_ref()
+        .map_or(Change::None, |known| change(known, &bundle));
     let releases = match &pinned {
-        Some(pin) => vec![Release::new(&pin.release_ref, pin.release.clone())],
-        None => {
+        Some(pin) if change != Change::Version => vec![Release::new(&pin.release_ref, pin.release.clone())],
+        _ => {
             let releases = views.releases.all();
             releases.iter().map(|release| (**release).clone()).collect()
         }
@@ -75,13 +81,64 @@ pub(crate) async fn read(
         return Ok(Documents::Bad(class(first), lines(&violations)));
     }
     let pin = match pinned {
-        Some(pin) => pin,
+        Some(pin) if change == Change::None => pin,
+        Some(pin) => match upgrade(access, views, &bundle, &pin, snapshot).await? {
+            Upgrade::To(release) => Pin::new(&release, &bundle),
+            // The cluster is driven on as it is.
+            Upgrade::Waits(reason) => {
+                return Ok(as_before(control_plane, known, bundle, Some(reason), refused));
+            }
+            Upgrade::Refused(violation) => {
+                let refused = refused.into_iter().chain([violation]).collect();
+                return Ok(as_before(control_plane, known, bundle, None, refused));
+            }
+        },
         None => match release(access, views, &bundle, &releases, snapshot).await? {
             Ok(release) => Pin::new(release, &bundle),
             Err(other) => return Ok(other),
         },
     };
-    Ok(Documents::Good(Box::new(Admitted { bundle, pin, refused })))
+    let waits = None;
+    Ok(Documents::Good(Box::new(Admitted {
+        bundle,
+        pin,
+        waits,
+        refused,
+    })))
+}
+
+/// The wanted documents with the version and the images that the machines are made from, until the new ones can be had.
+fn as_before(
+    control_plane: Option<&Arc<ControlPlane>>,
+    known: Option<ClusterBundle>,
+    mut bundle: ClusterBundle,
+    waits: Option<String>,
+    refused: Vec<Violation>,
+) -> Documents {
+    if let Some(known) = known {
+        let (new, old) = (&mut bundle.cluster.spec, known.cluster.spec);
+        new.kubernetes_version = old.kubernetes_version;
+        for group in &mut new.worker_node_group_configurations {
+            let mut groups = old.worker_node_group_configurations.iter();
+            let before = groups.find(|before| before.name == group.name);
+            group.kubernetes_version = before.and_then(|before| before.kubernetes_version.clone());
+        }
+        bundle.datacenter.spec.os_image_url = known.datacenter.spec.os_image_url;
+        for (name, config) in &mut bundle.machine_configs {
+            if let Some(before) = known.machine_configs.get(name) {
+                config.spec.os_image_url.clone_from(&before.spec.os_image_url);
+            }
+        }
+    }
+    match control_plane.and_then(|control_plane| Pin::of(control_plane, &bundle)) {
+        Some(pin) => Documents::Good(Box::new(Admitted {
+            bundle,
+            pin,
+            waits,
+            refused,
+        })),
+        None => Documents::Waits(waits.unwrap_or_default()),
+    }
 }
 
 /// The documents as they are in the API. Where one is missing of which machines are made already, the recorded one
@@ -157,54 +214,13 @@ async fn release<'a>(
         .filter_map(|machine| machine.spec.version.clone())
         .collect();
     if inside.is_empty() && candidates(bundle, releases).len() > 1 {
-        for url in image_urls(bundle) {
-            let Some(image) = image_of(views, &access.namespace, &snapshot.cluster, &url) else {
-                make_image(access, &url).await?;
-                return Ok(Err(Documents::Waits(fetched(&url))));
-            };
-            match held(&image) {
-                Held::Version(version) => inside.extend(version),
-                Held::NotYet => return Ok(Err(Documents::Waits(fetched(&url)))),
-            }
+        match held_versions(access, views, bundle, snapshot).await? {
+            Ok(versions) => inside = versions,
+            Err(url) => return Ok(Err(Documents::Waits(fetched(&url)))),
         }
     }
     Ok(choose_release(bundle, releases, &inside)
         .map_err(|message| Documents::Bad(FailureReason::BundleNotFoundForCluster, message)))
-}
-
-fn fetched(url: &str) -> String {
-    format!("image {url} is being fetched; the version of Kubernetes in it decides which Release is used")
-}
-
-/// URLs of the images of all groups.
-fn image_urls(bundle: &ClusterBundle) -> BTreeSet<String> {
-    let groups = bundle.groups();
-    let urls = groups
-        .iter()
-        .filter_map(|group| bundle.image_url(group.machine_config));
-    urls.map(str::to_owned).collect()
-}
-
-/// What is known of the Kubernetes in an image.
-enum Held {
-    /// The version, when the image says one. An image that can't be had says none; its step says why.
-    Version(Option<String>),
-    /// It is being fetched.
-    NotYet,
-}
-
-fn held(image: &Image) -> Held {
-    let Some(status) = &image.status else {
-        return Held::NotYet;
-    };
-    match status.state {
-        ImageState::Failed => Held::Version(None),
-        ImageState::Ready => {
-            let manifest = status.manifest.as_ref();
-            Held::Version(manifest.and_then(|manifest| manifest.kubernetes_version.clone()))
-        }
-        _ => Held::NotYet,
-    }
 }
 
 /// The class of a broken rule in the status of a Cluster.

@@ -31,7 +31,7 @@ pub(crate) async fn drop_plan(
     let Some(current) = snapshot.plan().filter(|plan| plan.phase().is_under_way()) else {
         return Ok(false);
     };
-    let Some(progress) = dropped(current, seen, wanted.digest(), verdict, now) else {
+    let Some(progress) = dropped(current, seen, wanted, verdict, now) else {
         return Ok(false);
     };
     report::write_plan(access, current, &progress).await?;

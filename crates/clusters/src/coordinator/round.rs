@@ -15,6 +15,8 @@ pub(crate) struct Round<'a> {
     pub(crate) snapshot: Snapshot,
     pub(crate) connection: Option<Connection>,
     pub(crate) pin: Option<Pin>,
+    /// What a change of the documents waits for.
+    pub(crate) waits: Option<String>,
     pub(crate) refused: Vec<Violation>,
     pub(crate) now: Timestamp,
 }

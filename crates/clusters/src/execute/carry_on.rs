@@ -90,9 +90,8 @@ fn approved_by(work: &Work<'_>) -> Option<String> {
         let by = approval.spec.approver.clone();
         return Some(by.unwrap_or_else(|| format!("PlanApproval {}", approval.name_any())));
     }
-    let before = plan.spec.number.checked_sub(1);
-    let before = before.and_then(|number| work.snapshot.plans.get(&number));
-    if let Some(by) = before.and_then(|before| inherited_approval(before, &plan.spec)) {
+    let before = work.snapshot.plans.values().map(AsRef::as_ref);
+    if let Some(by) = inherited_approval(before, &plan.spec) {
         return Some(by);
     }
     let policy = work.options.self_approved.contains(&plan.spec.class);

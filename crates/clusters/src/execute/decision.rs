@@ -49,6 +49,10 @@ pub(crate) enum Effect {
     DropBootstrap(String),
     /// Apply the CNI.
     ApplyCni,
+    /// Write the version and settings that joining machines read.
+    UpdateClusterConfig,
+    /// Give DNS, kube-proxy and the CNI the images of the Release.
+    UpdateAddons,
     /// Set the node's labels that its kubelet may not set, and note its identity in its Machine.
     LabelNode(String),
     /// Write the kubeconfig.

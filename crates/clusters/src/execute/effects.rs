@@ -9,8 +9,9 @@ use resources::cluster_api::{Cluster as CapiCluster, Machine};
 use resources::gantry::{ControlPlane, Founder, Plan, PlanApproval, ProviderCluster, ProviderMachine};
 use resources::keys;
 
-use super::bootstrap::{self, settings};
+use super::bootstrap;
 use super::decision::Effect;
+use super::in_cluster;
 use super::machines::{self, NewMachine};
 use super::token::Token;
 use super::work::Work;
@@ -82,7 +83,9 @@ async fn act(work: &Work<'_>, effect: &Effect) -> Result<Outcome, Error> {
         Effect::Deliver { machine, init } => bootstrap::deliver(work, machine, *init).await?,
         Effect::DropBootstrap(machine) => drop_bootstrap(work, machine).await?,
         Effect::DeleteNode(machine) => delete_node(work, machine).await?,
-        Effect::ApplyCni => apply_cni(work).await?,
+        Effect::ApplyCni => in_cluster::apply_cni(work).await?,
+        Effect::UpdateClusterConfig => in_cluster::update_config(work).await?,
+        Effect::UpdateAddons => in_cluster::update_addons(work).await?,
         Effect::LabelNode(machine) => label_node(work, machine).await?,
         Effect::WriteKubeconfig => {
             write_kubeconfig(work).await?;
@@ -204,17 +207,6 @@ async fn drop_bootstrap(work: &Work<'_>, machine: &str) -> Result<Option<String>
         .delete::<KubeSecret>(&bootstrap_secret(machine))
         .await?;
     Ok(None)
-}
-
-async fn apply_cni(work: &Work<'_>) -> Result<Option<String>, Error> {
-    let (Some(wanted), Some(connection)) = (&work.snapshot.wanted, work.connection) else {
-        return Ok(None);
-    };
-    let objects = node_config::flannel(&settings(work, wanted)?);
-    let applied = connection.api.apply(objects).await;
-    Ok(applied
-        .err()
-        .map(|why| format!("cannot apply {}: {why}", wanted.cni)))
 }
 
 async fn label_node(work: &Work<'_>, machine: &str) -> Result<Option<String>, Error> {

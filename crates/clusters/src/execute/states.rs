@@ -9,6 +9,7 @@ mod pki;
 mod provision;
 mod remove;
 mod settle;
+mod upgrade;
 
 use resources::gantry::PlanStepKind;
 
@@ -37,6 +38,8 @@ fn of_kind(view: View<'_>) -> Decision {
         PlanStepKind::RemoveMember => member::decide(view),
         PlanStepKind::RemoveMachine => remove::machine(view),
         PlanStepKind::RemoveCluster => remove::cluster(view),
+        PlanStepKind::UpdateClusterConfig => upgrade::config(view),
+        PlanStepKind::UpdateAddons => upgrade::addons(view),
         PlanStepKind::Finish => settle::decide(view),
     }
 }

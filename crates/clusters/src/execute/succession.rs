@@ -4,12 +4,11 @@
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
-use resources::Digest;
 use resources::gantry::{Plan, PlanPhase, PlanSpec, StepState};
 
 use super::progress::Progress;
 use crate::observe::BY_POLICY;
-use crate::plan::{Seen, Verdict, covers, disrupts_no_more, goes_too_far};
+use crate::plan::{Seen, Verdict, Wanted, covers, disrupts_no_more, goes_too_far};
 
 /// How long a plan that failed stands before it is tried anew.
 pub(crate) const REST: SignedDuration = SignedDuration::from_secs(60);
@@ -45,13 +44,13 @@ pub fn needs_another(current: Option<&Plan>, verdict: &Verdict, now: Timestamp) 
     }
 }
 
-/// The end of a plan under way that nothing is to be done of any more: it goes further than what is wanted now, whose
-/// digest is `wanted`, or there is nothing that could become of it. `None` when it goes on.
+/// The end of a plan under way that nothing is to be done of any more: it goes further than what is `wanted` now, or
+/// there is nothing that could become of it. `None` when it goes on.
 #[must_use]
 pub fn dropped(
     current: &Plan,
     seen: &Seen,
-    wanted: Digest,
+    wanted: &Wanted,
     verdict: &Verdict,
     now: Timestamp,
 ) -> Option<Progress> {
@@ -71,8 +70,8 @@ pub fn dropped(
         progress.enter(PlanPhase::Failed, reason, now);
         return Some(progress);
     }
-    let wish_taken_back = next.is_none() && current.spec.desired != wanted;
-    let too_far = goes_too_far(&current.spec, state, verdict, seen);
+    let wish_taken_back = next.is_none() && current.spec.desired != wanted.digest();
+    let too_far = goes_too_far(&current.spec, state, verdict, (wanted, seen));
     if !wish_taken_back && !too_far {
         return None;
     }
@@ -93,12 +92,27 @@ pub fn superseded(current: &Plan, by: &PlanSpec, now: Timestamp) -> Option<Progr
     Some(progress)
 }
 
-/// Who approved the plan `before` in a way that holds for `next` too: a person did, `next` took its place, and takes
-/// nothing away that `before` would not have taken.
+/// Who approved one of the plans `before` in a way that holds for `next` too: a person did, for the same wish, and `next` takes
+/// nothing away that it would not have taken. Plans that policy approved in between, such as a repair, change nothing about it.
 #[must_use]
-pub fn inherited_approval(before: &Plan, next: &PlanSpec) -> Option<String> {
-    let status = before.status.as_ref()?;
-    let approved = status.approved_by.clone().filter(|by| by != BY_POLICY)?;
-    let same = status.phase == PlanPhase::Superseded && before.spec.desired == next.desired;
-    (same && disrupts_no_more(&before.spec, next)).then_some(approved)
+pub fn inherited_approval<'a>(
+    before: impl DoubleEndedIterator<Item = &'a Plan>,
+    next: &PlanSpec,
+) -> Option<String> {
+    for plan in before.rev().filter(|plan| plan.spec.number < next.number) {
+        let status = plan.status.as_ref()?;
+        let by = status.approved_by.clone()?;
+        if plan.spec.desired != next.desired {
+            return None;
+        }
+        // It was given without knowledge of what a plan that is not known here has changed.
+        if plan.spec.unknown_plan < next.unknown_plan {
+            return None;
+        }
+        let over = matches!(status.phase, PlanPhase::Superseded | PlanPhase::Failed);
+        if by != BY_POLICY && over && disrupts_no_more(&plan.spec, next) {
+            return Some(by);
+        }
+    }
+    None
 }

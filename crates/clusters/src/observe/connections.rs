@@ -167,7 +167,7 @@ async fn ask_api(api: &dyn Workload) -> ApiSeen {
     match api.system().await {
         Ok(system) => ApiSeen::Answers {
             nodes: Nodes::new(nodes),
-            system,
+            system: Box::new(system),
         },
         Err(why) => ApiSeen::Silent(why),
     }

@@ -8,6 +8,7 @@ use kube::ResourceExt;
 use resources::gantry::{MachineRole, ProviderMachinePhase, ProviderMachineStatus, StepState};
 use resources::keys;
 
+use super::addons::addons_behind;
 use super::snapshot::{ApiSeen, EtcdSeen, Snapshot};
 use super::workload::NodeView;
 use crate::plan::{
@@ -39,6 +40,10 @@ pub(crate) fn seen(snapshot: &Snapshot, now: Timestamp) -> Seen {
             (ApiState::Answers, installed)
         }
     };
+    let system = match &snapshot.api {
+        ApiSeen::Answers { system, .. } => Some(system),
+        _ => None,
+    };
     Seen {
         founding: snapshot.founding(),
         founder: snapshot
@@ -58,6 +63,8 @@ pub(crate) fn seen(snapshot: &Snapshot, now: Timestamp) -> Seen {
         unknown_plan: snapshot.unknown_plan(),
         free: free(snapshot),
         used: used(snapshot),
+        joins_with: system.and_then(|system| system.joins_with.clone()),
+        addons_behind: addons_behind(snapshot),
     }
 }
 
@@ -129,6 +136,10 @@ fn member(snapshot: &Snapshot, name: &str, now: Timestamp) -> Member {
         name: name.to_owned(),
         pool: pool.or_else(label).unwrap_or_default(),
         role: snapshot.role(name),
+        revision: spec.map(|spec| spec.revision.clone()).unwrap_or_default(),
+        version: machine
+            .and_then(|machine| machine.spec.version.clone())
+            .unwrap_or_default(),
         stage,
         has_host: status.is_some_and(|status| status.host.is_some()),
         failure: spec.and_then(|spec| spec.given_up.clone()).or(failed),

@@ -36,7 +36,7 @@ pub(crate) enum ApiSeen {
         /// Nodes.
         nodes: Nodes,
         /// What runs in it.
-        system: SystemView,
+        system: Box<SystemView>,
     },
 }
 

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
-use k8s_openapi::api::core::v1::{ConfigMap, Node, Secret as KubeSecret};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, PodTemplateSpec, Secret as KubeSecret};
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -50,6 +50,23 @@ pub struct SystemView {
     pub missing: Option<String>,
     /// Number of the last plan that changed the cluster. It is kept in the cluster, so that it survives the appliance.
     pub last_plan: Option<u32>,
+    /// Revision of the control plane whose version and settings machines that join it read; `None` before the first rollout.
+    pub joins_with: Option<String>,
+    /// DNS, kube-proxy and flannel.
+    pub addons: AddonsView,
+}
+
+/// DNS, kube-proxy and flannel.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AddonsView {
+    /// Image of CoreDNS; absent where it is not there.
+    pub dns: Option<String>,
+    /// Image of kube-proxy; absent where it is not there.
+    pub proxy: Option<String>,
+    /// Version that they were brought to last; absent before the first upgrade, [`keys::ADDONS_PENDING`] during one.
+    pub version: Option<String>,
+    /// Pods of kube-proxy and flannel keep their images until they are deleted with their nodes (`OnDelete`).
+    pub held: bool,
 }
 
 /// Why a call did not succeed, for people.
@@ -193,7 +210,12 @@ impl Workload for KubeWorkload {
             let notes: Api<ConfigMap> = Api::namespaced(self.client.clone(), LAST_PLAN_NAMESPACE);
             let note = limited(notes.get_opt(LAST_PLAN)).await?;
             let number = note.and_then(|note| note.data?.get("number")?.parse().ok());
+            let joins_with = proxy
+                .as_ref()
+                .and_then(|proxy| proxy.annotations().get(keys::JOINS_WITH));
             Ok(SystemView {
+                joins_with: joins_with.cloned(),
+                addons: addons(cni.as_ref(), proxy.as_ref(), dns.as_ref()),
                 cni_applied: cni.is_some(),
                 missing: missing(proxy.as_ref(), dns.as_ref()),
                 last_plan: number,
@@ -294,6 +316,27 @@ fn view(node: &Node) -> NodeView {
         provider_id: node.spec.as_ref().and_then(|spec| spec.provider_id.clone()),
         labels: node.labels().clone(),
         created: node.metadata.creation_timestamp.as_ref().map(|time| time.0),
+    }
+}
+
+fn addons(cni: Option<&DaemonSet>, proxy: Option<&DaemonSet>, dns: Option<&Deployment>) -> AddonsView {
+    let image = |pods: &PodTemplateSpec| {
+        let first = pods.spec.as_ref()?.containers.first()?;
+        first.image.clone()
+    };
+    let of = |set: Option<&DaemonSet>| image(&set?.spec.as_ref()?.template);
+    let held = |set: Option<&DaemonSet>| {
+        let strategy = set?.spec.as_ref()?.update_strategy.as_ref()?;
+        strategy.type_.clone()
+    };
+    let is_held = |set| held(set).as_deref() == Some("OnDelete");
+    AddonsView {
+        dns: dns.and_then(|dns| image(&dns.spec.as_ref()?.template)),
+        proxy: of(proxy),
+        version: proxy
+            .and_then(|proxy| proxy.annotations().get(keys::ADDONS_VERSION))
+            .cloned(),
+        held: is_held(proxy) || is_held(cni),
     }
 }
 

@@ -3,10 +3,12 @@
 use std::cmp::Reverse;
 
 use jiff::{SignedDuration, Timestamp};
+use resources::gantry::MachineRole;
 
-use super::seen::{ApiState, Founding, Member, NodeState, Seen};
+use super::rollout::RolloutLimits;
+use super::seen::{ApiState, Founding, Member, NodeState, Seen, Stage};
 use super::verdict::Verdict;
-use super::wanted::Pool;
+use super::wanted::{Pool, Wanted};
 
 /// Limits that are not the cluster's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +24,7 @@ impl Default for Policy {
 }
 
 /// The machines of one pool, sorted.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Balance<'a> {
     /// Those that stay.
     pub(crate) keep: Vec<&'a Member>,
@@ -34,6 +36,41 @@ pub(crate) struct Balance<'a> {
     pub(crate) leaving: Vec<&'a Member>,
     /// For each machine that is missing, how many failed ones it follows.
     pub(crate) missing: Vec<u32>,
+    /// How many don't work and wait for a person.
+    pub(crate) stuck: usize,
+    /// How many may be exchanged at a time, when machines that work are.
+    pub(crate) limits: Option<RolloutLimits>,
+}
+
+impl<'a> Balance<'a> {
+    /// Those that work, and are of another revision than the pool's.
+    pub(crate) fn outdated(&self, pool: &Pool) -> Vec<&'a Member> {
+        let joined = self.keep.iter().filter(|member| member.has_joined());
+        joined
+            .filter(|member| member.is_outdated(pool))
+            .copied()
+            .collect()
+    }
+
+    /// The same with those of another revision among the ones that go, each followed by a new one.
+    pub(crate) fn exchanged(&self, pool: &Pool) -> Self {
+        let outdated = self.outdated(pool);
+        let is_outdated = |member: &&Member| outdated.iter().any(|known| known.name == member.name);
+        let keep: Vec<&Member> = self
+            .keep
+            .iter()
+            .filter(|member| !is_outdated(member))
+            .copied()
+            .collect();
+        let missing = pool.count.saturating_sub(keep.len());
+        Self {
+            missing: vec![0; missing],
+            keep,
+            broken: outdated,
+            limits: Some(pool.rollout),
+            ..Self::default()
+        }
+    }
 }
 
 /// Machines that don't work, before it is known how many are too many.
@@ -46,13 +83,19 @@ struct Faulty<'a> {
 }
 
 /// Sorts the machines of a pool.
+///
+/// Machines of another revision that have joined are kept: what replaces them is another matter. They may be more than are
+/// wanted while their successors come.
 pub(crate) fn balance<'a>(
+    wanted: &Wanted,
     pool: &'a Pool,
     seen: &'a Seen,
     policy: Policy,
     now: Timestamp,
     verdict: &mut Verdict,
 ) -> Balance<'a> {
+    // A node of the new version could not join yet, so one of the old version may as well.
+    let too_early = pool.role == MachineRole::Worker && seen.behind(wanted).is_some();
     let mut sorted = Balance::default();
     let mut faulty = Faulty::default();
     let mut follow = Vec::new();
@@ -64,13 +107,16 @@ pub(crate) fn balance<'a>(
             sorted.broken.push(member);
             follow.push(0);
         } else if member.failure.is_some() {
-            match next_replacement(member, policy) {
+            match next_replacement(member, pool, policy) {
                 Some(number) => {
                     sorted.broken.push(member);
                     follow.push(number);
                 }
                 None => faulty.failed.push(member),
             }
+        } else if is_replaced_early(member, pool, seen) && !too_early {
+            sorted.broken.push(member);
+            follow.push(0);
         } else if is_dead(member, pool, seen, now, verdict) {
             faulty.dead.push(member);
         } else {
@@ -78,10 +124,12 @@ pub(crate) fn balance<'a>(
         }
     }
     let stuck = faulty.judge(pool, &mut sorted, &mut follow, verdict);
-    sorted.keep.sort_by_key(|member| stays(member, seen));
+    sorted.keep.sort_by_key(|member| stays(member, pool, seen));
     let room = pool.count.saturating_sub(stuck);
-    if sorted.keep.len() > room {
-        let mut surplus = sorted.keep.split_off(room);
+    let extra = sorted.keep.len().saturating_sub(room);
+    let exchanged = extra.min(sorted.outdated(pool).len());
+    if extra > exchanged {
+        let mut surplus = sorted.keep.split_off(room.saturating_add(exchanged));
         // The last one to be kept is the first one to go.
         surplus.reverse();
         sorted.surplus.append(&mut surplus);
@@ -90,6 +138,7 @@ pub(crate) fn balance<'a>(
     follow.sort_unstable_by_key(|number| Reverse(*number));
     follow.resize(missing, 0);
     sorted.missing = follow;
+    sorted.stuck = stuck;
     sorted
 }
 
@@ -104,7 +153,10 @@ impl<'a> Faulty<'a> {
         verdict: &mut Verdict,
     ) -> usize {
         let all = [sorted.keep.len(), self.failed.len(), self.dead.len()];
-        let mut too_many = all.iter().sum::<usize>().saturating_sub(pool.count);
+        // A successor that has failed stays and says so: without it the exchange would begin again.
+        let exchanged = sorted.outdated(pool).len();
+        let most = pool.count.saturating_add(exchanged);
+        let mut too_many = all.iter().sum::<usize>().saturating_sub(most);
         for group in [&mut self.failed, &mut self.dead] {
             let go = group.len().min(too_many);
             sorted.surplus.extend(group.drain(..go));
@@ -136,9 +188,21 @@ impl<'a> Faulty<'a> {
     }
 }
 
-/// How many failed machines the next one follows; `None` when that are too many.
-fn next_replacement(member: &Member, policy: Policy) -> Option<u32> {
-    if member.retry {
+/// Whether a machine of another revision goes before it has joined. The founder does not: it is the cluster. In a new one
+/// that may be any that asks.
+fn is_replaced_early(member: &Member, pool: &Pool, seen: &Seen) -> bool {
+    let early = match member.stage {
+        Stage::Installing => true,
+        Stage::Asks => seen.founding == Founding::Done && seen.founder.as_ref() != Some(&member.name),
+        Stage::Joined | Stage::Leaving => false,
+    };
+    early && member.is_outdated(pool)
+}
+
+/// How many failed machines the next one follows; `None` when that are too many. What has failed with something else
+/// installed says nothing of what is wanted now.
+fn next_replacement(member: &Member, pool: &Pool, policy: Policy) -> Option<u32> {
+    if member.retry || member.is_outdated(pool) {
         return Some(0);
     }
     let next = member.replacement.saturating_add(1);
@@ -180,14 +244,15 @@ fn is_dead(member: &Member, pool: &Pool, seen: &Seen, now: Timestamp, verdict: &
 }
 
 /// The order in which machines are kept: the one that may start the cluster at this moment, then joined and Ready ones,
-/// then the older ones.
-fn stays<'a>(member: &'a Member, seen: &Seen) -> impl Ord + use<'a> {
+/// then those of the wanted revision, then the older ones.
+fn stays<'a>(member: &'a Member, pool: &Pool, seen: &Seen) -> impl Ord + use<'a> {
     let starts = seen.founding != Founding::Done && seen.founder.as_ref() == Some(&member.name);
     (
         !starts,
         member.first_out,
         Reverse(member.stage),
         matches!(member.node, NodeState::Down { .. }) || member.etcd_down.is_some(),
+        member.is_outdated(pool),
         member.created,
         member.name.as_str(),
     )

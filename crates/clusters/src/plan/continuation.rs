@@ -7,6 +7,7 @@ use resources::gantry::{PlanSpec, PlanStep, PlanStepKind, StepState};
 use super::draft::is_removal;
 use super::seen::{Member, Seen};
 use super::verdict::Verdict;
+use super::wanted::Wanted;
 
 /// Steps by their machine, of which there are a few each.
 struct Steps<'a>(HashMap<Option<&'a str>, Vec<&'a PlanStep>>);
@@ -46,7 +47,36 @@ pub(crate) fn covers(current: &PlanSpec, state: impl Fn(&str) -> StepState, next
         return false;
     }
     let steps = Steps::of(open(current, &state));
-    next.steps.iter().all(|step| steps.contain(step)) && !is_turned(current, &state, next)
+    let does_all = next.steps.iter().all(|step| steps.contain(step));
+    does_all && !is_late(current, &state, next) && !is_turned(current, &state, next)
+}
+
+/// Whether `next` begins with taking something away that comes in `current` after a step that both have still to do: that step may
+/// wait for just this.
+fn is_late(current: &PlanSpec, state: impl Fn(&str) -> StepState, next: &PlanSpec) -> bool {
+    let is_first = |step: &&PlanStep| is_removal(step.kind) && step.after.is_empty();
+    let first: HashSet<(PlanStepKind, Option<&str>)> = next
+        .steps
+        .iter()
+        .filter(is_first)
+        .map(|step| (step.kind, step.machine.as_deref()))
+        .collect();
+    if first.is_empty() {
+        return false;
+    }
+    let wanted = Steps::of(next.steps.iter());
+    // Steps stand behind those that they come after.
+    let mut late: HashSet<&str> = HashSet::new();
+    for step in open(current, &state) {
+        let behind = step.after.iter().any(|before| late.contains(before.as_str()));
+        if behind && first.contains(&(step.kind, step.machine.as_deref())) {
+            return true;
+        }
+        if behind || wanted.contain(step) && !is_removal(step.kind) {
+            late.insert(&step.id);
+        }
+    }
+    false
 }
 
 /// Machines that wait for another one: those that are made, until a host is free, and those that go, until another one has
@@ -116,7 +146,7 @@ pub(crate) fn goes_too_far(
     current: &PlanSpec,
     state: impl Fn(&str) -> StepState,
     verdict: &Verdict,
-    seen: &Seen,
+    (wanted, seen): (&Wanted, &Seen),
 ) -> bool {
     let planned = Steps::of(verdict.plan.iter().flat_map(|next| &next.steps));
     let members = seen.members.iter();
@@ -125,14 +155,20 @@ pub(crate) fn goes_too_far(
     let machines: HashSet<&str> = blocked().collect();
     let pools: HashSet<&str> = blocked()
         .map(|subject| members.get(subject).map_or(subject, |member| &member.pool))
+        .chain(verdict.rolling.iter().map(String::as_str))
         .collect();
+    // One of another revision goes sooner or later.
+    let is_exchanged = |member: &Member| {
+        let pool = member.pool_in(wanted);
+        member.has_joined() && pool.is_some_and(|pool| member.is_outdated(pool))
+    };
     open(current, state).any(|step| {
         let Some(machine) = step.machine.as_deref() else {
             return false;
         };
         let acts = match (step.kind, members.get(machine)) {
             (PlanStepKind::RemoveMachine, Some(member)) => {
-                !member.is_leaving() && !machines.contains(machine)
+                !member.is_leaving() && !machines.contains(machine) && !is_exchanged(member)
             }
             // A member of etcd that is on no machine: it may be alive again.
             (PlanStepKind::RemoveMember, None) => true,

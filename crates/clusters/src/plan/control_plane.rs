@@ -6,9 +6,10 @@ use super::balance::Balance;
 use super::draft::Draft;
 use super::names::Names;
 use super::quorum::{can_remove, quorum};
-use super::removal::remove;
-use super::seen::{ApiState, EtcdMember, EtcdState, Member, NodeState, Seen, Stage};
+use super::removal::{remove, remove_member};
+use super::seen::{ApiState, EtcdMember, EtcdState, Member, Seen, Stage};
 use super::successor::{Successor, before_removal};
+use super::upgrade::config_step;
 use super::verdict::Verdict;
 use super::wanted::Pool;
 
@@ -250,17 +251,10 @@ impl ControlPlane<'_, '_> {
         self.join_all(Some(gone));
     }
 
-    /// A member leaves etcd, its pods its node, its machine the cluster. Returns the id of the first step.
+    /// Returns the id of the first step.
     fn take_away(&mut self, target: &Member, after: Vec<String>) -> String {
-        let name = Some(target.name.as_str());
-        let gone = self.draft.add(PlanStepKind::RemoveMember, name, after);
-        let mut after = vec![gone.clone()];
-        if target.node == NodeState::Ready {
-            after = vec![self.draft.add(PlanStepKind::Drain, name, after)];
-        }
-        self.draft.add(PlanStepKind::RemoveMachine, name, after);
         self.there = self.there.saturating_sub(1);
-        gone
+        remove_member(self.draft, target, after).first
     }
 
     /// The machines that have not joined, and those that are to be made: so many that with those that are there no more
@@ -305,11 +299,14 @@ impl ControlPlane<'_, '_> {
                 let (kind, number) = (PlanStepKind::Provision, successor.replacement);
                 before.push(self.draft.make(kind, &name, &self.pool.name, number, Vec::new()));
             }
-            before.extend(last.take());
             let kind = match self.has_started(&name) {
                 true => PlanStepKind::InitControlPlane,
                 false => PlanStepKind::JoinControlPlane,
             };
+            if kind == PlanStepKind::JoinControlPlane {
+                before.extend(config_step(self.draft, self.seen, self.pool));
+            }
+            before.extend(last.take());
             last = Some(self.draft.add(kind, Some(&name), before));
         }
         last

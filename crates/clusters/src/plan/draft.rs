@@ -18,6 +18,8 @@ pub(crate) struct Draft {
     pub(crate) requires_approval: Option<String>,
     /// Whether something that is broken is replaced.
     pub(crate) remediates: bool,
+    /// Whether something that works is replaced by something of another revision.
+    pub(crate) upgrades: bool,
     /// Free hosts that no machine has chosen yet.
     pub(crate) spares: Spares,
 }
@@ -31,7 +33,8 @@ const fn minutes(kind: PlanStepKind) -> u32 {
     match kind {
         PlanStepKind::MakePki => 5,
         PlanStepKind::RemoveMember | PlanStepKind::RemoveCluster => 10,
-        PlanStepKind::InstallCni | PlanStepKind::RemoveMachine => 30,
+        PlanStepKind::UpdateClusterConfig => 15,
+        PlanStepKind::InstallCni | PlanStepKind::UpdateAddons | PlanStepKind::RemoveMachine => 30,
         PlanStepKind::Finish => 45,
         PlanStepKind::Drain => 60,
         PlanStepKind::Provision
@@ -105,6 +108,12 @@ impl Draft {
     /// Whether there is a step of this kind.
     pub(crate) fn has(&self, kind: PlanStepKind) -> bool {
         self.steps.iter().any(|step| step.kind == kind)
+    }
+
+    /// The step of this kind, if there is one.
+    pub(crate) fn find(&self, kind: PlanStepKind) -> Option<String> {
+        let mut steps = self.steps.iter();
+        steps.find(|step| step.kind == kind).map(|step| step.id.clone())
     }
 
     /// Whether there is a step by which this machine joins.

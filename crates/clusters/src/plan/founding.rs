@@ -30,7 +30,7 @@ pub(crate) fn creation(
     let sorted: Vec<(&Pool, Balance<'_>)> = wanted
         .pools
         .iter()
-        .map(|pool| (pool, balance(pool, seen, policy, now, verdict)))
+        .map(|pool| (pool, balance(wanted, pool, seen, policy, now, verdict)))
         .collect();
     if cannot_begin(&sorted) {
         verdict.hopeless = true;

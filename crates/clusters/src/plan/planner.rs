@@ -1,18 +1,19 @@
-//! The one function that plans: creation, scaling, replacement and remediation are inputs of it.
+//! The one function that plans: creation, scaling, replacement, remediation and upgrade are inputs of it.
 
 use jiff::Timestamp;
 use resources::gantry::{MachineRole, PlanClass, PlanStepKind};
 use resources::keys;
 
-use super::balance::{Policy, balance};
+use super::balance::{Balance, Policy, balance};
 use super::control_plane::control_plane;
 use super::draft::Draft;
 use super::founding::creation;
 use super::names::Names;
 use super::removal::remove;
-use super::seen::{Founding, Member, Seen};
+use super::seen::{Founding, Member, NodeState, Seen};
+use super::upgrade::upgrade;
 use super::verdict::Verdict;
-use super::wanted::Wanted;
+use super::wanted::{Pool, Wanted};
 use super::workers::workers;
 
 /// What gives the machines of a plan their names.
@@ -38,10 +39,10 @@ pub fn plan(wanted: &Wanted, seen: &Seen, policy: Policy, identity: Identity<'_>
     } else {
         creation(wanted, seen, policy, &mut names, now, &mut verdict)
     };
-    without_pool(wanted, seen, &mut draft, &mut verdict);
-    if exists {
-        complete(&mut draft, seen);
-    } else if draft.has(PlanStepKind::InitControlPlane) {
+    if !exists {
+        without_pool(wanted, seen, &mut draft, &mut verdict);
+    }
+    if !exists && draft.has(PlanStepKind::InitControlPlane) {
         let last = draft.last();
         draft.add(PlanStepKind::Finish, None, last);
     }
@@ -55,10 +56,11 @@ pub fn plan(wanted: &Wanted, seen: &Seen, policy: Policy, identity: Identity<'_>
                 .to_owned()
         });
     }
-    let class = match (exists, draft.remediates) {
-        (false, _) => PlanClass::Create,
-        (true, true) => PlanClass::Remediate,
-        (true, false) => PlanClass::Scale,
+    let class = match (exists, draft.upgrades, draft.remediates) {
+        (false, _, _) => PlanClass::Create,
+        (true, true, _) => PlanClass::Upgrade,
+        (true, _, true) => PlanClass::Remediate,
+        (true, _, false) => PlanClass::Scale,
     };
     verdict.plan = Some(draft.finish(wanted, class, identity.number, seen.unknown_plan));
     verdict
@@ -74,8 +76,13 @@ fn change(
     verdict: &mut Verdict,
 ) -> Draft {
     let mut draft = Draft::new(seen);
+    let mut all = Vec::new();
     for pool in &wanted.pools {
-        let mut sorted = balance(pool, seen, policy, now, verdict);
+        let mut sorted = balance(wanted, pool, seen, policy, now, verdict);
+        if !sorted.outdated(pool).is_empty() {
+            verdict.rolling.insert(pool.name.clone());
+        }
+        let settled = sorted.clone();
         if seen.is_out_of_sight() && !sorted.missing.is_empty() {
             let reason = format!(
                 "{} of {} machines of {} are missing, and none is made while the cluster's API does not answer: it may have \
@@ -87,12 +94,44 @@ fn change(
             verdict.block(&pool.name, reason);
             sorted.missing.clear();
         }
+        wait_for_control_plane(wanted, seen, pool, &mut sorted, verdict);
         match pool.role {
             MachineRole::ControlPlane => control_plane(&mut draft, verdict, seen, names, pool, &sorted),
             MachineRole::Worker => workers(&mut draft, verdict, seen, names, pool, &sorted, &[]),
         }
+        all.push((pool, settled));
     }
+    without_pool(wanted, seen, &mut draft, verdict);
+    if draft.is_empty() && seen.network {
+        draft = upgrade(wanted, seen, names, &all, verdict);
+    }
+    complete(&mut draft, seen);
     draft
+}
+
+/// A new node must not be newer than the API servers, so none is made while one of these is to be upgraded.
+fn wait_for_control_plane(
+    wanted: &Wanted,
+    seen: &Seen,
+    pool: &Pool,
+    sorted: &mut Balance<'_>,
+    verdict: &mut Verdict,
+) {
+    let Some(behind) = seen.behind(wanted) else {
+        return;
+    };
+    if pool.role != MachineRole::Worker || sorted.missing.is_empty() {
+        return;
+    }
+    let reason = format!(
+        "machines of {} wait until the control plane has Kubernetes {}: {} has {}",
+        pool.name, wanted.version, behind.name, behind.version
+    );
+    verdict.block(&pool.name, reason);
+    sorted.missing.clear();
+    // What works stays until its successor can come.
+    let works = |member: &Member| member.has_joined() && member.node == NodeState::Ready;
+    sorted.broken.retain(|member| !works(member));
 }
 
 /// The workers of pools that are not wanted go. One whose pool nothing says any more stays where it is.

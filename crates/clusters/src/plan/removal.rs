@@ -45,3 +45,23 @@ pub(crate) fn remove(
     }
     Some(draft.add(PlanStepKind::RemoveMachine, Some(&member.name), after))
 }
+
+/// The steps by which a member of the control plane goes.
+pub(crate) struct Gone {
+    /// It leaves etcd.
+    pub(crate) first: String,
+    /// Its host is free.
+    pub(crate) last: String,
+}
+
+/// A member leaves etcd, its pods its node, its machine the cluster.
+pub(crate) fn remove_member(draft: &mut Draft, member: &Member, after: Vec<String>) -> Gone {
+    let name = Some(member.name.as_str());
+    let first = draft.add(PlanStepKind::RemoveMember, name, after);
+    let mut after = vec![first.clone()];
+    if member.node == NodeState::Ready {
+        after = vec![draft.add(PlanStepKind::Drain, name, after)];
+    }
+    let last = draft.add(PlanStepKind::RemoveMachine, name, after);
+    Gone { first, last }
+}

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use resources::gantry::MachineRole;
 
-use super::wanted::Pool;
+use super::wanted::{Pool, Wanted};
 
 /// One observation of a cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +33,10 @@ pub struct Seen {
     pub free: BTreeMap<String, FreeHosts>,
     /// Names of machines that were used already and must not be given again.
     pub used: BTreeSet<String>,
+    /// Revision of the control plane whose version and settings machines that join it read; `None` before the first rollout.
+    pub joins_with: Option<String>,
+    /// DNS, kube-proxy or the CNI have other images than the cluster's Release.
+    pub addons_behind: bool,
 }
 
 /// Hosts that machines of a pool could have now.
@@ -77,6 +81,10 @@ pub struct Member {
     pub pool: String,
     /// Its role.
     pub role: MachineRole,
+    /// Digest of what is installed on it; empty when nothing says so any more.
+    pub revision: String,
+    /// Version of Kubernetes that it was made with, such as `v1.35.4`; empty when nothing says so any more.
+    pub version: String,
     /// How far it is.
     pub stage: Stage,
     /// Whether a host was found for it.
@@ -177,6 +185,19 @@ impl Member {
     pub(crate) fn has_joined(&self) -> bool {
         self.stage == Stage::Joined
     }
+
+    /// Its pool. A cluster has one control plane, so its members are known by their role.
+    pub(crate) fn pool_in<'a>(&self, wanted: &'a Wanted) -> Option<&'a Pool> {
+        let is_of = |pool: &&Pool| {
+            pool.role == self.role && (pool.role == MachineRole::ControlPlane || pool.name == self.pool)
+        };
+        wanted.pools.iter().find(is_of)
+    }
+
+    /// Whether something else is installed on it than on new machines of its pool.
+    pub(crate) fn is_outdated(&self, pool: &Pool) -> bool {
+        !self.revision.is_empty() && self.revision != pool.revision
+    }
 }
 
 impl Seen {
@@ -205,6 +226,16 @@ impl Seen {
         self.founding == Founding::Done && self.api != ApiState::Answers
     }
 
+    /// The first member of the control plane with another version of Kubernetes than is wanted: a node must not be newer than
+    /// the API servers.
+    pub(crate) fn behind<'a>(&'a self, wanted: &Wanted) -> Option<&'a Member> {
+        let is_behind = |member: &&Member| {
+            let counts = member.role == MachineRole::ControlPlane && !member.is_leaving();
+            counts && !member.version.is_empty() && member.version != wanted.version
+        };
+        self.members.iter().find(is_behind)
+    }
+
     /// A nothing: the observation before the first plan.
     #[must_use]
     pub fn nothing() -> Self {
@@ -220,6 +251,8 @@ impl Seen {
             unknown_plan: None,
             free: BTreeMap::new(),
             used: BTreeSet::new(),
+            joins_with: None,
+            addons_behind: false,
         }
     }
 }

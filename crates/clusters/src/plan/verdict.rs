@@ -1,5 +1,7 @@
 //! What the planner says: a plan, what is blocked, and when time alone changes that.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use resources::gantry::PlanSpec;
 
@@ -12,6 +14,8 @@ pub struct Verdict {
     pub blocked: Vec<Block>,
     /// The cluster does not exist yet, and no machine is left that could become its first member.
     pub hopeless: bool,
+    /// Pools with machines that work and are of another revision than is wanted: these are to be replaced, now or later.
+    pub rolling: BTreeSet<String>,
     /// When to plan again although nothing was observed to change.
     pub look_again: Option<Timestamp>,
 }

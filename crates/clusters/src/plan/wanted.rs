@@ -11,6 +11,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::health::HealthLimits;
+use super::rollout::RolloutLimits;
 
 /// The wanted cluster.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -73,6 +74,8 @@ pub struct Pool {
     pub taints: Option<Vec<Taint>>,
     /// When a machine counts as dead, and how many of them are replaced.
     pub health: HealthLimits,
+    /// How machines of another revision are replaced.
+    pub rollout: RolloutLimits,
 }
 
 impl Wanted {
@@ -169,11 +172,13 @@ fn pool(
         &control.endpoint,
     ));
     let image_url = bundle.image_url(config).unwrap_or_default();
+    let template = config.spec.template_ref.as_ref();
+    let template = template.and_then(|template| Some(&bundle.templates.get(&template.name)?.spec));
     let made_of = (
         release,
         image_url,
         family,
-        &config.spec.template_ref,
+        (&config.spec.template_ref, template),
         &config.spec.users,
         &bundle.cluster.spec.cluster_network,
         of_control_plane,
@@ -191,6 +196,7 @@ fn pool(
         labels: group.labels.clone(),
         taints,
         health: HealthLimits::of(bundle, group),
+        rollout: RolloutLimits::of(bundle, group),
     }
 }
 

@@ -35,11 +35,15 @@ pub(crate) fn workers(
     let mut successors: Vec<Successor> = made
         .map(|member| Successor::made(member, draft.spares.has_host(member)))
         .collect();
+    let surge = balance.limits.map_or(usize::MAX, |limits| limits.surge);
     for replacement in balance.missing.iter().take(room) {
-        let has_host = draft.spares.take(&pool.name);
+        let has_host = successors.len() < surge && draft.spares.take(&pool.name);
         successors.push(Successor::new(*replacement, has_host));
     }
-    draft.remediates |= !balance.broken.is_empty();
+    match balance.limits {
+        Some(_) => draft.upgrades = true,
+        None => draft.remediates |= !balance.broken.is_empty(),
+    }
     let knows = draft.spares.left(&pool.name).is_some();
     let (coming, waiting) = successors.into_iter().partition(|one| one.has_host || !knows);
     let is_replaced = |member: &&Member| knows && works(member) && may_go(seen, member);
@@ -62,7 +66,8 @@ pub(crate) fn workers(
             exchange.freed.extend(gone);
         }
     }
-    exchange.carry_out(replaced, waiting, |draft, member, after| {
+    let early = balance.limits.and_then(|limits| limits.unavailable).unwrap_or(0);
+    exchange.carry_out(replaced, waiting, early, |draft, member, after| {
         remove(draft, verdict, seen, member, after)
     });
 }
@@ -85,14 +90,20 @@ struct Exchange<'a, 'b> {
 }
 
 impl Exchange<'_, '_> {
-    /// Those that wait for a host get those that are freed; each that works goes when another one has joined.
+    /// Those that wait for a host get those that are freed; each that works goes when another one has joined, except for the
+    /// first ones, of which so many go `early`.
     fn carry_out(
         &mut self,
         mut replaced: VecDeque<&Member>,
         waiting: Vec<Successor>,
+        early: usize,
         mut remove: impl FnMut(&mut Draft, &Member, Vec<String>) -> Option<String>,
     ) {
         let mut waiting = VecDeque::from(waiting);
+        for member in replaced.drain(..early.min(replaced.len())) {
+            let gone = remove(self.draft, member, self.after.to_vec());
+            self.freed.extend(gone);
+        }
         loop {
             while !waiting.is_empty()
                 && let Some(freed) = self.freed.pop_front()
@@ -103,7 +114,10 @@ impl Exchange<'_, '_> {
             let Some(member) = replaced.pop_front() else {
                 break;
             };
-            let after = self.joined.pop_front().into_iter().collect();
+            let after = match self.joined.pop_front() {
+                Some(joined) => vec![joined],
+                None => self.after.to_vec(),
+            };
             let gone = remove(self.draft, member, after);
             self.freed.extend(gone);
         }

@@ -12,4 +12,5 @@ mod kills;
 mod life;
 mod repair;
 mod spares;
+mod upgrade;
 mod world;

@@ -3,6 +3,7 @@
 use clusters::{EtcdState, Founding, NodeState, Seen, Stage, Wanted};
 
 use crate::samples::{ago, answer, as_wanted, free, voter, wanted};
+use crate::upgrades::outdated;
 
 /// Steps, the reason for an approval, and what is blocked.
 fn text(name: &str, wanted: &Wanted, seen: &Seen) -> String {
@@ -77,6 +78,23 @@ fn named_situations() {
     texts.push(text("the founder has failed", &wanted(1, &[]), &seen));
     seen.members[0].replacement = 2;
     texts.push(text("the founder has failed too often", &wanted(1, &[]), &seen));
+
+    let mut seen = outdated(&three);
+    texts.push(text("an upgrade without a spare server", &three, &seen));
+    for pool in ["cp", "md-0"] {
+        seen.free.insert(pool.to_owned(), free(1));
+    }
+    texts.push(text(
+        "an upgrade with a spare server for each pool",
+        &three,
+        &seen,
+    ));
+    let one = wanted(1, &[1]);
+    texts.push(text(
+        "an upgrade of one member without a spare server",
+        &one,
+        &outdated(&one),
+    ));
 
     insta::assert_snapshot!(texts.join("\n\n"));
 }

@@ -223,6 +223,7 @@ pub(crate) fn restore(tape: &[u8]) -> Result<(), String> {
     }
     let known = backup.plans.keys().next_back().copied().unwrap_or(0);
     world.unapproved = world.reality.last_plan.unwrap_or(0) > known;
+    world.restored = true;
     world.approves = false;
     world.held_pods = false;
     world.log.push("restored".to_owned());

@@ -18,3 +18,4 @@ mod samples;
 mod size;
 mod successions;
 mod tape;
+mod upgrades;

@@ -41,6 +41,8 @@ pub(crate) struct World {
     pub(crate) writes_left: Option<usize>,
     /// The records are older than the cluster, and nobody has approved a plan since.
     pub(crate) unapproved: bool,
+    /// The records were restored from older ones.
+    pub(crate) restored: bool,
     /// A person approves what waits for it.
     pub(crate) approves: bool,
     /// What happened, for a test that fails.
@@ -57,6 +59,7 @@ impl World {
             held_pods: false,
             writes_left: None,
             unapproved: false,
+            restored: false,
             approves: false,
             log: Vec::new(),
         }

@@ -18,7 +18,8 @@ impl Case {
         let mut tape = Tape::new(tape);
         let mut wanted = some_wanted(&mut tape);
         let seen = match tape.below(10) {
-            0..=6 => existing(&mut tape, &wanted),
+            0 => upgrading(&mut tape, &wanted),
+            1..=6 => existing(&mut tape, &wanted),
             _ => begun(&mut tape, &wanted),
         };
         for pool in &mut wanted.pools {
@@ -28,6 +29,8 @@ impl Case {
             } else if differs {
                 pool.count = tape.of(&[1, 3, 5]);
             }
+            pool.rollout.surge = tape.of(&[1, 1, 2, 0]);
+            pool.rollout.unavailable = tape.of(&[None, None, Some(1), Some(0)]);
             pool.health.most = if tape.chance(20) {
                 tape.below(3)
             } else {
@@ -56,6 +59,8 @@ fn existing(tape: &mut Tape<'_>, wanted: &Wanted) -> Seen {
     ]);
     seen.network = !tape.chance(10);
     seen.finished = !tape.chance(10);
+    seen.joins_with = tape.chance(30).then(|| wanted.pools[0].revision.clone());
+    seen.addons_behind = seen.api == ApiState::Answers && tape.chance(10);
     let ahead = seen.api == ApiState::Answers && tape.chance(15);
     seen.unknown_plan = ahead.then_some(9);
     for pool in &wanted.pools {
@@ -88,6 +93,23 @@ fn existing(tape: &mut Tape<'_>, wanted: &Wanted) -> Seen {
     seen
 }
 
+/// A cluster that is healthy, with machines of another revision.
+fn upgrading(tape: &mut Tape<'_>, wanted: &Wanted) -> Seen {
+    let mut seen = as_wanted(wanted);
+    let version = tape.chance(50);
+    for known in seen.members.iter_mut().filter(|_| tape.chance(70)) {
+        known.revision = "fedcba987654".to_owned();
+        if version {
+            known.version = "v1.34.9".to_owned();
+        }
+    }
+    seen.joins_with = tape.chance(30).then(|| wanted.pools[0].revision.clone());
+    for pool in &wanted.pools {
+        seen.free.insert(pool.name.clone(), free(tape.below(3)));
+    }
+    seen
+}
+
 /// What may have happened to a machine of a cluster that exists.
 fn happens(tape: &mut Tape<'_>, member: &mut Member, api: ApiState) {
     member.created = ago(i64::try_from(600 + tape.below(3)).unwrap());
@@ -116,6 +138,12 @@ fn happens(tape: &mut Tape<'_>, member: &mut Member, api: ApiState) {
     member.first_out = tape.chance(8);
     member.replacement = u32::try_from(tape.below(4)).unwrap();
     member.retry = member.failure.is_some() && tape.chance(20);
+    if tape.chance(20) {
+        member.revision = "fedcba987654".to_owned();
+        if tape.chance(50) {
+            member.version = "v1.34.9".to_owned();
+        }
+    }
     if tape.chance(4) {
         member.pool.clear();
     }
@@ -199,6 +227,7 @@ fn begun(tape: &mut Tape<'_>, wanted: &Wanted) -> Seen {
             known.failure = Some("the disk does not take the data".to_owned());
             (known.replacement, known.retry, known.unwanted) = (2, false, false);
             known.stage = known.stage.min(Stage::Asks);
+            known.overdue = None;
         }
     }
     let mut members = seen

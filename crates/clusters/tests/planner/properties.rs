@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use clusters::{ApiState, EtcdMember, EtcdState, Founding, Member, NodeState, Stage, Verdict};
-use resources::gantry::{MachineRole, PlanStepKind};
+use resources::gantry::{MachineRole, PlanClass, PlanStepKind};
 
 use crate::graph::Graph;
 use crate::observations::Case;
@@ -50,6 +50,13 @@ fn the_cases_are_of_all_kinds() {
             (Some(_), true) => "plan".to_owned(),
             (Some(_), false) => "plan and block".to_owned(),
         });
+        if verdict
+            .plan
+            .as_ref()
+            .is_some_and(|plan| plan.class == PlanClass::Upgrade)
+        {
+            count("upgrade".to_owned());
+        }
         if verdict.hopeless {
             count("hopeless".to_owned());
         }
@@ -66,7 +73,10 @@ fn the_cases_are_of_all_kinds() {
         "Drain",
         "RemoveMember",
         "RemoveMachine",
+        "UpdateClusterConfig",
+        "UpdateAddons",
         "Finish",
+        "upgrade",
         "nothing",
         "blocked",
         "plan",
@@ -93,6 +103,7 @@ fn check(case: &Case, verdict: &Verdict) -> Holds {
     no_more_machines_than_wanted(case, &graph)?;
     quorum_holds(case, &graph)?;
     silence_takes_nothing_away(case, &graph)?;
+    upgrades_are_in_order(case, &graph)?;
     let changes = !graph.made().is_empty() || !removed(&graph).is_empty();
     ensure(
         !(case.seen.unknown_plan.is_some() && changes) || plan.requires_approval.is_some(),
@@ -151,8 +162,13 @@ fn is_fine(member: &Member) -> bool {
     member.stage == Stage::Joined
         && member.failure.is_none()
         && !member.unwanted
+        && !is_outdated(member)
         && member.etcd_down.is_none()
         && !matches!(member.node, NodeState::Down { .. })
+}
+
+fn is_outdated(member: &Member) -> bool {
+    member.revision == "fedcba987654"
 }
 
 fn nothing_exactly_when_as_wanted(case: &Case, verdict: &Verdict) -> Holds {
@@ -167,7 +183,7 @@ fn nothing_exactly_when_as_wanted(case: &Case, verdict: &Verdict) -> Holds {
         .into_iter()
         .flatten()
         .any(|member| member.machine.is_none());
-    let exists = seen.founding == Founding::Done && seen.network && seen.finished;
+    let exists = seen.founding == Founding::Done && seen.network && seen.finished && !seen.addons_behind;
     let as_wanted = exists && counts && seen.members.iter().all(all);
     let nothing = verdict.plan.is_none() && verdict.blocked.is_empty();
     if as_wanted && !strange {
@@ -258,6 +274,10 @@ fn no_more_machines_than_wanted(case: &Case, graph: &Graph<'_>) -> Holds {
             let mut members = voters(case).into_iter().flatten();
             members.any(|known| known.machine.as_ref() == Some(&member.name))
         };
+        // One after the other, as the order of etcd's changes is checked.
+        if graph.plan.class == PlanClass::Upgrade {
+            continue;
+        }
         let stay_longer = members.iter().filter(in_etcd).count();
         let most = pool.count + 1;
         let at_once = stay_longer + new;
@@ -279,7 +299,12 @@ fn quorum_holds(case: &Case, graph: &Graph<'_>) -> Holds {
         });
     };
     let mut members = members.clone();
+    let most = members.len().max(case.wanted.pools[0].count) + 1;
     for step in changes {
+        let is_upgrade = graph.plan.class == PlanClass::Upgrade;
+        ensure(!is_upgrade || members.len() <= most, || {
+            format!("{} members of etcd", members.len())
+        })?;
         let machine = step.machine.clone().unwrap_or_default();
         if step.kind == PlanStepKind::JoinControlPlane {
             members.retain(|member| member.machine.as_ref() != Some(&machine));
@@ -348,4 +373,66 @@ fn silence_takes_nothing_away(case: &Case, graph: &Graph<'_>) -> Holds {
     ensure(!exists || seen.api == ApiState::Answers || new.is_none(), || {
         format!("{new:?} is made unseen")
     })
+}
+
+/// What works goes for another revision alone in a plan of its own, workers after the control plane, and each worker only when
+/// enough others are there. A node of a new version joins when the API servers have it.
+fn upgrades_are_in_order(case: &Case, graph: &Graph<'_>) -> Holds {
+    let seen = &case.seen;
+    let goes = graph.machines(PlanStepKind::RemoveMachine);
+    let works = |member: &&Member| {
+        is_fine(&Member {
+            revision: String::new(),
+            ..(*member).clone()
+        })
+    };
+    let exchanged: Vec<&Member> = seen
+        .members
+        .iter()
+        .filter(|member| goes.contains(member.name.as_str()) && is_outdated(member))
+        .filter(works)
+        .collect();
+    let is_upgrade = graph.plan.class == PlanClass::Upgrade;
+    let counts = case.wanted.pools.iter().all(|pool| {
+        let there = seen.members.iter().filter(|member| is_of(member, pool)).count();
+        there <= pool.count
+    });
+    let wanted = |member: &&Member| case.wanted.pools.iter().any(|pool| is_of(member, pool));
+    let unasked = exchanged
+        .iter()
+        .filter(|member| wanted(member) && !member.first_out);
+    ensure(is_upgrade || !counts || unasked.count() == 0, || {
+        format!("{exchanged:?} go, and it is no upgrade")
+    })?;
+    if !is_upgrade {
+        return Ok(());
+    }
+    let control_plane = |name: &str| {
+        let mut members = seen.members.iter();
+        members.any(|member| member.name == name && member.role == MachineRole::ControlPlane)
+    };
+    let removals = || graph.of(PlanStepKind::RemoveMachine);
+    let name = |step: &resources::gantry::PlanStep| step.machine.clone().unwrap_or_default();
+    for worker in removals().filter(|step| !control_plane(&name(step))) {
+        for member in removals().filter(|step| control_plane(&name(step))) {
+            ensure(graph.is_before(member, worker), || {
+                format!("{} before {}", name(worker), name(member))
+            })?;
+        }
+    }
+    let old = |member: &&Member| {
+        member.role == MachineRole::ControlPlane
+            && member.stage != Stage::Leaving
+            && member.version != crate::samples::VERSION
+    };
+    for join in graph.of(PlanStepKind::JoinWorker) {
+        let made = !seen.members.iter().any(|member| member.name == name(join));
+        for member in seen.members.iter().filter(old).filter(|_| made) {
+            ensure(
+                graph.has_before(PlanStepKind::RemoveMember, &member.name, join),
+                || format!("{} joins while {} is old", name(join), member.name),
+            )?;
+        }
+    }
+    Ok(())
 }

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clusters::{
     ApiState, EtcdMember, EtcdState, Founding, FreeHosts, HealthLimits, Identity, Member, NodeState, Policy,
-    Pool, Seen, Stage, Verdict, Wanted, plan,
+    Pool, RolloutLimits, Seen, Stage, Verdict, Wanted, plan,
 };
 use jiff::{SignedDuration, Timestamp};
 use resources::gantry::MachineRole;
 
 pub(crate) const CLUSTER: &str = "demo";
 pub(crate) const CONTROL_PLANE: &str = "cp";
+pub(crate) const VERSION: &str = "v1.35.4";
 /// Seconds for which a node may be down.
 pub(crate) const UNREADY: i64 = 300;
 
@@ -41,6 +42,7 @@ pub(crate) fn pool(name: &str, role: MachineRole, count: usize) -> Pool {
             most: count.max(1),
             startup_minutes: None,
         },
+        rollout: RolloutLimits::default(),
     }
 }
 
@@ -55,7 +57,7 @@ pub(crate) fn wanted(control_planes: usize, workers: &[usize]) -> Wanted {
         endpoint: "192.0.2.10".to_owned(),
         load_balancer: true,
         vrrp_id: 10,
-        version: "v1.35.4".to_owned(),
+        version: VERSION.to_owned(),
         pod_cidr: "10.244.0.0/16".to_owned(),
         service_cidr: "10.96.0.0/12".to_owned(),
         node_mask: 24,
@@ -73,6 +75,8 @@ pub(crate) fn member(name: &str, pool: &Pool) -> Member {
         name: name.to_owned(),
         pool: pool.name.clone(),
         role: pool.role,
+        revision: pool.revision.clone(),
+        version: VERSION.to_owned(),
         stage: Stage::Joined,
         has_host: true,
         failure: None,
@@ -134,6 +138,8 @@ pub(crate) fn as_wanted(wanted: &Wanted) -> Seen {
         unknown_plan: None,
         free: BTreeMap::new(),
         used: BTreeSet::new(),
+        joins_with: None,
+        addons_behind: false,
     }
 }
 

@@ -17,7 +17,7 @@ fn executing(spec: PlanSpec) -> Plan {
 
 fn is_dropped(plan: &Plan, wanted: &Wanted, seen: &Seen) -> bool {
     let verdict = answer(wanted, seen);
-    let progress = dropped(plan, seen, wanted.digest(), &verdict, now());
+    let progress = dropped(plan, seen, wanted, &verdict, now());
     progress.is_some_and(|progress| progress.phase() == PlanPhase::Superseded)
 }
 

@@ -69,6 +69,17 @@ fn documents_of_each_kind_and_profile() {
     }
 }
 
+/// What machines that join later read is what the first one was started with.
+#[test]
+fn the_cluster_s_configuration_is_that_of_init() {
+    let cluster = cluster(Profile::Standard);
+    let object = node_config::cluster_config(&cluster).unwrap();
+    let text = object["data"]["ClusterConfiguration"].as_str().unwrap();
+    let init = init(&cluster, &node(), &keys(), &secrets().token).unwrap();
+    assert!(kubeadm_yaml(&init).contains(text), "{text}");
+    assert_eq!(object["metadata"]["name"], "kubeadm-config");
+}
+
 /// The configuration that the document has for kubeadm.
 fn kubeadm_yaml(document: &BootstrapDocument) -> String {
     let mut files = document.files.iter();

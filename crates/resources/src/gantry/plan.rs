@@ -82,7 +82,7 @@ pub enum PlanClass {
     Create,
     /// Add or remove machines.
     Scale,
-    /// Change the version.
+    /// Replace machines that work by machines of another version, image or configuration.
     Upgrade,
     /// Replace what is broken.
     Remediate,
@@ -136,7 +136,7 @@ const fn is_zero(number: &u32) -> bool {
 }
 
 /// What a step does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum PlanStepKind {
     /// Make the cluster's keys and certificates.
@@ -147,6 +147,8 @@ pub enum PlanStepKind {
     InitControlPlane,
     /// Install the CNI.
     InstallCni,
+    /// Write version and settings of the control plane into the cluster, where machines that join it read them.
+    UpdateClusterConfig,
     /// Join a machine to the control plane and its etcd.
     JoinControlPlane,
     /// Make a machine, install its system and join it as a worker.
@@ -157,6 +159,8 @@ pub enum PlanStepKind {
     RemoveMember,
     /// Delete a machine's node, power it off and give its server back.
     RemoveMachine,
+    /// Bring DNS, kube-proxy and the CNI to the images of the cluster's Release.
+    UpdateAddons,
     /// Check DNS and kube-proxy, and write the kubeconfig.
     Finish,
     /// Drop what is left of the cluster.
@@ -215,6 +219,12 @@ impl PlanStep {
             PlanStepKind::Provision => format!("install {machine}"),
             PlanStepKind::InitControlPlane => format!("start the control plane on {machine}"),
             PlanStepKind::InstallCni => "install the CNI".to_owned(),
+            PlanStepKind::UpdateClusterConfig => {
+                "write the new version and settings of the control plane into the cluster".to_owned()
+            }
+            PlanStepKind::UpdateAddons => {
+                "bring DNS, kube-proxy and the CNI to the images of the cluster's Release".to_owned()
+            }
             PlanStepKind::JoinControlPlane => format!("join {machine} to the control plane"),
             PlanStepKind::JoinWorker => format!("install {machine} and join as worker"),
             PlanStepKind::Drain => format!("move the pods of {machine} to other nodes"),

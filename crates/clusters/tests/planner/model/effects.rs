@@ -34,14 +34,16 @@ impl World {
         if known.is_some_and(|known| known.plan != plan) {
             return Err(Stop::Wrong(format!("the name {name} is given a second time")));
         }
-        let role = self
-            .records
-            .wanted
-            .pool(pool)
-            .map_or(MachineRole::Worker, |pool| pool.role);
+        let wanted = &self.records.wanted;
+        let known = wanted.pool(pool);
+        let role = known.map_or(MachineRole::Worker, |pool| pool.role);
+        let revision = known.map(|pool| pool.revision.clone()).unwrap_or_default();
+        let version = wanted.version.clone();
         let machine = Machine {
             pool: pool.to_owned(),
             role,
+            revision,
+            version,
             created: self.now,
             replacement,
             marked: false,
@@ -86,6 +88,7 @@ impl World {
                 "{name} starts a second etcd beside a living one"
             )));
         }
+        self.fits(name, init)?;
         let now = self.now;
         if let Some(machine) = self.records.machines.get_mut(name) {
             machine.given = Some(now);
@@ -93,6 +96,65 @@ impl World {
         if let Some(iron) = self.reality.iron.get_mut(name) {
             iron.given = Some(init);
         }
+        Ok(())
+    }
+
+    /// A machine joins with the version that the cluster says, and no node is newer than an API server.
+    fn fits(&mut self, name: &str, init: bool) -> Result<(), Stop> {
+        if self.restored {
+            // What is wanted is older than the cluster.
+            return Ok(());
+        }
+        let machine = self.records.machines[name].clone();
+        if init {
+            self.reality.config_version = machine.version;
+            return Ok(());
+        }
+        let config = &self.reality.config_version;
+        if machine.role == MachineRole::ControlPlane && machine.version != *config {
+            return Err(Stop::Wrong(format!(
+                "{name} has {}, and joins a control plane of {config}",
+                machine.version
+            )));
+        }
+        let mut voters = self.reality.etcd.values();
+        let older = voters.any(|voter| {
+            let member = self.records.machines.get(&voter.machine);
+            member.is_some_and(|member| member.joined && member.version < machine.version)
+        });
+        match machine.role == MachineRole::Worker && older {
+            true => Err(Stop::Wrong(format!("{name} is newer than an API server"))),
+            false => Ok(()),
+        }
+    }
+
+    /// Writes what joining machines read.
+    pub(crate) fn update_config(&mut self, revision: String) -> Result<(), Stop> {
+        self.write()?;
+        self.log.push(format!("  config {revision}"));
+        if self.is_mixed() {
+            self.reality.addons_version = Some("pending".to_owned());
+            self.reality.held = true;
+        }
+        self.reality.config_version = self.records.wanted.version.clone();
+        self.reality.joins_with = Some(revision);
+        Ok(())
+    }
+
+    pub(crate) fn update_addons(&mut self) -> Result<(), Stop> {
+        self.write()?;
+        self.log.push("  addons".to_owned());
+        let version = self.records.wanted.version.clone();
+        let mut voters = self.reality.etcd.values();
+        let older = voters.any(|voter| {
+            let member = self.records.machines.get(&voter.machine);
+            member.is_some_and(|member| member.joined && member.version < version)
+        });
+        if older && !self.restored {
+            return Err(Stop::Wrong("the add-ons are newer than an API server".to_owned()));
+        }
+        self.reality.addons_version = Some(version);
+        self.reality.held = self.is_mixed();
         Ok(())
     }
 

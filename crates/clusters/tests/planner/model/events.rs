@@ -1,5 +1,6 @@
 //! What happens to a cluster: machines that die, people who change their minds, an appliance that is killed or restored.
 
+use clusters::Founding;
 use resources::gantry::MachineRole;
 
 use super::World;
@@ -9,7 +10,7 @@ use crate::tape::Tape;
 impl World {
     /// One thing happens.
     pub(crate) fn event(&mut self, tape: &mut Tape<'_>) {
-        let what = tape.below(19);
+        let what = tape.below(22);
         self.log.push(format!("event {what}"));
         match what {
             0 => {}
@@ -62,6 +63,12 @@ impl World {
                 // Its node is deleted by hand.
                 world.reality.nodes.remove(name);
             }),
+            18 => self.edit(tape, false),
+            19 => {
+                let exists = self.founding() == Founding::Done;
+                self.edit(tape, exists);
+            }
+            20 => self.reality.spare = tape.of(&[None, Some(0), Some(1), Some(2)]),
             17 => self.writes_left = Some(tape.below(6)),
             _ => {
                 self.fates = (0..3).map(|_| (fate(tape), fate(tape))).collect();
@@ -80,6 +87,23 @@ impl World {
         if let Some(name) = self.records.machines.keys().nth(at).cloned() {
             self.log.push(format!("  of {name}"));
             act(self, &name);
+        }
+    }
+
+    /// Somebody wants another image, or the next version of Kubernetes.
+    fn edit(&mut self, tape: &mut Tape<'_>, version: bool) {
+        let wanted = &mut self.records.wanted;
+        if version {
+            let minor = 35 + usize::from(wanted.version != "v1.35.4");
+            wanted.version = format!("v1.{}.0", minor + 1);
+        }
+        let revision = format!("{:012x}", 1 + tape.below(200));
+        for pool in &mut wanted.pools {
+            if version || tape.chance(60) {
+                pool.revision.clone_from(&revision);
+            }
+            pool.rollout.surge = tape.of(&[1, 1, 0, 2]);
+            pool.rollout.unavailable = tape.of(&[None, None, Some(0), Some(1)]);
         }
     }
 
@@ -121,6 +145,7 @@ impl World {
     /// etcd that is nobody's is taken out by hand, a person approves.
     pub(crate) fn calm_down(&mut self) {
         self.reality.silent = false;
+        self.reality.spare = Some(1);
         self.held_pods = false;
         self.writes_left = None;
         self.approves = true;

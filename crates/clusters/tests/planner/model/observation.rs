@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clusters::{ApiState, EtcdMember, EtcdState, Founding, Member, NodeState, Seen, Stage};
+use clusters::{ApiState, EtcdMember, EtcdState, Founding, FreeHosts, Member, NodeState, Pool, Seen, Stage};
 use jiff::{SignedDuration, Timestamp};
 use resources::gantry::{MachineRole, StepState};
 
@@ -56,9 +56,46 @@ impl World {
                 false => EtcdState::Unknown,
             },
             unknown_plan: self.unknown_plan(),
-            free: BTreeMap::new(),
+            free: self.free(),
             used: self.used(),
+            joins_with: self.reality.joins_with.clone().filter(|_| answers),
+            addons_behind: answers && self.addons_behind(),
         }
+    }
+
+    /// Whether machines have another version of Kubernetes than is wanted.
+    pub(crate) fn is_mixed(&self) -> bool {
+        let version = &self.records.wanted.version;
+        self.records
+            .machines
+            .values()
+            .any(|machine| machine.version != *version)
+    }
+
+    pub(crate) fn addons_behind(&self) -> bool {
+        let version = self.reality.addons_version.as_ref();
+        let other = version.is_some_and(|version| *version != self.records.wanted.version);
+        other || self.reality.held && !self.is_mixed()
+    }
+
+    /// The hosts that are free for every pool, where the driver says so.
+    fn free(&self) -> BTreeMap<String, FreeHosts> {
+        let Some(spare) = self.reality.spare else {
+            return BTreeMap::new();
+        };
+        let hosts = |pool: &Pool| {
+            let with = self.records.wanted.pools.iter();
+            let with = with
+                .filter(|other| other.name != pool.name)
+                .map(|other| other.name.clone());
+            let hosts = FreeHosts {
+                count: spare,
+                shared: spare,
+                with: with.collect(),
+            };
+            (pool.name.clone(), hosts)
+        };
+        self.records.wanted.pools.iter().map(hosts).collect()
     }
 
     fn etcd(&self) -> Vec<EtcdMember> {
@@ -105,6 +142,8 @@ impl World {
             name: name.to_owned(),
             pool: machine.pool.clone(),
             role: machine.role,
+            revision: machine.revision.clone(),
+            version: machine.version.clone(),
             stage,
             has_host: true,
             failure: failed.then(|| "it does not get installed".to_owned()),

@@ -16,6 +16,14 @@ pub(crate) struct Reality {
     /// The number that the cluster keeps.
     pub(crate) last_plan: Option<u32>,
     pub(crate) cni: bool,
+    /// Revision and version of the control plane that joining machines read.
+    pub(crate) joins_with: Option<String>,
+    pub(crate) config_version: String,
+    /// Version that the add-ons were brought to, and whether their pods keep their images.
+    pub(crate) addons_version: Option<String>,
+    pub(crate) held: bool,
+    /// Hosts that are free for every pool, where the driver says so.
+    pub(crate) spare: Option<usize>,
     /// The API does not answer, though it could.
     pub(crate) silent: bool,
     next_id: u64,

@@ -35,6 +35,8 @@ pub(crate) struct Founder {
 pub(crate) struct Machine {
     pub(crate) pool: String,
     pub(crate) role: MachineRole,
+    pub(crate) revision: String,
+    pub(crate) version: String,
     pub(crate) created: Timestamp,
     pub(crate) replacement: u32,
     /// The Machine is deleted, and held by its finalizer.

@@ -2,7 +2,7 @@
 
 use clusters::{Founding, Progress, Verdict, dropped, inherited_approval, needs_another, superseded};
 use jiff::SignedDuration;
-use resources::gantry::{FailurePolicy, Plan, PlanPhase, PlanSpec, PlanStep, StepState};
+use resources::gantry::{FailurePolicy, Plan, PlanClass, PlanPhase, PlanSpec, PlanStep, StepState};
 
 use super::records::Founder;
 use super::steps::Outcome;
@@ -49,7 +49,7 @@ impl World {
         let number = under_way.map_or_else(|| self.next_number(), |plan| plan.spec.number);
         let verdict = self.verdict(number);
         if let Some(plan) = &current {
-            let wanted = self.records.wanted.digest();
+            let wanted = &self.records.wanted;
             if let Some(progress) = dropped(plan, &self.seen(), wanted, &verdict, self.now) {
                 self.write_plan(plan.spec.number, &progress)?;
                 return Ok(true);
@@ -208,18 +208,18 @@ impl World {
     }
 
     fn approved_by(&mut self, plan: &Plan) -> Option<String> {
-        if self.approves && plan.spec.requires_approval.is_some() {
+        let by_person = plan.spec.requires_approval.is_some() || plan.spec.class == PlanClass::Upgrade;
+        if self.approves && by_person {
             self.records.approvals.insert(plan.spec.digest());
             self.unapproved = false;
         }
         if self.records.approvals.contains(&plan.spec.digest()) {
             return Some("alice".to_owned());
         }
-        let before = self.records.plans.get(&(plan.spec.number - 1));
-        if let Some(by) = before.and_then(|before| inherited_approval(before, &plan.spec)) {
+        if let Some(by) = inherited_approval(self.records.plans.values(), &plan.spec) {
             return Some(by);
         }
-        plan.spec.requires_approval.is_none().then(|| "policy".to_owned())
+        (!by_person).then(|| "policy".to_owned())
     }
 
     /// The machines of steps that have failed are given up.

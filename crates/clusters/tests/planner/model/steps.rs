@@ -36,6 +36,8 @@ impl World {
             PlanStepKind::Drain => self.drain(number, machine),
             PlanStepKind::RemoveMember => self.member_leaves(number, machine),
             PlanStepKind::RemoveMachine => self.machine_goes(machine),
+            PlanStepKind::UpdateClusterConfig => self.config(),
+            PlanStepKind::UpdateAddons => self.addons(),
             PlanStepKind::Finish => self.settle(),
             PlanStepKind::RemoveCluster => Ok(Done),
         }
@@ -190,6 +192,29 @@ impl World {
         }
         self.write()?;
         self.reality.cni = true;
+        Ok(Acted)
+    }
+
+    fn config(&mut self) -> Result<Outcome, Stop> {
+        if !self.answers() {
+            return Ok(WaitsForOthers("the API"));
+        }
+        let revision = self.records.wanted.pools[0].revision.clone();
+        if self.reality.joins_with.as_ref() == Some(&revision) {
+            return Ok(Done);
+        }
+        self.update_config(revision)?;
+        Ok(Acted)
+    }
+
+    fn addons(&mut self) -> Result<Outcome, Stop> {
+        if !self.answers() {
+            return Ok(WaitsForOthers("the API"));
+        }
+        if !self.addons_behind() {
+            return Ok(Done);
+        }
+        self.update_addons()?;
         Ok(Acted)
     }
 
