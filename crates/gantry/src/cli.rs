@@ -36,6 +36,9 @@ pub(crate) enum Command {
     /// Print what a file would become, without a server.
     #[command(subcommand)]
     Generate(Generate),
+    /// Bring a cluster to another version, image or configuration.
+    #[command(subcommand)]
+    Upgrade(Upgrade),
     /// Delete a cluster: its machines are powered off and given back.
     #[command(subcommand)]
     Delete(Delete),
@@ -90,6 +93,21 @@ pub(crate) enum Apply {
 pub(crate) enum Generate {
     /// Print the objects of a hardware CSV as YAML.
     Hardware(verbs::generate_hardware::GenerateHardwareArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Upgrade {
+    /// Upgrade a cluster to what its file says; the same command again continues.
+    Cluster(verbs::upgrade_cluster::UpgradeClusterArgs),
+    /// Say what a file would change.
+    #[command(subcommand)]
+    Plan(UpgradePlan),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UpgradePlan {
+    /// Say what changes of a cluster, and which changes replace machines.
+    Cluster(verbs::upgrade_cluster::PlanClusterArgs),
 }
 
 #[derive(Debug, Subcommand)]

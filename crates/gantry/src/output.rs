@@ -16,6 +16,13 @@ pub(crate) fn text(text: &str) {
     write(text, false);
 }
 
+/// A question on standard error, without the end of its line.
+pub(crate) fn prompt(question: &str) {
+    let mut out = std::io::stderr();
+    let _ = write!(out, "{question}");
+    let _ = out.flush();
+}
+
 /// A remark.
 pub(crate) fn note(text: impl AsRef<str>) {
     eprintln!("{}", text.as_ref());

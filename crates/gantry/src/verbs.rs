@@ -2,6 +2,7 @@
 
 pub(crate) mod apply_hardware;
 pub(crate) mod approve;
+mod cluster_files;
 pub(crate) mod completion;
 pub(crate) mod create_cluster;
 pub(crate) mod delete_cluster;
@@ -15,12 +16,15 @@ pub(crate) mod machine;
 pub(crate) mod release_server;
 pub(crate) mod serve;
 pub(crate) mod server;
+pub(crate) mod upgrade_cluster;
 pub(crate) mod version;
+mod watching;
 
 use clap::CommandFactory;
 
 use crate::cli::{
-    Apply, Cli, Command, Config, Create, Delete, Generate, Quarantine, Release, Replace, Retry,
+    Apply, Cli, Command, Config, Create, Delete, Generate, Quarantine, Release, Replace, Retry, Upgrade,
+    UpgradePlan,
 };
 use crate::failure::Outcome;
 use crate::output;
@@ -35,6 +39,10 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
             apply_hardware::run(global, &args).await
         }
         Command::Generate(Generate::Hardware(args)) => generate_hardware::run(&args),
+        Command::Upgrade(Upgrade::Cluster(args)) => upgrade_cluster::run(global, &args).await,
+        Command::Upgrade(Upgrade::Plan(UpgradePlan::Cluster(args))) => {
+            upgrade_cluster::plan(global, &args).await
+        }
         Command::Delete(Delete::Cluster(args)) => delete_cluster::run(global, &args).await,
         Command::Release(Release::Server(args)) => release_server::run(global, &args).await,
         Command::Approve(args) => approve::run(global, &args).await,

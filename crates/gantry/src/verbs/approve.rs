@@ -1,8 +1,8 @@
 //! `gantry approve PLAN`: a person's approval of a plan, bound to the digest of what was shown.
 
 use clap::Args;
-use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
+use kube::{Client, ResourceExt as _};
 use resources::gantry::{Plan, PlanApproval, PlanPhase};
 use resources::keys;
 use serde_json::json;
@@ -59,16 +59,23 @@ pub(crate) async fn run(global: &Global, args: &ApproveArgs) -> Outcome {
     for line in plan_lines(&plan) {
         output::note(line);
     }
+    write(&client, &plan).await?;
+    output::line(format!("plan {name} approved"));
+    Ok(())
+}
+
+/// Approves a plan as it was read.
+pub(crate) async fn write(client: &Client, plan: &Plan) -> Outcome {
+    let (name, namespace) = (plan.name_any(), plan.namespace().unwrap_or_default());
     let approver = std::env::var("USER").ok().filter(|user| !user.is_empty());
     let approval = json!({
         "apiVersion": "gantry.dev/v1alpha1",
         "kind": "PlanApproval",
         "metadata": { "name": name, "labels": { keys::CLUSTER_NAME: plan.spec.cluster } },
-        "spec": { "plan": name, "digest": digest, "approver": approver },
+        "spec": { "plan": name, "digest": plan.spec.digest(), "approver": approver },
     });
-    let approvals: Api<PlanApproval> = Api::namespaced(client, namespace);
+    let approvals: Api<PlanApproval> = Api::namespaced(client.clone(), &namespace);
     let params = PatchParams::apply(keys::MANAGER_CLI).force();
-    let written = approvals.patch(name, &params, &Patch::Apply(&approval)).await?;
-    output::line(format!("plan {} approved", written.name_any()));
+    approvals.patch(&name, &params, &Patch::Apply(&approval)).await?;
     Ok(())
 }

@@ -2,123 +2,57 @@
 
 mod identity;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
 use clap::Args;
 use cluster_spec::{ClusterBundle, FreeHardware, Surroundings, Violation};
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 use resources::anywhere::Cluster;
-use resources::gantry::{ControlPlane, Release, Server};
+use resources::gantry::Server;
 use resources::tinkerbell::Hardware;
 use resources::{bmc, keys};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::failure::{Failure, Outcome};
 use crate::global::Global;
-use crate::hardware::{self, Csv};
-use crate::progress::{Screen, Verdict, plan_lines, view};
-use crate::snapshot::Snapshot;
+use crate::hardware;
+use crate::verbs::cluster_files::{Checked, ClusterFiles, current};
 use crate::verbs::eksa_flags::CreateFlags;
+use crate::verbs::watching::{Approval, Watching};
 use crate::{connection, output};
-
-/// How often progress is looked at.
-const LOOK: Duration = Duration::from_secs(1);
-/// How long an appliance may be silent before watching ends.
-const SILENCE: Duration = Duration::from_secs(120);
-/// After so long the appliance has looked again at a cluster that it had refused.
-const LOOKED_AGAIN: Duration = Duration::from_secs(45);
 
 #[derive(Debug, Args)]
 pub(crate) struct CreateClusterArgs {
-    /// EKS Anywhere YAML: Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig.
-    #[arg(short = 'f', long = "filename", value_name = "FILE")]
-    file: PathBuf,
-    /// Hardware to import first.
-    #[arg(short = 'z', long, value_name = "FILE", env = "HARDWARE_CSV")]
-    hardware_csv: Option<PathBuf>,
-    /// Return once everything is applied.
-    #[arg(long)]
-    no_wait: bool,
-    /// Give up watching after so many minutes; the cluster goes on.
-    #[arg(long, value_name = "MINUTES")]
-    timeout: Option<u64>,
+    #[command(flatten)]
+    pub(crate) files: ClusterFiles,
     #[command(flatten)]
     pub(crate) eksa: CreateFlags,
 }
 
-/// Everything that was checked before anything is applied.
-struct Checked {
-    bundle: ClusterBundle,
-    namespace: String,
-    csv: Option<Csv>,
-}
-
 pub(crate) async fn run(global: &Global, args: &CreateClusterArgs) -> Outcome {
     args.eksa.judge().settle()?.iter().for_each(output::note);
-    let csv = args.hardware_csv.as_deref().map(hardware::read).transpose();
-    let text = std::fs::read_to_string(&args.file)
-        .map_err(|error| Failure::BadInput(format!("{}: {error}", args.file.display())))?;
     let client = connection::connect(global).await?;
-    let releases: Api<Release> = Api::all(client.clone());
-    let releases = releases.list(&ListParams::default()).await?.items;
-    let bundle = cluster_spec::parse(&text, &args.file.display().to_string(), &releases);
-    let checked = match (bundle, csv) {
-        (Ok(mut bundle), Ok(csv)) => {
-            if args.eksa.skip_ip_check {
-                let key = keys::SKIP_IP_CHECK.to_owned();
-                bundle.cluster.annotations_mut().insert(key, "true".to_owned());
-            }
-            let namespace = bundle
-                .cluster
-                .namespace()
-                .unwrap_or_else(|| keys::DEFAULT_NAMESPACE.to_owned());
-            Checked {
-                bundle,
-                namespace,
-                csv,
-            }
-        }
-        (Err(problems), Ok(_)) => return Err(Failure::BadInput(problems.to_string())),
-        (Ok(_), Err(faults)) => return Err(faults),
-        (Err(problems), Err(faults)) => return Err(Failure::BadInput(format!("{problems}\n\n{faults}"))),
-    };
-    for remark in cluster_spec::remarks(&checked.bundle) {
-        output::note(format!("remark: {remark}"));
+    let files = &args.files;
+    let mut checked = files.read(&client).await?;
+    if args.eksa.skip_ip_check {
+        let key = keys::SKIP_IP_CHECK.to_owned();
+        checked
+            .bundle
+            .cluster
+            .annotations_mut()
+            .insert(key, "true".to_owned());
     }
     let name = checked.bundle.name();
     let known = current(&client, &checked).await?;
     check(&client, &checked, known.as_ref()).await?;
-    let folder = PathBuf::from(&name);
-    std::fs::create_dir_all(&folder)?;
-    let before = get::<Cluster>(&client, &checked.namespace, &name).await?;
-    let refused_before = before.and_then(|cluster| cluster.status?.failure_message);
-    let mut screen = Screen::new(Some(&folder.join(format!("{name}-create.log"))));
-    apply(&client, &checked, &mut screen).await?;
-    if args.no_wait {
-        screen.end();
-        output::line(format!(
-            "{name}: applied; watch it with: gantry create cluster -f {}",
-            args.file.display()
-        ));
-        return Ok(());
-    }
-    let watched = watch(&client, &checked, args, screen, refused_before.as_deref()).await;
-    watched?;
-    finish(&client, &checked, &text, &folder).await
-}
-
-/// The documents that the cluster's machines are made from; `None` before there are machines.
-async fn current(client: &Client, checked: &Checked) -> Outcome<Option<ClusterBundle>> {
-    let (namespace, name) = (&checked.namespace, checked.bundle.name());
-    let control_plane = get::<ControlPlane>(client, namespace, &name).await?;
-    let documents = control_plane.and_then(|control_plane| control_plane.spec.documents);
-    Ok(documents.map(|documents| ClusterBundle::from_documents(&name, namespace, &documents)))
+    let watching = Watching {
+        client: &client,
+        checked: &checked,
+        files,
+        again: format!("gantry create cluster -f {}", files.file.display()),
+        log: format!("{name}-create.log"),
+        approval: Approval::Elsewhere,
+    };
+    watching.apply_and_watch().await
 }
 
 /// What can only be checked against the API: changes of fields that never change, and enough hardware.
@@ -213,159 +147,4 @@ async fn free_hardware(client: &Client, checked: &Checked) -> Outcome<Vec<FreeHa
         free.insert(row.hostname.clone(), machine);
     }
     Ok(free.into_values().collect())
-}
-
-async fn apply(client: &Client, checked: &Checked, screen: &mut Screen) -> Outcome {
-    let namespace = &checked.namespace;
-    if let Some(csv) = &checked.csv {
-        let diff = hardware::compare(client, namespace, csv).await?;
-        for line in hardware::apply(client, namespace, csv, &diff, false).await? {
-            screen.say(&format!("hardware {line}"));
-        }
-    }
-    let bundle = &checked.bundle;
-    put(client, namespace, &bundle.datacenter).await?;
-    for config in bundle.machine_configs.values() {
-        put(client, namespace, config).await?;
-    }
-    for template in bundle.templates.values() {
-        put(client, namespace, template).await?;
-    }
-    // Last: whoever sees the Cluster finds what it refers to.
-    put(client, namespace, &bundle.cluster).await
-}
-
-async fn put<K>(client: &Client, namespace: &str, object: &K) -> Outcome
-where
-    K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
-    K: Clone + std::fmt::Debug + Serialize + DeserializeOwned,
-{
-    let api: Api<K> = Api::namespaced(client.clone(), namespace);
-    let mut wanted = serde_json::to_value(object)?;
-    if let Some(fields) = wanted.as_object_mut() {
-        // Status belongs to the coordinator.
-        fields.remove("status");
-    }
-    wanted["metadata"]["namespace"] = namespace.into();
-    let params = PatchParams::apply(keys::MANAGER_CLI).force();
-    let name = object.name_any();
-    api.patch(&name, &params, &Patch::Apply(&wanted))
-        .await
-        .map(drop)
-        .map_err(|error| match error {
-            // Fields of the file that the API refuses, by name.
-            kube::Error::Api(status) if status.code == 422 => Failure::BadInput(status.message.clone()),
-            error => {
-                Failure::Failed(anyhow::Error::from(error).context(format!("apply {} {name}", K::kind(&()))))
-            }
-        })
-}
-
-async fn get<K>(client: &Client, namespace: &str, name: &str) -> Outcome<Option<K>>
-where
-    K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
-    K: Clone + std::fmt::Debug + DeserializeOwned,
-{
-    let api: Api<K> = Api::namespaced(client.clone(), namespace);
-    Ok(api.get_opt(name).await?)
-}
-
-/// Draws progress until the cluster is ready, has failed, or the user stops watching. What refused it before may be
-/// gone, and is believed only when the appliance has looked again.
-async fn watch(
-    client: &Client,
-    checked: &Checked,
-    args: &CreateClusterArgs,
-    mut screen: Screen,
-    refused_before: Option<&str>,
-) -> Outcome {
-    let begun = Instant::now();
-    let name = checked.bundle.name();
-    let again = format!(
-        "watch it again with: gantry create cluster -f {}",
-        args.file.display()
-    );
-    let limit = args
-        .timeout
-        .map(|minutes| Instant::now() + Duration::from_secs(minutes * 60));
-    let mut told_plan = None;
-    let (mut silent_since, mut told_silence) = (None::<Instant>, false);
-    let stop = tokio::signal::ctrl_c();
-    tokio::pin!(stop);
-    loop {
-        let snapshot = match Snapshot::progress(client, &checked.namespace).await {
-            Ok(snapshot) => snapshot,
-            // The appliance may be starting anew; the cluster goes on meanwhile.
-            Err(error) if silent_since.get_or_insert_with(Instant::now).elapsed() < SILENCE => {
-                if !std::mem::replace(&mut told_silence, true) {
-                    screen.say(&format!("the appliance does not answer, trying again: {error}"));
-                }
-                tokio::time::sleep(LOOK).await;
-                continue;
-            }
-            Err(error) => {
-                screen.end();
-                return Err(error);
-            }
-        };
-        (silent_since, told_silence) = (None, false);
-        if let Some(plan) = snapshot
-            .plan_of(&name)
-            .filter(|plan| told_plan.as_ref() != Some(&plan.name_any()))
-        {
-            told_plan = Some(plan.name_any());
-            plan_lines(plan).iter().for_each(|line| screen.say(line));
-        }
-        let view = view(&snapshot, &name, Timestamp::now());
-        screen.show(&view);
-        match view.verdict {
-            Verdict::Ready => {
-                screen.end();
-                return Ok(());
-            }
-            Verdict::Refused(reason)
-                if refused_before == Some(reason.as_str()) && begun.elapsed() < LOOKED_AGAIN => {}
-            Verdict::Failed(reason) | Verdict::Refused(reason) => {
-                screen.end();
-                return Err(Failure::text(format!(
-                    "{name}: {reason}\nmore: gantry explain {name}"
-                )));
-            }
-            Verdict::Going => {}
-        }
-        if limit.is_some_and(|limit| Instant::now() > limit) {
-            screen.end();
-            return Err(Failure::text(format!(
-                "{name}: not ready in time; it goes on; {again}"
-            )));
-        }
-        tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
-            _ = &mut stop => {
-                screen.end();
-                return Err(Failure::Interrupted(format!("{name}: it goes on without you; {again}")));
-            }
-        }
-    }
-}
-
-/// Leaves kubeconfig and YAML where EKS Anywhere's users look for them.
-async fn finish(client: &Client, checked: &Checked, text: &str, folder: &Path) -> Outcome {
-    let name = checked.bundle.name();
-    let secret = get::<Secret>(client, &checked.namespace, &format!("{name}-kubeconfig")).await?;
-    let kubeconfig = secret
-        .and_then(|secret| secret.data?.remove("value"))
-        .ok_or_else(|| {
-            Failure::text(format!(
-                "Secret {name}-kubeconfig has no value; more: gantry explain {name}"
-            ))
-        })?;
-    let path = folder.join(format!("{name}-eks-a-cluster.kubeconfig"));
-    output::private_file(&path, &kubeconfig.0)?;
-    std::fs::write(folder.join(format!("{name}-eks-a-cluster.yaml")), text)?;
-    output::line(format!(
-        "{name} is ready: kubectl --kubeconfig {} get nodes",
-        path.display()
-    ));
-    Ok(())
 }
