@@ -13,6 +13,7 @@ mod options;
 mod resets;
 mod standard;
 mod two_roots;
+mod upgrade;
 mod workers;
 
 use std::pin::Pin;
@@ -125,6 +126,14 @@ pub(crate) const ALL: &[Story] = &[
         needs: "root, QEMU, OVMF, built images (gantry image build), 4 GB in /var/tmp",
         minutes: 3,
         run: |options| Box::pin(two_roots::run(options)),
+    },
+    Story {
+        name: "upgrade",
+        tier: "full",
+        about: "UEFI: another image for a member with a spare server and a worker without one, under writes",
+        needs: "root, QEMU, built images (gantry image build), 10 GB of memory",
+        minutes: 30,
+        run: |options| Box::pin(upgrade::run(options)),
     },
     Story {
         name: "workers",
