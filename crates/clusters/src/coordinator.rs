@@ -206,7 +206,8 @@ impl Coordinator {
             Documents::Waits(reason) => return say(access, cluster, reason, None, SOON, now).await,
             Documents::Bad(reason, message) => return refuse(access, cluster, reason, message, now).await,
         };
-        let wanted = Wanted::new(&admitted.bundle, &admitted.pin.release);
+        let known = snapshot.control_plane.as_deref();
+        let wanted = admitted.pin.wanted(&admitted.bundle, known);
         snapshot.want(&self.views, namespace, wanted.clone());
         if self.record(access, &snapshot, &wanted, &admitted.pin).await? {
             return Ok(Next::Again);
@@ -295,7 +296,7 @@ impl Coordinator {
         let made = snapshot.is_made();
         let (fits, pin) = match known {
             None => (false, None),
-            Some(known) if made => (pin.is_recorded(known), Some(pin)),
+            Some(known) if made => (pin.is_recorded(known, wanted), Some(pin)),
             // No machine is made of them yet, or none is left: the documents may be corrected.
             Some(known) => (known.spec.documents.is_none(), None),
         };

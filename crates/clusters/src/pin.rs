@@ -6,6 +6,8 @@ use cluster_spec::ClusterBundle;
 use kube::ResourceExt;
 use resources::gantry::{ClusterDocuments, ControlPlane, Release, ReleaseSpec};
 
+use crate::plan::Wanted;
+
 /// Release and documents.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Pin {
@@ -37,10 +39,29 @@ impl Pin {
         })
     }
 
+    /// What is wanted of the documents that are carried out now. A pool keeps the revision that is recorded of it, as long as
+    /// nothing that its machines are made of has changed since.
+    pub(crate) fn wanted(&self, bundle: &ClusterBundle, known: Option<&ControlPlane>) -> Wanted {
+        let mut wanted = Wanted::new(bundle, &self.release);
+        let Some(spec) = known.map(|known| &known.spec) else {
+            return wanted;
+        };
+        let (Some(documents), Some(release)) = (&spec.documents, &spec.release) else {
+            return wanted;
+        };
+        if wanted.revisions() != spec.revisions {
+            let (name, namespace) = (bundle.name(), bundle.cluster.namespace().unwrap_or_default());
+            let before = ClusterBundle::from_documents(&name, &namespace, documents);
+            wanted.keep_revisions(&spec.revisions, &Wanted::new(&before, release));
+        }
+        wanted
+    }
+
     /// Whether this is what the ControlPlane has recorded.
-    pub(crate) fn is_recorded(&self, control_plane: &ControlPlane) -> bool {
+    pub(crate) fn is_recorded(&self, control_plane: &ControlPlane, wanted: &Wanted) -> bool {
         let spec = &control_plane.spec;
-        spec.documents.as_deref() == Some(&self.documents)
+        spec.revisions == wanted.revisions()
+            && spec.documents.as_deref() == Some(&self.documents)
             && spec.release.as_ref() == Some(&self.release)
             && spec.release_ref.as_ref() == Some(&self.release_ref)
     }

@@ -104,6 +104,7 @@ pub(crate) async fn make_control_plane(
         release_ref: pin.map(|pin| pin.release_ref.clone()),
         release: pin.map(|pin| pin.release.clone()),
         documents: pin.map(|pin| Box::new(pin.documents.clone())),
+        revisions: pin.map(|_| wanted.revisions()).unwrap_or_default(),
         // These are written by compare-and-set.
         initialized_by: None,
         last_plan: None,

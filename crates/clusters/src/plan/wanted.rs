@@ -126,6 +126,28 @@ impl Wanted {
         self.pools.iter().find(|pool| pool.name == name)
     }
 
+    /// The revision of each pool by name.
+    #[must_use]
+    pub fn revisions(&self) -> BTreeMap<String, String> {
+        let pools = self.pools.iter();
+        pools
+            .map(|pool| (pool.name.clone(), pool.revision.clone()))
+            .collect()
+    }
+
+    /// Takes the `recorded` revisions over for the pools of which today's digest says that they are still what they were
+    /// `before`.
+    pub(crate) fn keep_revisions(&mut self, recorded: &BTreeMap<String, String>, before: &Self) {
+        for pool in &mut self.pools {
+            let same = before
+                .pool(&pool.name)
+                .is_some_and(|known| known.revision == pool.revision);
+            if let Some(revision) = recorded.get(&pool.name).filter(|_| same) {
+                pool.revision.clone_from(revision);
+            }
+        }
+    }
+
     /// How many members the control plane is to have.
     pub(crate) fn control_planes(&self) -> usize {
         let members = self
@@ -212,4 +234,57 @@ fn revision(made_of: &impl Serialize) -> String {
 pub fn image_name(url: &str) -> String {
     let hex = Digest::new(Sha256::digest(url.as_bytes()).into()).hex();
     format!("image-{}", hex.get(..12).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revision_outlives_the_way_in_which_it_was_counted() {
+        let wanted = |revisions: &[(&str, &str)]| {
+            let pool = |(name, revision): &(&str, &str)| Pool {
+                name: (*name).to_owned(),
+                role: MachineRole::Worker,
+                count: 1,
+                revision: (*revision).to_owned(),
+                selector: Vec::new(),
+                image_url: String::new(),
+                os_family: String::new(),
+                template_ref: None,
+                users: Vec::new(),
+                labels: BTreeMap::new(),
+                taints: None,
+                health: HealthLimits {
+                    unready_seconds: 300,
+                    most: 1,
+                    startup_minutes: None,
+                },
+                rollout: RolloutLimits::default(),
+            };
+            Wanted {
+                name: String::new(),
+                namespace: String::new(),
+                endpoint: String::new(),
+                load_balancer: true,
+                vrrp_id: 1,
+                version: String::new(),
+                pod_cidr: String::new(),
+                service_cidr: String::new(),
+                node_mask: 24,
+                resolv_conf: None,
+                cert_sans: Vec::new(),
+                api_server_extra_args: BTreeMap::new(),
+                cni: String::new(),
+                pools: revisions.iter().map(pool).collect(),
+            }
+        };
+        let recorded = wanted(&[("cp", "old-1"), ("md-0", "old-2")]).revisions();
+        // The same documents have another digest today, and those of one pool were changed.
+        let before = wanted(&[("cp", "new-1"), ("md-0", "new-2")]);
+        let mut now = wanted(&[("cp", "new-1"), ("md-0", "new-3"), ("md-1", "new-4")]);
+        now.keep_revisions(&recorded, &before);
+        let kept = wanted(&[("cp", "old-1"), ("md-0", "new-3"), ("md-1", "new-4")]);
+        assert_eq!(now.revisions(), kept.revisions());
+    }
 }

@@ -61,6 +61,10 @@ pub struct ControlPlaneSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::crds::free_form")]
     pub documents: Option<Box<ClusterDocuments>>,
+    /// Revision of each pool, as it was when its part of the documents was last changed. Another version of Gantry may count
+    /// another digest for the same documents, and machines are not replaced for that.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub revisions: BTreeMap<String, String>,
 }
 
 /// The right to take a node or a member of etcd away from a cluster.
