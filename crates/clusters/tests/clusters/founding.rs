@@ -129,26 +129,30 @@ async fn a_cluster_that_cannot_begin_gives_back_what_is_not_installed() {
     assert!(world.driver().claims().is_empty());
 }
 
+/// It is Ready still, or it has died: neither does it count, nor does it keep the machine from its data.
 #[tokio::test]
 async fn a_node_of_an_earlier_installation_does_not_count_as_joined() {
-    let world = World::new().await;
-    world.apply_documents().await;
-    world.drive_to_ready().await;
-    let worker = world.workers().await.remove(0);
-    // The objects are gone, and the Node stays, as it does when the API is silent at a removal.
-    tear_out(&world, &worker).await;
-    world.remove_hardware("c").await;
-    world.inside.with(|inside| {
-        let hour_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1);
-        inside.nodes.get_mut("node-b").unwrap().created = Some(hour_ago);
-    });
-    let secrets: Api<Secret> = world.api();
-    let _ = secrets
-        .delete(&format!("{worker}-bootstrap"), &DeleteParams::default())
-        .await;
-    let joined_again = async |world: &World| world.count("join node-b") == 2 && world.is_at_rest().await;
-    world.drive("joined again", joined_again).await;
-    world.drive_to_ready().await;
+    for ready in [true, false] {
+        let world = World::new().await;
+        world.apply_documents().await;
+        world.drive_to_ready().await;
+        let worker = world.workers().await.remove(0);
+        // The objects are gone, and the Node stays, as it does when the API is silent at a removal.
+        tear_out(&world, &worker).await;
+        world.remove_hardware("c").await;
+        world.inside.with(|inside| {
+            let hour_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1);
+            let node = inside.nodes.get_mut("node-b").unwrap();
+            (node.created, node.ready) = (Some(hour_ago), ready);
+        });
+        let secrets: Api<Secret> = world.api();
+        let _ = secrets
+            .delete(&format!("{worker}-bootstrap"), &DeleteParams::default())
+            .await;
+        let joined_again = async |world: &World| world.count("join node-b") == 2 && world.is_at_rest().await;
+        world.drive("joined again", joined_again).await;
+        world.drive_to_ready().await;
+    }
 }
 
 #[tokio::test]

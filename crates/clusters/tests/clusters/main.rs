@@ -12,5 +12,6 @@ mod kills;
 mod life;
 mod repair;
 mod spares;
+mod takeover;
 mod upgrade;
 mod world;

@@ -12,6 +12,7 @@ mod goldens;
 mod graph;
 mod lives;
 mod model;
+mod names;
 mod observations;
 mod properties;
 mod samples;
