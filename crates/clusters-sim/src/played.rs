@@ -40,6 +40,8 @@ pub struct Inside {
     pub cordoned: BTreeSet<String>,
     /// Its API does not answer.
     pub silent: bool,
+    /// What a watch shows of the nodes while it is behind them.
+    pub behind: Option<BTreeMap<String, NodeView>>,
     /// How often its API was asked for its nodes.
     pub asked: usize,
     /// Fewest healthy voters for their number that there ever were, as (voters, healthy).
@@ -125,6 +127,14 @@ impl Inside {
         }
     }
 
+    /// A node is Ready when its cluster has a network.
+    fn view(&self, node: &NodeView) -> NodeView {
+        NodeView {
+            ready: node.ready && self.cni,
+            ..node.clone()
+        }
+    }
+
     fn answers(&self) -> Result<(), String> {
         if self.nodes.is_empty() || self.silent {
             return Err("connection refused".to_owned());
@@ -156,12 +166,15 @@ impl Workload for Played {
         ready(self.with(|inside| {
             inside.asked += 1;
             inside.answers()?;
-            let cni = inside.cni;
-            let view = |node: &NodeView| NodeView {
-                ready: node.ready && cni,
-                ..node.clone()
-            };
-            Ok(inside.nodes.values().map(view).collect())
+            let nodes = inside.behind.as_ref().unwrap_or(&inside.nodes);
+            Ok(nodes.values().map(|node| inside.view(node)).collect())
+        }))
+    }
+
+    fn node(&self, name: String) -> BoxFuture<'_, Result<Option<NodeView>, String>> {
+        ready(self.with(|inside| {
+            inside.answers()?;
+            Ok(inside.nodes.get(&name).map(|node| inside.view(node)))
         }))
     }
 
@@ -224,6 +237,7 @@ impl Workload for Played {
         ready(self.with(|inside| {
             inside.answers()?;
             if inside.nodes.remove(&name).is_some() {
+                inside.cordoned.remove(&name);
                 inside.log.push(format!("delete {name}"));
             }
             Ok(())

@@ -72,10 +72,7 @@ async fn act(work: &Work<'_>, effect: &Effect) -> Result<Outcome, Error> {
         Effect::InstallAnew {
             machine,
             installation,
-        } => {
-            install_anew(work, machine, *installation).await?;
-            None
-        }
+        } => install_anew(work, machine, *installation).await?,
         Effect::Found(machine) => {
             found(work, machine).await?;
             None
@@ -156,12 +153,30 @@ async fn make_machine(work: &Work<'_>, name: &str, pool: &str, replacement: u32)
     machines::make(work.access, wanted, new).await
 }
 
-async fn install_anew(work: &Work<'_>, machine: &str, installation: u64) -> Result<(), Error> {
-    let Some(provider) = work.snapshot.provider_machines.get(machine) else {
-        return Ok(());
+/// A machine that has become a node is not installed anew. The cluster is asked once more before: what was seen of its nodes
+/// may be a moment old.
+async fn install_anew(work: &Work<'_>, machine: &str, installation: u64) -> Result<Option<String>, Error> {
+    let snapshot = work.snapshot;
+    let Some(provider) = snapshot.provider_machines.get(machine) else {
+        return Ok(None);
     };
+    let connection = work
+        .connection
+        .filter(|_| matches!(snapshot.api, ApiSeen::Answers { .. }));
+    if let (Some(connection), Some(name)) = (connection, snapshot.address(machine, "Hostname")) {
+        match connection.api.node(name.to_owned()).await {
+            Ok(None) => {}
+            Ok(Some(_)) => return Ok(Some(format!("{machine}: node {name} is in the cluster by now"))),
+            Err(why) => {
+                return Ok(Some(format!(
+                    "{machine}: cannot ask the cluster for node {name} before it is installed anew: {why}"
+                )));
+            }
+        }
+    }
     let path = ["spec", "installation"];
-    work.access.set(&**provider, &path, &installation).await
+    work.access.set(&**provider, &path, &installation).await?;
+    Ok(None)
 }
 
 /// Writes the founder. One whose cluster has answered is never written over.

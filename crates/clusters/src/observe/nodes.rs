@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::workload::NodeView;
+use super::node_view::NodeView;
 
 /// The nodes of a cluster.
 #[derive(Debug, Clone, PartialEq)]

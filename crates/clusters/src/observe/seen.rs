@@ -9,8 +9,8 @@ use resources::gantry::{MachineRole, ProviderMachinePhase, ProviderMachineStatus
 use resources::keys;
 
 use super::addons::addons_behind;
+use super::node_view::NodeView;
 use super::snapshot::{ApiSeen, EtcdSeen, Snapshot};
-use super::workload::NodeView;
 use crate::plan::{
     ApiState, EtcdMember, EtcdState, Founding, FreeHosts, HealthLimits, Member, NodeState, STARTUP, Seen,
     Stage,

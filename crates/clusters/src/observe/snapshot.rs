@@ -15,9 +15,10 @@ use resources::gantry::{
 };
 use resources::keys;
 
+use super::node_view::NodeView;
 use super::nodes::Nodes;
 use super::views::Views;
-use super::workload::{NodeView, SystemView};
+use super::workload::SystemView;
 use crate::plan::{Founding, Wanted, image_name};
 use crate::secrets::{self, bootstrap_machine};
 

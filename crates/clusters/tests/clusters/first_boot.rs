@@ -203,6 +203,28 @@ async fn a_node_that_has_joined_is_never_given_up_for_it() {
 }
 
 #[tokio::test]
+async fn a_node_that_a_watch_does_not_show_yet_is_not_taken_away() {
+    let world = World::new().await;
+    world.apply_documents().await;
+    world.drive_to_ready().await;
+    fail(&world, "c", 1, Leaves::Node);
+    world
+        .inside
+        .with(|inside| inside.behind = Some(inside.nodes.clone()));
+    world.scale_workers(2).await;
+    world.rounds("demo", 12).await;
+    assert_eq!((installed_anew(&world, "c"), world.count("join node-c")), (0, 1));
+    let reason = world.plan().await.status.unwrap().reason.unwrap_or_default();
+    assert!(
+        reason.contains("node node-c is in the cluster by now"),
+        "{reason}"
+    );
+    world.inside.with(|inside| inside.behind = None);
+    world.drive_to_ready().await;
+    assert_eq!((installed_anew(&world, "c"), world.workers().await.len()), (0, 2));
+}
+
+#[tokio::test]
 async fn a_machine_that_may_be_a_node_waits_while_its_cluster_is_silent() {
     let world = World::new().await;
     world.apply_documents().await;
