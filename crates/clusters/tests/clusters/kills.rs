@@ -1,238 +1,203 @@
-//! The coordinator is killed before every one of its writes, and another one goes on from the objects alone.
+//! The coordinator is killed before every one of its writes, and another one, which knows nothing but the objects and the
+//! cluster, goes on. Writes are those to the API of the appliance, to the cluster and to its etcd.
 //!
-//! Creation and replacement are run once for each write: the coordinator makes so many writes and then none, and another
-//! one brings it to the end. The other cases are carried out by
-//! coordinators of which each makes so many writes and is killed, so that a kill falls before every write of the case.
+//! Operations that lead from one to the other are carried out in turn in one world: with no write before the kill, with one,
+//! with two, until the coordinator comes to the end with the writes that it has. Whoever goes on is killed too, a few writes
+//! later. What one of them leaves behind is found at its end, or by the next. Longer ones are carried out by coordinators of
+//! which each makes so few writes and is killed.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::AtomicUsize;
+mod mortal;
+mod operation;
 
-use clusters_sim::{Failing, Leaves, node_of};
-use kube::Client;
+use clusters_sim::{Failing, Leaves, NewCluster, node_of};
+use futures::FutureExt;
+use jiff::SignedDuration;
 use kube::api::DeleteParams;
 use resources::anywhere::Cluster;
-use resources::gantry::{ControlPlane, ProviderMachine};
 
-use crate::world::{World, is_dead};
+use self::operation::Operation;
+use crate::world::World;
 
-/// What the coordinator is to carry out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Case {
-    Create,
-    CreateThree,
-    ScaleUp,
-    ScaleDown,
-    Replace,
-    Remediate,
-    FirstBoot,
-    Delete,
+/// How many writes the second coordinator makes, by those of the first: so that pairs of kills differ.
+const SECOND: usize = 7;
+/// More coordinators than any operation takes.
+const LIVES: usize = 120;
+
+const CREATE: Operation = Operation::new("create", |world| create(world, 1).boxed(), (1, 1));
+const DELETE: Operation = Operation::new("delete", |world| delete(world).boxed(), (0, 0));
+const ADD_WORKER: Operation = Operation::new("add a worker", |world| world.scale_workers(2).boxed(), (1, 2));
+const REMOVE_WORKER: Operation =
+    Operation::new("remove a worker", |world| world.scale_workers(1).boxed(), (1, 1));
+const ADD_MEMBERS: Operation = Operation::new(
+    "control plane 1 to 3",
+    |world| world.scale_control_plane(3).boxed(),
+    (3, 1),
+);
+const REMOVE_MEMBERS: Operation = Operation::new(
+    "control plane 3 to 1",
+    |world| world.scale_control_plane(1).boxed(),
+    (1, 1),
+)
+.approved();
+const REPLACE_WORKER: Operation =
+    Operation::new("replace a worker", |world| replace_worker(world).boxed(), (1, 1));
+const REPLACE_MEMBER: Operation =
+    Operation::new("replace a member", |world| replace_member(world).boxed(), (1, 1));
+
+const CREATE_THREE: Operation =
+    Operation::new("create three members", |world| create(world, 3).boxed(), (3, 1));
+const FIRST_BOOTS: Operation = Operation::new(
+    "create three members with first boots that fail",
+    |world| create_badly(world).boxed(),
+    (3, 1),
+)
+.with_failures();
+const REMEDIATE: Operation = Operation::new(
+    "remediate a dead member",
+    |world| lose_a_member(world).boxed(),
+    (3, 1),
+)
+.with_failures();
+
+/// One line for each test: its name, how its world begins, and the operations that follow each other in it, the first again
+/// after the last.
+macro_rules! killed_before_every_write {
+    ($($test:ident: $begin:expr, [$($operation:expr),+];)+) => {
+        $(#[tokio::test]
+        async fn $test() {
+            every_write(&$begin.await, &[$($operation),+]).await;
+        })+
+    };
 }
 
-impl Case {
-    /// The world in which it begins.
-    async fn begin(self) -> World {
-        let world = World::new().await;
-        match self {
-            Self::Create => world.apply_documents().await,
-            Self::CreateThree => world.apply_documents_with(3).await,
-            Self::FirstBoot => {
-                world.apply_documents_with(3).await;
-                world.add_hardware("f", "cp").await;
-                let fails = |times, leaves| Failing { times, leaves };
-                let mut driver = world.driver();
-                driver.failing.insert("a".to_owned(), fails(1, Leaves::Nothing));
-                driver.failing.insert("b".to_owned(), fails(9, Leaves::Nothing));
-                driver.failing.insert("d".to_owned(), fails(1, Leaves::Learner));
-                driver.failing.insert("e".to_owned(), fails(1, Leaves::Nothing));
+killed_before_every_write! {
+    create_and_delete: documents(), [CREATE, DELETE];
+    scale_workers: made(), [ADD_WORKER, REMOVE_WORKER];
+    scale_control_plane: made(), [ADD_MEMBERS, REMOVE_MEMBERS];
+    replace_a_worker: made(), [REPLACE_WORKER];
+    replace_a_member: made(), [REPLACE_MEMBER];
+}
+
+/// Until every operation comes to its end with the writes that the coordinator has.
+async fn every_write(world: &World, operations: &[Operation]) {
+    let mut counts: Vec<Count> = operations.iter().map(|_| Count::default()).collect();
+    for writes in 0.. {
+        for (operation, count) in operations.iter().zip(&mut counts) {
+            let lives = match count.is_over {
+                true => [usize::MAX; 2],
+                false => [writes, writes % SECOND],
+            };
+            let killed = operation.carry_out(world, lives).await;
+            match killed {
+                0 if !count.is_over => (count.is_over, count.writes) = (true, writes),
+                0 => {}
+                _ => (count.kills, count.pairs) = (count.kills + killed, count.pairs + killed - 1),
             }
-            Self::Remediate => {
-                world.apply_documents_with(3).await;
-                world.add_hardware("f", "cp").await;
-                world.drive_to_ready().await;
-                let dead = world.control_planes().await.remove(1);
-                let node = node_of(&world.host(&dead));
-                world
-                    .inside
-                    .with(|inside| inside.power_off(&node, jiff::SignedDuration::from_mins(6)));
+        }
+        if counts.iter().all(|count| count.is_over) {
+            break;
+        }
+        assert!(writes < 400, "no end after {writes} writes");
+    }
+    for (operation, count) in operations.iter().zip(&counts) {
+        let Count {
+            writes, kills, pairs, ..
+        } = count;
+        let name = operation.name();
+        eprintln!("{name}: killed before each of {writes} writes, {kills} kills, {pairs} pairs of two kills");
+        assert!(*writes >= 15, "{name} is done with {writes} writes");
+    }
+}
+
+#[derive(Default)]
+struct Count {
+    is_over: bool,
+    writes: usize,
+    kills: usize,
+    pairs: usize,
+}
+
+/// Carried out by coordinators of which each makes so many writes and is killed. With fewer than three none would get past
+/// the writes that it begins with: a number is taken before the plan of that number is stored.
+macro_rules! carried_out_by_short_lives {
+    ($($test:ident: $begin:expr, $operation:expr;)+) => {
+        $(#[tokio::test]
+        async fn $test() {
+            for writes in 3..=6 {
+                let killed = $operation.carry_out(&$begin.await, [writes; LIVES]).await;
+                let name = $operation.name();
+                eprintln!("{name}: {killed} coordinators of {writes} writes each were killed");
+                assert!(killed < LIVES, "{name} is not carried out by coordinators of {writes} writes");
             }
-            Self::ScaleUp | Self::ScaleDown | Self::Replace | Self::Delete => {
-                world.apply_documents().await;
-                world.drive_to_ready().await;
-                if self == Self::ScaleDown {
-                    world.scale_workers(2).await;
-                    world
-                        .drive("two", async |world: &World| world.workers().await.len() == 2)
-                        .await;
-                    world.drive_to_ready().await;
-                }
-                match self {
-                    Self::ScaleUp => world.scale_workers(2).await,
-                    Self::ScaleDown => world.scale_workers(1).await,
-                    Self::Replace => {
-                        let worker = world.workers().await.remove(0);
-                        world.delete_machine(&worker).await;
-                    }
-                    _ => {
-                        let clusters = world.api::<Cluster>();
-                        clusters.delete("demo", &DeleteParams::default()).await.unwrap();
-                    }
-                }
-            }
-        }
-        world
-    }
-
-    const fn machines(self) -> (usize, usize) {
-        match self {
-            Self::Create | Self::Replace | Self::ScaleDown => (1, 1),
-            Self::CreateThree | Self::Remediate | Self::FirstBoot => (3, 1),
-            Self::ScaleUp => (1, 2),
-            Self::Delete => (0, 0),
-        }
-    }
-
-    async fn is_done(self, world: &World) -> bool {
-        if self == Self::Delete {
-            return world.cluster().await.is_none();
-        }
-        let machines = (world.control_planes().await.len(), world.workers().await.len());
-        let status = world
-            .cluster()
-            .await
-            .and_then(|cluster| cluster.status)
-            .unwrap_or_default();
-        let ready = status
-            .conditions
-            .iter()
-            .any(|known| known.type_ == "Ready" && known.status == "True");
-        let dead = world.inside.with(|inside| inside.voters().0 != inside.voters().1);
-        machines == self.machines() && ready && !dead && world.is_at_rest().await
-    }
-
-    async fn check(self, world: &World, writes: usize) {
-        let what = format!("{self:?} after {writes} writes: {:#?}", world.log());
-        let inits = usize::from(self != Self::Delete || world.count("init") == 1);
-        assert_eq!(world.count("init"), inits, "{what}");
-        if self != Self::Delete {
-            assert_eq!(world.inside.with(|inside| inside.lost_quorum), None, "{what}");
-        }
-        let machines = world.machines().await;
-        let uids: BTreeSet<String> = machines
-            .iter()
-            .map(|machine| machine.spec.machine_uid.clone())
-            .collect();
-        assert_eq!(uids.len(), machines.len(), "{what}");
-        let claims = world.driver().claims().len();
-        assert_eq!(
-            claims,
-            machines.len(),
-            "no server is held for a machine that is gone: {what}"
-        );
-        assert_eq!(world.tokens(), 0, "{what} {:?}", world.secrets().await);
-        if self == Self::Delete {
-            assert_eq!(world.secrets().await, [""; 0], "{what}");
-            assert_eq!(world.names::<ProviderMachine>().await, [""; 0], "{what}");
-        } else {
-            let control_plane: ControlPlane = world.api().get("demo").await.unwrap();
-            assert_eq!(control_plane.spec.disruption, None, "{what}");
-            let joins = world.count("join");
-            assert!(joins < 8, "{what}");
-        }
-    }
-
-    /// Runs with so many writes, then to the end. Tells whether the coordinator was killed.
-    async fn run(self, writes: usize) -> bool {
-        let world = self.begin().await;
-        let (client, dead): (Client, std::sync::Arc<AtomicUsize>) = world.dying_client(writes);
-        world
-            .drive_until_dead(&client, &dead, async |world: &World| self.is_done(world).await)
-            .await;
-        let killed = is_dead(&dead);
-        world
-            .drive("done", async |world: &World| self.is_done(world).await)
-            .await;
-        self.check(&world, writes).await;
-        killed
-    }
-
-    /// Until a coordinator comes to the end with the writes that it has. How many that are varies a little: a status is
-    /// written when its text changes, and a turn may fall before or after that.
-    async fn every_write(self) {
-        let mut writes = 0;
-        while self.run(writes).await {
-            writes += 1;
-            assert!(writes < 400, "{self:?}");
-        }
-        assert!(writes >= 20, "{self:?} is done with {writes} writes");
-        eprintln!("{self:?}: killed before each of {writes} writes");
-    }
+        })+
+    };
 }
 
-impl Case {
-    /// Each coordinator makes so many writes and is killed. With fewer than three none would get past the writes that it
-    /// begins with: a number is taken before the plan of that number is stored.
-    async fn in_a_row(self, writes: usize) {
-        let world = self.begin().await;
-        let mut lives = 0;
-        loop {
-            let (client, dead) = world.dying_client(writes);
-            world
-                .drive_until_dead(&client, &dead, async |world: &World| self.is_done(world).await)
-                .await;
-            lives += 1;
-            assert!(lives < 120, "{self:?}: {}", world.state().await);
-            if !is_dead(&dead) {
-                break;
-            }
-            world.react().await;
-        }
-        self.check(&world, writes).await;
-        eprintln!("{self:?}: carried out by {lives} coordinators of {writes} writes each");
-    }
-
-    async fn by_short_lives(self) {
-        for writes in 3..=6 {
-            self.in_a_row(writes).await;
-        }
-    }
+carried_out_by_short_lives! {
+    create_three: documents(), CREATE_THREE;
+    first_boots_that_fail: documents(), FIRST_BOOTS;
+    remediate: three(), REMEDIATE;
 }
 
-#[tokio::test]
-async fn create() {
-    Case::Create.every_write().await;
+async fn documents() -> World {
+    let world = World::new().await;
+    world.apply_configs().await;
+    world
 }
 
-#[tokio::test]
-async fn replace() {
-    Case::Replace.every_write().await;
+async fn made() -> World {
+    let world = documents().await;
+    world.apply_cluster().await;
+    world.drive_to_ready().await;
+    world
 }
 
-#[tokio::test]
-async fn create_three() {
-    Case::CreateThree.by_short_lives().await;
+/// Three members, and a server for a fourth.
+async fn three() -> World {
+    let world = documents().await;
+    create(&world, 3).await;
+    world.add_hardware("f", "cp").await;
+    world.drive_to_ready().await;
+    world
 }
 
-#[tokio::test]
-async fn scale_up() {
-    Case::ScaleUp.by_short_lives().await;
+async fn create(world: &World, control_planes: i32) {
+    let mut cluster = NewCluster::default().documents().cluster;
+    cluster.spec.control_plane_configuration.count = control_planes;
+    world.create(&cluster).await;
 }
 
-#[tokio::test]
-async fn scale_down() {
-    Case::ScaleDown.by_short_lives().await;
+async fn create_badly(world: &World) {
+    world.add_hardware("f", "cp").await;
+    let fails = |times, leaves| Failing { times, leaves };
+    world.driver().failing.extend([
+        ("a".to_owned(), fails(1, Leaves::Nothing)),
+        ("b".to_owned(), fails(9, Leaves::Nothing)),
+        ("d".to_owned(), fails(1, Leaves::Learner)),
+        ("e".to_owned(), fails(1, Leaves::Nothing)),
+    ]);
+    create(world, 3).await;
 }
 
-#[tokio::test]
-async fn remediate() {
-    Case::Remediate.by_short_lives().await;
+async fn lose_a_member(world: &World) {
+    let dead = world.control_planes().await.remove(1);
+    let node = node_of(&world.host(&dead));
+    world
+        .inside
+        .with(|inside| inside.power_off(&node, SignedDuration::from_mins(6)));
 }
 
-#[tokio::test]
-async fn first_boots_that_fail() {
-    Case::FirstBoot.by_short_lives().await;
+async fn delete(world: &World) {
+    let clusters = world.api::<Cluster>();
+    clusters.delete("demo", &DeleteParams::default()).await.unwrap();
 }
 
-#[tokio::test]
-async fn delete() {
-    Case::Delete.by_short_lives().await;
+async fn replace_worker(world: &World) {
+    let worker = world.workers().await.remove(0);
+    world.delete_machine(&worker).await;
+}
+
+async fn replace_member(world: &World) {
+    let member = world.control_planes().await.remove(0);
+    world.delete_machine(&member).await;
 }

@@ -1,13 +1,12 @@
 //! One cluster on the real embedded API, with everything around the coordinator simulated and acting in turn with it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, MutexGuard};
 
-use clusters::{Coordinator, Options};
+use clusters::{Coordinator, Options, Workloads};
 use clusters_sim::{Driver, NewCluster, Played, PlayedClusters, Site, release};
+use etcd::EtcdConnector;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
-use kube::client::Body;
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource, ResourceExt};
 use resources::anywhere::{Cluster, ClusterStatus};
@@ -22,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) const NAMESPACE: &str = "eksa-system";
 
 /// Turns of coordinator and world in which everything comes to an end.
-const TURNS: usize = 120;
+pub(crate) const TURNS: usize = 120;
 
 /// The test's world.
 pub(crate) struct World {
@@ -41,17 +40,22 @@ pub(crate) struct Followed {
 }
 
 impl Followed {
-    fn new(client: &Client, options: &Options, clusters: &PlayedClusters) -> Self {
-        let coordinator = Coordinator::new(
-            client.clone(),
-            options.clone(),
-            Box::new(clusters.clone()),
-            Box::new(clusters.clone()),
-        );
+    /// One that has just started.
+    pub(crate) fn new<C>(client: Client, options: &Options, clusters: &C) -> Self
+    where
+        C: Workloads + EtcdConnector + Clone + 'static,
+    {
+        let (workloads, etcd) = (Box::new(clusters.clone()), Box::new(clusters.clone()));
+        let coordinator = Coordinator::new(client, options.clone(), workloads, etcd);
         let (coordinator, cancel) = (Arc::new(coordinator), CancellationToken::new());
         let (following, until) = (Arc::clone(&coordinator), cancel.clone());
         tokio::spawn(async move { following.follow(until).await });
         Self { coordinator, cancel }
+    }
+
+    /// One run over a cluster.
+    pub(crate) async fn reconcile(&self, cluster: &str) -> Result<(), clusters::Error> {
+        self.coordinator.reconcile(NAMESPACE, cluster).await.map(drop)
     }
 }
 
@@ -59,11 +63,6 @@ impl Drop for Followed {
     fn drop(&mut self) {
         self.cancel.cancel();
     }
-}
-
-/// Whether a dying client has died.
-pub(crate) fn is_dead(left: &AtomicUsize) -> bool {
-    left.load(Ordering::SeqCst) == 0
 }
 
 impl World {
@@ -79,7 +78,7 @@ impl World {
         let clusters = around.clusters();
         clusters.answer_at(&demo.endpoint.to_string(), &demo.name);
         let world = Self {
-            coordinator: Followed::new(&client, &options, clusters),
+            coordinator: Followed::new(client.clone(), &options, clusters),
             client,
             site,
             inside: clusters.get(&demo.name),
@@ -117,6 +116,11 @@ impl World {
     {
         let api = self.api::<K>();
         api.create(&PostParams::default(), object).await.unwrap();
+    }
+
+    /// The clusters, as a coordinator reaches them.
+    pub(crate) const fn clusters(&self) -> &PlayedClusters {
+        self.around.clusters()
     }
 
     /// What the driver knows.
@@ -269,42 +273,10 @@ impl World {
         plans.into_iter().max_by_key(|plan| plan.spec.number).unwrap()
     }
 
-    /// A client that makes so many writes and then refuses everything.
-    pub(crate) fn dying_client(&self, writes: usize) -> (Client, Arc<AtomicUsize>) {
-        let left = Arc::new(AtomicUsize::new(writes + 1));
-        let (counter, client) = (left.clone(), self.client.clone());
-        let service = tower::service_fn(move |request: http::Request<Body>| {
-            let client = client.clone();
-            let write = request.method() != http::Method::GET;
-            let dead = counter.load(Ordering::SeqCst) == 0
-                || write
-                    && counter
-                        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
-                        .is_ok_and(|left| left == 1);
-            async move {
-                if dead {
-                    let killed: Box<dyn std::error::Error + Send + Sync> = "killed".into();
-                    return Err(killed);
-                }
-                client.send(request).await.map_err(Into::into)
-            }
-        });
-        (Client::new(service, NAMESPACE), left)
-    }
-
-    async fn turn(&self, coordinator: &Followed) {
-        coordinator
-            .coordinator
-            .reconcile(NAMESPACE, "demo")
-            .await
-            .unwrap();
-    }
-
     /// Lets coordinator and world act in turn so many times.
     pub(crate) async fn rounds(&self, cluster: &str, count: usize) {
         for _ in 0..count {
-            let run = self.coordinator.coordinator.reconcile(NAMESPACE, cluster);
-            run.await.unwrap();
+            self.coordinator.reconcile(cluster).await.unwrap();
             self.react().await;
         }
     }
@@ -312,7 +284,7 @@ impl World {
     /// Lets coordinator and world act in turn until this holds.
     pub(crate) async fn drive(&self, what: &str, holds: impl AsyncFn(&Self) -> bool) {
         for _ in 0..TURNS {
-            self.turn(&self.coordinator).await;
+            self.coordinator.reconcile("demo").await.unwrap();
             if holds(self).await {
                 return;
             }
@@ -357,28 +329,9 @@ impl World {
             .await;
     }
 
-    /// With a client that dies, until it has or this holds.
-    pub(crate) async fn drive_until_dead(
-        &self,
-        client: &Client,
-        dead: &AtomicUsize,
-        holds: impl AsyncFn(&Self) -> bool,
-    ) {
-        let followed = Followed::new(client, &self.options, self.around.clusters());
-        for _ in 0..TURNS {
-            let result = followed.coordinator.reconcile(NAMESPACE, "demo").await;
-            if is_dead(dead) || holds(self).await {
-                return;
-            }
-            result.unwrap();
-            self.react().await;
-        }
-        panic!("neither dead nor done: {}", self.state().await);
-    }
-
     /// The status after one run.
     pub(crate) async fn settled(&self) -> ClusterStatus {
-        self.turn(&self.coordinator).await;
+        self.coordinator.reconcile("demo").await.unwrap();
         self.cluster().await.unwrap().status.unwrap()
     }
 

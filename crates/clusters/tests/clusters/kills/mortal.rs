@@ -1,0 +1,195 @@
+//! A coordinator that is killed: it makes so many writes, to the API of the appliance, to its cluster and to the etcd of that,
+//! and from then on nothing that it asks for is answered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use clusters::{Drained, Failure, NodeView, SystemView, Workload, Workloads};
+use clusters_sim::PlayedClusters;
+use etcd::{Etcd, EtcdConnector, EtcdView, HashView, MemberId, Snapshot};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use kube::Client;
+use kube::client::Body;
+use resources::Secret;
+use serde_json::Value;
+use tokio::io::AsyncWrite;
+
+use crate::world::NAMESPACE;
+
+/// How many writes are left, and one more while it lives. Clones are the same life.
+#[derive(Debug, Clone)]
+pub(super) struct Life(Arc<AtomicUsize>);
+
+impl Life {
+    /// Ends instead of the write after so many.
+    pub(super) fn of(writes: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(writes.saturating_add(1))))
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == 0
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.is_over()
+    }
+
+    /// Counts a write. Tells whether it is made.
+    fn write(&self) -> bool {
+        let less = |left: usize| left.checked_sub(1);
+        let left = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+        left.is_ok_and(|left| left > 1)
+    }
+
+    /// A client of the appliance's API that lives as long.
+    pub(super) fn client(&self, client: &Client) -> Client {
+        let (life, client) = (self.clone(), client.clone());
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let client = client.clone();
+            let answers = match request.method() == http::Method::GET {
+                true => life.goes_on(),
+                false => life.write(),
+            };
+            async move {
+                if answers {
+                    return client.send(request).await.map_err(Into::into);
+                }
+                let killed: Box<dyn std::error::Error + Send + Sync> = "killed".into();
+                Err(killed)
+            }
+        });
+        Client::new(service, NAMESPACE)
+    }
+
+    /// The clusters, reached as long.
+    pub(super) fn clusters(&self, clusters: &PlayedClusters) -> MortalClusters {
+        MortalClusters {
+            life: self.clone(),
+            clusters: clusters.clone(),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct MortalClusters {
+    life: Life,
+    clusters: PlayedClusters,
+}
+
+impl Workloads for MortalClusters {
+    fn connect(&self, kubeconfig: Secret<String>) -> BoxFuture<'_, Result<Box<dyn Workload>, Failure>> {
+        async move {
+            let inner = Workloads::connect(&self.clusters, kubeconfig).await?;
+            let life = self.life.clone();
+            Ok(Box::new(Mortal { life, inner }) as Box<dyn Workload>)
+        }
+        .boxed()
+    }
+}
+
+impl EtcdConnector for MortalClusters {
+    fn connect(&self, access: etcd::Access) -> Result<Box<dyn Etcd>, etcd::Error> {
+        let inner = EtcdConnector::connect(&self.clusters, access)?;
+        let life = self.life.clone();
+        Ok(Box::new(Mortal { life, inner }))
+    }
+}
+
+struct Mortal<T: ?Sized> {
+    life: Life,
+    inner: Box<T>,
+}
+
+type Answer<'a, T> = BoxFuture<'a, Result<T, Failure>>;
+type OfEtcd<'a, T> = BoxFuture<'a, Result<T, etcd::Error>>;
+
+impl<T: ?Sized> Mortal<T> {
+    /// A played cluster acts when it is called, so it is called only by who lives.
+    fn answer<'a, A, E>(
+        &'a self,
+        lives: bool,
+        call: impl FnOnce(&'a T) -> BoxFuture<'a, Result<A, E>>,
+        killed: E,
+    ) -> BoxFuture<'a, Result<A, E>>
+    where
+        A: Send + 'a,
+        E: Send + 'a,
+    {
+        match lives {
+            true => call(&self.inner),
+            false => std::future::ready(Err(killed)).boxed(),
+        }
+    }
+}
+
+fn killed() -> Failure {
+    "killed".to_owned()
+}
+
+const NO_ANSWER: etcd::Error = etcd::Error::NoMember(MemberId(0));
+
+impl Workload for Mortal<dyn Workload> {
+    fn nodes(&self) -> Answer<'_, Vec<NodeView>> {
+        self.answer(self.life.goes_on(), |inner| inner.nodes(), killed())
+    }
+
+    fn node(&self, name: String) -> Answer<'_, Option<NodeView>> {
+        self.answer(self.life.goes_on(), |inner| inner.node(name), killed())
+    }
+
+    fn system(&self) -> Answer<'_, SystemView> {
+        self.answer(self.life.goes_on(), |inner| inner.system(), killed())
+    }
+
+    fn apply(&self, objects: Vec<Value>) -> Answer<'_, ()> {
+        self.answer(self.life.write(), |inner| inner.apply(objects), killed())
+    }
+
+    fn delete_token(&self, name: String) -> Answer<'_, ()> {
+        self.answer(self.life.write(), |inner| inner.delete_token(name), killed())
+    }
+
+    fn label_node(&self, name: String, labels: BTreeMap<String, String>) -> Answer<'_, ()> {
+        self.answer(
+            self.life.write(),
+            |inner| inner.label_node(name, labels),
+            killed(),
+        )
+    }
+
+    fn delete_node(&self, name: String) -> Answer<'_, ()> {
+        self.answer(self.life.write(), |inner| inner.delete_node(name), killed())
+    }
+
+    fn drain(&self, node: String) -> Answer<'_, Drained> {
+        self.answer(self.life.write(), |inner| inner.drain(node), killed())
+    }
+}
+
+impl Etcd for Mortal<dyn Etcd> {
+    fn observe(&self) -> OfEtcd<'_, EtcdView> {
+        self.answer(self.life.goes_on(), |inner| inner.observe(), NO_ANSWER)
+    }
+
+    fn move_leader(&self, to: MemberId) -> OfEtcd<'_, ()> {
+        self.answer(self.life.write(), |inner| inner.move_leader(to), NO_ANSWER)
+    }
+
+    fn remove_member(&self, id: MemberId) -> OfEtcd<'_, ()> {
+        self.answer(self.life.write(), |inner| inner.remove_member(id), NO_ANSWER)
+    }
+
+    fn promote(&self, id: MemberId) -> OfEtcd<'_, ()> {
+        self.answer(self.life.write(), |inner| inner.promote(id), NO_ANSWER)
+    }
+
+    fn hash_kv(&self) -> OfEtcd<'_, HashView> {
+        self.answer(self.life.goes_on(), |inner| inner.hash_kv(), NO_ANSWER)
+    }
+
+    fn snapshot<'a>(&'a self, to: &'a mut (dyn AsyncWrite + Send + Unpin)) -> OfEtcd<'a, Snapshot> {
+        self.answer(self.life.goes_on(), |inner| inner.snapshot(to), NO_ANSWER)
+    }
+}
