@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::Program;
 
+const STAGES: &str = include_str!("../peers/kwok/stages.yaml");
 /// How long the programs may take until they answer on a busy machine.
 const START: Duration = Duration::from_secs(120);
 
@@ -82,9 +83,66 @@ impl Kubernetes {
         self.programs.push(program);
     }
 
+    /// Starts some controllers of kube-controller-manager beside them.
+    pub fn run_controllers(&mut self, controllers: &[&str]) {
+        let arguments = [
+            self.kubeconfig_argument(),
+            "--leader-elect=false".to_owned(),
+            "--secure-port=0".to_owned(),
+            // Longer than KWOK takes between two renewals of a lease.
+            "--node-monitor-grace-period=10m".to_owned(),
+            format!("--controllers={}", controllers.join(",")),
+        ];
+        self.run("kube-controller-manager", &arguments);
+    }
+
+    /// Starts kube-scheduler beside them.
+    pub fn run_scheduler(&mut self) {
+        let arguments = [
+            self.kubeconfig_argument(),
+            "--leader-elect=false".to_owned(),
+            "--secure-port=0".to_owned(),
+        ];
+        self.run("kube-scheduler", &arguments);
+    }
+
+    /// Starts KWOK beside them, which plays the kubelet of every node: `peers/kwok/stages.yaml` says how.
+    pub fn run_kwok(&mut self) {
+        let stages = self.folder.path().join("stages.yaml");
+        std::fs::write(&stages, STAGES).unwrap();
+        let arguments = [
+            self.kubeconfig_argument(),
+            format!("--config={}", stages.display()),
+            "--manage-all-nodes".to_owned(),
+            "--node-lease-duration-seconds=240".to_owned(),
+        ];
+        self.run("kwok", &arguments);
+    }
+
+    fn kubeconfig_argument(&self) -> String {
+        format!("--kubeconfig={}", self.kubeconfig_file().display())
+    }
+
     /// Ends etcd; the API goes on without it.
     pub async fn kill_etcd(&mut self) {
         self.programs[0].kill().await;
+    }
+
+    /// The API accepts connections and answers nothing.
+    pub async fn hang_api(&self) {
+        self.programs[1].hang().await;
+    }
+
+    /// The API answers again after [`Self::hang_api`].
+    pub async fn answer_again(&self) {
+        self.programs[1].go_on().await;
+    }
+
+    /// What all programs have said so far.
+    #[must_use]
+    pub fn logs(&self) -> String {
+        let logs: Vec<String> = self.programs.iter().map(Program::log).collect();
+        logs.join("\n")
     }
 
     /// Answers `/readyz` and has its first namespace.
@@ -99,8 +157,7 @@ impl Kubernetes {
                 return;
             }
             if began.elapsed() > START {
-                let logs: Vec<String> = self.programs.iter().map(Program::log).collect();
-                panic!("kube-apiserver is not ready: {up:?}\n{}", logs.join("\n"));
+                panic!("kube-apiserver is not ready: {up:?}\n{}", self.logs());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

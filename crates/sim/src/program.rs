@@ -1,11 +1,11 @@
-//! Programs that the image recipes build, run as they are.
+//! Programs that the image recipes and `cargo xtask peers` build, run as they are.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tokio::process::{Child, Command};
 
-/// A running program of the image cache; it ends with this value.
+/// A running program; it ends with this value.
 #[derive(Debug)]
 pub struct Program {
     child: Child,
@@ -16,7 +16,7 @@ impl Program {
     /// Starts the newest build of `name`. What it says goes to `NAME.log` in `folder`.
     ///
     /// # Panics
-    /// When the cache has no such program.
+    /// When there is no such program.
     #[must_use]
     pub fn start(name: &str, folder: &Path, arguments: &[String]) -> Self {
         let log = folder.join(format!("{name}.log"));
@@ -45,16 +45,25 @@ impl Program {
 
     /// Stops it by SIGSTOP: connections to its port are accepted and nothing is answered.
     pub async fn hang(&self) {
+        self.signal("-STOP").await;
+    }
+
+    /// Goes on after [`Self::hang`].
+    pub async fn go_on(&self) {
+        self.signal("-CONT").await;
+    }
+
+    async fn signal(&self, signal: &str) {
         let id = self.child.id().expect("it runs").to_string();
-        let status = Command::new("kill").args(["-STOP", &id]).status().await;
+        let status = Command::new("kill").args([signal, &id]).status().await;
         assert!(status.unwrap().success());
     }
 }
 
-/// The newest build of a program in the image cache.
+/// A program that `cargo xtask peers` has built, or else the newest build in the image cache.
 ///
 /// # Panics
-/// When the cache has no such program.
+/// When there is no such program.
 #[must_use]
 pub fn newest_build(name: &str) -> PathBuf {
     let set = |name: &str| {
@@ -63,7 +72,12 @@ pub fn newest_build(name: &str) -> PathBuf {
             .map(PathBuf::from)
     };
     let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
-    let images = cache.expect("HOME is set").join("gantry/images");
+    let cache = cache.expect("HOME is set").join("gantry");
+    let peer = cache.join("peers").join(name);
+    if peer.is_file() {
+        return peer;
+    }
+    let images = cache.join("images");
     let built = std::fs::read_dir(&images).into_iter().flatten().flatten();
     let found = built
         .map(|folder| folder.path().join(name))
@@ -71,8 +85,8 @@ pub fn newest_build(name: &str) -> PathBuf {
     let newest = found.max_by_key(|path| path.metadata().and_then(|data| data.modified()).ok());
     newest.unwrap_or_else(|| {
         panic!(
-            "no {name} in {}: gantry image build kubernetes etcd",
-            images.display()
+            "no {name} in {}: gantry image build kubernetes etcd; cargo xtask peers",
+            cache.display()
         )
     })
 }

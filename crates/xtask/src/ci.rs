@@ -17,7 +17,7 @@ use budget::Budget;
 use stage::{Outcome, Stage};
 
 use crate::workspace::{Workspace, cargo};
-use crate::{check, programs};
+use crate::{check, peers, programs};
 
 /// How CI runs.
 #[derive(Debug, Args)]
@@ -74,7 +74,8 @@ fn stages(quick: bool) -> Vec<Stage> {
     if !quick {
         stages.push(Stage::new("static", static_builds));
         stages.push(Stage::new("images", images));
-        // The image recipes build the programs that these tests run; without them they fail.
+        stages.push(Stage::new("peers", peers::build));
+        // The image recipes and the stage before build the programs that these tests run; without them they fail.
         let real_peers = [
             "test",
             "--workspace",

@@ -8,6 +8,7 @@
 mod check;
 mod ci;
 mod deny;
+mod peers;
 mod programs;
 mod workspace;
 
@@ -34,6 +35,8 @@ enum Command {
     Ci(ci::Options),
     /// Licences, bans and sources of all dependencies, by cargo-deny; by hand, when dependencies change.
     Deny,
+    /// Build the programs that tests named `real_` run against beside those of the image recipes.
+    Peers,
     /// Run end-to-end stories by name, or list them with what they need and how long they take.
     Story(Passed),
     /// Run benchmarks by name, or list them.
@@ -64,6 +67,7 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Check => check::run(),
         Command::Ci(options) => ci::run(&options),
         Command::Deny => deny::run(),
+        Command::Peers => peers::build().map(|()| true),
         Command::Story(passed) => programs::story(&passed.arguments),
         Command::Bench(passed) => programs::bench(&passed.arguments),
     }

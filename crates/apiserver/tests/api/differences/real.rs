@@ -15,16 +15,7 @@ impl RealServer {
     /// Starts them and waits until the collector works.
     pub(super) async fn start() -> RealServer {
         let mut kubernetes = Kubernetes::start().await;
-        let kubeconfig = kubernetes.kubeconfig_file();
-        kubernetes.run(
-            "kube-controller-manager",
-            &[
-                format!("--kubeconfig={}", kubeconfig.display()),
-                "--leader-elect=false".to_owned(),
-                "--secure-port=0".to_owned(),
-                "--controllers=garbage-collector-controller,namespace-controller".to_owned(),
-            ],
-        );
+        kubernetes.run_controllers(&["garbage-collector-controller", "namespace-controller"]);
         let server = RealServer {
             client: kubernetes.client().await,
             _programs: kubernetes,
