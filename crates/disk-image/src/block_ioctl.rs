@@ -1,4 +1,4 @@
-//! The three requests of Linux block devices (`linux/fs.h`) that have no safe wrapper.
+//! The requests of Linux block devices (`linux/fs.h`) that have no safe wrapper.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -8,8 +8,9 @@ use std::os::fd::AsRawFd;
 mod request {
     nix::ioctl_read!(size, 0x12, 114, u64);
     nix::ioctl_none!(reread_partitions, 0x12, 95);
-    // Both are declared without direction or size in the kernel, so the numbers are spelled out.
+    // These are declared without direction or size in the kernel, so the numbers are spelled out.
     nix::ioctl_write_ptr_bad!(zero_out, 0x127f, [u64; 2]);
+    nix::ioctl_write_ptr_bad!(discard, 0x1277, [u64; 2]);
     nix::ioctl_read_bad!(sector_size, 0x1268, i32);
 }
 
@@ -34,6 +35,14 @@ pub(crate) fn zero_out(device: &File, offset: u64, length: u64) -> io::Result<()
     let range = [offset, length];
     // SAFETY: the descriptor is open and BLKZEROOUT reads two u64.
     unsafe { request::zero_out(device.as_raw_fd(), &raw const range) }?;
+    Ok(())
+}
+
+/// Lets the device give up a stretch; what it reads afterwards is not known.
+pub(crate) fn discard(device: &File, offset: u64, length: u64) -> io::Result<()> {
+    let range = [offset, length];
+    // SAFETY: the descriptor is open and BLKDISCARD reads two u64.
+    unsafe { request::discard(device.as_raw_fd(), &raw const range) }?;
     Ok(())
 }
 

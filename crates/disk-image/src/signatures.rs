@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::gpt::{self, SECTOR};
+use crate::partitions::partitions;
 
 /// Start of a disk or partition: LVM (first 4 sectors), md 1.1 and 1.2 (0 and 4 KiB), Ceph BlueStore (0), two ZFS
 /// labels (512 KiB).
@@ -15,25 +15,9 @@ const END: u64 = 1 << 20;
 /// its old partitions. Ascending, not overlapping.
 #[must_use]
 pub(crate) fn stretches(size: u64, head: &[u8]) -> Vec<Range<u64>> {
-    let mut homes: Vec<Range<u64>> = std::iter::once(0..size).collect();
-    if let Some(table) = gpt::parse(head) {
-        homes.extend(table.partitions.iter().map(|partition| {
-            partition.first.saturating_mul(SECTOR)..partition.last.saturating_add(1).saturating_mul(SECTOR)
-        }));
-    } else if head.get(510..512) == Some(&[0x55, 0xaa]) {
-        let entries = head.get(446..510).unwrap_or_default().chunks_exact(16);
-        homes.extend(entries.filter_map(|entry| {
-            let field = |at: usize| {
-                let bytes = entry.get(at..)?.first_chunk()?;
-                Some(u64::from(u32::from_le_bytes(*bytes)))
-            };
-            let (first, count) = (field(8)?, field(12)?);
-            let end = first.saturating_add(count);
-            (count != 0).then(|| first.saturating_mul(SECTOR)..end.saturating_mul(SECTOR))
-        }));
-    }
+    let of_partitions = partitions(head).into_iter().map(|partition| partition.range);
+    let homes = std::iter::once(0..size).chain(of_partitions);
     let mut stretches: Vec<Range<u64>> = homes
-        .into_iter()
         .flat_map(|home| {
             let end = home.end.min(size);
             let start = home.start.min(end);

@@ -38,6 +38,17 @@ pub trait Target: Sync {
     /// # Errors
     /// As the disk says.
     fn zero(&self, offset: u64, length: u64) -> io::Result<()>;
+    /// Has the disk itself make a stretch read as zeros, without a transfer. On an error the stretch is as it was, or zeros
+    /// in part.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Unsupported`] where it can't, else as the disk says.
+    fn zero_by_itself(&self, offset: u64, length: u64) -> io::Result<()>;
+    /// Lets the disk give up what it holds in a stretch; what is read there afterwards is not known.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Unsupported`] where it can't, else as the disk says.
+    fn discard(&self, offset: u64, length: u64) -> io::Result<()>;
     /// Returns when everything written is durable.
     ///
     /// # Errors
@@ -126,6 +137,10 @@ impl DiskTarget {
         }
     }
 
+    fn exclusive(&self) -> &File {
+        self.direct.as_ref().unwrap_or(&self.buffered)
+    }
+
     /// The file system of a regular file may want larger blocks for direct access than 512 bytes.
     fn wants_larger_blocks(&self, error: &io::Error) -> bool {
         !self.block_device && error.raw_os_error() == Some(libc::EINVAL)
@@ -161,16 +176,26 @@ impl Target for DiskTarget {
         }
     }
 
-    fn zero(&self, offset: u64, length: u64) -> io::Result<()> {
-        // Of a block device this asks for zeros too, and lets it give up the space (a plain request for zeros would make
-        // a thin volume or a file under a loop device allocate it).
+    fn zero_by_itself(&self, offset: u64, length: u64) -> io::Result<()> {
+        // Of a block device this asks for zeros too, refuses to write them itself, and lets it give up the space (a plain
+        // request for zeros would make a thin volume or a file under a loop device allocate it).
         let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
         let signed = |value: u64| i64::try_from(value).map_err(io::Error::other);
-        let exclusive = self.direct.as_ref().unwrap_or(&self.buffered);
-        let mut quick =
-            nix::fcntl::fallocate(exclusive, hole, signed(offset)?, signed(length)?).map_err(io::Error::from);
+        nix::fcntl::fallocate(self.exclusive(), hole, signed(offset)?, signed(length)?)
+            .map_err(io::Error::from)
+    }
+
+    fn discard(&self, offset: u64, length: u64) -> io::Result<()> {
+        if self.block_device {
+            return block_ioctl::discard(self.exclusive(), offset, length);
+        }
+        Err(io::Error::from(io::ErrorKind::Unsupported))
+    }
+
+    fn zero(&self, offset: u64, length: u64) -> io::Result<()> {
+        let mut quick = self.zero_by_itself(offset, length);
         if quick.is_err() && self.block_device {
-            quick = block_ioctl::zero_out(exclusive, offset, length);
+            quick = block_ioctl::zero_out(self.exclusive(), offset, length);
         }
         if quick.is_ok() {
             return Ok(());

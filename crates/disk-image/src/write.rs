@@ -13,6 +13,8 @@ mod window;
 
 use resources::gantry::Firmware;
 
+pub(crate) use block::{AlignedBuffer, is_zero};
+pub(crate) use disk::{failed, head, sync};
 pub use expected::Expected;
 pub use gate::{Gate, Ungated};
 
@@ -21,7 +23,7 @@ use crate::gpt::{self, Relocated, SECTOR};
 use crate::identities::{Identities, Substitutions};
 use crate::target::{ALIGNMENT, Target};
 use crate::{Error, ImageReader, StreamTotals, signatures};
-use disk::{check_size, failed, sync};
+use disk::check_size;
 
 /// The part of a disk that is written last.
 pub const HEAD: usize = 1 << 20;
@@ -141,10 +143,7 @@ fn declared_size(head: &[u8], told: Option<u64>) -> Option<u64> {
 }
 
 fn clear(target: &dyn Target) -> Result<(), Error> {
-    let mut old = vec![0; HEAD.min(usize::try_from(target.size()).unwrap_or(HEAD))];
-    target
-        .read_at(&mut old, 0)
-        .map_err(failed(target, "reading", 0))?;
+    let old = head(target, HEAD)?;
     for stretch in signatures::stretches(target.size(), &old) {
         target
             .zero(stretch.start, stretch.end - stretch.start)

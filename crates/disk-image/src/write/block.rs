@@ -13,20 +13,20 @@ pub(super) const BLOCK: usize = GROUP;
 const HOLE: usize = 64 << 10;
 
 /// Memory that a disk can read and write without a copy.
-pub(super) struct AlignedBuffer {
+pub(crate) struct AlignedBuffer {
     memory: Vec<u8>,
     start: usize,
 }
 
 impl AlignedBuffer {
-    pub(super) fn new(length: usize) -> Self {
+    pub(crate) fn new(length: usize) -> Self {
         let memory = vec![0; length + ALIGNMENT];
         let start = memory.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
         Self { memory, start }
     }
 
     /// The first `length` bytes.
-    pub(super) fn bytes_mut(&mut self, length: usize) -> &mut [u8] {
+    pub(crate) fn bytes_mut(&mut self, length: usize) -> &mut [u8] {
         self.memory
             .get_mut(self.start..self.start + length)
             .unwrap_or_default()
@@ -131,7 +131,7 @@ fn stretches(bytes: &[u8]) -> Vec<Stretch> {
 }
 
 /// Joins 128 bytes before it looks: the compiler makes vector code of that, also where vectors are emulated.
-fn is_zero(bytes: &[u8]) -> bool {
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     let (pieces, rest) = bytes.as_chunks::<128>();
     let joined = |piece: &[u8; 128]| {
         piece

@@ -17,13 +17,22 @@ pub(super) fn check_size(target: &dyn Target, image_size: u64) -> Result<(), Err
     })
 }
 
+/// The first `length` bytes, or all of a smaller disk.
+pub(crate) fn head(target: &dyn Target, length: usize) -> Result<Vec<u8>, Error> {
+    let mut head = vec![0; length.min(usize::try_from(target.size()).unwrap_or(length))];
+    target
+        .read_at(&mut head, 0)
+        .map_err(failed(target, "reading", 0))?;
+    Ok(head)
+}
+
 /// Waits until everything written is on the medium.
-pub(super) fn sync(target: &dyn Target) -> Result<(), Error> {
+pub(crate) fn sync(target: &dyn Target) -> Result<(), Error> {
     target.sync().map_err(failed(target, "flushing", 0))
 }
 
 /// Turns what a disk says into an error that names it.
-pub(super) fn failed(
+pub(crate) fn failed(
     target: &dyn Target,
     operation: &'static str,
     offset: u64,

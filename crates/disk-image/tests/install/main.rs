@@ -4,6 +4,7 @@
 mod frames;
 mod identities;
 mod loop_device;
+mod wipe;
 
 use std::fs::File;
 use std::io::{self, Cursor, Write};
@@ -347,6 +348,12 @@ impl Target for LosingCache<'_> {
     fn zero(&self, offset: u64, length: u64) -> io::Result<()> {
         self.disk.zero(offset, length)
     }
+    fn zero_by_itself(&self, offset: u64, length: u64) -> io::Result<()> {
+        self.disk.zero_by_itself(offset, length)
+    }
+    fn discard(&self, offset: u64, length: u64) -> io::Result<()> {
+        self.disk.discard(offset, length)
+    }
     fn sync(&self) -> io::Result<()> {
         self.disk.sync()
     }
@@ -394,6 +401,12 @@ impl Target for LargeSectors<'_> {
     }
     fn zero(&self, _: u64, _: u64) -> io::Result<()> {
         panic!("zeroed")
+    }
+    fn zero_by_itself(&self, _: u64, _: u64) -> io::Result<()> {
+        panic!("zeroed")
+    }
+    fn discard(&self, _: u64, _: u64) -> io::Result<()> {
+        panic!("discarded")
     }
     fn sync(&self) -> io::Result<()> {
         self.0.sync()
@@ -486,6 +499,14 @@ impl Target for Failing<'_> {
     fn zero(&self, offset: u64, length: u64) -> io::Result<()> {
         self.count()?;
         self.disk.zero(offset, length)
+    }
+    fn zero_by_itself(&self, offset: u64, length: u64) -> io::Result<()> {
+        self.count()?;
+        self.disk.zero_by_itself(offset, length)
+    }
+    fn discard(&self, offset: u64, length: u64) -> io::Result<()> {
+        self.count()?;
+        self.disk.discard(offset, length)
     }
     fn sync(&self) -> io::Result<()> {
         self.disk.sync()
