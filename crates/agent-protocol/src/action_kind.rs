@@ -20,17 +20,20 @@ pub enum ActionKind {
     Reboot,
     /// Leave the installer by kexec or restart, as policy and machine allow.
     Handover,
+    /// Take the system off a disk that an earlier attempt has written to.
+    Wipe,
 }
 
 impl ActionKind {
-    /// Every kind, in the order of an installation.
-    pub const ALL: [Self; 6] = [
+    /// Every kind, in the order of an installation; what undoes one comes last.
+    pub const ALL: [Self; 7] = [
         Self::Image2disk,
         Self::Writefile,
         Self::Seed,
         Self::Kexec,
         Self::Reboot,
         Self::Handover,
+        Self::Wipe,
     ];
 
     /// The name on the wire.
@@ -43,6 +46,7 @@ impl ActionKind {
             Self::Kexec => "kexec",
             Self::Reboot => "reboot",
             Self::Handover => "handover",
+            Self::Wipe => "wipe",
         }
     }
 
@@ -120,6 +124,7 @@ mod tests {
             ),
             ("gantry/seed", Some(ActionKind::Seed)),
             ("handover", Some(ActionKind::Handover)),
+            ("gantry/wipe", Some(ActionKind::Wipe)),
             ("quay.io/tinkerbell/actions/oci2disk:latest", None),
             ("image2disk/other:1", None),
             ("", None),

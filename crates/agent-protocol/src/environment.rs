@@ -17,7 +17,7 @@ pub const PARTITION_GUIDS: &str = "PARTITION_GUIDS";
 /// `image2disk`: where the image refers to its partitions by GUID: `PARTITION@OFFSET`, separated by commas, as in
 /// `guidReferences` of its manifest.
 pub const GUID_REFERENCES: &str = "GUID_REFERENCES";
-/// A disk (`image2disk`, `reboot`, `handover`) or a partition (`writefile`, `seed`): `/dev/NAME`, or a name under
+/// A disk (`image2disk`, `reboot`, `handover`, `wipe`) or a partition (`writefile`, `seed`): `/dev/NAME`, or a name under
 /// `/dev/disk/by-id` or `/dev/disk/by-path`. The action carries the identity of the disk that the name stands for.
 pub const DEST_DISK: &str = "DEST_DISK";
 /// `writefile`, `seed`, `kexec`, `handover`: type of the file system, such as `ext4`.

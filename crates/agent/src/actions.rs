@@ -11,6 +11,7 @@ mod outcome;
 mod reboot;
 mod seed;
 mod settings;
+mod wipe;
 mod writefile;
 
 use agent_protocol::ActionKind;
@@ -36,5 +37,6 @@ pub fn run(kind: &str, context: &ActionContext) -> Result<Outcome, Error> {
         ActionKind::Kexec => kexec::run(context),
         ActionKind::Reboot => reboot::run(context),
         ActionKind::Handover => handover::run(context),
+        ActionKind::Wipe => wipe::run(context),
     }
 }

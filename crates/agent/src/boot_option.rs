@@ -59,7 +59,6 @@ impl LoadOption {
 #[must_use]
 pub fn plan_boot_options(now: &BootOptions, wanted: &LoadOption) -> BootOptions {
     let content = wanted.encode();
-    let ours = |option: &[u8]| description(option).as_deref() == Some(DESCRIPTION);
     let same = now
         .options
         .iter()
@@ -68,7 +67,7 @@ pub fn plan_boot_options(now: &BootOptions, wanted: &LoadOption) -> BootOptions 
     let stale = now
         .options
         .iter()
-        .find(|(_, option)| ours(option))
+        .find(|(_, option)| is_ours(option))
         .map(|(number, _)| *number);
     let free = || {
         (0..=u16::MAX)
@@ -79,7 +78,7 @@ pub fn plan_boot_options(now: &BootOptions, wanted: &LoadOption) -> BootOptions 
     let mut options: BTreeMap<u16, Vec<u8>> = now
         .options
         .iter()
-        .filter(|(_, option)| !ours(option))
+        .filter(|(_, option)| !is_ours(option))
         .map(|(number, option)| (*number, option.clone()))
         .collect();
     options.insert(number, content);
@@ -91,6 +90,20 @@ pub fn plan_boot_options(now: &BootOptions, wanted: &LoadOption) -> BootOptions 
             .filter(|other| *other != number && options.contains_key(other)),
     );
     BootOptions { options, order }
+}
+
+/// The boot options without those of Gantry.
+#[must_use]
+pub fn without_our_boot_options(now: &BootOptions) -> BootOptions {
+    let gone = |number: &u16| now.options.get(number).is_some_and(|option| is_ours(option));
+    let mut left = now.clone();
+    left.options.retain(|number, _| !gone(number));
+    left.order.retain(|number| !gone(number));
+    left
+}
+
+fn is_ours(option: &[u8]) -> bool {
+    description(option).as_deref() == Some(DESCRIPTION)
 }
 
 /// Text of an EFI_LOAD_OPTION.
@@ -161,5 +174,10 @@ mod tests {
         assert_eq!(plan_boot_options(&after, &esp(5)), after);
         let first = plan_boot_options(&BootOptions::default(), &esp(5));
         assert_eq!(first.order, [0]);
+
+        let left = without_our_boot_options(&now);
+        assert_eq!(left.order, [1, 0, 9]);
+        assert_eq!(left.options.keys().copied().collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(without_our_boot_options(&left), left);
     }
 }

@@ -27,7 +27,7 @@ mod start;
 pub mod system;
 mod worker;
 
-pub use boot_option::{BootOptions, LoadOption, plan_boot_options};
+pub use boot_option::{BootOptions, LoadOption, plan_boot_options, without_our_boot_options};
 pub use console::Console;
 pub use error::Error;
 pub use file_tree::{FileTree, NewFile, Placed};

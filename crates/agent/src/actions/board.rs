@@ -49,7 +49,8 @@ impl Board {
         ((percent <= 100).then_some(u32::from(percent)), phase)
     }
 
-    pub(crate) fn take_log(&self) -> Vec<String> {
+    /// The lines since the last look.
+    pub fn take_log(&self) -> Vec<String> {
         std::mem::take(&mut *self.log.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

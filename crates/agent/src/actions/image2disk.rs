@@ -38,17 +38,8 @@ pub(super) fn run(context: &ActionContext) -> Result<Outcome, Error> {
             references,
         },
     };
-    let device = context.device(DEST_DISK)?;
+    let (device, target) = context.open_disk(DEST_DISK)?;
     let stable = context.host.stable_name(&device);
-    let target = context.host.open_disk(&device)?;
-    // An open device keeps its name. If it is still that of the pinned disk now, it stays so.
-    if context.device(DEST_DISK)? != device {
-        let reason = format!("{} became another disk while it was opened", device.display());
-        return Err(Error::DiskRefused {
-            disk: stable.display().to_string(),
-            reason,
-        });
-    }
     context.board.log(format!(
         "{url} to {} ({}), {} bytes",
         device.display(),

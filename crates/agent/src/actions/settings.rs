@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use disk_image::Target;
 use resources::{DiskName, DiskNameError};
 
 use super::ActionContext;
@@ -46,10 +47,37 @@ impl ActionContext {
 
     /// The device that a setting names: found by the identity that the appliance pinned for the name.
     pub(super) fn device(&self, name: &'static str) -> Result<PathBuf, Error> {
+        let named = self.disk_name(name)?;
+        self.find(name, &named, named.partition())
+    }
+
+    /// The whole disk that a setting names, open for writing.
+    pub(super) fn open_disk(&self, name: &'static str) -> Result<(PathBuf, Box<dyn Target>), Error> {
+        let device = self.device(name)?;
+        let target = self.host.open_disk(&device)?;
+        // An open device keeps its name. If it is still that of the pinned disk now, it stays so.
+        if self.device(name)? == device {
+            return Ok((device, target));
+        }
+        Err(Error::DiskRefused {
+            disk: self.host.stable_name(&device).display().to_string(),
+            reason: format!("{} became another disk while it was opened", device.display()),
+        })
+    }
+
+    /// A partition of the disk that a setting names.
+    pub(super) fn partition(&self, name: &'static str, number: u32) -> Result<PathBuf, Error> {
+        self.find(name, &self.disk_name(name)?, Some(number))
+    }
+
+    /// The disk or partition that a setting names, as text.
+    pub(super) fn disk_name(&self, name: &'static str) -> Result<DiskName, Error> {
         let text = self.required(name)?.trim();
-        let named: DiskName = text.parse().map_err(|error: DiskNameError| {
-            wrong(name, &format!("{text:?} {error}; {}", error.next_step()))
-        })?;
+        text.parse()
+            .map_err(|error: DiskNameError| wrong(name, &format!("{text:?} {error}; {}", error.next_step())))
+    }
+
+    fn find(&self, name: &'static str, named: &DiskName, partition: Option<u32>) -> Result<PathBuf, Error> {
         let pinned = self.disks.iter().find(|disk| disk.name == named.disk());
         let unknown = || {
             let disk = named.disk();
@@ -58,7 +86,7 @@ impl ActionContext {
                 &format!("the appliance pinned no disk for {disk}; start a new attempt"),
             )
         };
-        self.host.device(pinned.ok_or_else(unknown)?, named.partition())
+        self.host.device(pinned.ok_or_else(unknown)?, partition)
     }
 
     /// Waits until disks may be written.

@@ -1,5 +1,5 @@
 //! What lies on a disk: partition table, file systems and the signatures of volume managers, so that it is on record
-//! before it is overwritten. Only well-known places are read. Nothing is decided by it.
+//! before it is overwritten, and so that a wipe knows what it can mount. Only well-known places are read.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -28,7 +28,7 @@ pub(super) fn contents(block: &Path, device: &Path) -> Vec<String> {
     let whole = disk
         .table()
         .map(str::to_owned)
-        .or_else(|| disk.signature().map(|found| disk.with_label(found)));
+        .or_else(|| disk.signature().map(|found| disk.with_label(found.name())));
     let mut partitions = partitions(block);
     partitions.sort_by_key(|partition| partition.number);
     let of_partitions = partitions.iter().map(|partition| {
@@ -41,10 +41,53 @@ pub(super) fn contents(block: &Path, device: &Path) -> Vec<String> {
             .name
             .as_ref()
             .map_or(String::new(), |name| format!(" {name:?}"));
-        let what = stretch.with_label(stretch.signature().unwrap_or("nothing known"));
+        let what = stretch.signature().map_or("nothing known", Signature::name);
+        let what = stretch.with_label(what);
         format!("partition {}{name}: {what}", partition.number)
     });
     whole.into_iter().chain(of_partitions).collect()
+}
+
+/// What a stretch of this length is to who looks for signatures.
+pub(crate) fn signature(file: &File, start: u64, length: u64) -> Option<Signature> {
+    Stretch::read(file, start, length).signature()
+}
+
+/// A file system, volume or member of an array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signature {
+    Lvm,
+    Md,
+    BlueStore,
+    Luks,
+    Zfs,
+    Xfs,
+    Btrfs,
+    Ext,
+    Swap,
+    Ntfs,
+    Fat,
+    Iso9660,
+}
+
+impl Signature {
+    /// For people.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Lvm => "LVM physical volume",
+            Self::Md => "member of an md array",
+            Self::BlueStore => "Ceph BlueStore",
+            Self::Luks => "LUKS",
+            Self::Zfs => "ZFS",
+            Self::Xfs => "xfs",
+            Self::Btrfs => "btrfs",
+            Self::Ext => "ext2, ext3 or ext4",
+            Self::Swap => "swap",
+            Self::Ntfs => "ntfs",
+            Self::Fat => "vfat",
+            Self::Iso9660 => "iso9660",
+        }
+    }
 }
 
 struct Partition {
@@ -136,8 +179,7 @@ impl Stretch {
         self.has(54, b"FAT1") || self.has(82, b"FAT32   ")
     }
 
-    /// File system, volume or member of an array.
-    fn signature(&self) -> Option<&'static str> {
+    fn signature(&self) -> Option<Signature> {
         const MD: [u8; 4] = [0xfc, 0x4e, 0x2b, 0xa9];
         let aligned = (self.length & !0xffff).checked_sub(64 << 10);
         let near_end = self.length.checked_sub(8 << 10).map(|at| at & !0xfff);
@@ -152,18 +194,18 @@ impl Stretch {
             self.has(at, &0x00ba_b10c_u64.to_le_bytes()) || self.has(at, &0x00ba_b10c_u64.to_be_bytes())
         });
         match () {
-            () if (0..4).any(|sector| self.has(sector * 512, b"LABELONE")) => Some("LVM physical volume"),
-            () if md => Some("member of an md array"),
-            () if self.has(0, b"bluestore block device") => Some("Ceph BlueStore"),
-            () if self.has(0, b"LUKS\xba\xbe") => Some("LUKS"),
-            () if zfs => Some("ZFS"),
-            () if self.has(0, b"XFSB") => Some("xfs"),
-            () if self.has(0x10040, b"_BHRfS_M") => Some("btrfs"),
-            () if self.has(1080, &[0x53, 0xef]) => Some("ext2, ext3 or ext4"),
-            () if self.has(4086, b"SWAPSPACE2") => Some("swap"),
-            () if self.has(3, b"NTFS    ") => Some("ntfs"),
-            () if self.is_fat() => Some("vfat"),
-            () if self.has(32769, b"CD001") => Some("iso9660"),
+            () if (0..4).any(|sector| self.has(sector * 512, b"LABELONE")) => Some(Signature::Lvm),
+            () if md => Some(Signature::Md),
+            () if self.has(0, b"bluestore block device") => Some(Signature::BlueStore),
+            () if self.has(0, b"LUKS\xba\xbe") => Some(Signature::Luks),
+            () if zfs => Some(Signature::Zfs),
+            () if self.has(0, b"XFSB") => Some(Signature::Xfs),
+            () if self.has(0x10040, b"_BHRfS_M") => Some(Signature::Btrfs),
+            () if self.has(1080, &[0x53, 0xef]) => Some(Signature::Ext),
+            () if self.has(4086, b"SWAPSPACE2") => Some(Signature::Swap),
+            () if self.has(3, b"NTFS    ") => Some(Signature::Ntfs),
+            () if self.is_fat() => Some(Signature::Fat),
+            () if self.has(32769, b"CD001") => Some(Signature::Iso9660),
             () => None,
         }
     }

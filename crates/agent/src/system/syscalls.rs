@@ -68,14 +68,15 @@ pub(crate) fn kexec_file_load(kernel: &File, initrd: Option<&File>, command_line
     Ok(())
 }
 
-/// Takes the immutable flag from a file; firmware variables carry it against accidents.
+/// Takes the flags from a file by which the kernel refuses to change it: immutable, which firmware variables carry against
+/// accidents, and append only.
 pub(crate) fn make_mutable(file: &File) -> io::Result<()> {
-    const IMMUTABLE: libc::c_long = 0x10;
+    const FIXED: libc::c_long = 0x10 | 0x20;
     let mut flags: libc::c_long = 0;
     // SAFETY: the descriptor is open and FS_IOC_GETFLAGS writes at most one long.
     unsafe { request::get_flags(file.as_raw_fd(), &raw mut flags) }?;
-    if flags & IMMUTABLE != 0 {
-        flags &= !IMMUTABLE;
+    if flags & FIXED != 0 {
+        flags &= !FIXED;
         // SAFETY: the descriptor is open and FS_IOC_SETFLAGS reads one long.
         unsafe { request::set_flags(file.as_raw_fd(), &raw const flags) }?;
     }

@@ -107,7 +107,7 @@ fn settings(kind: ActionKind, machine: &Machine) -> Settings {
             ("FIRST_BOOT_SCRIPT", "#!/usr/bin/python3\n"),
         ]),
         ActionKind::Kexec => owned(&[("BLOCK_DEVICE", "/dev/part2"), ("FS_TYPE", "ext4")]),
-        ActionKind::Reboot => owned(&[("DEST_DISK", "/dev/disk")]),
+        ActionKind::Reboot | ActionKind::Wipe => owned(&[("DEST_DISK", "/dev/disk")]),
         ActionKind::Handover => owned(&[("BLOCK_DEVICE", "/dev/part2"), ("FS_TYPE", "ext4")]),
     }
 }

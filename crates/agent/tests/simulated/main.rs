@@ -5,3 +5,4 @@
 mod actions;
 mod files;
 mod host;
+mod wipe;
