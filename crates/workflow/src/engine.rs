@@ -11,7 +11,7 @@ pub use render::{Rendered, rendered};
 pub(crate) use report::end;
 pub use report::{Told, Unfit, report};
 pub use rows::{Place, current, row};
-pub(crate) use rows::{before as row_before, kind, leaves};
+pub(crate) use rows::{before as row_before, kind, leaves, purpose};
 pub use turn::{Turn, hand_out, turn};
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use steps::later;
 
 use super::seen::Seen;
 use crate::context::{ATTEMPT, ControllerContext, WRITER};
-use crate::engine::{Rendered, rendered};
+use crate::engine::{Rendered, purpose, rendered};
 use crate::error::Error;
 use crate::states::{Step, go};
 
@@ -136,6 +136,12 @@ pub(super) async fn raise_attempt(
             let attempt = Attempt {
                 number,
                 workflow: seen.name.clone(),
+                purpose: purpose(
+                    seen.workflow
+                        .status
+                        .as_ref()
+                        .unwrap_or(&WorkflowStatus::default()),
+                ),
                 ..Attempt::default()
             };
             let api: Api<Server> = Api::namespaced(context.client.clone(), &seen.namespace);

@@ -160,21 +160,54 @@ pub(crate) fn pin(
     }))
 }
 
+/// The disk that an earlier attempt has written to under this name, for a wipe: it is never resolved anew, whatever the
+/// Hardware says now. The error is for people.
+pub(crate) fn written<'a>(
+    name: &str,
+    pins: &'a [PinnedDisk],
+    disks: &[InventoryDisk],
+) -> Result<&'a PinnedDisk, String> {
+    let pin = pins.iter().find(|pin| pin.name == name).ok_or_else(|| {
+        format!(
+            "no attempt of this server has written to a disk that it called {name}, and nothing else is wiped; the server's \
+             spec.disks lists those that were written to"
+        )
+    })?;
+    only(pin, disks, || {
+        "put the disk back, or have the server given back without a wipe (gantry release server --unwiped)"
+            .to_owned()
+    })
+    .map(|_| pin)
+}
+
 /// The pinned disk among those that the machine has now.
 fn again<'a>(pin: &PinnedDisk, disks: &'a [InventoryDisk]) -> Result<&'a InventoryDisk, String> {
-    let same: Vec<_> = disks.iter().filter(|disk| is_pinned(disk, pin)).collect();
     let forget = [&pin.serial, &pin.wwn, &pin.path].into_iter().flatten().next();
+    only(pin, disks, || {
+        format!(
+            "put the disk back, name another one in the Hardware, or give it up there with the annotation {}: {:?}",
+            keys::FORGET_DISK,
+            forget.map_or("", String::as_str)
+        )
+    })
+}
+
+/// The one disk with the identity of the pin; `next_step` is what to do where there is none.
+fn only<'a>(
+    pin: &PinnedDisk,
+    disks: &'a [InventoryDisk],
+    next_step: impl FnOnce() -> String,
+) -> Result<&'a InventoryDisk, String> {
+    let same: Vec<_> = disks.iter().filter(|disk| is_pinned(disk, pin)).collect();
     match same.as_slice() {
         [disk] => Ok(*disk),
         [] => Err(format!(
-            "{} was {} in attempt {}, and the machine has no such disk now; it has {}; put the disk back, name another \
-             one in the Hardware, or give it up there with the annotation {}: {:?}",
+            "{} was {} in attempt {}, and the machine has no such disk now; it has {}; {}",
             pin.name,
             summary(pin),
             pin.attempt,
             listing(disks),
-            keys::FORGET_DISK,
-            forget.map_or("", String::as_str)
+            next_step()
         )),
         several => Err(format!(
             "{} is {}, and {} disks have that identity (several paths to one disk?); the machine has {}",

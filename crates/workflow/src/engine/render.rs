@@ -17,9 +17,10 @@ pub struct Rendered {
 
 /// Checks what the document asks of us and makes rows of it; `mint` gives ids. All problems at once.
 pub fn rendered(document: &Document, mut mint: impl FnMut() -> String) -> Result<Rendered, String> {
-    let problems = template::check(document, |image| {
+    let mut problems = template::check(document, |image| {
         ActionKind::native(image).map(ActionKind::leaves_installer)
     });
+    problems.extend(mixed(document));
     if !problems.is_empty() {
         return Err(problems.join("; "));
     }
@@ -33,6 +34,20 @@ pub fn rendered(document: &Document, mut mint: impl FnMut() -> String) -> Result
         agent_id,
         global_timeout: document.global_timeout,
         tasks,
+    })
+}
+
+/// What else an attempt does besides wiping, if it does both: its disks are those of earlier attempts, and what follows it is
+/// that the server is given back.
+fn mixed(document: &Document) -> Option<String> {
+    let actions = || document.tasks.iter().flat_map(|task| &task.actions);
+    let wipes = |action: &&Action| ActionKind::of_image(&action.image) == Some(ActionKind::Wipe);
+    let other = actions().find(|action| !wipes(action))?;
+    actions().find(wipes).map(|wipe| {
+        format!(
+            "rendered line {}: {} must stand alone, and {} is in the same template; make two Workflows",
+            wipe.image_line, wipe.image, other.image
+        )
     })
 }
 
@@ -140,6 +155,16 @@ mod tests {
             let error = rendered(&document(&[leaving, "writefile"]), String::new).unwrap_err();
             assert!(error.contains("must be the last action"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_wipe_stands_alone() {
+        assert!(rendered(&document(&["gantry/wipe", "wipe"]), String::new).is_ok());
+        let error = rendered(&document(&["wipe", "image2disk"]), String::new).unwrap_err();
+        assert!(
+            error.contains("rendered line 8: wipe must stand alone"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Finding rows in a Workflow's status.
 
 use agent_protocol::ActionKind;
+use resources::gantry::Purpose;
 use resources::tinkerbell::{ActionState, WorkflowAction, WorkflowStatus, WorkflowTask};
 
 /// Position of an action.
@@ -47,6 +48,14 @@ pub(crate) fn kind(action: &WorkflowAction) -> Option<ActionKind> {
 /// Whether the machine leaves its installer in this action.
 pub(crate) fn leaves(action: &WorkflowAction) -> bool {
     kind(action).is_some_and(ActionKind::leaves_installer)
+}
+
+/// What the rows are for. Rendering refused those in which a wipe does not stand alone.
+pub(crate) fn purpose(status: &WorkflowStatus) -> Purpose {
+    match places(status).any(|(_, _, action)| kind(action) == Some(ActionKind::Wipe)) {
+        true => Purpose::Wipe,
+        false => Purpose::Install,
+    }
 }
 
 fn places(status: &WorkflowStatus) -> impl Iterator<Item = (Place, &WorkflowTask, &WorkflowAction)> {

@@ -5,7 +5,7 @@ use compare_and_set::Outcome;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::Api;
-use resources::gantry::{InventoryDisk, Server};
+use resources::gantry::{InventoryDisk, PinnedDisk, Purpose, Server};
 use resources::tinkerbell::{Hardware, Workflow, WorkflowStatus};
 use tonic::Status;
 
@@ -14,7 +14,7 @@ use super::caller::Present;
 use crate::action_log::Entry;
 use crate::alarms;
 use crate::context::{DISKS, ServiceContext, WRITER};
-use crate::engine::{Place, disks};
+use crate::engine::{Place, disks, purpose};
 use crate::error::Error;
 
 /// Most disks of a machine that are looked at.
@@ -52,6 +52,9 @@ pub(super) async fn action_disks(
         Err(reason) => return Ok(ActionDisks::Unclear(reason)),
     };
     let seen = seen_disks(&present.server, seen);
+    if purpose(&status) == Purpose::Wipe {
+        return Ok(written(&names, &present.server.spec.disks, &seen, &rules));
+    }
     let attempt = present.attempt;
     let (mut pins, mut notes, mut replaced) = (present.server.spec.disks.clone(), Vec::new(), Vec::new());
     for name in &names {
@@ -88,6 +91,23 @@ pub(super) async fn action_disks(
     Ok(ActionDisks::Pinned(
         of_action.map(|pin| disks::for_agent(pin, &rules)).collect(),
     ))
+}
+
+/// The disks of a wipe: those that earlier attempts have pinned, as they are.
+fn written(
+    names: &[String],
+    pins: &[PinnedDisk],
+    seen: &[InventoryDisk],
+    rules: &disks::DiskRules,
+) -> ActionDisks {
+    let found = names.iter().map(|name| {
+        let pin = disks::written(name, pins, seen)?;
+        Ok(disks::for_agent(pin, rules))
+    });
+    match found.collect::<Result<_, String>>() {
+        Ok(disks) => ActionDisks::Pinned(disks),
+        Err(reason) => ActionDisks::Unclear(reason),
+    }
 }
 
 /// Says in the Workflow why the agent waits. `false`: somebody else wrote in between.

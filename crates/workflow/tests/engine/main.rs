@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod site;
+mod wipe;
 
 use std::collections::HashMap;
 use std::time::Duration;

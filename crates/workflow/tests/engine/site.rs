@@ -148,6 +148,10 @@ impl Site {
         self.api.merge_status::<Server>(server, status).await;
     }
 
+    pub(crate) async fn merge_server(&self, name: &str, change: Value) {
+        self.api.merge::<Server>(name, change).await;
+    }
+
     /// What a user would do to a Hardware.
     pub(crate) async fn annotate(&self, hardware: &str, key: &str, value: &str) {
         let patch = kube::api::Patch::Merge(json!({"metadata": {"annotations": {key: value}}}));

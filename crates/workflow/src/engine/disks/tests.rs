@@ -248,3 +248,32 @@ fn settings_name_whole_disks_once() {
         "{wrong}"
     );
 }
+
+#[test]
+fn a_wipe_takes_the_disk_that_was_written_to_whatever_the_hardware_says_now() {
+    let pins = changed(&[], &[disk("sda", "A"), disk("sdb", "B")], &rules(&[]), 1).pins;
+    let swapped = [disk("sda", "B"), disk("sdb", "A")];
+    assert_eq!(written("/dev/sda", &pins, &swapped), Ok(&pins[0]));
+    let hints = rules(&[(keys::ROOT_DEVICE_HINTS, r#"{"serialNumber": "B"}"#)]);
+    let elsewhere = changed(&pins, &swapped, &hints, 2);
+    assert_eq!(
+        elsewhere.pins[0].serial.as_deref(),
+        Some("B"),
+        "an installation goes by the hints"
+    );
+    let gone = written("/dev/sda", &pins, &[disk("sda", "B")]).unwrap_err();
+    for part in ["serial number A", "no such disk now", "/dev/sda", "--unwiped"] {
+        assert!(gone.contains(part), "{part}: {gone}");
+    }
+    let never = written("/dev/sdb", &pins, &swapped).unwrap_err();
+    assert!(
+        never.contains("no attempt of this server has written to"),
+        "{never}"
+    );
+    let twice = [disk("sda", "A"), disk("sdb", "A")];
+    assert!(
+        written("/dev/sda", &pins, &twice)
+            .unwrap_err()
+            .contains("2 disks have that identity")
+    );
+}
