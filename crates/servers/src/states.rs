@@ -6,7 +6,10 @@
 //!                   |           |  '--------'   v          |
 //!                   '------- releasing <----- failed <-----'
 //! ```
+//!
+//! An attempt to wipe leads from `provisioning` to `wiping`, and from there back to `claimed` with its end, or to `failed`.
 
+mod attempt;
 mod available;
 mod claimed;
 mod discovered;

@@ -155,6 +155,7 @@ impl StateMachine for ServerMachine<'_> {
         let status = seen.status();
         match effect {
             Effect::RecordInstalled(found) => status.local_boot = Some(found),
+            Effect::ForgetInstalled => status.local_boot = None,
             Effect::CloseSession => status.boot_session = status.boot_session.as_ref().map(sessions::closed),
             Effect::Forget => (status.boot_session, status.first_boot) = (None, None),
             other => return Some(other),
@@ -182,7 +183,7 @@ impl StateMachine for ServerMachine<'_> {
     async fn carry_out(&self, seen: &mut Seen, effect: Effect, _: Timestamp) -> Result<Option<Step>, Error> {
         match effect {
             // Applied.
-            Effect::RecordInstalled(_) | Effect::CloseSession | Effect::Forget => {}
+            Effect::RecordInstalled(_) | Effect::ForgetInstalled | Effect::CloseSession | Effect::Forget => {}
             Effect::MirrorOwner { name, namespace } => {
                 effects::label(self.context, &seen.server, json!(name), json!(namespace)).await?;
             }

@@ -1,7 +1,7 @@
 //! Claimed. Entry: available with a claim, or an attempt that failed. Exits: provisioning with an open attempt,
 //! releasing without a claim. Rest: its owner has the deadline.
 
-use resources::gantry::ServerState;
+use resources::gantry::{Claim, Purpose, ServerState};
 
 use super::{Snapshot, Step};
 
@@ -17,11 +17,22 @@ pub(super) fn decide(snapshot: &Snapshot<'_>) -> Step {
             ServerState::Provisioning,
             format!("workflow {} runs", attempt.workflow),
         ),
+        None if wiped(snapshot, claim) => Step::done(format!(
+            "its disks were wiped; when it is off, {} {} gives it back",
+            claim.kind, claim.name
+        )),
         None => Step::done(format!(
             "{} {} has not started a workflow yet",
             claim.kind, claim.name
         )),
     }
+}
+
+/// Whether the last attempt of this claim was one to wipe.
+fn wiped(snapshot: &Snapshot<'_>, claim: &Claim) -> bool {
+    snapshot.attempt().is_some_and(|last| {
+        last.purpose == Purpose::Wipe && claim.last_attempt.is_none_or(|before| last.number > before)
+    })
 }
 
 #[cfg(test)]

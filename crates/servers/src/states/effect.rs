@@ -18,6 +18,8 @@ pub(crate) enum Effect {
     DropClaim,
     /// Record what was installed.
     RecordInstalled(LocalBoot),
+    /// Forget what was installed: it is wiped.
+    ForgetInstalled,
     /// Close the boot session.
     CloseSession,
     /// Forget boot session and first boot.

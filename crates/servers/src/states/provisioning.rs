@@ -3,11 +3,12 @@
 //! Deadlines: the session's window, the Workflow's own, and two hours for the installed system.
 
 use jiff::Timestamp;
-use resources::gantry::{Attempt, Firmware, FirstBoot, LocalBoot, Purpose, ServerState, SessionPhase};
+use resources::gantry::{Attempt, Firmware, FirstBoot, LocalBoot, Purpose, ServerState};
 use resources::tinkerbell::{WorkflowState, WorkflowStatus};
 
 use steps::minutes_after;
 
+use super::attempt::under_way;
 use super::{Effect, Snapshot, Step};
 
 /// For an installed system to show itself.
@@ -20,17 +21,14 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
     let Some(attempt) = snapshot.attempt() else {
         return end(snapshot, "the attempt was removed");
     };
-    if snapshot
-        .open_attempt()
-        .is_some_and(|attempt| attempt.purpose == Purpose::Wipe)
-    {
-        return Step::go(
-            ServerState::Wiping,
-            format!("workflow {} erases the disks", attempt.workflow),
-        );
-    }
     if snapshot.open_attempt().is_some() {
-        return open(snapshot, attempt, now);
+        return match attempt.purpose {
+            Purpose::Wipe => Step::go(
+                ServerState::Wiping,
+                format!("workflow {} wipes its disks", attempt.workflow),
+            ),
+            Purpose::Install | Purpose::Repair => under_way(snapshot, attempt, now),
+        };
     }
     let workflow = snapshot.workflow.and_then(|workflow| workflow.status.as_ref());
     match workflow.and_then(|status| status.state) {
@@ -59,62 +57,6 @@ fn end(snapshot: &Snapshot<'_>, reason: &str) -> Step {
         ServerState::Releasing
     };
     Step::go(to, reason)
-}
-
-fn open(snapshot: &Snapshot<'_>, attempt: &Attempt, now: Timestamp) -> Step {
-    let session = snapshot
-        .server
-        .status
-        .as_ref()
-        .and_then(|status| status.boot_session.as_ref());
-    let session = session.filter(|session| session.attempt == attempt.number);
-    let number = attempt.number;
-    let of_workflow = snapshot.workflow.and_then(|workflow| workflow.status.as_ref());
-    let running_until = of_workflow
-        .and_then(|status| status.deadline.as_ref().or(status.global_execution_stop.as_ref()))
-        .map_or_else(|| minutes_after(now, 60), |time| time.0);
-    let Some(session) = session else {
-        return Step::wait(format!("attempt {number} is being armed"), minutes_after(now, 2));
-    };
-    let (reason, until) = match session.phase {
-        SessionPhase::Arming => (
-            "the boot services learn of the new session".to_owned(),
-            minutes_after(now, 2),
-        ),
-        SessionPhase::Armed if now > session.deadline.0 => (
-            "no agent claimed the session in its window".to_owned(),
-            running_until,
-        ),
-        SessionPhase::Armed if session.boot > 1 => (
-            format!("the agent was lost; boot {} is armed for it", session.boot),
-            session.deadline.0,
-        ),
-        SessionPhase::Armed if session.started_at.is_none() => (
-            "armed: waits for power-on or the machine's first packet".to_owned(),
-            session.deadline.0,
-        ),
-        SessionPhase::Armed => (
-            "armed: waits for the machine's agent".to_owned(),
-            session.deadline.0,
-        ),
-        SessionPhase::Claimed if session.contender.is_some() => (
-            "a second agent asks for this machine; the lease of the first decides".to_owned(),
-            minutes_after(now, 1),
-        ),
-        SessionPhase::Claimed => (format!("workflow {} runs", attempt.workflow), running_until),
-        SessionPhase::Frozen => (
-            "frozen: two agents with different keys claimed this machine; the attempt fails, look for a second \
-             machine with its MAC address"
-                .to_owned(),
-            running_until,
-        ),
-        SessionPhase::Disarmed => (
-            "disarmed: the agent hands over to the installed system".to_owned(),
-            running_until,
-        ),
-        SessionPhase::Closed => (format!("attempt {number} is closed"), minutes_after(now, 1)),
-    };
-    Step::wait(reason, until)
 }
 
 /// First boot of this attempt.
@@ -201,6 +143,7 @@ fn local_boot(workflow: &WorkflowStatus) -> Option<LocalBoot> {
 mod tests {
     use super::super::samples::{Sample, at};
     use super::*;
+    use resources::gantry::SessionPhase;
 
     fn sample() -> Sample {
         let mut sample = Sample::new(ServerState::Provisioning);
@@ -211,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_to_erase_is_wiping() {
+    fn an_attempt_to_wipe_is_wiping() {
         let mut sample = sample();
         sample.server.spec.attempt.as_mut().unwrap().purpose = Purpose::Wipe;
         sample.goes(at(0), ServerState::Wiping);
