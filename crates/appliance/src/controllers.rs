@@ -150,6 +150,7 @@ fn metal_driver(foundation: &Foundation, client: &Client, address: Ipv4Addr) -> 
             1
         },
         cooldown: SignedDuration::from_mins(foundation.settings.server_cooldown_minutes.into()),
+        wipe: foundation.settings.wipe_released_servers,
         keep_failed: foundation.settings.keep_failed_servers,
     };
     MetalDriver::new(client.clone(), settings)

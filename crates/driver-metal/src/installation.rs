@@ -38,47 +38,7 @@ pub(crate) struct Installation<'a> {
 impl Installation<'_> {
     /// Both objects, in the order in which they are to be written.
     pub(crate) fn objects(&self) -> Result<(Template, Workflow), Error> {
-        let mac = boot_mac(self.hardware)?;
-        let template = Template {
-            metadata: self.metadata(),
-            spec: TemplateSpec {
-                data: Some(self.text()?),
-            },
-            status: None,
-        };
-        let netboot = self.server.spec.bmc.is_some().then_some(BootMode::Netboot);
-        let workflow = Workflow {
-            metadata: self.metadata(),
-            spec: WorkflowSpec {
-                template_ref: Some(self.name.to_owned()),
-                hardware_ref: Some(self.server.spec.hardware.clone()),
-                hardware_map: hardware_map(self.hardware, mac),
-                boot_options: Some(BootOptions {
-                    toggle_allow_netboot: true,
-                    boot_mode: netboot,
-                    ..BootOptions::default()
-                }),
-                ..WorkflowSpec::default()
-            },
-            status: None,
-        };
-        Ok((template, workflow))
-    }
-
-    fn metadata(&self) -> ObjectMeta {
-        let labels = [
-            (MACHINE_LABEL.to_owned(), self.machine.name_any()),
-            (
-                keys::CLUSTER_NAME.to_owned(),
-                self.machine.spec.cluster_name.clone(),
-            ),
-        ];
-        ObjectMeta {
-            name: Some(self.name.to_owned()),
-            namespace: self.machine.namespace(),
-            labels: Some(labels.into()),
-            ..ObjectMeta::default()
-        }
+        objects(self.name, self.machine, self.server, self.hardware, self.text()?)
     }
 
     fn text(&self) -> Result<String, Error> {
@@ -115,6 +75,52 @@ impl Installation<'_> {
             patience: self.patience,
         };
         install::template(&inputs).map_err(texts)
+    }
+}
+
+/// Template and Workflow of this name that boot the machine into the installer and carry out the text.
+pub(crate) fn objects(
+    name: &str,
+    machine: &ProviderMachine,
+    server: &Server,
+    hardware: &Hardware,
+    text: String,
+) -> Result<(Template, Workflow), Error> {
+    let mac = boot_mac(hardware)?;
+    let template = Template {
+        metadata: metadata(name, machine),
+        spec: TemplateSpec { data: Some(text) },
+        status: None,
+    };
+    let netboot = server.spec.bmc.is_some().then_some(BootMode::Netboot);
+    let workflow = Workflow {
+        metadata: metadata(name, machine),
+        spec: WorkflowSpec {
+            template_ref: Some(name.to_owned()),
+            hardware_ref: Some(server.spec.hardware.clone()),
+            hardware_map: hardware_map(hardware, mac),
+            boot_options: Some(BootOptions {
+                toggle_allow_netboot: true,
+                boot_mode: netboot,
+                ..BootOptions::default()
+            }),
+            ..WorkflowSpec::default()
+        },
+        status: None,
+    };
+    Ok((template, workflow))
+}
+
+fn metadata(name: &str, machine: &ProviderMachine) -> ObjectMeta {
+    let labels = [
+        (MACHINE_LABEL.to_owned(), machine.name_any()),
+        (keys::CLUSTER_NAME.to_owned(), machine.spec.cluster_name.clone()),
+    ];
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        namespace: machine.namespace(),
+        labels: Some(labels.into()),
+        ..ObjectMeta::default()
     }
 }
 

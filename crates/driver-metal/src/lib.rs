@@ -3,7 +3,7 @@
 //! Owns the status of ProviderMachines and ProviderClusters whose provider is `metal`. For a ProviderCluster it counts the
 //! servers that its pools could have. For a ProviderMachine it picks a free Server by labels ([`select`]), claims
 //! it by compare-and-set, makes the Template and Workflow that install it, follows them, and on deletion powers the
-//! machine off and gives it back. Refuses to touch a Server that somebody else has claimed, and to write any status but
+//! machine off, has its disks wiped where the policy says so, and gives it back. Refuses to touch a Server that somebody else has claimed, and to write any status but
 //! that of its own kind.
 //!
 //! Invariant: a ProviderMachine has at most one Server, and everything that was done for it can be read from objects,
@@ -22,6 +22,7 @@ mod selection;
 mod snapshot;
 mod states;
 mod step;
+mod wipe;
 
 pub use controller::{MetalDriver, Settings};
 pub use cooldown::Cooldown;

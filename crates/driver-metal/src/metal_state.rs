@@ -18,19 +18,22 @@ pub enum MetalState {
     Running,
     /// Its server is being given back.
     Releasing,
+    /// The disks of its server are being wiped, before that is given back.
+    Wiping,
     /// Stopped.
     Failed,
 }
 
 impl MetalState {
     /// Every state, in the order in which a machine goes through them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Pending,
         Self::Preparing,
         Self::Installing,
         Self::Booting,
         Self::Running,
         Self::Releasing,
+        Self::Wiping,
         Self::Failed,
     ];
 
@@ -44,6 +47,7 @@ impl MetalState {
             Self::Booting => "booting",
             Self::Running => "running",
             Self::Releasing => "releasing",
+            Self::Wiping => "wiping",
             Self::Failed => "failed",
         }
     }
@@ -56,7 +60,7 @@ impl MetalState {
             Self::Preparing | Self::Installing => ProviderMachinePhase::Creating,
             Self::Booting => ProviderMachinePhase::Booting,
             Self::Running => ProviderMachinePhase::Running,
-            Self::Releasing => ProviderMachinePhase::Deleting,
+            Self::Releasing | Self::Wiping => ProviderMachinePhase::Deleting,
             Self::Failed => ProviderMachinePhase::Failed,
         }
     }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use resources::anywhere::TinkerbellTemplateConfig;
 use resources::bmc::{self, ConditionKind, Job};
-use resources::gantry::{FirstBoot, Image, ProviderMachine, Server};
+use resources::gantry::{FirstBoot, Image, ProviderMachine, Server, WipePolicy};
 use resources::keys;
 use resources::tinkerbell::{Hardware, Workflow, WorkflowState};
 use steps::later;
@@ -37,6 +37,8 @@ pub struct Snapshot {
     pub patience: u32,
     /// How long a server whose installation failed is passed over.
     pub cooldown: SignedDuration,
+    /// What is done with the disks of a server that is given back, where the Server does not say.
+    pub wipe: WipePolicy,
     /// Whether a server is kept for inspection when the installation of this machine has failed on it.
     pub keep_failed: bool,
 }

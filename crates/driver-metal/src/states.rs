@@ -7,10 +7,11 @@ mod failures;
 mod installing;
 mod pending;
 pub(crate) mod preparing;
-mod releasing;
+pub(crate) mod releasing;
 mod running;
 #[cfg(test)]
 mod tests;
+mod wiping;
 
 use jiff::Timestamp;
 
@@ -30,7 +31,7 @@ const fn has_ended(state: MetalState) -> bool {
 #[must_use]
 pub fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
     let state = snapshot.state();
-    if snapshot.deleting() && state != MetalState::Releasing {
+    if snapshot.deleting() && !matches!(state, MetalState::Releasing | MetalState::Wiping) {
         return Step::go(MetalState::Releasing, "being given back");
     }
     if has_ended(state) && snapshot.machine.is_wanted_anew() {
@@ -43,6 +44,7 @@ pub fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
         MetalState::Booting => booting::decide(snapshot, now),
         MetalState::Running => running::decide(snapshot),
         MetalState::Releasing => releasing::decide(snapshot, now),
+        MetalState::Wiping => wiping::decide(snapshot, now),
         MetalState::Failed => failed::decide(),
     }
 }

@@ -34,8 +34,15 @@ pub enum Effect {
     },
     /// Forget the failures of the Server: an installation has succeeded.
     ClearFailure,
-    /// Remove the Workflows and Templates that were made for this machine.
+    /// Remove the Workflows and Templates that installed this machine.
     RemoveWorkflows,
+    /// Remove the Workflows and Templates that wipe its server.
+    RemoveWipes,
+    /// Make Template and Workflow of this name, which wipe the server.
+    Wipe {
+        /// Name.
+        workflow: String,
+    },
     /// Power the machine off, by a Job of this name, and remove the Jobs of earlier tries.
     PowerOff {
         /// Name.
@@ -49,8 +56,11 @@ pub enum Effect {
         wish: String,
     },
     /// Give the server back if it is still as it was read.
-    Unclaim,
-    /// Let the object go, with what is left of its jobs.
+    Unclaim {
+        /// Why its disks were not wiped although its policy asks for it.
+        unwiped: Option<String>,
+    },
+    /// Let the object go, with what is left of its jobs and wipes.
     RemoveFinalizer,
 }
 

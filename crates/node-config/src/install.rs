@@ -200,7 +200,7 @@ fn action(text: &mut String, name: &str, image: &str, timeout: u32, environment:
 
 /// A double-quoted YAML scalar on one line (a JSON string is one) that the template engine leaves as it is. Braces are
 /// written as escapes, so no value can open an action of the template.
-fn quoted(value: &str) -> String {
+pub(crate) fn quoted(value: &str) -> String {
     serde_json::Value::from(value)
         .to_string()
         .replace('{', "\\u007b")

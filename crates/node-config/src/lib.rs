@@ -5,7 +5,7 @@
 //! [`init`], [`join_worker`] and [`join_control_plane`]) with kubeadm's configuration (kubeadm.k8s.io/v1beta4) and the
 //! keepalived static pod of the control-plane address, what joining machines read in the cluster ([`cluster_config`]),
 //! flannel's objects ([`flannel`]) and the workflow that installs a
-//! node ([`install::template`]). Does no I/O and reads no clock.
+//! node ([`install::template`]) or takes one off its disks ([`wipe::template`]). Does no I/O and reads no clock.
 //!
 //! Invariant: only a [`BootstrapDocument`] holds secrets. Everything that stands in a Template or in user data is public.
 #![forbid(unsafe_code)]
@@ -21,6 +21,7 @@ mod join_secrets;
 mod keepalived;
 mod kubeadm;
 mod node;
+pub mod wipe;
 
 pub use bootstrap::{BootstrapDocument, BootstrapFile, CaFiles, init, join_control_plane, join_worker};
 pub use cloud_init::{FIRST_BOOT_SCRIPT, meta_data, network_config, user_data};

@@ -11,6 +11,7 @@ mod provider_machine;
 mod release;
 mod server;
 mod server_failure;
+mod wipe;
 
 pub use boot_session::{BootSession, Contender, LastPacket, SessionClaim, SessionPhase};
 pub use control_plane::{
@@ -37,3 +38,4 @@ pub use server::{
     Server, ServerSpec, ServerState, ServerStatus, StatedPower,
 };
 pub use server_failure::{InstallationFailure, Quarantine};
+pub use wipe::{ParseWipePolicyError, Unwiped, WipePolicy};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use boot_script::UnknownPolicy;
+use resources::gantry::WipePolicy;
 use servers::ControlPlaneProof;
 
 use super::{LogFormat, Settings};
@@ -183,6 +184,18 @@ pub const KEYS: &[Key] = &[
         set: |s, text| minutes(text, 43_200).map(|minutes| s.server_cooldown_minutes = minutes),
     },
     Key {
+        name: "wipeReleasedServers",
+        value: "POLICY",
+        default: "none",
+        example: "",
+        about: "What is done with the disks that hold a machine's system before its server is given back: none (keys, data and\n\
+                a system that boots stay on them) or quick (the machine boots the installer once more, which overwrites all files\n\
+                and clears every signature; it can't be undone). `spec.wipe` of a Server wins.",
+        set: |s, text| {
+            parsed::<WipePolicy>(text, "none or quick").map(|policy| s.wipe_released_servers = policy)
+        },
+    },
+    Key {
         name: "keepFailedServers",
         value: "BOOL",
         default: "false",
@@ -329,6 +342,7 @@ pub(super) fn empty() -> Settings {
         post_minutes: 0,
         manual_minutes: 0,
         server_cooldown_minutes: 0,
+        wipe_released_servers: WipePolicy::None,
         keep_failed_servers: false,
         kernel_arguments: Vec::new(),
         router_advertisement: false,
@@ -425,6 +439,7 @@ mod tests {
             ("postMinutes", "0"),
             ("manualMinutes", "43201"),
             ("serverCooldownMinutes", "0"),
+            ("wipeReleasedServers", "full"),
             ("keepFailedServers", "always"),
             ("routerAdvertisement", "off"),
             ("recordsPerMachine", "99"),

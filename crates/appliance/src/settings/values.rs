@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use boot_script::UnknownPolicy;
+use resources::gantry::WipePolicy;
 use servers::ControlPlaneProof;
 
 /// What `gantry serve` runs with.
@@ -39,6 +40,8 @@ pub struct Settings {
     pub manual_minutes: u32,
     /// Minutes after a failed installation in which a server is taken only where no other free one fits.
     pub server_cooldown_minutes: u32,
+    /// What is done with the disks of a server that is given back, where its Server does not say.
+    pub wipe_released_servers: WipePolicy,
     /// Whether a server whose installation failed is kept for inspection when its machine is deleted.
     pub keep_failed_servers: bool,
     /// Further kernel arguments of the installer.

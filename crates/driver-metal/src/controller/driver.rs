@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use jiff::SignedDuration;
 use kube::Client;
+use resources::gantry::WipePolicy;
 
 /// Name of this driver in `spec.provider`.
 pub(super) const PROVIDER: &str = "metal";
@@ -19,6 +20,8 @@ pub struct Settings {
     pub patience: u32,
     /// How long a server whose installation failed is claimed only where no other free one fits.
     pub cooldown: SignedDuration,
+    /// What is done with the disks of servers that are given back, where a Server does not say.
+    pub wipe: WipePolicy,
     /// Whether servers whose installation failed are kept for inspection when their machine is deleted.
     pub keep_failed: bool,
 }

@@ -9,8 +9,8 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Resource, ResourceExt as _};
 use resources::anywhere::TinkerbellTemplateConfig;
 use resources::bmc::{self, Action, Job, JobSpec, NamespacedRef, PowerAction};
-use resources::gantry::{Claim, ProviderMachine, Server};
-use resources::tinkerbell::{Template, Workflow};
+use resources::gantry::{Claim, ProviderMachine, Server, Unwiped};
+use resources::tinkerbell::{Hardware, Template, Workflow};
 use resources::{ImageManifest, Time, keys};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,13 +18,16 @@ use serde_json::json;
 
 use super::driver::MetalDriver;
 use crate::error::Error;
-use crate::installation::{Installation, MACHINE_LABEL};
+use crate::installation::{Installation, MACHINE_LABEL, objects};
 use crate::snapshot::Snapshot;
 use crate::step::Effect;
+use crate::wipe;
 
 pub(super) const WRITER: Writer = Writer::new(keys::MANAGER_METAL);
 /// Who has a server.
 const CLAIM: [&str; 2] = ["spec", "claim"];
+/// That its disks were not wiped when it was given back.
+const UNWIPED: [&str; 2] = ["spec", "unwiped"];
 
 impl MetalDriver {
     pub(super) async fn perform(
@@ -37,7 +40,8 @@ impl MetalDriver {
         match effect {
             Effect::AddFinalizer => self.hold(snapshot, true).await,
             Effect::RemoveFinalizer => {
-                self.remove_labelled::<Job>(snapshot, "Job").await?;
+                self.remove_labelled::<Job>(snapshot, "Job", |_| true).await?;
+                self.remove_workflows(snapshot, |_| true).await?;
                 self.hold(snapshot, false).await
             }
             Effect::Claim { server } => {
@@ -48,19 +52,20 @@ impl MetalDriver {
                 let claim = Change::set(&CLAIM, json!(claim(&snapshot.machine, server, now)));
                 self.set(snapshot, server, claim).await
             }
-            Effect::Unclaim => match snapshot.claimed() {
-                Some(server) => self.set(snapshot, server, Change::remove(&CLAIM)).await,
-                None => Ok(()),
-            },
+            Effect::Unclaim { unwiped } => self.unclaim(snapshot, unwiped, now).await,
+            Effect::Wipe { workflow } => self.wipe(snapshot, &workflow).await,
             Effect::Install { workflow } => self.install(snapshot, &workflow, now).await,
             Effect::RecordFailure { attempt, reason } => {
                 self.record_failure(snapshot, attempt, reason, now).await
             }
             Effect::ClearFailure => self.clear_failure(snapshot).await,
             Effect::RemoveWorkflows => {
-                // Templates first: the workflows are what tells that there is something left to remove.
-                self.remove_labelled::<Template>(snapshot, "Template").await?;
-                self.remove_labelled::<Workflow>(snapshot, "Workflow").await
+                self.remove_workflows(snapshot, |name| !wipe::is_wipe(snapshot, name))
+                    .await
+            }
+            Effect::RemoveWipes => {
+                self.remove_workflows(snapshot, |name| wipe::is_wipe(snapshot, name))
+                    .await
             }
             Effect::PowerOff { job, earlier } => {
                 // The new Job first: how often it was tried is counted from the newest one.
@@ -112,12 +117,7 @@ impl MetalDriver {
         let (Some(server), Some(image)) = (snapshot.claimed(), manifest(snapshot)) else {
             return Ok(());
         };
-        let Some(hardware) = snapshot.hardware.get(&server.spec.hardware) else {
-            return Err(Error::Hardware {
-                hardware: server.spec.hardware.clone(),
-                field: "object",
-            });
-        };
+        let hardware = hardware(snapshot, server)?;
         let own = match snapshot.machine.spec.template_ref() {
             None => None,
             Some(reference) => Some(
@@ -146,6 +146,41 @@ impl MetalDriver {
         let (template, workflow) = installation.objects()?;
         self.apply(snapshot, "Template", &template).await?;
         self.apply(snapshot, "Workflow", &workflow).await
+    }
+
+    /// Makes the Workflow that wipes the disks which this claim has written to.
+    async fn wipe(&self, snapshot: &Snapshot, name: &str) -> Result<(), Error> {
+        let Some(server) = snapshot.claimed() else {
+            return Ok(());
+        };
+        let text = node_config::wipe::template(name, &wipe::disks(server), self.settings.patience);
+        let (template, workflow) =
+            objects(name, &snapshot.machine, server, hardware(snapshot, server)?, text)?;
+        self.apply(snapshot, "Template", &template).await?;
+        self.apply(snapshot, "Workflow", &workflow).await
+    }
+
+    /// Removes the claim, and says of the disks what is true from now on.
+    async fn unclaim(
+        &self,
+        snapshot: &Snapshot,
+        unwiped: Option<String>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let Some(server) = snapshot.claimed() else {
+            return Ok(());
+        };
+        let mut changes = vec![Change::remove(&CLAIM)];
+        if let Some(reason) = unwiped {
+            let owner = snapshot.machine.name_any();
+            let at = Time(now);
+            changes.push(Change::set(&UNWIPED, json!(Unwiped { owner, reason, at })));
+        } else if server.spec.unwiped.is_some() && wipe::succeeded(snapshot) {
+            changes.push(Change::remove(&UNWIPED));
+        }
+        let outcome = WRITER.change(&self.api(snapshot), server, changes).await?;
+        note(&outcome, "Server", &server.name_any());
+        Ok(())
     }
 
     async fn power(&self, snapshot: &Snapshot, name: &str, actions: &[PowerAction]) -> Result<(), Error> {
@@ -211,7 +246,20 @@ impl MetalDriver {
         Ok(())
     }
 
-    async fn remove_labelled<K>(&self, snapshot: &Snapshot, kind: &'static str) -> Result<(), Error>
+    /// Templates first: the workflows are what tells that there is something left to remove.
+    async fn remove_workflows(&self, snapshot: &Snapshot, which: impl Fn(&str) -> bool) -> Result<(), Error> {
+        self.remove_labelled::<Template>(snapshot, "Template", &which)
+            .await?;
+        self.remove_labelled::<Workflow>(snapshot, "Workflow", &which)
+            .await
+    }
+
+    async fn remove_labelled<K>(
+        &self,
+        snapshot: &Snapshot,
+        kind: &'static str,
+        which: impl Fn(&str) -> bool,
+    ) -> Result<(), Error>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
     {
@@ -222,8 +270,10 @@ impl MetalDriver {
             .list(&mine)
             .await
             .map_err(Error::api("list", kind, name.as_str()))?;
-        for object in list.items {
-            self.remove::<K>(snapshot, kind, &object.name_any()).await?;
+        for name in list.items.iter().map(kube::ResourceExt::name_any) {
+            if which(&name) {
+                self.remove::<K>(snapshot, kind, &name).await?;
+            }
         }
         Ok(())
     }
@@ -242,6 +292,14 @@ impl MetalDriver {
             Err(error) => Err(Error::api("delete", kind, name)(error)),
         }
     }
+}
+
+fn hardware<'a>(snapshot: &'a Snapshot, server: &Server) -> Result<&'a Hardware, Error> {
+    let name = &server.spec.hardware;
+    snapshot.hardware.get(name).ok_or_else(|| Error::Hardware {
+        hardware: name.clone(),
+        field: "object",
+    })
 }
 
 fn manifest(snapshot: &Snapshot) -> Option<&ImageManifest> {

@@ -14,7 +14,7 @@ use super::status::observed;
 use crate::error::Error;
 use crate::metal_state::MetalState;
 use crate::snapshot::Snapshot;
-use crate::states::{decide, preparing};
+use crate::states::{decide, preparing, releasing};
 use crate::step::{Effect, Step};
 
 /// One ProviderMachine and the driver that carries it out.
@@ -52,6 +52,7 @@ impl StateMachine for MetalMachine<'_> {
             MetalState::Booting => "Booting",
             MetalState::Running => "Running",
             MetalState::Releasing => "Releasing",
+            MetalState::Wiping => "Wiping",
             MetalState::Failed => "MachineFailed",
         };
         StateName {
@@ -129,7 +130,10 @@ impl StateMachine for MetalMachine<'_> {
             // What the objects lack, a person adds.
             Err(error @ (Error::Hardware { .. } | Error::Texts { .. } | Error::Template { .. })) => {
                 let reason = causes::line(&error);
-                Ok(Some(preparing::wait(&seen.snapshot, reason, None, now)))
+                Ok(Some(match seen.snapshot.deleting() {
+                    true => Step::wait(reason, releasing::a_day_on(&seen.snapshot, now)),
+                    false => preparing::wait(&seen.snapshot, reason, None, now),
+                }))
             }
             done => done.map(|()| None),
         }

@@ -59,6 +59,7 @@ impl MetalDriver {
             jobs: by_name(self.list::<Job>(namespace, "Job", &mine).await?),
             patience: self.settings.patience,
             cooldown: self.settings.cooldown,
+            wipe: self.settings.wipe,
             keep_failed: self.settings.keep_failed,
             machine,
         }))

@@ -8,6 +8,7 @@ use resources::gantry::ProviderMachineStatus;
 use crate::installation::{address, boot_mac};
 use crate::metal_state::MetalState;
 use crate::snapshot::Snapshot;
+use crate::wipe;
 
 /// Whether the installation of the machine has not begun yet, so that it will be made of the Hardware as it is.
 const fn is_to_come(state: MetalState) -> bool {
@@ -43,6 +44,9 @@ pub(super) fn observed(snapshot: &Snapshot) -> ProviderMachineStatus {
             .chain(address(hardware).map(|ip| entry("InternalIP", ip)))
             .collect();
     }
+    if matches!(state, MetalState::Releasing | MetalState::Wiping) {
+        return status;
+    }
     let of_workflow = |name: &String| snapshot.first_boot_of(name);
     let first_boot = status
         .workflow
@@ -57,6 +61,9 @@ pub(super) fn observed(snapshot: &Snapshot) -> ProviderMachineStatus {
 }
 
 fn newest_workflow(snapshot: &Snapshot) -> Option<String> {
+    if let Some(newest) = wipe::newest(snapshot) {
+        return Some(newest);
+    }
     let name = snapshot.workflow_name(snapshot.installations());
     snapshot.workflows.contains_key(&name).then_some(name)
 }

@@ -75,7 +75,8 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
     }
 }
 
-fn describe(workflow: &Workflow, reason: Option<String>) -> String {
+/// What a Workflow works on, for people.
+pub(super) fn describe(workflow: &Workflow, reason: Option<String>) -> String {
     let status = workflow.status.clone().unwrap_or_default();
     let action = status.current_state.and_then(|current| current.action_name);
     match (action, reason) {

@@ -1,4 +1,5 @@
-//! `releasing`: workflows removed, machine off by evidence or by a person's word, claim removed, object let go.
+//! `releasing`: workflows removed, machine off by evidence or by a person's word, disks wiped where the policy says so, claim
+//! removed, object let go.
 //!
 //! Evidence is that the BMC has said off twice: to the power-off Job that completed, and when it was asked once more
 //! after that, because some answer for a moment what they were told; or that no system of ours was ever started on the
@@ -7,16 +8,23 @@
 //!
 //! A server that is off is kept for inspection, claim and all, while its spec says so (`quarantine`), or where the
 //! installation of this machine failed on it and the site keeps such servers.
+//!
+//! Then comes the wipe (left to `wiping` while its Workflow is open). It starts the machine, so afterwards the machine has to
+//! be off by evidence once more. One that failed is tried again with growing pauses; in between, and when it has failed too
+//! often, the server is off and keeps its claim until somebody has it tried again or gives it back as it is. Who boots the
+//! installer runs no other system, so a machine without BMC needs no statement before the wipe, but one after it.
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use resources::bmc;
-use resources::gantry::{BootSession, ReleaseStatement, Server};
+use resources::gantry::{BootSession, ReleaseStatement, Server, StatedPower};
 use resources::keys::POLL_REQUESTED;
 use steps::later;
 
+use crate::metal_state::MetalState;
 use crate::snapshot::{JobEnd, Snapshot};
 use crate::step::{Effect, Step};
+use crate::wipe::{self, Wipe};
 
 /// Between two looks at a Job that runs.
 const LOOK: SignedDuration = SignedDuration::from_secs(60);
@@ -33,50 +41,126 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
     if !snapshot.held() {
         return Step::rest();
     }
-    if !snapshot.workflows.is_empty() {
+    if snapshot
+        .workflows
+        .keys()
+        .any(|name| !wipe::is_wipe(snapshot, name))
+    {
         return Step::Do(Effect::RemoveWorkflows);
     }
     let Some(server) = snapshot.claimed() else {
         return Step::Do(Effect::RemoveFinalizer);
     };
-    if statement(snapshot, server).is_some() {
-        return Step::Do(Effect::Unclaim);
+    let progress = wipe::wipe(snapshot, server, now);
+    if is_given_up(snapshot, server) {
+        return match progress {
+            Wipe::Runs(_) => Step::Do(Effect::RemoveWipes),
+            _ => unclaim(snapshot, server, &progress),
+        };
+    }
+    if let Wipe::Runs(workflow) = &progress {
+        let reason = format!("workflow {} wipes its disks", workflow.name_any());
+        return Step::go(MetalState::Wiping, reason);
+    }
+    if is_stated_off(snapshot, server) {
+        return finish(snapshot, server, progress, now);
     }
     match &snapshot.bmc {
-        Some(_) => power_off(snapshot, server, now),
-        None if never_started(server) => give_back(snapshot, server, now),
-        None => person(snapshot, server, now),
+        Some(_) => power_off(snapshot, server, progress, now),
+        None if never_started(server) => give_back(snapshot, server, progress, now),
+        None if kept(snapshot, server).is_some() || progress == Wipe::Done => person(snapshot, server, now),
+        None => finish(snapshot, server, progress, now),
     }
 }
 
 /// Gives a server back that is off, unless somebody wants to look at it first.
-fn give_back(snapshot: &Snapshot, server: &Server, now: Timestamp) -> Step {
-    let name = server.name_any();
-    let failure = server.spec.last_failure.as_ref();
-    let failure =
-        failure.filter(|failure| snapshot.keep_failed && failure.owner == snapshot.machine.name_any());
-    let (why, end) = match (&server.spec.quarantine, failure) {
-        (Some(quarantine), _) => (
-            quarantine.reason.clone(),
-            format!(", or gantry quarantine server {name} --end"),
-        ),
-        (None, Some(failure)) => (
-            format!("attempt {} failed: {}", failure.attempt, failure.reason),
-            String::new(),
-        ),
-        (None, None) => return Step::Do(Effect::Unclaim),
+fn give_back(snapshot: &Snapshot, server: &Server, progress: Wipe<'_>, now: Timestamp) -> Step {
+    let Some((why, end)) = kept(snapshot, server) else {
+        return finish(snapshot, server, progress, now);
     };
+    let name = server.name_any();
     let reason = format!(
         "{name} is off and kept for inspection ({why}); when you are done: gantry release server {name} --powered-off{end}"
     );
     Step::wait(reason, a_day_on(snapshot, now))
 }
 
-/// What a person stated for this owner, of whatever power: off gives the server back, unknown gives it up, and `servers`
-/// tells the two apart.
+/// Why a server is kept for inspection, and how that ends without a statement. A person's statement ends it.
+fn kept(snapshot: &Snapshot, server: &Server) -> Option<(String, String)> {
+    let name = server.name_any();
+    let stated = statement(snapshot, server);
+    if let Some(quarantine) = &server.spec.quarantine {
+        let since = quarantine.at.as_ref().map(|at| at.0);
+        let done = stated.is_some_and(|stated| stated.at.as_ref().is_none_or(|at| Some(at.0) >= since));
+        let end = format!(", or gantry quarantine server {name} --end");
+        return (!done).then(|| (quarantine.reason.clone(), end));
+    }
+    let failure = server.spec.last_failure.as_ref();
+    let failure =
+        failure.filter(|failure| snapshot.keep_failed && failure.owner == snapshot.machine.name_any())?;
+    let why = format!("attempt {} failed: {}", failure.attempt, failure.reason);
+    stated.is_none().then(|| (why, String::new()))
+}
+
+/// Carries on with the wipe of a server that nobody keeps and whose old system does not run; gives it back when there is
+/// nothing left to wipe.
+fn finish(snapshot: &Snapshot, server: &Server, progress: Wipe<'_>, now: Timestamp) -> Step {
+    let name = server.name_any();
+    match progress {
+        Wipe::Due(workflow) => Step::Do(Effect::Wipe { workflow }),
+        Wipe::Paused(why, due) => Step::wait(
+            format!("the disks of {name} were not wiped ({why}); the next try begins then"),
+            due,
+        ),
+        Wipe::Failed(why) => Step::wait(
+            format!(
+                "{name} keeps its claim, because its disks were not wiped ({why}); when the cause is gone, have it tried again: \
+                 gantry retry server {name}; or give it back as it is, with keys and system: gantry release server {name} \
+                 --powered-off --unwiped"
+            ),
+            a_day_on(snapshot, now),
+        ),
+        done @ (Wipe::Done | Wipe::Runs(_)) => unclaim(snapshot, server, &done),
+    }
+}
+
+/// Gives the server back, with what is left to say of its disks.
+fn unclaim(snapshot: &Snapshot, server: &Server, progress: &Wipe<'_>) -> Step {
+    let reason = match progress {
+        Wipe::Done => None,
+        Wipe::Paused(why, _) | Wipe::Failed(why) => Some(why.clone()),
+        Wipe::Due(_) | Wipe::Runs(_) => {
+            Some(wipe::last_failure(snapshot).unwrap_or_else(|| "it was not done".to_owned()))
+        }
+    };
+    let words = statement(snapshot, server).map(|stated| stated.reason.as_str());
+    let words = words.filter(|words| !words.is_empty());
+    let unwiped = reason.map(|reason| words.map_or(reason.clone(), |words| format!("{reason}; {words}")));
+    Step::Do(Effect::Unclaim { unwiped })
+}
+
+/// What a person stated for this owner, of whatever power.
 fn statement<'a>(snapshot: &Snapshot, server: &'a Server) -> Option<&'a ReleaseStatement> {
     let stated = server.spec.release.as_ref()?;
     (stated.owner == snapshot.machine.name_any()).then_some(stated)
+}
+
+/// Whether a person has given the server up as it is: its power is not known, and `servers` quarantines it, or its disks are
+/// not to be wiped.
+pub(super) fn is_given_up(snapshot: &Snapshot, server: &Server) -> bool {
+    statement(snapshot, server).is_some_and(|stated| match stated.power {
+        StatedPower::Unknown => true,
+        StatedPower::Off => stated.unwiped && is_stated_off(snapshot, server),
+    })
+}
+
+/// Whether a person has stated that the machine is off, and nothing of ours has started it since.
+fn is_stated_off(snapshot: &Snapshot, server: &Server) -> bool {
+    let stated = statement(snapshot, server).filter(|stated| stated.power == StatedPower::Off);
+    stated.is_some_and(|stated| {
+        let at = stated.at.as_ref().map(|at| at.0);
+        wipe::begun(snapshot) == 0 || at > wipe::last_end(snapshot)
+    })
 }
 
 /// Whether nothing of this claim ever ran: no attempt was raised since, or its first boot has not begun.
@@ -118,7 +202,7 @@ fn person(snapshot: &Snapshot, server: &Server, now: Timestamp) -> Step {
 }
 
 /// The end of the present day since the state was entered: a person is waited for, and reminded each day.
-fn a_day_on(snapshot: &Snapshot, now: Timestamp) -> Timestamp {
+pub(crate) fn a_day_on(snapshot: &Snapshot, now: Timestamp) -> Timestamp {
     let mut until = snapshot.since(now);
     while until <= now {
         until = later(until, PERSON);
@@ -126,8 +210,12 @@ fn a_day_on(snapshot: &Snapshot, now: Timestamp) -> Timestamp {
     until
 }
 
-fn power_off(snapshot: &Snapshot, server: &Server, now: Timestamp) -> Step {
-    let prefix = format!("poweroff-{}-", snapshot.machine.name_any());
+fn power_off(snapshot: &Snapshot, server: &Server, progress: Wipe<'_>, now: Timestamp) -> Step {
+    // Each wipe starts the machine: what Jobs of before it say of its power is void.
+    let prefix = match wipe::begun(snapshot) {
+        0 => format!("poweroff-{}-", snapshot.machine.name_any()),
+        wipes => format!("poweroff-{}-wipe{wipes}-", snapshot.machine.name_any()),
+    };
     let number = |name: &str| name.strip_prefix(&prefix)?.parse::<u32>().ok();
     let mut tries: Vec<(u32, &String)> = snapshot
         .jobs
@@ -145,11 +233,13 @@ fn power_off(snapshot: &Snapshot, server: &Server, now: Timestamp) -> Step {
     let ended = snapshot.job_ended_at(name).unwrap_or_else(|| snapshot.since(now));
     let why = match snapshot.job(name) {
         Some((JobEnd::Completed, _)) => match confirmed(snapshot, name, ended, now) {
-            Confirmed::Off => return give_back(snapshot, server, now),
+            Confirmed::Off => return give_back(snapshot, server, progress, now),
             Confirmed::Not(why) => why,
             Confirmed::Wait(step) => return step,
         },
-        Some((JobEnd::Failed, _)) if never_started(server) => return give_back(snapshot, server, now),
+        Some((JobEnd::Failed, _)) if never_started(server) => {
+            return give_back(snapshot, server, progress, now);
+        }
         Some((JobEnd::Failed, message)) => message,
         Some((JobEnd::Running, message)) => {
             let what = match message.as_str() {

@@ -8,7 +8,7 @@ use resources::bmc::{self, BmcCondition, ConditionKind, Job, JobSpec, JobStatus}
 use resources::gantry::{
     Attempt, BootSession, Claim, FirstBoot, Image, ImageSpec, ImageState, ImageStatus, InstallationFailure,
     MetalMachine, ProviderMachine, ProviderMachineSpec, ProviderMachineStatus, ReleaseStatement,
-    SelectorTerm, Server, ServerSpec, ServerState, ServerStatus, StatedPower,
+    SelectorTerm, Server, ServerSpec, ServerState, ServerStatus, StatedPower, WipePolicy,
 };
 use resources::tinkerbell::{Hardware, Workflow, WorkflowSpec, WorkflowState, WorkflowStatus};
 use resources::{Digest, Time, keys};
@@ -18,6 +18,7 @@ use crate::{Effect, MetalState, Snapshot, Step, decide};
 mod anew;
 mod failures;
 mod releasing;
+mod wiping;
 
 const START: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -81,6 +82,7 @@ fn snapshot(state: MetalState) -> Snapshot {
         jobs: BTreeMap::new(),
         patience: 1,
         cooldown: SignedDuration::from_hours(24),
+        wipe: WipePolicy::None,
         keep_failed: false,
     }
 }

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use kube::api::DeleteParams;
 use resources::bmc::{self, Job};
-use resources::gantry::{Image, ProviderMachine, ProviderMachinePhase, Server};
+use resources::gantry::{Image, ProviderMachine, ProviderMachinePhase, Server, WipePolicy};
 use resources::keys;
 use resources::tinkerbell::{Hardware, Workflow};
 use serde_json::json;
@@ -22,6 +22,7 @@ mod anew;
 mod counts;
 mod failures;
 mod release;
+mod wipe;
 
 const NAMESPACE: &str = "eksa-system";
 
@@ -55,11 +56,16 @@ async fn server(site: &Site, name: &str, kind: &str) {
 }
 
 fn drive(site: &Site) -> (JoinHandle<()>, CancellationToken) {
+    drive_with(site, WipePolicy::None)
+}
+
+fn drive_with(site: &Site, wipe: WipePolicy) -> (JoinHandle<()>, CancellationToken) {
     let settings = Settings {
         appliance: Ipv4Addr::new(192, 0, 2, 1),
         http_port: 7080,
         patience: 1,
         cooldown: SignedDuration::from_hours(24),
+        wipe,
         keep_failed: false,
     };
     let cancel = CancellationToken::new();

@@ -107,6 +107,9 @@ fn outcome(servers: &[Server], hosts: &BTreeSet<String>) -> String {
         let status = server.status.clone().unwrap_or_default();
         let name = server.name_any();
         match (status.state, status.power.as_deref()) {
+            (ServerState::Available, _) if server.spec.unwiped.is_some() => {
+                others.push(format!("{name}: {}", status.reason.unwrap_or_default()));
+            }
             (ServerState::Available, Some("off")) => free.push(format!("{name} (off)")),
             (ServerState::Available, _) => free.push(name),
             (_, _) => others.push(format!("{name}: {}", status.reason.unwrap_or_default())),
@@ -169,6 +172,16 @@ mod tests {
             "; free: a (off), b\n  c: quarantined: dead BMC"
         );
         assert_eq!(outcome(&servers, &BTreeSet::new()), "");
+        let mut unwiped = server(
+            "e",
+            json!({"state": "available", "power": "off", "reason": "free; its disks hold keys"}),
+        );
+        let words = json!({"owner": "prod-1", "reason": "disk is gone", "at": "2026-01-01T00:00:00Z"});
+        unwiped.spec.unwiped = Some(serde_json::from_value(words).unwrap());
+        assert_eq!(
+            outcome(&[unwiped], &hosts(&["e"])),
+            "\n  e: free; its disks hold keys"
+        );
         assert!(!is_settling(&servers, &hosts(&["a", "b", "c"])));
         let releasing = [server("a", json!({"state": "releasing"}))];
         assert!(is_settling(&releasing, &hosts(&["a"])));

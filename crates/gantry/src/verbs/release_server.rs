@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_millis(500);
 #[command(
     group = ArgGroup::new("power").required(true),
     after_help = "Examples:\n  gantry release server node-a --powered-off\n  gantry release server node-a --force --reason \
-                  'BMC is dead, ticket 4711'"
+                  'BMC is dead, ticket 4711'\n  gantry release server node-a --powered-off --unwiped --reason 'disk shredded'"
 )]
 pub(crate) struct ReleaseServerArgs {
     /// Name of the server.
@@ -34,9 +34,13 @@ pub(crate) struct ReleaseServerArgs {
     /// Namespace.
     #[arg(short, long, default_value = keys::DEFAULT_NAMESPACE)]
     namespace: String,
-    /// You have seen that the machine is switched off: the server becomes available.
+    /// You have seen that the machine is switched off: the server becomes available, once its disks are wiped where its
+    /// policy asks for that.
     #[arg(long, group = "power")]
     powered_off: bool,
+    /// Give it back although its disks were not wiped: keys and system stay on them.
+    #[arg(long, requires = "powered_off")]
+    unwiped: bool,
     /// The machine can't be reached and may still run: its cluster lets it go, and the server is quarantined until it is
     /// stated to be off. Needs --reason.
     #[arg(long, group = "power", requires = "reason")]
@@ -79,7 +83,7 @@ pub(crate) async fn run(global: &Global, args: &ReleaseServerArgs) -> Outcome {
             StatedPower::Off
         };
         let reason = args.reason.clone().unwrap_or_default();
-        let statement = match judge(&server, owner.as_ref(), power, reason) {
+        let statement = match judge(&server, owner.as_ref(), power, args.unwiped, reason) {
             Err(why) => return Err(Failure::text(why)),
             Ok(Verdict::Stated) => break,
             Ok(Verdict::State(statement)) => statement,
@@ -108,6 +112,7 @@ fn judge(
     server: &Server,
     owner: Option<&ProviderMachine>,
     power: StatedPower,
+    unwiped: bool,
     reason: String,
 ) -> Result<Verdict, String> {
     let name = server.name_any();
@@ -137,7 +142,9 @@ fn judge(
     };
     let again = stated
         .is_some_and(|stated| stated.power == power && (stated.owner == owner_name || owner_name.is_empty()));
-    if again {
+    // While an owner has the server, its power may have changed since: a wipe starts the machine.
+    let may_be_outdated = power == StatedPower::Off && !owner_name.is_empty();
+    if again && !may_be_outdated {
         return Ok(Verdict::Stated);
     }
     if power == StatedPower::Unknown && owner_name.is_empty() {
@@ -149,6 +156,7 @@ fn judge(
         power,
         owner: owner_name,
         reason,
+        unwiped,
         at: None,
     }))
 }
@@ -213,7 +221,7 @@ mod tests {
         owner: Option<&ProviderMachine>,
         power: StatedPower,
     ) -> Result<Verdict, String> {
-        judge(server, owner, power, "why".to_owned())
+        judge(server, owner, power, false, "why".to_owned())
     }
 
     fn stating(power: StatedPower, owner: &str) -> Verdict {
@@ -221,6 +229,7 @@ mod tests {
             power,
             owner: owner.into(),
             reason: "why".into(),
+            unwiped: false,
             at: None,
         })
     }
@@ -250,6 +259,23 @@ mod tests {
         let free = server(json!({}), json!({"state": "available"}));
         let refused = judged(&free, None, Off).unwrap_err();
         assert!(refused.contains("available and claimed by nobody"), "{refused}");
+    }
+
+    #[test]
+    fn a_machine_that_is_wiped_is_stated_off_again() {
+        let stated = json!({"claim": {"kind": "ProviderMachine", "name": "prod-1", "namespace": "n", "cluster": "prod"},
+            "release": {"power": "off", "owner": "prod-1"}});
+        let server = server(stated, json!({"state": "claimed", "power": "off"}));
+        let again = judged(&server, Some(&machine(true)), StatedPower::Off);
+        assert_eq!(again, Ok(stating(StatedPower::Off, "prod-1")));
+        let as_it_is = judge(
+            &server,
+            Some(&machine(true)),
+            StatedPower::Off,
+            true,
+            "shredded".to_owned(),
+        );
+        assert!(matches!(as_it_is, Ok(Verdict::State(statement)) if statement.unwiped));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use clap::Args;
 use jiff::Timestamp;
 use kube::api::{Api, Patch};
-use resources::gantry::{Quarantine, Server};
+use resources::gantry::{Purpose, Quarantine, Server, ServerState};
 use resources::{Time, keys};
 use serde_json::{Value, json};
 
@@ -69,14 +69,22 @@ pub(crate) async fn quarantine(global: &Global, args: &QuarantineArgs) -> Outcom
     Ok(())
 }
 
-/// Lets a server be chosen as if its earlier installations had not failed.
+/// Lets a server be chosen as if its earlier installations had not failed, and a wipe that failed be tried again.
 pub(crate) async fn retry(global: &Global, args: &ServerArgs) -> Outcome {
     let (servers, server) = find(global, args).await?;
     let name = &args.name;
-    let Some(failure) = &server.spec.last_failure else {
-        return Err(Failure::text(format!(
-            "no installation of {name} has failed since the last one that succeeded: there is nothing to forget"
-        )));
+    let said = match (&server.spec.last_failure, failed_wipe(&server)) {
+        (_, Some(owner)) => format!("{name}: the wipe is tried again, before {owner} gives the server back"),
+        (Some(failure), None) => format!(
+            "{name}: chosen like any other server again, although attempt {} failed ({})",
+            failure.attempt, failure.reason
+        ),
+        (None, None) => {
+            return Err(Failure::text(format!(
+                "neither an installation of {name} has failed since the last one that succeeded, nor a wipe: there is nothing \
+                 to try again"
+            )));
+        }
     };
     set(
         &servers,
@@ -85,11 +93,15 @@ pub(crate) async fn retry(global: &Global, args: &ServerArgs) -> Outcome {
         &json!(Timestamp::now().to_string()),
     )
     .await?;
-    output::line(format!(
-        "{name}: chosen like any other server again, although attempt {} failed ({})",
-        failure.attempt, failure.reason
-    ));
+    output::line(said);
     Ok(())
+}
+
+/// The owner whose wipe of the server has failed.
+fn failed_wipe(server: &Server) -> Option<&str> {
+    let attempt = server.spec.attempt.as_ref()?;
+    let failed = server.status.as_ref()?.state == ServerState::Failed && attempt.purpose == Purpose::Wipe;
+    Some(server.spec.claim.as_ref().filter(|_| failed)?.name.as_str())
 }
 
 async fn find(global: &Global, args: &ServerArgs) -> Outcome<(Api<Server>, Server)> {

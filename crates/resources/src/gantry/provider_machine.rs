@@ -244,7 +244,7 @@ pub struct ProviderMachineStatus {
     #[serde(default)]
     pub phase: ProviderMachinePhase,
     /// The state by its driver's own name, more exact than the phase. Nothing but the driver decides by it. On bare metal:
-    /// `pending`, `preparing` (waits for the image), `installing`, `booting`, `running`, `releasing`, `failed`.
+    /// `pending`, `preparing` (waits for the image), `installing`, `booting`, `running`, `releasing`, `wiping`, `failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driver_state: Option<String>,
     /// Since when.

@@ -9,6 +9,7 @@ use super::disk::{InventoryDisk, PinnedDisk};
 use super::first_boot::FirstBoot;
 use super::provider_machine::MachineRole;
 use super::server_failure::{InstallationFailure, Quarantine};
+use super::wipe::{Unwiped, WipePolicy};
 use crate::{Digest, Mac, Time};
 
 /// Intent for one machine. Claim and attempt change by compare-and-set on resourceVersion.
@@ -62,7 +63,8 @@ pub struct ServerSpec {
     /// `serverCooldownMinutes`) the server is claimed only where no other free one fits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<InstallationFailure>,
-    /// Set by a person to the present time: earlier failures do not count any more when a server is chosen.
+    /// Set by a person to the present time: earlier failures do not count any more when a server is chosen, and a wipe that
+    /// failed too often is tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_requested_at: Option<Time>,
     /// Set by a person who wants to look at the machine: its owner powers it off when it gives it up, but keeps the claim
@@ -70,6 +72,14 @@ pub struct ServerSpec {
     /// nobody claims is not claimed meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<Quarantine>,
+    /// What is done with the disks that a claim has written to, before the server is given back; the site's
+    /// `wipeReleasedServers` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wipe: Option<WipePolicy>,
+    /// The last time that the server was given back although that was not done. Removed by the next wipe that succeeds,
+    /// which covers all of `disks`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwiped: Option<Unwiped>,
     /// How the machine gets from the installer to the installed system.
     #[serde(default)]
     pub handover: HandoverPolicy,
@@ -126,9 +136,17 @@ pub struct ReleaseStatement {
     /// Why, for whoever reads it later.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// When it was stated.
+    /// True: the server is given back although its disks were not wiped as its policy asks for.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unwiped: bool,
+    /// When it was stated. A statement of before the last wipe says nothing of the machine's power after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Time>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// Power of a machine by a person's word.
@@ -168,7 +186,7 @@ pub enum Purpose {
     /// Write an operating system.
     #[default]
     Install,
-    /// Erase.
+    /// Wipe the disks that earlier attempts have written to; no other disk is touched.
     Wipe,
     /// Mend the installed system.
     Repair,
@@ -204,7 +222,7 @@ pub enum ServerState {
     Running,
     /// Being given back: powered off, secrets dropped.
     Releasing,
-    /// Disks are being erased.
+    /// Its disks are being wiped, before it is given back.
     Wiping,
     /// Stopped; the reason says what can be done.
     Failed,

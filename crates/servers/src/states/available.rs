@@ -35,8 +35,18 @@ pub(super) fn decide(snapshot: &Snapshot<'_>) -> Step {
                 quarantine.reason,
                 snapshot.server.name_any()
             )),
-            None => Step::done("free"),
+            None => Step::done(free(snapshot)),
         },
+    }
+}
+
+fn free(snapshot: &Snapshot<'_>) -> String {
+    match &snapshot.server.spec.unwiped {
+        None => "free".to_owned(),
+        Some(unwiped) => format!(
+            "free; its disks may still hold keys and the system of {}, because they were not wiped ({})",
+            unwiped.owner, unwiped.reason
+        ),
     }
 }
 
@@ -44,7 +54,8 @@ pub(super) fn decide(snapshot: &Snapshot<'_>) -> Step {
 mod tests {
     use super::super::samples::{Sample, at};
     use super::*;
-    use resources::gantry::Quarantine;
+    use resources::Time;
+    use resources::gantry::{Quarantine, Unwiped};
     use resources::keys::{OWNER_NAME, OWNER_NAMESPACE};
 
     #[test]
@@ -55,6 +66,19 @@ mod tests {
         sample.goes(at(0), ServerState::Provisioning);
         sample.claim("ProviderMachine", "prod-1");
         sample.goes(at(0), ServerState::Claimed);
+    }
+
+    #[test]
+    fn it_says_that_it_was_given_back_unwiped() {
+        let mut sample = Sample::new(ServerState::Available);
+        sample.server.spec.unwiped = Some(Unwiped {
+            owner: "prod-1".into(),
+            reason: "its disk is dead".into(),
+            at: Time(at(0)),
+        });
+        assert!(
+            matches!(sample.step(at(0)), Step::Done { reason: Some(reason) } if reason.contains("prod-1") && reason.contains("its disk is dead"))
+        );
     }
 
     #[test]

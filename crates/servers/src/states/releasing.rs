@@ -53,6 +53,7 @@ mod tests {
             power,
             owner: "prod-1".into(),
             reason: "its BMC is dead".into(),
+            unwiped: false,
             at: None,
         });
     }

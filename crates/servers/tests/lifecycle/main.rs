@@ -10,6 +10,7 @@ mod release;
 mod rivals;
 mod site;
 mod window;
+mod wipe;
 
 use std::time::Duration;
 

@@ -269,6 +269,10 @@ impl Site {
         self.api.merge::<Server>(name, change).await;
     }
 
+    pub(crate) async fn merge_server_status(&self, name: &str, change: Value) {
+        self.api.merge_status::<Server>(name, change).await;
+    }
+
     pub(crate) async fn workflow(&self, name: &str, hardware: &str, state: &str) {
         self.workflow_of_mode(name, hardware, state, json!({})).await;
     }

@@ -5,7 +5,7 @@ use resources::gantry::Quarantine;
 use super::*;
 
 /// A machine that has run a system of ours, being given back; its BMC answers since minute 0.
-fn releasing() -> Snapshot {
+pub(super) fn releasing() -> Snapshot {
     let mut snapshot = claimed(MetalState::Releasing);
     snapshot.machine.metadata.deletion_timestamp = Some(Time(START));
     let mut bmc = bmc::Machine::new("bmc", bmc::MachineSpec::default());
@@ -24,13 +24,17 @@ fn releasing() -> Snapshot {
     snapshot
 }
 
-fn contactable(status: &str, minute: i64) -> bmc::ContactCondition {
+pub(super) fn contactable(status: &str, minute: i64) -> bmc::ContactCondition {
     bmc::ContactCondition {
         kind: "Contactable".into(),
         status: status.into(),
         last_update_time: Some(Time(at(minute))),
         message: None,
     }
+}
+
+pub(super) fn given_back() -> Step {
+    Step::Do(Effect::Unclaim { unwiped: None })
 }
 
 fn power_off(number: u32, earlier: &[&str]) -> Step {
@@ -45,7 +49,7 @@ fn failed_try(snapshot: Snapshot, number: u32, minute: i64) -> Snapshot {
     try_ended(snapshot, number, ConditionKind::Failed, minute)
 }
 
-fn try_ended(mut snapshot: Snapshot, number: u32, end: ConditionKind, minute: i64) -> Snapshot {
+pub(super) fn try_ended(mut snapshot: Snapshot, number: u32, end: ConditionKind, minute: i64) -> Snapshot {
     let name = format!("poweroff-blue-cp-0-{number}");
     snapshot = with_job(snapshot, &name, end);
     let job = snapshot.jobs.get_mut(&name).unwrap();
@@ -54,22 +58,23 @@ fn try_ended(mut snapshot: Snapshot, number: u32, end: ConditionKind, minute: i6
 }
 
 /// The first try has ended so at this minute.
-fn ended(snapshot: Snapshot, end: ConditionKind, minute: i64) -> Snapshot {
+pub(super) fn ended(snapshot: Snapshot, end: ConditionKind, minute: i64) -> Snapshot {
     try_ended(snapshot, 0, end, minute)
 }
 
 /// The BMC said this when it was asked at this minute.
-fn said(mut snapshot: Snapshot, power: bmc::PowerState, minute: i64) -> Snapshot {
+pub(super) fn said(mut snapshot: Snapshot, power: bmc::PowerState, minute: i64) -> Snapshot {
     let status = snapshot.bmc.as_mut().unwrap().status.as_mut().unwrap();
     (status.power_state, status.last_polled) = (Some(power), Some(Time(at(minute))));
     snapshot
 }
 
-fn stated(mut snapshot: Snapshot, power: StatedPower, owner: &str) -> Snapshot {
+pub(super) fn stated(mut snapshot: Snapshot, power: StatedPower, owner: &str) -> Snapshot {
     snapshot.servers[1].spec.release = Some(ReleaseStatement {
         power,
         owner: owner.into(),
         reason: "seen in the rack".into(),
+        unwiped: false,
         at: None,
     });
     snapshot
@@ -85,7 +90,7 @@ fn releasing_removes_workflows_powers_off_and_only_then_gives_the_server_back() 
         bmc::PowerState::Off,
         11,
     );
-    assert_eq!(decide(&off, at(11)), Step::Do(Effect::Unclaim));
+    assert_eq!(decide(&off, at(11)), given_back());
     let gone = snapshot(MetalState::Releasing);
     assert_eq!(decide(&gone, START), Step::Do(Effect::RemoveFinalizer));
     let mut free = snapshot(MetalState::Releasing);
@@ -114,7 +119,7 @@ fn off_is_believed_when_the_bmc_has_said_it_twice() {
         ("asked by somebody else", asked(off()), 11, waits.clone()),
         ("no answer of use", said(asked(off()), Unknown, 11), 12, waits),
         ("never confirmed", asked(off()), 15, again.clone()),
-        ("confirmed", said(off(), Off, 11), 11, Step::Do(Effect::Unclaim)),
+        ("confirmed", said(off(), Off, 11), 11, given_back()),
         ("on again, after the pause", said(off(), On, 11), 11, again),
     ] {
         assert_eq!(decide(&snapshot, at(minute)), expected, "{what}");
@@ -196,7 +201,7 @@ fn without_a_bmc_a_machine_that_may_run_is_never_given_back_by_itself() {
     );
     for power in [StatedPower::Off, StatedPower::Unknown] {
         let stated = stated(blind.clone(), power, "blue-cp-0");
-        assert_eq!(decide(&stated, START), Step::Do(Effect::Unclaim));
+        assert_eq!(decide(&stated, START), given_back());
     }
 }
 
@@ -256,7 +261,7 @@ fn a_machine_on_which_nothing_ever_started_is_given_back_without_evidence() {
         without.bmc = None;
         for snapshot in [failed_try(idle, 0, 0), without] {
             let step = decide(&snapshot, START);
-            assert_eq!(step == Step::Do(Effect::Unclaim), free, "{what}: {step:?}");
+            assert_eq!(step == given_back(), free, "{what}: {step:?}");
         }
     }
     let mut never = releasing();
@@ -266,7 +271,7 @@ fn a_machine_on_which_nothing_ever_started_is_given_back_without_evidence() {
         "its first boot speaks against it"
     );
     never.servers[1].status.as_mut().unwrap().first_boot = None;
-    assert_eq!(decide(&never, START), Step::Do(Effect::Unclaim));
+    assert_eq!(decide(&never, START), given_back());
 }
 
 #[test]
@@ -321,13 +326,13 @@ fn a_server_that_somebody_wants_to_look_at_is_kept_when_it_is_off() {
         assert!(parts.iter().all(|part| reason.contains(part)), "{what}: {reason}");
         assert_eq!(until, at(24 * 60), "{what}");
         let done = stated(snapshot, StatedPower::Off, "blue-cp-0");
-        assert_eq!(decide(&done, at(12)), Step::Do(Effect::Unclaim), "{what}");
+        assert_eq!(decide(&done, at(12)), given_back(), "{what}");
     }
     for (what, snapshot) in [
         ("the site keeps none", failed("blue-cp-0", false)),
         ("it failed for another machine", failed("green", true)),
     ] {
-        assert_eq!(decide(&snapshot, at(11)), Step::Do(Effect::Unclaim), "{what}");
+        assert_eq!(decide(&snapshot, at(11)), given_back(), "{what}");
     }
     assert!(
         matches!(

@@ -71,6 +71,16 @@ impl Chain<'_> {
                 ),
             );
         }
+        if let Some(unwiped) = &server.spec.unwiped {
+            let ago = time::ago(unwiped.at.0, self.now);
+            self.say(
+                depth + 1,
+                format!(
+                    "given back unwiped {ago} ago, so its disks may hold keys and the system of {}: {}",
+                    unwiped.owner, unwiped.reason
+                ),
+            );
+        }
         for pin in &server.spec.disks {
             self.say(depth + 1, pinned(pin));
         }
