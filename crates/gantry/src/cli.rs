@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Get(verbs::get::GetArgs),
     /// Why is it stuck? The chain from the cluster down to the last packet, for a name, MAC, IP or serial number.
     Explain(verbs::explain::ExplainArgs),
+    /// Pack what is known of one machine into a file, without secrets, before it is given back or for whoever helps.
+    Evidence(verbs::evidence::EvidenceArgs),
     /// Build the installer, node images and their parts, list or export them.
     #[command(subcommand)]
     Image(verbs::image::ImageCommand),
@@ -132,7 +134,7 @@ pub(crate) enum Quarantine {
 pub(crate) enum Retry {
     /// Let another machine take the place of one that has failed too often.
     Machine(verbs::machine::MachineArgs),
-    /// Choose a server as if its installations had not failed.
+    /// Choose a server as if its installations had not failed, and try a wipe again that has failed too often.
     Server(verbs::server::ServerArgs),
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod completion;
 pub(crate) mod create_cluster;
 pub(crate) mod delete_cluster;
 mod eksa_flags;
+pub(crate) mod evidence;
 pub(crate) mod explain;
 pub(crate) mod generate_hardware;
 pub(crate) mod get;
@@ -52,6 +53,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Replace(Replace::Machine(args)) => machine::replace(global, &args).await,
         Command::Get(args) => get::run(global, &args).await,
         Command::Explain(args) => explain::run(global, &args).await,
+        Command::Evidence(args) => evidence::run(global, &args).await,
         Command::Image(command) => image::run(command).await,
         Command::Lab(command) => lab::run(global, command).await,
         Command::Config(Config::Example) => {

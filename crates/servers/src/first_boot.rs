@@ -24,6 +24,8 @@ use axum::routing::post;
 
 use crate::context::Context;
 
+pub use secrets::without_secrets;
+
 /// Longest body that is read, in bytes. What is kept of it is much less.
 const BODY: usize = 64 << 10;
 

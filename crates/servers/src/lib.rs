@@ -26,6 +26,7 @@ mod states;
 pub use context::Context;
 pub use controller::ServersController;
 pub use error::Error;
+pub use first_boot::without_secrets;
 pub use parts::{Parts, build};
 pub use service::SessionsService;
 pub use sessions::{Allowances, ControlPlaneProof};

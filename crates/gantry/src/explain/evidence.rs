@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::Request;
 use jiff::Timestamp;
 use kube::Client;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::failure::Outcome;
@@ -23,7 +23,7 @@ pub(crate) struct Evidence {
 }
 
 /// One record.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) machine: String,
     pub(crate) time: Timestamp,

@@ -23,17 +23,7 @@ pub(crate) struct ExplainArgs {
 pub(crate) async fn run(global: &Global, args: &ExplainArgs) -> Outcome {
     let client = connection::connect(global).await?;
     let snapshot = Snapshot::read(&client, &args.namespace).await?;
-    let target = find(&snapshot, &args.what).ok_or_else(|| {
-        let names: Vec<String> = snapshot.clusters.iter().map(ResourceExt::name_any).collect();
-        let hosts: Vec<String> = snapshot.hardware.iter().map(ResourceExt::name_any).collect();
-        Failure::BadInput(format!(
-            "nothing in {} is called {:?}; clusters: {}; hardware: {}",
-            args.namespace,
-            args.what,
-            names.join(", "),
-            hosts.join(", ")
-        ))
-    })?;
+    let target = target(&snapshot, &args.namespace, &args.what)?;
     let mut evidence = Evidence::default();
     for machine in machines(&snapshot, &target) {
         evidence.add(&client, &machine).await?;
@@ -42,6 +32,19 @@ pub(crate) async fn run(global: &Global, args: &ExplainArgs) -> Outcome {
         output::line(format!("{}{}", "  ".repeat(line.depth), line.text));
     }
     Ok(())
+}
+
+/// Who is meant.
+pub(super) fn target(snapshot: &Snapshot, namespace: &str, what: &str) -> Outcome<Target> {
+    find(snapshot, what).ok_or_else(|| {
+        let names: Vec<String> = snapshot.clusters.iter().map(ResourceExt::name_any).collect();
+        let hosts: Vec<String> = snapshot.hardware.iter().map(ResourceExt::name_any).collect();
+        Failure::BadInput(format!(
+            "nothing in {namespace} is called {what:?}; clusters: {}; hardware: {}",
+            names.join(", "),
+            hosts.join(", ")
+        ))
+    })
 }
 
 /// Keys of the records that belong to the target.

@@ -42,8 +42,8 @@ static FORMS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         .collect()
 });
 
-/// The lines, with something else in the place of each secret. A private key of several lines becomes one.
-pub(super) fn without_secrets<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
+/// The lines, with `[removed]` in the place of each secret. A private key of several lines becomes one line.
+pub fn without_secrets<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut inside = false;
     let mut kept = Vec::new();
     for line in lines {
