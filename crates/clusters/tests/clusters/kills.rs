@@ -16,6 +16,7 @@ use kube::api::DeleteParams;
 use resources::anywhere::Cluster;
 
 use self::operation::Operation;
+use crate::upgrade::{OTHER_IMAGE, use_image};
 use crate::world::World;
 
 /// How many writes the second coordinator makes, by those of the first: so that pairs of kills differ.
@@ -58,6 +59,13 @@ const REMEDIATE: Operation = Operation::new(
     (3, 1),
 )
 .with_failures();
+
+const UPGRADE: Operation = Operation::new(
+    "exchange all machines",
+    |world| use_image(world, OTHER_IMAGE).boxed(),
+    (1, 1),
+)
+.to_image(OTHER_IMAGE);
 
 /// One line for each test: its name, how its world begins, and the operations that follow each other in it, the first again
 /// after the last.
@@ -137,6 +145,7 @@ carried_out_by_short_lives! {
     create_three: documents(), CREATE_THREE;
     first_boots_that_fail: documents(), FIRST_BOOTS;
     remediate: three(), REMEDIATE;
+    upgrade: made(), UPGRADE;
 }
 
 async fn documents() -> World {

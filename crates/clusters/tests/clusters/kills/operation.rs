@@ -6,7 +6,7 @@ use clusters_sim::node_of;
 use futures::future::BoxFuture;
 use kube::ResourceExt;
 use resources::cluster_api::{Cluster as CapiCluster, Machine};
-use resources::gantry::{ControlPlane, Plan, PlanApproval, PlanPhase, ProviderCluster, ProviderMachine};
+use resources::gantry::{ControlPlane, Plan, PlanApproval, PlanClass, PlanPhase, ProviderCluster, ProviderMachine};
 
 use super::mortal::Life;
 use crate::world::{Followed, TURNS, World};
@@ -21,6 +21,8 @@ pub(super) struct Operation {
     machines: (usize, usize),
     approved: bool,
     fails: bool,
+    /// The image that all machines have afterwards.
+    image: Option<&'static str>,
 }
 
 impl Operation {
@@ -31,6 +33,16 @@ impl Operation {
             machines,
             approved: false,
             fails: false,
+            image: None,
+        }
+    }
+
+    /// All machines are made of this image afterwards, and a person approves that.
+    pub(super) const fn to_image(self, url: &'static str) -> Self {
+        Self {
+            approved: true,
+            image: Some(url),
+            ..self
         }
     }
 
@@ -116,6 +128,10 @@ impl Operation {
             return false;
         }
         let machines = world.machines().await;
+        let mut images = machines.iter().map(|machine| machine.spec.image_url.as_str());
+        if self.image.is_some_and(|url| images.any(|known| known != url)) {
+            return false;
+        }
         let count = |name: &str| machines.iter().filter(|known| known.spec.pool == name).count();
         let marked = world.api::<Machine>().list(&Default::default()).await.unwrap();
         let marked = marked
@@ -252,7 +268,8 @@ async fn approve(world: &World) {
     let plans = world.api::<Plan>().list(&Default::default()).await.unwrap();
     for plan in plans.items {
         let name = plan.name_any();
-        let waits = plan.phase() == PlanPhase::Pending && plan.spec.requires_approval.is_some();
+        let by_person = plan.spec.requires_approval.is_some() || plan.spec.class == PlanClass::Upgrade;
+        let waits = plan.phase() == PlanPhase::Pending && by_person;
         if waits && !approvals.contains(&name) {
             world.approve(&name).await;
         }
