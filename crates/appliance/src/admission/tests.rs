@@ -141,6 +141,13 @@ impl Site {
     }
 }
 
+/// The base with another address of the appliance.
+fn elsewhere() -> String {
+    let text = BASE.replace("tinkerbellIP: 192.0.2.5", "tinkerbellIP: 192.0.2.6");
+    assert_ne!(text, BASE);
+    text
+}
+
 /// Fields that an answer names.
 fn fields(answer: &Value) -> Vec<&str> {
     let causes = answer.pointer("/details/causes").and_then(Value::as_array);
@@ -162,29 +169,22 @@ async fn an_edit_without_effect_is_a_422_that_names_the_fields() {
         assert!(status.is_success(), "{answer}");
     }
     site.record(BASE).await;
-    let table: [(&str, &[&str]); 3] = [
-        (EDIT_IMAGE, &["spec.osImageURL"]),
-        (
-            EDIT_API_SERVER,
-            &[
-                "spec.controlPlaneConfiguration.apiServerExtraArgs",
-                "spec.controlPlaneConfiguration.certSans",
-            ],
-        ),
-        (EDIT_TEMPLATE, &["spec.templateRef"]),
-    ];
-    for (text, wanted) in table {
-        let answers = site.apply_all(text).await;
-        let refused: Vec<&Value> = answers
-            .iter()
-            .filter(|(status, _)| *status == StatusCode::UNPROCESSABLE_ENTITY)
-            .map(|(_, answer)| answer)
-            .collect();
-        assert_eq!(refused.len(), 1, "{answers:?}");
-        assert_eq!(fields(refused[0]), wanted);
-        assert_eq!(refused[0]["reason"], "Invalid");
-        let message = refused[0]["message"].as_str().unwrap();
-        assert!(message.contains("\"shed"), "{message}");
+    let answers = site.apply_all(&elsewhere()).await;
+    let refused: Vec<&Value> = answers
+        .iter()
+        .filter(|(status, _)| *status == StatusCode::UNPROCESSABLE_ENTITY)
+        .map(|(_, answer)| answer)
+        .collect();
+    assert_eq!(refused.len(), 1, "{answers:?}");
+    assert_eq!(fields(refused[0]), ["spec.tinkerbellIP"]);
+    assert_eq!(refused[0]["reason"], "Invalid");
+    let message = refused[0]["message"].as_str().unwrap();
+    assert!(message.contains("\"shed"), "{message}");
+    // What replaces machines is taken.
+    for text in [EDIT_IMAGE, EDIT_API_SERVER, EDIT_TEMPLATE] {
+        for (status, answer) in site.apply_all(text).await {
+            assert!(status.is_success(), "{answer}");
+        }
     }
     for (status, answer) in site.apply_all(BASE).await {
         assert_eq!(status, StatusCode::OK, "the file as it is carried out: {answer}");
@@ -228,8 +228,7 @@ async fn every_way_to_write_meets_the_rules() {
     assert_eq!(status, invalid, "{answer}");
     assert_eq!(fields(&answer), ["spec.controlPlaneConfiguration.endpoint"]);
 
-    let patch =
-        json!([{ "op": "replace", "path": "/spec/osImageURL", "value": "file:///srv/other-1.35.raw" }]);
+    let patch = json!([{ "op": "replace", "path": "/spec/tinkerbellIP", "value": "192.0.2.6" }]);
     let (status, answer) = site
         .send(Method::PATCH, &datacenter, "application/json-patch+json", &patch)
         .await;
@@ -252,14 +251,14 @@ async fn every_way_to_write_meets_the_rules() {
         .send(Method::DELETE, &datacenter, "application/json", &Value::Null)
         .await;
     assert_eq!(status, StatusCode::OK);
-    let edited = &documents(EDIT_IMAGE)[1];
+    let edited = &documents(&elsewhere())[1];
     let collection = datacenter.rsplit_once('/').unwrap().0;
     let (status, answer) = site
         .send(Method::POST, collection, "application/json", edited)
         .await;
     assert_eq!(
         status, invalid,
-        "deleted and created with another image: {answer}"
+        "deleted and created with another address: {answer}"
     );
 
     // What is carried out, and what is nobody's business here.

@@ -25,7 +25,7 @@ pub(super) async fn run(gantry: &Gantry, server: &str) -> anyhow::Result<()> {
     let again = gantry.refused(&["quarantine", "server", server, "--end"], FAILED)?;
     says(&again, &["not in quarantine"])?;
     let nothing = gantry.refused(&["retry", "server", server], FAILED)?;
-    says(&nothing, &["no installation of", "has failed"])
+    says(&nothing, &["an installation of", "nothing to try again"])
 }
 
 async fn reason(gantry: &Gantry, server: &str, expected: &str) -> anyhow::Result<()> {

@@ -6,7 +6,9 @@ use clusters_sim::node_of;
 use futures::future::BoxFuture;
 use kube::ResourceExt;
 use resources::cluster_api::{Cluster as CapiCluster, Machine};
-use resources::gantry::{ControlPlane, Plan, PlanApproval, PlanClass, PlanPhase, ProviderCluster, ProviderMachine};
+use resources::gantry::{
+    ControlPlane, Plan, PlanApproval, PlanClass, PlanPhase, ProviderCluster, ProviderMachine,
+};
 
 use super::mortal::Life;
 use crate::world::{Followed, TURNS, World};
