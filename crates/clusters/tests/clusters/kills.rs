@@ -65,7 +65,7 @@ const UPGRADE: Operation = Operation::new(
     |world| use_image(world, OTHER_IMAGE).boxed(),
     (1, 1),
 )
-.to_image(OTHER_IMAGE);
+.with_image(OTHER_IMAGE);
 
 /// One line for each test: its name, how its world begins, and the operations that follow each other in it, the first again
 /// after the last.

@@ -40,7 +40,7 @@ impl Operation {
     }
 
     /// All machines are made of this image afterwards, and a person approves that.
-    pub(super) const fn to_image(self, url: &'static str) -> Self {
+    pub(super) const fn with_image(self, url: &'static str) -> Self {
         Self {
             approved: true,
             image: Some(url),
