@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kube::ResourceExt;
 use resources::anywhere::{
     Cluster, ObjectRef, Taint, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
+    WorkerNodeGroup,
 };
 use resources::gantry::{MachineRole, SelectorTerm};
 
@@ -106,6 +107,13 @@ impl ClusterBundle {
             });
         }
         groups
+    }
+
+    /// The worker group as the Cluster has it; `None` for the control plane.
+    #[must_use]
+    pub fn worker_group(&self, group: &Group<'_>) -> Option<&WorkerNodeGroup> {
+        let mut groups = self.cluster.spec.worker_node_group_configurations.iter();
+        groups.find(|worker| group.role == MachineRole::Worker && worker.name.as_deref() == Some(group.name))
     }
 
     /// The image of a machine configuration: its own, else the datacenter's.

@@ -13,7 +13,7 @@ mod view;
 mod views;
 mod workload;
 
-pub(crate) use addons::{addons_behind, is_mixed, with_tag};
+pub(crate) use addons::{addons_behind, is_mixed};
 pub(crate) use connections::{Connection, Connections};
 pub(crate) use image::{image_fault, named};
 pub use kube_workload::KubeWorkloads;

@@ -87,18 +87,29 @@ impl Images {
     }
 }
 
-/// The tag of an image reference; `latest` when it has none.
-fn tag(image: &str) -> &str {
+/// Repository and tag of an image reference, without its digest.
+fn parts(image: &str) -> (&str, Option<&str>) {
     let name = image.split('@').next().unwrap_or(image);
     match name.rsplit_once(':') {
-        Some((_, tag)) if !tag.contains('/') => tag,
-        _ => "latest",
+        Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag)),
+        _ => (name, None),
     }
+}
+
+/// The tag of an image reference; `latest` when it has none.
+fn tag(image: &str) -> &str {
+    parts(image).1.unwrap_or("latest")
+}
+
+/// The image with another tag, and without a digest.
+#[must_use]
+pub fn with_tag(image: &str, tag: &str) -> String {
+    format!("{}:{tag}", parts(image).0)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::tag;
+    use super::{tag, with_tag};
 
     #[test]
     fn tags_are_told_from_ports_and_digests() {
@@ -109,6 +120,24 @@ mod tests {
             ("pause", "latest"),
         ] {
             assert_eq!(tag(image), wanted, "{image}");
+        }
+    }
+
+    #[test]
+    fn tags_take_the_place_of_tags_and_digests() {
+        let cases = [
+            (
+                "registry.k8s.io/kube-proxy:v1.34.2",
+                "registry.k8s.io/kube-proxy:v1.35.4",
+            ),
+            ("mirror:5000/kube-proxy", "mirror:5000/kube-proxy:v1.35.4"),
+            (
+                "mirror:5000/kube-proxy:v1.34.2@sha256:00",
+                "mirror:5000/kube-proxy:v1.35.4",
+            ),
+        ];
+        for (image, wanted) in cases {
+            assert_eq!(with_tag(image, "v1.35.4"), wanted, "{image}");
         }
     }
 }

@@ -25,7 +25,7 @@ pub mod wipe;
 
 pub use bootstrap::{BootstrapDocument, BootstrapFile, CaFiles, init, join_control_plane, join_worker};
 pub use cloud_init::{FIRST_BOOT_SCRIPT, meta_data, network_config, user_data};
-pub use cluster::{ClusterSettings, Images, Profile};
+pub use cluster::{ClusterSettings, Images, Profile, with_tag};
 pub use error::Error;
 pub use flannel::flannel;
 pub use host_network::{HostNetwork, hostname, netplan};

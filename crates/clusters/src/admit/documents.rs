@@ -15,7 +15,7 @@ use resources::anywhere::{Cluster, FailureReason};
 use resources::gantry::{ControlPlane, Release};
 
 use super::inventory::Inventory;
-use super::upgrade::{Change, Upgrade, change, fetched, held_versions, upgrade};
+use super::upgrade::{Change, Upgrade, all_releases, change, fetched, held_versions, upgrade};
 use crate::access::Access;
 use crate::error::Error;
 use crate::observe::{Snapshot, Views};
@@ -71,10 +71,7 @@ pub(crate) async fn read(
         .map_or(Change::None, |known| change(known, &bundle));
     let releases = match &pinned {
         Some(pin) if change != Change::Version => vec![Release::new(&pin.release_ref, pin.release.clone())],
-        _ => {
-            let releases = views.releases.all();
-            releases.iter().map(|release| (**release).clone()).collect()
-        }
+        _ => all_releases(views),
     };
     let violations = validate(&bundle, &releases);
     if let Some(first) = violations.first() {

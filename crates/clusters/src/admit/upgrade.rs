@@ -85,9 +85,7 @@ pub(super) async fn upgrade(
         let recorded = Release::new(&pinned.release_ref, pinned.release.clone());
         return Ok(Upgrade::To(Box::new(recorded)));
     }
-    let releases = views.releases.all();
-    let releases: Vec<Release> = releases.iter().map(|release| (**release).clone()).collect();
-    Ok(match choose_release(bundle, &releases, &inside) {
+    Ok(match choose_release(bundle, &all_releases(views), &inside) {
         Ok(release) => Upgrade::To(Box::new(release.clone())),
         Err(message) => Upgrade::Refused(Violation {
             kind: "Cluster",
@@ -98,6 +96,12 @@ pub(super) async fn upgrade(
                 .to_owned(),
         }),
     })
+}
+
+/// The Releases that there are.
+pub(super) fn all_releases(views: &Views) -> Vec<Release> {
+    let releases = views.releases.all();
+    releases.iter().map(|release| (**release).clone()).collect()
 }
 
 fn version_of(bundle: &ClusterBundle) -> &str {

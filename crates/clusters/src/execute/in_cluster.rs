@@ -1,6 +1,6 @@
 //! Objects inside a cluster that its nodes need: the CNI, what joining machines read, and the images of DNS and kube-proxy.
 
-use node_config::ClusterSettings;
+use node_config::{ClusterSettings, with_tag};
 use resources::gantry::MachineRole;
 use resources::keys;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::bootstrap::settings;
 use super::work::Work;
 use crate::error::Error;
-use crate::observe::{AddonsView, ApiSeen, is_mixed, uses_flannel, with_tag};
+use crate::observe::{AddonsView, ApiSeen, is_mixed, uses_flannel};
 use crate::plan::Wanted;
 
 pub(super) async fn apply_cni(work: &Work<'_>) -> Result<Option<String>, Error> {

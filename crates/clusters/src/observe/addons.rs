@@ -14,16 +14,6 @@ pub(crate) fn is_mixed(snapshot: &Snapshot) -> bool {
     versions.any(|version| *version != wanted.version)
 }
 
-/// The image with another tag.
-pub(crate) fn with_tag(image: &str, tag: &str) -> String {
-    let name = image.split('@').next().unwrap_or(image);
-    let repository = match name.rsplit_once(':') {
-        Some((repository, known)) if !known.contains('/') => repository,
-        _ => name,
-    };
-    format!("{repository}:{tag}")
-}
-
 /// Whether the add-ons have to be brought to the wanted version: an upgrade has begun, or pods still keep their images
 /// although every machine has that version. Images that somebody else has changed since are left alone.
 pub(crate) fn addons_behind(snapshot: &Snapshot) -> bool {
@@ -32,27 +22,4 @@ pub(crate) fn addons_behind(snapshot: &Snapshot) -> bool {
     };
     let version = system.addons.version.as_ref();
     version.is_some_and(|version| *version != wanted.version) || system.addons.held && !is_mixed(snapshot)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::with_tag;
-
-    #[test]
-    fn tags_take_the_place_of_tags_and_digests() {
-        let cases = [
-            (
-                "registry.k8s.io/kube-proxy:v1.34.2",
-                "registry.k8s.io/kube-proxy:v1.35.4",
-            ),
-            ("mirror:5000/kube-proxy", "mirror:5000/kube-proxy:v1.35.4"),
-            (
-                "mirror:5000/kube-proxy:v1.34.2@sha256:00",
-                "mirror:5000/kube-proxy:v1.35.4",
-            ),
-        ];
-        for (image, wanted) in cases {
-            assert_eq!(with_tag(image, "v1.35.4"), wanted, "{image}");
-        }
-    }
 }

@@ -107,7 +107,7 @@ impl Draft {
 
     /// Whether there is a step of this kind.
     pub(crate) fn has(&self, kind: PlanStepKind) -> bool {
-        self.steps.iter().any(|step| step.kind == kind)
+        self.find(kind).is_some()
     }
 
     /// The step of this kind, if there is one.

@@ -37,10 +37,8 @@ impl HealthLimits {
         let spec = &bundle.cluster.spec;
         let own = match group.role {
             MachineRole::ControlPlane => spec.control_plane_configuration.machine_health_check.as_ref(),
-            MachineRole::Worker => spec
-                .worker_node_group_configurations
-                .iter()
-                .find(|worker| worker.name.as_deref() == Some(group.name))
+            MachineRole::Worker => bundle
+                .worker_group(group)
                 .and_then(|worker| worker.machine_health_check.as_ref()),
         };
         let field = |name: &str| {

@@ -28,13 +28,11 @@ impl Default for RolloutLimits {
 impl RolloutLimits {
     /// Of a group of machines. `InPlace` asks for no host above those that are there: each machine is installed anew.
     pub(crate) fn of(bundle: &ClusterBundle, group: &Group<'_>) -> Self {
-        let spec = &bundle.cluster.spec;
+        let control_plane = &bundle.cluster.spec.control_plane_configuration;
         let strategy = match group.role {
-            MachineRole::ControlPlane => spec.control_plane_configuration.upgrade_rollout_strategy.as_ref(),
-            MachineRole::Worker => spec
-                .worker_node_group_configurations
-                .iter()
-                .find(|worker| worker.name.as_deref() == Some(group.name))
+            MachineRole::ControlPlane => control_plane.upgrade_rollout_strategy.as_ref(),
+            MachineRole::Worker => bundle
+                .worker_group(group)
                 .and_then(|worker| worker.upgrade_rollout_strategy.as_ref()),
         };
         strategy.map_or_else(Self::default, Self::read)
