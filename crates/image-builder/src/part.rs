@@ -56,7 +56,7 @@ impl Part {
     pub const fn about(self) -> &'static str {
         match self {
             Self::Kubernetes => "Kubernetes programs in one file, kubectl among them",
-            Self::Etcd => "etcd server",
+            Self::Etcd => "etcd server, and etcdutl in the same file",
             Self::Coredns => "cluster DNS server",
             Self::Flannel => "pod network daemon",
             Self::Debian => "Debian tree that the other parts start from",

@@ -31,6 +31,7 @@ pub(crate) const FILES: &[RecipeFile] = recipe_files![
     "debian/packages.list",
     "etcd/go.mod",
     "etcd/go.sum",
+    "etcd/main.go",
     "flannel/go.mod",
     "flannel/go.sum",
     "flannel/write-cni-conf.sh",

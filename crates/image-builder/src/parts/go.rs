@@ -1,5 +1,5 @@
 //! Programs from the Go module proxy: a module of ours requires the project and names its commands as tools, or
-//! holds a `main` of its own (`images/kubernetes/main.go` and `images/coredns/main.go` say why).
+//! holds a `main` of its own (the `main.go` of `images/kubernetes`, `images/etcd` and `images/coredns` say why).
 //! `go.sum` pins every byte; nothing is resolved at build time.
 
 use std::os::unix::fs::symlink;
@@ -28,20 +28,23 @@ pub(super) const KUBERNETES_NAMES: [&str; 7] = [
 struct Module {
     folder: &'static str,
     programs: &'static [Program],
+    /// Names that the first program is called by beside its own.
+    names: &'static [&'static str],
     /// flannel's UDP backend is C; it is linked statically.
     cgo: bool,
 }
 
 const fn module(part: Part) -> Module {
-    let (folder, programs): (_, &[Program]) = match part {
-        Part::Etcd => ("etcd/", &[("go.etcd.io/etcd/server/v3", "etcd")]),
-        Part::Coredns => ("coredns/", &[(".", "coredns")]),
-        Part::Flannel => ("flannel/", &[("github.com/flannel-io/flannel", "flanneld")]),
-        _ => ("kubernetes/", &[(".", "kube")]),
+    let (folder, programs, names): (_, &[Program], &[&str]) = match part {
+        Part::Etcd => ("etcd/", &[(".", "etcd")], &["etcdutl"]),
+        Part::Coredns => ("coredns/", &[(".", "coredns")], &[]),
+        Part::Flannel => ("flannel/", &[("github.com/flannel-io/flannel", "flanneld")], &[]),
+        _ => ("kubernetes/", &[(".", "kube")], &KUBERNETES_NAMES),
     };
     Module {
         folder,
         programs,
+        names,
         cgo: matches!(part, Part::Flannel),
     }
 }
@@ -109,15 +112,14 @@ pub(crate) fn build(job: &Job<'_>) -> Result<()> {
             .arg(package);
         job.run(run)?;
     }
-    let names: &[&str] = if job.part == Part::Kubernetes {
-        &KUBERNETES_NAMES
-    } else {
-        &[]
-    };
-    names.iter().try_for_each(|name| {
-        let link = job.out.join(name);
-        symlink("kube", &link).map_err(Error::file("link", &link))
-    })
+    let called = module.programs.iter().take(1).flat_map(|(_, program)| {
+        let names = module.names.iter();
+        names.map(move |name| (program, job.out.join(name)))
+    });
+    for (program, link) in called {
+        symlink(program, &link).map_err(Error::file("link", &link))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -126,16 +128,14 @@ mod tests {
 
     #[test]
     fn every_program_is_a_tool_of_its_module() {
-        for part in [Part::Etcd, Part::Flannel] {
-            let module = module(part);
-            let text = recipe::text(&format!("{}go.mod", module.folder)).unwrap();
-            for (package, _) in module.programs {
-                assert!(
-                    text.lines()
-                        .any(|line| line.trim().trim_start_matches("tool ") == *package),
-                    "{package}"
-                );
-            }
+        let module = module(Part::Flannel);
+        let text = recipe::text(&format!("{}go.mod", module.folder)).unwrap();
+        for (package, _) in module.programs {
+            assert!(
+                text.lines()
+                    .any(|line| line.trim().trim_start_matches("tool ") == *package),
+                "{package}"
+            );
         }
     }
 
