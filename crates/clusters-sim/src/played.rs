@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use clusters::{AddonsView, Drained, NodeView, SystemView, Workload};
-use etcd::{Etcd, EtcdView, HashView, Health, MemberId, MemberView, Membership, Snapshot as EtcdSnapshot};
+use etcd::{
+    Alarm, Etcd, EtcdView, HashView, Health, MemberId, MemberView, Membership, Snapshot as EtcdSnapshot,
+};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
@@ -40,6 +42,8 @@ pub struct Inside {
     pub cordoned: BTreeSet<String>,
     /// Its API does not answer.
     pub silent: bool,
+    /// Its etcd refuses writes.
+    pub frozen: bool,
     /// What a watch shows of the nodes while it is behind them.
     pub behind: Option<BTreeMap<String, NodeView>>,
     /// How often its API was asked for its nodes.
@@ -135,6 +139,15 @@ impl Inside {
         }
     }
 
+    /// A frozen etcd serves reads, and the API passes its refusal on.
+    fn writes(&self) -> Result<(), String> {
+        self.answers()?;
+        match self.frozen {
+            true => Err("etcdserver: corrupt cluster".to_owned()),
+            false => Ok(()),
+        }
+    }
+
     fn answers(&self) -> Result<(), String> {
         if self.nodes.is_empty() || self.silent {
             return Err("connection refused".to_owned());
@@ -193,7 +206,7 @@ impl Workload for Played {
 
     fn apply(&self, objects: Vec<Value>) -> BoxFuture<'_, Result<(), String>> {
         ready(self.with(|inside| {
-            inside.answers()?;
+            inside.writes()?;
             for object in objects {
                 let name = object["metadata"]["name"].as_str().unwrap().to_owned();
                 inside.note_addons(&object);
@@ -214,7 +227,7 @@ impl Workload for Played {
 
     fn delete_token(&self, name: String) -> BoxFuture<'_, Result<(), String>> {
         ready(self.with(|inside| {
-            inside.answers()?;
+            inside.writes()?;
             inside.tokens.remove(&name);
             Ok(())
         }))
@@ -226,7 +239,7 @@ impl Workload for Played {
         labels: BTreeMap<String, String>,
     ) -> BoxFuture<'_, Result<(), String>> {
         ready(self.with(|inside| {
-            inside.answers()?;
+            inside.writes()?;
             let node = inside.nodes.get_mut(&name).ok_or("not found")?;
             node.labels.extend(labels);
             Ok(())
@@ -235,7 +248,7 @@ impl Workload for Played {
 
     fn delete_node(&self, name: String) -> BoxFuture<'_, Result<(), String>> {
         ready(self.with(|inside| {
-            inside.answers()?;
+            inside.writes()?;
             if inside.nodes.remove(&name).is_some() {
                 inside.cordoned.remove(&name);
                 inside.log.push(format!("delete {name}"));
@@ -246,7 +259,7 @@ impl Workload for Played {
 
     fn drain(&self, node: String) -> BoxFuture<'_, Result<Drained, String>> {
         ready(self.with(|inside| {
-            inside.answers()?;
+            inside.writes()?;
             if inside.cordoned.insert(node.clone()) {
                 inside.log.push(format!("cordon {node}"));
             }
@@ -272,14 +285,17 @@ impl Etcd for Played {
                 peer_urls: vec![format!("https://{}:2380", voter.address)],
                 client_urls: vec![format!("https://{}:2379", voter.address)],
                 learner: voter.learner,
-                health: match voter.alive {
-                    true => Health::Healthy,
-                    false => Health::Unknown {
+                health: match (voter.alive, inside.frozen) {
+                    (true, false) => Health::Healthy,
+                    (true, true) => Health::Unhealthy {
+                        reason: Alarm::Corrupt.to_string(),
+                    },
+                    (false, _) => Health::Unknown {
                         reason: "connection timed out".to_owned(),
                     },
                 },
                 status: None,
-                alarms: Vec::new(),
+                alarms: inside.frozen.then_some(Alarm::Corrupt).into_iter().collect(),
             });
             Ok(EtcdView {
                 cluster: 1,
@@ -324,6 +340,32 @@ impl Etcd for Played {
 
     fn hash_kv(&self) -> BoxFuture<'_, Result<HashView, etcd::Error>> {
         ready(Err(etcd::Error::NoMember(MemberId(0))))
+    }
+
+    fn freeze(&self) -> BoxFuture<'_, Result<(), etcd::Error>> {
+        ready(self.with(|inside| {
+            if inside.voters() != (1, 1) || inside.etcd.len() != 1 {
+                return Err(etcd::Error::NotFreezable(format!("{:?}", inside.etcd)));
+            }
+            if !inside.frozen {
+                inside.frozen = true;
+                inside.log.push("freeze".to_owned());
+            }
+            Ok(())
+        }))
+    }
+
+    fn thaw(&self) -> BoxFuture<'_, Result<(), etcd::Error>> {
+        ready(self.with(|inside| {
+            if !inside.has_quorum() {
+                return Err(etcd::Error::NoQuorum(format!("{:?}", inside.etcd)));
+            }
+            if inside.frozen {
+                inside.frozen = false;
+                inside.log.push("thaw".to_owned());
+            }
+            Ok(())
+        }))
     }
 
     fn snapshot<'a>(

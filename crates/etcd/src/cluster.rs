@@ -7,7 +7,7 @@ use tokio::io::AsyncWrite;
 use crate::access::Checked;
 use crate::hashes::{self, HashView};
 use crate::snapshot::{self, Snapshot};
-use crate::{Access, Error, EtcdView, MemberId, leadership, membership, observe};
+use crate::{Access, Error, EtcdView, MemberId, freeze, leadership, membership, observe};
 
 /// The etcd of one cluster.
 pub trait Etcd: Send + Sync {
@@ -42,8 +42,29 @@ pub trait Etcd: Send + Sync {
     /// [`Error::NoAnswer`] when nobody answers.
     fn hash_kv(&self) -> BoxFuture<'_, Result<HashView, Error>>;
 
+    /// Makes the only member refuse every write of a key or lease from now on, by an alarm CORRUPT of its own, so that a
+    /// snapshot that is taken after this call holds every write that was ever acknowledged. The alarm goes through the
+    /// log like a write: what is before it has been carried out, what is behind it is refused with `etcdserver: corrupt
+    /// cluster`. Leases that run out stay. Reads and watches go on. It holds through a restart of the member and is part
+    /// of its snapshots. Done when the member is frozen already.
+    ///
+    /// CORRUPT and not NOSPACE, because under NOSPACE etcd goes on to carry out deletes, and transactions that put
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotFreezable`] with more than one member, with any other alarm, or when the member is not healthy.
+    fn freeze(&self) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Ends what [`Etcd::freeze`] began: clears every alarm CORRUPT, also one of an id that is no member, as after a
+    /// restore under another address. Done when there is none. Whether the data is sound is the caller's to know.
+    ///
+    /// # Errors
+    /// [`Error::NoQuorum`], or etcd's refusal.
+    fn thaw(&self) -> BoxFuture<'_, Result<(), Error>>;
+
     /// Writes a snapshot of the data, in the format that `etcdutl snapshot restore` takes: a follower's when one
-    /// answers. Each part must arrive within [`Access::limit`]; the whole has no limit.
+    /// answers, or that of the only member while it is frozen. Each part must arrive within [`Access::limit`]; the whole
+    /// has no limit.
     ///
     /// # Errors
     /// What was written is of no use then. [`Error::Damaged`] when it is not what the member sent.
@@ -93,6 +114,14 @@ impl Etcd for TlsEtcd {
 
     fn hash_kv(&self) -> BoxFuture<'_, Result<HashView, Error>> {
         hashes::hashes(&self.0).boxed()
+    }
+
+    fn freeze(&self) -> BoxFuture<'_, Result<(), Error>> {
+        freeze::freeze(&self.0).boxed()
+    }
+
+    fn thaw(&self) -> BoxFuture<'_, Result<(), Error>> {
+        freeze::thaw(&self.0).boxed()
     }
 
     fn snapshot<'a>(

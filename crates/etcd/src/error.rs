@@ -51,6 +51,9 @@ pub enum Error {
     /// The learner lags behind the leader: worth another try later.
     #[error("member {0} cannot vote yet: it lags behind the leader")]
     LearnerBehind(MemberId),
+    /// It is not one healthy member without alarms.
+    #[error("etcd cannot be frozen: {0}")]
+    NotFreezable(String),
     /// A member did not do what it was asked for.
     #[error("etcd at {endpoint} does not {what}")]
     Call {

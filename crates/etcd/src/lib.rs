@@ -1,7 +1,7 @@
 //! Client of the etcd that runs on the control-plane nodes of a kubeadm cluster ("stacked").
 //!
 //! Owns: one look at all members ([`Etcd::observe`] gives an [`EtcdView`]), the changes that day two needs (leader,
-//! removal, promotion), hashes of the data and snapshots. Each operation asks the members directly at their addresses
+//! removal, promotion), freezing and thawing it, hashes of the data and snapshots. Each operation asks the members directly at their addresses
 //! over TLS, with new connections, so an answer shows what a member does now; and each has a time limit
 //! ([`Access::limit`]). Refuses: to decide whether a change is safe, to keep anything between two operations, and to
 //! write keys.
@@ -17,6 +17,7 @@ mod access;
 mod answers;
 mod cluster;
 mod error;
+mod freeze;
 mod hashes;
 mod leadership;
 mod membership;

@@ -77,8 +77,14 @@ async fn ask(peer: Peer, mut answer: Answer, deadline: Deadline) -> Progress {
     (answer.read, answer.agreed) = (read.map(drop), agreed);
     // Reading the alarms is a write to the log of the cluster, and a member's status has an error for each of them.
     if answer.read.is_ok() && answer.has_errors() {
-        let alarms = deadline.call(peer.maintenance().alarm(AlarmRequest {})).await;
-        answer.alarms = alarms.map(|answer| answer.alarms).unwrap_or_default();
+        match deadline
+            .call(peer.maintenance().alarm(AlarmRequest::default()))
+            .await
+        {
+            Ok(alarms) => answer.alarms = alarms.alarms,
+            // A member with an alarm that nobody could read must not pass for one without.
+            Err(failure) => answer.read = Err(failure),
+        }
     }
     Progress::Asked(Box::new(answer))
 }

@@ -34,6 +34,7 @@ pub(crate) async fn save(
     let (member, endpoint) = view
         .serving(|member| view.leader != Some(member.id))
         .or_else(|| view.serving(|_| true))
+        .or_else(|| view.frozen())
         .ok_or_else(|| Error::NoQuorum(view.faults()))?;
     let failed = |source| Error::Call {
         what: "send a snapshot".to_owned(),

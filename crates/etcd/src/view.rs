@@ -69,6 +69,27 @@ impl EtcdView {
         faults.collect::<Vec<_>>().join("; ")
     }
 
+    /// Whether etcd refuses writes because of an alarm CORRUPT, whoever's it is: [`crate::Etcd::freeze`] raises it, and
+    /// so does etcd when it finds that members differ.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        let of_members = self.members.iter().flat_map(|member| &member.alarms);
+        of_members
+            .chain(&self.alarms)
+            .any(|alarm| *alarm == Alarm::Corrupt)
+    }
+
+    /// The only member, if the alarm that freezes it is all that is wrong, and where it answers.
+    pub(crate) fn frozen(&self) -> Option<(MemberId, SocketAddr)> {
+        let [member] = self.members.as_slice() else {
+            return None;
+        };
+        // Alarms are read from a member that serves, and its health names the first of them.
+        let is_frozen = !member.learner && member.alarms == [Alarm::Corrupt] && self.alarms.is_empty();
+        let endpoint = member.status.as_ref()?.endpoint;
+        is_frozen.then_some((member.id, endpoint))
+    }
+
     /// A healthy voter, and where it answers.
     pub(crate) fn serving(&self, wanted: impl Fn(&MemberView) -> bool) -> Option<(MemberId, SocketAddr)> {
         self.voters()
@@ -155,7 +176,7 @@ pub struct MemberStatus {
 pub enum Alarm {
     /// The database has reached its quota; the cluster refuses writes.
     NoSpace,
-    /// The member's data differs from the others'.
+    /// The member is frozen ([`crate::Etcd::freeze`]), or its data differs from the others'; the cluster refuses writes.
     Corrupt,
     /// One that this client does not know.
     Other,
@@ -165,7 +186,7 @@ impl fmt::Display for Alarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoSpace => "alarm NOSPACE: its database is full",
-            Self::Corrupt => "alarm CORRUPT: its data differs from the others'",
+            Self::Corrupt => "alarm CORRUPT: it is frozen, or its data differs from the others'",
             Self::Other => "an alarm of an unknown kind",
         })
     }

@@ -7,7 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use pki::{ClusterPki, Credential, Validity};
 use tempfile::TempDir;
 
-use crate::{Program, serving_certificate};
+use crate::{Program, newest_build, serving_certificate};
+
+/// In the folder of a member.
+const DATA: &str = "data";
 
 /// Members `cp-1`, `cp-2`, ... with certificates of one CA and the flags that kubeadm gives them. Each has an address of
 /// its own (127.X.Y.1, 127.X.Y.2, ...) and kubeadm's ports, as nodes have.
@@ -15,8 +18,25 @@ use crate::{Program, serving_certificate};
 pub struct EtcdMembers {
     pki: ClusterPki,
     network: [u8; 2],
-    members: Vec<Program>,
+    members: Vec<Member>,
     folder: TempDir,
+}
+
+#[derive(Debug)]
+struct Member {
+    program: Program,
+    folder: PathBuf,
+    arguments: Vec<String>,
+}
+
+impl Member {
+    fn start(folder: PathBuf, arguments: Vec<String>) -> Self {
+        Self {
+            program: Program::start("etcd", &folder, &arguments),
+            folder,
+            arguments,
+        }
+    }
 }
 
 impl Default for EtcdMembers {
@@ -70,12 +90,36 @@ impl EtcdMembers {
 
     /// Ends a member by SIGKILL.
     pub async fn kill(&mut self, number: u8) {
-        self.members[usize::from(number) - 1].kill().await;
+        self.members[usize::from(number) - 1].program.kill().await;
+    }
+
+    /// Starts a member again that was killed, with the data that it has.
+    pub fn restart(&mut self, number: u8) {
+        let member = &mut self.members[usize::from(number) - 1];
+        *member = Member::start(member.folder.clone(), member.arguments.clone());
+    }
+
+    /// Starts the next member as the only one of a cluster that begins with a snapshot.
+    pub fn found_from(&mut self, snapshot: &Path) {
+        let number = self.count() + 1;
+        let (folder, arguments) = self.prepare(number, &[number], "new");
+        self.unpack(number, snapshot, &folder);
+        self.members.push(Member::start(folder, arguments));
+    }
+
+    /// Starts the only member, which was killed, with the data of a snapshot instead of its own.
+    pub fn restart_from(&mut self, snapshot: &Path) {
+        let [member] = self.members.as_slice() else {
+            panic!("{} members", self.members.len());
+        };
+        std::fs::remove_dir_all(member.folder.join(DATA)).unwrap();
+        self.unpack(1, snapshot, &member.folder);
+        self.restart(1);
     }
 
     /// Stops a member by SIGSTOP.
     pub async fn hang(&self, number: u8) {
-        self.members[usize::from(number) - 1].hang().await;
+        self.members[usize::from(number) - 1].program.hang().await;
     }
 
     /// The CA's certificate (PEM).
@@ -102,6 +146,28 @@ impl EtcdMembers {
     }
 
     fn run(&mut self, number: u8, all: &[u8], state: &str) {
+        let (folder, arguments) = self.prepare(number, all, state);
+        self.members.push(Member::start(folder, arguments));
+    }
+
+    /// What `etcdutl` makes of a snapshot for a member that founds a cluster.
+    fn unpack(&self, number: u8, snapshot: &Path, folder: &Path) {
+        let url = self.peer_url(number);
+        let output = std::process::Command::new(newest_build("etcdutl"))
+            .args(["snapshot", "restore"])
+            .arg(snapshot)
+            .arg("--data-dir")
+            .arg(folder.join(DATA))
+            .arg(format!("--name=cp-{number}"))
+            .arg(format!("--initial-cluster=cp-{number}={url}"))
+            .arg(format!("--initial-advertise-peer-urls={url}"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    /// A member's folder with its certificates, and the flags that it is started with.
+    fn prepare(&self, number: u8, all: &[u8], state: &str) -> (PathBuf, Vec<String>) {
         let at = self.folder.path().join(number.to_string());
         std::fs::create_dir(&at).unwrap();
         let ip = self.ip(number).to_string();
@@ -120,7 +186,7 @@ impl EtcdMembers {
             .map(|number| format!("cp-{number}={}", self.peer_url(*number)));
         let mut arguments = vec![
             format!("--name=cp-{number}"),
-            format!("--data-dir={}", file("data")),
+            format!("--data-dir={}", file(DATA)),
             format!("--listen-client-urls=https://{ip}:2379"),
             format!("--advertise-client-urls=https://{ip}:2379"),
             format!("--listen-peer-urls={}", self.peer_url(number)),
@@ -141,7 +207,7 @@ impl EtcdMembers {
                 format!("--{side}client-cert-auth=true"),
             ]);
         }
-        self.members.push(Program::start("etcd", &at, &arguments));
+        (at, arguments)
     }
 }
 

@@ -106,7 +106,7 @@ fn a_member_is_what_its_own_answer_shows() {
             with(answer(2), |answer| {
                 answer.alarms = vec![alarm(AlarmType::Corrupt)]
             }),
-            unhealthy("alarm CORRUPT: its data differs from the others'"),
+            unhealthy("alarm CORRUPT: it is frozen, or its data differs from the others'"),
         ),
         // The machine was installed anew and is another member now, or belongs to another cluster.
         (

@@ -7,5 +7,6 @@
 mod credentials;
 mod fixture;
 mod real_change;
+mod real_freeze;
 mod real_loss;
 mod real_view;

@@ -4,40 +4,15 @@ use etcd::{Error, Failure, Health, MemberId, Membership, Outsider};
 
 use sim::EtcdMembers;
 
-use crate::fixture::{access, connect, named, reason, start, until, wait};
+use crate::fixture::{Gateway, connect, named, reason, start, until, wait};
 
-/// Adds a member as `kubeadm join` does, by etcd's JSON gateway.
+/// Adds a member as `kubeadm join` does.
 async fn add_learner(members: &EtcdMembers, peer_url: &str) {
-    let access = access(members, &[1]);
-    for (name, text) in [
-        (
-            "client.pem",
-            format!("{}{}", access.certificate, access.key.reveal()),
-        ),
-        ("client-ca.pem", access.ca),
-    ] {
-        std::fs::write(members.folder().join(name), text).unwrap();
-    }
-    let body = serde_json::json!({"peerURLs": [peer_url], "isLearner": true}).to_string();
-    let output = tokio::process::Command::new("curl")
-        .args([
-            "--silent",
-            "--show-error",
-            "--fail-with-body",
-            "--max-time",
-            "20",
-            "--data",
-            &body,
-        ])
-        .arg("--cacert")
-        .arg(members.folder().join("client-ca.pem"))
-        .arg("--cert")
-        .arg(members.folder().join("client.pem"))
-        .arg(format!("https://{}/v3/cluster/member/add", members.endpoint(1)))
-        .output()
+    let body = serde_json::json!({"peerURLs": [peer_url], "isLearner": true});
+    Gateway::new(members, 1)
+        .call("cluster/member/add", &body)
         .await
         .unwrap();
-    assert!(output.status.success(), "{output:?}");
 }
 
 #[tokio::test]

@@ -189,6 +189,14 @@ impl Etcd for Mortal<dyn Etcd> {
         self.answer(self.life.goes_on(), |inner| inner.hash_kv(), NO_ANSWER)
     }
 
+    fn freeze(&self) -> OfEtcd<'_, ()> {
+        self.answer(self.life.write(), |inner| inner.freeze(), NO_ANSWER)
+    }
+
+    fn thaw(&self) -> OfEtcd<'_, ()> {
+        self.answer(self.life.write(), |inner| inner.thaw(), NO_ANSWER)
+    }
+
     fn snapshot<'a>(&'a self, to: &'a mut (dyn AsyncWrite + Send + Unpin)) -> OfEtcd<'a, Snapshot> {
         self.answer(self.life.goes_on(), |inner| inner.snapshot(to), NO_ANSWER)
     }
