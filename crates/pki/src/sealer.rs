@@ -9,6 +9,7 @@ use crate::{Error, KeyDir};
 
 const NAME: &str = "seal.key";
 const NONCE: usize = 12;
+const TAG: usize = 16;
 
 /// Seals and opens values with the site's key. A sealed value is nonce, cipher text and tag.
 #[derive(Clone)]
@@ -23,6 +24,9 @@ impl fmt::Debug for Sealer {
 }
 
 impl Sealer {
+    /// Bytes that a sealed value is longer than the plain one.
+    pub const OVERHEAD: usize = NONCE + TAG;
+
     /// With the key in `seal.key`, 32 random octets made at the first start.
     pub fn load_or_create(keys: &KeyDir) -> Result<Self, Error> {
         let content = keys.load_or_create(NAME, || Ok(rand::random::<[u8; 32]>().to_vec()))?;
@@ -81,6 +85,7 @@ mod tests {
         let sealed = sealer.seal(b"fake-password", "ns/bmc/password").unwrap();
         let again = sealer.seal(b"fake-password", "ns/bmc/password").unwrap();
         assert_ne!(sealed, again, "a nonce is never used twice");
+        assert_eq!(sealed.len(), b"fake-password".len() + Sealer::OVERHEAD);
         let reopened = Sealer::load_or_create(&keys).unwrap();
         assert_eq!(
             reopened.open(&sealed, "ns/bmc/password").unwrap(),

@@ -18,6 +18,7 @@ mod allocations;
 mod etcd_members;
 mod kubernetes;
 mod program;
+mod seal;
 mod site;
 mod traffic;
 
@@ -25,5 +26,6 @@ pub use allocations::CountingAllocator;
 pub use etcd_members::EtcdMembers;
 pub use kubernetes::{Kubernetes, serving_certificate};
 pub use program::{Program, newest_build};
+pub use seal::sealed_files;
 pub use site::Site;
 pub use traffic::{Request, Traffic};
