@@ -1,9 +1,9 @@
-//! The bootstrap document: the files and the command that make an installed system a node. It holds secrets and goes
-//! only over the first boot's mutual TLS.
+//! The bootstrap document: the files, the downloads and the command that make an installed system a node. It holds
+//! secrets and goes only over the first boot's mutual TLS.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use resources::Secret;
+use resources::{Digest, Secret};
 use serde::Serialize;
 
 use crate::cluster::{ClusterSettings, Profile};
@@ -39,11 +39,28 @@ impl std::fmt::Debug for BootstrapFile {
     }
 }
 
-/// Files and command.
+/// A file that is too big for the document: the first boot gets it from the appliance by its digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Download {
+    /// Absolute path.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Of the content.
+    pub sha256: Digest,
+    /// Bytes of the content.
+    pub size: u64,
+}
+
+/// Files, downloads and command.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct BootstrapDocument {
     /// Files, written in this order.
     pub files: Vec<BootstrapFile>,
+    /// Fetched in this order after the files were written.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub downloads: Vec<Download>,
     /// Program and arguments.
     pub command: Vec<String>,
 }
@@ -52,6 +69,7 @@ impl std::fmt::Debug for BootstrapDocument {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("BootstrapDocument")
             .field("files", &self.files)
+            .field("downloads", &self.downloads)
             .field("command", &self.command)
             .finish()
     }
@@ -121,6 +139,40 @@ pub fn init(
     Ok(document)
 }
 
+/// A snapshot of etcd, as etcd sends it: with its own SHA-256 at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EtcdSnapshot {
+    /// Of the whole file.
+    pub sha256: Digest,
+    /// Bytes of the whole file.
+    pub size: u64,
+}
+
+/// Document of a first control-plane node that begins with the data of a snapshot: its etcd is the only member of a new
+/// cluster with everything that the old one held. The snapshot is one of [`BootstrapDocument::downloads`].
+///
+/// # Errors
+/// When a text cannot be printed.
+pub fn restore(
+    cluster: &ClusterSettings,
+    node: &NodeSettings,
+    keys: &CaFiles,
+    token: &Secret<String>,
+    snapshot: EtcdSnapshot,
+) -> Result<BootstrapDocument, Error> {
+    let kubeadm = init_documents(cluster, node, token.reveal())?;
+    let mut document = start(cluster, node, "restore", &kubeadm)?;
+    document.command.push(node.name.clone());
+    document.downloads.push(Download {
+        path: format!("{STAGE}/etcd-snapshot.db"),
+        mode: 0o600,
+        sha256: snapshot.sha256,
+        size: snapshot.size,
+    });
+    control_plane_files(&mut document, cluster, node, keys)?;
+    Ok(document)
+}
+
 /// Document of a further control-plane node.
 ///
 /// # Errors
@@ -167,10 +219,11 @@ fn start(
         what,
         &node.mac.to_string(),
         &node.ip.to_string(),
-        ignored(cluster.profile),
+        &ignored(cluster.profile, what),
     ];
     let mut document = BootstrapDocument {
         files: Vec::new(),
+        downloads: Vec::new(),
         command: command.map(str::to_owned).to_vec(),
     };
     document.add(script, 0o700, SCRIPT);
@@ -187,13 +240,17 @@ fn start(
     Ok(document)
 }
 
-/// Checks of kubeadm that do not count: the static pod of the address lies there before kubeadm runs, and a virtual
-/// machine of the lab may be small.
-const fn ignored(profile: Profile) -> &'static str {
-    match profile {
-        Profile::Standard => "DirAvailable--etc-kubernetes-manifests",
-        Profile::Lab => "DirAvailable--etc-kubernetes-manifests,NumCPU,Mem",
+/// Checks of kubeadm that do not count: the static pod of the address lies there before kubeadm runs, so do restored data,
+/// and a virtual machine of the lab may be small.
+fn ignored(profile: Profile, what: &str) -> String {
+    let mut checks = vec!["DirAvailable--etc-kubernetes-manifests"];
+    if what == "restore" {
+        checks.push("DirAvailable--var-lib-etcd");
     }
+    if profile == Profile::Lab {
+        checks.extend(["NumCPU", "Mem"]);
+    }
+    checks.join(",")
 }
 
 fn control_plane_files(

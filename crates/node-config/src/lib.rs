@@ -2,7 +2,7 @@
 //!
 //! Owns the texts and nothing else: network ([`netplan`]), the public NoCloud seed ([`user_data`], [`meta_data`]), the
 //! script of the first boot ([`FIRST_BOOT_SCRIPT`]), the document that this script pulls ([`BootstrapDocument`], made by
-//! [`init`], [`join_worker`] and [`join_control_plane`]) with kubeadm's configuration (kubeadm.k8s.io/v1beta4) and the
+//! [`init`], [`restore`], [`join_worker`] and [`join_control_plane`]) with kubeadm's configuration (kubeadm.k8s.io/v1beta4) and the
 //! keepalived static pod of the control-plane address, what joining machines read in the cluster ([`cluster_config`]),
 //! flannel's objects ([`flannel`]) and the workflow that installs a
 //! node ([`install::template`]) or takes one off its disks ([`wipe::template`]). Does no I/O and reads no clock.
@@ -23,7 +23,10 @@ mod kubeadm;
 mod node;
 pub mod wipe;
 
-pub use bootstrap::{BootstrapDocument, BootstrapFile, CaFiles, init, join_control_plane, join_worker};
+pub use bootstrap::{
+    BootstrapDocument, BootstrapFile, CaFiles, Download, EtcdSnapshot, init, join_control_plane, join_worker,
+    restore,
+};
 pub use cloud_init::{FIRST_BOOT_SCRIPT, meta_data, network_config, user_data};
 pub use cluster::{ClusterSettings, Images, Profile, with_tag};
 pub use error::Error;

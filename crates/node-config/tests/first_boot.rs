@@ -12,6 +12,7 @@ fn nothing_of_the_script_needs_more_than_the_standard_library() {
     let standard = [
         "base64",
         "collections",
+        "hashlib",
         "http.client",
         "json",
         "os",
@@ -133,7 +134,7 @@ sys.path.insert(0, ".")
 import first_boot as f
 for path in ("relative", "/a/../b"):
     try:
-        f.carry_out({"files": [{"path": path, "mode": 0, "contentBase64": ""}]}, lambda stage: None)
+        f.carry_out({"files": [{"path": path, "mode": 0, "contentBase64": ""}]}, lambda stage: None, None)
     except f.Failed as failed:
         assert failed.stage == "write-files" and "refusing to write" in failed.lines[-1], failed.lines
         continue
@@ -251,6 +252,98 @@ assert report["exitStatus"] == 1, report
 assert report["lines"][-1] == "error: etcd does not answer" and "not repeated" in report["lines"], report
 "#,
     );
+}
+
+/// A document with a download, for the played appliance.
+const DOWNLOAD: &str = r#"
+import hashlib, stat
+content = os.urandom(3 * f.PIECE + 7)
+digest = hashlib.sha256(content).hexdigest()
+target = os.path.abspath("out/snapshot")
+entry = {"path": target, "mode": 0o600, "sha256": "sha256:" + digest, "size": len(content)}
+where = "/v1/first-boot/file/" + digest
+shell = "sha256sum < %s >> %s/ran" % (target, os.getcwd())
+with_download = (200, json.dumps({"files": [], "downloads": [entry], "command": ["/bin/sh", "-c", shell]}).encode())
+def fails():
+    try:
+        f.bootstrap(config, None)
+    except f.Failed as failed:
+        return failed
+    sys.exit("it has not failed")
+"#;
+
+#[test]
+fn a_download_is_checked_and_there_before_the_command() {
+    succeeds(&format!(
+        "{DOWNLOAD}{}",
+        r#"
+answers["/v1/first-boot"] = [with_download] * 2
+changed = content[:-1] + bytes([content[-1] ^ 1])
+# It is not there yet; the appliance goes away; it ends in the middle; what comes is not what was promised; then it comes.
+answers[where] = [(404, b""), (503, b""), (None, b""), (200, content[:-1]), (200, content + b"x"), (200, changed), (200, content)]
+f.bootstrap(config, None)
+assert len(calls(where)) == 7 and not answers[where]
+assert open(target, "rb").read() == content
+assert stat.S_IMODE(os.stat(target).st_mode) == 0o600
+assert os.listdir("out") == ["snapshot"], os.listdir("out")
+assert open("ran").read() == digest + "  -\n"
+stages = [body["stage"] for body in calls("/v1/first-boot/stage")]
+assert stages == ["write-files", "download"], stages
+# What is there is not fetched again.
+f.bootstrap(config, None)
+assert len(calls(where)) == 7
+"#
+    ));
+}
+
+#[test]
+fn a_download_that_this_machine_cannot_keep_is_reported() {
+    succeeds(&format!(
+        "{DOWNLOAD}{}",
+        r#"
+answers["/v1/first-boot"] = [with_download] * f.ATTEMPTS
+answers[where] = [(200, content)] * 9
+open("out", "w").write("no folder")
+failed = fails()
+assert failed.stage == "download", failed.stage
+(report,) = calls("/v1/first-boot/failed")
+assert report["stage"] == "download" and "out" in report["lines"][-1], report
+assert not os.path.exists("ran")
+"#
+    ));
+}
+
+#[test]
+fn a_download_is_written_nowhere_else_and_given_up_in_bounded_time() {
+    succeeds(&format!(
+        "{DOWNLOAD}{}",
+        r#"
+import itertools
+for path in ("relative", "/a/../b"):
+    try:
+        f.carry_out({"files": [], "downloads": [dict(entry, path=path)]}, lambda stage: None, lambda entry: f.download(config, None, entry))
+        sys.exit(1)
+    except f.Failed as failed:
+        assert failed.stage == "download" and "refusing to write" in failed.lines[-1], failed.lines
+assert calls(where) == []
+clock = itertools.count(step=600)
+f.time.monotonic = lambda: next(clock)
+answers["/v1/first-boot"] = [with_download] * f.ATTEMPTS
+answers[where] = [(200, content[:9])] * 1000
+failed = fails()
+assert "no answer to" in failed.lines[-1], failed.lines
+count = len(calls(where))
+assert f.ATTEMPTS * 10 <= count <= f.ATTEMPTS * 14, count
+assert not os.path.exists("ran") and not os.path.exists(target)
+# One that refuses ends it.
+answers[where] = [(403, b"fenced")]
+try:
+    f.download(config, None, entry)
+    sys.exit(1)
+except f.Refused:
+    pass
+"#
+    ));
 }
 
 #[test]

@@ -87,6 +87,8 @@ fn stages(quick: bool) -> Vec<Stage> {
             "day_two",
             "--test",
             "texts",
+            "--test",
+            "bootstrap_script",
             "--",
             "--ignored",
             "answers_are_those_of_kubernetes",

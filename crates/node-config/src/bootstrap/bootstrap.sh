@@ -1,12 +1,21 @@
 #!/bin/sh
 #   bootstrap.sh init|join|join-control-plane MAC ADDRESS IGNORED-CHECKS
-# Makes this system a Kubernetes node with kubeadm. Started again it goes on where that is possible, and ends with status
+#   bootstrap.sh restore MAC ADDRESS IGNORED-CHECKS NAME-OF-THE-NODE
+# Makes this system a Kubernetes node with kubeadm; "restore" is "init" with the data of a snapshot of etcd. Started again it goes on where that is possible, and ends with status
 # 100 where a repetition could do harm. The first boot reports each line "gantry-stage: NAME" as the stage that begins.
 set -eu
-what=$1 mac=$2 address=$3 ignored=$4
-dir=/var/lib/gantry/bootstrap
+what=$1 mac=$2 address=$3 ignored=$4 name=${5-}
+dir=/var/lib/gantry/bootstrap snapshot=$dir/etcd-snapshot.db
 
-[ ! -e "$dir/done" ] || exit 0
+clean() {
+    rm -rf "$dir/kubeadm.yaml" "$dir/pki" "$dir/keepalived.conf.in" "$dir/keepalived.yaml" "$snapshot"
+}
+
+if [ -e "$dir/done" ]; then
+    # The first boot that was reset after this script has put its files here again.
+    clean
+    exit 0
+fi
 
 begin() {
     echo "gantry-stage: $1"
@@ -47,6 +56,54 @@ place_files() {
     fi
 }
 
+# etcd's own tool, from the image that etcd runs from. Calls it with the arguments.
+etcdutl() {
+    image=$(kubeadm config images list --config "$dir/kubeadm.yaml" | grep '/etcd:') || {
+        echo "kubeadm names no image of etcd" >&2
+        exit 1
+    }
+    if ! ctr -n k8s.io images ls -q | grep -qxF "$image"; then
+        # By the container runtime, which knows the site's registries.
+        kubeadm config images pull --config "$dir/kubeadm.yaml"
+    fi
+    mount=$dir/etcd-image
+    mkdir -p "$mount"
+    # An earlier try may have been reset.
+    ctr -n k8s.io images unmount --rm "$mount" > /dev/null 2>&1 || true
+    ctr -n k8s.io images mount "$image" "$mount" > /dev/null
+    status=0
+    "$mount/usr/local/bin/etcdutl" "$@" || status=$?
+    ctr -n k8s.io images unmount --rm "$mount" > /dev/null
+    rmdir "$mount"
+    return "$status"
+}
+
+# A snapshot ends with the SHA-256 of what is before it.
+is_intact() {
+    found=$(head -c -32 "$1" | sha256sum | cut -d ' ' -f 1)
+    [ "$found" = "$(tail -c 32 "$1" | od -An -v -tx1 | tr -d ' \n')" ]
+}
+
+# Puts the data of the snapshot where etcd looks for them. They get there complete in one step, so a reset repeats all of
+# it or nothing.
+restore_etcd() {
+    new=/var/lib/etcd.new peer=https://$address:2380
+    [ ! -d /var/lib/etcd/member ] || return 0
+    if ! is_intact "$snapshot"; then
+        echo "the snapshot of etcd is damaged: its SHA-256 is not the one at its end" >&2
+        exit 100
+    fi
+    rm -rf "$new"
+    etcdutl snapshot restore "$snapshot" --data-dir "$new" --name "$name" \
+        --initial-cluster "$name=$peer" --initial-advertise-peer-urls "$peer"
+    chmod 0700 "$new"
+    sync
+    # An empty one may be there, and nothing else may be replaced.
+    [ ! -e /var/lib/etcd ] || rmdir /var/lib/etcd
+    mv "$new" /var/lib/etcd
+    sync
+}
+
 begin containerd
 mkdir -p /etc/kubernetes/patches
 if [ -d /etc/systemd/system/containerd.service.d ]; then
@@ -59,7 +116,11 @@ again=no
 [ ! -e "$dir/started" ] || again=yes
 
 case $what in
-init)
+init | restore)
+    if [ "$what" = restore ]; then
+        begin etcd-restore
+        restore_etcd
+    fi
     # kubeadm's phases may be repeated: certificates and keys that are there are kept.
     [ "$again" = no ] || ignored=all
     begin kubeadm-init
@@ -127,4 +188,4 @@ esac
 
 : > "$dir/done"
 sync
-rm -rf "$dir/kubeadm.yaml" "$dir/pki" "$dir/keepalived.conf.in" "$dir/keepalived.yaml"
+clean

@@ -1,11 +1,12 @@
 #!/usr/bin/python3
-# First boot of an installed node. Pulls its bootstrap document once over mutual TLS, writes the files, runs
-# the command, says that it is done and erases its key. cloud-init starts it at every boot, so a reset in the middle
+# First boot of an installed node. Pulls its bootstrap document once over mutual TLS, writes the files, downloads those
+# that are too big for it, runs the command, says that it is done and erases its key. cloud-init starts it at every boot, so a reset in the middle
 # is followed up; when done it does nothing. It tells the appliance the stage that it is in, and what the last lines
 # were when it has failed for good.
 # What it pulls is secret: only paths and sizes are printed, and what the command itself prints.
 import base64
 import collections
+import hashlib
 import http.client
 import json
 import os
@@ -23,6 +24,8 @@ REPORT_LIMIT = 1800
 ATTEMPTS = 4
 # Seconds before the second attempt; each pause is twice as long as the one before.
 PAUSE = 10
+# Bytes of a download that are in memory at a time.
+PIECE = 1 << 20
 # Exit status of a command that would fail in the same way, or do harm, if it were run again.
 NEVER_AGAIN = 100
 # How the command says which stage it begins.
@@ -38,6 +41,10 @@ ADVICE = ("To see the stack trace of this error", "[preflight] If you know what 
 
 class Refused(Exception):
     pass
+
+
+class Incomplete(Exception):
+    """What was sent is not the file; it may be another time."""
 
 
 class Later(Exception):
@@ -72,14 +79,16 @@ def sync_directory(directory):
         os.close(handle)
 
 
-def write(target, data, mode):
+def write(target, pieces, mode):
+    # The file appears complete or not at all.
     directory = os.path.dirname(target)
     os.makedirs(directory, exist_ok=True)
     new = target + ".gantry-new"
     handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(handle, "wb", closefd=False) as stream:
-            stream.write(data)
+            for piece in pieces:
+                stream.write(piece)
         os.fchmod(handle, mode)
         os.fsync(handle)
     finally:
@@ -89,7 +98,7 @@ def write(target, data, mode):
 
 
 def mark(name):
-    write(path(name), b"", 0o600)
+    write(path(name), [], 0o600)
 
 
 class Connection(http.client.HTTPConnection):
@@ -105,18 +114,17 @@ class Connection(http.client.HTTPConnection):
         self.sock = self.context.wrap_socket(raw, server_hostname=self.name)
 
 
-def post(config, context, endpoint, where, content=b"", timeout=90):
+def post(config, context, endpoint, where, content=b"", timeout=90, take=http.client.HTTPResponse.read):
     parts = urlsplit(endpoint)
     connection = Connection(parts.hostname, parts.port or 443, context, config["siteName"], timeout)
     try:
         headers = {"Content-Length": str(len(content)), "Content-Type": "application/json"}
         connection.request("POST", where, body=content, headers=headers)
         answer = connection.getresponse()
-        body = answer.read()
+        if 200 <= answer.status < 300:
+            return take(answer)
     finally:
         connection.close()
-    if 200 <= answer.status < 300:
-        return body
     if answer.status in (400, 401, 403, 410, 413):
         raise Refused("the appliance refuses (HTTP %d)" % answer.status)
     try:
@@ -126,19 +134,19 @@ def post(config, context, endpoint, where, content=b"", timeout=90):
     raise Later("not yet (HTTP %d)" % answer.status, min(max(seconds, 1), 60))
 
 
-def ask(config, context, where, limit, content=b""):
+def ask(config, context, where, limit, content=b"", take=http.client.HTTPResponse.read):
     end = time.monotonic() + limit
     pause = 1
     while True:
         for endpoint in config["endpoints"]:
             try:
-                return post(config, context, endpoint, where, content)
+                return post(config, context, endpoint, where, content, take=take)
             except Later as later:
                 # It is there, and has nothing yet: that may take as long as it takes.
                 say("%s: %s" % (where, later))
                 pause = later.seconds
                 end = time.monotonic() + limit
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, http.client.HTTPException, Incomplete) as error:
                 say("%s: %s: %s" % (where, endpoint, error))
                 pause = min(pause * 2, 30)
         if time.monotonic() > end:
@@ -170,14 +178,68 @@ def report(config, context, failed):
         say("the failure could not be reported: %s" % error)
 
 
+def target_of(entry):
+    target = entry["path"]
+    if not os.path.isabs(target) or ".." in target.split("/"):
+        raise ValueError("refusing to write " + target)
+    return target, int(entry["mode"]) & 0o777
+
+
 def write_files(files):
     for entry in files:
-        target = entry["path"]
-        if not os.path.isabs(target) or ".." in target.split("/"):
-            raise ValueError("refusing to write " + target)
+        target, mode = target_of(entry)
         data = base64.b64decode(entry["contentBase64"], validate=True)
-        write(target, data, int(entry["mode"]) & 0o777)
+        write(target, [data], mode)
         say("wrote %s (%d octets)" % (target, len(data)))
+
+
+def pieces_of(answer, sha256, size):
+    digest, count = hashlib.sha256(), 0
+    while True:
+        try:
+            piece = answer.read(PIECE)
+        except (OSError, http.client.HTTPException) as error:
+            raise Incomplete("%s after %d of %d octets" % (error or type(error).__name__, count, size)) from error
+        if not piece:
+            break
+        count += len(piece)
+        digest.update(piece)
+        if count > size:
+            break
+        yield piece
+    if count != size:
+        raise Incomplete("%d octets instead of %d" % (count, size))
+    if digest.hexdigest() != sha256:
+        raise Incomplete("%d octets with SHA-256 %s instead of %s" % (count, digest.hexdigest(), sha256))
+
+
+def holds(target, sha256):
+    digest = hashlib.sha256()
+    try:
+        with open(target, "rb") as stream:
+            for piece in iter(lambda: stream.read(PIECE), b""):
+                digest.update(piece)
+    except FileNotFoundError:
+        return False
+    return digest.hexdigest() == sha256
+
+
+def download(config, context, entry):
+    target, mode = target_of(entry)
+    sha256, size = entry["sha256"].rpartition(":")[2], int(entry["size"])
+    if holds(target, sha256):
+        say("%s is there" % target)
+        return
+
+    def take(answer):
+        try:
+            write(target, pieces_of(answer, sha256, size), mode)
+        except OSError as error:
+            # Of this machine, such as a full disk: asking again is of no use.
+            raise Failed("download", None, ["%s: %s" % (target, error)]) from error
+
+    ask(config, context, "/v1/first-boot/file/" + sha256, LIMIT, take=take)
+    say("downloaded %s (%d octets)" % (target, size))
 
 
 def kubelet_log():
@@ -219,12 +281,20 @@ def run(command, begins):
     raise Failed(stage, status, lines)
 
 
-def carry_out(document, begins):
+def carry_out(document, begins, fetch):
     begins("write-files")
     try:
         write_files(document["files"])
     except (OSError, ValueError, KeyError) as error:
         raise Failed("write-files", None, ["%s: %s" % (type(error).__name__, error)]) from error
+    downloads = document.get("downloads") or []
+    if downloads:
+        begins("download")
+    try:
+        for entry in downloads:
+            fetch(entry)
+    except (OSError, ValueError, KeyError) as error:
+        raise Failed("download", None, ["%s: %s" % (type(error).__name__, error)]) from error
     command = document.get("command") or []
     if not command:
         return
@@ -241,7 +311,11 @@ def bootstrap(config, context):
     for attempt in range(1, ATTEMPTS + 1):
         document = ask(config, context, "/v1/first-boot", LIMIT)
         try:
-            carry_out(json.loads(document), lambda stage: begin(config, context, stage))
+            carry_out(
+                json.loads(document),
+                lambda stage: begin(config, context, stage),
+                lambda entry: download(config, context, entry),
+            )
             return
         except Failed as failed:
             say("%s, exit status %s, attempt %d of %d" % (failed, failed.status, attempt, ATTEMPTS))

@@ -4,7 +4,10 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use node_config::{BootstrapDocument, BootstrapFile, Profile, init, join_control_plane, join_worker};
+use node_config::{
+    BootstrapDocument, BootstrapFile, EtcdSnapshot, Profile, init, join_control_plane, join_worker, restore,
+};
+use resources::Digest;
 use serde_json::Value;
 
 use crate::demo::{cluster, keys, node, secrets};
@@ -69,6 +72,53 @@ fn documents_of_each_kind_and_profile() {
     }
 }
 
+#[test]
+fn a_restore_is_init_with_the_data_of_a_snapshot() {
+    for (profile, checks) in [
+        (
+            Profile::Standard,
+            "DirAvailable--etc-kubernetes-manifests,DirAvailable--var-lib-etcd",
+        ),
+        (
+            Profile::Lab,
+            "DirAvailable--etc-kubernetes-manifests,DirAvailable--var-lib-etcd,NumCPU,Mem",
+        ),
+    ] {
+        let (cluster, node, keys, token) = (cluster(profile), node(), keys(), secrets().token);
+        let snapshot = EtcdSnapshot {
+            sha256: Digest::new([0x0a; 32]),
+            size: 20_512,
+        };
+        let init = init(&cluster, &node, &keys, &token).unwrap();
+        let restore = restore(&cluster, &node, &keys, &token, snapshot).unwrap();
+        assert_eq!(restore.files, init.files);
+        let json = |document: &BootstrapDocument| -> Value {
+            serde_json::from_str(document.to_json().unwrap().reveal()).unwrap()
+        };
+        assert_eq!(json(&init).get("downloads"), None);
+        assert_eq!(
+            json(&restore)["downloads"],
+            serde_json::json!([{
+                "path": "/var/lib/gantry/bootstrap/etcd-snapshot.db",
+                "mode": 0o600,
+                "sha256": format!("sha256:{}", "0a".repeat(32)),
+                "size": 20_512,
+            }])
+        );
+        let script = "/var/lib/gantry/bootstrap/bootstrap.sh";
+        let expected = [
+            "/bin/sh",
+            script,
+            "restore",
+            "52:54:00:00:00:01",
+            "192.0.2.11",
+            checks,
+            "node-1",
+        ];
+        assert_eq!(restore.command, expected);
+    }
+}
+
 /// What machines that join later read is what the first one was started with.
 #[test]
 fn the_cluster_s_configuration_is_that_of_init() {
@@ -122,6 +172,25 @@ fn real_kubeadm_takes_every_document() {
             parts[at] = good;
         }
     }
+}
+
+/// `bootstrap.sh` asks kubeadm so.
+#[test]
+#[ignore = "needs kubeadm from the image cache: gantry image build kubernetes"]
+fn real_kubeadm_names_the_image_of_etcd() {
+    let document = init(&cluster(Profile::Standard), &node(), &keys(), &secrets().token).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kubeadm.yaml");
+    std::fs::write(&file, kubeadm_yaml(&document)).unwrap();
+    let mut kubeadm = Command::new(sim::newest_build("kubeadm"));
+    let output = kubeadm
+        .args(["config", "images", "list", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(output.stdout).unwrap();
+    let of_etcd: Vec<&str> = listed.lines().filter(|image| image.contains("/etcd:")).collect();
+    assert_eq!(of_etcd, ["registry.k8s.io/etcd:3.6.6-0"], "{listed}");
 }
 
 #[test]
