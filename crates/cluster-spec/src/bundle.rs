@@ -8,6 +8,7 @@ use resources::anywhere::{
     WorkerNodeGroup,
 };
 use resources::gantry::{MachineRole, SelectorTerm};
+use serde_json::Value;
 
 /// One cluster with everything that it refers to. After [`crate::parse`] the references resolve and defaults are set.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +43,8 @@ pub struct Group<'a> {
     pub labels: &'a BTreeMap<String, String>,
     /// Taints of the nodes; `None` means kubeadm's own.
     pub taints: Option<&'a [Taint]>,
+    /// Fields of the nodes' KubeletConfiguration.
+    pub kubelet_configuration: Option<&'a Value>,
 }
 
 impl ClusterBundle {
@@ -84,6 +87,7 @@ impl ClusterBundle {
                 path: "spec.controlPlaneConfiguration".to_owned(),
                 labels: &control_plane.labels,
                 taints: control_plane.taints.as_deref(),
+                kubelet_configuration: control_plane.kubelet_configuration.as_ref(),
             });
         }
         for (at, group) in self
@@ -104,6 +108,7 @@ impl ClusterBundle {
                 path: format!("spec.workerNodeGroupConfigurations[{at}]"),
                 labels: &group.labels,
                 taints: Some(&group.taints),
+                kubelet_configuration: group.kubelet_configuration.as_ref(),
             });
         }
         groups

@@ -51,6 +51,9 @@ fn cluster(cluster: &mut Cluster) {
             group.count = Some(minimum.unwrap_or(1));
         }
     }
+    if let Some(mirror) = &mut spec.registry_mirror_configuration {
+        mirror.port.get_or_insert_with(|| "443".to_owned());
+    }
     let nodes = spec.cluster_network.nodes.get_or_insert_with(NodeMask::default);
     nodes.cidr_mask_size.get_or_insert(24);
 }

@@ -1,12 +1,16 @@
 //! The rules of a cluster by themselves, in EKS Anywhere's order of validation.
 
 mod api_server;
+mod audit_policy;
 mod control_plane;
 mod health;
 mod images;
+mod kubelet;
 mod labels;
 mod network;
+mod proxy;
 mod references;
+mod registry_mirror;
 mod rollout;
 mod site;
 mod taints;
@@ -31,6 +35,10 @@ pub fn validate(bundle: &ClusterBundle, releases: &[Release]) -> Vec<Violation> 
     references::check(bundle, &mut report);
     workers::check(bundle, &mut report);
     network::check(bundle, &mut report);
+    proxy::check(bundle, &mut report);
+    registry_mirror::check(bundle, &mut report);
+    kubelet::check(bundle, &mut report);
+    audit_policy::check(bundle, &mut report);
     unsupported::check(bundle, &mut report);
     images::check_version(bundle, releases, &mut report);
     let mut found = report.found;

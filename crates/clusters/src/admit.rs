@@ -20,6 +20,7 @@ use crate::access::Access;
 use crate::error::Error;
 use crate::observe::{Snapshot, Views};
 use crate::options::Options;
+use crate::registry_credentials::registry_credentials;
 
 /// Reads and checks the documents of a cluster.
 pub(crate) async fn admit(
@@ -41,6 +42,12 @@ pub(crate) async fn check_site(
     snapshot: &Snapshot,
 ) -> Result<Site, Error> {
     let bundle = &admitted.bundle;
+    let mirror = bundle.cluster.spec.registry_mirror_configuration.as_ref();
+    if mirror.is_some_and(|mirror| mirror.authenticate)
+        && let Err(missing) = registry_credentials(access).await?
+    {
+        return Ok(Site::Bad(FailureReason::MissingDependentObjects, missing));
+    }
     match provider::hosts(snapshot.provider_cluster.as_deref()) {
         Site::Good => {}
         other => return Ok(other),

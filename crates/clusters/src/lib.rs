@@ -26,6 +26,7 @@ mod observe;
 mod options;
 mod pin;
 mod plan;
+mod registry_credentials;
 mod report;
 mod secrets;
 

@@ -9,9 +9,9 @@ use serde::Serialize;
 use crate::cluster::{ClusterSettings, Profile};
 use crate::error::Error;
 use crate::join_secrets::JoinSecrets;
-use crate::keepalived;
 use crate::kubeadm::{PATCH_DIR, init_documents, join_document, patches};
 use crate::node::NodeSettings;
+use crate::{audit, keepalived, proxy, registry_mirror};
 
 /// Where the files lie until the script puts them in place; `kubeadm reset` does not come here.
 const STAGE: &str = "/var/lib/gantry/bootstrap";
@@ -228,8 +228,14 @@ fn start(
     };
     document.add(script, 0o700, SCRIPT);
     document.add(format!("{STAGE}/kubeadm.yaml"), 0o600, kubeadm);
-    for (name, patch) in patches(cluster)? {
+    for (name, patch) in patches(cluster, node)? {
         document.add(format!("{PATCH_DIR}/{name}"), 0o644, &patch);
+    }
+    for (path, drop_in) in proxy::files(cluster) {
+        document.add(path, 0o600, &drop_in);
+    }
+    for (path, mode, text) in registry_mirror::files(cluster, format!("{STAGE}/containerd.toml.in")) {
+        document.add(path, mode, &text);
     }
     if cluster.profile == Profile::Lab {
         for unit in ["containerd", "kubelet"] {
@@ -270,6 +276,9 @@ fn control_plane_files(
         ("sa.key", 0o600, keys.service_account_private.reveal()),
     ] {
         document.add(format!("{STAGE}/pki/{name}"), mode, content);
+    }
+    if let Some(policy) = audit::policy(cluster) {
+        document.add(audit::POLICY_PATH.to_owned(), 0o644, policy);
     }
     if cluster.load_balancer {
         document.add(

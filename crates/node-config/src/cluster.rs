@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use resources::anywhere::{ProxyConfiguration, RegistryMirrorConfiguration};
 use resources::gantry::ReleaseSpec;
 
 use crate::error::Error;
+use crate::registry_credentials::RegistryCredentials;
 
 /// Port of the API on every control-plane node and on the shared address.
 pub(crate) const API_PORT: u16 = 6443;
@@ -44,6 +46,17 @@ pub struct ClusterSettings {
     pub cert_sans: Vec<String>,
     /// Arguments of kube-apiserver.
     pub api_server_extra_args: BTreeMap<String, String>,
+    /// Policy of the audit log (audit.k8s.io/v1, YAML). Without one a policy of ours is used, which notes who did what, and no
+    /// content; in the lab's profile there is no log then.
+    pub audit_policy: Option<String>,
+    /// Address of the appliance on the machines' network.
+    pub appliance: String,
+    /// Proxy of containerd and the kubelet.
+    pub proxy: Option<ProxyConfiguration>,
+    /// Where containerd pulls images.
+    pub registry_mirror: Option<RegistryMirrorConfiguration>,
+    /// What that registry asks for.
+    pub registry_credentials: Option<RegistryCredentials>,
     /// resolv.conf for pods; the one with real name servers when absent.
     pub resolv_conf: Option<String>,
     /// Patience.

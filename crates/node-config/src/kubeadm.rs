@@ -6,17 +6,19 @@ mod types;
 pub(crate) use patches::patches;
 use types::{
     ApiServer, ArgList, BootstrapToken, BootstrapTokenDiscovery, ClusterConfiguration, ControlPlaneComponent,
-    Discovery, Dns, Etcd, InitConfiguration, JoinConfiguration, JoinControlPlane, KubeProxyConfiguration,
-    KubeletConfiguration, LocalApiEndpoint, LocalEtcd, Networking, NodeRegistration, NodeTaint, Patches,
-    Timeouts, arguments,
+    Discovery, Dns, Etcd, HostPathMount, InitConfiguration, JoinConfiguration, JoinControlPlane,
+    KubeProxyConfiguration, KubeletConfiguration, LocalApiEndpoint, LocalEtcd, Networking, NodeRegistration,
+    NodeTaint, Patches, Timeouts, arguments,
 };
 
+use crate::audit;
 use crate::cluster::{API_PORT, ClusterSettings, Profile};
 use crate::error::{Error, yaml};
 use crate::join_secrets::JoinSecrets;
 use crate::node::{NodeSettings, kubelet_sets_label};
 
 const KUBEADM: &str = "kubeadm.k8s.io/v1beta4";
+const KUBELET: &str = "kubelet.config.k8s.io/v1beta1";
 /// Where the patches lie on a node.
 pub(crate) const PATCH_DIR: &str = "/etc/kubernetes/patches";
 /// Where systemd-resolved keeps the real name servers; its stub on 127.0.0.53 is no use to pods.
@@ -169,8 +171,6 @@ fn cluster_configuration(cluster: &ClusterSettings) -> ClusterConfiguration {
     } else {
         Vec::new()
     };
-    let mut names = vec![cluster.endpoint.to_string()];
-    names.extend(cluster.cert_sans.iter().cloned());
     ClusterConfiguration {
         api_version: KUBEADM,
         kind: "ClusterConfiguration",
@@ -184,15 +184,7 @@ fn cluster_configuration(cluster: &ClusterSettings) -> ClusterConfiguration {
             pod_subnet: cluster.pod_cidr.clone(),
             service_subnet: cluster.service_cidr.clone(),
         },
-        api_server: ApiServer {
-            cert_sans: names,
-            extra_args: arguments(
-                cluster
-                    .api_server_extra_args
-                    .iter()
-                    .map(|(name, value)| (name.as_str(), value.clone())),
-            ),
-        },
+        api_server: api_server(cluster),
         controller_manager: ControlPlaneComponent {
             extra_args: controller_manager,
         },
@@ -212,6 +204,36 @@ fn cluster_configuration(cluster: &ClusterSettings) -> ClusterConfiguration {
     }
 }
 
+fn api_server(cluster: &ClusterSettings) -> ApiServer {
+    let mut names = vec![cluster.endpoint.to_string()];
+    names.extend(cluster.cert_sans.iter().cloned());
+    let said = cluster.api_server_extra_args.iter();
+    let mut extra_args = arguments(said.map(|(name, value)| (name.as_str(), value.clone())));
+    extra_args.extend(arguments(audit::arguments(cluster)));
+    let mut extra_volumes = Vec::new();
+    if audit::policy(cluster).is_some() {
+        let same = |name, path, read_only, path_type| HostPathMount {
+            name,
+            host_path: path,
+            mount_path: path,
+            read_only,
+            path_type,
+        };
+        extra_volumes.push(same("audit-policy", audit::POLICY_PATH, true, "File"));
+        extra_volumes.push(same(
+            "audit-log",
+            audit::LOG_DIRECTORY,
+            false,
+            "DirectoryOrCreate",
+        ));
+    }
+    ApiServer {
+        cert_sans: names,
+        extra_args,
+        extra_volumes,
+    }
+}
+
 /// Leases of kube-controller-manager and kube-scheduler in the lab, where a slow machine must not lose one.
 fn election(cluster: &ClusterSettings) -> ArgList {
     match cluster.profile {
@@ -226,7 +248,7 @@ fn election(cluster: &ClusterSettings) -> ArgList {
 
 fn kubelet(cluster: &ClusterSettings) -> KubeletConfiguration {
     KubeletConfiguration {
-        api_version: "kubelet.config.k8s.io/v1beta1",
+        api_version: KUBELET,
         kind: "KubeletConfiguration",
         cgroup_driver: "systemd",
         resolv_conf: cluster

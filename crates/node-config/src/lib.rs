@@ -3,13 +3,14 @@
 //! Owns the texts and nothing else: network ([`netplan`]), the public NoCloud seed ([`user_data`], [`meta_data`]), the
 //! script of the first boot ([`FIRST_BOOT_SCRIPT`]), the document that this script pulls ([`BootstrapDocument`], made by
 //! [`init`], [`restore`], [`join_worker`] and [`join_control_plane`]) with kubeadm's configuration (kubeadm.k8s.io/v1beta4) and the
-//! keepalived static pod of the control-plane address, what joining machines read in the cluster ([`cluster_config`]),
+//! keepalived static pod of the control-plane address, the audit policy, containerd's registries and proxy, what joining machines read in the cluster ([`cluster_config`]),
 //! flannel's objects ([`flannel`]) and the workflow that installs a
 //! node ([`install::template`]) or takes one off its disks ([`wipe::template`]). Does no I/O and reads no clock.
 //!
 //! Invariant: only a [`BootstrapDocument`] holds secrets. Everything that stands in a Template or in user data is public.
 #![forbid(unsafe_code)]
 
+mod audit;
 mod bootstrap;
 mod cloud_init;
 mod cluster;
@@ -21,6 +22,9 @@ mod join_secrets;
 mod keepalived;
 mod kubeadm;
 mod node;
+mod proxy;
+mod registry_credentials;
+mod registry_mirror;
 pub mod wipe;
 
 pub use bootstrap::{
@@ -35,3 +39,4 @@ pub use host_network::{HostNetwork, hostname, netplan};
 pub use join_secrets::JoinSecrets;
 pub use kubeadm::cluster_config;
 pub use node::{NodeSettings, kubelet_sets_label};
+pub use registry_credentials::RegistryCredentials;

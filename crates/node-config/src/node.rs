@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use resources::Mac;
 use resources::anywhere::Taint;
+use serde_json::Value;
 
 /// What is of one node alone.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +22,8 @@ pub struct NodeSettings {
     pub labels: BTreeMap<String, String>,
     /// Taints; `None` means kubeadm's own (control planes are tainted).
     pub taints: Option<Vec<Taint>>,
+    /// Fields of its KubeletConfiguration (kubelet.config.k8s.io/v1beta1), over those of the cluster.
+    pub kubelet: Option<Value>,
 }
 
 /// Whether a kubelet may set this label on its own node (admission plugin NodeRestriction): keys of kubernetes.io and

@@ -2,6 +2,8 @@
 
 mod cluster;
 mod cluster_status;
+mod proxy;
+mod registry_mirror;
 mod tinkerbell;
 mod tinkerbell_template;
 
@@ -10,6 +12,8 @@ pub use cluster::{
     ManagementCluster, NodeMask, ObjectRef, ResolvConf, Taint, WorkerNodeGroup,
 };
 pub use cluster_status::{ClusterStatus, FailureReason};
+pub use proxy::ProxyConfiguration;
+pub use registry_mirror::{OciNamespace, RegistryMirrorConfiguration};
 pub use tinkerbell::{
     HardwareAffinity, HardwareAffinityTerm, OsFamily, PreferredHardware, TinkerbellDatacenterConfig,
     TinkerbellDatacenterConfigSpec, TinkerbellDatacenterConfigStatus, TinkerbellMachineConfig,

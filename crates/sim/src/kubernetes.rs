@@ -30,6 +30,11 @@ pub struct Kubernetes {
 impl Kubernetes {
     /// Starts both programs and waits until the API is ready.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with more arguments of kube-apiserver.
+    pub async fn start_with(more: &[String]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
         let [etcd, peers, api] = free_ports();
@@ -38,12 +43,14 @@ impl Kubernetes {
         let url = format!("https://127.0.0.1:{api}");
         let kubeconfig = pki.admin_kubeconfig(&url, "real", validity).unwrap();
         files(at, &pki, &kubeconfig);
+        let mut arguments = api_arguments(at, etcd, api);
+        arguments.extend_from_slice(more);
         let server = Self {
             kubeconfig,
             port: api,
             programs: vec![
                 Program::start("etcd", at, &etcd_arguments(at, etcd, peers)),
-                Program::start("kube-apiserver", at, &api_arguments(at, etcd, api)),
+                Program::start("kube-apiserver", at, &arguments),
             ],
             folder,
         };

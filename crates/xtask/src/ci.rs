@@ -86,6 +86,8 @@ fn stages(quick: bool) -> Vec<Stage> {
             "--test",
             "day_two",
             "--test",
+            "machine_settings",
+            "--test",
             "texts",
             "--test",
             "bootstrap_script",

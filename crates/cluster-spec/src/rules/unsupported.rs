@@ -34,40 +34,25 @@ pub(super) fn check(bundle: &ClusterBundle, report: &mut Report) {
         "spec.identityProviderRefs",
         !spec.identity_provider_refs.is_empty(),
     );
-    absent("spec.proxyConfiguration", spec.proxy_configuration.is_some());
-    absent(
-        "spec.registryMirrorConfiguration",
-        spec.registry_mirror_configuration.is_some(),
-    );
     absent("spec.podIamConfig", spec.pod_iam_config.is_some());
     let disabled = |packages: &Value| packages.get("disable").and_then(Value::as_bool) == Some(true);
     absent(
         "spec.packages",
         spec.packages.as_ref().is_some_and(|packages| !disabled(packages)),
     );
-    let control = &spec.control_plane_configuration;
-    let path = "spec.controlPlaneConfiguration";
-    absent(
-        &format!("{path}.auditPolicyContent"),
-        control.audit_policy_content.is_some(),
-    );
-    absent(
-        &format!("{path}.skipAdmissionForSystemResources"),
-        control.skip_admission_for_system_resources == Some(true),
-    );
-    absent(
-        &format!("{path}.kubeletConfiguration"),
-        control.kubelet_configuration.is_some(),
-    );
     for (at, group) in spec.worker_node_group_configurations.iter().enumerate() {
-        let path = format!("spec.workerNodeGroupConfigurations[{at}]");
         absent(
-            &format!("{path}.kubeletConfiguration"),
-            group.kubelet_configuration.is_some(),
-        );
-        absent(
-            &format!("{path}.failureDomains"),
+            &format!("spec.workerNodeGroupConfigurations[{at}].failureDomains"),
             !group.failure_domains.is_empty(),
+        );
+    }
+    let control = &spec.control_plane_configuration;
+    if control.skip_admission_for_system_resources == Some(true) {
+        report.add(
+            "spec.controlPlaneConfiguration.skipAdmissionForSystemResources",
+            "only the kube-apiserver of EKS Distro leaves system resources out of admission; the one of the node image is \
+             Kubernetes' own",
+            "remove the field, and leave kube-system out by the namespaceSelector of your webhook configurations",
         );
     }
 }

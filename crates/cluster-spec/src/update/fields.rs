@@ -44,11 +44,8 @@ pub(super) const CLUSTER: &[Row] = &[
     ("spec.controlPlaneConfiguration.certSans", RollsOut),
     ("spec.controlPlaneConfiguration.machineHealthCheck", CarriedOut),
     ("spec.controlPlaneConfiguration.apiServerExtraArgs", RollsOut),
-    (
-        "spec.controlPlaneConfiguration.kubeletConfiguration",
-        NotCarriedOut,
-    ),
-    ("spec.controlPlaneConfiguration.auditPolicyContent", NotCarriedOut),
+    ("spec.controlPlaneConfiguration.kubeletConfiguration", RollsOut),
+    ("spec.controlPlaneConfiguration.auditPolicyContent", RollsOut),
     (
         "spec.controlPlaneConfiguration.skipAdmissionForSystemResources",
         NotCarriedOut,
@@ -74,7 +71,7 @@ pub(super) const CLUSTER: &[Row] = &[
     ),
     (
         "spec.workerNodeGroupConfigurations[].kubeletConfiguration",
-        NotCarriedOut,
+        RollsOut,
     ),
     (
         "spec.workerNodeGroupConfigurations[].failureDomains",
@@ -90,8 +87,8 @@ pub(super) const CLUSTER: &[Row] = &[
     ("spec.clusterNetwork.cni", Fixed),
     ("spec.clusterNetwork.cniConfig", Fixed),
     ("spec.managementCluster", Fixed),
-    ("spec.proxyConfiguration", NotCarriedOut),
-    ("spec.registryMirrorConfiguration", NotCarriedOut),
+    ("spec.proxyConfiguration", RollsOut),
+    ("spec.registryMirrorConfiguration", RollsOut),
     ("spec.externalEtcdConfiguration", Fixed),
     ("spec.podIamConfig", NotCarriedOut),
     ("spec.packages", NotCarriedOut),

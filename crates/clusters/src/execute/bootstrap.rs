@@ -10,6 +10,7 @@ use super::token::{Token, seconds};
 use super::work::Work;
 use crate::error::Error;
 use crate::plan::{Pool, Wanted};
+use crate::registry_credentials::registry_credentials;
 use crate::secrets::{self, REQUESTED_AT, TOKEN_EXPIRES, TOKEN_ID, bootstrap_secret};
 
 /// Fills the bootstrap Secret; `Ok(Some(_))` says why it can't be done yet.
@@ -40,7 +41,17 @@ pub(crate) async fn deliver(work: &Work<'_>, machine: &str, init: bool) -> Resul
         machine: machine.to_owned(),
         source,
     };
-    let cluster = settings(work, wanted)?;
+    let mut cluster = settings(work, wanted)?;
+    if wanted
+        .registry_mirror
+        .as_ref()
+        .is_some_and(|mirror| mirror.authenticate)
+    {
+        match registry_credentials(work.access).await? {
+            Ok(found) => cluster.registry_credentials = Some(found),
+            Err(missing) => return Ok(Some(format!("{machine}: {missing}"))),
+        }
+    }
     let node = node(pool, machine, provider)?;
     let document = document(&cluster, &node, pool.role, init, &pki, &token).map_err(failed)?;
     let json = document.to_json().map_err(failed)?;
@@ -90,7 +101,7 @@ fn ca_files(pki: &ClusterPki) -> CaFiles {
     }
 }
 
-/// What all nodes share.
+/// What all nodes share, without what is secret.
 pub(crate) fn settings(work: &Work<'_>, wanted: &Wanted) -> Result<ClusterSettings, Error> {
     let images = Images::from_release(&work.release()).map_err(|source| Error::NodeConfig {
         machine: wanted.name.clone(),
@@ -114,6 +125,11 @@ pub(crate) fn settings(work: &Work<'_>, wanted: &Wanted) -> Result<ClusterSettin
         node_mask: wanted.node_mask,
         cert_sans: wanted.cert_sans.clone(),
         api_server_extra_args: wanted.api_server_extra_args.clone(),
+        audit_policy: wanted.audit_policy.clone(),
+        appliance: wanted.appliance.clone(),
+        proxy: wanted.proxy.clone(),
+        registry_mirror: wanted.registry_mirror.clone(),
+        registry_credentials: None,
         resolv_conf: wanted.resolv_conf.clone(),
         profile: work.profile,
         images,
@@ -142,6 +158,7 @@ fn node(pool: &Pool, machine: &str, provider: &ProviderMachine) -> Result<NodeSe
             .ok_or_else(|| incomplete("a providerID"))?,
         labels: pool.labels.clone(),
         taints: pool.taints.clone(),
+        kubelet: pool.kubelet.clone(),
     })
 }
 

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use cluster_spec::{ClusterBundle, selector_terms};
 use kube::ResourceExt;
 use resources::Digest;
-use resources::anywhere::{ObjectRef, OsFamily, Taint, User};
+use resources::anywhere::{
+    ObjectRef, OsFamily, ProxyConfiguration, RegistryMirrorConfiguration, Taint, User,
+};
 use resources::gantry::{MachineRole, ReleaseSpec, SelectorTerm};
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::health::HealthLimits;
@@ -40,6 +43,18 @@ pub struct Wanted {
     pub cert_sans: Vec<String>,
     /// Arguments of kube-apiserver.
     pub api_server_extra_args: BTreeMap<String, String>,
+    /// Policy of the audit log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit_policy: Option<String>,
+    /// Address of the appliance on the machines' network. It never changes, so it is no part of the digest.
+    #[serde(skip)]
+    pub appliance: String,
+    /// Proxy of the machines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyConfiguration>,
+    /// Where the machines pull images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registry_mirror: Option<RegistryMirrorConfiguration>,
     /// The CNI.
     pub cni: String,
     /// Pools of machines, the control plane first.
@@ -72,6 +87,9 @@ pub struct Pool {
     pub labels: BTreeMap<String, String>,
     /// Taints of the nodes; `None` means kubeadm's own.
     pub taints: Option<Vec<Taint>>,
+    /// Fields of the nodes' KubeletConfiguration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kubelet: Option<Value>,
     /// When a machine counts as dead, and how many of them are replaced.
     pub health: HealthLimits,
     /// How machines of another revision are replaced.
@@ -108,6 +126,10 @@ impl Wanted {
                 .map(|conf| conf.path.clone()),
             cert_sans: control.cert_sans.clone(),
             api_server_extra_args: control.api_server_extra_args.clone(),
+            audit_policy: control.audit_policy_content.clone(),
+            appliance: bundle.datacenter.spec.tinkerbell_ip.clone(),
+            proxy: spec.proxy_configuration.clone(),
+            registry_mirror: spec.registry_mirror_configuration.clone(),
             cni: bundle.cni().unwrap_or("none").to_owned(),
             pools: pools(bundle, release),
         }
@@ -187,11 +209,13 @@ fn pool(
         (MachineRole::Worker, Some([])) => None,
         (_, taints) => taints.map(<[Taint]>::to_vec),
     };
-    let control = &bundle.cluster.spec.control_plane_configuration;
+    let spec = &bundle.cluster.spec;
+    let control = &spec.control_plane_configuration;
     let of_control_plane = (group.role == MachineRole::ControlPlane).then_some((
         &control.cert_sans,
         &control.api_server_extra_args,
         &control.endpoint,
+        &control.audit_policy_content,
     ));
     let image_url = bundle.image_url(config).unwrap_or_default();
     let template = config.spec.template_ref.as_ref();
@@ -202,7 +226,9 @@ fn pool(
         family,
         (&config.spec.template_ref, template),
         &config.spec.users,
-        &bundle.cluster.spec.cluster_network,
+        &spec.cluster_network,
+        (&spec.proxy_configuration, &spec.registry_mirror_configuration),
+        group.kubelet_configuration,
         of_control_plane,
     );
     Pool {
@@ -217,6 +243,7 @@ fn pool(
         users: config.spec.users.clone(),
         labels: group.labels.clone(),
         taints,
+        kubelet: group.kubelet_configuration.cloned(),
         health: HealthLimits::of(bundle, group),
         rollout: RolloutLimits::of(bundle, group),
     }
@@ -255,6 +282,7 @@ mod tests {
                 users: Vec::new(),
                 labels: BTreeMap::new(),
                 taints: None,
+                kubelet: None,
                 health: HealthLimits {
                     unready_seconds: 300,
                     most: 1,
@@ -275,6 +303,10 @@ mod tests {
                 resolv_conf: None,
                 cert_sans: Vec::new(),
                 api_server_extra_args: BTreeMap::new(),
+                audit_policy: None,
+                appliance: String::new(),
+                proxy: None,
+                registry_mirror: None,
                 cni: String::new(),
                 pools: revisions.iter().map(pool).collect(),
             }

@@ -10,6 +10,7 @@ mod fleet;
 mod founding;
 mod kills;
 mod life;
+mod machine_settings;
 mod repair;
 mod spares;
 mod takeover;

@@ -37,6 +37,7 @@ pub(crate) fn pool(name: &str, role: MachineRole, count: usize) -> Pool {
         users: Vec::new(),
         labels: BTreeMap::new(),
         taints: None,
+        kubelet: None,
         health: HealthLimits {
             unready_seconds: UNREADY,
             most: count.max(1),
@@ -64,6 +65,10 @@ pub(crate) fn wanted(control_planes: usize, workers: &[usize]) -> Wanted {
         resolv_conf: None,
         cert_sans: Vec::new(),
         api_server_extra_args: BTreeMap::new(),
+        audit_policy: None,
+        appliance: "192.0.2.5".to_owned(),
+        proxy: None,
+        registry_mirror: None,
         cni: "flannel".to_owned(),
         pools,
     }

@@ -8,7 +8,8 @@ what=$1 mac=$2 address=$3 ignored=$4 name=${5-}
 dir=/var/lib/gantry/bootstrap snapshot=$dir/etcd-snapshot.db
 
 clean() {
-    rm -rf "$dir/kubeadm.yaml" "$dir/pki" "$dir/keepalived.conf.in" "$dir/keepalived.yaml" "$snapshot"
+    rm -rf "$dir/kubeadm.yaml" "$dir/pki" "$dir/keepalived.conf.in" "$dir/keepalived.yaml" "$snapshot" \
+        "$dir/containerd.toml.in"
 }
 
 if [ -e "$dir/done" ]; then
@@ -104,9 +105,35 @@ restore_etcd() {
     sync
 }
 
+# containerd's own configuration with the lines of ours, which hold passwords, between two marks: a repetition writes them
+# anew. It must also say where the hosts.toml files are; that of the node image does.
+configure_containerd() {
+    config=/etc/containerd/config.toml
+    plugin=io.containerd.grpc.v1.cri
+    [ -e "$config" ] || echo 'version = 2' > "$config"
+    ! grep -q '^ *version *= *3' "$config" || plugin=io.containerd.cri.v1.images
+    new=$(mktemp "$config.XXXXXX")
+    sed -e '/^# gantry: begin$/,/^# gantry: end$/d' \
+        -e "s|^\( *config_path *= *\)[\"'][\"'] *\$|\1\"/etc/containerd/certs.d\"|" "$config" > "$new"
+    {
+        echo '# gantry: begin'
+        grep -q "^ *config_path *= *[\"'].*/etc/containerd/certs.d" "$new" ||
+            printf '[plugins."%s".registry]\n  config_path = "/etc/containerd/certs.d"\n' "$plugin"
+        sed "s/^\[plugins\.\"@PLUGIN@\"/[plugins.\"$plugin\"/" "$dir/containerd.toml.in"
+        echo '# gantry: end'
+    } >> "$new"
+    sync "$new"
+    mv "$new" "$config"
+}
+
 begin containerd
 mkdir -p /etc/kubernetes/patches
-if [ -d /etc/systemd/system/containerd.service.d ]; then
+changed=no
+if [ -e "$dir/containerd.toml.in" ]; then
+    configure_containerd
+    changed=yes
+fi
+if [ "$changed" = yes ] || [ -d /etc/systemd/system/containerd.service.d ]; then
     # It runs since the boot, without the settings that came with this script.
     systemctl daemon-reload
     systemctl restart containerd.service

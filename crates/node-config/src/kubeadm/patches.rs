@@ -1,16 +1,35 @@
-//! kubeadm's patches of the lab profile: probes that do not kill what is only slow, nor keep it busy.
+//! kubeadm's patches: the kubelet's settings of one node, and in the lab's profile probes that do not kill what is only slow,
+//! nor keep it busy.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::KUBELET;
 use crate::cluster::{API_PORT, ClusterSettings, Profile};
 use crate::error::{Error, yaml};
+use crate::node::NodeSettings;
 
-/// File names and texts; none for the standard profile. Readiness is patched only where every version has a probe: a
-/// patch would make one without a handler.
-pub(crate) fn patches(cluster: &ClusterSettings) -> Result<Vec<(String, String)>, Error> {
-    if cluster.profile == Profile::Standard {
-        return Ok(Vec::new());
+/// File names and texts.
+pub(crate) fn patches(
+    cluster: &ClusterSettings,
+    node: &NodeSettings,
+) -> Result<Vec<(String, String)>, Error> {
+    let mut patches = Vec::new();
+    if cluster.profile == Profile::Lab {
+        patches = probes(cluster)?;
     }
+    if let Some(fields) = node.kubelet.as_ref().and_then(Value::as_object) {
+        let mut patch = json!({ "apiVersion": KUBELET, "kind": "KubeletConfiguration" });
+        for (name, value) in fields {
+            patch[name] = value.clone();
+        }
+        let text = yaml("the kubelet's settings", &patch)?;
+        patches.push(("kubeletconfiguration0+strategic.yaml".to_owned(), text));
+    }
+    Ok(patches)
+}
+
+/// Readiness is patched only where every version has a probe: a patch would make one without a handler.
+fn probes(cluster: &ClusterSettings) -> Result<Vec<(String, String)>, Error> {
     [
         "etcd",
         "kube-apiserver",

@@ -123,6 +123,20 @@ pub(super) struct ApiServer {
     pub(super) cert_sans: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) extra_args: ArgList,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) extra_volumes: Vec<HostPathMount>,
+}
+
+/// A file or folder of the machine that a component sees under the same path.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct HostPathMount {
+    pub(super) name: &'static str,
+    pub(super) host_path: &'static str,
+    pub(super) mount_path: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) read_only: bool,
+    pub(super) path_type: &'static str,
 }
 
 #[derive(Debug, Serialize)]

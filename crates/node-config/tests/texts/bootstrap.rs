@@ -5,21 +5,31 @@ use std::process::Command;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use node_config::{
-    BootstrapDocument, BootstrapFile, EtcdSnapshot, Profile, init, join_control_plane, join_worker, restore,
+    BootstrapDocument, BootstrapFile, EtcdSnapshot, NodeSettings, Profile, init, join_control_plane,
+    join_worker, restore,
 };
 use resources::Digest;
 use serde_json::Value;
 
-use crate::demo::{cluster, keys, node, secrets};
+use crate::demo::{cluster, cluster_with_settings, keys, node, node_with_settings, secrets};
 
-/// The document of each kind in each profile, by name.
+/// The document of each kind in each profile, and for a cluster with all settings, by name.
 fn documents() -> Vec<(String, BootstrapDocument)> {
     let (node, keys, secrets) = (node(), keys(), secrets());
-    let mut worker = node.clone();
-    worker.taints = None;
     let mut documents = Vec::new();
-    for (profile, name) in [(Profile::Standard, "standard"), (Profile::Lab, "lab")] {
-        let cluster = cluster(profile);
+    for (cluster, node, name) in [
+        (cluster(Profile::Standard), node.clone(), "standard"),
+        (cluster(Profile::Lab), node, "lab"),
+        (
+            cluster_with_settings(Profile::Standard),
+            node_with_settings(),
+            "settings",
+        ),
+    ] {
+        let worker = NodeSettings {
+            taints: None,
+            ..node.clone()
+        };
         let kinds = [
             ("init", init(&cluster, &node, &keys, &secrets.token)),
             (
@@ -137,7 +147,7 @@ fn kubeadm_yaml(document: &BootstrapDocument) -> String {
 }
 
 /// What kubeadm of the image cache says of a configuration; `Err` if it refuses it.
-fn validated(yaml: &str) -> Result<String, String> {
+pub(crate) fn validated(yaml: &str) -> Result<String, String> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("kubeadm.yaml");
     std::fs::write(&file, yaml).unwrap();

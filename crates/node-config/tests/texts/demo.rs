@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use node_config::{CaFiles, ClusterSettings, HostNetwork, Images, JoinSecrets, NodeSettings, Profile};
+use node_config::{
+    CaFiles, ClusterSettings, HostNetwork, Images, JoinSecrets, NodeSettings, Profile, RegistryCredentials,
+};
 use resources::Secret;
-use resources::anywhere::{Taint, User};
+use resources::anywhere::{OciNamespace, ProxyConfiguration, RegistryMirrorConfiguration, Taint, User};
 use resources::gantry::{ComponentImage, ReleaseSpec};
+use serde_json::json;
 
 pub(crate) fn images() -> Images {
     let component = |name: &str, image: &str| ComponentImage {
@@ -37,9 +40,59 @@ pub(crate) fn cluster(profile: Profile) -> ClusterSettings {
         node_mask: 24,
         cert_sans: vec!["api.example.com".to_owned()],
         api_server_extra_args: BTreeMap::from([("v".to_owned(), "2".to_owned())]),
+        audit_policy: None,
+        appliance: "192.0.2.5".to_owned(),
+        proxy: None,
+        registry_mirror: None,
+        registry_credentials: None,
         resolv_conf: None,
         profile,
         images: images(),
+    }
+}
+
+/// The same cluster behind a proxy, with a registry mirror that asks for a password, and an audit policy of its own.
+pub(crate) fn cluster_with_settings(profile: Profile) -> ClusterSettings {
+    let mapping = |registry: &str, namespace: &str| OciNamespace {
+        registry: registry.to_owned(),
+        namespace: namespace.to_owned(),
+    };
+    ClusterSettings {
+        audit_policy: Some(
+            "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: RequestResponse\n".to_owned(),
+        ),
+        proxy: Some(ProxyConfiguration {
+            http_proxy: "http://user:p%40ss@proxy.example:3128".to_owned(),
+            https_proxy: "proxy.example:3128".to_owned(),
+            no_proxy: vec!["192.0.2.0/24".to_owned(), "localhost".to_owned()],
+        }),
+        registry_mirror: Some(RegistryMirrorConfiguration {
+            endpoint: "mirror.example".to_owned(),
+            port: Some("5000".to_owned()),
+            oci_namespaces: vec![mapping("docker.io", "hub"), mapping("registry.k8s.io", "")],
+            ca_cert_content: Some(
+                "-----BEGIN CERTIFICATE-----\nfake\n-----END CERTIFICATE-----\n".to_owned(),
+            ),
+            authenticate: true,
+            insecure_skip_verify: false,
+        }),
+        registry_credentials: Some(RegistryCredentials {
+            username: "puller".to_owned(),
+            password: Secret::new("fake \"password\" \\ of & the | mirror\u{7f}".to_owned()),
+        }),
+        ..cluster(profile)
+    }
+}
+
+pub(crate) fn node_with_settings() -> NodeSettings {
+    NodeSettings {
+        kubelet: Some(json!({
+            "kind": "KubeletConfiguration",
+            "maxPods": 50,
+            "evictionHard": { "memory.available": "200Mi" },
+            "shutdownGracePeriod": "30s",
+        })),
+        ..node()
     }
 }
 
@@ -59,6 +112,7 @@ pub(crate) fn node() -> NodeSettings {
             effect: "NoSchedule".to_owned(),
             time_added: None,
         }]),
+        kubelet: None,
     }
 }
 

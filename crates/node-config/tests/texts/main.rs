@@ -4,6 +4,7 @@
 
 mod bootstrap;
 mod demo;
+mod machine_settings;
 mod network_node;
 mod real_keepalived;
 

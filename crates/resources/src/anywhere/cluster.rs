@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::cluster_status::ClusterStatus;
+use super::proxy::ProxyConfiguration;
+use super::registry_mirror::RegistryMirrorConfiguration;
 
 /// A Kubernetes cluster as EKS Anywhere's YAML describes it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, CustomResource)]
@@ -54,14 +56,12 @@ pub struct ClusterSpec {
     /// Who manages this cluster; its own name means itself.
     #[serde(default)]
     pub management_cluster: ManagementCluster,
-    /// Proxy.
+    /// Proxy through which containerd and the kubelet of the machines reach other networks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::crds::free_form")]
-    pub proxy_configuration: Option<Value>,
-    /// Registry mirror.
+    pub proxy_configuration: Option<ProxyConfiguration>,
+    /// Registry from which the machines pull what they would pull from others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "crate::crds::free_form")]
-    pub registry_mirror_configuration: Option<Value>,
+    pub registry_mirror_configuration: Option<RegistryMirrorConfiguration>,
     /// External etcd.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::crds::free_form")]
@@ -141,11 +141,12 @@ pub struct ControlPlaneConfiguration {
     /// Arguments of kube-apiserver.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub api_server_extra_args: BTreeMap<String, String>,
-    /// KubeletConfiguration.
+    /// Fields of a KubeletConfiguration (kubelet.config.k8s.io/v1beta1) for the machines of the control plane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::crds::free_form")]
     pub kubelet_configuration: Option<Value>,
-    /// Audit policy.
+    /// A Policy (audit.k8s.io/v1) as YAML: what kube-apiserver writes to /var/log/kubernetes/api-audit.log. Without it a
+    /// policy is used that notes who did what, and no content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit_policy_content: Option<String>,
     /// EKS-D's admission patch.
@@ -211,7 +212,7 @@ pub struct WorkerNodeGroup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::crds::free_form")]
     pub machine_health_check: Option<Value>,
-    /// KubeletConfiguration.
+    /// Fields of a KubeletConfiguration (kubelet.config.k8s.io/v1beta1) for the machines of the group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::crds::free_form")]
     pub kubelet_configuration: Option<Value>,

@@ -191,6 +191,11 @@ impl Inputs {
                 node_mask: 24,
                 cert_sans: Vec::new(),
                 api_server_extra_args: BTreeMap::new(),
+                audit_policy: None,
+                appliance: String::new(),
+                proxy: None,
+                registry_mirror: None,
+                registry_credentials: None,
                 resolv_conf: None,
                 profile: Profile::Lab,
                 images: Images::from_release(&release.spec)?,
@@ -287,6 +292,7 @@ impl Inputs {
             provider_id: format!("tinkerbell://eksa-system/{}", machine.name),
             labels: BTreeMap::new(),
             taints: None,
+            kubelet: None,
         };
         Ok(match machine.role {
             Role::ControlPlane => node_config::init(&self.cluster, &node, &self.ca_files(), &self.token)?,
