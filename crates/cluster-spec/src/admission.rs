@@ -6,12 +6,12 @@ mod tests;
 
 use kube::ResourceExt;
 use resources::anywhere::{
-    Cluster, ObjectRef, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
+    Cluster, ObjectRef, OidcConfig, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
 };
 use resources::gantry::{ControlPlane, Release};
 use serde_json::Value;
 
-use crate::bundle::ClusterBundle;
+use crate::bundle::{ClusterBundle, OIDC};
 use crate::defaults::with_defaults;
 use crate::rules::validate;
 use crate::update::update;
@@ -28,6 +28,8 @@ pub enum Document {
     MachineConfig(Box<TinkerbellMachineConfig>),
     /// TinkerbellTemplateConfig.
     Template(Box<TinkerbellTemplateConfig>),
+    /// OIDCConfig.
+    Oidc(Box<OidcConfig>),
 }
 
 impl Document {
@@ -43,6 +45,7 @@ impl Document {
             "TinkerbellDatacenterConfig" => parse(object).map(Self::Datacenter),
             "TinkerbellMachineConfig" => parse(object).map(Self::MachineConfig),
             "TinkerbellTemplateConfig" => parse(object).map(Self::Template),
+            OIDC => parse(object).map(Self::Oidc),
             _ => None,
         }
     }
@@ -63,6 +66,9 @@ impl Document {
             Self::Template(template) => {
                 *bundle.templates.get_mut(&template.name_any())? = (**template).clone();
             }
+            Self::Oidc(provider) => {
+                *bundle.oidc_configs.get_mut(&provider.name_any())? = (**provider).clone();
+            }
             Self::Cluster(_) | Self::Datacenter(_) => return None,
         }
         Some(with_defaults(bundle))
@@ -74,6 +80,7 @@ impl Document {
             Self::Datacenter(object) => &object.metadata,
             Self::MachineConfig(object) => &object.metadata,
             Self::Template(object) => &object.metadata,
+            Self::Oidc(object) => &object.metadata,
         };
         meta.deletion_timestamp.is_some()
     }
@@ -122,7 +129,7 @@ fn changes(
         let version = |bundle: &ClusterBundle| bundle.cluster.spec.kubernetes_version.clone();
         let upgraded = version(&known) != version(&compared.effective);
         let releases = if upgraded { releases } else { &pinned };
-        let broken = validate(&without_unknown_templates(&compared.effective), releases).into_iter();
+        let broken = validate(&without_unknown_documents(&compared.effective), releases).into_iter();
         found.extend(broken.filter(|violation| !before.contains(violation)));
     }
     if let Some(before) = old.and_then(|old| old.within(&known)) {
@@ -139,13 +146,18 @@ fn changes(
     Some(found)
 }
 
-/// A template that the recorded documents don't have may be beside them; whether it is, the coordinator sees.
-fn without_unknown_templates(bundle: &ClusterBundle) -> ClusterBundle {
+/// A template or identity provider that the recorded documents don't have may be beside them; whether it is, the coordinator
+/// sees.
+fn without_unknown_documents(bundle: &ClusterBundle) -> ClusterBundle {
     let mut bundle = bundle.clone();
     for config in bundle.machine_configs.values_mut() {
         let known = |reference: &ObjectRef| bundle.templates.contains_key(&reference.name);
         config.spec.template_ref = config.spec.template_ref.take().filter(known);
     }
+    let known = |reference: &ObjectRef| {
+        reference.kind != OIDC || bundle.oidc_configs.contains_key(&reference.name)
+    };
+    bundle.cluster.spec.identity_provider_refs.retain(known);
     bundle
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kube::ResourceExt;
 use resources::anywhere::{
-    Cluster, ObjectRef, Taint, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
+    Cluster, ObjectRef, OidcConfig, Taint, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
     WorkerNodeGroup,
 };
 use resources::gantry::{MachineRole, SelectorTerm};
@@ -21,7 +21,12 @@ pub struct ClusterBundle {
     pub machine_configs: BTreeMap<String, TinkerbellMachineConfig>,
     /// The user's own workflows by name.
     pub templates: BTreeMap<String, TinkerbellTemplateConfig>,
+    /// OpenID Connect providers by name.
+    pub oidc_configs: BTreeMap<String, OidcConfig>,
 }
+
+/// Kind of an [`OidcConfig`].
+pub const OIDC: &str = "OIDCConfig";
 
 /// Name of the group that the control plane is; no worker group may have it.
 pub const CONTROL_PLANE_GROUP: &str = "cp";
@@ -61,6 +66,22 @@ impl ClusterBundle {
     pub(crate) fn referenced_templates(&self) -> Vec<String> {
         let configs = self.machine_configs.values();
         names(configs.filter_map(|config| config.spec.template_ref.as_ref()))
+    }
+
+    /// Names of the OIDCConfigs that the Cluster refers to.
+    pub(crate) fn referenced_oidc_configs(&self) -> Vec<String> {
+        let references = self.cluster.spec.identity_provider_refs.iter();
+        names(references.filter(|reference| reference.kind == OIDC))
+    }
+
+    /// The identity provider that the Cluster refers to.
+    #[must_use]
+    pub fn oidc(&self) -> Option<&OidcConfig> {
+        let mut references = self.cluster.spec.identity_provider_refs.iter();
+        references.find_map(|reference| match reference.kind.as_str() {
+            OIDC => self.oidc_configs.get(&reference.name),
+            _ => None,
+        })
     }
 
     /// Name of the cluster.

@@ -24,6 +24,9 @@ pub fn with_defaults(mut bundle: ClusterBundle) -> ClusterBundle {
     for template in bundle.templates.values_mut() {
         template.metadata.namespace = template.namespace().or_else(|| namespace.clone());
     }
+    for provider in bundle.oidc_configs.values_mut() {
+        provider.metadata.namespace = provider.namespace().or_else(|| namespace.clone());
+    }
     bundle
 }
 

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 
 use kube::{CustomResourceExt, ResourceExt};
 use resources::anywhere::{
-    Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
+    Cluster, OidcConfig, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
 };
 use resources::gantry::Release;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::bundle::ClusterBundle;
+use crate::bundle::{ClusterBundle, OIDC};
 use crate::defaults::with_defaults;
 use crate::node::{self, Node, Place};
 use crate::problem::{Problem, Problems};
@@ -75,6 +75,7 @@ struct Reader {
     datacenters: Vec<TinkerbellDatacenterConfig>,
     machine_configs: Vec<TinkerbellMachineConfig>,
     templates: Vec<TinkerbellTemplateConfig>,
+    oidc_configs: Vec<OidcConfig>,
     documents: Vec<Document>,
     problems: Vec<Problem>,
 }
@@ -129,13 +130,17 @@ impl Reader {
                 let found = self.typed::<TinkerbellTemplateConfig>("TinkerbellTemplateConfig", node);
                 self.templates.extend(found);
             }
+            OIDC => {
+                let found = self.typed::<OidcConfig>(OIDC, node);
+                self.oidc_configs.extend(found);
+            }
             other => {
                 let place = node.get("kind").map_or(node.place, |node| node.place);
                 self.problem_at(
                     Some(place),
                     "kind".to_owned(),
                     &format!("kind {other} is not carried out by this version"),
-                    "use Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig or TinkerbellTemplateConfig",
+                    "use Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig or OIDCConfig",
                 );
             }
         }
@@ -244,6 +249,7 @@ impl Reader {
             datacenter: self.datacenters.first()?.clone(),
             machine_configs: by_name(&self.machine_configs),
             templates: by_name(&self.templates),
+            oidc_configs: by_name(&self.oidc_configs),
         };
         Some(with_defaults(bundle))
     }

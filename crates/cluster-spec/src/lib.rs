@@ -1,5 +1,5 @@
-//! Cluster YAML as EKS Anywhere's bare-metal users have it: Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig
-//! and TinkerbellTemplateConfig in one file of several documents.
+//! Cluster YAML as EKS Anywhere's bare-metal users have it: Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig,
+//! TinkerbellTemplateConfig and OIDCConfig in one file of several documents.
 //!
 //! Owns reading with places ([`parse`]), EKS Anywhere's defaults, the rules that need nothing but the documents and
 //! the known Releases ([`validate`]), the checks against free hardware ([`check_hardware`]) and against everybody else's
@@ -33,7 +33,7 @@ mod violation;
 mod vrrp;
 
 pub use admission::{Document, admit, admit_control_plane, admit_control_plane_deletion};
-pub use bundle::{CONTROL_PLANE_GROUP, ClusterBundle, Group, selector_terms};
+pub use bundle::{CONTROL_PLANE_GROUP, ClusterBundle, Group, OIDC, selector_terms};
 pub use defaults::with_defaults;
 pub use documents::parse;
 pub use hardware::{FreeHardware, check_hardware};

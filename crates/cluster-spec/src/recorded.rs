@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 use resources::anywhere::{
-    Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
+    Cluster, OidcConfig, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
 };
 use resources::gantry::ClusterDocuments;
 use resources::keys::VRRP_ID;
@@ -22,6 +22,7 @@ impl ClusterBundle {
         datacenter.metadata.namespace = Some(namespace.to_owned());
         let configs = documents.machine_configs.iter();
         let templates = documents.templates.iter();
+        let providers = documents.oidc_configs.iter();
         with_defaults(Self {
             cluster,
             datacenter,
@@ -31,6 +32,9 @@ impl ClusterBundle {
             templates: templates
                 .map(|(name, spec)| (name.clone(), TinkerbellTemplateConfig::new(name, spec.clone())))
                 .collect(),
+            oidc_configs: providers
+                .map(|(name, spec)| (name.clone(), OidcConfig::new(name, spec.clone())))
+                .collect(),
         })
     }
 
@@ -39,6 +43,7 @@ impl ClusterBundle {
     pub fn documents(&self) -> ClusterDocuments {
         let configs = self.machine_configs.iter();
         let templates = self.templates.iter();
+        let providers = self.oidc_configs.iter();
         let annotations = self.cluster.annotations().iter();
         ClusterDocuments {
             annotations: annotations
@@ -52,6 +57,9 @@ impl ClusterBundle {
                 .collect(),
             templates: templates
                 .map(|(name, template)| (name.clone(), template.spec.clone()))
+                .collect(),
+            oidc_configs: providers
+                .map(|(name, provider)| (name.clone(), provider.spec.clone()))
                 .collect(),
         }
     }

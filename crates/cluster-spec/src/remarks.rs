@@ -26,7 +26,7 @@ impl Document {
         match self {
             Self::Cluster(cluster) => of_cluster(cluster),
             Self::Datacenter(datacenter) => of_datacenter(datacenter),
-            Self::MachineConfig(_) | Self::Template(_) => Vec::new(),
+            Self::MachineConfig(_) | Self::Template(_) | Self::Oidc(_) => Vec::new(),
         }
     }
 }

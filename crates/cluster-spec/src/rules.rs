@@ -4,6 +4,7 @@ mod api_server;
 mod audit_policy;
 mod control_plane;
 mod health;
+mod identity;
 mod images;
 mod kubelet;
 mod labels;
@@ -39,9 +40,11 @@ pub fn validate(bundle: &ClusterBundle, releases: &[Release]) -> Vec<Violation> 
     registry_mirror::check(bundle, &mut report);
     kubelet::check(bundle, &mut report);
     audit_policy::check(bundle, &mut report);
+    identity::check(bundle, &mut report);
     unsupported::check(bundle, &mut report);
     images::check_version(bundle, releases, &mut report);
     let mut found = report.found;
+    found.extend(identity::providers(bundle));
     found.extend(site::check(bundle));
     found.extend(images::check(bundle, releases));
     found

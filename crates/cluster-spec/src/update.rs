@@ -8,14 +8,15 @@ mod tests;
 use std::collections::BTreeMap;
 
 use kube::ResourceExt;
+use kube::core::object::HasSpec;
 use resources::anywhere::Cluster;
 use resources::keys::VRRP_ID;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use self::fields::{CLUSTER, DATACENTER, Decision, GROUPS, MACHINE_CONFIG, Row, TEMPLATE};
-use crate::bundle::ClusterBundle;
+use self::fields::{CLUSTER, DATACENTER, Decision, GROUPS, MACHINE_CONFIG, OIDC_CONFIG, Row, TEMPLATE};
+use crate::bundle::{ClusterBundle, OIDC};
 use crate::version::version;
 use crate::violation::{Report, Violation};
 use crate::vrrp::vrrp_id;
@@ -96,40 +97,56 @@ pub fn update(old: &ClusterBundle, new: &ClusterBundle) -> Update {
         effective.datacenter = old.datacenter.clone();
     }
 
-    effective.machine_configs = BTreeMap::new();
-    for name in effective.referenced_machine_configs() {
-        let known = old.machine_configs.get(&name);
-        let Some(wanted) = new.machine_configs.get(&name).or(known) else {
-            continue;
-        };
-        let mut config = wanted.clone();
-        if let Some(known) = known {
-            let mut comparison = compare("TinkerbellMachineConfig", &name, MACHINE_CONFIG);
-            config.spec = comparison.merged(&known.spec, &wanted.spec);
-            keep(comparison);
-        }
-        effective.machine_configs.insert(name, config);
-    }
-
-    effective.templates = BTreeMap::new();
-    for name in effective.referenced_templates() {
-        let known = old.templates.get(&name);
-        let Some(wanted) = new.templates.get(&name).or(known) else {
-            continue;
-        };
-        let mut template = wanted.clone();
-        if let Some(known) = known {
-            let mut comparison = compare("TinkerbellTemplateConfig", &name, TEMPLATE);
-            template.spec = comparison.merged(&known.spec, &wanted.spec);
-            keep(comparison);
-        }
-        effective.templates.insert(name, template);
-    }
+    effective.machine_configs = merged_documents(
+        effective.referenced_machine_configs(),
+        (&old.machine_configs, &new.machine_configs),
+        |name| compare("TinkerbellMachineConfig", name, MACHINE_CONFIG),
+        &mut keep,
+    );
+    effective.templates = merged_documents(
+        effective.referenced_templates(),
+        (&old.templates, &new.templates),
+        |name| compare("TinkerbellTemplateConfig", name, TEMPLATE),
+        &mut keep,
+    );
+    effective.oidc_configs = merged_documents(
+        effective.referenced_oidc_configs(),
+        (&old.oidc_configs, &new.oidc_configs),
+        |name| compare(OIDC, name, OIDC_CONFIG),
+        &mut keep,
+    );
     Update {
         refused,
         effective,
         changed,
     }
+}
+
+/// The documents of these names, each as it is wanted, else as it was, with the old value in every refused field.
+fn merged_documents<K>(
+    names: Vec<String>,
+    (old, new): (&BTreeMap<String, K>, &BTreeMap<String, K>),
+    compare: impl Fn(&str) -> Comparison,
+    keep: &mut impl FnMut(Comparison),
+) -> BTreeMap<String, K>
+where
+    K: HasSpec + Clone,
+    K::Spec: Serialize + DeserializeOwned + Clone,
+{
+    let mut merged = BTreeMap::new();
+    for name in names {
+        let known = old.get(&name);
+        let Some(mut document) = new.get(&name).or(known).cloned() else {
+            continue;
+        };
+        if let Some(known) = known {
+            let mut comparison = compare(&name);
+            *document.spec_mut() = comparison.merged(known.spec(), document.spec());
+            keep(comparison);
+        }
+        merged.insert(name, document);
+    }
+    merged
 }
 
 /// What of the wanted bundle is refused, compared with the one that its machines are made from.

@@ -1,5 +1,6 @@
 //! From what is wanted and what was observed to a plan. Pure: the same input gives the same plan.
 
+mod api_server;
 mod balance;
 mod continuation;
 mod control_plane;

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod cluster_status;
+mod oidc;
 mod proxy;
 mod registry_mirror;
 mod tinkerbell;
@@ -12,6 +13,7 @@ pub use cluster::{
     ManagementCluster, NodeMask, ObjectRef, ResolvConf, Taint, WorkerNodeGroup,
 };
 pub use cluster_status::{ClusterStatus, FailureReason};
+pub use oidc::{OidcConfig, OidcConfigSpec, RequiredClaim};
 pub use proxy::ProxyConfiguration;
 pub use registry_mirror::{OciNamespace, RegistryMirrorConfiguration};
 pub use tinkerbell::{

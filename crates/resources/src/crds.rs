@@ -20,6 +20,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         anywhere::TinkerbellDatacenterConfig::crd(),
         anywhere::TinkerbellMachineConfig::crd(),
         anywhere::TinkerbellTemplateConfig::crd(),
+        anywhere::OidcConfig::crd(),
         cluster_api::Cluster::crd(),
         cluster_api::Machine::crd(),
         gantry::Server::crd(),
@@ -76,7 +77,7 @@ mod tests {
                 .all(|v| v.subresources.as_ref().is_some_and(|s| s.status.is_some()));
             assert_eq!(
                 status,
-                !["TinkerbellTemplateConfig", "Release", "PlanApproval"].contains(&kind.as_str()),
+                !["TinkerbellTemplateConfig", "OIDCConfig", "Release", "PlanApproval"].contains(&kind.as_str()),
                 "{kind}"
             );
         }

@@ -30,10 +30,6 @@ pub(super) fn check(bundle: &ClusterBundle, report: &mut Report) {
         }
     };
     absent("spec.gitOpsRef", spec.git_ops_ref.is_some());
-    absent(
-        "spec.identityProviderRefs",
-        !spec.identity_provider_refs.is_empty(),
-    );
     absent("spec.podIamConfig", spec.pod_iam_config.is_some());
     let disabled = |packages: &Value| packages.get("disable").and_then(Value::as_bool) == Some(true);
     absent(

@@ -78,7 +78,7 @@ pub(super) const CLUSTER: &[Row] = &[
         NotCarriedOut,
     ),
     ("spec.datacenterRef", Fixed),
-    ("spec.identityProviderRefs", NotCarriedOut),
+    ("spec.identityProviderRefs", RollsOut),
     ("spec.gitOpsRef", NotCarriedOut),
     ("spec.clusterNetwork.pods", Fixed),
     ("spec.clusterNetwork.services", Fixed),
@@ -120,3 +120,13 @@ pub(super) const MACHINE_CONFIG: &[Row] = &[
 ];
 
 pub(super) const TEMPLATE: &[Row] = &[("spec.template", RollsOut)];
+
+pub(super) const OIDC_CONFIG: &[Row] = &[
+    ("spec.clientId", RollsOut),
+    ("spec.issuerUrl", RollsOut),
+    ("spec.groupsClaim", RollsOut),
+    ("spec.groupsPrefix", RollsOut),
+    ("spec.requiredClaims", RollsOut),
+    ("spec.usernameClaim", RollsOut),
+    ("spec.usernamePrefix", RollsOut),
+];

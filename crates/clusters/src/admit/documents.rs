@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use cluster_spec::{
-    ClusterBundle, Surroundings, Violation, candidates, check_surroundings, choose_release, update, validate,
+    ClusterBundle, OIDC, Surroundings, Violation, candidates, check_surroundings, choose_release, update, validate,
     with_defaults,
 };
 use kube::ResourceExt;
@@ -188,11 +188,25 @@ fn bundle(
         }
         machine_configs.insert(reference.name.clone(), config);
     }
+    let mut oidc_configs = BTreeMap::new();
+    for reference in &cluster.spec.identity_provider_refs {
+        if reference.kind != OIDC {
+            continue;
+        }
+        let found = views.oidc_configs.get_for(&name, namespace, &reference.name);
+        let recorded = known.and_then(|known| known.oidc_configs.get(&reference.name).cloned());
+        let config = found
+            .map(|found| (*found).clone())
+            .or(recorded)
+            .ok_or_else(|| missing(OIDC, &reference.name))?;
+        oidc_configs.insert(reference.name.clone(), config);
+    }
     Ok(with_defaults(ClusterBundle {
         cluster: cluster.clone(),
         datacenter,
         machine_configs,
         templates,
+        oidc_configs,
     }))
 }
 

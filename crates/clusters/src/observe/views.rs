@@ -10,7 +10,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Client, Resource, ResourceExt as _};
 use resources::anywhere::{
-    Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
+    Cluster, OidcConfig, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
 };
 use resources::cluster_api::{Cluster as CapiCluster, Machine};
 use resources::gantry::{ControlPlane, Image, Plan, PlanApproval, ProviderCluster, ProviderMachine, Release};
@@ -32,6 +32,7 @@ pub(crate) struct Views {
     pub(crate) datacenters: View<TinkerbellDatacenterConfig>,
     pub(crate) machine_configs: View<TinkerbellMachineConfig>,
     pub(crate) templates: View<TinkerbellTemplateConfig>,
+    pub(crate) oidc_configs: View<OidcConfig>,
     pub(crate) capi_clusters: View<CapiCluster>,
     pub(crate) control_planes: View<ControlPlane>,
     pub(crate) machines: View<Machine>,
@@ -69,6 +70,7 @@ impl Views {
             Woken::Users,
         );
         self.spawn(tasks, client, wakes, |v| &v.templates, |_| None, Woken::Users);
+        self.spawn(tasks, client, wakes, |v| &v.oidc_configs, |_| None, Woken::Users);
         self.spawn(tasks, client, wakes, |v| &v.images, |_| None, Woken::Users);
         self.spawn(tasks, client, wakes, |v| &v.releases, |_| None, Woken::None);
     }
@@ -147,6 +149,7 @@ impl Views {
         self.datacenters.complete().await;
         self.machine_configs.complete().await;
         self.templates.complete().await;
+        self.oidc_configs.complete().await;
         self.capi_clusters.complete().await;
         self.control_planes.complete().await;
         self.machines.complete().await;

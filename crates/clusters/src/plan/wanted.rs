@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::api_server::api_server_arguments;
 use super::health::HealthLimits;
 use super::rollout::RolloutLimits;
 
@@ -125,7 +126,7 @@ impl Wanted {
                 .and_then(|dns| dns.resolv_conf.as_ref())
                 .map(|conf| conf.path.clone()),
             cert_sans: control.cert_sans.clone(),
-            api_server_extra_args: control.api_server_extra_args.clone(),
+            api_server_extra_args: api_server_arguments(bundle),
             audit_policy: control.audit_policy_content.clone(),
             appliance: bundle.datacenter.spec.tinkerbell_ip.clone(),
             proxy: spec.proxy_configuration.clone(),
@@ -216,6 +217,7 @@ fn pool(
         &control.api_server_extra_args,
         &control.endpoint,
         &control.audit_policy_content,
+        bundle.oidc().map(|config| &config.spec),
     ));
     let image_url = bundle.image_url(config).unwrap_or_default();
     let template = config.spec.template_ref.as_ref();

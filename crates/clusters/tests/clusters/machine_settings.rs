@@ -5,7 +5,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::ResourceExt as _;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use resources::anywhere::{OidcConfig, OidcConfigSpec, RequiredClaim};
 use resources::gantry::PlanClass;
 use serde_json::{Value, json};
 
@@ -132,4 +133,54 @@ async fn settings_are_rolled_out_to_the_machines_that_are_made_of_them() {
         &["cp", "md-0"],
     )
     .await;
+}
+
+/// Arguments of kube-apiserver in the configuration that machines which join read, and in that of a machine which starts a cluster.
+#[tokio::test]
+async fn an_identity_provider_is_part_of_the_api_server_s_arguments() {
+    let world = World::new().await;
+    world.apply_documents().await;
+    let reference = json!([{ "kind": "OIDCConfig", "name": "login" }]);
+    world
+        .edit(json!({ "spec": { "identityProviderRefs": reference } }))
+        .await;
+    refuses(&world, "OIDCConfig login is missing; apply it").await;
+    let spec = OidcConfigSpec {
+        client_id: "demo".to_owned(),
+        issuer_url: "https://login.example".to_owned(),
+        required_claims: vec![RequiredClaim {
+            claim: "team".to_owned(),
+            value: "rack".to_owned(),
+        }],
+        ..OidcConfigSpec::default()
+    };
+    world.create(&OidcConfig::new("login", spec)).await;
+    let delivered = async |world: &World| {
+        for secret in world.secrets().await {
+            if secret.ends_with("-bootstrap") {
+                let file = bootstrap_file(world, &secret, "/kubeadm.yaml").await.unwrap();
+                for argument in [
+                    "name: oidc-client-id\n    value: demo\n",
+                    "name: oidc-issuer-url\n    value: https://login.example\n",
+                    "name: oidc-required-claim\n    value: team=rack\n",
+                ] {
+                    assert!(file.contains(argument), "{file}");
+                }
+                return true;
+            }
+        }
+        false
+    };
+    world.drive("bootstrap data", delivered).await;
+    world.drive_to_ready().await;
+    // A provider with another audience is another API server.
+    let before = world.control_planes().await;
+    let providers = world.api::<OidcConfig>();
+    let patch = Patch::Merge(json!({ "spec": { "clientId": "other" } }));
+    providers
+        .patch("login", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    rolls_out(&world, json!({}), &["cp"]).await;
+    assert_ne!(world.control_planes().await, before);
 }

@@ -104,6 +104,9 @@ pub(crate) async fn apply(client: &Client, checked: &Checked, screen: &mut Scree
     for template in bundle.templates.values() {
         put(client, namespace, template).await?;
     }
+    for provider in bundle.oidc_configs.values() {
+        put(client, namespace, provider).await?;
+    }
     // Last: whoever sees the Cluster finds what it refers to.
     put(client, namespace, &bundle.cluster).await
 }

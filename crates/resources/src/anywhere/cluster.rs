@@ -44,7 +44,7 @@ pub struct ClusterSpec {
     /// Datacenter.
     #[serde(default)]
     pub datacenter_ref: ObjectRef,
-    /// Identity providers.
+    /// Identity providers: at most one OIDCConfig.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub identity_provider_refs: Vec<ObjectRef>,
     /// GitOps.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::ReleaseSpec;
 use crate::Time;
 use crate::anywhere::{
-    ClusterSpec, TinkerbellDatacenterConfigSpec, TinkerbellMachineConfigSpec, TinkerbellTemplateConfigSpec,
+    ClusterSpec, OidcConfigSpec, TinkerbellDatacenterConfigSpec, TinkerbellMachineConfigSpec, TinkerbellTemplateConfigSpec,
 };
 
 /// What the control plane must be, and what is decided once for the whole cluster.
@@ -116,6 +116,9 @@ pub struct ClusterDocuments {
     /// TinkerbellTemplateConfigs by name.
     #[serde(default)]
     pub templates: BTreeMap<String, TinkerbellTemplateConfigSpec>,
+    /// OIDCConfigs by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub oidc_configs: BTreeMap<String, OidcConfigSpec>,
 }
 
 /// Observed state of a control plane.

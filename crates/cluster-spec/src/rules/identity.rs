@@ -1,0 +1,89 @@
+//! `identityProviderRefs` and the OIDCConfig that they name.
+
+use kube::ResourceExt as _;
+use url::Url;
+
+use crate::bundle::{ClusterBundle, OIDC};
+use crate::violation::{Report, Violation};
+
+pub(super) fn check(bundle: &ClusterBundle, report: &mut Report) {
+    let references = &bundle.cluster.spec.identity_provider_refs;
+    for (at, reference) in references.iter().enumerate() {
+        let path = format!("spec.identityProviderRefs[{at}]");
+        if reference.kind == "AWSIamConfig" {
+            report.add(
+                format!("{path}.kind"),
+                "this version does not install the AWS IAM authenticator",
+                "remove the reference, or name an OIDCConfig",
+            );
+        } else if reference.kind != OIDC {
+            report.add(
+                format!("{path}.kind"),
+                format!("{:?} is not an identity provider", reference.kind),
+                "write OIDCConfig",
+            );
+        } else if !bundle.oidc_configs.contains_key(&reference.name) {
+            report.add(
+                format!("{path}.name"),
+                format!("the file has no OIDCConfig named {:?}", reference.name),
+                "add one, or name one of this file",
+            );
+        }
+    }
+    let providers = references.iter().filter(|reference| reference.kind == OIDC);
+    if providers.count() > 1 {
+        report.add(
+            "spec.identityProviderRefs",
+            "several OIDCConfigs stand here, one is allowed",
+            "keep one",
+        );
+    }
+    let flags = &bundle.cluster.spec.control_plane_configuration.api_server_extra_args;
+    if bundle.oidc().is_some() {
+        for name in flags.keys().filter(|name| name.starts_with("oidc-")) {
+            report.add(
+                format!("spec.controlPlaneConfiguration.apiServerExtraArgs.{name}"),
+                "the OIDCConfig decides this flag",
+                "remove it, or the reference in identityProviderRefs",
+            );
+        }
+    }
+}
+
+/// The documents by themselves.
+pub(super) fn providers(bundle: &ClusterBundle) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for config in bundle.oidc_configs.values() {
+        let mut report = Report::new(OIDC, &config.name_any());
+        let spec = &config.spec;
+        if spec.client_id.is_empty() {
+            report.add("spec.clientId", "clientId is missing", "write the audience of the tokens");
+        }
+        let issuer = Url::parse(&spec.issuer_url);
+        if !issuer.is_ok_and(|url| url.scheme() == "https" && url.has_host()) {
+            report.add(
+                "spec.issuerUrl",
+                format!("{:?} is not the URL of an issuer", spec.issuer_url),
+                "write one that begins with https://",
+            );
+        }
+        if spec.required_claims.len() > 1 {
+            report.add(
+                "spec.requiredClaims",
+                format!("{} claims stand here, one is allowed", spec.required_claims.len()),
+                "keep one",
+            );
+        }
+        for (at, required) in spec.required_claims.iter().enumerate() {
+            if required.claim.is_empty() || required.claim.contains('=') || required.value.is_empty() {
+                report.add(
+                    format!("spec.requiredClaims[{at}]"),
+                    "a claim and a value are wanted",
+                    "write both, the claim without '='",
+                );
+            }
+        }
+        found.extend(report.found);
+    }
+    found
+}
