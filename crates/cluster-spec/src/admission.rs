@@ -6,7 +6,8 @@ mod tests;
 
 use kube::ResourceExt;
 use resources::anywhere::{
-    Cluster, ObjectRef, OidcConfig, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
+    Cluster, ObjectRef, OidcConfig, TinkerbellDatacenterConfig, TinkerbellMachineConfig,
+    TinkerbellTemplateConfig,
 };
 use resources::gantry::{ControlPlane, Release};
 use serde_json::Value;
@@ -154,9 +155,8 @@ fn without_unknown_documents(bundle: &ClusterBundle) -> ClusterBundle {
         let known = |reference: &ObjectRef| bundle.templates.contains_key(&reference.name);
         config.spec.template_ref = config.spec.template_ref.take().filter(known);
     }
-    let known = |reference: &ObjectRef| {
-        reference.kind != OIDC || bundle.oidc_configs.contains_key(&reference.name)
-    };
+    let known =
+        |reference: &ObjectRef| reference.kind != OIDC || bundle.oidc_configs.contains_key(&reference.name);
     bundle.cluster.spec.identity_provider_refs.retain(known);
     bundle
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use kube::ResourceExt;
 use resources::anywhere::{
-    Cluster, ObjectRef, OidcConfig, Taint, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
-    WorkerNodeGroup,
+    Cluster, ObjectRef, OidcConfig, Taint, TinkerbellDatacenterConfig, TinkerbellMachineConfig,
+    TinkerbellTemplateConfig, WorkerNodeGroup,
 };
 use resources::gantry::{MachineRole, SelectorTerm};
 use serde_json::Value;

@@ -3,13 +3,13 @@
 
 use kube::ResourceExt as _;
 use resources::anywhere::{Cluster, TinkerbellDatacenterConfig};
+use serde_json::Value;
 
 use crate::admission::Document;
 use crate::bundle::ClusterBundle;
 use crate::violation::{Report, Violation};
 
 const MAY_STAY: &str = "it may stay";
-const NO_UPGRADES: &str = "has no effect: this version does not upgrade running clusters";
 
 /// The remarks about the documents of a cluster.
 #[must_use]
@@ -54,19 +54,22 @@ fn of_cluster(cluster: &Cluster) -> Vec<Violation> {
         !manager.is_empty() && *manager != cluster.name_any(),
         "has no effect: the appliance manages every cluster, and no other cluster has to be there for it",
     );
+    let in_place = |strategy: &Option<Value>| {
+        let kind = strategy.as_ref().and_then(|strategy| strategy.get("type"));
+        kind.and_then(Value::as_str) == Some("InPlace")
+    };
+    let anew = "InPlace installs machines anew, one at a time and without another host: nothing is upgraded while it runs";
     note(
         "spec.controlPlaneConfiguration.upgradeRolloutStrategy",
-        spec.control_plane_configuration
-            .upgrade_rollout_strategy
-            .is_some(),
-        NO_UPGRADES,
+        in_place(&spec.control_plane_configuration.upgrade_rollout_strategy),
+        anew,
     );
     for (at, group) in spec.worker_node_group_configurations.iter().enumerate() {
         let path = |field: &str| format!("spec.workerNodeGroupConfigurations[{at}].{field}");
         note(
             &path("upgradeRolloutStrategy"),
-            group.upgrade_rollout_strategy.is_some(),
-            NO_UPGRADES,
+            in_place(&group.upgrade_rollout_strategy),
+            anew,
         );
         note(
             &path("autoscalingConfiguration"),

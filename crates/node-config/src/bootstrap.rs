@@ -231,6 +231,11 @@ fn start(
     for (name, patch) in patches(cluster, node)? {
         document.add(format!("{PATCH_DIR}/{name}"), 0o644, &patch);
     }
+    for bundle in &node.cert_bundles {
+        // bootstrap.sh looks for these names.
+        let path = format!("/usr/local/share/ca-certificates/gantry-{}.crt", bundle.name);
+        document.add(path, 0o644, &format!("{}\n", bundle.data.trim_end()));
+    }
     for (path, drop_in) in proxy::files(cluster) {
         document.add(path, 0o600, &drop_in);
     }

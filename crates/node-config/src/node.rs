@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use resources::Mac;
-use resources::anywhere::Taint;
+use resources::anywhere::{CertBundle, Taint};
 use serde_json::Value;
 
 /// What is of one node alone.
@@ -24,6 +24,8 @@ pub struct NodeSettings {
     pub taints: Option<Vec<Taint>>,
     /// Fields of its KubeletConfiguration (kubelet.config.k8s.io/v1beta1), over those of the cluster.
     pub kubelet: Option<Value>,
+    /// Certificates of authorities that its system trusts.
+    pub cert_bundles: Vec<CertBundle>,
 }
 
 /// Whether a kubelet may set this label on its own node (admission plugin NodeRestriction): keys of kubernetes.io and

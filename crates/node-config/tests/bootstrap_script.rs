@@ -59,6 +59,8 @@ impl Machine {
         for path in [
             "/etc/kubernetes",
             "/etc/keepalived",
+            "/etc/containerd",
+            "/usr/local/share",
             "/etc/systemd",
             "/var/lib/",
             "/sys/class/net",
@@ -66,7 +68,12 @@ impl Machine {
             script = script.replace(path, &format!("{root}{path}"));
         }
         fs::write(folder.path().join("bootstrap.sh"), script).unwrap();
-        for path in ["bin", "sys/class/net/eth0", "var/lib/gantry/bootstrap/pki/etcd"] {
+        for path in [
+            "bin",
+            "sys/class/net/eth0",
+            "var/lib/gantry/bootstrap/pki/etcd",
+            "etc/containerd",
+        ] {
             fs::create_dir_all(folder.path().join(path)).unwrap();
         }
         fs::write(
@@ -74,7 +81,7 @@ impl Machine {
             "52:54:00:00:00:01\n",
         )
         .unwrap();
-        for name in ["kubectl", "systemctl"] {
+        for name in ["kubectl", "systemctl", "update-ca-certificates"] {
             let text = format!("#!/bin/sh\necho {name} $* >> {root}/calls\n[ ! -e {root}/fail-{name} ]\n");
             Self::program(&folder, &format!("bin/{name}"), &text);
         }
@@ -210,6 +217,84 @@ fn a_join_is_repeated_only_where_no_member_of_etcd_loses_its_data() {
         let is_member = what == "join-control-plane" && left.ends_with("etcd.yaml");
         assert_eq!(calls.contains(goes_on), is_member, "{what} with {left}: {calls}");
     }
+}
+
+const ADDITIONS: &str = r#"[plugins."@PLUGIN@".registry.configs."mirror:5000".auth]
+  username = "u"
+  password = "a \"b\" & | \\ c"
+"#;
+
+/// What containerd's configuration is before, and as TOML afterwards; with each it says where hosts.toml files are.
+#[test]
+fn containerd_gets_its_registries_once() {
+    let own = include_str!("../../../images/node/files/etc/containerd/config.toml");
+    let (second, third) = ("io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images");
+    let empty = format!("version = 2\n[plugins.\"{second}\".registry]\n  config_path = \"\"\n");
+    let newer = format!(
+        "version = 3\n[plugins.'{third}'.registry]\n  config_path = '/etc/containerd/certs.d:/etc/docker/certs.d'\n"
+    );
+    for (before, plugin) in [
+        (Some(own), second),
+        (Some(&empty), second),
+        (Some("version = 2\n"), second),
+        (Some(&newer), third),
+        (None, second),
+    ] {
+        let machine = Machine::new();
+        let root = machine.0.path();
+        let (config, hosts) = (
+            root.join("etc/containerd/config.toml"),
+            root.join("etc/containerd/certs.d"),
+        );
+        if let Some(before) = before {
+            // The script of this test looks for its own folder.
+            let before = before.replace("/etc/containerd/certs.d", hosts.to_str().unwrap());
+            fs::write(&config, before).unwrap();
+        }
+        let additions = root.join("var/lib/gantry/bootstrap/containerd.toml.in");
+        fs::write(&additions, ADDITIONS).unwrap();
+        machine.put("fail-kubeadm");
+        assert_eq!(machine.run("join").0, 1);
+        let once = fs::read_to_string(&config).unwrap();
+        fs::remove_file(root.join("fail-kubeadm")).unwrap();
+        assert_eq!(machine.run("join").0, 0);
+        assert_eq!(fs::read_to_string(&config).unwrap(), once, "{before:?}");
+        assert!(!additions.exists());
+        let calls = fs::read_to_string(root.join("calls")).unwrap();
+        assert!(calls.contains("systemctl restart containerd.service"), "{calls}");
+        let program = "import json, sys, tomllib; print(json.dumps(tomllib.load(open(sys.argv[1], 'rb'))))";
+        let output = Command::new("python3")
+            .args(["-c", program])
+            .arg(&config)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{once}");
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let registry = &found["plugins"][plugin]["registry"];
+        let path = registry["config_path"].as_str().unwrap();
+        assert!(path.starts_with(hosts.to_str().unwrap()), "{once}");
+        let auth = &registry["configs"]["mirror:5000"]["auth"];
+        assert_eq!(auth["password"], "a \"b\" & | \\ c", "{once}");
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(fs::metadata(&config).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn certificates_are_installed_before_containerd_starts_anew() {
+    let machine = Machine::new();
+    assert_eq!(machine.run("join").0, 0);
+    let calls = || fs::read_to_string(machine.0.path().join("calls")).unwrap();
+    assert!(!calls().contains("update-ca-certificates"));
+    let machine = Machine::new();
+    machine.put("usr/local/share/ca-certificates/gantry-site.crt");
+    assert_eq!(machine.run("join").0, 0);
+    let calls = fs::read_to_string(machine.0.path().join("calls")).unwrap();
+    let (installed, restarted) = (
+        calls.find("update-ca-certificates").unwrap(),
+        calls.find("restart containerd").unwrap(),
+    );
+    assert!(installed < restarted, "{calls}");
 }
 
 #[test]

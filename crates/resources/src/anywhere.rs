@@ -17,8 +17,9 @@ pub use oidc::{OidcConfig, OidcConfigSpec, RequiredClaim};
 pub use proxy::ProxyConfiguration;
 pub use registry_mirror::{OciNamespace, RegistryMirrorConfiguration};
 pub use tinkerbell::{
-    HardwareAffinity, HardwareAffinityTerm, OsFamily, PreferredHardware, TinkerbellDatacenterConfig,
-    TinkerbellDatacenterConfigSpec, TinkerbellDatacenterConfigStatus, TinkerbellMachineConfig,
-    TinkerbellMachineConfigSpec, TinkerbellMachineConfigStatus, User,
+    CertBundle, HardwareAffinity, HardwareAffinityTerm, HostOsConfiguration, NtpConfiguration, OsFamily,
+    PreferredHardware, TinkerbellDatacenterConfig, TinkerbellDatacenterConfigSpec,
+    TinkerbellDatacenterConfigStatus, TinkerbellMachineConfig, TinkerbellMachineConfigSpec,
+    TinkerbellMachineConfigStatus, User,
 };
 pub use tinkerbell_template::{TinkerbellTemplateConfig, TinkerbellTemplateConfigSpec};

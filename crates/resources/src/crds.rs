@@ -77,7 +77,13 @@ mod tests {
                 .all(|v| v.subresources.as_ref().is_some_and(|s| s.status.is_some()));
             assert_eq!(
                 status,
-                !["TinkerbellTemplateConfig", "OIDCConfig", "Release", "PlanApproval"].contains(&kind.as_str()),
+                ![
+                    "TinkerbellTemplateConfig",
+                    "OIDCConfig",
+                    "Release",
+                    "PlanApproval"
+                ]
+                .contains(&kind.as_str()),
                 "{kind}"
             );
         }

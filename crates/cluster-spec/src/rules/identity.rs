@@ -38,7 +38,11 @@ pub(super) fn check(bundle: &ClusterBundle, report: &mut Report) {
             "keep one",
         );
     }
-    let flags = &bundle.cluster.spec.control_plane_configuration.api_server_extra_args;
+    let flags = &bundle
+        .cluster
+        .spec
+        .control_plane_configuration
+        .api_server_extra_args;
     if bundle.oidc().is_some() {
         for name in flags.keys().filter(|name| name.starts_with("oidc-")) {
             report.add(
@@ -57,7 +61,11 @@ pub(super) fn providers(bundle: &ClusterBundle) -> Vec<Violation> {
         let mut report = Report::new(OIDC, &config.name_any());
         let spec = &config.spec;
         if spec.client_id.is_empty() {
-            report.add("spec.clientId", "clientId is missing", "write the audience of the tokens");
+            report.add(
+                "spec.clientId",
+                "clientId is missing",
+                "write the audience of the tokens",
+            );
         }
         let issuer = Url::parse(&spec.issuer_url);
         if !issuer.is_ok_and(|url| url.scheme() == "https" && url.has_host()) {

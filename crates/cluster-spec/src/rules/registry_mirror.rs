@@ -4,11 +4,9 @@ use std::collections::BTreeSet;
 
 use url::Url;
 
+use super::pem::{self, is_pem};
 use crate::bundle::ClusterBundle;
 use crate::violation::Report;
-
-const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-const END: &str = "-----END CERTIFICATE-----";
 
 pub(super) fn check(bundle: &ClusterBundle, report: &mut Report) {
     let Some(mirror) = &bundle.cluster.spec.registry_mirror_configuration else {
@@ -61,7 +59,7 @@ pub(super) fn check(bundle: &ClusterBundle, report: &mut Report) {
         report.add(
             format!("{path}.caCertContent"),
             "this is not a certificate in PEM",
-            format!("paste the file of the mirror's authority, from {BEGIN} to {END}"),
+            pem::NEXT_STEP,
         );
     }
 }
@@ -82,23 +80,4 @@ fn is_path(text: &str) -> bool {
     let inner = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || b"._-".contains(&octet);
     let is_part = |part: &str| !part.is_empty() && part.bytes().all(inner) && !part.starts_with('.');
     text.is_empty() || text.split('/').all(is_part)
-}
-
-/// One or more certificates, and nothing but space between them.
-fn is_pem(text: &str) -> bool {
-    let mut rest = text.trim();
-    if rest.is_empty() {
-        return false;
-    }
-    while !rest.is_empty() {
-        let Some((body, after)) = rest.strip_prefix(BEGIN).and_then(|rest| rest.split_once(END)) else {
-            return false;
-        };
-        let base64 = |c: char| c.is_ascii_alphanumeric() || "+/=\r\n".contains(c);
-        if body.trim().is_empty() || !body.chars().all(base64) {
-            return false;
-        }
-        rest = after.trim_start();
-    }
-    true
 }

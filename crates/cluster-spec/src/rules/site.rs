@@ -6,6 +6,7 @@ use kube::ResourceExt;
 use resources::anywhere::TinkerbellMachineConfig;
 use url::Url;
 
+use super::host_os;
 use crate::bundle::ClusterBundle;
 use crate::violation::{Report, Violation};
 
@@ -114,13 +115,6 @@ fn machine_config(bundle: &ClusterBundle, config: &TinkerbellMachineConfig, repo
         ),
         (None, Some(_)) => {}
     }
-    if spec.users.len() > 1 {
-        report.add(
-            "spec.users",
-            format!("{} users stand here, one is allowed", spec.users.len()),
-            "keep one",
-        );
-    }
     for (at, user) in spec.users.iter().enumerate() {
         let inner =
             |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || b"-_".contains(&octet);
@@ -134,6 +128,13 @@ fn machine_config(bundle: &ClusterBundle, config: &TinkerbellMachineConfig, repo
                 format!("spec.users[{at}].name"),
                 format!("{:?} is not a user name", user.name),
                 "use at most 32 lower-case letters, digits, '-' and '_'; root is not allowed",
+            );
+        }
+        if spec.users.iter().take(at).any(|other| other.name == user.name) {
+            report.add(
+                format!("spec.users[{at}].name"),
+                format!("{} stands here twice", user.name),
+                "keep one user with all keys",
             );
         }
         for (key_at, key) in user.ssh_authorized_keys.iter().enumerate() {
@@ -150,18 +151,7 @@ fn machine_config(bundle: &ClusterBundle, config: &TinkerbellMachineConfig, repo
             }
         }
     }
-    if spec
-        .host_os_configuration
-        .as_ref()
-        .and_then(|value| value.as_object())
-        .is_some_and(|fields| !fields.is_empty())
-    {
-        report.add(
-            "spec.hostOSConfiguration",
-            "this version does not carry the field out",
-            "remove the field; it would have no effect",
-        );
-    }
+    host_os::check(config, report);
 }
 
 fn hardware(config: &TinkerbellMachineConfig, report: &mut Report) {

@@ -116,7 +116,12 @@ pub(super) const MACHINE_CONFIG: &[Row] = &[
     ("spec.osFamily", Fixed),
     ("spec.osImageURL", RollsOut),
     ("spec.users", Fixed),
-    ("spec.hostOSConfiguration", NotCarriedOut),
+    ("spec.hostOSConfiguration.ntpConfiguration", NotCarriedOut),
+    ("spec.hostOSConfiguration.certBundles", RollsOut),
+    (
+        "spec.hostOSConfiguration.bottlerocketConfiguration",
+        NotCarriedOut,
+    ),
 ];
 
 pub(super) const TEMPLATE: &[Row] = &[("spec.template", RollsOut)];

@@ -1,14 +1,17 @@
 //! Every field of every document: its change is carried out or refused by its name.
 
+mod creation;
+
 use std::collections::BTreeSet;
 
 use kube::CustomResourceExt;
 use resources::anywhere::{
-    Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
+    Cluster, ObjectRef, OidcConfig, OidcConfigSpec, TinkerbellDatacenterConfig, TinkerbellMachineConfig,
+    TinkerbellTemplateConfig,
 };
 use serde_json::{Value, json};
 
-use super::fields::{CLUSTER, DATACENTER, Decision, MACHINE_CONFIG, Row, TEMPLATE};
+use super::fields::{CLUSTER, DATACENTER, Decision, MACHINE_CONFIG, OIDC_CONFIG, Row, TEMPLATE};
 use super::*;
 
 /// The schema of `spec` in a CustomResourceDefinition.
@@ -48,6 +51,7 @@ fn every_field_of_the_schemas_has_a_decision_and_every_decision_a_field() {
         (schema::<TinkerbellDatacenterConfig>(), DATACENTER),
         (schema::<TinkerbellMachineConfig>(), MACHINE_CONFIG),
         (schema::<TinkerbellTemplateConfig>(), TEMPLATE),
+        (schema::<OidcConfig>(), OIDC_CONFIG),
     ];
     for (schema, rows) in kinds {
         let (mut met, mut bare) = (BTreeSet::new(), Vec::new());
@@ -83,18 +87,31 @@ fn sample(schema: &Value, number: usize) -> Value {
     }
 }
 
-/// Sets the field of a row in a spec, in the first item of a list; returns the path as people read it.
-fn set(spec: &mut Value, schema: &Value, row: &str, number: usize) -> String {
-    let (mut place, mut schema, mut path) = (spec, schema, "spec".to_owned());
+/// The field of a row in a spec, in the first item of a list, and its path as people read it.
+fn field<'a>(spec: &'a mut Value, row: &str) -> (&'a mut Value, String) {
+    let (mut place, mut path) = (spec, "spec".to_owned());
     for name in row.split('.').skip(1) {
         let (name, is_list) = name.strip_suffix("[]").map_or((name, false), |name| (name, true));
-        (place, schema) = (&mut place[name], &schema["properties"][name]);
+        place = &mut place[name];
         path = format!("{path}.{name}");
         if is_list {
-            (place, schema) = (&mut place[0], &schema["items"]);
+            place = &mut place[0];
             path.push_str("[0]");
         }
     }
+    (place, path)
+}
+
+/// Sets the field of a row in a spec; returns the path as people read it.
+fn set(spec: &mut Value, schema: &Value, row: &str, number: usize) -> String {
+    let mut schema = schema;
+    for name in row.split('.').skip(1) {
+        schema = match name.strip_suffix("[]") {
+            Some(name) => &schema["properties"][name]["items"],
+            None => &schema["properties"][name],
+        };
+    }
+    let (place, path) = field(spec, row);
     *place = sample(schema, number);
     path
 }
@@ -102,50 +119,70 @@ fn set(spec: &mut Value, schema: &Value, row: &str, number: usize) -> String {
 fn bundle() -> ClusterBundle {
     let releases = crate::releases::tests::releases(&["v1.35.4"]);
     let text = include_str!("../../tests/cases/edit-template.yaml");
-    crate::parse(text, "edit-template.yaml", &releases).unwrap_or_else(|problems| panic!("{problems}"))
+    let bundle = crate::parse(text, "edit-template.yaml", &releases);
+    let mut bundle = bundle.unwrap_or_else(|problems| panic!("{problems}"));
+    let name = "shed-login".to_owned();
+    let spec = OidcConfigSpec {
+        client_id: "shed".to_owned(),
+        issuer_url: "https://login.example".to_owned(),
+        ..OidcConfigSpec::default()
+    };
+    bundle
+        .oidc_configs
+        .insert(name.clone(), OidcConfig::new(&name, spec));
+    let reference = ObjectRef {
+        kind: OIDC.to_owned(),
+        name,
+    };
+    bundle.cluster.spec.identity_provider_refs.push(reference);
+    crate::with_defaults(bundle)
 }
 
 /// Access to the spec that is compared, as JSON.
 type Spec = (fn(&ClusterBundle) -> Value, fn(&mut ClusterBundle, Value));
 
-#[test]
-fn a_change_of_any_field_is_carried_out_or_refused_by_its_name() {
+/// Of the Cluster and of one document of each other kind.
+fn specs() -> [Spec; 5] {
     fn json<T: Serialize>(spec: &T) -> Value {
         serde_json::to_value(spec).unwrap()
     }
     fn parsed<T: DeserializeOwned>(spec: Value) -> T {
         serde_json::from_value(spec).unwrap()
     }
-    let kinds: [(Value, &[Row], Spec); 4] = [
+    [
+        (|b| json(&b.cluster.spec), |b, spec| b.cluster.spec = parsed(spec)),
         (
-            schema::<Cluster>(),
-            CLUSTER,
-            (|b| json(&b.cluster.spec), |b, spec| b.cluster.spec = parsed(spec)),
+            |b| json(&b.datacenter.spec),
+            |b, spec| b.datacenter.spec = parsed(spec),
         ),
         (
-            schema::<TinkerbellDatacenterConfig>(),
-            DATACENTER,
-            (
-                |b| json(&b.datacenter.spec),
-                |b, spec| b.datacenter.spec = parsed(spec),
-            ),
+            |b| json(&b.machine_configs["shed-worker"].spec),
+            |b, spec| b.machine_configs.get_mut("shed-worker").unwrap().spec = parsed(spec),
         ),
+        (
+            |b| json(&b.templates["shed-t"].spec),
+            |b, spec| b.templates.get_mut("shed-t").unwrap().spec = parsed(spec),
+        ),
+        (
+            |b| json(&b.oidc_configs["shed-login"].spec),
+            |b, spec| b.oidc_configs.get_mut("shed-login").unwrap().spec = parsed(spec),
+        ),
+    ]
+}
+
+#[test]
+fn a_change_of_any_field_is_carried_out_or_refused_by_its_name() {
+    let [cluster, datacenter, machine_config, template, provider] = specs();
+    let kinds: [(Value, &[Row], Spec); 5] = [
+        (schema::<Cluster>(), CLUSTER, cluster),
+        (schema::<TinkerbellDatacenterConfig>(), DATACENTER, datacenter),
         (
             schema::<TinkerbellMachineConfig>(),
             MACHINE_CONFIG,
-            (
-                |b| json(&b.machine_configs["shed-worker"].spec),
-                |b, spec| b.machine_configs.get_mut("shed-worker").unwrap().spec = parsed(spec),
-            ),
+            machine_config,
         ),
-        (
-            schema::<TinkerbellTemplateConfig>(),
-            TEMPLATE,
-            (
-                |b| json(&b.templates["shed-t"].spec),
-                |b, spec| b.templates.get_mut("shed-t").unwrap().spec = parsed(spec),
-            ),
-        ),
+        (schema::<TinkerbellTemplateConfig>(), TEMPLATE, template),
+        (schema::<OidcConfig>(), OIDC_CONFIG, provider),
     ];
     for (schema, rows, (read, write)) in kinds {
         for (row, decision) in rows {

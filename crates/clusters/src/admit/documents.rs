@@ -6,8 +6,8 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use cluster_spec::{
-    ClusterBundle, OIDC, Surroundings, Violation, candidates, check_surroundings, choose_release, update, validate,
-    with_defaults,
+    ClusterBundle, OIDC, Surroundings, Violation, candidates, check_surroundings, choose_release, update,
+    validate, with_defaults,
 };
 use kube::ResourceExt;
 use resources::Mac;

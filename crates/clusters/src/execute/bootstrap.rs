@@ -159,6 +159,7 @@ fn node(pool: &Pool, machine: &str, provider: &ProviderMachine) -> Result<NodeSe
         labels: pool.labels.clone(),
         taints: pool.taints.clone(),
         kubelet: pool.kubelet.clone(),
+        cert_bundles: pool.cert_bundles.clone(),
     })
 }
 

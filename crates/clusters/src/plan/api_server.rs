@@ -17,7 +17,10 @@ pub(super) fn api_server_arguments(bundle: &ClusterBundle) -> BTreeMap<String, S
         ("issuer-url", Some(provider.issuer_url.clone())),
         ("groups-claim", provider.groups_claim.clone()),
         ("groups-prefix", provider.groups_prefix.clone()),
-        ("required-claim", claim.map(|claim| format!("{}={}", claim.claim, claim.value))),
+        (
+            "required-claim",
+            claim.map(|claim| format!("{}={}", claim.claim, claim.value)),
+        ),
         ("username-claim", provider.username_claim.clone()),
         ("username-prefix", provider.username_prefix.clone()),
     ];

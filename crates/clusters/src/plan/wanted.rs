@@ -6,7 +6,7 @@ use cluster_spec::{ClusterBundle, selector_terms};
 use kube::ResourceExt;
 use resources::Digest;
 use resources::anywhere::{
-    ObjectRef, OsFamily, ProxyConfiguration, RegistryMirrorConfiguration, Taint, User,
+    CertBundle, ObjectRef, OsFamily, ProxyConfiguration, RegistryMirrorConfiguration, Taint, User,
 };
 use resources::gantry::{MachineRole, ReleaseSpec, SelectorTerm};
 use serde::Serialize;
@@ -84,6 +84,9 @@ pub struct Pool {
     pub template_ref: Option<ObjectRef>,
     /// Users of the installed system.
     pub users: Vec<User>,
+    /// Certificates of authorities that the installed system trusts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cert_bundles: Vec<CertBundle>,
     /// Labels of the nodes.
     pub labels: BTreeMap<String, String>,
     /// Taints of the nodes; `None` means kubeadm's own.
@@ -219,6 +222,10 @@ fn pool(
         &control.audit_policy_content,
         bundle.oidc().map(|config| &config.spec),
     ));
+    let host_os = config.spec.host_os_configuration.as_ref();
+    let cert_bundles = host_os
+        .map(|settings| settings.cert_bundles.as_slice())
+        .unwrap_or_default();
     let image_url = bundle.image_url(config).unwrap_or_default();
     let template = config.spec.template_ref.as_ref();
     let template = template.and_then(|template| Some(&bundle.templates.get(&template.name)?.spec));
@@ -230,7 +237,7 @@ fn pool(
         &config.spec.users,
         &spec.cluster_network,
         (&spec.proxy_configuration, &spec.registry_mirror_configuration),
-        group.kubelet_configuration,
+        (group.kubelet_configuration, cert_bundles),
         of_control_plane,
     );
     Pool {
@@ -243,6 +250,7 @@ fn pool(
         os_family: family.to_owned(),
         template_ref: config.spec.template_ref.clone(),
         users: config.spec.users.clone(),
+        cert_bundles: cert_bundles.to_vec(),
         labels: group.labels.clone(),
         taints,
         kubelet: group.kubelet_configuration.cloned(),
@@ -282,6 +290,7 @@ mod tests {
                 os_family: String::new(),
                 template_ref: None,
                 users: Vec::new(),
+                cert_bundles: Vec::new(),
                 labels: BTreeMap::new(),
                 taints: None,
                 kubelet: None,

@@ -129,6 +129,12 @@ configure_containerd() {
 begin containerd
 mkdir -p /etc/kubernetes/patches
 changed=no
+for bundle in /usr/local/share/ca-certificates/gantry-*.crt; do
+    [ -e "$bundle" ] || continue
+    update-ca-certificates
+    changed=yes
+    break
+done
 if [ -e "$dir/containerd.toml.in" ]; then
     configure_containerd
     changed=yes

@@ -6,7 +6,9 @@ use node_config::{
     CaFiles, ClusterSettings, HostNetwork, Images, JoinSecrets, NodeSettings, Profile, RegistryCredentials,
 };
 use resources::Secret;
-use resources::anywhere::{OciNamespace, ProxyConfiguration, RegistryMirrorConfiguration, Taint, User};
+use resources::anywhere::{
+    CertBundle, OciNamespace, ProxyConfiguration, RegistryMirrorConfiguration, Taint, User,
+};
 use resources::gantry::{ComponentImage, ReleaseSpec};
 use serde_json::json;
 
@@ -92,6 +94,10 @@ pub(crate) fn node_with_settings() -> NodeSettings {
             "evictionHard": { "memory.available": "200Mi" },
             "shutdownGracePeriod": "30s",
         })),
+        cert_bundles: vec![CertBundle {
+            name: "site".to_owned(),
+            data: "-----BEGIN CERTIFICATE-----\nZmFrZQ==\n-----END CERTIFICATE-----\n".to_owned(),
+        }],
         ..node()
     }
 }
@@ -113,6 +119,7 @@ pub(crate) fn node() -> NodeSettings {
             time_added: None,
         }]),
         kubelet: None,
+        cert_bundles: Vec::new(),
     }
 }
 

@@ -188,6 +188,41 @@ fn real_kubeadm_takes_the_kubelet_s_settings() {
     assert_eq!(validated(&documents.join("---\n")), Ok("ok\n".to_owned()));
 }
 
+/// What kubeadm writes for the kubelet: the cluster's settings with the machine's own over them.
+#[test]
+#[ignore = "needs kubeadm from the image cache: gantry image build kubernetes"]
+fn real_kubeadm_lays_the_settings_over_the_cluster_s() {
+    let document = control_plane(&cluster_with_settings(Profile::Standard));
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (patches, written) = (at("patches"), at("written"));
+    std::fs::create_dir(&patches).unwrap();
+    std::fs::create_dir(&written).unwrap();
+    let patch = "kubeletconfiguration0+strategic.yaml";
+    std::fs::write(patches.join(patch), file(&document, patch).unwrap()).unwrap();
+    let configuration = file(&document, "/kubeadm.yaml").unwrap();
+    let configuration = configuration.replace("/etc/kubernetes/patches", patches.to_str().unwrap());
+    std::fs::write(at("kubeadm.yaml"), configuration).unwrap();
+    let output = Command::new(sim::newest_build("kubeadm"))
+        .args(["init", "phase", "kubelet-start", "--dry-run", "--config"])
+        .arg(at("kubeadm.yaml"))
+        .env("KUBEADM_INIT_DRYRUN_DIR", &written)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let text = std::fs::read_to_string(written.join("config.yaml")).unwrap();
+    let kubelet: Value = serde_saphyr::from_str(&text).unwrap();
+    assert_eq!(kubelet["maxPods"], 50, "{text}");
+    assert_eq!(
+        kubelet["evictionHard"],
+        json!({ "memory.available": "200Mi" }),
+        "{text}"
+    );
+    assert_eq!(kubelet["cgroupDriver"], "systemd", "{text}");
+    assert_eq!(kubelet["clusterDNS"], json!(["10.96.0.10"]), "{text}");
+}
+
 /// A real API server with each policy: it starts, and notes the creation of an object; its content only where the policy says so.
 #[tokio::test]
 #[ignore = "needs kube-apiserver and etcd from the image cache: gantry image build kubernetes etcd"]

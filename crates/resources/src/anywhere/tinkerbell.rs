@@ -80,17 +80,51 @@ pub struct TinkerbellMachineConfigSpec {
     /// Image for these machines.
     #[serde(rename = "osImageURL", default, skip_serializing_if = "Option::is_none")]
     pub os_image_url: Option<String>,
-    /// The one user.
+    /// Users of the installed system, who may do everything with sudo.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<User>,
-    /// Time servers, certificates, Bottlerocket settings.
+    /// Settings of the operating system.
     #[serde(
         rename = "hostOSConfiguration",
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    pub host_os_configuration: Option<HostOsConfiguration>,
+}
+
+/// Settings of an operating system.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostOsConfiguration {
+    /// Time servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ntp_configuration: Option<NtpConfiguration>,
+    /// Certificates of authorities that the system trusts beside its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cert_bundles: Vec<CertBundle>,
+    /// Settings of Bottlerocket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::crds::free_form")]
-    pub host_os_configuration: Option<Value>,
+    pub bottlerocket_configuration: Option<Value>,
+}
+
+/// Time servers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NtpConfiguration {
+    /// Host names or addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<String>,
+}
+
+/// Certificates of authorities.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CertBundle {
+    /// Name: the file's without its ending.
+    #[serde(default)]
+    pub name: String,
+    /// One or more certificates as PEM.
+    #[serde(default)]
+    pub data: String,
 }
 
 /// Observed state of a machine configuration.

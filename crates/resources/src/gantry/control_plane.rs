@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::ReleaseSpec;
 use crate::Time;
 use crate::anywhere::{
-    ClusterSpec, OidcConfigSpec, TinkerbellDatacenterConfigSpec, TinkerbellMachineConfigSpec, TinkerbellTemplateConfigSpec,
+    ClusterSpec, OidcConfigSpec, TinkerbellDatacenterConfigSpec, TinkerbellMachineConfigSpec,
+    TinkerbellTemplateConfigSpec,
 };
 
 /// What the control plane must be, and what is decided once for the whole cluster.

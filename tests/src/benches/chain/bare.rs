@@ -293,6 +293,7 @@ impl Inputs {
             labels: BTreeMap::new(),
             taints: None,
             kubelet: None,
+            cert_bundles: Vec::new(),
         };
         Ok(match machine.role {
             Role::ControlPlane => node_config::init(&self.cluster, &node, &self.ca_files(), &self.token)?,
