@@ -70,6 +70,7 @@ pub(crate) async fn start(
             .map(|address| format!("https://{address}:{}", settings.agent_port))
             .collect(),
         events: events.clone(),
+        files: foundation.sealed_files.clone(),
         allowances: servers::Allowances {
             post_minutes: settings.post_minutes,
             manual_minutes: settings.manual_minutes,

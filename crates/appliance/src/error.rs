@@ -25,6 +25,9 @@ pub enum Error {
         #[source]
         source: pki::Error,
     },
+    /// The sealed files cannot be used.
+    #[error("the sealed files do not open")]
+    SealedFiles(#[source] sealed_files::Error),
     /// The embedded API does not open.
     #[error("the Kubernetes API does not open")]
     Api(#[source] apiserver::Error),

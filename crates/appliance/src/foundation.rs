@@ -7,6 +7,7 @@ use apiserver::{ApiServer, RecordKind};
 use jiff::Timestamp;
 use pki::{KeyDir, SiteCa};
 use resources::{Secret, keys};
+use sealed_files::SealedFiles;
 use store::DataDir;
 use store::records::{Keep, Records};
 
@@ -14,6 +15,9 @@ use crate::error::Error;
 use crate::parts::Parts;
 use crate::settings::Settings;
 use crate::{admission, credentials};
+
+/// Folder of the data directory for files that hold secrets and are too big for the database.
+const SEALED_FILES: &str = "sealed-files";
 
 /// Everything that is open before any task runs.
 pub(crate) struct Foundation {
@@ -24,6 +28,7 @@ pub(crate) struct Foundation {
     pub(crate) parts: Option<Parts>,
     pub(crate) kubeconfig: PathBuf,
     pub(crate) token: Secret<String>,
+    pub(crate) sealed_files: SealedFiles,
     // Last, so that the lock is the last thing to go.
     data: DataDir,
 }
@@ -54,7 +59,10 @@ impl Foundation {
         )
         .await
         .map_err(store)?;
-        let mut config = apiserver::Config::new(data.file("state.db"), Arc::new(Seal(sealer)));
+        let seal = Arc::new(Seal(sealer));
+        let sealed_files =
+            SealedFiles::open(data.file(SEALED_FILES), seal.clone()).map_err(Error::SealedFiles)?;
+        let mut config = apiserver::Config::new(data.file("state.db"), seal);
         config.tokens = vec![(
             token.reveal().clone(),
             apiserver::Identity::admin(credentials::ADMIN),
@@ -73,6 +81,7 @@ impl Foundation {
             parts,
             kubeconfig,
             token,
+            sealed_files,
             data,
         })
     }
@@ -110,7 +119,7 @@ fn record_kinds() -> Vec<RecordKind> {
     ]
 }
 
-/// The site's sealing key as the API server wants it.
+/// The site's sealing key as the API server and the sealed files want it.
 #[derive(Debug)]
 struct Seal(pki::Sealer);
 
@@ -125,5 +134,21 @@ impl apiserver::Sealer for Seal {
         self.0
             .open(sealed, &String::from_utf8_lossy(context))
             .map_err(|_| apiserver::SealError)
+    }
+}
+
+impl sealed_files::Sealer for Seal {
+    fn overhead(&self) -> usize {
+        pki::Sealer::OVERHEAD
+    }
+
+    fn seal(&self, plain: &[u8], context: &str) -> Result<Vec<u8>, sealed_files::SealError> {
+        let sealed = self.0.seal(plain, context);
+        sealed.map_err(|_| sealed_files::SealError)
+    }
+
+    fn open(&self, sealed: &[u8], context: &str) -> Result<Vec<u8>, sealed_files::SealError> {
+        let plain = self.0.open(sealed, context);
+        plain.map_err(|_| sealed_files::SealError)
     }
 }

@@ -23,6 +23,7 @@ use self::rack::{ADDRESS, MAC, Rack, hour};
 
 /// What nobody but the machine may see.
 const DATA: &str = "canary-of-the-first-boot";
+const FILE: &str = "canary-of-the-snapshot";
 const USER_DATA: &str = "canary-of-the-user-data";
 const IMAGE_URL: &str = "http://192.0.2.1/canary-of-the-action";
 const GRANTED: &str = "CERTIFICATE";
@@ -206,6 +207,8 @@ impl Install {
         let system = self.system.as_ref();
         let data = self.rack.post(ADDRESS, "/v1/first-boot", system).await;
         assert!(data.starts_with("HTTP/1.1 200") && data.contains(DATA), "{data}");
+        let file = self.rack.post(ADDRESS, cases::FILE, system).await;
+        assert!(file.starts_with("HTTP/1.1 200") && file.ends_with(FILE), "{file}");
         let done = self.rack.post(ADDRESS, "/v1/first-boot/done", system).await;
         assert!(done.starts_with("HTTP/1.1 204"), "{done}");
     }
@@ -328,7 +331,7 @@ async fn nobody_but_the_machine_gets_anything_and_the_machine_installs() {
         let before = install.rack.records_of(from).len();
         let heard = install.attempt(case).await;
         let what = format!("case {number}, {stage:?} from {:?}: {heard}", case.from);
-        for secret in [&install.boot_id, DATA, USER_DATA, IMAGE_URL, GRANTED] {
+        for secret in [&install.boot_id, DATA, FILE, USER_DATA, IMAGE_URL, GRANTED] {
             assert!(!heard.contains(secret), "{secret} in {what}");
         }
         assert!(!heard.starts_with("HTTP/1.1 204"), "{what}");

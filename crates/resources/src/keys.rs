@@ -55,6 +55,9 @@ pub const DELETE_MACHINE: &str = "cluster.x-k8s.io/delete-machine";
 pub const MACHINE_FINALIZER: &str = "gantry.dev/machine";
 /// Label by which `clusterctl move` and `gantry move` find objects.
 pub const MOVE: &str = "clusterctl.cluster.x-k8s.io/move";
+/// Annotation on a bootstrap Secret: the sealed file, `<name>/<sha256>` with 64 hex digits, that its machine may fetch while
+/// its first boot lasts.
+pub const FIRST_BOOT_FILE: &str = "gantry.dev/first-boot-file";
 /// Type of the Secrets that hold cluster PKI, kubeconfigs and bootstrap data.
 pub const CLUSTER_SECRET_TYPE: &str = "cluster.x-k8s.io/secret";
 /// Label with the name of the CSV that a row came from; rows gone from a file are found by it.

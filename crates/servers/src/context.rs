@@ -13,6 +13,7 @@ use pki::SiteCa;
 use resources::gantry::{BootSession, Server};
 use resources::tinkerbell::Workflow;
 use resources::{BootEvent, BootEventKind, keys};
+use sealed_files::SealedFiles;
 
 use crate::error::Error;
 use crate::sessions::{self, Allowances, ControlPlaneProof, Window};
@@ -34,6 +35,8 @@ pub struct Context {
     pub endpoints: Vec<String>,
     /// The way to the records, and what was heard of machines.
     pub events: EventSender,
+    /// Files that are too big for the data of a first boot.
+    pub files: SealedFiles,
     /// How long armed machines are waited for, where their Servers do not say.
     pub allowances: Allowances,
     /// Whether control-plane machines with a BMC must be confirmed by it.

@@ -34,6 +34,15 @@ pub enum Error {
     /// A compare-and-set failed.
     #[error(transparent)]
     Commit(#[from] compare_and_set::Error),
+    /// A file of a first boot cannot be read.
+    #[error("cannot read the file of the first boot of {machine}")]
+    File {
+        /// Name of the Server.
+        machine: String,
+        /// Cause.
+        #[source]
+        source: sealed_files::Error,
+    },
     /// A certificate cannot be given.
     #[error("no certificate for {machine}")]
     Certificate {

@@ -3,17 +3,20 @@
 //! The peer is known by its first-boot certificate alone, which counts as long as no newer attempt is wanted. That it asked is
 //! committed before anything else, since the data (a bootstrap Secret with a fresh join token) is minted only after that; it
 //! is handed out when `deliveredAt` is committed. The same key may ask again until it says `done` or `failed`: then it gets
-//! no data any more, and the value is removed from the Secret.
+//! no data any more, and the value is removed from the Secret. A file that is too big for the data is given out as they are,
+//! if the Secret names it (annotation [`resources::keys::FIRST_BOOT_FILE`]).
 //!
 //! | route | body | changes |
 //! |---|---|---|
 //! | `/v1/first-boot` | none | `requestedAt`, `deliveredAt` |
+//! | `/v1/first-boot/file/<sha256>` | none | nothing |
 //! | `/v1/first-boot/stage` | `{"stage"}` | `stage` |
 //! | `/v1/first-boot/failed` | `{"stage", "exitStatus", "lines"}` | `failure`, by the first report that counts |
 //! | `/v1/first-boot/done` | none | `revokedAt` |
 
 mod call;
 mod delivery;
+mod file;
 mod report;
 mod reported;
 mod secrets;
@@ -32,6 +35,7 @@ const BODY: usize = 64 << 10;
 pub(crate) fn router(context: Context) -> Router {
     Router::new()
         .route("/v1/first-boot", post(delivery::first_boot))
+        .route("/v1/first-boot/file/{sha256}", post(file::file))
         .route("/v1/first-boot/stage", post(report::stage))
         .route("/v1/first-boot/failed", post(report::failed))
         .route("/v1/first-boot/done", post(delivery::done))

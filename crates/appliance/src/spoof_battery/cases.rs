@@ -105,6 +105,9 @@ pub(super) struct Case {
 const SCRIPT: &str = "/ipxe/script/52:54:00:00:00:01/auto.ipxe";
 const USER_DATA: &str = "/2009-04-04/user-data";
 const FIRST_BOOT: &str = "/v1/first-boot";
+/// By the SHA-256 of [`super::FILE`].
+pub(super) const FILE: &str =
+    "/v1/first-boot/file/bac2b702cc7b29da112b9751e2a68367298249a1fa847ce854b9d0f0db509c9c";
 const STAGE: &str = "/v1/first-boot/stage";
 const FAILED: &str = "/v1/first-boot/failed";
 const DONE: &str = "/v1/first-boot/done";
@@ -290,6 +293,13 @@ fn first_boot() -> Vec<Row> {
         (Disarmed, OwnAddress, Post(Shown::OtherSystem, FAILED)),
         (Disarmed, OwnAddress, Post(Shown::EarlierSystem, FAILED)),
         (Disarmed, Neighbour, Post(Shown::System, STAGE)),
+        (Disarmed, Neighbour, Post(Shown::Nothing, FILE)),
+        (Disarmed, OwnAddress, Post(Shown::Nothing, FILE)),
+        (Disarmed, OwnAddress, Post(Shown::Agent, FILE)),
+        (Disarmed, Neighbour, Post(Shown::System, FILE)),
+        (Disarmed, OtherMachine, Post(Shown::OtherSystem, FILE)),
+        (Disarmed, OwnAddress, Post(Shown::OtherSystem, FILE)),
+        (Disarmed, OwnAddress, Post(Shown::EarlierSystem, FILE)),
         (Disarmed, OtherMachine, Post(Shown::OtherSystem, FIRST_BOOT)),
         (Disarmed, OwnAddress, Post(Shown::OtherSystem, FIRST_BOOT)),
         (Disarmed, OwnAddress, Post(Shown::EarlierSystem, FIRST_BOOT)),
@@ -303,5 +313,6 @@ fn first_boot() -> Vec<Row> {
         (Over, OwnAddress, Post(Shown::System, FIRST_BOOT)),
         (Over, Neighbour, Post(Shown::System, FIRST_BOOT)),
         (Over, OwnAddress, Post(Shown::System, FAILED)),
+        (Over, OwnAddress, Post(Shown::System, FILE)),
     ]
 }

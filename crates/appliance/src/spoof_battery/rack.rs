@@ -14,8 +14,9 @@ use k8s_openapi::api::core::v1::Secret;
 use pki::{ClientCertificates, KeyDir, ServingCertificate, SiteCa, Validity};
 use resources::gantry::{Server, SessionPhase};
 use resources::tinkerbell::{Hardware, Template, Workflow};
-use resources::{BootEvent, BootEventKind};
+use resources::{BootEvent, BootEventKind, keys};
 use rustls::crypto::aws_lc_rs::default_provider;
+use sealed_files::SealedFiles;
 use serde_json::{Value, json};
 use store::records::Records;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
-use super::DATA;
+use super::{DATA, FILE};
 use crate::agent_endpoint::{self, Endpoint};
 use crate::callers::Callers;
 use crate::gates;
@@ -43,6 +44,7 @@ pub(super) struct Rack {
     events: EventSender,
     records: Arc<Mutex<Vec<Event>>>,
     view: Arc<ViewHandle>,
+    files: SealedFiles,
     http: SocketAddr,
     tftp: SocketAddr,
     agents: SocketAddr,
@@ -72,6 +74,7 @@ impl Rack {
             http: ([127, 0, 0, 1], 0).into(),
             tftp: ([127, 0, 0, 1], 0).into(),
             agents: ([127, 0, 0, 1], 0).into(),
+            files: sim::sealed_files(api.scratch()),
             api,
             ca,
             events,
@@ -139,6 +142,7 @@ impl Rack {
             leases: leases.clone(),
             endpoints: vec!["https://127.0.0.1:7443".to_owned()],
             events: self.events.clone(),
+            files: self.files.clone(),
             allowances: servers::Allowances {
                 post_minutes: 30,
                 manual_minutes: 1440,
@@ -200,8 +204,12 @@ impl Rack {
         let claim = json!({"spec": {"claim": {"kind": "ProviderMachine", "name": "cp-1", "namespace": NAMESPACE,
             "role": "controlPlane", "bootstrapSecret": "cp-1-data"}}});
         self.api.merge::<Server>("node-1", claim).await;
-        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cp-1-data"},
-            "stringData": {"value": DATA}});
+        let mut file = self.files.create("eksa-system/demo").await.unwrap();
+        file.write_all(FILE.as_bytes()).await.unwrap();
+        let stored = file.finish().await.unwrap();
+        let named = format!("eksa-system/demo/{}", stored.sha256.hex());
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "stringData": {"value": DATA},
+            "metadata": {"name": "cp-1-data", "annotations": {keys::FIRST_BOOT_FILE: named}}});
         self.api.make::<Secret>(secret).await;
     }
 

@@ -26,7 +26,7 @@ pub(super) struct Refusal(pub(super) StatusCode, pub(super) String);
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        tracing::warn!(error = %error, "first boot call failed");
+        tracing::warn!(error = causes::line(&error), "first boot call failed");
         Self(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
     }
 }

@@ -222,3 +222,89 @@ async fn a_first_boot_that_is_done_has_not_failed() {
     );
     site.end().await;
 }
+
+/// Status and content of the answer for a file.
+async fn fetch(site: &Site, identity: Option<&Identity>, sha256: &str) -> (StatusCode, Result<Vec<u8>, ()>) {
+    let path = format!("/v1/first-boot/file/{sha256}");
+    let answer = post(site, &path, identity, String::new()).await;
+    let (status, length) = (answer.status(), answer.headers().get("content-length").cloned());
+    let content = axum::body::to_bytes(answer.into_body(), 64 << 20).await;
+    if let (StatusCode::OK, Ok(content)) = (status, &content) {
+        assert_eq!(length.unwrap().to_str().unwrap(), content.len().to_string());
+    }
+    (status, content.map(Vec::from).map_err(drop))
+}
+
+async fn store(site: &Site, name: &str, content: &[u8]) -> String {
+    use tokio::io::AsyncWriteExt as _;
+    let mut file = site.files.create(name).await.unwrap();
+    file.write_all(content).await.unwrap();
+    file.finish().await.unwrap().sha256.hex()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_boot_gets_the_file_that_its_secret_names_and_no_other() {
+    let (site, agent, system) = installed().await;
+    let content = [b"canary".as_slice(), &[7; 3 << 20]].concat();
+    let file = store(&site, "eksa-system/demo", &content).await;
+    let other = store(&site, "eksa-system/other", b"of another cluster").await;
+    let nothing = StatusCode::NOT_FOUND;
+    assert_eq!(
+        fetch(&site, Some(&system), &file).await.0,
+        nothing,
+        "nothing is named"
+    );
+
+    site.name_file("prod-1-data", &format!("eksa-system/demo/{file}"))
+        .await;
+    let before = site.server("node-1", |_| true).await;
+    for _ in 0..2 {
+        let (status, read) = fetch(&site, Some(&system), &file).await;
+        assert!(
+            status == StatusCode::OK && read == Ok(content.clone()),
+            "{status}"
+        );
+    }
+    let upper = file.to_uppercase();
+    for wrong in [&other, "0", "..%2F..%2Fstate.db", &upper] {
+        assert_eq!(fetch(&site, Some(&system), wrong).await.0, nothing, "{wrong}");
+    }
+    assert_eq!(fetch(&site, None, &file).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        fetch(&site, Some(&agent), &file).await.0,
+        StatusCode::UNAUTHORIZED
+    );
+    let after = site.server("node-1", |_| true).await;
+    assert_eq!(first_boot_of(&after), first_boot_of(&before));
+
+    // What is named must be there, below its own name, and as it was written.
+    site.name_file("prod-1-data", &format!("eksa-system/demo/{other}"))
+        .await;
+    assert_eq!(fetch(&site, Some(&system), &other).await.0, nothing);
+    site.name_file("prod-1-data", &format!("../sealed-files/eksa-system/demo/{file}"))
+        .await;
+    assert_eq!(
+        fetch(&site, Some(&system), &file).await.0,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    for named in ["", "no digest", &file] {
+        site.name_file("prod-1-data", named).await;
+        assert_eq!(fetch(&site, Some(&system), &file).await.0, nothing, "{named}");
+    }
+    site.name_file("prod-1-data", &format!("eksa-system/demo/{file}"))
+        .await;
+    site.damage_file(&format!("eksa-system/demo/{file}"));
+    let (status, read) = fetch(&site, Some(&system), &file).await;
+    assert_eq!(
+        (status, read),
+        (StatusCode::OK, Err(())),
+        "the body ends with an error"
+    );
+
+    assert_eq!(
+        says(&site, "/v1/first-boot/done", &system, json!({})).await,
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(fetch(&site, Some(&system), &file).await.0, StatusCode::FORBIDDEN);
+    site.end().await;
+}

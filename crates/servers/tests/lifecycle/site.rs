@@ -15,9 +15,10 @@ use pki::{Identity, KeyDir, SiteCa};
 use rcgen::{CertificateParams, KeyPair};
 use resources::bmc::Machine;
 use resources::gantry::Server;
-use resources::keys::BMC_INVENTORY;
+use resources::keys::{self, BMC_INVENTORY};
 use resources::tinkerbell::{Hardware, Workflow};
 use resources::{BootEvent, BootEventKind, Mac};
+use sealed_files::SealedFiles;
 use serde_json::{Value, json};
 use servers::{Allowances, Context, ControlPlaneProof, SessionsService, build};
 use tempfile::TempDir;
@@ -40,6 +41,7 @@ pub(crate) struct Site {
     ahead: Arc<AtomicU64>,
     events: EventSender,
     view: Arc<ViewHandle>,
+    pub(crate) files: SealedFiles,
     api: sim::Site,
     /// What the controllers, the services and the boot view ask of the API.
     traffic: sim::Traffic,
@@ -81,6 +83,7 @@ impl Site {
         let leases =
             Leases::with_clock(move || Instant::now() + Duration::from_secs(clock.load(Ordering::SeqCst)));
         let leases = Arc::new(leases);
+        let files = sim::sealed_files(api.scratch());
         let context = Context {
             client: client.clone().into(),
             ca,
@@ -88,6 +91,7 @@ impl Site {
             leases: leases.clone(),
             endpoints: vec!["https://192.0.2.1:7443".into()],
             events,
+            files: files.clone(),
             allowances: Allowances {
                 post_minutes: 30,
                 manual_minutes: 1440,
@@ -109,6 +113,7 @@ impl Site {
             ahead,
             events: heard,
             view: looked_at,
+            files,
             api,
             traffic,
             tasks,
@@ -294,6 +299,20 @@ impl Site {
     pub(crate) async fn secret(&self, name: &str, value: &str) {
         let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"value": value}});
         self.api.make::<Secret>(secret).await;
+    }
+
+    /// Names a file in the Secret.
+    pub(crate) async fn name_file(&self, secret: &str, file: &str) {
+        let named = json!({"metadata": {"annotations": {keys::FIRST_BOOT_FILE: file}}});
+        self.api.merge::<Secret>(secret, named).await;
+    }
+
+    /// Changes the last byte of a sealed file.
+    pub(crate) fn damage_file(&self, file: &str) {
+        let path = self.api.scratch().join("sealed-files").join(file);
+        let mut raw = std::fs::read(&path).unwrap();
+        *raw.last_mut().unwrap() ^= 1;
+        std::fs::write(path, raw).unwrap();
     }
 
     pub(crate) async fn secret_value(&self, name: &str) -> Option<Vec<u8>> {
