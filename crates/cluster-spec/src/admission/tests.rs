@@ -48,6 +48,8 @@ fn documents(bundle: &ClusterBundle) -> Vec<Document> {
     all.extend(configs.map(|config| Document::MachineConfig(Box::new(config))));
     let templates = bundle.templates.values().cloned();
     all.extend(templates.map(|template| Document::Template(Box::new(template))));
+    let providers = bundle.oidc_configs.values().cloned();
+    all.extend(providers.map(|provider| Document::Oidc(Box::new(provider))));
     all
 }
 
@@ -97,6 +99,7 @@ fn edits_that_replace_machines_pass() {
         include_str!("../../tests/cases/edit-image.yaml"),
         include_str!("../../tests/cases/edit-api-server.yaml"),
         include_str!("../../tests/cases/edit-template.yaml"),
+        include_str!("../../tests/cases/edit-identity.yaml"),
     ] {
         let new = read(text);
         assert_eq!(refused(&base(), &new), []);
@@ -108,6 +111,25 @@ fn edits_that_replace_machines_pass() {
             "{changed:?}"
         );
     }
+}
+
+/// An identity provider of a running cluster is checked like the Cluster that names it.
+#[test]
+fn a_provider_in_use_meets_the_rules() {
+    let known = read(include_str!("../../tests/cases/edit-identity.yaml"));
+    let mut broken = known.clone();
+    let provider = broken.oidc_configs.get_mut("shed-login").unwrap();
+    provider.spec.issuer_url = "http://login.example".to_owned();
+    assert_eq!(refused(&known, &broken), [(OIDC, "spec.issuerUrl".to_owned())]);
+    // Of a cluster that does not name it, it is nobody's business yet.
+    assert_eq!(
+        refused(&base(), &{
+            let mut other = base();
+            other.oidc_configs.clone_from(&broken.oidc_configs);
+            other
+        }),
+        []
+    );
 }
 
 /// The Cluster is written before the image of its new version, and a version without a Release is refused at once.

@@ -15,6 +15,7 @@ mod model;
 mod names;
 mod observations;
 mod properties;
+mod revisions;
 mod samples;
 mod size;
 mod successions;
