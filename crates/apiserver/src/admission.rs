@@ -30,7 +30,7 @@ pub struct AdmissionRequest<'a> {
     pub namespace: &'a str,
     /// Name.
     pub name: &'a str,
-    /// "" or `status`.
+    /// "", `status`, or `scale`, whose object is the whole one all the same.
     pub subresource: &'a str,
     /// Who asks.
     pub identity: &'a Identity,

@@ -69,6 +69,8 @@ pub(crate) enum Place {
     Object,
     /// Its `status`.
     Status,
+    /// Its `scale`.
+    Scale,
 }
 
 /// The verbs of a place; none when there is no such path.
@@ -78,11 +80,13 @@ pub(crate) fn verbs(origin: Origin, place: Place) -> &'static [Verb] {
         (Origin::Builtin | Origin::Custom, Place::Collection) => &[Create, DeleteCollection, List, Watch],
         (Origin::Builtin | Origin::Custom, Place::AllNamespaces) => &[List, Watch],
         (Origin::Builtin | Origin::Custom, Place::Object) => &[Delete, Get, Patch, Update, Watch],
-        (Origin::Builtin | Origin::Custom, Place::Status) => &[Get, Patch, Update],
+        (Origin::Builtin | Origin::Custom, Place::Status) | (Origin::Custom, Place::Scale) => {
+            &[Get, Patch, Update]
+        }
         (Origin::Records, Place::Collection) => &[List, Watch],
         (Origin::Records, Place::Object) => &[Get, Watch],
         (Origin::Virtual, Place::Collection) => &[Create],
-        (Origin::Records | Origin::Virtual, _) => &[],
+        (Origin::Records | Origin::Virtual, _) | (Origin::Builtin, Place::Scale) => &[],
     }
 }
 
@@ -108,11 +112,12 @@ mod tests {
     use super::*;
 
     const ORIGINS: [Origin; 4] = [Origin::Builtin, Origin::Custom, Origin::Records, Origin::Virtual];
-    const PLACES: [Place; 4] = [
+    const PLACES: [Place; 5] = [
         Place::Collection,
         Place::AllNamespaces,
         Place::Object,
         Place::Status,
+        Place::Scale,
     ];
 
     /// Every verb of the table is what some method asks for at that place, and nothing else gets through.
@@ -127,7 +132,7 @@ mod tests {
         ];
         for origin in ORIGINS {
             for place in PLACES {
-                let named = matches!(place, Place::Object | Place::Status);
+                let named = matches!(place, Place::Object | Place::Status | Place::Scale);
                 let asked: Vec<Verb> = methods
                     .iter()
                     .flat_map(|method| [false, true].map(|watch| Verb::of(method, named, watch)))
@@ -142,13 +147,15 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_never_deleted_or_created() {
+    fn a_subresource_is_never_deleted_or_created() {
         for origin in ORIGINS {
-            let verbs = verbs(origin, Place::Status);
-            assert!(
-                !verbs.contains(&Verb::Delete) && !verbs.contains(&Verb::Create),
-                "{origin:?}"
-            );
+            for place in [Place::Status, Place::Scale] {
+                let verbs = verbs(origin, place);
+                assert!(
+                    !verbs.contains(&Verb::Delete) && !verbs.contains(&Verb::Create),
+                    "{origin:?} {place:?}"
+                );
+            }
         }
         assert_eq!(allow(verbs(Origin::Custom, Place::Status)), "GET, PATCH, PUT");
         assert_eq!(

@@ -6,6 +6,7 @@ mod columns;
 mod definition;
 mod definition_rules;
 mod registry;
+pub(crate) mod scale;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ pub(crate) use columns::{Cell, Column, cell};
 pub(crate) use definition::{definition_kind, fill_names, prepare_definition};
 pub(crate) use definition_rules::{bad_stored_versions, unchanged};
 pub(crate) use registry::{Defined, Found, Registry};
+pub(crate) use scale::ScalePaths;
 
 /// Where a kind comes from; decides the few things that differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +68,8 @@ pub(crate) struct Version {
     pub(crate) storage: bool,
     /// Has the `/status` subresource.
     pub(crate) status: bool,
+    /// Where its numbers are, with the `/scale` subresource.
+    pub(crate) scale: Option<ScalePaths>,
     /// Checks and prunes objects; also tells server-side apply how lists merge.
     pub(crate) schema: Arc<Schema>,
     /// The schema as it is published in OpenAPI.

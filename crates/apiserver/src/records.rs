@@ -70,6 +70,7 @@ pub(crate) fn record_kind(given: &RecordKind) -> Kind {
             served: true,
             storage: true,
             status: false,
+            scale: None,
             schema: Arc::new(schema),
             published,
             columns,

@@ -228,6 +228,7 @@ fn check_endpoint(call: &Call, verb: Verb) -> Result<(), ApiError> {
     let kind = &call.found.kind;
     let place = match (call.subresource(), &call.target.name) {
         ("status", Some(_)) if call.found.version().status => Place::Status,
+        ("scale", Some(_)) if call.found.version().scale.is_some() => Place::Scale,
         ("", Some(_)) => Place::Object,
         ("", None) if kind.namespaced && call.target.namespace.is_none() => Place::AllNamespaces,
         ("", None) => Place::Collection,
@@ -258,7 +259,21 @@ async fn run(
         );
         Ok(value)
     };
+    let scale = call.subresource() == "scale";
+    if scale && call.view == View::Table {
+        // There are no columns of a scale: clients that can, take the object instead.
+        call.view = View::Full;
+    }
     let outcome = match verb {
+        Verb::Get if scale => verbs::scale::get(&call),
+        Verb::Update if scale => {
+            let object = decoded(&call)?;
+            verbs::scale::update(&mut call, object).await
+        }
+        Verb::Patch if scale => {
+            let patch = decoded(&call)?;
+            verbs::scale::patch(&mut call, body::content_type(headers), patch).await
+        }
         Verb::Get => verbs::read::get(&call),
         Verb::List => verbs::read::list(&call),
         Verb::Watch => return verbs::watch::watch(call),

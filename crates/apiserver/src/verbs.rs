@@ -9,6 +9,7 @@ pub(crate) mod prepare;
 pub(crate) mod read;
 pub(crate) mod records;
 pub(crate) mod reviews;
+pub(crate) mod scale;
 pub(crate) mod watch;
 pub(crate) mod write;
 

@@ -86,6 +86,7 @@ fn make(base: Base, columns: Vec<Column>) -> Kind {
             served: true,
             storage: true,
             status: base.status,
+            scale: None,
             schema: Arc::new(schema),
             published,
             columns,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::columns::parse_path;
-use super::definition_rules::{bad_conversion, bad_group};
-use super::{Cell, Column, Kind, Origin, Version, object_meta};
+use super::definition_rules::{bad_conversion, bad_group, bad_scales};
+use super::{Cell, Column, Kind, Origin, ScalePaths, Version, object_meta};
 use crate::meta::names::{NameRule, is_subdomain};
 use crate::meta::{Meta, as_map};
 use crate::schema::Schema;
@@ -49,6 +49,7 @@ pub(crate) fn prepare_definition(object: &mut Value, reserved: &BTreeSet<&str>) 
         let text = "must have exactly one version marked as storage version";
         causes.push(Cause::invalid("spec.versions", &spec["versions"], text));
     }
+    causes.extend(bad_scales(versions));
     for (i, version) in versions.iter().enumerate() {
         let at = format!("spec.versions[{i}].schema.openAPIV3Schema");
         causes.extend(bad_columns(i, version));
@@ -153,6 +154,7 @@ fn version(value: &Value) -> Result<Version, String> {
         served: flag("served"),
         storage: flag("storage"),
         status: value["subresources"].get("status").is_some_and(|s| !s.is_null()),
+        scale: ScalePaths::parse(&value["subresources"]["scale"]),
         schema: Arc::new(schema),
         published: raw,
         columns: columns(value),

@@ -63,6 +63,62 @@ pub(super) fn bad_conversion(object: &Value) -> Option<Cause> {
     }
 }
 
+/// Causes for refusing the paths of the versions' scales. Where all versions have the same subresources, they are those of the
+/// definition.
+pub(super) fn bad_scales(versions: &[Value]) -> Vec<Cause> {
+    let same = versions
+        .windows(2)
+        .all(|pair| pair[0]["subresources"] == pair[1]["subresources"]);
+    let take = if same { 1 } else { versions.len() };
+    let scales = versions.iter().take(take).enumerate();
+    scales
+        .flat_map(|(i, version)| {
+            let at = if same {
+                "spec.subresources.scale".to_owned()
+            } else {
+                format!("spec.versions[{i}].subresources.scale")
+            };
+            bad_scale(&at, &version["subresources"]["scale"])
+        })
+        .collect()
+}
+
+fn bad_scale(at: &str, scale: &Value) -> Vec<Cause> {
+    if scale.is_null() {
+        return Vec::new();
+    }
+    let paths = [
+        (
+            "specReplicasPath",
+            true,
+            &[".spec."] as &[&str],
+            "should be a json path under .spec",
+        ),
+        (
+            "statusReplicasPath",
+            true,
+            &[".status."],
+            "should be a json path under .status",
+        ),
+        (
+            "labelSelectorPath",
+            false,
+            &[".spec.", ".status."],
+            "should be a json path under either .spec or .status",
+        ),
+    ];
+    let bad = |(field, required, within, text): (&str, bool, &[&str], &str)| {
+        let at = format!("{at}.{field}");
+        let path = scale[field].as_str().unwrap_or("");
+        match path {
+            "" => required.then(|| Cause::required(&at, "")),
+            path if within.iter().any(|within| path.starts_with(within)) => None,
+            path => Some(Cause::invalid(&at, &path.into(), text)),
+        }
+    };
+    paths.into_iter().filter_map(bad).collect()
+}
+
 /// Causes for refusing `status.storedVersions`: every version in which objects may be stored must be defined.
 pub(crate) fn bad_stored_versions(object: &Value) -> Vec<Cause> {
     let versions = object["spec"]["versions"]
@@ -154,6 +210,58 @@ mod tests {
                 bad_conversion(&json!({"spec": {"conversion": conversion}})).map(|cause| cause.reason);
             assert_eq!(found, expected, "{conversion}");
         }
+    }
+
+    #[test]
+    fn scales() {
+        let version = |spec: &str, status: &str, selector: &str| {
+            let scale = json!({"specReplicasPath": spec, "statusReplicasPath": status, "labelSelectorPath": selector});
+            json!({"subresources": {"scale": scale}})
+        };
+        let fields = |versions: &[Value]| -> Vec<String> {
+            let causes = bad_scales(versions).into_iter();
+            causes.map(|cause| cause.field).collect()
+        };
+        for (spec, status, selector, expected) in [
+            (".spec.replicas", ".status.replicas", "", None),
+            (".spec.a.b", ".status.a.b", ".spec.selector", None),
+            ("", ".status.replicas", "", Some("specReplicasPath")),
+            (
+                ".status.replicas",
+                ".status.replicas",
+                "",
+                Some("specReplicasPath"),
+            ),
+            ("spec.replicas", ".status.replicas", "", Some("specReplicasPath")),
+            (".spec.replicas", ".spec.replicas", "", Some("statusReplicasPath")),
+            (
+                ".spec.replicas",
+                ".status.replicas",
+                ".metadata.labels",
+                Some("labelSelectorPath"),
+            ),
+        ] {
+            let one = version(spec, status, selector);
+            let expected = expected.map(|field| format!("spec.subresources.scale.{field}"));
+            let expected = Vec::from_iter(expected);
+            assert_eq!(
+                fields(std::slice::from_ref(&one)),
+                expected,
+                "{spec} {status} {selector}"
+            );
+            assert_eq!(
+                fields(&[one.clone(), one]),
+                expected,
+                "{spec} {status} {selector}"
+            );
+        }
+        let good = version(".spec.replicas", ".status.replicas", "");
+        let bad = version("", ".status.replicas", "");
+        assert_eq!(
+            fields(&[good, bad]),
+            ["spec.versions[1].subresources.scale.specReplicasPath"]
+        );
+        assert_eq!(bad_scales(&[json!({"subresources": {"status": {}}})]), Vec::new());
     }
 
     #[test]

@@ -39,13 +39,20 @@ pub(crate) enum Ownership {
 
 /// Checks `apiVersion`, `kind`, `name` and `namespace` of a body against the path; fills in what is absent.
 pub(crate) fn shape(call: &Call, object: &mut Value) -> Result<(), ApiError> {
+    shape_as(call, object, &call.found.api_version(), &call.found.kind.kind)
+}
+
+/// The same for a body of another kind than the path's, such as a scale.
+pub(crate) fn shape_as(
+    call: &Call,
+    object: &mut Value,
+    api_version: &str,
+    kind: &str,
+) -> Result<(), ApiError> {
     if !object.is_object() {
         return Err(ApiError::bad_request("the body of the request must be an object"));
     }
-    for (field, expected) in [
-        ("apiVersion", call.found.api_version()),
-        ("kind", call.found.kind.kind.clone()),
-    ] {
+    for (field, expected) in [("apiVersion", api_version), ("kind", kind)] {
         match object.get(field).and_then(Value::as_str) {
             None | Some("") => {
                 as_map(object).insert(field.to_owned(), expected.into());
@@ -96,6 +103,9 @@ pub(crate) fn finish(
     system_metadata(call, old, &mut object);
     let mut causes = builtin::prepare(call, old, &mut object);
     causes.extend(old.and_then(|old| late_finalizers(old, &object)));
+    if let Some(paths) = &call.found.version().scale {
+        causes.extend(paths.bad_numbers(&object));
+    }
     let schema = call.found.version().schema.clone();
     schema::apply_defaults(&schema, &mut object);
     let warnings = admit(call, old, &mut object)?;

@@ -18,7 +18,7 @@ use crate::status::{ApiError, Cause};
 use crate::storage::{self, Key, Stored, WriteError};
 
 /// How long a write is computed again on a newer state, as in kube-apiserver. One writer of each round wins.
-const RETRY: Duration = Duration::from_secs(34);
+pub(super) const RETRY: Duration = Duration::from_secs(34);
 /// Random characters after `generateName`; without vowels and look-alikes.
 const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
@@ -204,7 +204,12 @@ pub(crate) async fn update(call: &mut Call, mut object: Value) -> Result<Outcome
 }
 
 /// The version and uid that the writer expects, when given.
-fn check_expected(call: &Call, current: &Stored, version: &str, uid: &str) -> Result<(), ApiError> {
+pub(super) fn check_expected(
+    call: &Call,
+    current: &Stored,
+    version: &str,
+    uid: &str,
+) -> Result<(), ApiError> {
     let kind = &call.found.kind;
     if !uid.is_empty() && uid != current.uid() {
         let text = format!(
@@ -327,7 +332,7 @@ async fn apply(call: &mut Call, current: Option<Arc<Stored>>, body: &Value) -> R
 }
 
 /// Completes a changed object and stores it over `current`; removes it when its last finalizer went.
-async fn store(
+pub(super) async fn store(
     call: &mut Call,
     current: &Stored,
     object: Value,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::endpoint::{self, Place};
-use crate::kinds::{Kind, Registry, Version};
+use crate::kinds::{Kind, Registry, Version, scale};
 
 /// Places whose verbs discovery lists together, under the plural.
 const KIND: [Place; 2] = [Place::Collection, Place::Object];
@@ -78,6 +78,13 @@ pub(crate) fn resources(registry: &Registry, group: &str, version: &str) -> Opti
                 "verbs": endpoint::names(kind.origin, &[Place::Status])}),
             );
         }
+        if v.scale.is_some() {
+            list.push(
+                json!({"name": format!("{}/scale", kind.plural), "singularName": "",
+                "namespaced": kind.namespaced, "group": scale::GROUP, "version": scale::VERSION, "kind": scale::KIND,
+                "verbs": endpoint::names(kind.origin, &[Place::Scale])}),
+            );
+        }
     }
     let group_version = if group.is_empty() {
         version.to_owned()
@@ -123,9 +130,18 @@ fn aggregated_resource(group: &str, version: &str, kind: &Kind, v: &Version) -> 
     let mut resource = json!({"resource": kind.plural, "responseKind": response_kind,
         "scope": if kind.namespaced { "Namespaced" } else { "Cluster" }, "singularResource": kind.singular,
         "verbs": endpoint::names(kind.origin, &KIND), "shortNames": kind.short_names, "categories": kind.categories});
+    let mut subresources = Vec::new();
     if v.status {
-        resource["subresources"] = json!([{"subresource": "status", "responseKind": response_kind,
-            "verbs": endpoint::names(kind.origin, &[Place::Status])}]);
+        subresources.push(json!({"subresource": "status", "responseKind": response_kind,
+            "verbs": endpoint::names(kind.origin, &[Place::Status])}));
+    }
+    if v.scale.is_some() {
+        let response_kind = json!({"group": scale::GROUP, "version": scale::VERSION, "kind": scale::KIND});
+        subresources.push(json!({"subresource": "scale", "responseKind": response_kind,
+            "verbs": endpoint::names(kind.origin, &[Place::Scale])}));
+    }
+    if !subresources.is_empty() {
+        resource["subresources"] = subresources.into();
     }
     resource
 }

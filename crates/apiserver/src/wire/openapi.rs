@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde_json::{Map, Value, json};
 
 use crate::endpoint::{self, Place, Verb};
-use crate::kinds::{Kind, Origin, Registry, Version};
+use crate::kinds::{Kind, Origin, Registry, Version, scale};
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
@@ -143,6 +143,9 @@ fn add_paths(paths: &mut Map<String, Value>, kind: &Kind, version: &Version) {
     if version.status {
         add(format!("{collection}/{{name}}/status"), Place::Status);
     }
+    if version.scale.is_some() {
+        add(format!("{collection}/{{name}}/scale"), Place::Scale);
+    }
     add(format!("{collection}/{{name}}"), Place::Object);
     add(collection, Place::Collection);
 }
@@ -180,8 +183,11 @@ fn operations(kind: &Kind, version: &Version, place: Place) -> Map<String, Value
             .iter()
             .map(|name| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}}))
             .collect();
-        let operation = json!({"x-kubernetes-action": action,
-            "x-kubernetes-group-version-kind": gvk(kind, version, &kind.kind),
+        let gvk = match place {
+            Place::Scale => json!({"group": scale::GROUP, "version": scale::VERSION, "kind": scale::KIND}),
+            _ => gvk(kind, version, &kind.kind),
+        };
+        let operation = json!({"x-kubernetes-action": action, "x-kubernetes-group-version-kind": gvk,
             "parameters": parameters, "responses": {"200": {"description": "OK"}}});
         operations.insert(method.to_owned(), operation);
     }

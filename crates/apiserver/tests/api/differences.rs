@@ -16,6 +16,7 @@ mod definitions;
 mod deletion;
 mod ownership;
 mod real;
+mod scales;
 mod sequences;
 mod side;
 mod subresources;
@@ -42,6 +43,7 @@ fn cases() -> Vec<Case> {
     [
         deletion::cases(),
         subresources::cases(),
+        scales::cases(),
         definitions::cases(),
         ownership::cases(),
     ]

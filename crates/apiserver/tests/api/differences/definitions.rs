@@ -6,7 +6,7 @@ use super::Case;
 use super::side::{Answer, Side};
 use super::transcript::{Transcript, conditions};
 
-const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+pub(super) const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -50,6 +50,15 @@ impl Definition {
     /// With the status subresource.
     pub(super) fn status(mut self) -> Definition {
         self.0["spec"]["versions"][0]["subresources"] = json!({"status": {}});
+        self
+    }
+
+    /// With the subresources status and scale, whose paths these are.
+    pub(super) fn scale(mut self, paths: Value) -> Definition {
+        let version = &mut self.0["spec"]["versions"][0];
+        version["subresources"] = json!({"status": {}, "scale": paths});
+        let kept = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        version["schema"]["openAPIV3Schema"]["properties"]["status"] = kept;
         self
     }
 
