@@ -1,6 +1,8 @@
 //! Admission of clusters' documents in the embedded API: the rules of `cluster-spec` on every write, whoever makes it.
 
+mod cluster_api;
 mod namespaces;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -11,10 +13,12 @@ use resources::gantry::{ControlPlane, Release};
 use serde::Deserialize;
 use serde_json::Value;
 
+use cluster_api::cluster_api;
 pub(crate) use namespaces::namespaces;
+use stored::{CLUSTERS, parsed, stored};
 
 const DOCUMENTS: &str = "anywhere.eks.amazonaws.com";
-const CLUSTERS: &str = "clusters.anywhere.eks.amazonaws.com";
+const CLUSTER_API: &str = "cluster.x-k8s.io";
 const CONTROL_PLANES: &str = "controlplanes.gantry.dev";
 const RELEASES: &str = "releases.gantry.dev";
 
@@ -24,7 +28,7 @@ const RELEASES: &str = "releases.gantry.dev";
 /// # Errors
 /// Every refused field.
 pub(crate) fn clusters(request: &AdmissionRequest<'_>, object: &mut Value) -> Result<Vec<String>, Refusal> {
-    if !request.subresource.is_empty() {
+    if request.subresource == "status" {
         return Ok(Vec::new());
     }
     let mut warnings = Vec::new();
@@ -40,6 +44,7 @@ pub(crate) fn clusters(request: &AdmissionRequest<'_>, object: &mut Value) -> Re
                 cluster_spec::admit_control_plane(&old, &new)
             })
         }
+        (CLUSTER_API, _, _) => cluster_api(request, object),
         (DOCUMENTS, kind, AdmissionVerb::Create | AdmissionVerb::Update) => {
             let Some(new) = Document::read(kind, object) else {
                 return Ok(Vec::new());
@@ -57,18 +62,6 @@ pub(crate) fn clusters(request: &AdmissionRequest<'_>, object: &mut Value) -> Re
         return Ok(warnings);
     }
     Err(Refusal::Invalid(found.iter().map(cause).collect()))
-}
-
-/// The objects of a resource beside the one that is written.
-fn stored<K: for<'de> Deserialize<'de>>(request: &AdmissionRequest<'_>, resource: &str) -> Vec<K> {
-    parsed(request.objects.list(resource, request.namespace))
-}
-
-fn parsed<K: for<'de> Deserialize<'de>>(objects: Vec<Value>) -> Vec<K> {
-    objects
-        .into_iter()
-        .filter_map(|object| K::deserialize(object).ok())
-        .collect()
 }
 
 fn cause(violation: &Violation) -> Cause {

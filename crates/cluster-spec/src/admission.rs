@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod tests;
+mod worker_groups;
 
 use kube::ResourceExt;
 use resources::anywhere::{
@@ -17,6 +18,11 @@ use crate::defaults::with_defaults;
 use crate::rules::validate;
 use crate::update::update;
 use crate::violation::{Report, Violation};
+
+pub use worker_groups::{
+    admit_capi_cluster_deletion, admit_machine_deployment, admit_new_worker_group,
+    admit_worker_group_deletion,
+};
 
 /// A document of a cluster.
 #[derive(Debug, Clone, PartialEq)]

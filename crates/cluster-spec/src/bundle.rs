@@ -1,6 +1,7 @@
 //! The objects of one cluster, together, and its groups of machines.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use kube::ResourceExt;
 use resources::anywhere::{
@@ -170,6 +171,15 @@ fn names<'a>(references: impl Iterator<Item = &'a ObjectRef>) -> Vec<String> {
     names.sort();
     names.dedup();
     names
+}
+
+/// How few and how many machines an autoscaler may ask for in a worker group; `None` where its count is fixed.
+#[must_use]
+pub fn autoscaling(group: &WorkerNodeGroup) -> Option<RangeInclusive<i32>> {
+    let bounds = group.autoscaling_configuration.as_ref()?;
+    let bound = |name: &str| i32::try_from(bounds.get(name)?.as_i64()?).ok();
+    let (least, most) = (bound("minCount")?, bound("maxCount")?);
+    (0 <= least && least <= most).then_some(least..=most)
 }
 
 /// Which hardware a configuration takes: any of these terms.

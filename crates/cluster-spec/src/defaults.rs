@@ -3,9 +3,8 @@
 use kube::ResourceExt;
 use resources::anywhere::{Cluster, NodeMask, OsFamily, TinkerbellMachineConfig, User};
 use resources::keys;
-use serde_json::Value;
 
-use crate::bundle::ClusterBundle;
+use crate::bundle::{ClusterBundle, autoscaling};
 
 /// Sets the defaults of all objects.
 #[must_use]
@@ -45,13 +44,7 @@ fn cluster(cluster: &mut Cluster) {
             group.name = Some("md-0".to_owned());
         }
         if group.count.is_none() {
-            let minimum = group
-                .autoscaling_configuration
-                .as_ref()
-                .and_then(|bounds| bounds.get("minCount"))
-                .and_then(Value::as_i64)
-                .and_then(|minimum| i32::try_from(minimum).ok());
-            group.count = Some(minimum.unwrap_or(1));
+            group.count = Some(autoscaling(group).map_or(1, |bounds| *bounds.start()));
         }
     }
     if let Some(mirror) = &mut spec.registry_mirror_configuration {

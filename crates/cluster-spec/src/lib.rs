@@ -32,8 +32,11 @@ mod version;
 mod violation;
 mod vrrp;
 
-pub use admission::{Document, admit, admit_control_plane, admit_control_plane_deletion};
-pub use bundle::{CONTROL_PLANE_GROUP, ClusterBundle, Group, OIDC, selector_terms};
+pub use admission::{
+    Document, admit, admit_capi_cluster_deletion, admit_control_plane, admit_control_plane_deletion,
+    admit_machine_deployment, admit_new_worker_group, admit_worker_group_deletion,
+};
+pub use bundle::{CONTROL_PLANE_GROUP, ClusterBundle, Group, OIDC, autoscaling, selector_terms};
 pub use defaults::with_defaults;
 pub use documents::parse;
 pub use hardware::{FreeHardware, check_hardware};

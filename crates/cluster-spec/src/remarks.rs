@@ -71,11 +71,6 @@ fn of_cluster(cluster: &Cluster) -> Vec<Violation> {
             in_place(&group.upgrade_rollout_strategy),
             anew,
         );
-        note(
-            &path("autoscalingConfiguration"),
-            group.autoscaling_configuration.is_some(),
-            "has no effect: this version does not scale by itself, and the group keeps its count",
-        );
     }
     report.found
 }

@@ -547,11 +547,6 @@ fn what_has_no_effect_is_a_remark_and_what_has_one_is_taken() {
             "{field}"
         );
     }
-    let scaled = "    name: md-0\n    autoscalingConfiguration: {minCount: 1, maxCount: 9}\n";
-    assert_eq!(
-        said(group, scaled).1,
-        ["spec.workerNodeGroupConfigurations[0].autoscalingConfiguration"]
-    );
     let balanced = format!("{address}\n  skipLoadBalancerDeployment: true\n  loadBalancerInterface: eth7");
     assert_eq!(
         said(address, &balanced).1,
@@ -565,6 +560,10 @@ fn what_has_no_effect_is_a_remark_and_what_has_one_is_taken() {
         (
             control,
             "    apiServerExtraArgs: {oidc-issuer-url: 'https://issuer.example'}\n",
+        ),
+        (
+            group,
+            "    autoscalingConfiguration: {minCount: 1, maxCount: 9}\n",
         ),
     ];
     for (place, field) in carried_out {

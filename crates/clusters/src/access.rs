@@ -155,9 +155,14 @@ impl Access {
 
     /// Takes a field away from an object, which must have it. Who was slower than somebody else decides again.
     pub(crate) async fn clear<K: Kind>(&self, object: &K, path: &[&str]) -> Result<(), Error> {
+        self.change(object, vec![Change::remove(path)]).await
+    }
+
+    /// Makes changes of an object. Who was slower than somebody else decides again.
+    pub(crate) async fn change<K: Kind>(&self, object: &K, changes: Vec<Change>) -> Result<(), Error> {
         let api = self.api::<K>();
         let what = named::<K>(&object.name_any());
-        let write = WRITER.change(&api, object, vec![Change::remove(path)]);
+        let write = WRITER.change(&api, object, changes);
         let outcome = limited(what, write, |_, source| source.into()).await?;
         self.note_outcome(&outcome);
         Ok(())

@@ -33,7 +33,7 @@ use crate::admit::{self, Admitted, Documents, Inventories, Site, admit, paused};
 use crate::error::Error;
 use crate::execute::{
     PROFILE_ANNOTATION, Progress, REST, Work, carry_on, make_control_plane, make_provider_cluster,
-    needs_another,
+    make_worker_groups, needs_another,
 };
 use crate::observe::{Connections, Snapshot, Views, Workloads, seen};
 use crate::options::Options;
@@ -207,7 +207,7 @@ impl Coordinator {
             Documents::Bad(reason, message) => return refuse(access, cluster, reason, message, now).await,
         };
         let known = snapshot.control_plane.as_deref();
-        let wanted = admitted.pin.wanted(&admitted.bundle, known);
+        let wanted = admitted.pin.wanted(&snapshot.scaled(&admitted.bundle), known);
         snapshot.want(&self.views, namespace, wanted.clone());
         if self.record(access, &snapshot, &wanted, &admitted.pin).await? {
             return Ok(Next::Again);
@@ -217,6 +217,9 @@ impl Coordinator {
             snapshot.provider_cluster.as_deref(),
         );
         if make_provider_cluster(access, cluster, &wanted, uid, known).await? {
+            return Ok(Next::Again);
+        }
+        if make_worker_groups(access, &self.views, &snapshot, &wanted, &admitted.bundle).await? {
             return Ok(Next::Again);
         }
         let connection = self.connections.ask(access, &mut snapshot, now).await;

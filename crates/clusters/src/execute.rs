@@ -13,6 +13,7 @@ mod step_run;
 mod succession;
 mod token;
 mod work;
+mod worker_groups;
 
 pub(crate) use carry_on::carry_on;
 pub(crate) use machines::{make_control_plane, make_image, make_provider_cluster};
@@ -20,6 +21,7 @@ pub use progress::Progress;
 pub(crate) use succession::REST;
 pub use succession::{dropped, inherited_approval, needs_another, superseded};
 pub(crate) use work::Work;
+pub(crate) use worker_groups::make_worker_groups;
 
 /// Annotation on a Cluster: `lab` asks for probes and elections that bear slow machines.
 pub const PROFILE_ANNOTATION: &str = "gantry.dev/profile";

@@ -11,6 +11,7 @@ mod seen;
 mod snapshot;
 mod view;
 mod views;
+mod worker_groups;
 mod workload;
 
 pub(crate) use addons::{addons_behind, is_mixed};

@@ -3,15 +3,17 @@
 
 mod cluster;
 mod machine;
+mod nodes;
 mod parents;
 mod summary;
+mod worker_groups;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use resources::anywhere::Cluster;
-use resources::cluster_api::{Cluster as CapiCluster, Machine};
+use resources::cluster_api::{Cluster as CapiCluster, Machine, MachineDeployment, MachineSet};
 use resources::gantry::{ControlPlane, Plan, StepStatus};
 
 pub(crate) use cluster::{creating, known_phase};
@@ -36,11 +38,25 @@ pub(crate) async fn write(
         .into_iter()
         .filter_map(|(step, row)| Some((step.machine.as_deref()?, row)))
         .collect();
+    let mut statuses = BTreeMap::new();
     for (name, machine) in &snapshot.machines {
         let step = steps.get(name.as_str()).copied();
         let status = machine::status(machine, snapshot, step, now);
         if machine.status.as_ref() != Some(&status) {
             access.apply_status::<Machine>(name, &status).await?;
+        }
+        statuses.insert(name.clone(), status);
+    }
+    for (name, known) in &snapshot.sets {
+        let status = worker_groups::set(known, snapshot, &statuses, now);
+        if known.status.as_ref() != Some(&status) {
+            access.apply_status::<MachineSet>(name, &status).await?;
+        }
+    }
+    for (name, known) in &snapshot.deployments {
+        let status = worker_groups::deployment(known, snapshot, &statuses, now);
+        if known.status.as_ref() != Some(&status) {
+            access.apply_status::<MachineDeployment>(name, &status).await?;
         }
     }
     let deleting = cluster.metadata.deletion_timestamp.is_some();

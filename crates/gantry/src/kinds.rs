@@ -44,6 +44,27 @@ pub(crate) const KINDS: &[Kind] = &[
         true,
     ),
     kind(
+        &["machinedeployments", "machinedeployment", "md"],
+        "cluster.x-k8s.io",
+        "v1beta2",
+        "machinedeployments",
+        true,
+    ),
+    kind(
+        &["machinesets", "machineset", "ms"],
+        "cluster.x-k8s.io",
+        "v1beta2",
+        "machinesets",
+        true,
+    ),
+    kind(
+        &["machinepools", "machinepool", "mp"],
+        "cluster.x-k8s.io",
+        "v1beta2",
+        "machinepools",
+        true,
+    ),
+    kind(
         &["servers", "server", "srv"],
         "gantry.dev",
         "v1alpha1",

@@ -2,6 +2,10 @@
 
 mod cluster;
 mod machine;
+mod machine_deployment;
+mod machine_pool;
+mod machine_set;
+mod machine_template;
 
 pub use cluster::{
     ApiEndpoint, CidrRanges, Cluster, ClusterInitialization, ClusterNetwork, ClusterPhase, ClusterSpec,
@@ -11,3 +15,9 @@ pub use machine::{
     Bootstrap, Machine, MachineAddress, MachineInitialization, MachinePhase, MachineSpec, MachineStatus,
     NodeRef,
 };
+pub use machine_deployment::{
+    MachineDeployment, MachineDeploymentPhase, MachineDeploymentSpec, MachineDeploymentStatus,
+};
+pub use machine_pool::{MachinePool, MachinePoolSpec, MachinePoolStatus};
+pub use machine_set::{MachineSet, MachineSetSpec, MachineSetStatus};
+pub use machine_template::{MachineTemplate, TemplateMetadata, TemplateSpec};

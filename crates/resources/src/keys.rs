@@ -37,6 +37,18 @@ pub const CLUSTER_NAME: &str = "cluster.x-k8s.io/cluster-name";
 pub const CONTROL_PLANE: &str = "cluster.x-k8s.io/control-plane";
 /// Label with the node group's name on workers.
 pub const NODE_GROUP: &str = "gantry.dev/node-group";
+/// Label of Cluster API with the name of the MachineDeployment that a worker belongs to.
+pub const DEPLOYMENT_NAME: &str = "cluster.x-k8s.io/deployment-name";
+/// Label of Cluster API with the name of the MachineSet that a worker belongs to.
+pub const SET_NAME: &str = "cluster.x-k8s.io/set-name";
+/// Label on a MachineSet: revision of its machines.
+pub const REVISION: &str = "gantry.dev/revision";
+/// Label of EKS Anywhere with the node group's name on workers and their MachineDeployment.
+pub const POOL: &str = "pool";
+/// Annotation on a MachineDeployment: the fewest machines that an autoscaler may ask for.
+pub const AUTOSCALER_MIN: &str = "cluster.x-k8s.io/cluster-api-autoscaler-node-group-min-size";
+/// Annotation on a MachineDeployment: the most machines that an autoscaler may ask for.
+pub const AUTOSCALER_MAX: &str = "cluster.x-k8s.io/cluster-api-autoscaler-node-group-max-size";
 /// Annotation on a Plan: SHA-256 of its spec, which an approval names.
 pub const PLAN_DIGEST: &str = "gantry.dev/digest";
 /// Annotation on a Machine: id of the machine, a UUID.

@@ -6,6 +6,7 @@ use apiserver::{AesGcmSealer, ApiServer, Body, Config, Identity};
 use cluster_spec::ClusterBundle;
 use http::{Method, Request, StatusCode};
 use resources::gantry::{ControlPlaneSpec, Release, ReleaseNodeImage, ReleaseSpec};
+use resources::keys;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -326,4 +327,89 @@ async fn what_is_decided_once_is_neither_changed_nor_deleted_while_its_cluster_i
         codes,
         [StatusCode::UNPROCESSABLE_ENTITY, StatusCode::OK, StatusCode::OK]
     );
+}
+
+/// Worker groups as the coordinator writes them for the base.
+fn worker_group(kind: &str, group: &str) -> Value {
+    let labels = json!({ keys::CLUSTER_NAME: "shed", keys::NODE_GROUP: group });
+    json!({
+        "apiVersion": "cluster.x-k8s.io/v1beta2", "kind": kind,
+        "metadata": { "name": format!("shed-{group}"), "namespace": "eksa-system", "labels": labels },
+        "spec": { "clusterName": "shed", "selector": {}, "template": { "spec": { "clusterName": "shed" } } },
+    })
+}
+
+#[tokio::test]
+async fn a_worker_group_is_scaled_where_its_cluster_leaves_that_open() {
+    let site = Site::start().await;
+    site.apply_all(BASE).await;
+    let (invalid, merge) = (StatusCode::UNPROCESSABLE_ENTITY, "application/merge-patch+json");
+    for (kind, group) in [("MachineDeployment", "md-7"), ("MachinePool", "md-0")] {
+        let (status, answer) = site.apply(&worker_group(kind, group)).await;
+        assert_eq!(
+            (status, fields(&answer)),
+            (invalid, vec!["metadata.name"]),
+            "{answer}"
+        );
+    }
+    let deployment = worker_group("MachineDeployment", "md-0");
+    let (status, answer) = site.apply(&deployment).await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    let (object, scale) = (path(&deployment), format!("{}/scale", path(&deployment)));
+    let to = |replicas: i32| json!({ "spec": { "replicas": replicas } });
+    let count = site
+        .send(Method::GET, &path(&documents(BASE)[0]), "", &Value::Null)
+        .await
+        .1;
+    let count = count["spec"]["workerNodeGroupConfigurations"][0]["count"]
+        .as_i64()
+        .unwrap_or(1);
+    let count = i32::try_from(count).unwrap();
+    // As the coordinator does.
+    let (status, answer) = site.send(Method::PATCH, &object, merge, &to(count)).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    for place in [&object, &scale] {
+        let (status, answer) = site.send(Method::PATCH, place, merge, &to(count + 1)).await;
+        assert_eq!(
+            (status, fields(&answer)),
+            (invalid, vec!["spec.replicas"]),
+            "{answer}"
+        );
+        let message = answer["message"].as_str().unwrap();
+        assert!(
+            message.contains("spec.workerNodeGroupConfigurations[0].count of Cluster shed"),
+            "{message}"
+        );
+    }
+    let bounds = json!({ "minCount": 1, "maxCount": count + 1 });
+    let patch = json!([{ "op": "add", "path": "/spec/workerNodeGroupConfigurations/0/autoscalingConfiguration",
+        "value": bounds }]);
+    let cluster = path(&documents(BASE)[0]);
+    let (status, answer) = site
+        .send(Method::PATCH, &cluster, "application/json-patch+json", &patch)
+        .await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let (status, answer) = site.send(Method::PATCH, &scale, merge, &to(count + 1)).await;
+    assert_eq!(
+        (status, &answer["spec"]["replicas"]),
+        (StatusCode::OK, &json!(count + 1)),
+        "{answer}"
+    );
+    let (status, answer) = site.send(Method::PATCH, &scale, merge, &to(count + 2)).await;
+    assert_eq!(
+        (status, fields(&answer)),
+        (invalid, vec!["spec.replicas"]),
+        "{answer}"
+    );
+
+    let machine = json!({
+        "apiVersion": "cluster.x-k8s.io/v1beta2", "kind": "Machine",
+        "metadata": { "name": "shed-md-0-abcde", "namespace": "eksa-system",
+            "labels": { keys::DEPLOYMENT_NAME: "shed-md-0" } },
+        "spec": { "clusterName": "shed" },
+    });
+    let (status, answer) = site.apply(&machine).await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    let (status, answer) = site.send(Method::DELETE, &object, "", &Value::Null).await;
+    assert_eq!(status, invalid, "its machines would go: {answer}");
 }

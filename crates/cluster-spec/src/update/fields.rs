@@ -55,7 +55,7 @@ pub(super) const CLUSTER: &[Row] = &[
     ("spec.workerNodeGroupConfigurations[].count", CarriedOut),
     (
         "spec.workerNodeGroupConfigurations[].autoscalingConfiguration",
-        NotCarriedOut,
+        CarriedOut,
     ),
     ("spec.workerNodeGroupConfigurations[].machineGroupRef", Fixed),
     ("spec.workerNodeGroupConfigurations[].taints", Fixed),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use etcd::{Health, MemberId, Membership};
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use resources::cluster_api::{Cluster as CapiCluster, Machine};
+use resources::cluster_api::{Cluster as CapiCluster, Machine, MachineDeployment, MachineSet};
 use resources::gantry::{ControlPlane, Founder, Plan, PlanApproval, ProviderCluster, ProviderMachine};
 use resources::keys;
 
@@ -15,6 +15,7 @@ use super::in_cluster;
 use super::machines::{self, NewMachine};
 use super::token::Token;
 use super::work::Work;
+use super::worker_groups::below_set;
 use crate::error::Error;
 use crate::observe::{ApiSeen, Drained, Leftover, is_subject};
 use crate::plan::{can_remove, machine_uid};
@@ -111,6 +112,8 @@ async fn remove(work: &Work<'_>, kind: Leftover, name: &str) -> Result<(), Error
     let access = work.access;
     match kind {
         Leftover::Secret => access.delete::<KubeSecret>(name).await,
+        Leftover::MachineSet => access.delete::<MachineSet>(name).await,
+        Leftover::MachineDeployment => access.delete::<MachineDeployment>(name).await,
         Leftover::ClusterApi => access.delete::<CapiCluster>(name).await,
         Leftover::Provider => access.delete::<ProviderCluster>(name).await,
         Leftover::ControlPlane => access.delete::<ControlPlane>(name).await,
@@ -150,7 +153,7 @@ async fn make_machine(work: &Work<'_>, name: &str, pool: &str, replacement: u32)
         replacement,
         pool,
     };
-    machines::make(work.access, wanted, new).await
+    machines::make(work.access, wanted, below_set(snapshot, pool), new).await
 }
 
 /// A machine that has become a node is not installed anew. The cluster is asked once more before: what was seen of its nodes

@@ -1,5 +1,8 @@
 //! Machine and ProviderMachine of a wanted machine, and the objects above them.
 
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource as _;
 use resources::anywhere::Cluster;
 use resources::cluster_api::ApiEndpoint;
@@ -42,13 +45,24 @@ fn labels(wanted: &Wanted, pool: &Pool) -> Value {
     labels
 }
 
-/// Makes both objects; the ProviderMachine last, because its driver starts at once.
-pub(crate) async fn make(access: &Access, wanted: &Wanted, new: NewMachine<'_>) -> Result<(), Error> {
+/// Makes both objects; the ProviderMachine last, because its driver starts at once. The Machine gets these labels and owners
+/// too.
+pub(crate) async fn make(
+    access: &Access,
+    wanted: &Wanted,
+    (more, owners): (BTreeMap<String, String>, Vec<OwnerReference>),
+    new: NewMachine<'_>,
+) -> Result<(), Error> {
     let NewMachine { name, pool, .. } = new;
     let labels = labels(wanted, pool);
+    let mut all = labels.clone();
+    for (key, value) in more {
+        all[key] = json!(value);
+    }
     let machine = json!({
         "metadata": {
-            "labels": labels,
+            "labels": all,
+            "ownerReferences": owners,
             "annotations": { keys::MACHINE_UID: new.uid },
             "finalizers": [keys::MACHINE_FINALIZER],
         },

@@ -125,16 +125,9 @@ fn member(snapshot: &Snapshot, name: &str, now: Timestamp) -> Member {
     let created = machine
         .and_then(|machine| machine.metadata.creation_timestamp.as_ref())
         .or_else(|| provider.and_then(|provider| provider.metadata.creation_timestamp.as_ref()));
-    let pool = spec.map(|spec| spec.pool.clone()).filter(|pool| !pool.is_empty());
-    let label = || {
-        let machine = machine?;
-        let group = machine.labels().get(keys::NODE_GROUP).cloned();
-        let control_plane = machine.labels().contains_key(keys::CONTROL_PLANE);
-        group.or_else(|| control_plane.then(|| cluster_spec::CONTROL_PLANE_GROUP.to_owned()))
-    };
     Member {
         name: name.to_owned(),
-        pool: pool.or_else(label).unwrap_or_default(),
+        pool: snapshot.pool_of(name).unwrap_or_default().to_owned(),
         role: snapshot.role(name),
         revision: spec.map(|spec| spec.revision.clone()).unwrap_or_default(),
         version: machine

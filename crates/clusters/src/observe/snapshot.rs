@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
-use resources::cluster_api::{Cluster as CapiCluster, Machine, MachineAddress};
+use resources::cluster_api::{
+    Cluster as CapiCluster, Machine, MachineAddress, MachineDeployment, MachineSet,
+};
 use resources::gantry::{
     ControlPlane, Founder, Image, MachineRole, Plan, PlanApproval, ProviderCluster, ProviderMachine,
     ProviderMachineStatus,
@@ -68,6 +70,10 @@ pub(crate) struct BootstrapSeen {
 pub(crate) enum Leftover {
     /// PKI, kubeconfig and bootstrap data.
     Secret,
+    /// MachineSet.
+    MachineSet,
+    /// MachineDeployment.
+    MachineDeployment,
     /// Cluster API's Cluster.
     ClusterApi,
     /// ProviderCluster.
@@ -95,6 +101,10 @@ pub(crate) struct Snapshot {
     pub(crate) provider_cluster: Option<Arc<ProviderCluster>>,
     /// Machines by name.
     pub(crate) machines: BTreeMap<String, Arc<Machine>>,
+    /// MachineSets by name.
+    pub(crate) sets: BTreeMap<String, Arc<MachineSet>>,
+    /// MachineDeployments by name.
+    pub(crate) deployments: BTreeMap<String, Arc<MachineDeployment>>,
     /// ProviderMachines by name.
     pub(crate) provider_machines: BTreeMap<String, Arc<ProviderMachine>>,
     /// Plans by number.
@@ -141,6 +151,8 @@ impl Snapshot {
                 .get(namespace, cluster)
                 .filter(|found| found.spec.cluster_name == cluster),
             machines: views.machines.of_cluster(namespace, cluster),
+            sets: views.sets.of_cluster(namespace, cluster),
+            deployments: views.deployments.of_cluster(namespace, cluster),
             provider_machines: views.provider_machines.of_cluster(namespace, cluster),
             plans: plans.map(|plan| (plan.spec.number, plan)).collect(),
             approvals: views
@@ -350,6 +362,10 @@ impl Snapshot {
             .iter()
             .map(|name| (Leftover::Secret, name.clone()))
             .collect();
+        let sets = self.sets.keys();
+        left.extend(sets.map(|name| (Leftover::MachineSet, name.clone())));
+        let deployments = self.deployments.keys();
+        left.extend(deployments.map(|name| (Leftover::MachineDeployment, name.clone())));
         left.extend(
             self.capi
                 .iter()

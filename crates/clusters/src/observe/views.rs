@@ -12,7 +12,7 @@ use kube::{Client, Resource, ResourceExt as _};
 use resources::anywhere::{
     Cluster, OidcConfig, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
 };
-use resources::cluster_api::{Cluster as CapiCluster, Machine};
+use resources::cluster_api::{Cluster as CapiCluster, Machine, MachineDeployment, MachineSet};
 use resources::gantry::{ControlPlane, Image, Plan, PlanApproval, ProviderCluster, ProviderMachine, Release};
 use resources::keys;
 use serde::de::DeserializeOwned;
@@ -36,6 +36,8 @@ pub(crate) struct Views {
     pub(crate) capi_clusters: View<CapiCluster>,
     pub(crate) control_planes: View<ControlPlane>,
     pub(crate) machines: View<Machine>,
+    pub(crate) sets: View<MachineSet>,
+    pub(crate) deployments: View<MachineDeployment>,
     pub(crate) provider_clusters: View<ProviderCluster>,
     pub(crate) provider_machines: View<ProviderMachine>,
     pub(crate) plans: View<Plan>,
@@ -80,6 +82,10 @@ impl Views {
         let woken = Woken::OfCluster;
         let of: ClusterOf<Machine> = |machine| Some(machine.spec.cluster_name.clone());
         self.spawn(tasks, client, wakes, |v| &v.machines, of, woken);
+        let of: ClusterOf<MachineSet> = |set| Some(set.spec.cluster_name.clone());
+        self.spawn(tasks, client, wakes, |v| &v.sets, of, woken);
+        let of: ClusterOf<MachineDeployment> = |deployment| Some(deployment.spec.cluster_name.clone());
+        self.spawn(tasks, client, wakes, |v| &v.deployments, of, woken);
         let of: ClusterOf<ProviderCluster> = |object| Some(object.spec.cluster_name.clone());
         self.spawn(tasks, client, wakes, |v| &v.provider_clusters, of, woken);
         let of: ClusterOf<ProviderMachine> = |machine| Some(machine.spec.cluster_name.clone());
@@ -153,6 +159,8 @@ impl Views {
         self.capi_clusters.complete().await;
         self.control_planes.complete().await;
         self.machines.complete().await;
+        self.sets.complete().await;
+        self.deployments.complete().await;
         self.provider_clusters.complete().await;
         self.provider_machines.complete().await;
         self.plans.complete().await;
@@ -176,6 +184,8 @@ impl Views {
         match kind {
             "ControlPlane" => self.control_planes.settle(version, gone).await,
             "Machine" => self.machines.settle(version, gone).await,
+            "MachineSet" => self.sets.settle(version, gone).await,
+            "MachineDeployment" => self.deployments.settle(version, gone).await,
             "ProviderCluster" => self.provider_clusters.settle(version, gone).await,
             "ProviderMachine" => self.provider_machines.settle(version, gone).await,
             "Plan" => self.plans.settle(version, gone).await,

@@ -186,8 +186,15 @@ impl Wanted {
 
 fn pools(bundle: &ClusterBundle, release: &ReleaseSpec) -> Vec<Pool> {
     let groups = bundle.groups();
-    let is_worker = |group: &cluster_spec::Group<'_>| group.role == MachineRole::Worker;
-    let no_workers = !groups.iter().any(|group| is_worker(group) && group.count > 0);
+    // A group that an autoscaler has left empty may have workers at any moment.
+    let scales = |group: &cluster_spec::Group<'_>| {
+        let bounds = bundle.worker_group(group).and_then(cluster_spec::autoscaling);
+        bounds.is_some_and(|bounds| *bounds.end() > 0)
+    };
+    let has_workers = |group: &cluster_spec::Group<'_>| {
+        group.role == MachineRole::Worker && (group.count > 0 || scales(group))
+    };
+    let no_workers = !groups.iter().any(has_workers);
     groups
         .iter()
         .map(|group| pool(bundle, release, group, no_workers))

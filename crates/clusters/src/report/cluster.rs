@@ -7,6 +7,7 @@ use resources::anywhere::{Cluster, ClusterStatus};
 use resources::conditions::{Fact, Holds, conditions, since};
 use resources::gantry::{MachineRole, PlanClass};
 
+use super::nodes::nodes;
 use super::summary::Report;
 use crate::observe::{ApiSeen, Snapshot, uses_flannel};
 use crate::plan::Founding;
@@ -185,32 +186,4 @@ fn progressing(report: &Report, api: &ApiSeen) -> Fact {
                 .unwrap_or_else(|| "a plan is carried out".to_owned()),
         ),
     }
-}
-
-/// Whether as many nodes of a role are Ready as are wanted. Unknown while nobody can be asked.
-fn nodes(snapshot: &Snapshot, role: MachineRole) -> (Holds, String) {
-    let pools = snapshot.wanted.iter().flat_map(|wanted| &wanted.pools);
-    let wanted: usize = pools
-        .filter(|pool| pool.role == role)
-        .map(|pool| pool.count)
-        .sum();
-    let what = match role {
-        MachineRole::ControlPlane => "control-plane nodes",
-        MachineRole::Worker => "workers",
-    };
-    if let ApiSeen::Silent(why) = &snapshot.api
-        && snapshot.founding() == Founding::Done
-    {
-        return (Holds::Unknown, format!("the API does not answer: {why}"));
-    }
-    let members = snapshot
-        .existing()
-        .into_iter()
-        .filter(|name| snapshot.role(name) == role);
-    let ready = members
-        .filter(|name| snapshot.has_joined(name) && snapshot.own_node(name).is_some_and(|node| node.ready))
-        .count();
-    let answers = matches!(snapshot.api, ApiSeen::Answers { .. });
-    let enough = answers && ready >= wanted && (wanted > 0 || role == MachineRole::Worker);
-    (enough.into(), format!("{ready} of {wanted} {what} are Ready"))
 }

@@ -9,6 +9,9 @@ use resources::gantry::{MachineRole, ProviderMachinePhase, ProviderMachineStatus
 
 use crate::observe::{ApiSeen, ETCD_HEALTHY, NODE_HEALTHY, Snapshot, votes};
 
+/// Condition of a Machine: on it is installed what is wanted now.
+pub(super) const UP_TO_DATE: &str = "UpToDate";
+
 /// Status of a Machine. While `step` of its is carried out, reason and deadline are the step's.
 pub(super) fn status(
     machine: &Machine,
@@ -25,13 +28,11 @@ pub(super) fn status(
     let node_ref = node.map(|node| NodeRef {
         name: node.name.clone(),
     });
+    let mut all = facts(&name, snapshot, &before);
+    all.extend(up_to_date(&name, snapshot));
+    all.extend(ready(phase, reason.as_deref(), snapshot));
     MachineStatus {
-        conditions: conditions(
-            &before.conditions,
-            &facts(&name, snapshot, &before),
-            machine.metadata.generation,
-            now,
-        ),
+        conditions: conditions(&before.conditions, &all, machine.metadata.generation, now),
         since: since(before.since.as_ref(), before.phase == Some(phase), now),
         phase: Some(phase),
         reason,
@@ -102,6 +103,42 @@ fn facts(name: &str, snapshot: &Snapshot, before: &MachineStatus) -> Vec<Fact> {
     facts.extend(etcd_healthy(name, snapshot, before));
     facts.extend(first_boot(snapshot.provider_status(name)));
     facts
+}
+
+/// What Cluster API's clients go by: whether pods can run on the machine.
+fn ready(phase: MachinePhase, why: Option<&str>, snapshot: &Snapshot) -> [Fact; 2] {
+    let silent = !matches!(snapshot.api, ApiSeen::Answers { .. });
+    let because = |holds, reason: &'static str, text: &str| (holds, reason, why.unwrap_or(text).to_owned());
+    let (holds, reason, message) = match phase {
+        MachinePhase::Running if silent => because(Holds::Unknown, "ApiSilent", "the API does not answer"),
+        MachinePhase::Running => (Holds::True, "NodeReady", "the node is Ready".to_owned()),
+        MachinePhase::Deleting => because(Holds::False, "Deleting", "it is being given back"),
+        MachinePhase::Failed => because(Holds::False, "Failed", "it has failed"),
+        MachinePhase::Provisioned => because(Holds::False, "NodeNotReady", "its node is not Ready"),
+        MachinePhase::Pending | MachinePhase::Provisioning => {
+            because(Holds::False, "NotInstalled", "it is not installed yet")
+        }
+    };
+    [
+        ("Ready", holds, reason, message.clone()),
+        ("Available", holds, reason, message),
+    ]
+}
+
+/// Whether on a machine is installed what is wanted of its pool now.
+fn up_to_date(name: &str, snapshot: &Snapshot) -> Option<Fact> {
+    let pool = snapshot.wanted.as_ref()?.pool(snapshot.pool_of(name)?)?;
+    let revision = &snapshot.provider_machines.get(name)?.spec.revision;
+    let holds = *revision == pool.revision;
+    let (reason, message) = if holds {
+        ("UpToDate", "what is wanted is installed".to_owned())
+    } else {
+        (
+            "NotUpToDate",
+            format!("revision {revision} is installed, {} is wanted", pool.revision),
+        )
+    };
+    Some((UP_TO_DATE, holds.into(), reason, message))
 }
 
 /// How the first boot of the machine's installation went, once it asked for its data. What follows from a failure is in the

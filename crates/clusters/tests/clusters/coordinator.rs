@@ -6,7 +6,7 @@ use clusters::Options;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use resources::anywhere::Cluster;
-use resources::cluster_api::{Cluster as CapiCluster, Machine, MachinePhase};
+use resources::cluster_api::{Cluster as CapiCluster, Machine, MachineDeployment, MachinePhase, MachineSet};
 use resources::gantry::{ControlPlane, Plan, PlanPhase, ProviderCluster, ProviderMachine};
 use resources::keys;
 
@@ -122,6 +122,8 @@ async fn it_is_deleted_and_made_again_with_new_keys_and_ids() {
     assert!(world.names::<Plan>().await.is_empty());
     assert!(world.names::<Machine>().await.is_empty());
     assert!(world.names::<ProviderMachine>().await.is_empty());
+    assert!(world.names::<MachineSet>().await.is_empty());
+    assert!(world.names::<MachineDeployment>().await.is_empty());
     assert!(world.names::<ControlPlane>().await.is_empty());
     assert!(world.names::<ProviderCluster>().await.is_empty());
     assert!(world.driver().claims().is_empty());

@@ -15,4 +15,5 @@ mod repair;
 mod spares;
 mod takeover;
 mod upgrade;
+mod worker_groups;
 mod world;

@@ -188,7 +188,8 @@ pub struct WorkerNodeGroup {
     /// Members; 1, or the autoscaler's minimum, when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<i32>,
-    /// Bounds of the autoscaler.
+    /// Bounds of the autoscaler, `minCount` and `maxCount`. Within them `spec.replicas` of the group's MachineDeployment
+    /// counts, whoever writes it, and `count` only until that is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::crds::free_form")]
     pub autoscaling_configuration: Option<Value>,

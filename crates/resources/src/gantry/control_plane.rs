@@ -132,6 +132,12 @@ pub struct ControlPlaneStatus {
     /// Members whose node is Ready.
     #[serde(default)]
     pub ready_replicas: i32,
+    /// Members whose node is Ready, without those that are being given back.
+    #[serde(default)]
+    pub available_replicas: i32,
+    /// Members on which is installed what is wanted now.
+    #[serde(default)]
+    pub up_to_date_replicas: i32,
     /// Whether the API answered once.
     #[serde(default)]
     pub initialized: bool,

@@ -104,7 +104,10 @@ const CLUSTER_AT_CREATION: &[CreationRow] = &[
     ),
     (
         "spec.workerNodeGroupConfigurations[].autoscalingConfiguration",
-        Nothing(r#"{"minCount": 1, "maxCount": 3}"#),
+        Decides(
+            "between which counts an autoscaler may choose, by the MachineDeployment of the group",
+            r#"{"minCount": 1, "maxCount": 3}"#,
+        ),
     ),
     (
         "spec.workerNodeGroupConfigurations[].machineGroupRef",
