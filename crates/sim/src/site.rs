@@ -1,11 +1,11 @@
 //! The embedded API on scratch files.
 
 use std::fmt::Debug;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use apiserver::{AesGcmSealer, ApiServer, Config, RecordKind};
+use apiserver::{AesGcmSealer, ApiServer, Config, Identity, RecordKind};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Event;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use store::records::Records;
 use tempfile::TempDir;
+use tower::ServiceExt as _;
 
 use crate::traffic::Traffic;
 
@@ -83,6 +84,28 @@ impl Site {
         drop(self.client);
         self.server.close().await;
         self.scratch
+    }
+
+    /// Serves it without TLS on loopback to other programs, whoever they are with all rights, until the runtime ends. Returns
+    /// the file with their kubeconfig.
+    pub async fn serve(&self) -> PathBuf {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        let service = self
+            .server
+            .router()
+            .map_request(|mut request: axum::extract::Request| {
+                request.extensions_mut().insert(Identity::admin("program"));
+                request
+            });
+        let router = axum::Router::new().fallback_service(service);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let kubeconfig = serde_json::json!({"apiVersion": "v1", "kind": "Config", "current-context": "site",
+            "clusters": [{"name": "site", "cluster": {"server": server}}], "users": [{"name": "site", "user": {}}],
+            "contexts": [{"name": "site", "context": {"cluster": "site", "user": "site", "namespace": self.namespace}}]});
+        let file = self.scratch.path().join("kubeconfig");
+        std::fs::write(&file, kubeconfig.to_string()).unwrap();
+        file
     }
 
     /// A client of it, as controllers have it: objects come without `metadata.managedFields`.

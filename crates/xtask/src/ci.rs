@@ -88,6 +88,8 @@ fn stages(quick: bool) -> Vec<Stage> {
             "--test",
             "machine_settings",
             "--test",
+            "clusters",
+            "--test",
             "texts",
             "--test",
             "bootstrap_script",

@@ -8,17 +8,25 @@ use anyhow::{Context, bail};
 
 use crate::workspace::Workspace;
 
-/// Folder of the module, which is the name of the program, and the package that is its `main`.
-const PEERS: [(&str, &str); 1] = [("kwok", "sigs.k8s.io/kwok/cmd/kwok")];
+/// Name of the program, folder of its module, and the package that is its `main`.
+const PEERS: [(&str, &str, &str); 3] = [
+    ("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
+    (
+        "clusterctl",
+        "cluster-api",
+        "sigs.k8s.io/cluster-api/cmd/clusterctl",
+    ),
+    ("autoscaler", "cluster-api", "./autoscaler"),
+];
 
 /// Builds them to where the crate `sim` looks for them.
 pub(crate) fn build() -> anyhow::Result<()> {
     let modules = Workspace::load()?.root.join("crates/sim/peers");
     let folder = folder()?;
-    for (name, package) in PEERS {
+    for (name, module, package) in PEERS {
         let program = folder.join(name);
         let status = Command::new(go()?)
-            .current_dir(modules.join(name))
+            .current_dir(modules.join(module))
             .env("CGO_ENABLED", "0")
             .env("GOTOOLCHAIN", "local")
             .env("GOFLAGS", "-mod=readonly")
@@ -35,7 +43,7 @@ pub(crate) fn build() -> anyhow::Result<()> {
             .status()
             .context("go does not start")?;
         if !status.success() {
-            bail!("go build {package} in crates/sim/peers/{name}: {status}");
+            bail!("go build {package} in crates/sim/peers/{module}: {status}");
         }
         eprintln!("    {}", program.display());
     }

@@ -11,6 +11,7 @@ mod founding;
 mod kills;
 mod life;
 mod machine_settings;
+mod real_clients;
 mod repair;
 mod spares;
 mod takeover;
