@@ -6,6 +6,9 @@ use serde_json::json;
 
 use crate::site::Site;
 
+/// Bytes of memory of every server.
+const MEMORY: u64 = 32 << 30;
+
 impl Site {
     /// The driver answers to the present spec of a ProviderCluster.
     pub async fn react_provider_cluster(&self, object: &ProviderCluster) {
@@ -27,7 +30,8 @@ impl Site {
                     pool.name
                 ));
             }
-            pools.push(json!({ "name": pool.name, "hosts": hosts, "free": free }));
+            let capacity = json!({ "cpus": 8, "memory": MEMORY });
+            pools.push(json!({ "name": pool.name, "hosts": hosts, "free": free, "capacity": capacity }));
         }
         let ready = json!({
             "type": "Ready", "status": if missing.is_empty() { "True" } else { "False" }, "reason": "Counted",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
-use resources::gantry::{Claim, Server, ServerState};
+use resources::gantry::{Claim, HostCapacity, Server, ServerState};
 use resources::keys;
 
 use crate::cooldown::Cooldown;
@@ -18,6 +18,8 @@ pub(crate) struct Availability {
     /// Why a person keeps it back.
     quarantine: Option<String>,
     state: ServerState,
+    /// What it has, once an agent has told.
+    pub(crate) capacity: Option<HostCapacity>,
     /// Until when it is passed over because an installation has failed on it.
     pub(crate) cools_until: Option<Timestamp>,
 }
@@ -35,6 +37,7 @@ impl Availability {
                 .as_ref()
                 .map(|status| status.state)
                 .unwrap_or_default(),
+            capacity: capacity(server),
             cools_until: Cooldown::end(server, cooldown),
         }
     }
@@ -59,6 +62,14 @@ impl Availability {
         }
         (self.state != ServerState::Available).then(|| Obstacle::Busy(word(self.state)))
     }
+}
+
+fn capacity(server: &Server) -> Option<HostCapacity> {
+    let inventory = server.status.as_ref()?.inventory.as_ref()?;
+    Some(HostCapacity {
+        cpus: inventory.cpus?,
+        memory: inventory.memory?,
+    })
 }
 
 /// Why a server can't be claimed.

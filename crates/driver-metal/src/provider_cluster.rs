@@ -36,6 +36,7 @@ pub(crate) fn status(object: &ProviderCluster, hosts: &Pools, now: Timestamp) ->
                 shared: number(counted.shared),
                 shared_with: counted.shared_with.clone(),
                 not_free: counted.not_free.clone(),
+                capacity: counted.capacity,
             })
             .collect(),
     }

@@ -25,8 +25,8 @@ pub use plan::{
     PlanStatus, PlanStep, PlanStepKind, PoolRevision, StepState, StepStatus,
 };
 pub use provider_cluster::{
-    MetalPool, ProviderCluster, ProviderClusterInitialization, ProviderClusterSpec, ProviderClusterStatus,
-    ProviderPool, ProviderPoolStatus,
+    HostCapacity, MetalPool, ProviderCluster, ProviderClusterInitialization, ProviderClusterSpec,
+    ProviderClusterStatus, ProviderPool, ProviderPoolStatus,
 };
 pub use provider_machine::{
     BootstrapMode, BootstrapSource, MachineRole, MetalMachine, ProviderMachine, ProviderMachinePhase,

@@ -49,6 +49,14 @@ pub const POOL: &str = "pool";
 pub const AUTOSCALER_MIN: &str = "cluster.x-k8s.io/cluster-api-autoscaler-node-group-min-size";
 /// Annotation on a MachineDeployment: the most machines that an autoscaler may ask for.
 pub const AUTOSCALER_MAX: &str = "cluster.x-k8s.io/cluster-api-autoscaler-node-group-max-size";
+/// Annotation on a MachineDeployment: logical processors of a new machine, for an autoscaler that has none to look at.
+pub const CAPACITY_CPU: &str = "capacity.cluster-autoscaler.kubernetes.io/cpu";
+/// Annotation on a MachineDeployment: bytes of memory of a new machine.
+pub const CAPACITY_MEMORY: &str = "capacity.cluster-autoscaler.kubernetes.io/memory";
+/// Annotation on a MachineDeployment: labels of a new node, `key=value,key=value`.
+pub const CAPACITY_LABELS: &str = "capacity.cluster-autoscaler.kubernetes.io/labels";
+/// Annotation on a MachineDeployment: taints of a new node, `key=value:effect,key=value:effect`.
+pub const CAPACITY_TAINTS: &str = "capacity.cluster-autoscaler.kubernetes.io/taints";
 /// Annotation on a Plan: SHA-256 of its spec, which an approval names.
 pub const PLAN_DIGEST: &str = "gantry.dev/digest";
 /// Annotation on a Machine: id of the machine, a UUID.

@@ -17,9 +17,10 @@ use resources::cluster_api::{
 };
 use resources::gantry::MachineRole;
 use resources::keys;
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::access::Access;
+use crate::access::{Access, Kind};
 use crate::error::Error;
 use crate::observe::{Snapshot, Views};
 use crate::plan::{Pool, Wanted};
@@ -28,6 +29,8 @@ use crate::plan::{Pool, Wanted};
 const LABEL: usize = 63;
 
 type Labels = BTreeMap<String, String>;
+/// Annotations that are to have a value, or not to be there; others are nobody's business here.
+type Annotations = BTreeMap<&'static str, Option<String>>;
 
 /// Writes what is not as it should be, and takes away what is above no machine any more. Tells whether anything was written.
 pub(crate) async fn make_worker_groups(
@@ -38,7 +41,7 @@ pub(crate) async fn make_worker_groups(
     bundle: &ClusterBundle,
 ) -> Result<bool, Error> {
     // The first plan makes it.
-    let Some(capi) = &snapshot.capi else {
+    let Some(capi) = snapshot.capi.as_ref().filter(|capi| stays(&capi.metadata)) else {
         return Ok(false);
     };
     let owner = OwnerReference {
@@ -52,7 +55,9 @@ pub(crate) async fn make_worker_groups(
         .filter(|pool| pool.role == MachineRole::Worker);
     for pool in pools {
         let group = Group::new(access, views, snapshot, wanted, pool);
-        if group.make_deployment(access, snapshot, bundle, &owner).await?
+        if group
+            .make_deployment(access, snapshot, bundle, owner.clone())
+            .await?
             || group.make_sets(access, snapshot).await?
         {
             return Ok(true);
@@ -127,56 +132,78 @@ impl<'a> Group<'a> {
         access: &Access,
         snapshot: &Snapshot,
         bundle: &ClusterBundle,
-        owner: &OwnerReference,
+        owner: OwnerReference,
     ) -> Result<bool, Error> {
         let known = snapshot.deployments.get(&self.name);
         let labels = self.labels();
-        let mut groups = bundle.cluster.spec.worker_node_group_configurations.iter();
-        let group = groups.find(|group| group.name.as_ref() == Some(&self.pool.name));
-        let mut annotations = Labels::new();
-        if let Some(bounds) = group.and_then(cluster_spec::autoscaling) {
-            annotations.insert(keys::AUTOSCALER_MIN.to_owned(), bounds.start().to_string());
-            annotations.insert(keys::AUTOSCALER_MAX.to_owned(), bounds.end().to_string());
-        }
-        let mut spec = MachineDeploymentSpec {
+        let spec = MachineDeploymentSpec {
             cluster_name: self.wanted.name.clone(),
-            replicas: known.and_then(|known| known.spec.replicas),
+            replicas: Some(number(self.pool.count)),
             selector: selecting(self.selector()),
             template: self.template(labels.clone(), &self.wanted.version),
         };
-        let stands = known.is_some_and(|known| {
-            let annotation = |key| known.annotations().get(key) == annotations.get(key);
-            known.spec == spec
-                && carries(&known.metadata, &labels, owner)
-                && annotation(keys::AUTOSCALER_MIN)
-                && annotation(keys::AUTOSCALER_MAX)
+        let above = Above {
+            labels,
+            annotations: self.annotations(snapshot, bundle),
+            owner,
+        };
+        let same = known.is_some_and(|known| known.spec == spec);
+        write(
+            access,
+            &self.name,
+            known.map(|known| &**known),
+            above,
+            (&spec, same),
+        )
+        .await
+    }
+
+    /// What an autoscaler goes by: bounds and, so that it can begin with no machine at all, what a new machine is like.
+    fn annotations(&self, snapshot: &Snapshot, bundle: &ClusterBundle) -> Annotations {
+        let mut groups = bundle.cluster.spec.worker_node_group_configurations.iter();
+        let group = groups.find(|group| group.name.as_ref() == Some(&self.pool.name));
+        let Some(bounds) = group.and_then(cluster_spec::autoscaling) else {
+            return [(keys::AUTOSCALER_MIN, None), (keys::AUTOSCALER_MAX, None)].into();
+        };
+        let provider = snapshot.provider_cluster.as_ref();
+        let status = provider.and_then(|provider| provider.status.as_ref());
+        let mut hosts = status.into_iter().flat_map(|status| &status.pools);
+        let hosts = hosts.find(|hosts| hosts.name == self.pool.name);
+        let capacity = hosts.and_then(|hosts| hosts.capacity);
+        let labels = self
+            .pool
+            .labels
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"));
+        let taints = self.pool.taints.iter().flatten().map(|taint| {
+            let value = taint.value.as_deref().unwrap_or_default();
+            format!("{}={value}:{}", taint.key, taint.effect)
         });
-        if !stands {
-            // It is written by compare-and-set, because others write it too.
-            spec.replicas = None;
-            let object = json!({
-                "metadata": { "labels": labels, "annotations": annotations, "ownerReferences": [owner] },
-                "spec": spec,
-            });
-            access.apply::<MachineDeployment>(&self.name, object).await?;
-            return Ok(true);
-        }
-        let replicas = number(self.pool.count);
-        match known.filter(|known| known.spec.replicas != Some(replicas)) {
-            Some(known) => {
-                access.set(&**known, &["spec", "replicas"], &replicas).await?;
-                Ok(true)
-            }
-            None => Ok(false),
-        }
+        let list = |all: Vec<String>| Some(all.join(",")).filter(|all| !all.is_empty());
+        let known = [
+            (keys::AUTOSCALER_MIN, Some(bounds.start().to_string())),
+            (keys::AUTOSCALER_MAX, Some(bounds.end().to_string())),
+            (
+                keys::CAPACITY_CPU,
+                capacity.map(|capacity| capacity.cpus.to_string()),
+            ),
+            (
+                keys::CAPACITY_MEMORY,
+                capacity.map(|capacity| capacity.memory.to_string()),
+            ),
+            (keys::CAPACITY_LABELS, list(labels.collect())),
+            (keys::CAPACITY_TAINTS, list(taints.collect())),
+        ];
+        // What is not known here a person may know.
+        known.into_iter().filter(|(_, value)| value.is_some()).collect()
     }
 
     /// MachineSets of what is wanted now, and of what machines of the group are made of.
     async fn make_sets(&self, access: &Access, snapshot: &Snapshot) -> Result<bool, Error> {
-        let Some(deployment) = snapshot.deployments.get(&self.name) else {
+        let known = snapshot.deployments.get(&self.name);
+        let Some(deployment) = known.filter(|known| stays(&known.metadata)) else {
             return Ok(false);
         };
-        let owner = owner(&**deployment);
         let current = self.pool.revision.as_str();
         let mut revisions = snapshot.revisions(&self.pool.name);
         revisions.insert(current);
@@ -192,20 +219,20 @@ impl<'a> Group<'a> {
             selector.insert(keys::SET_NAME.to_owned(), name.clone());
             let mut labels = self.labels();
             labels.insert(keys::SET_NAME.to_owned(), name.clone());
-            let template = self.template(labels.clone(), &version.unwrap_or_default());
-            labels.insert(keys::REVISION.to_owned(), revision.to_owned());
             let spec = MachineSetSpec {
                 cluster_name: self.wanted.name.clone(),
                 replicas: Some(replicas),
                 selector: selecting(selector),
-                template,
+                template: self.template(labels.clone(), &version.unwrap_or_default()),
             };
-            let stands =
-                known.is_some_and(|known| known.spec == spec && carries(&known.metadata, &labels, &owner));
-            if !stands {
-                let metadata = json!({ "labels": labels, "ownerReferences": [owner] });
-                let object = json!({ "metadata": metadata, "spec": spec });
-                access.apply::<MachineSet>(&name, object).await?;
+            labels.insert(keys::REVISION.to_owned(), revision.to_owned());
+            let above = Above {
+                labels,
+                annotations: Annotations::new(),
+                owner: owner(&**deployment),
+            };
+            let same = known.is_some_and(|known| known.spec == spec);
+            if write(access, &name, known.map(|known| &**known), above, (&spec, same)).await? {
                 return Ok(true);
             }
         }
@@ -228,20 +255,19 @@ async fn drop_groups(access: &Access, snapshot: &Snapshot, wanted: &Wanted) -> R
             .and_then(|labels| labels.get(key).cloned())
             .unwrap_or_default()
     };
-    let is_there = |meta: &ObjectMeta| meta.deletion_timestamp.is_none();
     for (name, set) in &snapshot.sets {
         let group = label(&set.metadata, keys::NODE_GROUP);
         let revision = label(&set.metadata, keys::REVISION);
         let is_wanted = wanted.pool(&group).is_some_and(|pool| pool.revision == revision);
         let is_used = snapshot.revisions(&group).contains(revision.as_str());
-        if is_there(&set.metadata) && !is_wanted && !is_used {
+        if stays(&set.metadata) && !is_wanted && !is_used {
             access.delete::<MachineSet>(name).await?;
             return Ok(true);
         }
     }
     for (name, deployment) in &snapshot.deployments {
         let group = label(&deployment.metadata, keys::NODE_GROUP);
-        if !is_there(&deployment.metadata) || wanted.pool(&group).is_some() {
+        if !stays(&deployment.metadata) || wanted.pool(&group).is_some() {
             continue;
         }
         if snapshot.of_group(&group).next().is_none() {
@@ -259,8 +285,8 @@ async fn drop_groups(access: &Access, snapshot: &Snapshot, wanted: &Wanted) -> R
 /// What puts a new Machine below the MachineSet of its revision; nothing where there is none yet.
 pub(super) fn below_set(snapshot: &Snapshot, pool: &Pool) -> (Labels, Vec<OwnerReference>) {
     match snapshot.set(&pool.name, &pool.revision) {
-        Some(set) => (set.spec.template.metadata.labels.clone(), vec![owner(&**set)]),
-        None => (Labels::new(), Vec::new()),
+        Some(set) if stays(&set.metadata) => (set.spec.template.metadata.labels.clone(), vec![owner(&**set)]),
+        _ => (Labels::new(), Vec::new()),
     }
 }
 
@@ -273,8 +299,8 @@ async fn adopt(access: &Access, snapshot: &Snapshot, name: &str, machine: &Machi
         .pool_of(name)
         .zip(revision)
         .and_then(|(group, revision)| snapshot.set(group, revision));
-    let Some(set) = set.filter(|_| snapshot.role(name) == MachineRole::Worker && !snapshot.is_going(name))
-    else {
+    let may_adopt = snapshot.role(name) == MachineRole::Worker && !snapshot.is_going(name);
+    let Some(set) = set.filter(|set| may_adopt && stays(&set.metadata)) else {
         return Ok(false);
     };
     let wanted = &set.spec.template.metadata.labels;
@@ -282,22 +308,93 @@ async fn adopt(access: &Access, snapshot: &Snapshot, name: &str, machine: &Machi
     if carries(&machine.metadata, wanted, &owner) {
         return Ok(false);
     }
-    let mut labels = machine.labels().clone();
-    labels.extend(wanted.clone());
-    let others = machine.owner_references().iter();
-    let others = others.filter(|other| other.controller != Some(true)).cloned();
-    let owners: Vec<OwnerReference> = others.chain([owner]).collect();
-    let change = |field: &str, value: Value| Change::set(&["metadata", field], value);
-    let changes = vec![
-        change("labels", json!(labels)),
-        change("ownerReferences", json!(owners)),
-    ];
-    access.change(machine, changes).await?;
+    // A Machine may be seen without its owner before the owner is seen to go.
+    let now = access.get::<MachineSet>(&set.name_any()).await?;
+    if !now.is_some_and(|now| now.uid() == set.uid() && stays(&now.metadata)) {
+        return Ok(false);
+    }
+    access
+        .change(machine, metadata(&machine.metadata, wanted, owner))
+        .await?;
     Ok(true)
+}
+
+/// Metadata of an object above machines.
+struct Above {
+    labels: Labels,
+    annotations: Annotations,
+    owner: OwnerReference,
+}
+
+impl Above {
+    fn stands(&self, meta: &ObjectMeta) -> bool {
+        let known = meta.annotations.as_ref();
+        let mut annotations = self.annotations.iter();
+        let same = annotations.all(|(key, value)| known.and_then(|known| known.get(*key)) == value.as_ref());
+        same && carries(meta, &self.labels, &self.owner)
+    }
+}
+
+/// Makes an object, or changes one that is not as it should be. Tells whether anything was written. A change is made by
+/// compare-and-set, because others write to such an object too.
+async fn write<K: Kind>(
+    access: &Access,
+    name: &str,
+    known: Option<&K>,
+    above: Above,
+    (spec, same): (&impl Serialize, bool),
+) -> Result<bool, Error> {
+    let Some(known) = known else {
+        let annotations = above.annotations.iter();
+        let annotations: BTreeMap<_, _> = annotations
+            .filter_map(|(key, value)| Some((key, value.as_ref()?)))
+            .collect();
+        let metadata = json!({
+            "labels": above.labels, "annotations": annotations, "ownerReferences": [above.owner],
+        });
+        access
+            .apply::<K>(name, json!({ "metadata": metadata, "spec": spec }))
+            .await?;
+        return Ok(true);
+    };
+    if same && above.stands(known.meta()) || !stays(known.meta()) {
+        return Ok(false);
+    }
+    let mut annotations = known.annotations().clone();
+    for (key, value) in above.annotations {
+        match value {
+            Some(value) => annotations.insert(key.to_owned(), value),
+            None => annotations.remove(key),
+        };
+    }
+    let mut changes = metadata(known.meta(), &above.labels, above.owner);
+    changes.push(Change::set(&["metadata", "annotations"], json!(annotations)));
+    changes.push(Change::set(&["spec"], json!(spec)));
+    access.change(known, changes).await?;
+    Ok(true)
+}
+
+/// Labels and owners beside those that an object has; one controller takes the place of another.
+fn metadata(meta: &ObjectMeta, labels: &Labels, owner: OwnerReference) -> Vec<Change> {
+    let mut all = meta.labels.clone().unwrap_or_default();
+    all.extend(labels.clone());
+    let owners = meta.owner_references.iter().flatten();
+    let others = owners.filter(|other| other.controller != Some(true) && other.kind != owner.kind);
+    let owners: Vec<OwnerReference> = others.cloned().chain([owner.clone()]).collect();
+    let change = |field: &str, value: Value| Change::set(&["metadata", field], value);
+    vec![
+        change("labels", json!(all)),
+        change("ownerReferences", json!(owners)),
+    ]
 }
 
 fn owner<K: Resource<DynamicType = ()>>(object: &K) -> OwnerReference {
     object.controller_owner_ref(&()).unwrap_or_default()
+}
+
+/// Whether an object is not being deleted.
+fn stays(meta: &ObjectMeta) -> bool {
+    meta.deletion_timestamp.is_none()
 }
 
 fn carries(meta: &ObjectMeta, labels: &Labels, owner: &OwnerReference) -> bool {

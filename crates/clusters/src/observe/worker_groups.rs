@@ -52,7 +52,8 @@ impl Snapshot {
         all.find(|found| found.labels().get(keys::NODE_GROUP).is_some_and(|of| of == group))
     }
 
-    /// The MachineSet of a revision of a worker group.
+    /// The MachineSet of a revision of a worker group. One that is being deleted may still be there: nothing is put below it,
+    /// because that would go with it.
     pub(crate) fn set(&self, group: &str, revision: &str) -> Option<&Arc<MachineSet>> {
         let is = |set: &&Arc<MachineSet>, key: &str, value: &str| {
             set.labels().get(key).is_some_and(|of| of == value)
@@ -80,10 +81,12 @@ impl Snapshot {
             };
             let name = group.name.as_deref().unwrap_or_default();
             let asked = self.deployment(name).and_then(|found| found.spec.replicas);
-            let there = self
-                .of_group(name)
-                .filter(|machine| !self.is_going(machine))
-                .count();
+            let stays = |machine: &&String| {
+                let provider = self.provider_machines.get(*machine);
+                provider.is_some_and(|provider| provider.metadata.deletion_timestamp.is_none())
+            };
+            // Those that are to be replaced count: others come in their places.
+            let there = self.of_group(name).filter(stays).count();
             let there = i32::try_from(there).ok().filter(|there| *there > 0);
             let count = asked.or(there).or(group.count).unwrap_or(*bounds.start());
             group.count = Some(count.clamp(*bounds.start(), *bounds.end()));

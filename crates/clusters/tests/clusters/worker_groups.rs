@@ -111,7 +111,19 @@ async fn an_autoscaler_scales_within_its_bounds_and_picks_who_goes() {
     let bounds = |object: &MachineDeployment| {
         [keys::AUTOSCALER_MIN, keys::AUTOSCALER_MAX].map(|key| object.annotations()[key].clone())
     };
-    assert_eq!(bounds(&deployment(&world).await), ["1", "2"]);
+    let scalable = deployment(&world).await;
+    assert_eq!(bounds(&scalable), ["1", "2"]);
+    for (key, value) in [
+        (keys::CAPACITY_CPU, "8"),
+        (keys::CAPACITY_MEMORY, "34359738368"),
+        (keys::CAPACITY_LABELS, "pool=small"),
+    ] {
+        assert_eq!(
+            scalable.annotations()[key],
+            value,
+            "for who begins with no machine"
+        );
+    }
     scale(&world, 2).await;
     settles(&world, 1, 2).await;
     assert_eq!(world.plan().await.spec.class, PlanClass::Scale);
@@ -151,6 +163,24 @@ async fn a_count_that_the_cluster_fixes_is_put_back() {
     world.rounds("demo", 5).await;
     assert_eq!(deployment(&world).await.spec.replicas, Some(1));
     assert_eq!(world.workers().await.len(), 1);
+    // And so is everything else that others write, at once and for good.
+    let change = json!({
+        "metadata": { "annotations": { keys::AUTOSCALER_MIN: "0", "theirs": "stays" }, "labels": { keys::POOL: "x" } },
+        "spec": { "selector": { "matchLabels": { "more": "x" } } },
+    });
+    let api: Api<MachineDeployment> = world.api();
+    api.patch("demo-md-0", &PatchParams::default(), &Patch::Merge(change))
+        .await
+        .unwrap();
+    world.rounds("demo", 2).await;
+    let after = deployment(&world).await;
+    assert_eq!(after.annotations().get(keys::AUTOSCALER_MIN), None);
+    assert_eq!(after.annotations()["theirs"], "stays");
+    assert_eq!(after.labels()[keys::POOL], "md-0");
+    assert_eq!(after.spec.selector.match_labels.as_ref().unwrap().len(), 2);
+    world.rounds("demo", 3).await;
+    let version = deployment(&world).await.resource_version();
+    assert_eq!(version, after.resource_version(), "and nothing is written again");
 }
 
 #[tokio::test]

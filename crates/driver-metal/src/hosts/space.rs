@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
-use resources::gantry::{ProviderPool, SelectorTerm};
+use resources::gantry::{HostCapacity, ProviderPool, SelectorTerm};
 
 use super::tally::{Pools, Selector, Standing, Tally, pools_of};
 use crate::availability::Availability;
@@ -24,6 +24,10 @@ impl Host {
             return Standing::unknown();
         };
         Standing::of(server.obstacle(self.labels.as_ref()), server.cools_until)
+    }
+
+    fn capacity(&self) -> Option<HostCapacity> {
+        self.server.as_ref()?.1.capacity
     }
 
     /// Cluster and pool of the machine that has it.
@@ -53,10 +57,10 @@ impl Space {
     /// Changes a host. Returns the names of the ProviderClusters whose counts that changes.
     pub(super) fn change(&mut self, name: &str, change: impl FnOnce(&mut Host)) -> BTreeSet<String> {
         let host = self.hosts.entry(name.to_owned()).or_default();
-        let before = (host.labels.clone(), host.standing(), host.user());
+        let before = (host.labels.clone(), host.standing(), host.user(), host.capacity());
         let server_before = host.server.as_ref().map(|(server, _)| server.clone());
         change(host);
-        let after = (host.labels.clone(), host.standing(), host.user());
+        let after = (host.labels.clone(), host.standing(), host.user(), host.capacity());
         let server = host.server.as_ref().map(|(server, _)| server.clone());
         if host.labels.is_none() && host.server.is_none() {
             self.hosts.remove(name);
@@ -78,7 +82,7 @@ impl Space {
         self.use_less(before.2);
         self.use_more(after.2);
         self.leave(name, before.0.as_ref(), &mut woken);
-        self.enter(name, after.0.as_ref(), &after.1, &mut woken);
+        self.enter(name, after.0.as_ref(), (&after.1, after.3), &mut woken);
         woken.retain(|name| self.followed.contains_key(name));
         woken
     }
@@ -121,12 +125,12 @@ impl Space {
         &mut self,
         host: &str,
         labels: Option<&BTreeMap<String, String>>,
-        standing: &Standing,
+        (standing, capacity): (&Standing, Option<HostCapacity>),
         woken: &mut BTreeSet<String>,
     ) {
         for selector in self.fitting(labels) {
             if let Some(tally) = self.tallies.get_mut(&selector) {
-                tally.enter(host, standing);
+                tally.enter(host, standing, capacity);
                 woken.extend(tally.users.iter().cloned());
             }
         }
@@ -187,7 +191,7 @@ impl Space {
                 .as_ref()
                 .is_some_and(|labels| matches(selector, labels))
             {
-                tally.enter(name, &host.standing());
+                tally.enter(name, &host.standing(), host.capacity());
             }
         }
         self.tallies.insert(selector.clone(), tally);

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use resources::gantry::{ProviderPool, SelectorTerm};
+use resources::gantry::{HostCapacity, ProviderPool, SelectorTerm};
 
 use crate::availability::Obstacle;
 
@@ -66,12 +66,16 @@ pub(super) struct Tally {
     free: BTreeSet<String>,
     cooling: BTreeSet<(Timestamp, String)>,
     taken: BTreeMap<Taken, BTreeSet<String>>,
-    /// All of them.
-    standings: BTreeMap<String, Standing>,
+    /// All of them, with what they have.
+    standings: BTreeMap<String, (Standing, Option<HostCapacity>)>,
+    /// How many of them have so many processors.
+    cpus: BTreeMap<u32, usize>,
+    /// How many of them have so much memory.
+    memory: BTreeMap<u64, usize>,
 }
 
 impl Tally {
-    pub(super) fn enter(&mut self, host: &str, standing: &Standing) {
+    pub(super) fn enter(&mut self, host: &str, standing: &Standing, capacity: Option<HostCapacity>) {
         self.leave(host);
         match standing {
             Standing::Free => {
@@ -85,19 +89,30 @@ impl Tally {
                 hosts.insert(host.to_owned());
             }
         }
-        self.standings.insert(host.to_owned(), standing.clone());
+        if let Some(capacity) = capacity {
+            more(&mut self.cpus, capacity.cpus);
+            more(&mut self.memory, capacity.memory);
+        }
+        self.standings
+            .insert(host.to_owned(), (standing.clone(), capacity));
     }
 
     pub(super) fn leave(&mut self, host: &str) {
-        match self.standings.remove(host) {
-            None => {}
-            Some(Standing::Free) => {
+        let Some((standing, capacity)) = self.standings.remove(host) else {
+            return;
+        };
+        if let Some(capacity) = capacity {
+            less(&mut self.cpus, capacity.cpus);
+            less(&mut self.memory, capacity.memory);
+        }
+        match standing {
+            Standing::Free => {
                 self.free.remove(host);
             }
-            Some(Standing::Cooling(until)) => {
+            Standing::Cooling(until) => {
                 self.cooling.remove(&(until, host.to_owned()));
             }
-            Some(Standing::Taken(why)) => {
+            Standing::Taken(why) => {
                 if let Some(hosts) = self.taken.get_mut(&why) {
                     hosts.remove(host);
                     if hosts.is_empty() {
@@ -113,8 +128,17 @@ impl Tally {
         while let Some((until, host)) = self.cooling.first().cloned()
             && until <= now
         {
-            self.enter(&host, &Standing::Free);
+            let capacity = self.standings.get(&host).and_then(|(_, capacity)| *capacity);
+            self.enter(&host, &Standing::Free, capacity);
         }
+    }
+
+    /// What each of them has at least, as far as it is known.
+    fn capacity(&self) -> Option<HostCapacity> {
+        Some(HostCapacity {
+            cpus: *self.cpus.first_key_value()?.0,
+            memory: *self.memory.first_key_value()?.0,
+        })
     }
 
     /// Why servers that fit are not free, those of this cluster apart; the most frequent reasons first.
@@ -152,6 +176,21 @@ impl Tally {
         };
         let hosts = self.taken.get(why).into_iter().flatten();
         reason(count, &what, hosts)
+    }
+}
+
+fn more<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) {
+    let count = counts.entry(key).or_default();
+    *count = count.saturating_add(1);
+}
+
+fn less<K: Ord>(counts: &mut BTreeMap<K, usize>, key: K) {
+    let Some(count) = counts.get_mut(&key) else {
+        return;
+    };
+    *count = count.saturating_sub(1);
+    if *count == 0 {
+        counts.remove(&key);
     }
 }
 
@@ -194,6 +233,8 @@ pub(crate) struct Counted {
     pub(crate) shared_with: Vec<String>,
     /// Why the others can't be had.
     pub(crate) not_free: Vec<String>,
+    /// What each that fits has at least, as far as it is known.
+    pub(crate) capacity: Option<HostCapacity>,
 }
 
 /// Free hosts that fit the different choices of two pools.
@@ -246,6 +287,7 @@ pub(super) fn pools_of(
             shared: if all { own.free.len() } else { shared.len() },
             shared_with,
             not_free: own.not_free(cluster),
+            capacity: own.capacity(),
         });
     }
     let next = |pool: &ProviderPool| tally(pool).cooling.first().map(|(until, _)| *until);

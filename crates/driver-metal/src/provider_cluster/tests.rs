@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::core::PartialObjectMeta;
-use resources::gantry::{ProviderCluster, ProviderClusterStatus, ProviderPoolStatus, Server};
+use resources::gantry::{Inventory, ProviderCluster, ProviderClusterStatus, ProviderPoolStatus, Server};
 use resources::tinkerbell::Hardware;
 use serde_json::{Value, json};
 
@@ -311,4 +311,39 @@ fn numbers_alone_can_wait() {
     let after = status_of(&object, &mut hosts, 0);
     assert_eq!((row(&after, "md-0").free, ready(&after).0), (0, "True"));
     assert!(is_urgent(Some(&before), &after), "there is no free one left");
+}
+
+#[test]
+fn a_pool_tells_what_its_smallest_hosts_have_as_far_as_agents_have_told() {
+    let (object, mut hosts) = (two_pools(), hosts());
+    let tell = |hosts: &mut Hosts, name: &str, spec: Value, told: Option<(u32, u64)>| {
+        let mut server = server(name, spec, "available");
+        let status = server.status.get_or_insert_default();
+        status.inventory = told.map(|(cpus, memory)| Inventory {
+            cpus: Some(cpus),
+            memory: Some(memory),
+            ..Inventory::default()
+        });
+        hosts.put_server(&server)
+    };
+    let capacity = |hosts: &mut Hosts| {
+        let status = status_of(&object, hosts, 0);
+        row(&status, "md-0")
+            .capacity
+            .map(|least| (least.cpus, least.memory))
+    };
+    assert_eq!(capacity(&mut hosts), None);
+    tell(&mut hosts, "a", json!({}), Some((16, 64)));
+    tell(&mut hosts, "b", json!({}), Some((8, 128)));
+    tell(&mut hosts, "cp-1", json!({}), Some((2, 4)));
+    assert_eq!(capacity(&mut hosts), Some((8, 64)));
+    // Whoever has it now, it may be had later.
+    tell(&mut hosts, "b", claim("other", "md-0"), Some((8, 128)));
+    assert_eq!(capacity(&mut hosts), Some((8, 64)));
+    tell(&mut hosts, "a", json!({}), Some((32, 256)));
+    assert_eq!(capacity(&mut hosts), Some((8, 128)));
+    hosts.drop_server("n", "b");
+    assert_eq!(capacity(&mut hosts), Some((32, 256)));
+    tell(&mut hosts, "a", json!({}), None);
+    assert_eq!(capacity(&mut hosts), None);
 }

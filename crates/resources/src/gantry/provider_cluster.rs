@@ -112,6 +112,20 @@ pub struct ProviderPoolStatus {
     /// Hosts that fit and are not free, by reason, the most frequent first: `3 quarantined (a, b, c)`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_free: Vec<String>,
+    /// What a host that fits has at least. Those of which it is not known do not count; on bare metal it is known once an
+    /// agent has run on a host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<HostCapacity>,
+}
+
+/// What a host has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostCapacity {
+    /// Logical processors.
+    pub cpus: u32,
+    /// Memory in bytes.
+    pub memory: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
