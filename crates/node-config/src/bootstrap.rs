@@ -146,6 +146,8 @@ pub struct EtcdSnapshot {
     pub sha256: Digest,
     /// Bytes of the whole file.
     pub size: u64,
+    /// Clients of the cluster have seen later data than these.
+    pub is_older: bool,
 }
 
 /// Document of a first control-plane node that begins with the data of a snapshot: its etcd is the only member of a new
@@ -163,6 +165,9 @@ pub fn restore(
     let kubeadm = init_documents(cluster, node, token.reveal())?;
     let mut document = start(cluster, node, "restore", &kubeadm)?;
     document.command.push(node.name.clone());
+    if snapshot.is_older {
+        document.command.push("older".to_owned());
+    }
     document.downloads.push(Download {
         path: format!("{STAGE}/etcd-snapshot.db"),
         mode: 0o600,

@@ -142,8 +142,14 @@ impl Machine {
         );
         let output = Command::new("sh")
             .arg(self.0.path().join("bootstrap.sh"))
-            .args([what, "52:54:00:00:00:01", "192.0.2.11", "NumCPU"])
-            .args((what == "restore").then_some("node-1"))
+            .args([
+                what.trim_end_matches("-older"),
+                "52:54:00:00:00:01",
+                "192.0.2.11",
+                "NumCPU",
+            ])
+            .args(what.starts_with("restore").then_some("node-1"))
+            .args((what == "restore-older").then_some("older"))
             .env("PATH", path)
             .output()
             .unwrap();
@@ -330,6 +336,20 @@ fn a_snapshot_is_restored_before_kubeadm_init() {
     assert!(!machine.path(SNAPSHOT).exists());
 }
 
+/// Whoever watches the cluster must not take what comes for what it has seen.
+#[test]
+fn older_data_begin_at_a_much_later_revision() {
+    let machine = Machine::new();
+    machine.download(b"data of etcd");
+    assert_eq!(machine.run("restore-older").0, 0);
+    let [restored, init] = machine.calls().try_into().unwrap();
+    assert!(
+        restored.ends_with(" --bump-revision 1000000000 --mark-compacted"),
+        "{restored}"
+    );
+    assert!(init.ends_with("--skip-phases=addon"), "{init}");
+}
+
 #[test]
 fn a_restore_that_ends_early_is_repeated_from_its_beginning() {
     let machine = Machine::new();
@@ -423,7 +443,7 @@ async fn real_etcdutl_restores_a_snapshot() {
     let machine = Machine::new();
     machine.download(&fs::read(folder.join("1/data/member/snap/db")).unwrap());
     fs::copy(sim::newest_build("etcdutl"), machine.path("etcdutl")).unwrap();
-    assert_eq!(machine.run("restore").0, 0);
+    assert_eq!(machine.run("restore-older").0, 0);
     let logs = fs::read_dir(machine.path("var/lib/etcd/member/wal")).unwrap();
     assert!(logs.count() > 0);
     assert!(machine.path("var/lib/etcd/member/snap/db").exists());

@@ -1,10 +1,11 @@
 #!/bin/sh
 #   bootstrap.sh init|join|join-control-plane MAC ADDRESS IGNORED-CHECKS
-#   bootstrap.sh restore MAC ADDRESS IGNORED-CHECKS NAME-OF-THE-NODE
-# Makes this system a Kubernetes node with kubeadm; "restore" is "init" with the data of a snapshot of etcd. Started again it goes on where that is possible, and ends with status
+#   bootstrap.sh restore MAC ADDRESS IGNORED-CHECKS NAME-OF-THE-NODE [older]
+# Makes this system a Kubernetes node with kubeadm; "restore" is "init" with the data of a snapshot of etcd, and "older" says
+# that clients have seen later data than these. Started again it goes on where that is possible, and ends with status
 # 100 where a repetition could do harm. The first boot reports each line "gantry-stage: NAME" as the stage that begins.
 set -eu
-what=$1 mac=$2 address=$3 ignored=$4 name=${5-}
+what=$1 mac=$2 address=$3 ignored=$4 name=${5-} older=${6-}
 dir=/var/lib/gantry/bootstrap snapshot=$dir/etcd-snapshot.db
 
 clean() {
@@ -95,8 +96,12 @@ restore_etcd() {
         exit 100
     fi
     rm -rf "$new"
-    etcdutl snapshot restore "$snapshot" --data-dir "$new" --name "$name" \
-        --initial-cluster "$name=$peer" --initial-advertise-peer-urls "$peer"
+    set -- --data-dir "$new" --name "$name" --initial-cluster "$name=$peer" --initial-advertise-peer-urls "$peer"
+    if [ -n "$older" ]; then
+        # No client may take what comes for what it has seen: all watches begin anew (etcd, "Restoring with revision bump").
+        set -- "$@" --bump-revision 1000000000 --mark-compacted
+    fi
+    etcdutl snapshot restore "$snapshot" "$@"
     chmod 0700 "$new"
     sync
     # An empty one may be there, and nothing else may be replaced.
@@ -150,9 +155,12 @@ again=no
 
 case $what in
 init | restore)
+    skipped=
     if [ "$what" = restore ]; then
         begin etcd-restore
         restore_etcd
+        # DNS and kube-proxy are in the data, and get another image when every node has it.
+        skipped=--skip-phases=addon
     fi
     # kubeadm's phases may be repeated: certificates and keys that are there are kept.
     [ "$again" = no ] || ignored=all
@@ -160,8 +168,9 @@ init | restore)
     place_files
     : > "$dir/started"
     sync
+    # Without quotes: it is one argument or none.
     kubeadm init --config "$dir/kubeadm.yaml" --ignore-preflight-errors "$ignored" --skip-token-print \
-        --skip-certificate-key-print
+        --skip-certificate-key-print $skipped
     # kubeadm's phase kubelet-finalize without its restart: from its next start on the kubelet takes the certificate
     # that it renews, not the one that kubeadm made.
     conf=/etc/kubernetes/kubelet.conf current=/var/lib/kubelet/pki/kubelet-client-current.pem
@@ -169,9 +178,11 @@ init | restore)
         kubectl --kubeconfig "$conf" config set-credentials "$(sed -n 's/^ *user: //p' "$conf")" \
             --client-certificate "$current" --client-key "$current"
     fi
-    # kubeadm asks no share of the processor for it, so on a busy node it would start last; EKS asks as much.
-    kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system set resources daemonset/kube-proxy \
-        --requests cpu=100m || echo "kube-proxy stays without a share of the processor" >&2
+    if [ "$what" = init ]; then
+        # kubeadm asks no share of the processor for it, so on a busy node it would start last; EKS asks as much.
+        kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system set resources daemonset/kube-proxy \
+            --requests cpu=100m || echo "kube-proxy stays without a share of the processor" >&2
+    fi
     ;;
 join)
     place_files

@@ -98,8 +98,15 @@ fn a_restore_is_init_with_the_data_of_a_snapshot() {
         let snapshot = EtcdSnapshot {
             sha256: Digest::new([0x0a; 32]),
             size: 20_512,
+            is_older: false,
         };
         let init = init(&cluster, &node, &keys, &token).unwrap();
+        let older = EtcdSnapshot {
+            is_older: true,
+            ..snapshot
+        };
+        let older = restore(&cluster, &node, &keys, &token, older).unwrap();
+        assert_eq!(older.command.last().unwrap(), "older");
         let restore = restore(&cluster, &node, &keys, &token, snapshot).unwrap();
         assert_eq!(restore.files, init.files);
         let json = |document: &BootstrapDocument| -> Value {
