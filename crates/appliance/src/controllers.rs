@@ -131,10 +131,15 @@ fn coordinator(foundation: &Foundation, client: &Client, site: Option<&Site>) ->
     } else {
         Profile::Standard
     };
+    let settings = &foundation.settings;
+    let hours = i64::from(settings.etcd_snapshot_hours);
     let options = clusters::Options {
         profile,
         appliance: site.map(|site| site.address),
         probe: site.map(|site| Arc::new(InterfaceProbe(site.interface.clone())) as _),
+        files: Some(foundation.sealed_files.clone()),
+        snapshot_every: (hours > 0).then(|| SignedDuration::from_hours(hours)),
+        snapshots_kept: usize::try_from(settings.etcd_snapshots_kept).unwrap_or(usize::MAX),
         ..clusters::Options::default()
     };
     let (workloads, etcd) = (Box::new(KubeWorkloads), Box::new(TlsEtcdConnector));

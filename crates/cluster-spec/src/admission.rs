@@ -167,13 +167,24 @@ fn without_unknown_documents(bundle: &ClusterBundle) -> ClusterBundle {
     bundle
 }
 
-/// What is refused of a change of a ControlPlane: its id, and the founder of a cluster whose API has answered.
+/// What is refused of a change of a ControlPlane: its id, and the founder of a cluster whose API has answered, unless another
+/// machine starts with the saved data of that cluster.
 #[must_use]
 pub fn admit_control_plane(old: &ControlPlane, new: &ControlPlane) -> Vec<Violation> {
     let mut report = Report::new("ControlPlane", &new.name_any());
     let founder = old.spec.initialized_by.as_ref();
     let exists = founder.is_some_and(|founder| founder.answered_at.is_some());
-    if exists && old.spec.initialized_by != new.spec.initialized_by {
+    let saved = old
+        .spec
+        .saved_etcd
+        .as_ref()
+        .and_then(|saved| saved.snapshot.as_ref());
+    let starts_anew = saved
+        .zip(new.spec.initialized_by.as_ref())
+        .is_some_and(|(saved, founder)| {
+            founder.restored_from == Some(saved.sha256) && founder.answered_at.is_none()
+        });
+    if exists && !starts_anew && old.spec.initialized_by != new.spec.initialized_by {
         report.add(
             "spec.initializedBy",
             "the machine that started the cluster does not change: a second `kubeadm init` would start a second etcd",

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::driver::{mac_of, node_of};
 use crate::failing::Leaves;
+use crate::played::Inside;
 use crate::site::Site;
 
 impl Site {
@@ -131,6 +132,8 @@ impl Site {
         let address = self.driver().address(host);
         self.clusters()
             .put_machine(address.into(), &machine.spec.cluster_name);
+        let cluster = self.clusters().get(&machine.spec.cluster_name);
+        cluster.with(Inside::somebody_writes);
         let running = json!({
             "phase": "running", "reason": "the installed system has shown itself", "host": host,
             "providerID": self.provider_id(host), "mac": mac_of(address),
@@ -219,7 +222,7 @@ impl Site {
         let address = self.driver().address(host).to_string();
         let cluster = self.clusters().get(&machine.spec.cluster_name);
         cluster.with(|inside| {
-            if what != "init" {
+            if what.starts_with("join") {
                 let known = |name: &String| {
                     let id = name.trim_start_matches("bootstrap-token-");
                     kubeadm.contains(&format!("token: {id}."))
@@ -231,8 +234,13 @@ impl Site {
                 );
             }
             inside.log.push(format!("{what} {node}"));
-            if what != "join" {
-                inside.add_member(&node, &address);
+            match what.as_str() {
+                "init" | "join-control-plane" => inside.add_member(&node, &address),
+                "restore" => {
+                    let sha256 = document["downloads"][0]["sha256"].as_str().unwrap();
+                    inside.restore(sha256.parse().unwrap(), &node, &address);
+                }
+                _ => {}
             }
             let view = NodeView {
                 name: node.clone(),

@@ -11,8 +11,10 @@ use etcd::{
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
+use resources::Digest;
 use serde_json::Value;
-use tokio::io::AsyncWrite;
+use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 /// A member of the played etcd.
 #[derive(Debug, Clone)]
@@ -44,6 +46,12 @@ pub struct Inside {
     pub silent: bool,
     /// Its etcd refuses writes.
     pub frozen: bool,
+    /// Writes that were acknowledged.
+    pub acknowledged: u64,
+    /// Snapshots of etcd: up to which write they go, and whether they were taken while it was frozen.
+    pub snapshots: BTreeMap<Digest, (u64, bool)>,
+    /// Snapshots of a frozen etcd break off.
+    pub breaks_off: bool,
     /// What a watch shows of the nodes while it is behind them.
     pub behind: Option<BTreeMap<String, NodeView>>,
     /// How often its API was asked for its nodes.
@@ -68,7 +76,8 @@ impl Inside {
     }
 
     fn check_quorum(&mut self) {
-        if !self.etcd.is_empty() && !self.has_quorum() {
+        // What a frozen one holds is saved.
+        if !self.etcd.is_empty() && !self.has_quorum() && !self.frozen {
             self.lost_quorum.get_or_insert(self.voters());
         }
     }
@@ -139,13 +148,46 @@ impl Inside {
         }
     }
 
-    /// A frozen etcd serves reads, and the API passes its refusal on.
-    fn writes(&self) -> Result<(), String> {
+    /// A frozen etcd serves reads, and the API passes its refusal on. What is written is acknowledged.
+    fn writes(&mut self) -> Result<(), String> {
         self.answers()?;
         match self.frozen {
             true => Err("etcdserver: corrupt cluster".to_owned()),
-            false => Ok(()),
+            false => {
+                self.acknowledged += 1;
+                Ok(())
+            }
         }
+    }
+
+    /// Somebody else than the coordinator writes, if the cluster takes it.
+    pub(crate) fn somebody_writes(&mut self) {
+        let _ = self.writes();
+    }
+
+    /// A machine starts etcd with the data of a snapshot. Nobody else may serve them. Nothing may be missing in one of a frozen
+    /// etcd; what came after any other is lost.
+    pub(crate) fn restore(&mut self, sha256: Digest, node: &str, address: &str) {
+        let saved = self.snapshots.get(&sha256).expect("a snapshot of this cluster");
+        let (acknowledged, frozen) = *saved;
+        if frozen {
+            assert_eq!(
+                acknowledged, self.acknowledged,
+                "acknowledged writes are lost: {:?}",
+                self.log
+            );
+        }
+        self.acknowledged = acknowledged;
+        assert_eq!(
+            self.voters().1,
+            0,
+            "a second etcd beside a living one: {:?}",
+            self.etcd
+        );
+        self.etcd.clear();
+        self.leader = 0;
+        self.frozen = frozen;
+        self.add_member(node, address);
     }
 
     fn answers(&self) -> Result<(), String> {
@@ -370,8 +412,24 @@ impl Etcd for Played {
 
     fn snapshot<'a>(
         &'a self,
-        _: &'a mut (dyn AsyncWrite + Send + Unpin),
+        to: &'a mut (dyn AsyncWrite + Send + Unpin),
     ) -> BoxFuture<'a, Result<EtcdSnapshot, etcd::Error>> {
-        ready(Err(etcd::Error::NoMember(MemberId(0))))
+        async move {
+            let (acknowledged, frozen, breaks_off) =
+                self.with(|inside| (inside.acknowledged, inside.frozen, inside.breaks_off));
+            let data = format!("all writes up to {acknowledged}");
+            to.write_all(data.as_bytes()).await.map_err(etcd::Error::Write)?;
+            if frozen && breaks_off {
+                return Err(etcd::Error::NoQuorum("the connection broke off".to_owned()));
+            }
+            let sha256 = Digest::new(Sha256::digest(&data).into());
+            self.with(|inside| inside.snapshots.insert(sha256, (acknowledged, frozen)));
+            Ok(EtcdSnapshot {
+                member: MemberId(0),
+                size: data.len() as u64,
+                version: None,
+            })
+        }
+        .boxed()
     }
 }

@@ -67,6 +67,15 @@ pub enum Error {
         #[source]
         source: node_config::Error,
     },
+    /// What is kept of a cluster could not be removed.
+    #[error("cannot remove what is kept of {name}")]
+    Files {
+        /// Namespace and name of the cluster.
+        name: String,
+        /// Why.
+        #[source]
+        source: sealed_files::Error,
+    },
     /// A Secret of the cluster lacks a part.
     #[error("Secret {name} lacks {key}; it was changed by somebody")]
     Secret {

@@ -41,5 +41,6 @@ pub use observe::{AddonsView, Drained, Failure, KubeWorkloads, NodeView, SystemV
 pub use options::{AddressProbe, Options};
 pub use plan::{
     ApiState, Block, EtcdMember, EtcdState, Founding, FreeHosts, HealthLimits, Identity, Member, NodeState,
-    Policy, Pool, RolloutLimits, Seen, Stage, Verdict, Wanted, can_remove, delete, image_name, plan, quorum,
+    Policy, Pool, RolloutLimits, SavedData, Seen, Stage, Verdict, Wanted, can_remove, delete, image_name,
+    plan, quorum,
 };

@@ -4,9 +4,11 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use jiff::SignedDuration;
 use node_config::Profile;
 use resources::Mac;
 use resources::gantry::PlanClass;
+use sealed_files::SealedFiles;
 
 use crate::observe::Failure;
 use crate::plan::Policy;
@@ -24,6 +26,13 @@ pub struct Options {
     pub token_minutes: u32,
     /// Where the appliance answers machines; clusters that name another address are refused. None: not known.
     pub appliance: Option<Ipv4Addr>,
+    /// Where data of clusters are kept, sealed, while nobody else has them. None: a control plane of one member can't be
+    /// installed anew on its host.
+    pub files: Option<SealedFiles>,
+    /// How old the newest snapshot of a cluster's etcd may become. None: snapshots are taken when a person asks for one.
+    pub snapshot_every: Option<SignedDuration>,
+    /// How many snapshots of a cluster are kept.
+    pub snapshots_kept: usize,
     /// Asks the network of the machines before a cluster is created. None: there is no such network.
     pub probe: Option<Arc<dyn AddressProbe>>,
 }
@@ -47,6 +56,9 @@ impl Default for Options {
             profile: Profile::Standard,
             token_minutes: 10,
             appliance: None,
+            files: None,
+            snapshot_every: None,
+            snapshots_kept: 4,
             probe: None,
         }
     }

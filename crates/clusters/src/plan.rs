@@ -2,6 +2,7 @@
 
 mod api_server;
 mod balance;
+mod cluster_config;
 mod continuation;
 mod control_plane;
 mod delete;
@@ -9,6 +10,7 @@ mod draft;
 mod founding;
 mod health;
 mod names;
+mod only_member;
 mod planner;
 mod quorum;
 mod removal;
@@ -30,6 +32,8 @@ pub(crate) use names::machine_uid;
 pub use planner::{Identity, plan};
 pub use quorum::{can_remove, quorum};
 pub use rollout::RolloutLimits;
-pub use seen::{ApiState, EtcdMember, EtcdState, Founding, FreeHosts, Member, NodeState, Seen, Stage};
+pub use seen::{
+    ApiState, EtcdMember, EtcdState, Founding, FreeHosts, Member, NodeState, SavedData, Seen, Stage,
+};
 pub use verdict::{Block, Verdict};
 pub use wanted::{Pool, Wanted, image_name};

@@ -39,6 +39,12 @@ pub(crate) enum Command {
     /// Bring a cluster to another version, image or configuration.
     #[command(subcommand)]
     Upgrade(Upgrade),
+    /// Save the data of a cluster's etcd in the appliance.
+    #[command(subcommand)]
+    Snapshot(Snapshot),
+    /// Have a cluster start with a snapshot of its etcd.
+    #[command(subcommand)]
+    Restore(Restore),
     /// Delete a cluster: its machines are powered off and given back.
     #[command(subcommand)]
     Delete(Delete),
@@ -110,6 +116,18 @@ pub(crate) enum Upgrade {
 pub(crate) enum UpgradePlan {
     /// Say what changes of a cluster, and which changes replace machines.
     Cluster(verbs::upgrade_cluster::PlanClusterArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Snapshot {
+    /// Take a snapshot of the etcd of a cluster, or list those that are kept.
+    Cluster(verbs::snapshot::SnapshotArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Restore {
+    /// Install the control plane of a cluster anew, with a snapshot of its etcd. Workers stay.
+    Cluster(verbs::snapshot::RestoreArgs),
 }
 
 #[derive(Debug, Subcommand)]

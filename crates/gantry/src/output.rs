@@ -16,11 +16,14 @@ pub(crate) fn text(text: &str) {
     write(text, false);
 }
 
-/// A question on standard error, without the end of its line.
-pub(crate) fn prompt(question: &str) {
+/// Asks on standard error; everything but a yes is a no. It blocks until there is an answer.
+pub(crate) fn confirmed(question: &str) -> bool {
     let mut out = std::io::stderr();
     let _ = write!(out, "{question}");
     let _ = out.flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
 /// A remark.

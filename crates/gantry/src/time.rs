@@ -4,7 +4,11 @@ use jiff::Timestamp;
 
 /// How long ago, as kubectl writes it: `42s`, `5m`, `3h`, `2d`.
 pub(crate) fn ago(since: Timestamp, now: Timestamp) -> String {
-    let seconds = now.as_second().saturating_sub(since.as_second()).max(0);
+    span(now.as_second().saturating_sub(since.as_second()).max(0))
+}
+
+/// So many seconds, in the unit that fits.
+pub(crate) fn span(seconds: i64) -> String {
     match seconds {
         0..=119 => format!("{seconds}s"),
         120..=7199 => format!("{}m{}s", seconds / 60, seconds % 60),

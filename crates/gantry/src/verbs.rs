@@ -17,6 +17,7 @@ pub(crate) mod machine;
 pub(crate) mod release_server;
 pub(crate) mod serve;
 pub(crate) mod server;
+pub(crate) mod snapshot;
 pub(crate) mod upgrade_cluster;
 pub(crate) mod version;
 mod watching;
@@ -24,8 +25,8 @@ mod watching;
 use clap::CommandFactory;
 
 use crate::cli::{
-    Apply, Cli, Command, Config, Create, Delete, Generate, Quarantine, Release, Replace, Retry, Upgrade,
-    UpgradePlan,
+    Apply, Cli, Command, Config, Create, Delete, Generate, Quarantine, Release, Replace, Restore, Retry,
+    Snapshot, Upgrade, UpgradePlan,
 };
 use crate::failure::Outcome;
 use crate::output;
@@ -44,6 +45,8 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Upgrade(Upgrade::Plan(UpgradePlan::Cluster(args))) => {
             upgrade_cluster::plan(global, &args).await
         }
+        Command::Snapshot(Snapshot::Cluster(args)) => snapshot::take(global, &args).await,
+        Command::Restore(Restore::Cluster(args)) => snapshot::restore(global, &args).await,
         Command::Delete(Delete::Cluster(args)) => delete_cluster::run(global, &args).await,
         Command::Release(Release::Server(args)) => release_server::run(global, &args).await,
         Command::Approve(args) => approve::run(global, &args).await,

@@ -15,7 +15,8 @@ mod wipe;
 
 pub use boot_session::{BootSession, Contender, LastPacket, SessionClaim, SessionPhase};
 pub use control_plane::{
-    ClusterDocuments, ControlPlane, ControlPlaneSpec, ControlPlaneStatus, DisruptionToken, Founder,
+    ClusterDocuments, ControlPlane, ControlPlaneSpec, ControlPlaneStatus, DisruptionToken, EtcdSnapshot,
+    Founder, SavedEtcd,
 };
 pub use disk::{InventoryDisk, PinnedDisk, RootDeviceHints};
 pub use first_boot::{FirstBoot, FirstBootFailure, FirstBootStage};

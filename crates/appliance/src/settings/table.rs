@@ -196,6 +196,23 @@ pub const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "etcdSnapshotHours",
+        value: "HOURS",
+        default: "12",
+        example: "",
+        about: "How old the newest snapshot of a cluster's etcd may become; 0 takes one only when `gantry snapshot cluster NAME`\n\
+                asks for it. They lie sealed in the data directory and hold the cluster's Secrets.",
+        set: |s, text| number(text, 0, 8760, "hours").map(|hours| s.etcd_snapshot_hours = hours),
+    },
+    Key {
+        name: "etcdSnapshotsKept",
+        value: "COUNT",
+        default: "4",
+        example: "",
+        about: "How many snapshots of each cluster's etcd are kept.",
+        set: |s, text| number(text, 1, 100, "snapshots").map(|count| s.etcd_snapshots_kept = count),
+    },
+    Key {
         name: "keepFailedServers",
         value: "BOOL",
         default: "false",
@@ -348,6 +365,8 @@ pub(super) fn empty() -> Settings {
         router_advertisement: false,
         records_per_machine: 0,
         parts: None,
+        etcd_snapshot_hours: 12,
+        etcd_snapshots_kept: 4,
         lab_timings: false,
         log: String::new(),
         log_format: LogFormat::Text,
@@ -363,6 +382,15 @@ fn parsed<T: FromStr>(text: &str, want: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("it must be {want}"))
 }
 
+fn number(text: &str, least: u32, most: u32, what: &str) -> Result<u32, String> {
+    let want = format!("a number of {what}, {least} to {most}");
+    let number = parsed::<u32>(text, &want)?;
+    match (least..=most).contains(&number) {
+        true => Ok(number),
+        false => Err(format!("it must be {want}")),
+    }
+}
+
 fn port(text: &str) -> Result<u16, String> {
     parsed::<u16>(text, "a port, 1 to 65535").and_then(|port| match port {
         0 => Err("it must be a port, 1 to 65535".to_owned()),
@@ -371,8 +399,7 @@ fn port(text: &str) -> Result<u16, String> {
 }
 
 fn minutes(text: &str, most: u32) -> Result<u32, String> {
-    let minutes = text.parse().ok().filter(|minutes| (1..=most).contains(minutes));
-    minutes.ok_or_else(|| format!("it must be a number of minutes, 1 to {most}"))
+    number(text, 1, most, "minutes")
 }
 
 fn path(text: &str) -> Result<PathBuf, String> {
@@ -440,6 +467,8 @@ mod tests {
             ("manualMinutes", "43201"),
             ("serverCooldownMinutes", "0"),
             ("wipeReleasedServers", "full"),
+            ("etcdSnapshotHours", "8761"),
+            ("etcdSnapshotsKept", "0"),
             ("keepFailedServers", "always"),
             ("routerAdvertisement", "off"),
             ("recordsPerMachine", "99"),

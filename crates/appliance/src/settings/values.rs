@@ -42,6 +42,10 @@ pub struct Settings {
     pub server_cooldown_minutes: u32,
     /// What is done with the disks of a server that is given back, where its Server does not say.
     pub wipe_released_servers: WipePolicy,
+    /// Hours after which a new snapshot of a cluster's etcd is taken; 0 for none.
+    pub etcd_snapshot_hours: u32,
+    /// How many snapshots of each cluster's etcd are kept.
+    pub etcd_snapshots_kept: u32,
     /// Whether a server whose installation failed is kept for inspection when its machine is deleted.
     pub keep_failed_servers: bool,
     /// Further kernel arguments of the installer.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use resources::gantry::{ControlPlaneSpec, Founder, ReleaseSpec};
+use resources::Digest;
+use resources::gantry::{ControlPlaneSpec, EtcdSnapshot, Founder, ReleaseSpec, SavedEtcd};
 use serde_json::json;
 
 use super::*;
@@ -236,6 +237,7 @@ fn the_founder_of_a_cluster_that_answers_is_fixed() {
             machine_uid: format!("uid of {machine}"),
             requested_at: time(),
             answered_at: answered.then(time),
+            restored_from: None,
         })
     };
     new.spec.initialized_by = founder("lab-cp-0", false);
@@ -252,6 +254,36 @@ fn the_founder_of_a_cluster_that_answers_is_fixed() {
         new.spec.initialized_by = other;
         assert_eq!(admit_control_plane(&old, &new)[0].path, "spec.initializedBy");
     }
+    // Another machine starts with the data of the cluster.
+    let snapshot = EtcdSnapshot {
+        sha256: Digest::new([7; 32]),
+        size: 4096,
+        taken_at: time(),
+    };
+    old.spec.saved_etcd = Some(SavedEtcd {
+        machine: "lab-cp-0".to_owned(),
+        given_up: None,
+        begun_at: time(),
+        snapshot: Some(snapshot),
+    });
+    let with = |from: [u8; 32], answered: bool| {
+        founder("lab-cp-1", answered).map(|founder| Founder {
+            restored_from: Some(Digest::new(from)),
+            ..founder
+        })
+    };
+    new.spec.initialized_by = with([7; 32], false);
+    assert_eq!(admit_control_plane(&old, &new), []);
+    for other in [
+        with([8; 32], false),
+        with([7; 32], true),
+        founder("lab-cp-1", false),
+        None,
+    ] {
+        new.spec.initialized_by = other;
+        assert_eq!(admit_control_plane(&old, &new)[0].path, "spec.initializedBy");
+    }
+    old.spec.saved_etcd = None;
     new.spec.initialized_by = old.spec.initialized_by.clone();
     old.spec.cluster_uid = "7c9e6679-7425-40de-944b-e07fc1f90ae7".to_owned();
     assert_eq!(admit_control_plane(&old, &new)[0].path, "spec.clusterUid");

@@ -62,6 +62,7 @@ pub(crate) async fn note_answer(
             machine_uid: String::new(),
             requested_at: Time(oldest.and_then(|node| node.created).unwrap_or(now)),
             answered_at: Some(Time(now)),
+            restored_from: None,
         };
         tracing::warn!(
             cluster = snapshot.cluster,

@@ -10,7 +10,7 @@ use super::round::Round;
 use crate::admit;
 use crate::execute::Progress;
 use crate::observe::{ApiSeen, image_fault};
-use crate::plan::{Founding, Verdict};
+use crate::plan::Verdict;
 use crate::report::{Report, creating};
 
 /// Pause after which something may have moved.
@@ -67,10 +67,7 @@ pub(crate) fn summary(round: &Round<'_>, progress: Option<&Progress>, verdict: &
 /// What is wrong with an image of a cluster that does not exist yet: it can't begin before that is put right.
 fn image_fault_of(round: &Round<'_>) -> Option<String> {
     let snapshot = &round.snapshot;
-    let wanted = snapshot
-        .wanted
-        .as_ref()
-        .filter(|_| snapshot.founding() != Founding::Done)?;
+    let wanted = snapshot.wanted.as_ref().filter(|_| !snapshot.exists())?;
     let mut images = snapshot.images.values();
     images.find_map(|image| image_fault(image, &wanted.version))
 }

@@ -1,11 +1,15 @@
 //! Bootstrap data of one machine: made when its installed system asks for it, with a token of a few minutes.
 
 use jiff::{SignedDuration, Timestamp};
-use node_config::{BootstrapDocument, CaFiles, ClusterSettings, Images, JoinSecrets, NodeSettings};
+use node_config::{
+    BootstrapDocument, CaFiles, ClusterSettings, EtcdSnapshot, Images, JoinSecrets, NodeSettings,
+};
 use pki::ClusterPki;
 use resources::gantry::{MachineRole, ProviderMachine};
+use resources::keys;
 use serde_json::json;
 
+use super::snapshots;
 use super::token::{Token, seconds};
 use super::work::Work;
 use crate::error::Error;
@@ -53,9 +57,19 @@ pub(crate) async fn deliver(work: &Work<'_>, machine: &str, init: bool) -> Resul
         }
     }
     let node = node(pool, machine, provider)?;
-    let document = document(&cluster, &node, pool.role, init, &pki, &token).map_err(failed)?;
+    let saved = work.snapshot.saved_snapshot().filter(|_| init);
+    let saved = saved.map(|saved| EtcdSnapshot {
+        sha256: saved.sha256,
+        size: saved.size,
+        is_older: work.snapshot.goes_back(),
+    });
+    let document = document(&cluster, &node, (pool.role, init, saved), &pki, &token).map_err(failed)?;
     let json = document.to_json().map_err(failed)?;
     let mut annotations = json!({ REQUESTED_AT: requested_at.to_string() });
+    if let Some(saved) = saved {
+        let directory = snapshots::directory(work.access, work.snapshot);
+        annotations[keys::FIRST_BOOT_FILE] = json!(format!("{directory}/{}", saved.sha256.hex()));
+    }
     // The token of an init document is used by nobody, so its end makes nothing stale.
     if !init {
         annotations[TOKEN_EXPIRES] = json!(seconds(expires));
@@ -70,8 +84,7 @@ pub(crate) async fn deliver(work: &Work<'_>, machine: &str, init: bool) -> Resul
 fn document(
     cluster: &ClusterSettings,
     node: &NodeSettings,
-    role: MachineRole,
-    init: bool,
+    (role, init, saved): (MachineRole, bool, Option<EtcdSnapshot>),
     pki: &ClusterPki,
     token: &Token,
 ) -> Result<BootstrapDocument, node_config::Error> {
@@ -79,6 +92,9 @@ fn document(
         token: token.whole.clone(),
         ca_cert_hash: pki.ca_cert_hash().unwrap_or_default(),
     };
+    if let Some(saved) = saved {
+        return node_config::restore(cluster, node, &ca_files(pki), &token.whole, saved);
+    }
     match (init, role) {
         (true, _) => node_config::init(cluster, node, &ca_files(pki), &token.whole),
         (false, MachineRole::ControlPlane) => {

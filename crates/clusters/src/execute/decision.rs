@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use resources::gantry::{PlanStep, PlanStepKind, StepState};
 use steps::{Step, later};
 
-use crate::observe::{ApiSeen, Leftover, Snapshot};
+use crate::observe::{ApiSeen, Leftover, Snapshot, is_stopped};
 
 /// What a step of a plan decides.
 pub(crate) type Decision = Step<StepState, Effect>;
@@ -38,6 +38,8 @@ pub(crate) enum Effect {
     Found(String),
     /// Delete the node of an earlier installation of a machine.
     DeleteNode(String),
+    /// Delete a node that is on no machine of the cluster.
+    DeleteStaleNode(String),
     /// Fill a machine's bootstrap Secret, with a new token.
     Deliver {
         /// Machine.
@@ -61,6 +63,8 @@ pub(crate) enum Effect {
     MarkMachine(String),
     /// Move the pods of a machine's node.
     Drain(String),
+    /// Something is done to the data of a control plane with one member.
+    Data(DataEffect),
     /// Take a member out of etcd.
     RemoveMember(String),
     /// Delete the node, mark the Machine and delete the ProviderMachine.
@@ -69,6 +73,17 @@ pub(crate) enum Effect {
     ReleaseMachine(String),
     /// Delete something that is left.
     Remove(Leftover, String),
+}
+
+/// What is done to the data of a control plane with one member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DataEffect {
+    /// Write that the etcd of a machine is about to be stopped.
+    Begin(String),
+    /// Stop the etcd of a machine and save its data.
+    Save(String),
+    /// Let the etcd of a machine take writes again.
+    Thaw(String),
 }
 
 /// A step and what it is decided from.
@@ -106,6 +121,17 @@ impl<'a> View<'a> {
         }
         let provider = snapshot.provider_machines.get(machine);
         let is_there = provider.is_some_and(|provider| provider.metadata.deletion_timestamp.is_none());
+        if is_there && snapshot.was_saved_from(machine) {
+            let retry = provider.is_some_and(|provider| provider.spec.retry.is_some());
+            return (!is_stopped(snapshot) && !retry).then(|| {
+                self.wait_for_others(format!(
+                    "{machine}: stays until its etcd says that it is still stopped, as it was when its data were saved"
+                ))
+            });
+        }
+        if snapshot.is_given_up(machine) {
+            return None;
+        }
         let answers = matches!(snapshot.api, ApiSeen::Answers { .. });
         (is_there && snapshot.has_joined(machine) && !answers).then(|| {
             self.wait_for_others(format!(

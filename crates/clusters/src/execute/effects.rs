@@ -13,6 +13,8 @@ use super::bootstrap;
 use super::decision::Effect;
 use super::in_cluster;
 use super::machines::{self, NewMachine};
+use super::saving;
+use super::snapshots;
 use super::token::Token;
 use super::work::Work;
 use super::worker_groups::below_set;
@@ -81,6 +83,7 @@ async fn act(work: &Work<'_>, effect: &Effect) -> Result<Outcome, Error> {
         Effect::Deliver { machine, init } => bootstrap::deliver(work, machine, *init).await?,
         Effect::DropBootstrap(machine) => drop_bootstrap(work, machine).await?,
         Effect::DeleteNode(machine) => delete_node(work, machine).await?,
+        Effect::DeleteStaleNode(node) => delete_stale_node(work, node).await?,
         Effect::ApplyCni => in_cluster::apply_cni(work).await?,
         Effect::UpdateClusterConfig => in_cluster::update_config(work).await?,
         Effect::UpdateAddons => in_cluster::update_addons(work).await?,
@@ -94,6 +97,7 @@ async fn act(work: &Work<'_>, effect: &Effect) -> Result<Outcome, Error> {
             None
         }
         Effect::Drain(machine) => return drain(work, machine).await,
+        Effect::Data(effect) => saving::act(work, effect).await?,
         Effect::RemoveMember(subject) => remove_member(work, subject).await?,
         Effect::RemoveMachine(name) => remove_machine(work, name).await?,
         Effect::ReleaseMachine(name) => {
@@ -116,7 +120,10 @@ async fn remove(work: &Work<'_>, kind: Leftover, name: &str) -> Result<(), Error
         Leftover::MachineDeployment => access.delete::<MachineDeployment>(name).await,
         Leftover::ClusterApi => access.delete::<CapiCluster>(name).await,
         Leftover::Provider => access.delete::<ProviderCluster>(name).await,
-        Leftover::ControlPlane => access.delete::<ControlPlane>(name).await,
+        Leftover::ControlPlane => {
+            snapshots::forget_all(work).await?;
+            access.delete::<ControlPlane>(name).await
+        }
         Leftover::Plan => access.delete::<Plan>(name).await,
         Leftover::Approval => access.delete::<PlanApproval>(name).await,
     }
@@ -182,7 +189,7 @@ async fn install_anew(work: &Work<'_>, machine: &str, installation: u64) -> Resu
     Ok(None)
 }
 
-/// Writes the founder. One whose cluster has answered is never written over.
+/// Writes the founder. One whose cluster has answered is written over only with the data of that cluster.
 async fn found(work: &Work<'_>, machine: &str) -> Result<(), Error> {
     let snapshot = work.snapshot;
     let Some((control_plane, requested_at)) = snapshot
@@ -193,7 +200,9 @@ async fn found(work: &Work<'_>, machine: &str) -> Result<(), Error> {
         return Ok(());
     };
     let known = control_plane.spec.initialized_by.as_ref();
-    if known.is_some_and(|known| known.answered_at.is_some()) {
+    let restored_from = snapshot.saved_snapshot().map(|saved| saved.sha256);
+    let restores = |known: &Founder| restored_from.is_some() && !snapshot.has_saved_data(known);
+    if known.is_some_and(|known| known.answered_at.is_some() && !restores(known)) {
         return Ok(());
     }
     let provider = snapshot.provider_machines.get(machine);
@@ -204,6 +213,7 @@ async fn found(work: &Work<'_>, machine: &str) -> Result<(), Error> {
             .unwrap_or_default(),
         requested_at: Time(requested_at),
         answered_at: None,
+        restored_from,
     };
     let path = ["spec", "initializedBy"];
     work.access.set(&**control_plane, &path, &founder).await
@@ -331,6 +341,16 @@ async fn delete_node(work: &Work<'_>, name: &str) -> Result<Option<String>, Erro
         return Ok(Some(format!("{name}: cannot delete node {}: {why}", node.name)));
     }
     Ok(None)
+}
+
+async fn delete_stale_node(work: &Work<'_>, node: &str) -> Result<Option<String>, Error> {
+    let Some(connection) = work.connection else {
+        return Ok(None);
+    };
+    let deleted = connection.api.delete_node(node.to_owned()).await;
+    Ok(deleted
+        .err()
+        .map(|why| format!("cannot delete node {node}, which is on no machine: {why}")))
 }
 
 async fn remove_machine(work: &Work<'_>, name: &str) -> Result<Option<String>, Error> {

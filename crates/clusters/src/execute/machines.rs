@@ -123,6 +123,9 @@ pub(crate) async fn make_control_plane(
         initialized_by: None,
         last_plan: None,
         disruption: None,
+        saved_etcd: None,
+        snapshots: Vec::new(),
+        snapshot_requested_at: None,
     };
     let object = json!({ "metadata": { "labels": { keys::CLUSTER_NAME: wanted.name } }, "spec": spec });
     access.apply::<ControlPlane>(&wanted.name, object).await

@@ -5,6 +5,7 @@ mod first_boot;
 mod join;
 mod member;
 mod network;
+mod only_member;
 mod pki;
 mod provision;
 mod remove;
@@ -35,6 +36,8 @@ fn of_kind(view: View<'_>) -> Decision {
         PlanStepKind::JoinWorker => join::decide(view, join::How::Worker),
         PlanStepKind::InstallCni => network::decide(view),
         PlanStepKind::Drain => drain::decide(view),
+        PlanStepKind::SaveEtcd => only_member::save(view),
+        PlanStepKind::RestoreControlPlane => only_member::restore(view),
         PlanStepKind::RemoveMember => member::decide(view),
         PlanStepKind::RemoveMachine => remove::machine(view),
         PlanStepKind::RemoveCluster => remove::cluster(view),

@@ -12,7 +12,7 @@ use super::addons::addons_behind;
 use super::node_view::NodeView;
 use super::snapshot::{ApiSeen, EtcdSeen, Snapshot};
 use crate::plan::{
-    ApiState, EtcdMember, EtcdState, Founding, FreeHosts, HealthLimits, Member, NodeState, STARTUP, Seen,
+    ApiState, EtcdMember, EtcdState, FreeHosts, HealthLimits, Member, NodeState, STARTUP, SavedData, Seen,
     Stage,
 };
 
@@ -31,7 +31,7 @@ const RETURN: SignedDuration = SignedDuration::from_mins(30);
 /// What the planner looks at.
 pub(crate) fn seen(snapshot: &Snapshot, now: Timestamp) -> Seen {
     // Without an answer the network is what it was: installed, once the cluster existed.
-    let existed = snapshot.founding() == Founding::Done;
+    let existed = snapshot.exists();
     let (api, network) = match &snapshot.api {
         ApiSeen::NotYet => (ApiState::NotYet, existed),
         ApiSeen::Silent(_) => (ApiState::Silent, existed),
@@ -63,9 +63,20 @@ pub(crate) fn seen(snapshot: &Snapshot, now: Timestamp) -> Seen {
         unknown_plan: snapshot.unknown_plan(),
         free: free(snapshot),
         used: used(snapshot),
+        saved: snapshot.saved().map(|saved| SavedData {
+            machine: saved.machine.clone(),
+            given_up: saved.given_up.iter().flatten().cloned().collect(),
+            is_whole: saved.snapshot.is_some(),
+            is_stopped: is_stopped(snapshot),
+        }),
         joins_with: system.and_then(|system| system.joins_with.clone()),
         addons_behind: addons_behind(snapshot),
     }
+}
+
+/// Whether etcd answers and refuses to serve its data.
+pub(crate) fn is_stopped(snapshot: &Snapshot) -> bool {
+    matches!(&snapshot.etcd, EtcdSeen::Members(etcd) if etcd.is_frozen())
 }
 
 /// Free hosts by pool, as the provider's driver counts them. A status that speaks of an earlier spec tells nothing.

@@ -12,8 +12,8 @@ use resources::cluster_api::{
     Cluster as CapiCluster, Machine, MachineAddress, MachineDeployment, MachineSet,
 };
 use resources::gantry::{
-    ControlPlane, Founder, Image, MachineRole, Plan, PlanApproval, ProviderCluster, ProviderMachine,
-    ProviderMachineStatus,
+    ControlPlane, EtcdSnapshot, Founder, Image, MachineRole, Plan, PlanApproval, ProviderCluster,
+    ProviderMachine, ProviderMachineStatus, SavedEtcd,
 };
 use resources::keys;
 
@@ -296,18 +296,59 @@ impl Snapshot {
         self.control_plane.as_ref()?.spec.initialized_by.as_ref()
     }
 
+    /// The data of etcd while the only member of the control plane is installed anew.
+    pub(crate) fn saved(&self) -> Option<&SavedEtcd> {
+        self.control_plane.as_ref()?.spec.saved_etcd.as_ref()
+    }
+
+    /// These data, when they are whole.
+    pub(crate) fn saved_snapshot(&self) -> Option<&EtcdSnapshot> {
+        self.saved()?.snapshot.as_ref()
+    }
+
+    /// Whether a person has decided that the cluster starts with an older snapshot.
+    pub(crate) fn goes_back(&self) -> bool {
+        self.saved().is_some_and(|saved| saved.machine.is_empty())
+    }
+
+    /// Whether a machine of the control plane does not come back after that.
+    pub(crate) fn is_given_up(&self, machine: &str) -> bool {
+        let saved = self.saved().and_then(|saved| saved.given_up.as_ref());
+        saved.is_some_and(|given_up| given_up.iter().any(|known| known == machine))
+    }
+
+    /// Whether the data of a machine are saved, so that it must not serve them any more.
+    pub(crate) fn was_saved_from(&self, machine: &str) -> bool {
+        self.saved()
+            .is_some_and(|saved| saved.machine == machine && saved.snapshot.is_some())
+    }
+
+    /// Whether a founder starts with the saved data.
+    pub(crate) fn has_saved_data(&self, founder: &Founder) -> bool {
+        let saved = self.saved_snapshot();
+        saved.is_some_and(|saved| founder.restored_from == Some(saved.sha256))
+    }
+
     /// How far the first member is.
     pub(crate) fn founding(&self) -> Founding {
         let answers = matches!(self.api, ApiSeen::Answers { .. });
         let joined = self.machines.keys().any(|machine| self.has_joined(machine));
+        // Other machines are of the cluster that is started anew.
+        let starts_anew = self.saved_snapshot().is_some();
         match self.founder() {
-            _ if answers || joined => Founding::Done,
+            _ if answers || joined && !starts_anew => Founding::Done,
+            Some(founder) if starts_anew && !self.has_saved_data(founder) => Founding::NotYet,
             None => Founding::NotYet,
             Some(founder) if founder.answered_at.is_some() => Founding::Done,
             Some(founder) if self.is_founder(&founder.machine) => Founding::UnderWay,
             // It was given back before anybody could use its cluster.
             Some(_) => Founding::NotYet,
         }
+    }
+
+    /// Whether the cluster exists: its API has answered once. It does while its control plane starts anew with saved data.
+    pub(crate) fn exists(&self) -> bool {
+        self.founding() == Founding::Done || self.saved().is_some()
     }
 
     /// The number of the plan that has changed the cluster last, where that is a later one than any that is known here. A

@@ -21,12 +21,24 @@ impl<'a> Steps<'a> {
         Self(by_machine)
     }
 
+    /// Whether one of them takes the machine of `step` away.
+    fn goes_on(&self, step: &PlanStep) -> bool {
+        let known = self.0.get(&step.machine.as_deref());
+        known.is_some_and(|known| known.iter().any(|known| is_removal(known.kind)))
+    }
+
     /// Whether one of them does the same as `step`.
     fn contain(&self, step: &PlanStep) -> bool {
         let known = self.0.get(&step.machine.as_deref());
-        let is_same = |known: &&PlanStep| known.kind == step.kind && known.pool == step.pool;
+        let is_same = |known: &&PlanStep| does(known.kind, step.kind) && known.pool == step.pool;
         known.is_some_and(|known| known.iter().any(is_same))
     }
+}
+
+/// Whether a step of one kind does what one of another kind would do. A member that has started with saved data is the first
+/// one of its cluster as soon as that answers.
+fn does(kind: PlanStepKind, other: PlanStepKind) -> bool {
+    kind == other || (kind, other) == (PlanStepKind::RestoreControlPlane, PlanStepKind::InitControlPlane)
 }
 
 /// The steps that are not done and have not failed, so that they still do something.
@@ -47,7 +59,17 @@ pub(crate) fn covers(current: &PlanSpec, state: impl Fn(&str) -> StepState, next
         return false;
     }
     let steps = Steps::of(open(current, &state));
-    let does_all = next.steps.iter().all(|step| steps.contain(step));
+    // A node that was drained stays cordoned, so its pods have not come back.
+    let is_drained = |step: &PlanStep| {
+        let mut done = current
+            .steps
+            .iter()
+            .filter(|known| state(&known.id) == StepState::Done);
+        let is_same = |known: &PlanStep| known.kind == step.kind && known.machine == step.machine;
+        step.kind == PlanStepKind::Drain && steps.goes_on(step) && done.any(is_same)
+    };
+    let mut all = next.steps.iter();
+    let does_all = all.all(|step| steps.contain(step) || is_drained(step));
     does_all && !is_late(current, &state, next) && !is_turned(current, &state, next)
 }
 
@@ -113,7 +135,10 @@ impl<'a> Order<'a> {
 const fn joins(kind: PlanStepKind) -> bool {
     matches!(
         kind,
-        PlanStepKind::InitControlPlane | PlanStepKind::JoinControlPlane | PlanStepKind::JoinWorker
+        PlanStepKind::InitControlPlane
+            | PlanStepKind::RestoreControlPlane
+            | PlanStepKind::JoinControlPlane
+            | PlanStepKind::JoinWorker
     )
 }
 
@@ -148,6 +173,10 @@ pub(crate) fn goes_too_far(
     verdict: &Verdict,
     (wanted, seen): (&Wanted, &Seen),
 ) -> bool {
+    // What else a plan does comes when somebody serves the data of etcd again, and is judged then.
+    if seen.saved.is_some() {
+        return false;
+    }
     let planned = Steps::of(verdict.plan.iter().flat_map(|next| &next.steps));
     let members = seen.members.iter();
     let members: HashMap<&str, &Member> = members.map(|member| (member.name.as_str(), member)).collect();

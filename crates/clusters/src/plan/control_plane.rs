@@ -3,13 +3,14 @@
 use resources::gantry::PlanStepKind;
 
 use super::balance::Balance;
+use super::cluster_config::config_step;
 use super::draft::Draft;
 use super::names::Names;
+use super::only_member::{install_anew, is_only_member};
 use super::quorum::{can_remove, quorum};
 use super::removal::{remove, remove_member};
-use super::seen::{ApiState, EtcdMember, EtcdState, Member, Seen, Stage};
+use super::seen::{ApiState, EtcdMember, EtcdState, Member, NodeState, Seen, Stage};
 use super::successor::{Successor, before_removal};
-use super::upgrade::config_step;
 use super::verdict::Verdict;
 use super::wanted::Pool;
 
@@ -99,6 +100,17 @@ impl ControlPlane<'_, '_> {
         let target = go()
             .filter(may_vote)
             .min_by_key(|member| in_etcd(member, etcd).map(|member| (member.voting, member.healthy)));
+        if let Some(target) = target
+            && let Some(joins) = self.joins_beside(target)
+        {
+            let reason = format!(
+                "{} does not work, and stays until {} has joined, or its time for that is over: what a join costs the other \
+                 members may be the cause",
+                target.name, joins.name
+            );
+            self.verdict.block(&target.name, reason);
+            return self.join_all(None);
+        }
         match target.map(|target| (target, in_etcd(target, etcd))) {
             None => self.join_all(None),
             // Its node is in the cluster, and etcd does not know it: nothing depends on it.
@@ -122,6 +134,15 @@ impl ControlPlane<'_, '_> {
     fn remove(&mut self, member: &Member) {
         let gone = remove(self.draft, self.verdict, self.seen, member, Vec::new());
         self.there = self.there.saturating_sub(usize::from(gone.is_some()));
+    }
+
+    /// The machine that joins etcd at this moment, beside a member that counts as dead. What a person wants is not put off.
+    fn joins_beside(&self, target: &Member) -> Option<&Member> {
+        let is_down = matches!(target.node, NodeState::Down { .. }) || target.etcd_down.is_some();
+        let is_dead = is_down && !target.unwanted && target.failure.is_none();
+        let mut members = self.seen.of_pool(self.pool);
+        let joins = members.find(|member| member.joining && member.failure.is_none() && !member.is_leaving());
+        joins.filter(|_| is_dead)
     }
 
     fn wait_for_join(&mut self, member: &Member) {
@@ -197,7 +218,8 @@ impl ControlPlane<'_, '_> {
         let name = member.subject();
         let why = if voters == 1 {
             format!(
-                "{name} is the only member of etcd, so it can't be replaced; repair its machine, or restore a snapshot"
+                "{name} is the only member of etcd, so it can't be taken away; repair its machine, or add a server that the machine \
+                 configuration of the control plane selects"
             )
         } else {
             format!(
@@ -230,6 +252,19 @@ impl ControlPlane<'_, '_> {
             let others = made.filter(|one| one.name.as_ref().is_some_and(|name| !self.draft.joins(name)));
             let others = others.collect();
             self.join(others, Some(gone));
+            return;
+        }
+        if is_only_member(self.seen, target) && free.is_some() {
+            let mut made = self.balance.keep.iter();
+            let next = made.find(|member| !member.has_joined()).copied();
+            install_anew(
+                self.draft,
+                self.seen,
+                self.names,
+                self.pool,
+                (target, next),
+                Vec::new(),
+            );
             return;
         }
         if !self.may_remove(member, etcd) {

@@ -28,17 +28,26 @@ pub(crate) struct Draft {
 /// the API servers have found the new leader of etcd.
 const API_GAP_SECONDS: u32 = 60;
 
+/// The steps during which nobody serves the data of a control plane with one member.
+const WITHOUT_API: [PlanStepKind; 4] = [
+    PlanStepKind::SaveEtcd,
+    PlanStepKind::RemoveMachine,
+    PlanStepKind::Provision,
+    PlanStepKind::RestoreControlPlane,
+];
+
 /// Minutes that a step may take.
 const fn minutes(kind: PlanStepKind) -> u32 {
     match kind {
         PlanStepKind::MakePki => 5,
         PlanStepKind::RemoveMember | PlanStepKind::RemoveCluster => 10,
-        PlanStepKind::UpdateClusterConfig => 15,
+        PlanStepKind::UpdateClusterConfig | PlanStepKind::SaveEtcd => 15,
         PlanStepKind::InstallCni | PlanStepKind::UpdateAddons | PlanStepKind::RemoveMachine => 30,
         PlanStepKind::Finish => 45,
         PlanStepKind::Drain => 60,
         PlanStepKind::Provision
         | PlanStepKind::InitControlPlane
+        | PlanStepKind::RestoreControlPlane
         | PlanStepKind::JoinControlPlane
         | PlanStepKind::JoinWorker => 120,
     }
@@ -46,7 +55,9 @@ const fn minutes(kind: PlanStepKind) -> u32 {
 
 const fn disruption(kind: PlanStepKind) -> Disruption {
     match kind {
-        PlanStepKind::JoinControlPlane | PlanStepKind::RemoveMember => Disruption::Member,
+        PlanStepKind::JoinControlPlane | PlanStepKind::RemoveMember | PlanStepKind::SaveEtcd => {
+            Disruption::Member
+        }
         PlanStepKind::Drain => Disruption::Node,
         _ => Disruption::None,
     }
@@ -56,6 +67,7 @@ const fn on_failure(kind: PlanStepKind) -> FailurePolicy {
     match kind {
         PlanStepKind::Provision
         | PlanStepKind::InitControlPlane
+        | PlanStepKind::RestoreControlPlane
         | PlanStepKind::JoinControlPlane
         | PlanStepKind::JoinWorker => FailurePolicy::Replace,
         _ => FailurePolicy::Retry,
@@ -121,7 +133,9 @@ impl Draft {
         let joins = |step: &PlanStep| {
             matches!(
                 step.kind,
-                PlanStepKind::InitControlPlane | PlanStepKind::JoinControlPlane
+                PlanStepKind::InitControlPlane
+                    | PlanStepKind::RestoreControlPlane
+                    | PlanStepKind::JoinControlPlane
             )
         };
         let mut steps = self.steps.iter().filter(|step| joins(step));
@@ -176,11 +190,25 @@ impl Draft {
                     revision: pool.revision.clone(),
                 })
                 .collect(),
-            api_gap_seconds: self.has(PlanStepKind::RemoveMember).then_some(API_GAP_SECONDS),
+            api_gap_seconds: self.api_gap_seconds(wanted),
             requires_approval: self.requires_approval,
             unknown_plan,
             steps: self.steps,
         }
+    }
+
+    /// How long the API may be silent.
+    fn api_gap_seconds(&self, wanted: &Wanted) -> Option<u32> {
+        let starts_anew = |step: &PlanStep| step.kind == PlanStepKind::RestoreControlPlane;
+        if !self.steps.iter().any(starts_anew) {
+            return self.has(PlanStepKind::RemoveMember).then_some(API_GAP_SECONDS);
+        }
+        // Each of the steps may take its time, and the one that goes is of the control plane.
+        let minutes = WITHOUT_API.iter().filter_map(|kind| {
+            let step = self.steps.iter().find(|step| step.kind == *kind)?;
+            Some(startup_minutes(wanted, step).unwrap_or(step.deadline_minutes))
+        });
+        Some(minutes.sum::<u32>().saturating_mul(60))
     }
 
     /// The steps alone.
@@ -192,7 +220,9 @@ impl Draft {
 /// How long the step may take by the health check of its pool, when it installs or joins a machine.
 fn startup_minutes(wanted: &Wanted, step: &PlanStep) -> Option<u32> {
     let in_pool = |pool: &&Pool| match step.kind {
-        PlanStepKind::Provision | PlanStepKind::JoinControlPlane => pool.role == MachineRole::ControlPlane,
+        PlanStepKind::Provision | PlanStepKind::JoinControlPlane | PlanStepKind::RestoreControlPlane => {
+            pool.role == MachineRole::ControlPlane
+        }
         PlanStepKind::JoinWorker => step.pool.as_ref() == Some(&pool.name),
         _ => false,
     };

@@ -9,6 +9,7 @@ use super::control_plane::control_plane;
 use super::draft::Draft;
 use super::founding::creation;
 use super::names::Names;
+use super::only_member::restore;
 use super::removal::remove;
 use super::seen::{Founding, Member, NodeState, Seen};
 use super::upgrade::upgrade;
@@ -33,11 +34,15 @@ pub fn plan(wanted: &Wanted, seen: &Seen, policy: Policy, identity: Identity<'_>
     let mut used = seen.used.clone();
     used.extend(seen.members.iter().map(|member| member.name.clone()));
     let mut names = Names::new(&wanted.name, identity.cluster_uid, identity.number, used);
-    let exists = seen.founding == Founding::Done;
-    let mut draft = if exists {
-        change(wanted, seen, policy, &mut names, now, &mut verdict)
-    } else {
-        creation(wanted, seen, policy, &mut names, now, &mut verdict)
+    let exists = seen.founding == Founding::Done || seen.saved.is_some();
+    let mut draft = match &seen.saved {
+        Some(saved) => {
+            let mut draft = restore(wanted, seen, saved, policy, &mut names, now, &mut verdict);
+            complete(&mut draft, seen);
+            draft
+        }
+        None if exists => change(wanted, seen, policy, &mut names, now, &mut verdict),
+        None => creation(wanted, seen, policy, &mut names, now, &mut verdict),
     };
     if !exists {
         without_pool(wanted, seen, &mut draft, &mut verdict);

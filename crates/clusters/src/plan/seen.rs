@@ -35,6 +35,8 @@ pub struct Seen {
     pub used: BTreeSet<String>,
     /// Revision of the control plane whose version and settings machines that join it read; `None` before the first rollout.
     pub joins_with: Option<String>,
+    /// The data of etcd while the only member of the control plane is installed anew.
+    pub saved: Option<SavedData>,
     /// DNS, kube-proxy or the CNI have other images than the cluster's Release.
     pub addons_behind: bool,
 }
@@ -48,6 +50,19 @@ pub struct FreeHosts {
     pub shared: usize,
     /// These pools.
     pub with: BTreeSet<String>,
+}
+
+/// The data of etcd on their way from one installation of the only member to the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedData {
+    /// The machine whose etcd it is; empty when a person wants the cluster to start with an older snapshot.
+    pub machine: String,
+    /// The machines of the control plane that do not come back after that.
+    pub given_up: BTreeSet<String>,
+    /// Whether they are saved. Until then they are on that machine alone.
+    pub is_whole: bool,
+    /// Whether that etcd answers and refuses to serve them.
+    pub is_stopped: bool,
 }
 
 /// How far the first member of a cluster is. It follows from specs, not from the plans there are.
@@ -252,6 +267,7 @@ impl Seen {
             free: BTreeMap::new(),
             used: BTreeSet::new(),
             joins_with: None,
+            saved: None,
             addons_behind: false,
         }
     }

@@ -2,35 +2,20 @@
 //! DNS, kube-proxy and the CNI, then the workers.
 //!
 //! A new member joins before an old one goes where a host is free for it. Where none is, the old one goes first, and the new
-//! one is installed on its host; a control plane of one member can't do that, because its etcd would be gone.
+//! one is installed on its host; a control plane of one member starts anew with its data.
 
 use resources::gantry::{MachineRole, PlanStepKind};
 
 use super::balance::Balance;
+use super::cluster_config::config_step;
 use super::draft::Draft;
 use super::names::Names;
-use super::quorum::can_remove;
+use super::only_member::install_anew;
 use super::removal::{Gone, remove_member};
-use super::seen::{ApiState, EtcdState, Member, NodeState, Seen, Stage};
+use super::seen::{ApiState, EtcdState, Member, NodeState, Seen};
 use super::verdict::Verdict;
 use super::wanted::{Pool, Wanted};
 use super::workers::workers;
-
-/// The step after which machines that join the control plane find the version and settings of their revision in the
-/// cluster. `None` when they do already: no member is of another revision, or an earlier plan has written them.
-pub(crate) fn config_step(draft: &mut Draft, seen: &Seen, pool: &Pool) -> Option<String> {
-    let mut members = seen.of_pool(pool);
-    let outdated = members.any(|member| {
-        let runs = matches!(member.stage, Stage::Asks | Stage::Joined);
-        runs && member.is_outdated(pool)
-    });
-    if !outdated || seen.joins_with.as_ref() == Some(&pool.revision) {
-        return None;
-    }
-    let kind = PlanStepKind::UpdateClusterConfig;
-    let known = draft.find(kind);
-    Some(known.unwrap_or_else(|| draft.add(kind, None, Vec::new())))
-}
 
 /// Plans the exchange in a cluster that lacks nothing else.
 pub(crate) fn upgrade(
@@ -192,13 +177,15 @@ fn members(
             draft.upgrades = true;
             continue;
         }
-        if host.is_none()
-            && let Some(reason) = must_stay(pool, target, voters)
-        {
-            verdict.block(&pool.name, reason);
+        if host.is_none() && pool.rollout.unavailable == Some(0) {
+            verdict.block(&pool.name, no_host(pool));
             return (last, false);
         }
         draft.upgrades = true;
+        if host.is_none() && voters == 1 {
+            last = vec![install_anew(draft, seen, names, pool, (target, None), last)];
+            continue;
+        }
         needed = needed.saturating_sub(1);
         let config = config_step(draft, seen, pool);
         let name = names.next(&pool.name);
@@ -224,18 +211,4 @@ fn members(
         }
     }
     (last, true)
-}
-
-/// Why a member can't go before its successor has joined.
-fn must_stay(pool: &Pool, target: &Member, voters: usize) -> Option<String> {
-    if pool.rollout.unavailable == Some(0) {
-        return Some(no_host(pool));
-    }
-    (!can_remove(voters, voters, true)).then(|| {
-        format!(
-            "{} is of another revision than is wanted; it is the only member of etcd, and no host is free for one that \
-             could join it first: add a server that the machine configuration of the control plane selects",
-            target.name
-        )
-    })
 }

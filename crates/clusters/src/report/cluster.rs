@@ -10,7 +10,6 @@ use resources::gantry::{MachineRole, PlanClass};
 use super::nodes::nodes;
 use super::summary::Report;
 use crate::observe::{ApiSeen, Snapshot, uses_flannel};
-use crate::plan::Founding;
 
 /// The phase that the cluster was in, for a report that does not change it.
 pub(crate) fn known_phase(cluster: &Cluster) -> &'static str {
@@ -31,7 +30,7 @@ pub(crate) fn creating(snapshot: &Snapshot) -> bool {
         .plan()
         .filter(|plan| plan.spec.class == PlanClass::Create);
     let under_way = plan.is_some_and(|plan| plan.phase().is_under_way());
-    under_way || snapshot.founding() != Founding::Done
+    under_way || !snapshot.exists()
 }
 
 /// Status of the Cluster.
@@ -96,7 +95,7 @@ fn held(cluster: &Cluster, kind: &str) -> bool {
 }
 
 fn facts(cluster: &Cluster, snapshot: &Snapshot, report: &Report, failure: Option<&str>) -> Vec<Fact> {
-    let initialized = snapshot.founding() == Founding::Done;
+    let initialized = snapshot.exists();
     let cni = held(cluster, "DefaultCNIConfigured") || has_network(snapshot);
     let (control_plane, control_planes) = nodes(snapshot, MachineRole::ControlPlane);
     let (workers, all_workers) = nodes(snapshot, MachineRole::Worker);

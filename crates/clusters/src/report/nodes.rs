@@ -4,7 +4,6 @@ use resources::conditions::Holds;
 use resources::gantry::MachineRole;
 
 use crate::observe::{ApiSeen, Snapshot};
-use crate::plan::Founding;
 
 /// Whether as many nodes of a role are Ready as are wanted. Unknown while nobody can be asked.
 pub(super) fn nodes(snapshot: &Snapshot, role: MachineRole) -> (Holds, String) {
@@ -18,7 +17,7 @@ pub(super) fn nodes(snapshot: &Snapshot, role: MachineRole) -> (Holds, String) {
         MachineRole::Worker => "workers",
     };
     if let ApiSeen::Silent(why) = &snapshot.api
-        && snapshot.founding() == Founding::Done
+        && snapshot.exists()
     {
         return (Holds::Unknown, format!("the API does not answer: {why}"));
     }

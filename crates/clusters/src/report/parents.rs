@@ -9,7 +9,6 @@ use resources::gantry::{ControlPlaneStatus, MachineRole};
 
 use super::nodes::nodes;
 use crate::observe::{EtcdSeen, Snapshot};
-use crate::plan::Founding;
 
 fn members(snapshot: &Snapshot) -> Vec<&String> {
     let existing = snapshot.existing().into_iter();
@@ -19,7 +18,7 @@ fn members(snapshot: &Snapshot) -> Vec<&String> {
 }
 
 pub(super) fn capi(snapshot: &Snapshot, before: &[Condition], deleting: bool, now: Timestamp) -> CapiStatus {
-    let initialized = snapshot.founding() == Founding::Done;
+    let initialized = snapshot.exists();
     let phase = match (deleting, initialized) {
         (true, _) => ClusterPhase::Deleting,
         (false, true) => ClusterPhase::Provisioned,
@@ -41,7 +40,7 @@ pub(super) fn capi(snapshot: &Snapshot, before: &[Condition], deleting: bool, no
 
 /// What Cluster API's clients go by. `Available` holds when infrastructure, control plane and workers are.
 fn facts(snapshot: &Snapshot, deleting: bool) -> Vec<Fact> {
-    let initialized = snapshot.founding() == Founding::Done;
+    let initialized = snapshot.exists();
     let mut parts = vec![
         infrastructure(snapshot),
         available("ControlPlaneAvailable", snapshot, MachineRole::ControlPlane),
@@ -127,7 +126,7 @@ pub(super) fn control_plane(snapshot: &Snapshot, before: &[Condition], now: Time
         ready_replicas: number(ready),
         available_replicas: number(members.iter().filter(is_available).count()),
         up_to_date_replicas: number(members.iter().filter(is_up_to_date).count()),
-        initialized: snapshot.founding() == Founding::Done,
+        initialized: snapshot.exists(),
         conditions: conditions(before, &of_control_plane(snapshot), None, now),
     }
 }

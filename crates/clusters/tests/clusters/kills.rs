@@ -16,6 +16,7 @@ use kube::api::DeleteParams;
 use resources::anywhere::Cluster;
 
 use self::operation::Operation;
+use crate::only_member::alone;
 use crate::upgrade::{OTHER_IMAGE, use_image};
 use crate::world::World;
 
@@ -146,6 +147,7 @@ carried_out_by_short_lives! {
     first_boots_that_fail: documents(), FIRST_BOOTS;
     remediate: three(), REMEDIATE;
     upgrade: made(), UPGRADE;
+    upgrade_alone: alone(), UPGRADE;
 }
 
 async fn documents() -> World {

@@ -371,8 +371,11 @@ async fn the_only_member_is_not_taken_away() {
     world.delete_machine(&only[0]).await;
     world.rounds("demo", 6).await;
     assert_eq!(world.control_planes().await, only);
-    let message = world.settled().await.failure_message.unwrap();
-    assert!(message.contains("is the only member of etcd"), "{message}");
+    let reason = world.settled().await.reason.unwrap();
+    assert!(
+        reason.contains("waits for approval, because") && reason.contains("is the only member"),
+        "{reason}"
+    );
     assert_eq!(world.inside.with(|inside| inside.voters()), (1, 1));
 }
 

@@ -30,6 +30,7 @@ pub(crate) struct World {
     around: Site,
     pub(crate) inside: Played,
     pub(crate) options: Options,
+    _folder: tempfile::TempDir,
     coordinator: Followed,
 }
 
@@ -71,6 +72,11 @@ impl World {
     }
 
     pub(crate) async fn with(options: Options) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options {
+            files: Some(sim::sealed_files(folder.path())),
+            ..options
+        };
         let site = sim::Site::start(NAMESPACE).await;
         let client = site.client();
         let around = Site::new(client.clone(), NAMESPACE);
@@ -84,6 +90,7 @@ impl World {
             inside: clusters.get(&demo.name),
             around,
             options,
+            _folder: folder,
         };
         for (name, kind) in [
             ("a", "cp"),

@@ -158,12 +158,42 @@ const CASES: &[Case] = &[
         said: &["blocked cp-0"],
     },
     Case {
-        name: "the place of a member that can't go is not free",
+        name: "the only member is installed anew on its host where there is no other one",
         wanted: (1, 0),
         there: (1, 0),
         change: |seen| {
             seen.members[0].unwanted = true;
             seen.free.insert("cp".to_owned(), free(0));
+        },
+        said: &[
+            "Drain cp-0",
+            "SaveEtcd cp-0",
+            "RemoveMachine cp-0",
+            "Provision new-1",
+            "RestoreControlPlane new-1",
+            "Finish",
+        ],
+    },
+    Case {
+        name: "a member that counts as dead stays while another one joins",
+        wanted: (3, 0),
+        there: (3, 0),
+        change: |seen| {
+            seen.members[0].node = NodeState::Down { since: ago(10) };
+            seen.members[2].stage = Stage::Asks;
+            seen.members[2].node = NodeState::Unknown;
+            seen.members[2].joining = true;
+        },
+        said: &["JoinControlPlane cp-2", "Finish", "blocked cp-0"],
+    },
+    Case {
+        name: "the place of a member that can't go is not free",
+        wanted: (1, 0),
+        there: (1, 0),
+        change: |seen| {
+            seen.members[0].unwanted = true;
+            seen.free.clear();
+            etcd(seen)[0].healthy = false;
         },
         said: &["blocked cp-0"],
     },

@@ -47,6 +47,21 @@ impl<'a> Graph<'a> {
         steps.any(|known| self.is_before(known, step))
     }
 
+    /// Whether a machine leaves etcd before a step, or its data are saved.
+    pub(crate) fn leaves_etcd_before(&self, machine: &str, step: &PlanStep) -> bool {
+        let kinds = [PlanStepKind::RemoveMember, PlanStepKind::SaveEtcd];
+        kinds.iter().any(|kind| self.has_before(*kind, machine, step))
+    }
+
+    /// Whether a machine that the plan makes starts with the data that a step saves, once the machine of the step is gone.
+    pub(crate) fn restores_after(&self, save: &PlanStep) -> bool {
+        let machine = save.machine.as_deref().unwrap_or_default();
+        let mut starts = self.of(PlanStepKind::RestoreControlPlane);
+        starts.any(|start| {
+            self.is_before(save, start) && self.has_before(PlanStepKind::RemoveMachine, machine, start)
+        })
+    }
+
     /// The steps that change who is a member of etcd, in their order. Fails where two of them have none.
     pub(crate) fn changes_of_etcd(&self) -> Result<Vec<&'a PlanStep>, String> {
         let steps = self.plan.steps.iter();

@@ -76,6 +76,7 @@ fn whatever_happens_each_cluster_comes_to_rest() {
         "remove",
         "remove member",
         "killed",
+        "save",
         "as wanted",
         "blocked",
     ] {
@@ -93,6 +94,7 @@ fn count(counts: &mut BTreeMap<&'static str, usize>, world: &World) {
     has("remove", any("  remove demo-"));
     has("remove member", any("  remove member "));
     has("killed", any("  killed"));
+    has("save", any("  saved "));
     let end = is_as_wanted(world).is_ok();
     has("as wanted", end);
     has("blocked", !end);
@@ -112,7 +114,7 @@ pub(crate) fn live(tape: &[u8]) -> Result<World, String> {
             .round(minutes)
             .map_err(|what| format!("{what}\n{world:#?}"))?;
     }
-    world.calm_down();
+    world.calm_down(tape.below(2));
     comes_to_rest(&mut world).map_err(|what| format!("{what}\n{world:#?}"))?;
     Ok(world)
 }
@@ -140,6 +142,11 @@ fn now_said(world: &World) -> Verdict {
     world.verdict(world.next_number())
 }
 
+/// Whether etcd has lost its quorum, and nothing brings it back.
+fn has_lost_quorum(world: &World) -> bool {
+    !world.reality.has_quorum() && !world.records.is_saved()
+}
+
 /// Whether nothing moves: there is no plan under way, or each of its steps that can run waits for a cluster that has lost
 /// its quorum.
 fn is_at_rest(world: &World) -> bool {
@@ -147,7 +154,7 @@ fn is_at_rest(world: &World) -> bool {
         .records
         .plan()
         .filter(|plan| Progress::of(plan).is_under_way());
-    let lost = !world.reality.has_quorum();
+    let lost = has_lost_quorum(world);
     let verdict = now_said(world);
     let waits = under_way.is_some() && lost;
     (under_way.is_none() || waits) && verdict.look_again.is_none() && (verdict.plan.is_none() || waits)
@@ -160,7 +167,7 @@ fn is_stated(world: &World) -> Result<(), String> {
     let under_way = plan.filter(|plan| Progress::of(plan).is_under_way());
     let reason = under_way.and_then(|plan| plan.status.as_ref()?.reason.clone());
     // That the API is silent says a condition.
-    if !verdict.blocked.is_empty() || reason.is_some() || !world.reality.has_quorum() {
+    if !verdict.blocked.is_empty() || reason.is_some() || has_lost_quorum(world) {
         return Ok(());
     }
     is_as_wanted(world)
@@ -231,6 +238,10 @@ pub(crate) fn restore(tape: &[u8]) -> Result<(), String> {
     // Of a cluster that is silent and of which the records say nothing nobody can know.
     let founder = world.records.founder.as_ref();
     let is_recorded = founder.is_some_and(|founder| founder.answered);
+    // A backup of the minutes in which nobody serves the data of an only member says nothing of what came after.
+    if world.records.is_saved() {
+        return Ok(());
+    }
     if !is_recorded && !world.reality.has_quorum() {
         return Ok(());
     }
@@ -239,6 +250,6 @@ pub(crate) fn restore(tape: &[u8]) -> Result<(), String> {
         world.reality.silent &= at < 6;
         world.round(3).map_err(|what| format!("{what}\n{world:#?}"))?;
     }
-    world.calm_down();
+    world.calm_down(1);
     comes_to_rest(&mut world).map_err(|what| format!("{what}\n{world:#?}"))
 }

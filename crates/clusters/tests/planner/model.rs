@@ -35,6 +35,10 @@ pub(crate) struct World {
     pub(crate) reality: Reality,
     /// How machines that are made next are installed and join.
     pub(crate) fates: Vec<(Fate, Fate)>,
+    /// The data of etcd can't be saved.
+    pub(crate) saving_fails: bool,
+    /// What the cluster has lost.
+    pub(crate) lost: Option<String>,
     /// Pods can't be moved.
     pub(crate) held_pods: bool,
     /// Writes until the coordinator is killed.
@@ -56,6 +60,8 @@ impl World {
             records: Records::new(wanted),
             reality: Reality::default(),
             fates: Vec::new(),
+            saving_fails: false,
+            lost: None,
             held_pods: false,
             writes_left: None,
             unapproved: false,

@@ -311,6 +311,11 @@ fn quorum_holds(case: &Case, graph: &Graph<'_>) -> Holds {
             members.push(crate::samples::voter(99, Some(&machine)));
             continue;
         }
+        if step.kind == PlanStepKind::SaveEtcd {
+            let is_only = matches!(members.as_slice(), [only] if only.subject() == machine && only.healthy);
+            ensure(is_only && graph.restores_after(step), || step.text(1))?;
+            continue;
+        }
         let at = members.iter().position(|member| member.subject() == machine);
         let member = members.remove(at.ok_or_else(|| format!("{machine} is no member"))?);
         if !member.voting {
@@ -335,7 +340,7 @@ fn quorum_holds(case: &Case, graph: &Graph<'_>) -> Holds {
         let mut known = voters(case).into_iter().flatten();
         let votes = known.any(|member| member.machine.as_deref() == Some(machine));
         ensure(
-            leaves || !votes || graph.has_before(PlanStepKind::RemoveMember, machine, step),
+            leaves || !votes || graph.leaves_etcd_before(machine, step),
             || format!("{machine} goes, and is in etcd"),
         )?;
         let joins = member.is_some_and(|member| member.joining && member.failure.is_none());
@@ -428,10 +433,9 @@ fn upgrades_are_in_order(case: &Case, graph: &Graph<'_>) -> Holds {
     for join in graph.of(PlanStepKind::JoinWorker) {
         let made = !seen.members.iter().any(|member| member.name == name(join));
         for member in seen.members.iter().filter(old).filter(|_| made) {
-            ensure(
-                graph.has_before(PlanStepKind::RemoveMember, &member.name, join),
-                || format!("{} joins while {} is old", name(join), member.name),
-            )?;
+            ensure(graph.leaves_etcd_before(&member.name, join), || {
+                format!("{} joins while {} is old", name(join), member.name)
+            })?;
         }
     }
     Ok(())

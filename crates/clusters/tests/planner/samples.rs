@@ -146,6 +146,7 @@ pub(crate) fn as_wanted(wanted: &Wanted) -> Seen {
         used: BTreeSet::new(),
         joins_with: None,
         addons_behind: false,
+        saved: None,
     }
 }
 

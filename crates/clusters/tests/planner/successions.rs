@@ -1,7 +1,7 @@
 //! When a plan that is carried out ends before it is done.
 
 use clusters::{EtcdMember, NodeState, Progress, Seen, Wanted, dropped, needs_another};
-use resources::gantry::{Plan, PlanPhase, PlanSpec};
+use resources::gantry::{Plan, PlanPhase, PlanSpec, PlanStepKind, StepState};
 
 use crate::cases::{dies, etcd, failed_too_often, said, silent};
 use crate::samples::{answer, as_wanted, now, voter, wanted};
@@ -80,4 +80,28 @@ fn an_approval_of_before_a_restore_does_not_hold() {
     assert!(needs_another(Some(&plan), &answer(&wanted, &seen), now()));
     let next = executing(answer(&wanted, &seen).plan.unwrap());
     assert!(!needs_another(Some(&next), &answer(&wanted, &seen), now()));
+}
+
+/// The next look at a node that was drained still says that it is Ready.
+#[test]
+fn a_node_is_drained_once() {
+    let wanted = wanted(1, &[2]);
+    let mut seen = as_wanted(&wanted);
+    seen.members[1].unwanted = true;
+    let mut plan = executing(answer(&wanted, &seen).plan.unwrap());
+    let next = answer(&wanted, &seen);
+    assert!(!needs_another(Some(&plan), &next, now()));
+    let mut progress = Progress::of(&plan);
+    for (kind, needs) in [(PlanStepKind::Drain, false), (PlanStepKind::RemoveMachine, true)] {
+        let step = plan.spec.steps.iter().find(|step| step.kind == kind).unwrap();
+        let mut record = progress.record(&step.id, now());
+        record.state = StepState::Done;
+        progress.set(&step.id, &record, now());
+        plan.status = Some(progress.status().clone());
+        assert_eq!(
+            needs_another(Some(&plan), &next, now()),
+            needs,
+            "{kind:?} is done"
+        );
+    }
 }

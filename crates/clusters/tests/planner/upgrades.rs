@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use clusters::{NodeState, Seen, Stage, Wanted};
+use clusters::{ApiState, EtcdState, NodeState, SavedData, Seen, Stage, Wanted};
 use resources::gantry::PlanClass;
 
 use crate::cases::{etcd, failed_too_often, said, silent};
@@ -29,6 +29,23 @@ struct Case {
 
 fn spare(seen: &mut Seen, pool: &str, count: usize) {
     seen.free.insert(pool.to_owned(), free(count));
+}
+
+/// The data of `cp-0` are about to be saved, or are: nobody answers.
+fn saved(seen: &mut Seen, is_whole: bool, is_stopped: bool) {
+    seen.api = ApiState::Silent;
+    if !is_stopped {
+        seen.etcd = EtcdState::Unknown;
+    }
+    for known in &mut seen.members {
+        known.node = NodeState::Unknown;
+    }
+    seen.saved = Some(SavedData {
+        machine: "cp-0".to_owned(),
+        given_up: Default::default(),
+        is_whole,
+        is_stopped,
+    });
 }
 
 fn only_workers(seen: &mut Seen) {
@@ -89,10 +106,100 @@ const CASES: &[Case] = &[
         said: &["blocked md-0"],
     },
     Case {
-        name: "the only member of the control plane stays without a free host, and the workers with it",
+        name: "the only member of the control plane is installed anew without a free host, then the workers",
         wanted: (1, 1),
         change: |_, _| {},
+        said: &[
+            "UpdateClusterConfig",
+            "Drain cp-0",
+            "SaveEtcd cp-0",
+            "RemoveMachine cp-0",
+            "Provision new-1",
+            "RestoreControlPlane new-1",
+            "UpdateAddons",
+            "Drain md-0-0",
+            "RemoveMachine md-0-0",
+            "JoinWorker new-2",
+            "UpdateAddons",
+            "Finish",
+        ],
+    },
+    Case {
+        name: "the only member stays where none may be missing",
+        wanted: (1, 0),
+        change: |wanted, _| wanted.pools[0].rollout.unavailable = Some(0),
         said: &["blocked cp"],
+    },
+    Case {
+        name: "the only member goes once its data are saved, whatever is wanted meanwhile",
+        wanted: (1, 1),
+        change: |_, seen| saved(seen, true, true),
+        said: &[
+            "RemoveMachine cp-0",
+            "Provision new-1",
+            "RestoreControlPlane new-1",
+            "Finish",
+        ],
+    },
+    Case {
+        name: "the only member stays while its etcd does not say that it is stopped",
+        wanted: (1, 1),
+        change: |_, seen| saved(seen, true, false),
+        said: &["blocked cp-0"],
+    },
+    Case {
+        name: "a person lets it go",
+        wanted: (1, 1),
+        change: |_, seen| {
+            saved(seen, true, false);
+            seen.members[0].retry = true;
+        },
+        said: &[
+            "RemoveMachine cp-0",
+            "Provision new-1",
+            "RestoreControlPlane new-1",
+            "Finish",
+        ],
+    },
+    Case {
+        name: "the only member whose data are about to be saved",
+        wanted: (1, 1),
+        change: |_, seen| saved(seen, false, true),
+        said: &[
+            "SaveEtcd cp-0",
+            "RemoveMachine cp-0",
+            "Provision new-1",
+            "RestoreControlPlane new-1",
+            "Finish",
+        ],
+    },
+    Case {
+        name: "the next member starts with the saved data",
+        wanted: (1, 1),
+        change: |wanted, seen| {
+            saved(seen, true, false);
+            seen.members[0].stage = Stage::Leaving;
+            let mut next = member("cp-9", &wanted.pools[0]);
+            (next.stage, next.node) = (Stage::Asks, NodeState::Unknown);
+            seen.members.push(next);
+        },
+        said: &["RemoveMachine cp-0", "RestoreControlPlane cp-9", "Finish"],
+    },
+    Case {
+        name: "the next member has failed",
+        wanted: (1, 1),
+        change: |_, seen| {
+            saved(seen, true, false);
+            seen.members[0].name = "cp-9".to_owned();
+            seen.members[0].stage = Stage::Asks;
+            seen.members[0].failure = Some("etcdutl: the snapshot is damaged".to_owned());
+        },
+        said: &[
+            "RemoveMachine cp-9",
+            "Provision new-1",
+            "RestoreControlPlane new-1",
+            "Finish",
+        ],
     },
     Case {
         name: "the only member goes when another one votes",

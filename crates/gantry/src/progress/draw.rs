@@ -63,15 +63,9 @@ impl Screen {
 
     /// Asks the person who watches; everything but a yes is a no. It blocks until there is an answer.
     pub(crate) fn ask(&self, question: &str) -> bool {
-        let ask = || {
-            output::prompt(question);
-            let mut answer = String::new();
-            let read = std::io::stdin().read_line(&mut answer);
-            read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
-        };
         match &self.bars {
-            Some(bars) => bars.all.suspend(ask),
-            None => ask(),
+            Some(bars) => bars.all.suspend(|| output::confirmed(question)),
+            None => output::confirmed(question),
         }
     }
 

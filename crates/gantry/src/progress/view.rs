@@ -3,7 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use resources::anywhere::FailureReason;
-use resources::gantry::{Plan, PlanPhase, PlanStep, ProviderMachine, ProviderMachinePhase, StepState};
+use resources::gantry::{
+    Plan, PlanPhase, PlanStep, PlanStepKind, ProviderMachine, ProviderMachinePhase, StepState,
+};
 use resources::tinkerbell::WorkflowState;
 
 use crate::snapshot::{Snapshot, phase, word};
@@ -73,9 +75,13 @@ pub(crate) fn plan_lines(plan: &Plan) -> Vec<String> {
             .map(|(number, step)| format!("  {}. {step}", number + 1)),
     );
     if let Some(seconds) = plan.spec.api_gap_seconds {
-        lines.push(format!(
-            "  the API may not answer for up to {seconds} s when a member goes"
-        ));
+        let starts_anew = |step: &PlanStep| step.kind == PlanStepKind::RestoreControlPlane;
+        let until = match plan.spec.steps.iter().any(starts_anew) {
+            true => "until the only member has started anew",
+            false => "when a member goes",
+        };
+        let span = time::span(seconds.into());
+        lines.push(format!("  the API may not answer for up to {span} {until}"));
     }
     if let Some(why) = &plan.spec.requires_approval {
         lines.push(format!(

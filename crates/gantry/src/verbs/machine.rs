@@ -4,7 +4,7 @@ use clap::Args;
 use kube::Client;
 use kube::api::{Api, DeleteParams, Patch};
 use resources::cluster_api::{Machine, MachinePhase};
-use resources::gantry::ProviderMachine;
+use resources::gantry::{ControlPlane, ProviderMachine};
 use resources::keys;
 use serde_json::json;
 
@@ -25,8 +25,9 @@ pub(crate) struct MachineArgs {
 pub(crate) async fn retry(global: &Global, args: &MachineArgs) -> Outcome {
     let client = connection::connect(global).await?;
     let machine = machine(&client, args).await?;
+    let is_saved = was_saved(&client, args, &machine).await?;
     let phase = machine.status.and_then(|status| status.phase);
-    if phase != Some(MachinePhase::Failed) {
+    if phase != Some(MachinePhase::Failed) && !is_saved {
         let phase = phase.map_or_else(
             || "not seen by the coordinator yet".to_owned(),
             |phase| format!("{phase:?}"),
@@ -42,6 +43,14 @@ pub(crate) async fn retry(global: &Global, args: &MachineArgs) -> Outcome {
     machines.patch(&args.name, &params, &Patch::Merge(patch)).await?;
     output::line(format!("{}: another machine takes its place", args.name));
     Ok(())
+}
+
+/// Whether the machine was the only member of its control plane, and the next one waits to start with its data.
+async fn was_saved(client: &Client, args: &MachineArgs, machine: &Machine) -> Outcome<bool> {
+    let control_planes: Api<ControlPlane> = Api::namespaced(client.clone(), &args.namespace);
+    let found = control_planes.get_opt(&machine.spec.cluster_name).await?;
+    let saved = found.and_then(|found| found.spec.saved_etcd);
+    Ok(saved.is_some_and(|saved| saved.machine == args.name && saved.snapshot.is_some()))
 }
 
 /// Deletes the Machine, which asks for another one in its place.

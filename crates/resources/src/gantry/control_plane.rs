@@ -8,11 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ReleaseSpec;
-use crate::Time;
 use crate::anywhere::{
     ClusterSpec, OidcConfigSpec, TinkerbellDatacenterConfigSpec, TinkerbellMachineConfigSpec,
     TinkerbellTemplateConfigSpec,
 };
+use crate::{Digest, Time};
 
 /// What the control plane must be, and what is decided once for the whole cluster.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, CustomResource)]
@@ -46,8 +46,9 @@ pub struct ControlPlaneSpec {
     /// Content of that Release when it was chosen. Machines that are added later are made from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseSpec>,
-    /// Machine that was given `kubeadm init`. It is written before that. Once `answeredAt` is set it never changes: a second
-    /// `kubeadm init` would start a second etcd.
+    /// Machine that was given `kubeadm init`. It is written before that. Once `answeredAt` is set it changes only with a
+    /// snapshot in `savedEtcd`, after whose machine nobody serves those data: a second `kubeadm init` would start a second
+    /// etcd.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initialized_by: Option<Founder>,
     /// Number of the newest Plan of the cluster, written before that Plan is. Names and ids of machines follow from it, so
@@ -62,10 +63,51 @@ pub struct ControlPlaneSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::crds::free_form")]
     pub documents: Option<Box<ClusterDocuments>>,
+    /// The data of etcd while the only member of the control plane is installed anew, or a control plane that is lost starts
+    /// with a snapshot. Absent at any other time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved_etcd: Option<SavedEtcd>,
+    /// Snapshots of etcd that the appliance keeps, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<EtcdSnapshot>,
+    /// When a person asked for a snapshot. One that was taken before that does not do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_requested_at: Option<Time>,
     /// Revision of each pool, as it was when its part of the documents was last changed. Another version of Gantry may count
     /// another digest for the same documents, and machines are not replaced for that.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub revisions: BTreeMap<String, String>,
+}
+
+/// The data of etcd on their way from one installation of a control plane with one member to the next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SavedEtcd {
+    /// Machine whose etcd it is. It does not come back once `snapshot` is set. Empty when a person wants the cluster to start
+    /// with an older snapshot.
+    pub machine: String,
+    /// Machines of the control plane that do not come back after a person's decision. The coordinator writes those that are
+    /// there when it sees the decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<Vec<String>>,
+    /// When saving began, or the person decided. Etcd may refuse everything since then.
+    pub begun_at: Time,
+    /// The whole of the data. Etcd has refused everything since before the snapshot was taken, so nothing that the cluster
+    /// has acknowledged is missing in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<EtcdSnapshot>,
+}
+
+/// A snapshot of etcd that the appliance keeps, sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EtcdSnapshot {
+    /// SHA-256 of the file as `etcdutl snapshot restore` takes it.
+    pub sha256: Digest,
+    /// Bytes of that file.
+    pub size: u64,
+    /// When it was taken.
+    pub taken_at: Time,
 }
 
 /// The right to take a node or a member of etcd away from a cluster.
@@ -98,6 +140,9 @@ pub struct Founder {
     /// When the cluster's API answered for the first time: from then on the cluster exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_at: Option<Time>,
+    /// SHA-256 of the snapshot of etcd that it started from. Absent where it made a new cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored_from: Option<Digest>,
 }
 
 /// Specs of the documents of one cluster.

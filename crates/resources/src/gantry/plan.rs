@@ -46,8 +46,8 @@ pub struct PlanSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown_plan: Option<u32>,
     /// Longest time in seconds for which the API of the cluster may not answer because of the plan. A member of the
-    /// control plane goes, and what it had passes to another one: the shared address and the leader of etcd. Absent where
-    /// no member goes.
+    /// control plane goes, and what it had passes to another one: the shared address and the leader of etcd; or the only
+    /// member is installed anew. Absent where no member goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_gap_seconds: Option<u32>,
     /// Steps. One runs as soon as those that it names in `after` are done.
@@ -155,6 +155,10 @@ pub enum PlanStepKind {
     JoinWorker,
     /// Move the pods of a node elsewhere.
     Drain,
+    /// Stop etcd from taking anything more, and save its data.
+    SaveEtcd,
+    /// Start the control plane on a machine with the data that were saved.
+    RestoreControlPlane,
     /// Take a member out of etcd.
     RemoveMember,
     /// Delete a machine's node, power it off and give its server back.
@@ -228,6 +232,10 @@ impl PlanStep {
             PlanStepKind::JoinControlPlane => format!("join {machine} to the control plane"),
             PlanStepKind::JoinWorker => format!("install {machine} and join as worker"),
             PlanStepKind::Drain => format!("move the pods of {machine} to other nodes"),
+            PlanStepKind::SaveEtcd => format!("stop the etcd of {machine} and save its data"),
+            PlanStepKind::RestoreControlPlane => {
+                format!("start the control plane on {machine} with the saved data")
+            }
             PlanStepKind::RemoveMember => format!("take {machine} out of etcd"),
             PlanStepKind::RemoveMachine => {
                 format!("delete the node of {machine}, power it off and give its server back")

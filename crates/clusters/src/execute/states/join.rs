@@ -147,6 +147,9 @@ fn init(view: View<'_>) -> Decision {
             init: true,
         });
     }
+    if snapshot.saved_snapshot().is_some() && !snapshot.has_saved_data(founder) {
+        return found();
+    }
     // The machine that was given it before is gone, or has been installed anew, and nobody ever got an answer of its cluster.
     let gone = founder.machine == machine || !snapshot.is_founder(&founder.machine);
     if founder.answered_at.is_none() && gone {

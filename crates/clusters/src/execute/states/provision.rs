@@ -49,7 +49,8 @@ fn begin(view: View<'_>) -> Decision {
     if snapshot.bootstrap.contains_key(machine) {
         return Step::Do(Effect::DropBootstrap(machine.to_owned()));
     }
-    if snapshot.founding() == Founding::Done && !matches!(snapshot.api, ApiSeen::Answers { .. }) {
+    let is_silent = !matches!(snapshot.api, ApiSeen::Answers { .. });
+    if snapshot.founding() == Founding::Done && is_silent && snapshot.saved_snapshot().is_none() {
         return view.wait_for_others(format!(
             "{machine}: is not made while the cluster's API does not answer: it may have machines that are not known here"
         ));

@@ -197,7 +197,7 @@ impl Operation {
     ) {
         let claims = world.driver().history().len() - before.claims;
         let begin = |prefix: &str| new.iter().filter(|line| line.starts_with(prefix)).count();
-        let joins = begin("join") + begin("init");
+        let joins = begin("join") + begin("init") + begin("restore");
         if self.fails {
             assert!(claims < 8 && joins < 8, "{what}");
             return;

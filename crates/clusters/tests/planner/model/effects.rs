@@ -5,7 +5,7 @@ use clusters::Founding;
 use resources::gantry::MachineRole;
 
 use super::reality::{Fate, Iron};
-use super::records::{Founder, Machine, Provider};
+use super::records::{Founder, Machine, Provider, Saved};
 use super::{Stop, World};
 
 impl World {
@@ -74,7 +74,52 @@ impl World {
         self.records.founder = Some(Founder {
             machine: name.to_owned(),
             answered: false,
+            restores: self.records.is_saved(),
         });
+        Ok(())
+    }
+
+    pub(crate) fn begin_saving(&mut self, name: &str) -> Result<(), Stop> {
+        self.write()?;
+        self.log.push(format!("  begin saving {name}"));
+        self.records.saved = Some(Saved {
+            machine: name.to_owned(),
+            last_write: None,
+        });
+        Ok(())
+    }
+
+    /// The node goes, etcd is stopped and its data are saved, or it goes on. Tells whether they are.
+    pub(crate) fn save(&mut self, name: &str) -> Result<bool, Stop> {
+        if self.reality.voters() != (1, 1) {
+            return Err(Stop::Wrong(
+                "an etcd is stopped that has other members".to_owned(),
+            ));
+        }
+        if !self.reality.stopped {
+            self.write()?;
+            self.reality.nodes.remove(name);
+            self.write()?;
+            self.log.push("  stop etcd".to_owned());
+            self.reality.stopped = true;
+        }
+        if self.saving_fails {
+            self.thaw()?;
+            return Ok(false);
+        }
+        let last_write = self.reality.writes;
+        self.write()?;
+        self.log.push(format!("  saved up to {last_write}"));
+        if let Some(saved) = &mut self.records.saved {
+            saved.last_write = Some(last_write);
+        }
+        Ok(true)
+    }
+
+    pub(crate) fn thaw(&mut self) -> Result<(), Stop> {
+        self.write()?;
+        self.log.push("  etcd goes on".to_owned());
+        self.reality.stopped = false;
         Ok(())
     }
 
@@ -208,7 +253,8 @@ impl World {
         self.log.push(format!("  remove {name}"));
         let mut voters = self.reality.etcd.values();
         let votes = voters.any(|voter| voter.machine == name && voter.voting && voter.alive);
-        let lost = votes && self.founding() == Founding::Done && {
+        let is_saved = self.records.is_saved();
+        let lost = votes && !is_saved && self.founding() == Founding::Done && {
             let (voters, healthy) = self.reality.voters();
             healthy > voters / 2 && healthy - 1 <= voters / 2
         };

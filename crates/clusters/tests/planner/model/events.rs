@@ -10,7 +10,7 @@ use crate::tape::Tape;
 impl World {
     /// One thing happens.
     pub(crate) fn event(&mut self, tape: &mut Tape<'_>) {
-        let what = tape.below(22);
+        let what = tape.below(23);
         self.log.push(format!("event {what}"));
         match what {
             0 => {}
@@ -69,6 +69,7 @@ impl World {
                 self.edit(tape, exists);
             }
             20 => self.reality.spare = tape.of(&[None, Some(0), Some(1), Some(2)]),
+            21 => self.saving_fails = tape.chance(50),
             17 => self.writes_left = Some(tape.below(6)),
             _ => {
                 self.fates = (0..3).map(|_| (fate(tape), fate(tape))).collect();
@@ -97,7 +98,9 @@ impl World {
             let minor = 35 + usize::from(wanted.version != "v1.35.4");
             wanted.version = format!("v1.{}.0", minor + 1);
         }
-        let revision = format!("{:012x}", 1 + tape.below(200));
+        // What is installed includes the version.
+        let minor: String = wanted.version.chars().filter(char::is_ascii_digit).collect();
+        let revision = format!("{minor:0>4}{:08x}", 1 + tape.below(200));
         for pool in &mut wanted.pools {
             if version || tape.chance(60) {
                 pool.revision.clone_from(&revision);
@@ -143,10 +146,11 @@ impl World {
 
     /// Nothing happens any more: the API answers where it can, pods can be moved, what is off goes off, a living member of
     /// etcd that is nobody's is taken out by hand, a person approves.
-    pub(crate) fn calm_down(&mut self) {
+    pub(crate) fn calm_down(&mut self, spare: usize) {
         self.reality.silent = false;
-        self.reality.spare = Some(1);
+        self.reality.spare = Some(spare);
         self.held_pods = false;
+        self.saving_fails = false;
         self.writes_left = None;
         self.approves = true;
         self.fates.clear();

@@ -13,7 +13,9 @@ impl World {
             self.machine_moves(&name);
         }
         let now = self.now;
-        let answers = self.reality.has_quorum();
+        // Somebody writes whenever the cluster takes it.
+        self.reality.writes += u64::from(self.reality.answers());
+        let answers = self.reality.has_quorum() && !self.reality.stopped;
         let names: Vec<String> = self.reality.iron.keys().cloned().collect();
         for name in names {
             let iron = self.reality.iron.get_mut(&name).unwrap();
@@ -31,7 +33,7 @@ impl World {
             }
             if ends {
                 if member && init {
-                    self.reality.add_member(&name, true);
+                    self.starts(&name);
                 }
                 for voter in self
                     .reality
@@ -48,6 +50,19 @@ impl World {
                 }
             }
         }
+    }
+
+    /// A first member starts, with new data or with those that were saved.
+    fn starts(&mut self, name: &str) {
+        let saved = self.records.saved.as_ref().and_then(|saved| saved.last_write);
+        if let Some(last_write) = saved {
+            self.reality.etcd.clear();
+            if last_write != self.reality.writes {
+                let (known, all) = (last_write, self.reality.writes);
+                self.lost = Some(format!("{name} starts with {known} of {all} acknowledged writes"));
+            }
+        }
+        self.reality.add_member(name, true);
     }
 
     fn machine_moves(&mut self, name: &str) {

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clusters::{ApiState, EtcdMember, EtcdState, Founding, FreeHosts, Member, NodeState, Pool, Seen, Stage};
+use clusters::{
+    ApiState, EtcdMember, EtcdState, Founding, FreeHosts, Member, NodeState, Pool, SavedData, Seen, Stage,
+};
 use jiff::{SignedDuration, Timestamp};
 use resources::gantry::{MachineRole, StepState};
 
@@ -25,8 +27,10 @@ impl World {
 
     pub(crate) fn founding(&self) -> Founding {
         let joined = self.records.machines.values().any(|machine| machine.joined);
+        let starts_anew = self.records.is_saved();
         match &self.records.founder {
-            _ if self.answers() || joined => Founding::Done,
+            _ if self.answers() || joined && !starts_anew => Founding::Done,
+            Some(founder) if starts_anew && !founder.restores => Founding::NotYet,
             Some(founder) if founder.answered => Founding::Done,
             Some(_) if self.records.living_founder().is_some() => Founding::UnderWay,
             _ => Founding::NotYet,
@@ -34,7 +38,7 @@ impl World {
     }
 
     pub(crate) fn seen(&self) -> Seen {
-        let exists = self.founding() == Founding::Done;
+        let exists = self.founding() == Founding::Done || self.records.saved.is_some();
         let answers = self.answers();
         let machines = self.records.machines.iter();
         Seen {
@@ -51,16 +55,27 @@ impl World {
                 true if answers => ApiState::Answers,
                 true => ApiState::Silent,
             },
-            etcd: match answers {
+            etcd: match answers || self.is_stopped() {
                 true => EtcdState::Members(self.etcd()),
                 false => EtcdState::Unknown,
             },
+            saved: self.records.saved.as_ref().map(|saved| SavedData {
+                machine: saved.machine.clone(),
+                given_up: BTreeSet::new(),
+                is_whole: saved.last_write.is_some(),
+                is_stopped: self.is_stopped(),
+            }),
             unknown_plan: self.unknown_plan(),
             free: self.free(),
             used: self.used(),
             joins_with: self.reality.joins_with.clone().filter(|_| answers),
             addons_behind: answers && self.addons_behind(),
         }
+    }
+
+    /// Whether etcd answers and refuses everything.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.records.may_answer() && self.reality.has_quorum() && self.reality.stopped
     }
 
     /// Whether machines have another version of Kubernetes than is wanted.
@@ -105,7 +120,7 @@ impl World {
             name: format!("node-{}", voter.machine),
             machine: self.machine_of(voter),
             voting: voter.voting,
-            healthy: voter.alive,
+            healthy: voter.alive && !self.reality.stopped,
         };
         members.map(member).collect()
     }

@@ -26,6 +26,10 @@ pub(crate) struct Reality {
     pub(crate) spare: Option<usize>,
     /// The API does not answer, though it could.
     pub(crate) silent: bool,
+    /// Etcd refuses everything.
+    pub(crate) stopped: bool,
+    /// Writes that the cluster has acknowledged.
+    pub(crate) writes: u64,
     next_id: u64,
 }
 
@@ -95,7 +99,7 @@ impl Reality {
     }
 
     pub(crate) fn answers(&self) -> bool {
-        self.has_quorum() && !self.silent
+        self.has_quorum() && !self.silent && !self.stopped
     }
 
     pub(crate) fn add_member(&mut self, machine: &str, voting: bool) {

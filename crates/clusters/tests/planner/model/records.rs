@@ -14,6 +14,7 @@ pub(crate) struct Records {
     pub(crate) pki: bool,
     pub(crate) kubeconfig: bool,
     pub(crate) founder: Option<Founder>,
+    pub(crate) saved: Option<Saved>,
     /// Number of the newest plan, written before it.
     pub(crate) last_plan: u32,
     pub(crate) plans: BTreeMap<u32, Plan>,
@@ -28,6 +29,16 @@ pub(crate) struct Records {
 pub(crate) struct Founder {
     pub(crate) machine: String,
     pub(crate) answered: bool,
+    /// It starts with the saved data.
+    pub(crate) restores: bool,
+}
+
+/// The data of etcd while the only member is installed anew.
+#[derive(Debug, Clone)]
+pub(crate) struct Saved {
+    pub(crate) machine: String,
+    /// The last write in them, once they are whole.
+    pub(crate) last_write: Option<u64>,
 }
 
 /// A Machine, its ProviderMachine and its bootstrap Secret.
@@ -73,12 +84,20 @@ impl Records {
             pki: false,
             kubeconfig: false,
             founder: None,
+            saved: None,
             last_plan: 0,
             plans: BTreeMap::new(),
             approvals: BTreeSet::new(),
             token: None,
             machines: BTreeMap::new(),
         }
+    }
+
+    /// Whether the data of etcd are saved.
+    pub(crate) fn is_saved(&self) -> bool {
+        self.saved
+            .as_ref()
+            .is_some_and(|saved| saved.last_write.is_some())
     }
 
     /// The plan that counts.

@@ -2,7 +2,9 @@
 
 use clusters::{Founding, Progress, Verdict, dropped, inherited_approval, needs_another, superseded};
 use jiff::SignedDuration;
-use resources::gantry::{FailurePolicy, Plan, PlanClass, PlanPhase, PlanSpec, PlanStep, StepState};
+use resources::gantry::{
+    FailurePolicy, Plan, PlanClass, PlanPhase, PlanSpec, PlanStep, PlanStepKind, StepState,
+};
 
 use super::records::Founder;
 use super::steps::Outcome;
@@ -17,6 +19,9 @@ impl World {
     pub(crate) fn round(&mut self, minutes: i64) -> Result<(), String> {
         self.now += SignedDuration::from_mins(minutes);
         self.machines_move();
+        if let Some(lost) = &self.lost {
+            return Err(lost.clone());
+        }
         self.log.push(format!("{}", self.now));
         for _ in 0..TURNS {
             match self.turn() {
@@ -41,7 +46,7 @@ impl World {
 
     /// One look of the coordinator. Tells whether it did something.
     fn turn(&mut self) -> Result<bool, Stop> {
-        if self.note_answer()? {
+        if self.note_answer()? || self.forget()? || self.abandon()? {
             return Ok(true);
         }
         let current = self.records.plan().cloned();
@@ -82,6 +87,7 @@ impl World {
             self.records.founder = Some(Founder {
                 machine,
                 answered: true,
+                restores: false,
             });
             return Ok(true);
         }
@@ -97,6 +103,59 @@ impl World {
         if let Some(founder) = &mut self.records.founder {
             founder.answered = true;
         }
+        Ok(true)
+    }
+
+    /// Forgets saved data when the cluster answers.
+    fn forget(&mut self) -> Result<bool, Stop> {
+        let founder = self.records.founder.as_ref();
+        let is_over = match founder.is_some_and(|founder| founder.restores) {
+            true => founder.is_some_and(|founder| founder.answered),
+            false => self.answers(),
+        };
+        if !self.records.is_saved() || !is_over {
+            return Ok(false);
+        }
+        self.write()?;
+        self.records.saved = None;
+        if let Some(founder) = &mut self.records.founder {
+            founder.restores = false;
+        }
+        Ok(true)
+    }
+
+    /// Takes back what was begun, when no plan goes on with it.
+    fn abandon(&mut self) -> Result<bool, Stop> {
+        if self.records.saved.is_none() && self.is_stopped() && !self.reality.silent {
+            // Whoever stopped it is not known any more, as after a restore of older data.
+            self.thaw()?;
+            return Ok(true);
+        }
+        let open = self
+            .records
+            .saved
+            .as_ref()
+            .filter(|saved| saved.last_write.is_none());
+        let Some(machine) = open.map(|saved| saved.machine.clone()) else {
+            return Ok(false);
+        };
+        let goes_on = self.records.plan().is_some_and(|plan| {
+            let progress = Progress::of(plan);
+            let is_it = |step: &&PlanStep| {
+                step.kind == PlanStepKind::SaveEtcd && step.machine.as_ref() == Some(&machine)
+            };
+            let mut steps = plan.spec.steps.iter().filter(is_it);
+            progress.phase() == PlanPhase::Executing
+                && steps
+                    .any(|step| matches!(progress.state(&step.id), StepState::Pending | StepState::Running))
+        });
+        let reaches = self.records.may_answer() && self.reality.has_quorum() && !self.reality.silent;
+        if goes_on || !reaches {
+            return Ok(false);
+        }
+        self.thaw()?;
+        self.write()?;
+        self.records.saved = None;
         Ok(true)
     }
 

@@ -34,6 +34,8 @@ impl World {
             }
             PlanStepKind::InstallCni => self.network(),
             PlanStepKind::Drain => self.drain(number, machine),
+            PlanStepKind::SaveEtcd => self.save_etcd(number, machine),
+            PlanStepKind::RestoreControlPlane => self.restore(number, step, machine),
             PlanStepKind::RemoveMember => self.member_leaves(number, machine),
             PlanStepKind::RemoveMachine => self.machine_goes(machine),
             PlanStepKind::UpdateClusterConfig => self.config(),
@@ -57,6 +59,16 @@ impl World {
         }
         let known = self.records.machines.get(machine)?;
         let is_there = known.provider.as_ref().is_some_and(|one| one.deleted.is_none());
+        let saved = self
+            .records
+            .saved
+            .as_ref()
+            .filter(|saved| saved.last_write.is_some());
+        if is_there && saved.is_some_and(|saved| saved.machine == machine) {
+            let retry = known.provider.as_ref().is_some_and(|one| one.retry);
+            return (!self.is_stopped() && !retry)
+                .then_some(WaitsForOthers("its etcd does not say it is stopped"));
+        }
         (is_there && known.joined && !self.answers()).then_some(WaitsForOthers("the API is silent"))
     }
 
@@ -97,7 +109,7 @@ impl World {
             return Ok(Failed("it is not wanted any more".to_owned()));
         };
         let exists = self.founding() == Founding::Done;
-        if exists && !self.answers() {
+        if exists && !self.answers() && !self.records.is_saved() {
             return Ok(WaitsForOthers("the API is silent, and nothing is made"));
         }
         let mut machines = self.records.machines.values();
@@ -114,7 +126,10 @@ impl World {
         if let Some(outcome) = self.asks(number, step)? {
             return Ok(outcome);
         }
-        let init = step.kind == PlanStepKind::InitControlPlane;
+        let init = matches!(
+            step.kind,
+            PlanStepKind::InitControlPlane | PlanStepKind::RestoreControlPlane
+        );
         let member = step.kind == PlanStepKind::JoinControlPlane;
         let machine = self.records.machines[name].clone();
         if self.answers()
@@ -146,6 +161,7 @@ impl World {
         match self.records.founder.clone() {
             None if answers => return Ok(WaitsForOthers("a cluster that nobody here knows answers")),
             None => self.found(name)?,
+            Some(founder) if self.records.is_saved() && !founder.restores => self.found(name)?,
             Some(founder)
                 if self.records.living_founder().is_some_and(|known| known == name) && !founder.answered =>
             {
@@ -252,6 +268,54 @@ impl World {
         } else {
             Done
         })
+    }
+
+    fn save_etcd(&mut self, number: u32, name: &str) -> Result<Outcome, Stop> {
+        let saved = self.records.saved.clone();
+        match saved {
+            Some(saved) if saved.machine != name => {
+                return Ok(Failed("the data of another machine are saved".to_owned()));
+            }
+            Some(saved) if saved.last_write.is_some() => return Ok(Done),
+            None if !self
+                .records
+                .machines
+                .get(name)
+                .is_some_and(|machine| machine.marked) =>
+            {
+                self.mark(name)?;
+                return Ok(Acted);
+            }
+            _ => {}
+        }
+        if !self.take(number, &Some(name.to_owned()))? {
+            return Ok(Waits("the token"));
+        }
+        if self.records.saved.is_none() {
+            self.begin_saving(name)?;
+            return Ok(Acted);
+        }
+        if !self.reality.stopped && !self.answers() || !self.reality.has_quorum() || self.reality.silent {
+            return Ok(WaitsForOthers("the API"));
+        }
+        Ok(if self.save(name)? {
+            Acted
+        } else {
+            WaitsForOthers("the data to be saved")
+        })
+    }
+
+    fn restore(&mut self, number: u32, step: &PlanStep, name: &str) -> Result<Outcome, Stop> {
+        if let Some(outcome) = self.asks(number, step)? {
+            return Ok(outcome);
+        }
+        let is_founder = self.records.living_founder().is_some_and(|known| known == name);
+        let runs_them = is_founder && self.records.machines[name].given.is_some();
+        if self.records.saved.is_some() && runs_them && self.is_stopped() && !self.reality.silent {
+            self.thaw()?;
+            return Ok(Acted);
+        }
+        self.join(number, step, name)
     }
 
     fn member_leaves(&mut self, number: u32, subject: &str) -> Result<Outcome, Stop> {

@@ -1,0 +1,263 @@
+//! Etcd is stopped and its data are saved in the appliance, before the only member of a control plane is installed anew.
+//!
+//! Between the intent and the whole snapshot everything can be taken back: etcd takes writes again when saving fails, and when
+//! nobody goes on with it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
+use resources::gantry::{
+    ControlPlane, EtcdSnapshot, MachineRole, PlanPhase, PlanStepKind, SavedEtcd, StepState,
+};
+
+use super::decision::DataEffect;
+use super::progress::Progress;
+use super::snapshots::{directory, keep, take};
+use super::work::Work;
+use crate::access::Access;
+use crate::error::Error;
+use crate::observe::{ApiSeen, Connection, EtcdSeen, Snapshot};
+
+const PATH: [&str; 2] = ["spec", "savedEtcd"];
+
+/// Carries an effect out; `Ok(Some(_))` says what it waits for.
+pub(super) async fn act(work: &Work<'_>, effect: &DataEffect) -> Result<Option<String>, Error> {
+    match effect {
+        DataEffect::Begin(machine) => begin(work, machine).await,
+        DataEffect::Save(machine) => save(work, machine).await,
+        DataEffect::Thaw(machine) => thaw(work, machine).await,
+    }
+}
+
+/// Writes what is about to be done, before etcd is touched.
+async fn begin(work: &Work<'_>, machine: &str) -> Result<Option<String>, Error> {
+    let Some(control_plane) = &work.snapshot.control_plane else {
+        return Ok(None);
+    };
+    if work.options.files.is_none() {
+        return Ok(Some(format!(
+            "{machine}: there is no directory for what is saved"
+        )));
+    }
+    let saved = SavedEtcd {
+        machine: machine.to_owned(),
+        given_up: None,
+        begun_at: Time(work.now),
+        snapshot: None,
+    };
+    work.access.set(&**control_plane, &PATH, &saved).await?;
+    Ok(None)
+}
+
+/// Saves the data. The way is tried while etcd still works; then the machine's node goes, so that it is not in the data, etcd
+/// is stopped, and what counts is saved.
+async fn save(work: &Work<'_>, machine: &str) -> Result<Option<String>, Error> {
+    let (Some(connection), Some(control_plane), Some(files)) =
+        (work.connection, &work.snapshot.control_plane, &work.options.files)
+    else {
+        return Ok(Some(format!("{machine}: waits for etcd")));
+    };
+    let EtcdSeen::Members(etcd) = &work.snapshot.etcd else {
+        return Ok(Some(format!("{machine}: etcd does not say who its members are")));
+    };
+    let name = directory(work.access, work.snapshot);
+    if !etcd.is_frozen() {
+        if !matches!(work.snapshot.api, ApiSeen::Answers { .. }) {
+            return Ok(Some(format!(
+                "{machine}: waits for the cluster's API before its etcd is stopped"
+            )));
+        }
+        if let Err(why) = take(connection, files, &name).await {
+            return Ok(Some(format!("{machine}: cannot save its etcd: {why}")));
+        }
+        if let Some(node) = work.snapshot.own_node(machine)
+            && let Err(why) = connection.api.delete_node(node.name.clone()).await
+        {
+            return Ok(Some(format!(
+                "{machine}: cannot delete node {}: {why}",
+                node.name
+            )));
+        }
+        tracing::info!(
+            cluster = work.snapshot.cluster,
+            machine,
+            "stopping the etcd of the only member"
+        );
+        if let Err(error) = connection.etcd.freeze().await {
+            return Ok(Some(format!(
+                "{machine}: cannot stop its etcd: {}",
+                causes::line(&error)
+            )));
+        }
+    }
+    let taken = match take(connection, files, &name).await {
+        Ok(taken) => taken,
+        Err(why) => {
+            let again = match take_back(work.access, control_plane, connection).await? {
+                Ok(_) => "it takes writes again".to_owned(),
+                Err(error) => format!("and it does not take writes again: {}", causes::line(&error)),
+            };
+            return Ok(Some(format!("{machine}: cannot save its etcd, {again}: {why}")));
+        }
+    };
+    tracing::info!(
+        cluster = work.snapshot.cluster,
+        machine,
+        size = taken.size,
+        sha256 = %taken.sha256,
+        "the data of etcd are saved"
+    );
+    let path = ["spec", "savedEtcd", "snapshot"];
+    let snapshot = EtcdSnapshot {
+        sha256: taken.sha256,
+        size: taken.size,
+        taken_at: Time(work.now),
+    };
+    work.access.set(&**control_plane, &path, &snapshot).await?;
+    let mut kept = control_plane.spec.snapshots.clone();
+    kept.push(snapshot);
+    keep(files, &name, &kept).await;
+    Ok(None)
+}
+
+/// Lets etcd take writes again on the machine that was given the data.
+async fn thaw(work: &Work<'_>, machine: &str) -> Result<Option<String>, Error> {
+    let Some(connection) = work.connection else {
+        return Ok(Some(format!("{machine}: waits for etcd")));
+    };
+    let thawed = connection.etcd.thaw().await;
+    Ok(thawed.err().map(|error| {
+        format!(
+            "{machine}: its etcd does not take writes yet: {}",
+            causes::line(&error)
+        )
+    }))
+}
+
+/// Takes back what was begun, when no plan goes on with it. Tells whether there was something; what could not be done is tried
+/// again at the next look.
+pub(crate) async fn abandon(
+    access: &Access,
+    snapshot: &Snapshot,
+    connection: Option<&Connection>,
+) -> Result<bool, Error> {
+    let (Some(connection), Some(control_plane)) = (connection, &snapshot.control_plane) else {
+        return Ok(false);
+    };
+    let Some(saved) = snapshot.saved() else {
+        return without_record(snapshot, connection).await;
+    };
+    if saved.snapshot.is_some() || goes_on(snapshot, &saved.machine) {
+        return Ok(false);
+    }
+    match take_back(access, control_plane, connection).await? {
+        Ok(Some(live)) => {
+            access.clear(&live, &PATH).await?;
+            Ok(true)
+        }
+        Ok(None) => Ok(false),
+        Err(error) => {
+            tracing::warn!(
+                cluster = snapshot.cluster,
+                machine = saved.machine,
+                error = causes::line(&error),
+                "an etcd that may be stopped does not take writes again"
+            );
+            Ok(false)
+        }
+    }
+}
+
+/// Lets an etcd of one member take writes again that somebody has stopped who is not known here, as after a restore of older
+/// data. Etcd itself stops only members that differ from each other.
+async fn without_record(snapshot: &Snapshot, connection: &Connection) -> Result<bool, Error> {
+    let EtcdSeen::Members(etcd) = &snapshot.etcd else {
+        return Ok(false);
+    };
+    if etcd.members.len() != 1 || !etcd.is_frozen() {
+        return Ok(false);
+    }
+    let thawed = connection.etcd.thaw().await;
+    match &thawed {
+        Ok(()) => tracing::warn!(
+            cluster = snapshot.cluster,
+            "its etcd was stopped, and what for is not known here; it takes writes again"
+        ),
+        Err(error) => tracing::warn!(
+            cluster = snapshot.cluster,
+            error = causes::line(error),
+            "its etcd was stopped, and what for is not known here; it does not take writes again"
+        ),
+    }
+    Ok(thawed.is_ok())
+}
+
+/// Lets etcd take writes again, unless its data are whole: then nothing may be added to them. That is asked anew, because what
+/// was seen may be a moment old. Returns what the intent stands in.
+async fn take_back(
+    access: &Access,
+    control_plane: &ControlPlane,
+    connection: &Connection,
+) -> Result<Result<Option<ControlPlane>, etcd::Error>, Error> {
+    let live = access.get::<ControlPlane>(&control_plane.name_any()).await?;
+    let is_open = |live: &ControlPlane| {
+        let saved = live.spec.saved_etcd.as_ref();
+        saved.is_some_and(|saved| saved.snapshot.is_none())
+    };
+    let Some(live) = live.filter(is_open) else {
+        return Ok(Ok(None));
+    };
+    Ok(connection.etcd.thaw().await.map(|()| Some(live)))
+}
+
+/// Notes which machines a person has given up who wants the cluster to start with an older snapshot: those that are made later
+/// are not among them. Tells whether anything was written.
+pub(crate) async fn give_up(access: &Access, snapshot: &Snapshot) -> Result<bool, Error> {
+    let (Some(saved), Some(control_plane)) = (snapshot.saved(), &snapshot.control_plane) else {
+        return Ok(false);
+    };
+    if !snapshot.goes_back() || saved.given_up.is_some() {
+        return Ok(false);
+    }
+    let existing = snapshot.existing().into_iter();
+    let is_member = |machine: &&String| snapshot.role(machine) == MachineRole::ControlPlane;
+    let given_up: Vec<&String> = existing.filter(is_member).collect();
+    let path = ["spec", "savedEtcd", "givenUp"];
+    access.set(&**control_plane, &path, &given_up).await?;
+    Ok(true)
+}
+
+/// Forgets the data when the member that started with them has answered, or somebody else answers for the cluster: then it
+/// goes on without them. Tells whether anything was written.
+pub(crate) async fn forget(access: &Access, snapshot: &Snapshot) -> Result<bool, Error> {
+    let (Some(_), Some(control_plane)) = (snapshot.saved_snapshot(), &snapshot.control_plane) else {
+        return Ok(false);
+    };
+    let answers = matches!(snapshot.api, ApiSeen::Answers { .. });
+    let founder = snapshot.founder();
+    let has_them = founder.is_some_and(|founder| snapshot.has_saved_data(founder));
+    let answered = founder.is_some_and(|founder| founder.answered_at.is_some());
+    let is_over = match has_them {
+        true => answered,
+        false => answers && !snapshot.goes_back(),
+    };
+    if !is_over {
+        return Ok(false);
+    }
+    access.clear(&**control_plane, &PATH).await?;
+    Ok(true)
+}
+
+/// Whether a plan that is carried out still saves the etcd of a machine.
+fn goes_on(snapshot: &Snapshot, machine: &str) -> bool {
+    let Some(plan) = snapshot
+        .plan()
+        .filter(|plan| plan.phase() == PlanPhase::Executing)
+    else {
+        return false;
+    };
+    let progress = Progress::of(plan);
+    plan.spec.steps.iter().any(|step| {
+        let is_it = step.kind == PlanStepKind::SaveEtcd && step.machine.as_deref() == Some(machine);
+        is_it && matches!(progress.state(&step.id), StepState::Pending | StepState::Running)
+    })
+}

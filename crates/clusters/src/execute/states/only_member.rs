@@ -1,0 +1,70 @@
+//! The only member of a control plane on its way to the next installation. Its machine is marked, the intent is written, and
+//! etcd is stopped and saved; another machine is given the data once nobody else has them, and etcd takes writes again as soon
+//! as it runs there.
+
+use steps::Step;
+
+use super::join;
+use super::provision::asks;
+use crate::execute::decision::{DataEffect, Decision, Effect, View, done, fail};
+use crate::observe::{ApiSeen, EtcdSeen, NodeView};
+
+/// Label that kubeadm gives the nodes of a control plane.
+const CONTROL_PLANE_NODE: &str = "node-role.kubernetes.io/control-plane";
+
+/// Done when the data are whole.
+pub(super) fn save(view: View<'_>) -> Decision {
+    let machine = view.machine();
+    let saved = view.snapshot.saved();
+    match saved {
+        Some(saved) if saved.machine != machine => fail(format!(
+            "the etcd of {} was stopped before, and its data are the ones to be restored",
+            saved.machine
+        )),
+        Some(saved) if saved.snapshot.is_some() => done(),
+        Some(_) => Step::Do(Effect::Data(DataEffect::Save(machine.to_owned()))),
+        None => view
+            .mark()
+            .unwrap_or_else(|| Step::Do(Effect::Data(DataEffect::Begin(machine.to_owned())))),
+    }
+}
+
+/// Done when the cluster's API answers and its node is there, as for the first member of a new cluster.
+pub(super) fn restore(view: View<'_>) -> Decision {
+    let (machine, snapshot) = (view.machine(), view.snapshot);
+    if let Some(decision) = asks(view) {
+        return decision;
+    }
+    let runs_them = snapshot.is_founder(machine) && snapshot.was_given_data(machine);
+    if let (Some(_), EtcdSeen::Members(etcd)) = (snapshot.saved(), &snapshot.etcd)
+        && runs_them
+        && etcd.is_frozen()
+    {
+        return Step::Do(Effect::Data(DataEffect::Thaw(machine.to_owned())));
+    }
+    let decision = join::decide(view, join::How::Init);
+    match stale_member(view) {
+        Some(node) if decision == done() => Step::Do(Effect::DeleteStaleNode(node)),
+        _ => decision,
+    }
+}
+
+/// A node of the control plane that is on no machine of the cluster: an older snapshot still knows it.
+fn stale_member(view: View<'_>) -> Option<String> {
+    let snapshot = view.snapshot;
+    let ApiSeen::Answers { nodes, .. } = &snapshot.api else {
+        return None;
+    };
+    let existing = snapshot.existing();
+    let is_known = |node: &NodeView| {
+        let mut machines = existing.iter();
+        machines.any(|machine| {
+            snapshot
+                .node(machine)
+                .is_some_and(|known| known.name == node.name)
+        })
+    };
+    let is_member = |node: &&NodeView| node.labels.contains_key(CONTROL_PLANE_NODE);
+    let mut members = nodes.iter().filter(is_member);
+    members.find(|node| !is_known(node)).map(|node| node.name.clone())
+}

@@ -1,0 +1,265 @@
+//! `gantry snapshot cluster NAME` and `gantry restore cluster NAME`: the data of a cluster's etcd, taken and put back.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use clap::Args;
+use jiff::Timestamp;
+use kube::Client;
+use kube::ResourceExt as _;
+use kube::api::{Api, Patch};
+use resources::gantry::{ControlPlane, EtcdSnapshot, Plan, PlanPhase, PlanStepKind, SavedEtcd};
+use resources::{Time, keys};
+use serde_json::json;
+
+use crate::failure::{Failure, Outcome};
+use crate::global::Global;
+use crate::progress::plan_lines;
+use crate::verbs::approve;
+use crate::{connection, output, time};
+
+/// How long a snapshot, or the plan of a restore, is waited for.
+const PATIENCE: Duration = Duration::from_secs(180);
+const LOOK: Duration = Duration::from_millis(500);
+/// Letters of a digest that tell snapshots apart.
+const SHORT: usize = "sha256:".len() + 12;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  gantry snapshot cluster prod\n  gantry snapshot cluster prod --list")]
+pub(crate) struct SnapshotArgs {
+    /// Name of the cluster.
+    name: String,
+    /// Namespace.
+    #[arg(short, long, default_value = keys::DEFAULT_NAMESPACE)]
+    namespace: String,
+    /// Print the snapshots that the appliance keeps, and take none.
+    #[arg(long)]
+    list: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  gantry restore cluster prod\n  gantry restore cluster prod --snapshot sha256:4a0f35d29c11 --yes"
+)]
+pub(crate) struct RestoreArgs {
+    /// Name of the cluster.
+    name: String,
+    /// Namespace.
+    #[arg(short, long, default_value = keys::DEFAULT_NAMESPACE)]
+    namespace: String,
+    /// Digest of the snapshot, or its beginning; the newest one by default.
+    #[arg(long, value_name = "sha256:HEX")]
+    snapshot: Option<String>,
+    /// Carry the plan out without asking.
+    #[arg(short = 'y', long)]
+    yes: bool,
+}
+
+/// Asks for a snapshot and waits until it is there.
+pub(crate) async fn take(global: &Global, args: &SnapshotArgs) -> Outcome {
+    let client = connection::connect(global).await?;
+    let control_planes: Api<ControlPlane> = Api::namespaced(client.clone(), &args.namespace);
+    let known = read(&control_planes, &args.name, &args.namespace).await?;
+    if args.list {
+        let now = Timestamp::now();
+        let lines = known.spec.snapshots.iter().map(|snapshot| line(snapshot, now));
+        lines.for_each(output::line);
+        return Ok(());
+    }
+    let asked = Time(Timestamp::now());
+    let patch = json!({ "spec": { "snapshotRequestedAt": asked } });
+    let params = connection::patch_params();
+    control_planes
+        .patch(&args.name, &params, &Patch::Merge(patch))
+        .await?;
+    let wait = async {
+        loop {
+            let known = read(&control_planes, &args.name, &args.namespace).await?;
+            let newest = known.spec.snapshots.last();
+            if let Some(newest) = newest.filter(|newest| newest.taken_at.0 >= asked.0) {
+                output::line(line(newest, Timestamp::now()));
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| {
+        Err(Failure::text(format!(
+            "{}: no snapshot yet: it is taken when the cluster's API and its etcd answer; see: gantry explain {}",
+            args.name, args.name
+        )))
+    })
+}
+
+/// Has the cluster start with a snapshot, and shows the plan of that.
+pub(crate) async fn restore(global: &Global, args: &RestoreArgs) -> Outcome {
+    let client = connection::connect(global).await?;
+    let control_planes: Api<ControlPlane> = Api::namespaced(client.clone(), &args.namespace);
+    let known = read(&control_planes, &args.name, &args.namespace).await?;
+    if let Some(saved) = &known.spec.saved_etcd {
+        return Err(Failure::text(format!(
+            "{} starts with a snapshot already (decided at {}); see: gantry explain {}",
+            args.name, saved.begun_at.0, args.name
+        )));
+    }
+    let snapshot = choose(&known.spec.snapshots, args.snapshot.as_deref()).map_err(Failure::text)?;
+    let now = Timestamp::now();
+    output::note(format!("{}: {}", args.name, line(snapshot, now)));
+    let before = plans(&client, args).await?;
+    let saved = SavedEtcd {
+        machine: String::new(),
+        given_up: None,
+        begun_at: Time(now),
+        snapshot: Some(snapshot.clone()),
+    };
+    // The resource version makes the write fail when somebody changed the control plane meanwhile.
+    let patch = json!({
+        "metadata": { "resourceVersion": known.metadata.resource_version },
+        "spec": { "savedEtcd": saved },
+    });
+    if !args.yes {
+        agree(args)?;
+    }
+    let params = connection::patch_params();
+    control_planes
+        .patch(&args.name, &params, &Patch::Merge(patch))
+        .await?;
+    let plan = planned(&client, args, &before).await?;
+    plan_lines(&plan).iter().for_each(output::note);
+    approve::write(&client, &plan).await?;
+    output::line(format!(
+        "{}: plan {} is carried out; follow it with: gantry get clusters -n {} --watch",
+        args.name,
+        plan.name_any(),
+        args.namespace
+    ));
+    Ok(())
+}
+
+/// Asks the person who runs the command.
+fn agree(args: &RestoreArgs) -> Outcome {
+    let name = &args.name;
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::text(format!(
+            "nobody can be asked here, so nothing was changed: run the command with --yes to restore {name}"
+        )));
+    }
+    let question = "What was written after it is lost, and every machine of the control plane is installed anew. Go on? [y/N] ";
+    match output::confirmed(question) {
+        true => Ok(()),
+        false => Err(Failure::text(format!("{name}: nothing was changed"))),
+    }
+}
+
+async fn read(control_planes: &Api<ControlPlane>, name: &str, namespace: &str) -> Outcome<ControlPlane> {
+    control_planes.get_opt(name).await?.ok_or_else(|| {
+        Failure::text(format!(
+            "there is no cluster {name} with machines in {namespace}; see: gantry get clusters -A"
+        ))
+    })
+}
+
+async fn plans(client: &Client, args: &RestoreArgs) -> Outcome<Vec<Plan>> {
+    let plans: Api<Plan> = Api::namespaced(client.clone(), &args.namespace);
+    let mut found = plans.list(&Default::default()).await?.items;
+    found.retain(|plan| plan.spec.cluster == args.name);
+    Ok(found)
+}
+
+/// The plan that waits for the approval of the restore.
+async fn planned(client: &Client, args: &RestoreArgs, before: &[Plan]) -> Outcome<Plan> {
+    let newest = before.iter().map(|plan| plan.spec.number).max();
+    let wait = async {
+        loop {
+            let restores = |plan: &Plan| {
+                let mut steps = plan.spec.steps.iter();
+                Some(plan.spec.number) > newest
+                    && plan.phase() == PlanPhase::Pending
+                    && steps.any(|step| step.kind == PlanStepKind::RestoreControlPlane)
+            };
+            if let Some(plan) = plans(client, args).await?.into_iter().find(restores) {
+                return Ok(plan);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| {
+        Err(Failure::text(format!(
+            "{}: no plan of the restore yet; see: gantry explain {}",
+            args.name, args.name
+        )))
+    })
+}
+
+/// The snapshot that is meant: the newest one without a digest.
+fn choose<'a>(known: &'a [EtcdSnapshot], digest: Option<&str>) -> Result<&'a EtcdSnapshot, String> {
+    let Some(newest) = known.last() else {
+        return Err("the appliance keeps no snapshot of this cluster".to_owned());
+    };
+    let Some(digest) = digest else {
+        return Ok(newest);
+    };
+    let wanted = digest.strip_prefix("sha256:").unwrap_or(digest);
+    let fits = |snapshot: &&EtcdSnapshot| {
+        let text = snapshot.sha256.to_string();
+        !wanted.is_empty() && text.trim_start_matches("sha256:").starts_with(wanted)
+    };
+    let mut found = known.iter().filter(fits);
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one),
+        (Some(_), Some(_)) => Err(format!(
+            "several snapshots begin with {digest}: write more of the digest"
+        )),
+        _ => Err(format!(
+            "no snapshot begins with {digest}; see: gantry snapshot cluster NAME --list"
+        )),
+    }
+}
+
+fn line(snapshot: &EtcdSnapshot, now: Timestamp) -> String {
+    let digest = snapshot.sha256.to_string();
+    format!(
+        "snapshot {}, {} bytes, taken {} ago ({})",
+        digest.get(..SHORT).unwrap_or(&digest),
+        snapshot.size,
+        time::ago(snapshot.taken_at.0, now),
+        snapshot.taken_at.0
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(first: u8, second: u8) -> EtcdSnapshot {
+        let mut bytes = [7; 32];
+        (bytes[0], bytes[1]) = (first, second);
+        EtcdSnapshot {
+            sha256: resources::Digest::new(bytes),
+            size: 4096,
+            taken_at: Time(Timestamp::from_second(i64::from(second)).unwrap()),
+        }
+    }
+
+    #[test]
+    fn a_snapshot_is_chosen_by_the_beginning_of_its_digest() {
+        let known = [snapshot(0x4a, 0x01), snapshot(0x4a, 0x02), snapshot(0x5b, 0x03)];
+        let chosen = |digest| choose(&known, digest).map(|one| one.taken_at.0.as_second());
+        assert_eq!(chosen(None), Ok(3));
+        assert_eq!(chosen(Some("sha256:4a01")), Ok(1));
+        assert_eq!(chosen(Some("4a02")), Ok(2));
+        for wrong in ["4a", "ff", "", "sha256:"] {
+            assert!(chosen(Some(wrong)).is_err(), "{wrong}");
+        }
+        assert!(choose(&[], None).is_err());
+    }
+
+    #[test]
+    fn a_snapshot_in_one_line() {
+        let now = Timestamp::from_second(63).unwrap();
+        assert_eq!(
+            line(&snapshot(0x5b, 3), now),
+            "snapshot sha256:5b0307070707, 4096 bytes, taken 60s ago (1970-01-01T00:00:03Z)"
+        );
+    }
+}
