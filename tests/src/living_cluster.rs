@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
@@ -177,6 +177,18 @@ pub(crate) fn show_plans(rack: &Rack, first: u64) -> anyhow::Result<u64> {
     }
     let last = plans.last().and_then(|plan| plan["spec"]["number"].as_u64());
     Ok(last.unwrap_or(first).saturating_add(1))
+}
+
+/// The longest gap that a plan stated.
+pub(crate) fn stated_gap(rack: &Rack) -> anyhow::Result<Duration> {
+    let plans = items(rack, "plans")?;
+    let stated = plans
+        .iter()
+        .filter_map(|plan| plan["spec"]["apiGapSeconds"].as_u64());
+    stated
+        .max()
+        .map(Duration::from_secs)
+        .context("no plan stated a gap")
 }
 
 /// So many nodes, all Ready; `control_planes` of them run the control plane.

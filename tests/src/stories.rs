@@ -11,6 +11,7 @@ mod neighbour;
 mod on_rack;
 mod options;
 mod resets;
+mod restore;
 mod standard;
 mod two_roots;
 mod upgrade;
@@ -112,6 +113,14 @@ pub(crate) const ALL: &[Story] = &[
         run: |options| Box::pin(resets::run(options)),
     },
     Story {
+        name: "restore",
+        tier: "full",
+        about: "UEFI: the only member of a control plane is lost for good, and another machine starts with a snapshot",
+        needs: "root, QEMU, built images (gantry image build), 10 GB of memory",
+        minutes: 30,
+        run: |options| Box::pin(restore::run(options)),
+    },
+    Story {
         name: "standard",
         tier: "full",
         about: "UEFI: the values of Kubernetes instead of those for emulated machines, once to Ready, under writes",
@@ -134,6 +143,14 @@ pub(crate) const ALL: &[Story] = &[
         needs: "root, QEMU, built images (gantry image build), 10 GB of memory",
         minutes: 30,
         run: |options| Box::pin(upgrade::run(options)),
+    },
+    Story {
+        name: "upgrade-alone",
+        tier: "full",
+        about: "UEFI: another image for a member and a worker that have no spare server, under writes",
+        needs: "root, QEMU, built images (gantry image build), 7 GB of memory",
+        minutes: 30,
+        run: |options| Box::pin(upgrade::run_alone(options)),
     },
     Story {
         name: "workers",

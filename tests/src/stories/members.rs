@@ -3,7 +3,7 @@
 //! takes the dead machine's place, and three members vote again. Then the control plane is scaled to one. Nothing that
 //! was acknowledged is lost, and all members hold the same data.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use lab::{MachinePlan, Role, UpOptions};
@@ -13,8 +13,8 @@ use super::on_rack::on_rack;
 use crate::command::done;
 use crate::end::End;
 use crate::etcd_data;
-use crate::living_cluster::{Machines, all_ready, approved, machines, set, settled, show_plans};
-use crate::new_cluster::{create, deleted, ended, items};
+use crate::living_cluster::{Machines, all_ready, approved, machines, set, settled, show_plans, stated_gap};
+use crate::new_cluster::{create, deleted, ended};
 use crate::outside_writer::OutsideWriter;
 use crate::rack::Rack;
 
@@ -83,18 +83,6 @@ fn three_members(yaml: &str) -> anyhow::Result<String> {
     let head = head.replacen("    count: 1\n", "    count: 3\n", 1);
     let health = "  machineHealthCheck:\n    unhealthyMachineTimeout: 3m0s\n";
     Ok(format!("{head}{health}  datacenterRef:\n{rest}"))
-}
-
-/// The longest gap that a plan stated.
-fn stated_gap(rack: &Rack) -> anyhow::Result<Duration> {
-    let plans = items(rack, "plans")?;
-    let stated = plans
-        .iter()
-        .filter_map(|plan| plan["spec"]["apiGapSeconds"].as_u64());
-    stated
-        .max()
-        .map(Duration::from_secs)
-        .context("no plan stated a gap")
 }
 
 /// The machine that holds the shared address loses its power. Returns the name of the cluster's machine.

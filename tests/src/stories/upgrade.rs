@@ -1,6 +1,8 @@
-//! Story `upgrade`: a cluster of one member and one worker gets another image, under a client that writes through its address
-//! all the time. There is one server more for the control plane and none for the workers: the new member joins before the
-//! old one goes, the worker goes before its successor is installed on its server. Nothing that was acknowledged is lost.
+//! Stories `upgrade` and `upgrade-alone`: a cluster of one member and one worker gets another image, under a client that writes
+//! through its address all the time. There is no server more for the workers: the worker goes before its successor is
+//! installed on its server. With one more for the control plane the new member joins before the old one goes; without one the
+//! data of etcd are saved, and the new member starts with them on the same server. Nothing that was acknowledged is lost, and
+//! the API is silent no longer than the plan stated.
 
 use std::path::Path;
 
@@ -11,31 +13,44 @@ use super::Options;
 use super::on_rack::on_rack;
 use crate::end::End;
 use crate::etcd_data;
-use crate::living_cluster::{all_ready, machines, settled, show_plans};
+use crate::living_cluster::{Machines, all_ready, machines, settled, show_plans, stated_gap};
 use crate::new_cluster::{create, deleted, ended, items, text};
 use crate::outside_writer::OutsideWriter;
 use crate::rack::Rack;
 
-/// Two servers for the control plane, one for the worker.
-const MACHINES: usize = 3;
-
+/// With a spare server for the control plane.
 pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
-    let shape = UpOptions {
-        machines: MACHINES,
-        memory_mib: vec![3072],
-        ..UpOptions::default()
-    };
-    on_rack(options, "upgrade-", shape, tell).await
+    on_rack(options, "upgrade-", shape(3), async |rack| {
+        upgraded(rack, 2).await
+    })
+    .await
 }
 
-async fn tell(rack: &mut Rack) -> anyhow::Result<()> {
+/// Without one.
+pub(crate) async fn run_alone(options: Options) -> anyhow::Result<End> {
+    on_rack(options, "upgrade-", shape(2), async |rack| {
+        upgraded(rack, 1).await
+    })
+    .await
+}
+
+fn shape(machines: usize) -> UpOptions {
+    UpOptions {
+        machines,
+        memory_mib: vec![3072],
+        ..UpOptions::default()
+    }
+}
+
+/// The last server is for the worker.
+async fn upgraded(rack: &mut Rack, control_planes: usize) -> anyhow::Result<()> {
     let csv = rack
         .plan
-        .hardware_csv_as(&[Role::ControlPlane, Role::ControlPlane]);
+        .hardware_csv_as(&vec![Role::ControlPlane; control_planes]);
     std::fs::write(rack.file("hardware.csv"), csv)?;
     let yaml = std::fs::read_to_string(rack.file("cluster.yaml"))?;
+    // A rack of two machines has one worker anyway.
     let one_worker = yaml.replacen("      count: 2\n", "      count: 1\n", 1);
-    ensure!(one_worker != yaml, "no worker group of two");
     std::fs::write(rack.file("cluster.yaml"), &one_worker)?;
     rack.serve().await?;
     ended(create(rack)?, Ok(())).await?;
@@ -60,7 +75,9 @@ async fn tell(rack: &mut Rack) -> anyhow::Result<()> {
         now.len() == 2 && now.keys().all(is_new)
     })
     .await?;
-    writer.end()?;
+    let gap = writer.end()?;
+    let stated = stated_gap(rack)?;
+    ensure!(gap <= stated, "a gap of {gap:?}, and the plan stated {stated:?}");
     show_plans(rack, next)?;
     let images = items(rack, "providermachines")?;
     let images: Vec<String> = images
@@ -68,13 +85,19 @@ async fn tell(rack: &mut Rack) -> anyhow::Result<()> {
         .map(|machine| text(&machine["spec"]["imageURL"]))
         .collect();
     ensure!(images.iter().all(|known| *known == image), "{images:?}");
-    let host = |machines: &crate::living_cluster::Machines| {
-        let worker = machines.iter().find(|(name, _)| name.contains("-md-0-"));
-        worker.map(|(_, host)| host.clone())
+    let host = |machines: &Machines, pool: &str| {
+        let mut machines = machines.iter();
+        let machine = machines.find(|(name, _)| name.contains(&format!("-{pool}-")));
+        machine.map(|(_, host)| host.clone())
     };
+    let stays = |pool: &str| host(&before, pool) == host(&after.machines, pool);
     ensure!(
-        host(&before) == host(&after.machines),
+        stays("md-0"),
         "the worker has the only server that there is for it"
+    );
+    ensure!(
+        stays("cp") == (control_planes == 1),
+        "the member is on the same server exactly where there is no other one"
     );
     all_ready(rack, 2, 1)?;
     etcd_data::is_equal(rack, 1)?;
