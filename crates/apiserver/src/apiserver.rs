@@ -42,6 +42,8 @@ pub struct Config {
     pub admission: Vec<Admit>,
     /// The records file and its kinds.
     pub records: Option<(Records, Vec<RecordKind>)>,
+    /// Makes the text of `/metrics`; without it there is no such path.
+    pub exposition: Option<fn() -> String>,
 }
 
 impl Config {
@@ -56,6 +58,7 @@ impl Config {
             namespaces: Vec::new(),
             admission: Vec::new(),
             records: None,
+            exposition: None,
         }
     }
 }
@@ -92,7 +95,7 @@ impl ApiServer {
             cancel.clone(),
         ));
         core.after_write(definitions::RESOURCE);
-        let router = Router::new(core.clone());
+        let router = Router::new(core.clone(), config.exposition);
         let mut tasks = JoinSet::new();
         let server_token = cancel.clone();
         for name in ["default".to_owned()].into_iter().chain(config.namespaces) {

@@ -15,6 +15,8 @@ pub struct Role {
     pub resources: Vec<String>,
     /// Namespaces; empty for all and for cluster-scoped kinds.
     pub namespaces: Vec<String>,
+    /// Paths that are no resources, such as `/metrics`; `*` for all.
+    pub paths: Vec<String>,
 }
 
 /// What is asked for.
@@ -26,28 +28,43 @@ pub(crate) struct Action<'a> {
     pub(crate) namespace: &'a str,
 }
 
+/// True when the identity may do this with a path that is no resource.
+pub(crate) fn allows_path(roles: &[Role], identity: &Identity, verb: &str, path: &str) -> bool {
+    is_master(identity)
+        || roles_of(roles, identity).any(|role| has(&role.verbs, verb) && has(&role.paths, path))
+}
+
 /// True when the identity may do it.
 pub(crate) fn allows(roles: &[Role], identity: &Identity, action: Action<'_>) -> bool {
-    if identity.groups.iter().any(|g| g == MASTERS) {
+    if is_master(identity) {
         return true;
     }
     // Questions about oneself are open to everybody who is known.
     if action.verb == "create" && action.resource.starts_with("selfsubject") {
         return !identity.is_anonymous();
     }
-    let groups = identity.all_groups();
-    let has = |list: &[String], wanted: &str| list.iter().any(|item| item == "*" || item == wanted);
-    roles.iter().any(|role| {
-        let subject = role
-            .subjects
-            .iter()
-            .any(|s| *s == identity.name || groups.contains(s));
-        subject
-            && has(&role.verbs, action.verb)
+    roles_of(roles, identity).any(|role| {
+        has(&role.verbs, action.verb)
             && has(&role.groups, action.group)
             && has(&role.resources, action.resource)
             && (role.namespaces.is_empty() || has(&role.namespaces, action.namespace))
     })
+}
+
+fn is_master(identity: &Identity) -> bool {
+    identity.groups.iter().any(|group| group == MASTERS)
+}
+
+fn roles_of<'a>(roles: &'a [Role], identity: &Identity) -> impl Iterator<Item = &'a Role> {
+    let (name, groups) = (identity.name.clone(), identity.all_groups());
+    let is_subject = move |subject: &String| *subject == name || groups.contains(subject);
+    roles
+        .iter()
+        .filter(move |role| role.subjects.iter().any(&is_subject))
+}
+
+fn has(list: &[String], wanted: &str) -> bool {
+    list.iter().any(|item| item == "*" || item == wanted)
 }
 
 #[cfg(test)]
@@ -63,6 +80,7 @@ mod tests {
             groups: list(&["tinkerbell.org"]),
             resources: list(&["hardware"]),
             namespaces: list(&["a"]),
+            paths: list(&["/metrics"]),
         }];
         let viewer = Identity {
             name: "v".into(),
@@ -108,6 +126,20 @@ mod tests {
                 allows(&roles, identity, action),
                 expected,
                 "{identity:?} {action:?}"
+            );
+        }
+        for (identity, verb, path, expected) in [
+            (&admin, "get", "/metrics", true),
+            (&viewer, "get", "/metrics", true),
+            (&viewer, "get", "/metrics/", false),
+            (&viewer, "delete", "/metrics", false),
+            (&other, "get", "/metrics", false),
+            (&Identity::anonymous(), "get", "/metrics", false),
+        ] {
+            assert_eq!(
+                allows_path(&roles, identity, verb, path),
+                expected,
+                "{identity:?} {verb} {path}"
             );
         }
     }

@@ -22,6 +22,7 @@ mod error;
 mod extent;
 mod kinds;
 mod meta;
+mod metrics;
 mod patch;
 mod records;
 mod schema;
@@ -32,6 +33,7 @@ mod storage;
 mod verbs;
 mod wire;
 
+pub use crate::metrics::describe_metrics;
 pub use admission::{AdmissionRequest, AdmissionVerb, Admit, Objects, Refusal};
 pub use apiserver::{ApiServer, Config};
 pub use authn::{Identity, MASTERS};

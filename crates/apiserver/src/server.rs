@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use crate::authn::Identity;
+use crate::metrics;
 use crate::service::{ListenerEnd, Router};
 use crate::status::ApiError;
 use crate::wire::body::Body;
@@ -138,7 +139,7 @@ impl Bounded {
 }
 
 fn refused(what: &'static str) -> Response<Body> {
-    metrics::counter!("gantry_api_refused_total", "what" => what).increment(1);
+    metrics::refused(what);
     negotiate::failure(&ApiError::too_many_requests())
 }
 

@@ -20,6 +20,7 @@ use crate::bulk::{Bulk, Caller};
 use crate::call::{Call, Core};
 use crate::endpoint::{self, Place, Verb};
 use crate::kinds::Origin;
+use crate::metrics;
 use crate::status::ApiError;
 use crate::verbs;
 use crate::verbs::form::WithoutManagers;
@@ -37,11 +38,13 @@ pub(crate) struct ListenerEnd(pub(crate) CancellationToken);
 #[derive(Debug, Clone)]
 pub struct Router {
     core: Arc<Core>,
+    /// The text of `/metrics`.
+    exposition: Option<fn() -> String>,
 }
 
 impl Router {
-    pub(crate) fn new(core: Arc<Core>) -> Router {
-        Router { core }
+    pub(crate) fn new(core: Arc<Core>, exposition: Option<fn() -> String>) -> Router {
+        Router { core, exposition }
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -123,6 +126,7 @@ impl Router {
                 Err(ApiError::method_not_allowed("GET"))
             }
             _ if identity.is_anonymous() && route != Route::Version => Err(ApiError::unauthorized()),
+            Route::Metrics => self.metrics(&identity),
             other => self.document(other, &parts.headers),
         }
     }
@@ -159,6 +163,21 @@ impl Router {
             &target.plural,
             target.name.as_deref().unwrap_or(""),
             &text,
+        ))
+    }
+
+    /// The metrics of the process, for whoever may `get` this path.
+    fn metrics(&self, identity: &Identity) -> Result<Response<Body>, ApiError> {
+        const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+        let exposition = self.exposition.ok_or_else(ApiError::no_such_path)?;
+        if !authz::allows_path(&self.core.roles, identity, "get", path::METRICS) {
+            let text = format!("User {:?} cannot get path {:?}", identity.name, path::METRICS);
+            return Err(ApiError::forbidden_path(&text));
+        }
+        Ok(negotiate::with_type(
+            StatusCode::OK,
+            TEXT,
+            Body::full(exposition()),
         ))
     }
 
@@ -216,7 +235,7 @@ impl Router {
             Route::OpenApi2 => Some(openapi::v2(&registry)),
             Route::OpenApi3Index => Some(openapi::index(&registry)),
             Route::OpenApi3 { group, version } => openapi::v3(&registry, &group, &version),
-            Route::Health | Route::Resource(_) | Route::Nothing => None,
+            Route::Health | Route::Metrics | Route::Resource(_) | Route::Nothing => None,
         };
         let document = document.ok_or_else(ApiError::no_such_path)?;
         Ok(negotiate::json(StatusCode::OK, document.to_string()))
@@ -326,7 +345,7 @@ where
             // Locks are taken over from who panicked, and writes are all or nothing: others go on as if nothing happened.
             let answered = AssertUnwindSafe(router.answer(request)).catch_unwind().await;
             Ok(answered.unwrap_or_else(|_| {
-                metrics::counter!("gantry_api_panics_total").increment(1);
+                metrics::panicked(1);
                 negotiate::failure(&ApiError::internal(
                     "the request met a defect of the server; see its log",
                 ))

@@ -20,7 +20,7 @@ use crate::parts::Parts;
 use crate::renewal::{self, AdminFile, Serving};
 use crate::settings::Settings;
 use crate::tasks::Tasks;
-use crate::{controllers, gates, open_files, upkeep};
+use crate::{controllers, gates, metrics, open_files, upkeep};
 
 /// Field manager of the objects that the appliance itself writes.
 const MANAGER: &str = "gantry-appliance";
@@ -36,6 +36,7 @@ pub async fn run(
     ready: impl FnOnce(&[Listener]) + Send,
 ) -> Result<(), Error> {
     open_files::raise();
+    metrics::start();
     let foundation = Foundation::open(settings).await?;
     let mut tasks = Tasks::new(cancel);
     let mut bound = None;
@@ -90,6 +91,7 @@ async fn start(
     ];
     let data = foundation.data().to_owned();
     tasks.spawn_infallible("upkeep", upkeep::run(databases, data, tasks.cancel()));
+    tasks.spawn_infallible("metrics", telemetry::keep_metrics(tasks.cancel()));
     let view = ViewHandle::new();
     tasks.spawn(
         "view",

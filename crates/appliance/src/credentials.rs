@@ -10,6 +10,7 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
+use apiserver::{Identity, Role};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
@@ -22,12 +23,43 @@ use crate::error::Error;
 /// Life of the certificates; they are made anew at each start, and while the appliance runs (`renewal`).
 const LIFE: SignedDuration = SignedDuration::from_hours(24 * 365);
 const TOKEN_FILE: &str = "admin.token";
+/// Token of whoever collects metrics.
+pub(crate) const METRICS_TOKEN_FILE: &str = "metrics.token";
+/// Who collects metrics: the group that has this right in Kubernetes, too.
+const MONITORING: &str = "system:monitoring";
 /// The administrator's name as a user of the API.
 pub(crate) const ADMIN: &str = "admin";
 
 /// The admin's bearer token, made at the first start.
 pub(crate) fn admin_token(keys: &KeyDir) -> Result<Secret<String>, Error> {
-    let path = keys.path().join(TOKEN_FILE);
+    token(keys, TOKEN_FILE)
+}
+
+/// The bearer token of whoever collects metrics, made at the first start: it opens `/metrics` and nothing else.
+pub(crate) fn metrics_token(keys: &KeyDir) -> Result<Secret<String>, Error> {
+    token(keys, METRICS_TOKEN_FILE)
+}
+
+/// Whom the token for metrics stands for.
+pub(crate) fn monitoring() -> Identity {
+    Identity {
+        name: "metrics".to_owned(),
+        groups: vec![MONITORING.to_owned()],
+    }
+}
+
+/// What those who collect metrics may do.
+pub(crate) fn monitoring_role() -> Role {
+    Role {
+        subjects: vec![MONITORING.to_owned()],
+        verbs: vec!["get".to_owned()],
+        paths: vec!["/metrics".to_owned()],
+        ..Role::default()
+    }
+}
+
+fn token(keys: &KeyDir, file: &str) -> Result<Secret<String>, Error> {
+    let path = keys.path().join(file);
     match fs::read_to_string(&path) {
         Ok(text) if text.trim().len() >= 32 => return Ok(Secret::new(text.trim().to_owned())),
         Ok(_) => {}

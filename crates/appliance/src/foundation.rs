@@ -50,6 +50,7 @@ impl Foundation {
         let ca = SiteCa::load_or_create(&keys, &settings.site, Timestamp::now()).map_err(keys_failed)?;
         let sealer = pki::Sealer::load_or_create(&keys).map_err(keys_failed)?;
         let token = credentials::admin_token(&keys)?;
+        let metrics_token = credentials::metrics_token(&keys)?;
         let records = Records::open_with(
             data.file("records.db"),
             Keep {
@@ -63,10 +64,15 @@ impl Foundation {
         let sealed_files =
             SealedFiles::open(data.file(SEALED_FILES), seal.clone()).map_err(Error::SealedFiles)?;
         let mut config = apiserver::Config::new(data.file("state.db"), seal);
-        config.tokens = vec![(
-            token.reveal().clone(),
-            apiserver::Identity::admin(credentials::ADMIN),
-        )];
+        config.tokens = vec![
+            (
+                token.reveal().clone(),
+                apiserver::Identity::admin(credentials::ADMIN),
+            ),
+            (metrics_token.reveal().clone(), credentials::monitoring()),
+        ];
+        config.roles = vec![credentials::monitoring_role()];
+        config.exposition = Some(telemetry::exposition);
         config.definitions = resources::crds();
         config.namespaces = vec![keys::DEFAULT_NAMESPACE.to_owned()];
         config.admission = vec![admission::clusters, admission::namespaces];

@@ -20,6 +20,7 @@ mod foundation;
 mod gates;
 mod listener;
 mod logs;
+mod metrics;
 mod open_files;
 mod parts;
 mod renewal;

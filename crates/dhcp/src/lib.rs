@@ -15,7 +15,9 @@
 
 pub mod engine;
 mod error;
+mod metrics;
 mod server;
 
+pub use crate::metrics::describe_metrics;
 pub use error::Error;
 pub use server::{Config, Deps, RouterAdvertiser, Server};

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::body::{RequestBody, ResponseBody};
 use crate::gate::Place;
 use crate::limits::Limits;
+use crate::metrics;
 use crate::pace::{Overdue, Pace};
 use crate::sending::Sending;
 use crate::served_file::ServedFile;
@@ -224,8 +225,7 @@ impl Connection {
                 .overdue(&self.limits, self.place.is_known(), Instant::now());
             if let Some(overdue) = overdue {
                 let listener = self.place.listener();
-                metrics::counter!("gantry_connections_expired_total", "listener" => listener, "reason" => overdue.label())
-                    .increment(1);
+                metrics::expired(listener, overdue);
                 return match overdue {
                     Overdue::NoRequest | Overdue::Stalled => Ending::Now,
                     Overdue::Idle | Overdue::Old => Ending::Finish,

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics;
 use crate::notices::{Notice, Notices};
 use crate::table::{Class, Reason, Shares, Table, Verdict};
 use crate::turns::Turns;
@@ -120,11 +121,7 @@ impl Gate {
 
     fn say(&self, address: IpAddr, reason: Reason) {
         let listener = self.0.listener;
-        let name = match reason {
-            Reason::PerAddress | Reason::Full | Reason::Handshake => "gantry_connections_refused_total",
-            Reason::Replaced | Reason::Crowded => "gantry_connections_evicted_total",
-        };
-        metrics::counter!(name, "listener" => listener, "reason" => reason.label()).increment(1);
+        metrics::refused_or_evicted(listener, reason);
         let notice = self.0.lock().notices.count(address, reason, Instant::now());
         if let Some(notice) = notice {
             let peer = notice.address.map(|address| address.to_string());

@@ -18,6 +18,7 @@ mod file_write;
 mod gate;
 mod limits;
 mod listener;
+mod metrics;
 mod notices;
 mod pace;
 mod sending;
@@ -27,6 +28,7 @@ mod table;
 mod turns;
 mod writer;
 
+pub use crate::metrics::describe_metrics;
 pub use body::{RequestBody, ResponseBody};
 pub use connection::Serve;
 pub use gate::{Gate, Place, Voucher};

@@ -17,10 +17,12 @@ mod events;
 mod file_answer;
 mod images;
 mod listener;
+mod metrics;
 mod routes;
 mod scripts;
 mod shared;
 
+pub use crate::metrics::describe_metrics;
 pub use archive::site_ca_archive;
 pub use error::Error;
 pub use events::record_events;

@@ -11,6 +11,7 @@ use http::{StatusCode, header};
 use jiff::Timestamp;
 use resources::Mac;
 
+use crate::metrics;
 use crate::shared::Shared;
 
 pub(crate) async fn by_mac(
@@ -65,7 +66,6 @@ fn answer(shared: &Shared, subject: Lookup<'_>, mac: Option<Mac>, peer: &Peer) -
             (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
         }
     };
-    let status = response.status().as_u16().to_string();
-    metrics::counter!("gantry_boot_scripts_total", "status" => status).increment(1);
+    metrics::boot_script(response.status());
     response
 }

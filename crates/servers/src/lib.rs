@@ -18,11 +18,13 @@ mod controller;
 mod error;
 mod first_boot;
 mod inventory;
+mod metrics;
 mod parts;
 mod service;
 pub mod sessions;
 mod states;
 
+pub use crate::metrics::describe_metrics;
 pub use context::Context;
 pub use controller::ServersController;
 pub use error::Error;

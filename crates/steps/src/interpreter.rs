@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::machine::{Commit, StateMachine, StepOf};
+use crate::metrics;
 use crate::record::Record;
 use crate::step::Step;
 use crate::transition::Transition;
@@ -109,7 +110,7 @@ pub async fn run<M: StateMachine>(
         object = machine.name(),
         "no rest after {ROUNDS} steps"
     );
-    metrics::counter!("gantry_steps_without_rest_total", "kind" => M::KIND).increment(1);
+    metrics::without_rest(M::KIND);
     Ok(Rest {
         snapshot: None,
         again: Some(PAUSE),
@@ -169,8 +170,7 @@ impl<S> Rest<S> {
 
 /// Counts a decision that waits though the end of its wait has come.
 fn overdue<M: StateMachine>(state: M::State) {
-    let state = M::name_of(state).label;
-    metrics::counter!("gantry_overdue_waits_total", "kind" => M::KIND, "state" => state).increment(1);
+    metrics::overdue_wait(M::KIND, M::name_of(state).label);
 }
 
 fn left(until: Timestamp, now: Timestamp, look: Duration) -> Duration {

@@ -21,10 +21,12 @@
 
 mod interpreter;
 mod machine;
+mod metrics;
 mod record;
 mod step;
 mod transition;
 
+pub use crate::metrics::describe_metrics;
 pub use interpreter::{Rest, run};
 pub use machine::{Commit, StateMachine, StepOf};
 pub use record::Record;

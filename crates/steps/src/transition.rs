@@ -1,5 +1,7 @@
 //! A change of state, for Events, logs and metrics.
 
+use crate::metrics;
+
 /// How a state is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateName {
@@ -36,10 +38,6 @@ impl Transition {
             reason = self.reason,
             "state changed"
         );
-        metrics::counter!("gantry_state_transitions_total", "kind" => kind, "from" => from, "to" => to)
-            .increment(1);
-        if let Some(seconds) = self.seconds {
-            metrics::histogram!("gantry_state_seconds", "kind" => kind, "state" => from).record(seconds);
-        }
+        metrics::transition(kind, from, to, self.seconds);
     }
 }

@@ -17,8 +17,10 @@
 pub mod engine;
 mod error;
 mod files;
+mod metrics;
 mod server;
 
+pub use crate::metrics::describe_metrics;
 pub use error::Error;
 pub use files::Files;
 pub use server::{Config, Deps, Server};

@@ -20,6 +20,7 @@ use crate::engine::{
 };
 use crate::error::Error;
 use crate::files::Files;
+use crate::metrics;
 use session::{Ended, Session};
 
 /// Longest request that is read.
@@ -92,7 +93,7 @@ impl Transfers {
     }
 
     fn count_refused(&mut self, peer: SocketAddr) {
-        metrics::counter!("gantry_tftp_refused_total").increment(1);
+        metrics::refused(1);
         self.refused = self.refused.saturating_add(1);
         if self.warnings.allows() {
             let requests = std::mem::take(&mut self.refused);
@@ -161,7 +162,7 @@ impl Server {
                     }
                     Err(error) if error.is_panic() => {
                         transfers.places.retain(|task| !task.is_finished());
-                        metrics::counter!("gantry_tftp_panics_total").increment(1);
+                        metrics::panicked(1);
                         tracing::error!("a TFTP transfer panicked; its client was left alone");
                     }
                     // It lost its place, which is somebody else's now.
@@ -188,7 +189,7 @@ impl Server {
             Some(Packet::Read(request)) => self.wanted(request),
             Some(Packet::Write) => Err((Problem::Denied, "writing is not possible".to_owned())),
             Some(Packet::Ack(_) | Packet::Error(..)) | None => {
-                metrics::counter!("gantry_tftp_refused_total").increment(1);
+                metrics::refused(1);
                 return;
             }
         };
@@ -233,7 +234,7 @@ impl Server {
         };
         for task in displaced {
             task.abort();
-            metrics::counter!("gantry_tftp_displaced_total").increment(1);
+            metrics::displaced(1);
         }
         let Some(place) = place else {
             transfers.count_refused(peer);
@@ -248,7 +249,7 @@ impl Server {
     }
 
     fn session(&self, wanted: Wanted<'_>, peer: SocketAddr, place: Place) -> Session {
-        metrics::counter!("gantry_tftp_transfers_total").increment(1);
+        metrics::transfers(1);
         let local = self
             .socket
             .local_addr()

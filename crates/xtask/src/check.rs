@@ -7,6 +7,7 @@ mod features;
 mod finding;
 mod layers;
 mod lexer;
+mod metrics;
 mod names;
 mod purity;
 mod sizes;
@@ -40,6 +41,7 @@ fn findings(workspace: &Workspace) -> anyhow::Result<Vec<Finding>> {
     findings.extend(documents::check(workspace, &sources));
     let readme = std::fs::read_to_string(workspace.root.join("README.md")).unwrap_or_default();
     findings.extend(documents::places(&workspace.root, &readme));
+    findings.extend(metrics::check(&sources));
     findings.extend(names::check(&sources));
     let sizes = sizes::check(&sources);
     let purity = purity::check(&sources);

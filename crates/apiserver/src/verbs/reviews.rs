@@ -21,6 +21,11 @@ pub(crate) fn create(call: &Call, mut object: Value) -> Result<Outcome, ApiError
 }
 
 fn access(call: &Call, spec: &Value) -> Value {
+    let (roles, identity) = (&call.core.roles, &call.identity);
+    if let Some(attributes) = spec["nonResourceAttributes"].as_object() {
+        let text = |key: &str| attributes.get(key).and_then(Value::as_str).unwrap_or("");
+        return json!({"allowed": authz::allows_path(roles, identity, text("verb"), text("path"))});
+    }
     let attributes = &spec["resourceAttributes"];
     let text = |key: &str| attributes[key].as_str().unwrap_or("");
     let resource = match text("subresource") {
@@ -33,5 +38,5 @@ fn access(call: &Call, spec: &Value) -> Value {
         resource: &resource,
         namespace: text("namespace"),
     };
-    json!({"allowed": authz::allows(&call.core.roles, &call.identity, action)})
+    json!({"allowed": authz::allows(roles, identity, action)})
 }

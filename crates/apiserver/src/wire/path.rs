@@ -1,10 +1,15 @@
 //! URL paths of the Kubernetes API. Pure.
 
+/// Where the metrics of the process are.
+pub(crate) const METRICS: &str = "/metrics";
+
 /// What a path addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Route {
     /// `/healthz`, `/livez`, `/readyz` and what is below them.
     Health,
+    /// [`METRICS`].
+    Metrics,
     /// `/version`.
     Version,
     /// `/api`.
@@ -55,6 +60,7 @@ pub(crate) fn parse(path: &str) -> Route {
     let parts: Vec<&str> = decoded.iter().map(String::as_str).collect();
     match parts.as_slice() {
         ["healthz" | "livez" | "readyz", ..] => Route::Health,
+        ["metrics"] => Route::Metrics,
         ["version"] => Route::Version,
         ["api"] => Route::CoreVersions,
         ["apis"] => Route::Groups,
@@ -148,6 +154,8 @@ mod tests {
                 "OpenApi3 { group: \"x.y\", version: \"v1\" }",
             ),
             ("/apis/x.y/v1/", "Resources { group: \"x.y\", version: \"v1\" }"),
+            (METRICS, "Metrics"),
+            ("/metrics/cadvisor", "Nothing"),
             ("/other", "Nothing"),
         ] {
             assert_eq!(target(path), expected, "{path}");

@@ -13,6 +13,7 @@ mod fixture;
 mod kubectl;
 mod limits;
 mod lists;
+mod metrics;
 mod records;
 mod runtime;
 mod secrets;

@@ -22,6 +22,7 @@ use super::leases::{Leases, recorded_end};
 use super::networks::Networks;
 use super::socket::{DhcpSocket, Packets};
 use crate::engine::{Action, Arrival, Lease, MessageType, Outcome, Reply, Request, Transactions, answer};
+use crate::metrics;
 
 /// Pause after an error of the socket, such as an interface that is down.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -129,7 +130,7 @@ impl Worker {
                 answer(packet, arrival, transactions, &view, site, now)
             }));
             let Ok(outcome) = outcome else {
-                metrics::counter!("gantry_dhcp_panics_total").increment(1);
+                metrics::panicked(1);
                 tracing::error!("a DHCP packet made the engine panic; it is not answered");
                 continue;
             };
@@ -159,7 +160,7 @@ impl Worker {
             Some((lease, mac)) if !self.leases.cover(mac, lease, now) => {
                 let record = || record(outcome, lease, now);
                 if !self.commits.hold((mac, lease), reply, now, record) {
-                    metrics::counter!("gantry_dhcp_not_held_total").increment(1);
+                    metrics::not_held(1);
                 }
             }
             lease => {
@@ -175,7 +176,7 @@ impl Worker {
     fn send(&mut self, reply: &Reply) {
         if let Err(error) = self.socket.send(reply, &mut self.frames) {
             // The destination may be made up, so this may happen for every packet.
-            metrics::counter!("gantry_dhcp_unsent_total").increment(1);
+            metrics::unsent(1);
             let destination = format!("{:?}", reply.destination);
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
@@ -192,7 +193,7 @@ fn count(outcome: &Outcome) {
         Action::Reply(reply) => reply.kind.name(),
         Action::Silent(_) => "none",
     };
-    metrics::counter!("gantry_dhcp_packets_total", "kind" => kind, "answer" => answer).increment(1);
+    metrics::packet(kind, answer);
 }
 
 fn report(outcome: &Outcome, deps: &Deps, now: Timestamp) {

@@ -19,6 +19,7 @@ use super::{RETRY, SessionsService, TRIES, busy, committed, failed, held, live};
 use crate::alarms::{Alarm, alarm};
 use crate::boot_id;
 use crate::error::Error;
+use crate::metrics;
 use crate::sessions::{self, Ask, ClaimDecision, claim};
 
 /// One claim under way.
@@ -41,7 +42,7 @@ impl SessionsService {
             .limit
             .allows(peer.address(), peer.target().is_some(), Instant::now())
         {
-            metrics::counter!("gantry_claims_limited_total").increment(1);
+            metrics::claims_limited(1);
             return Ok(refused("too many claims from this address", RETRY));
         }
         let key = SiteCa::request_key(&request.csr_pem)
