@@ -142,20 +142,20 @@ impl Events {
         loop {
             tries = tries.saturating_add(1);
             let now = Time(Timestamp::now());
-            let done = match api.get_opt(&name).await? {
+            let mut event = self.event(object, &name, severity, now.clone());
+            event.reason = Some(reason.to_owned());
+            event.message = Some(text.to_owned());
+            // Most Events are new, so that is tried first.
+            let mut done = api.create(&params, &event).await;
+            if is_conflict(&done)
+                && let Some(known) = api.get_opt(&name).await?
+            {
                 // The version that was read goes with it, so who counts at the same time is not overwritten.
-                Some(known) => api.replace(&name, &params, &counted(known, text, now)).await,
-                None => {
-                    let mut event = self.event(object, &name, severity, now);
-                    event.reason = Some(reason.to_owned());
-                    event.message = Some(text.to_owned());
-                    api.create(&params, &event).await
-                }
-            };
-            match done {
-                // Somebody else counted, made or removed it meanwhile.
-                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) && tries < TRIES => {}
-                done => return done.map(drop),
+                done = api.replace(&name, &params, &counted(known, text, now)).await;
+            }
+            // Somebody else counted, made or removed it meanwhile.
+            if !is_conflict(&done) || tries >= TRIES {
+                return done.map(drop);
             }
         }
     }
@@ -180,6 +180,10 @@ impl Events {
             ..Event::default()
         }
     }
+}
+
+fn is_conflict(done: &kube::Result<Event>) -> bool {
+    matches!(done, Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409))
 }
 
 /// The Event after one more time.
