@@ -44,7 +44,7 @@ pub use problem::{Problem, Problems};
 pub use releases::{candidates, choose_release};
 pub use remarks::remarks;
 pub use rules::validate;
-pub use surroundings::{Surroundings, check_surroundings, endpoint_to_probe};
+pub use surroundings::{Hosts, Surroundings, check_surroundings, endpoint_to_probe};
 pub use update::{ChangeEffect, FieldChange, Update, check_update, update};
 pub use violation::Violation;
 pub use vrrp::vrrp_id;

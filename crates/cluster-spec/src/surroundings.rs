@@ -3,16 +3,18 @@
 //! These rules hold when a cluster is created. Later the surroundings may change without its fault, so a cluster that
 //! exists is not judged by them.
 
+mod hosts;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::Ipv4Net;
 use kube::ResourceExt;
 use resources::Mac;
 use resources::anywhere::Cluster;
-use resources::bmc;
 use resources::gantry::MachineRole;
 use resources::keys::{SKIP_IP_CHECK, VRRP_ID};
-use resources::tinkerbell::{Dhcp, Hardware};
+
+pub use hosts::Hosts;
 
 use crate::bundle::{ClusterBundle, selector_terms};
 use crate::violation::{Report, Violation};
@@ -22,18 +24,28 @@ const ENDPOINT: &str = "spec.controlPlaneConfiguration.endpoint.host";
 const TINKERBELL_IP: &str = "spec.tinkerbellIP";
 
 /// What is around a cluster.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Surroundings<'a> {
-    /// All Hardware, that of other clusters included.
-    pub hardware: &'a [Hardware],
-    /// All BMCs.
-    pub bmcs: &'a [bmc::Machine],
+    /// All Hardware, that of other clusters included, and all BMCs.
+    pub hosts: &'a Hosts,
     /// The other clusters that were there first.
     pub clusters: &'a [&'a Cluster],
     /// Where the appliance answers machines; not known offline.
     pub appliance: Option<Ipv4Addr>,
     /// Who answered for [`endpoint_to_probe`] on the network of the machines.
     pub holder: Option<Mac>,
+}
+
+impl Default for Surroundings<'_> {
+    /// Nothing.
+    fn default() -> Self {
+        Self {
+            hosts: &hosts::NONE,
+            clusters: &[],
+            appliance: None,
+            holder: None,
+        }
+    }
 }
 
 /// The control-plane address that nobody on the network of the machines may answer for when the cluster is created;
@@ -83,96 +95,51 @@ pub fn check_surroundings(bundle: &ClusterBundle, around: &Surroundings<'_>) -> 
 
 /// Who has this address, in words that follow "is already".
 fn users(address: Ipv4Addr, around: &Surroundings<'_>) -> Vec<String> {
-    let is = |text: &str| text.trim().parse() == Ok(address);
-    let mut users = Vec::new();
-    for hardware in around.hardware {
-        let mut addresses = networks_of(hardware).filter_map(|dhcp| dhcp.ip.as_ref()?.address.as_deref());
-        if addresses.any(is) {
-            users.push(format!("the address of machine {}", hardware.name_any()));
-        }
-    }
-    for bmc in around.bmcs {
-        if is(&bmc.spec.connection.host) {
-            users.push(format!("the address of BMC {}", bmc.name_any()));
-        }
-    }
-    for &other in around.clusters {
-        if vrrp::endpoint(other) == Some(address) {
-            users.push(format!("the endpoint of cluster {}", other.name_any()));
-        }
-    }
-    users
+    let hosts = around.hosts;
+    let machines = hosts.machines_at(address);
+    let machines = machines.map(|name| format!("the address of machine {name}"));
+    let bmcs = hosts.bmcs_at(address);
+    let bmcs = bmcs.map(|name| format!("the address of BMC {name}"));
+    let clusters = around
+        .clusters
+        .iter()
+        .filter(|other| vrrp::endpoint(other) == Some(address));
+    let clusters = clusters.map(|other| format!("the endpoint of cluster {}", other.name_any()));
+    machines.chain(bmcs).chain(clusters).collect()
 }
 
 /// A host by its MAC address, and by the machine that has it.
 fn host(mac: Mac, around: &Surroundings<'_>) -> String {
-    let mut machines = around.hardware.iter();
-    match machines.find(|hardware| networks_of(hardware).any(|dhcp| dhcp.mac == Some(mac))) {
-        Some(machine) => format!("{mac} (machine {})", machine.name_any()),
+    match around.hosts.machine_of(mac) {
+        Some(machine) => format!("{mac} (machine {machine})"),
         None => mac.to_string(),
     }
 }
 
 /// Whether machines use this address as gateway or name server, each said once. The appliance itself may be both.
 fn routers(address: Ipv4Addr, around: &Surroundings<'_>) -> Vec<String> {
-    let is = |text: &str| text.trim().parse() == Ok(address);
-    let first = |used: &dyn Fn(&Dhcp) -> bool, what: &str| {
-        let user = around
-            .hardware
-            .iter()
-            .find(|hardware| networks_of(hardware).any(used))?;
-        Some(format!("{what} of machine {}", user.name_any()))
-    };
-    let gateway = |dhcp: &Dhcp| {
-        let gateway = dhcp.ip.as_ref().and_then(|ip| ip.gateway.as_deref());
-        gateway.is_some_and(is)
-    };
-    let name_server = |dhcp: &Dhcp| dhcp.name_servers.iter().any(|server| is(server));
-    let users = [
-        first(&gateway, "the gateway"),
-        first(&name_server, "a name server"),
-    ];
-    users.into_iter().flatten().collect()
-}
-
-fn networks_of(hardware: &Hardware) -> impl Iterator<Item = &Dhcp> {
-    hardware
-        .spec
-        .interfaces
-        .iter()
-        .filter_map(|nic| nic.dhcp.as_ref())
+    let hosts = around.hosts;
+    let gateway = hosts.behind_gateway(address);
+    let gateway = gateway.map(|name| format!("the gateway of machine {name}"));
+    let server = hosts.asks_names_of(address);
+    let server = server.map(|name| format!("a name server of machine {name}"));
+    gateway.into_iter().chain(server).collect()
 }
 
 /// Networks of the Hardware that groups of this role may get.
-fn networks(
+fn networks<'a>(
     bundle: &ClusterBundle,
     role: Option<MachineRole>,
-    around: &Surroundings<'_>,
-) -> Vec<(String, Ipv4Net)> {
+    around: &Surroundings<'a>,
+) -> Vec<(&'a str, Ipv4Net)> {
     let groups = bundle.groups();
     let groups = groups
         .iter()
         .filter(|group| role.is_none_or(|role| group.role == role));
-    let terms: Vec<_> = groups.map(|group| selector_terms(group.machine_config)).collect();
-    let wanted = |hardware: &&Hardware| {
-        let labels = hardware.labels();
-        terms.iter().flatten().any(|term| term.selects(labels))
-    };
-    let network = |hardware: &Hardware| {
-        let ip = hardware.spec.interfaces.first()?.dhcp.as_ref()?.ip.as_ref()?;
-        let address = ip.address.as_deref()?.trim().parse().ok()?;
-        let mask = ip.netmask.as_deref()?.trim().parse().ok()?;
-        Some((
-            hardware.name_any(),
-            Ipv4Net::with_netmask(address, mask).ok()?.trunc(),
-        ))
-    };
-    around
-        .hardware
-        .iter()
-        .filter(wanted)
-        .filter_map(network)
-        .collect()
+    let terms: Vec<_> = groups
+        .flat_map(|group| selector_terms(group.machine_config))
+        .collect();
+    around.hosts.selected(&terms)
 }
 
 fn in_network(bundle: &ClusterBundle, endpoint: Ipv4Addr, around: &Surroundings<'_>, report: &mut Report) {
@@ -228,6 +195,7 @@ fn has_load_balancer(cluster: &Cluster) -> bool {
 /// Pods and Services against the networks of the machines and the endpoints of other clusters.
 fn ranges(bundle: &ClusterBundle, around: &Surroundings<'_>, report: &mut Report) {
     let network = &bundle.cluster.spec.cluster_network;
+    let machines = networks(bundle, None, around);
     for (path, blocks) in [
         ("pods", &network.pods.cidr_blocks),
         ("services", &network.services.cidr_blocks),
@@ -237,7 +205,6 @@ fn ranges(bundle: &ClusterBundle, around: &Surroundings<'_>, report: &mut Report
             continue;
         };
         let overlaps = |other: &Ipv4Net| range.contains(&other.network()) || other.contains(&range.network());
-        let machines = networks(bundle, None, around);
         let machine = machines.iter().find(|(_, network)| overlaps(network));
         let machine = machine.map(|(name, network)| format!("the network {network} of machine {name}"));
         let endpoint = around.clusters.iter().find_map(|other| {

@@ -4,7 +4,9 @@
 
 use std::net::Ipv4Addr;
 
-use cluster_spec::{ClusterBundle, Surroundings, check_surroundings, endpoint_to_probe, parse, vrrp_id};
+use cluster_spec::{
+    ClusterBundle, Hosts, Surroundings, check_surroundings, endpoint_to_probe, parse, vrrp_id,
+};
 use kube::ResourceExt as _;
 use resources::anywhere::Cluster;
 use resources::gantry::{Release, ReleaseNodeImage, ReleaseSpec};
@@ -77,8 +79,7 @@ fn found(bundle: &ClusterBundle, around: &Surroundings<'_>) -> Vec<String> {
 fn an_address_of_somebody_else_is_refused_with_its_owner() {
     let (hardware, bmcs, clusters) = (rack(), [bmc()], [other("prod", "192.0.2.30")]);
     let around = Surroundings {
-        hardware: &hardware,
-        bmcs: &bmcs,
+        hosts: &Hosts::new(&hardware, &bmcs),
         clusters: &clusters.each_ref(),
         appliance: Some(Ipv4Addr::new(192, 0, 2, 5)),
         holder: None,
@@ -128,7 +129,7 @@ fn an_endpoint_that_somebody_answers_for_is_refused_with_who_it_is() {
             hardware[0].spec.interfaces[0].dhcp.as_mut().unwrap().mac = Some(mac);
         }
         let around = Surroundings {
-            hardware: &hardware,
+            hosts: &Hosts::new(&hardware, []),
             holder: Some(mac),
             ..Surroundings::default()
         };
@@ -153,7 +154,7 @@ fn an_endpoint_is_not_probed_where_somebody_may_answer() {
 fn the_endpoint_lies_where_the_control_plane_is() {
     let hardware = rack();
     let around = Surroundings {
-        hardware: &hardware,
+        hosts: &Hosts::new(&hardware, []),
         ..Surroundings::default()
     };
     let far = demo("192.0.2.10", "198.51.100.10");
@@ -175,7 +176,7 @@ fn ranges_keep_off_the_machines_and_the_endpoints_of_others() {
     ];
     let clusters = [other("prod", "203.0.113.30")];
     let around = Surroundings {
-        hardware: &hardware,
+        hosts: &Hosts::new(&hardware, []),
         clusters: &clusters.each_ref(),
         ..Surroundings::default()
     };
@@ -205,7 +206,7 @@ fn clusters_of_one_segment_have_different_virtual_router_ids() {
     assert_ne!(vrrp_id(&east.cluster), vrrp_id(&west.cluster));
     let clusters = [east.cluster.clone()];
     let around = Surroundings {
-        hardware: &hardware,
+        hosts: &Hosts::new(&hardware, []),
         clusters: &clusters.each_ref(),
         ..Surroundings::default()
     };

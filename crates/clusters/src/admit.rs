@@ -52,9 +52,9 @@ pub(crate) async fn check_site(
         Site::Good => {}
         other => return Ok(other),
     }
-    let inventory = inventories.get(access).await?;
+    let hosts = inventories.get(access).await?;
     let holder = holder_of_endpoint(options, &bundle.cluster).await;
-    let found = documents::surroundings(&inventory, views, bundle, options.appliance, holder);
+    let found = documents::surroundings(&hosts, views, bundle, options.appliance, holder);
     Ok(found.map_or(Site::Good, |(reason, message)| Site::Bad(reason, message)))
 }
 

@@ -6,15 +6,15 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use cluster_spec::{
-    ClusterBundle, OIDC, Surroundings, Violation, candidates, check_surroundings, choose_release, update,
-    validate, with_defaults,
+    ClusterBundle, Hosts, OIDC, Surroundings, Violation, candidates, check_surroundings, choose_release,
+    update, validate, with_defaults,
 };
+use jiff::Timestamp;
 use kube::ResourceExt;
 use resources::Mac;
 use resources::anywhere::{Cluster, FailureReason};
 use resources::gantry::{ControlPlane, Release};
 
-use super::inventory::Inventory;
 use super::upgrade::{Change, Upgrade, all_releases, change, fetched, held_versions, upgrade};
 use crate::access::Access;
 use crate::error::Error;
@@ -252,20 +252,23 @@ pub(crate) fn lines(violations: &[Violation]) -> String {
         .join("\n")
 }
 
+/// The age of a cluster, and its name among clusters of one age.
+fn age(cluster: &Cluster) -> (Option<Timestamp>, Option<&str>, Option<&str>) {
+    let meta = &cluster.metadata;
+    let created = meta.creation_timestamp.as_ref().map(|time| time.0);
+    (created, meta.namespace.as_deref(), meta.name.as_deref())
+}
+
 /// Whether the addresses of a cluster of which nothing exists yet are free and of use. Of two new clusters that want the
 /// same address the older one gets it.
 pub(crate) fn surroundings(
-    inventory: &Inventory,
+    hosts: &Hosts,
     views: &Views,
     bundle: &ClusterBundle,
     appliance: Option<Ipv4Addr>,
     holder: Option<Mac>,
 ) -> Option<(FailureReason, String)> {
     let clusters = views.clusters.all();
-    let age = |cluster: &Cluster| {
-        let created = cluster.metadata.creation_timestamp.as_ref().map(|time| time.0);
-        (created, cluster.namespace(), cluster.name_any())
-    };
     let own = age(&bundle.cluster);
     let older: Vec<&Cluster> = clusters
         .iter()
@@ -273,8 +276,7 @@ pub(crate) fn surroundings(
         .filter(|other| age(other) < own)
         .collect();
     let around = Surroundings {
-        hardware: &inventory.hardware,
-        bmcs: &inventory.bmcs,
+        hosts,
         clusters: &older,
         appliance,
         holder,

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cluster_spec::Hosts;
 use resources::bmc;
 use resources::tinkerbell::Hardware;
 use tokio::sync::Mutex;
@@ -16,36 +17,21 @@ use crate::error::Error;
 /// How long what was read counts for others. A cluster that may not begin looks again later than that.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Hardware and BMCs of all namespaces.
-#[derive(Debug)]
-pub(crate) struct Inventory {
-    pub(crate) hardware: Vec<Hardware>,
-    pub(crate) bmcs: Vec<bmc::Machine>,
-}
-
-impl Inventory {
-    async fn read(access: &Access) -> Result<Self, Error> {
-        let hardware = access.list_all::<Hardware>().await?;
-        let bmcs = access.list_all::<bmc::Machine>().await?;
-        Ok(Self { hardware, bmcs })
-    }
-}
-
 /// What was read last, while it counts.
 #[derive(Debug, Default)]
-pub(crate) struct Inventories(Mutex<Option<(Instant, Arc<Inventory>)>>);
+pub(crate) struct Inventories(Mutex<Option<(Instant, Arc<Hosts>)>>);
 
 impl Inventories {
     /// The hardware as it is now, or was a moment ago. Who asks while somebody reads waits for that.
-    pub(crate) async fn get(&self, access: &Access) -> Result<Arc<Inventory>, Error> {
+    pub(crate) async fn get(&self, access: &Access) -> Result<Arc<Hosts>, Error> {
         let mut last = self.0.lock().await;
-        if let Some((_, inventory)) = last.as_ref().filter(|(read, _)| read.elapsed() < FRESH) {
-            return Ok(Arc::clone(inventory));
+        if let Some((_, hosts)) = last.as_ref().filter(|(read, _)| read.elapsed() < FRESH) {
+            return Ok(Arc::clone(hosts));
         }
         let began = Instant::now();
-        let inventory = Arc::new(Inventory::read(access).await?);
-        *last = Some((began, Arc::clone(&inventory)));
-        Ok(inventory)
+        let hosts = Arc::new(read(access).await?);
+        *last = Some((began, Arc::clone(&hosts)));
+        Ok(hosts)
     }
 
     /// Drops what no longer counts.
@@ -56,4 +42,11 @@ impl Inventories {
             *last = None;
         }
     }
+}
+
+/// Hardware and BMCs of all namespaces.
+async fn read(access: &Access) -> Result<Hosts, Error> {
+    let hardware = access.list_all::<Hardware>().await?;
+    let bmcs = access.list_all::<bmc::Machine>().await?;
+    Ok(Hosts::new(&hardware, &bmcs))
 }

@@ -3,7 +3,7 @@
 mod identity;
 
 use clap::Args;
-use cluster_spec::{ClusterBundle, FreeHardware, Surroundings, Violation};
+use cluster_spec::{ClusterBundle, FreeHardware, Hosts, Surroundings, Violation};
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 use resources::anywhere::Cluster;
@@ -105,8 +105,7 @@ async fn check_surroundings(client: &Client, checked: &Checked) -> Outcome<Vec<V
     let namespace = checked.bundle.cluster.namespace();
     clusters.retain(|other| other.name_any() != checked.bundle.name() || other.namespace() != namespace);
     let around = Surroundings {
-        hardware: &hardware,
-        bmcs: &bmcs,
+        hosts: &Hosts::new(&hardware, &bmcs),
         clusters: &clusters.iter().collect::<Vec<_>>(),
         ..Surroundings::default()
     };
