@@ -24,7 +24,8 @@ impl Stored {
     pub(super) fn new(mut value: Value, version: u64, created: u64, bytes: usize) -> Stored {
         set_meta(&mut value, "resourceVersion", Some(version.to_string().into()));
         Stored {
-            json: Bytes::from(value.to_string()),
+            // A copy of its size: the text grows by doubling, and what it has too much would stay.
+            json: Bytes::copy_from_slice(value.to_string().as_bytes()),
             head: Head::of(&value),
             version,
             created,
