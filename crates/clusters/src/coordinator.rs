@@ -161,7 +161,8 @@ impl Coordinator {
             let Some(cluster) = access.get::<Cluster>(name).await? else {
                 return Ok(LATER);
             };
-            let next = self.round(&access, &cluster).await?;
+            // On the heap: what a round keeps while it waits is more than belongs on the stack of a thread.
+            let next = self.round(&access, &cluster).boxed().await?;
             if !self.views.show(&access).await {
                 return Ok(SOON);
             }
@@ -184,9 +185,9 @@ impl Coordinator {
             return say(access, cluster, reason, None, LATER, now).await;
         }
         let result = if deleting {
-            self.delete(access, cluster, now).await
+            self.delete(access, cluster, now).boxed().await
         } else {
-            self.drive(access, cluster, now).await
+            self.drive(access, cluster, now).boxed().await
         };
         match result {
             Err(taken @ Error::Taken { .. }) => {
@@ -219,7 +220,8 @@ impl Coordinator {
         if make_provider_cluster(access, cluster, &wanted, uid, known).await? {
             return Ok(Next::Again);
         }
-        if make_worker_groups(access, &self.views, &snapshot, &wanted, &admitted.bundle).await? {
+        let groups = make_worker_groups(access, &self.views, &snapshot, &wanted, &admitted.bundle);
+        if groups.boxed().await? {
             return Ok(Next::Again);
         }
         let connection = self.connections.ask(access, &mut snapshot, now).await;
@@ -264,7 +266,7 @@ impl Coordinator {
             refused: admitted.refused,
             now,
         };
-        self.carry_on(round, verdict).await
+        self.carry_on(round, verdict).boxed().await
     }
 
     async fn check_site(
@@ -345,7 +347,7 @@ impl Coordinator {
             plan: &current,
             now: *now,
         };
-        let outcome = carry_on(&work, &mut progress).await?;
+        let outcome = carry_on(&work, &mut progress).boxed().await?;
         report::write_plan(access, &current, &progress).await?;
         for (text, transition) in &outcome.transitions {
             let mut transition = transition.clone();
@@ -412,7 +414,7 @@ impl Coordinator {
             refused: Vec::new(),
             now,
         };
-        self.carry_on(round, Verdict::default()).await
+        self.carry_on(round, Verdict::default()).boxed().await
     }
 }
 
