@@ -18,7 +18,7 @@ pub(crate) struct Availability {
     /// Why a person keeps it back.
     quarantine: Option<String>,
     state: ServerState,
-    /// What it has, once an agent has told.
+    /// What it has, once an agent has run on it.
     pub(crate) capacity: Option<HostCapacity>,
     /// Until when it is passed over because an installation has failed on it.
     pub(crate) cools_until: Option<Timestamp>,

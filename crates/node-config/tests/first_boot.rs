@@ -91,7 +91,7 @@ assert not os.path.exists("key.pem") and not os.path.exists("certificate.pem")
     );
     assert!(output.status.success(), "{out}{err}");
     assert!(
-        !out.contains("secret-canary") && out.contains("13 octets"),
+        !out.contains("secret-canary") && out.contains("13 bytes"),
         "{out}"
     );
 }

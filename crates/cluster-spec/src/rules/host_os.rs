@@ -29,7 +29,7 @@ pub(super) fn check(config: &TinkerbellMachineConfig, report: &mut Report) {
     let mut known = BTreeSet::new();
     for (at, bundle) in settings.cert_bundles.iter().enumerate() {
         let path = format!("{path}.certBundles[{at}]");
-        let inner = |octet: u8| octet.is_ascii_alphanumeric() || b"._-".contains(&octet);
+        let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         let is_name = !bundle.name.is_empty() && bundle.name.len() <= 63 && bundle.name.bytes().all(inner);
         if !is_name {
             report.add(

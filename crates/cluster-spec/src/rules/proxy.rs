@@ -43,7 +43,7 @@ pub(super) fn check(bundle: &ClusterBundle, report: &mut Report) {
 fn is_plain(value: &str) -> bool {
     value
         .bytes()
-        .all(|octet| octet.is_ascii_graphic() && !b"\"'\\".contains(&octet))
+        .all(|byte| byte.is_ascii_graphic() && !b"\"'\\".contains(&byte))
 }
 
 /// EKS Anywhere wants the port even where the scheme has one.

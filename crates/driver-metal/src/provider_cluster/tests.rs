@@ -314,12 +314,12 @@ fn numbers_alone_can_wait() {
 }
 
 #[test]
-fn a_pool_tells_what_its_smallest_hosts_have_as_far_as_agents_have_told() {
+fn a_pool_says_what_its_smallest_hosts_have_as_far_as_agents_have_run_on_them() {
     let (object, mut hosts) = (two_pools(), hosts());
-    let tell = |hosts: &mut Hosts, name: &str, spec: Value, told: Option<(u32, u64)>| {
+    let inspect = |hosts: &mut Hosts, name: &str, spec: Value, found: Option<(u32, u64)>| {
         let mut server = server(name, spec, "available");
         let status = server.status.get_or_insert_default();
-        status.inventory = told.map(|(cpus, memory)| Inventory {
+        status.inventory = found.map(|(cpus, memory)| Inventory {
             cpus: Some(cpus),
             memory: Some(memory),
             ..Inventory::default()
@@ -333,17 +333,17 @@ fn a_pool_tells_what_its_smallest_hosts_have_as_far_as_agents_have_told() {
             .map(|least| (least.cpus, least.memory))
     };
     assert_eq!(capacity(&mut hosts), None);
-    tell(&mut hosts, "a", json!({}), Some((16, 64)));
-    tell(&mut hosts, "b", json!({}), Some((8, 128)));
-    tell(&mut hosts, "cp-1", json!({}), Some((2, 4)));
+    inspect(&mut hosts, "a", json!({}), Some((16, 64)));
+    inspect(&mut hosts, "b", json!({}), Some((8, 128)));
+    inspect(&mut hosts, "cp-1", json!({}), Some((2, 4)));
     assert_eq!(capacity(&mut hosts), Some((8, 64)));
     // Whoever has it now, it may be had later.
-    tell(&mut hosts, "b", claim("other", "md-0"), Some((8, 128)));
+    inspect(&mut hosts, "b", claim("other", "md-0"), Some((8, 128)));
     assert_eq!(capacity(&mut hosts), Some((8, 64)));
-    tell(&mut hosts, "a", json!({}), Some((32, 256)));
+    inspect(&mut hosts, "a", json!({}), Some((32, 256)));
     assert_eq!(capacity(&mut hosts), Some((8, 128)));
     hosts.drop_server("n", "b");
     assert_eq!(capacity(&mut hosts), Some((32, 256)));
-    tell(&mut hosts, "a", json!({}), None);
+    inspect(&mut hosts, "a", json!({}), None);
     assert_eq!(capacity(&mut hosts), None);
 }

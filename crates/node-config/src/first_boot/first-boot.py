@@ -190,7 +190,7 @@ def write_files(files):
         target, mode = target_of(entry)
         data = base64.b64decode(entry["contentBase64"], validate=True)
         write(target, [data], mode)
-        say("wrote %s (%d octets)" % (target, len(data)))
+        say("wrote %s (%d bytes)" % (target, len(data)))
 
 
 def pieces_of(answer, sha256, size):
@@ -199,7 +199,7 @@ def pieces_of(answer, sha256, size):
         try:
             piece = answer.read(PIECE)
         except (OSError, http.client.HTTPException) as error:
-            raise Incomplete("%s after %d of %d octets" % (error or type(error).__name__, count, size)) from error
+            raise Incomplete("%s after %d of %d bytes" % (error or type(error).__name__, count, size)) from error
         if not piece:
             break
         count += len(piece)
@@ -208,9 +208,9 @@ def pieces_of(answer, sha256, size):
             break
         yield piece
     if count != size:
-        raise Incomplete("%d octets instead of %d" % (count, size))
+        raise Incomplete("%d bytes instead of %d" % (count, size))
     if digest.hexdigest() != sha256:
-        raise Incomplete("%d octets with SHA-256 %s instead of %s" % (count, digest.hexdigest(), sha256))
+        raise Incomplete("%d bytes with SHA-256 %s instead of %s" % (count, digest.hexdigest(), sha256))
 
 
 def holds(target, sha256):
@@ -239,7 +239,7 @@ def download(config, context, entry):
             raise Failed("download", None, ["%s: %s" % (target, error)]) from error
 
     ask(config, context, "/v1/first-boot/file/" + sha256, LIMIT, take=take)
-    say("downloaded %s (%d octets)" % (target, size))
+    say("downloaded %s (%d bytes)" % (target, size))
 
 
 def kubelet_log():
