@@ -160,12 +160,17 @@ impl Access {
 
     /// Makes changes of an object. Who was slower than somebody else decides again.
     pub(crate) async fn change<K: Kind>(&self, object: &K, changes: Vec<Change>) -> Result<(), Error> {
+        self.changed(object, changes).await.map(drop)
+    }
+
+    /// The same; tells whether they were made, for who must not go on where somebody else was first.
+    pub(crate) async fn changed<K: Kind>(&self, object: &K, changes: Vec<Change>) -> Result<bool, Error> {
         let api = self.api::<K>();
         let what = named::<K>(&object.name_any());
         let write = WRITER.change(&api, object, changes);
         let outcome = limited(what, write, |_, source| source.into()).await?;
         self.note_outcome(&outcome);
-        Ok(())
+        Ok(!matches!(outcome, Outcome::Lost))
     }
 
     /// Server-side apply of an object without its status. `object` has metadata and what is ours of the rest. Where it

@@ -32,8 +32,8 @@ use crate::access::Access;
 use crate::admit::{self, Admitted, Documents, Inventories, Site, admit, paused};
 use crate::error::Error;
 use crate::execute::{
-    PROFILE_ANNOTATION, Progress, REST, Work, abandon, carry_on, forget, give_up, make_control_plane,
-    make_provider_cluster, make_worker_groups, needs_another, take_due,
+    GivenUp, PROFILE_ANNOTATION, Progress, REST, Work, abandon, carry_on, forget, give_up,
+    make_control_plane, make_provider_cluster, make_worker_groups, needs_another, take_due,
 };
 use crate::observe::{Connections, Snapshot, Views, Workloads, seen};
 use crate::options::Options;
@@ -225,8 +225,12 @@ impl Coordinator {
             return Ok(Next::Again);
         }
         let connection = self.connections.ask(access, &mut snapshot, now).await;
+        match give_up(access, &self.options, &snapshot).await? {
+            GivenUp::Nothing => {}
+            GivenUp::Noted => return Ok(Next::Again),
+            GivenUp::Refused(reason) => return say(access, cluster, reason, None, SOON, now).await,
+        }
         if note_answer(access, &snapshot, connection.as_ref(), now).await?
-            || give_up(access, &snapshot).await?
             || forget(access, &snapshot).await?
             || abandon(access, &snapshot, connection.as_ref()).await?
             || take_due(access, &self.options, &snapshot, connection.as_ref(), now).await?

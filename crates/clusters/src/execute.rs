@@ -20,7 +20,7 @@ mod worker_groups;
 pub(crate) use carry_on::carry_on;
 pub(crate) use machines::{make_control_plane, make_image, make_provider_cluster};
 pub use progress::Progress;
-pub(crate) use saving::{abandon, forget, give_up};
+pub(crate) use saving::{GivenUp, abandon, forget, give_up};
 pub(crate) use snapshots::take_due;
 pub(crate) use succession::REST;
 pub use succession::{dropped, inherited_approval, needs_another, superseded};

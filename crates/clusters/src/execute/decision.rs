@@ -109,6 +109,7 @@ impl<'a> View<'a> {
             PlanStepKind::Drain,
             PlanStepKind::RemoveMember,
             PlanStepKind::RemoveMachine,
+            PlanStepKind::SaveEtcd,
         ];
         let (machine, snapshot) = (self.machine(), self.snapshot);
         if snapshot.wanted.is_none() || !kinds.contains(&self.step.kind) {
@@ -118,6 +119,9 @@ impl<'a> View<'a> {
             return Some(self.wait_for_others(format!(
                 "{machine}: stays until a person has approved a plan, because a later plan has changed the cluster"
             )));
+        }
+        if self.step.kind == PlanStepKind::SaveEtcd {
+            return None;
         }
         let provider = snapshot.provider_machines.get(machine);
         let is_there = provider.is_some_and(|provider| provider.metadata.deletion_timestamp.is_none());

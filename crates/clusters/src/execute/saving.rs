@@ -3,19 +3,27 @@
 //! Between the intent and the whole snapshot everything can be taken back: etcd takes writes again when saving fails, and when
 //! nobody goes on with it.
 
+use std::collections::BTreeSet;
+
+use compare_and_set::Change;
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use resources::gantry::{
     ControlPlane, EtcdSnapshot, MachineRole, PlanPhase, PlanStepKind, SavedEtcd, StepState,
 };
 
+use sealed_files::SealedFiles;
+use serde_json::json;
+
 use super::decision::DataEffect;
 use super::progress::Progress;
-use super::snapshots::{directory, keep, take};
+use super::snapshots::{SNAPSHOTS, directory, keep, listed, take, verify, with};
 use super::work::Work;
 use crate::access::Access;
 use crate::error::Error;
 use crate::observe::{ApiSeen, Connection, EtcdSeen, Snapshot};
+use crate::options::Options;
 
 const PATH: [&str; 2] = ["spec", "savedEtcd"];
 
@@ -60,38 +68,15 @@ async fn save(work: &Work<'_>, machine: &str) -> Result<Option<String>, Error> {
         return Ok(Some(format!("{machine}: etcd does not say who its members are")));
     };
     let name = directory(work.access, work.snapshot);
-    if !etcd.is_frozen() {
-        if !matches!(work.snapshot.api, ApiSeen::Answers { .. }) {
-            return Ok(Some(format!(
-                "{machine}: waits for the cluster's API before its etcd is stopped"
-            )));
-        }
-        if let Err(why) = take(connection, files, &name).await {
-            return Ok(Some(format!("{machine}: cannot save its etcd: {why}")));
-        }
-        if let Some(node) = work.snapshot.own_node(machine)
-            && let Err(why) = connection.api.delete_node(node.name.clone()).await
-        {
-            return Ok(Some(format!(
-                "{machine}: cannot delete node {}: {why}",
-                node.name
-            )));
-        }
-        tracing::info!(
-            cluster = work.snapshot.cluster,
-            machine,
-            "stopping the etcd of the only member"
-        );
-        if let Err(error) = connection.etcd.freeze().await {
-            return Ok(Some(format!(
-                "{machine}: cannot stop its etcd: {}",
-                causes::line(&error)
-            )));
-        }
+    if !etcd.is_frozen()
+        && let Some(waits) = stop(work, connection, control_plane, (files, &name), machine).await?
+    {
+        return Ok(Some(waits));
     }
-    let taken = match take(connection, files, &name).await {
+    let taken = match whole(connection, files, &name, work.now).await {
         Ok(taken) => taken,
         Err(why) => {
+            keep(files, &name, &control_plane.spec.snapshots).await;
             let again = match take_back(work.access, control_plane, connection).await? {
                 Ok(_) => "it takes writes again".to_owned(),
                 Err(error) => format!("and it does not take writes again: {}", causes::line(&error)),
@@ -106,24 +91,86 @@ async fn save(work: &Work<'_>, machine: &str) -> Result<Option<String>, Error> {
         sha256 = %taken.sha256,
         "the data of etcd are saved"
     );
-    let path = ["spec", "savedEtcd", "snapshot"];
-    let snapshot = EtcdSnapshot {
-        sha256: taken.sha256,
-        size: taken.size,
-        taken_at: Time(work.now),
-    };
-    work.access.set(&**control_plane, &path, &snapshot).await?;
-    let mut kept = control_plane.spec.snapshots.clone();
-    kept.push(snapshot);
-    keep(files, &name, &kept).await;
+    let kept = with(&control_plane.spec, taken.clone(), work.options);
+    let changes = vec![
+        Change::set(&["spec", "savedEtcd", "snapshot"], json!(taken)),
+        Change::set(&SNAPSHOTS, json!(kept)),
+    ];
+    if work.access.changed(&**control_plane, changes).await? {
+        keep(files, &name, &kept).await;
+    }
     Ok(None)
 }
 
-/// Lets etcd take writes again on the machine that was given the data.
+/// Tries the way, deletes the node and stops etcd; `Ok(Some(_))` says what that waits for.
+async fn stop(
+    work: &Work<'_>,
+    connection: &Connection,
+    control_plane: &ControlPlane,
+    (files, name): (&SealedFiles, &str),
+    machine: &str,
+) -> Result<Option<String>, Error> {
+    if !matches!(work.snapshot.api, ApiSeen::Answers { .. }) {
+        return Ok(Some(format!(
+            "{machine}: waits for the cluster's API before its etcd is stopped"
+        )));
+    }
+    let tried = take(connection, files, name).await;
+    // What counts has the room then that this had.
+    keep(files, name, &control_plane.spec.snapshots).await;
+    if let Err(why) = tried {
+        return Ok(Some(format!("{machine}: cannot save its etcd: {why}")));
+    }
+    if let Some(node) = work.snapshot.own_node(machine)
+        && let Err(why) = connection.api.delete_node(node.name.clone()).await
+    {
+        return Ok(Some(format!(
+            "{machine}: cannot delete node {}: {why}",
+            node.name
+        )));
+    }
+    tracing::info!(
+        cluster = work.snapshot.cluster,
+        machine,
+        "stopping the etcd of the only member"
+    );
+    if let Err(error) = connection.etcd.freeze().await {
+        return Ok(Some(format!(
+            "{machine}: cannot stop its etcd: {}",
+            causes::line(&error)
+        )));
+    }
+    Ok(None)
+}
+
+/// A snapshot that was read again to its end.
+async fn whole(
+    connection: &Connection,
+    files: &SealedFiles,
+    name: &str,
+    now: Timestamp,
+) -> Result<EtcdSnapshot, String> {
+    let snapshot = listed(take(connection, files, name).await?, now);
+    verify(files, name, &snapshot).await?;
+    Ok(snapshot)
+}
+
+/// Lets etcd take writes again on the machine that was given the data. From then on it is the cluster, whether or not its API
+/// answers us: nobody starts with these data once more.
 async fn thaw(work: &Work<'_>, machine: &str) -> Result<Option<String>, Error> {
-    let Some(connection) = work.connection else {
+    let (Some(connection), Some(control_plane)) = (work.connection, &work.snapshot.control_plane) else {
         return Ok(Some(format!("{machine}: waits for etcd")));
     };
+    let answered = work
+        .snapshot
+        .founder()
+        .is_some_and(|founder| founder.answered_at.is_some());
+    if !answered {
+        let change = Change::set(&["spec", "initializedBy", "answeredAt"], json!(Time(work.now)));
+        if !work.access.changed(&**control_plane, vec![change]).await? {
+            return Ok(None);
+        }
+    }
     let thawed = connection.etcd.thaw().await;
     Ok(thawed.err().map(|error| {
         format!(
@@ -211,19 +258,48 @@ async fn take_back(
 
 /// Notes which machines a person has given up who wants the cluster to start with an older snapshot: those that are made later
 /// are not among them. Tells whether anything was written.
-pub(crate) async fn give_up(access: &Access, snapshot: &Snapshot) -> Result<bool, Error> {
+pub(crate) async fn give_up(
+    access: &Access,
+    options: &Options,
+    snapshot: &Snapshot,
+) -> Result<GivenUp, Error> {
     let (Some(saved), Some(control_plane)) = (snapshot.saved(), &snapshot.control_plane) else {
-        return Ok(false);
+        return Ok(GivenUp::Nothing);
     };
     if !snapshot.goes_back() || saved.given_up.is_some() {
-        return Ok(false);
+        return Ok(GivenUp::Nothing);
+    }
+    let name = directory(access, snapshot);
+    let usable = match (&saved.snapshot, &options.files) {
+        (Some(wanted), Some(files)) => verify(files, &name, wanted).await,
+        (None, _) => Err("savedEtcd names none".to_owned()),
+        (_, None) => Err("the appliance keeps no files".to_owned()),
+    };
+    if let Err(why) = usable {
+        return Ok(GivenUp::Refused(format!(
+            "nothing is done for the snapshot that the cluster is to start with, because it can't be used: {why}; choose \
+             another one (gantry restore cluster {}), or take the wish back with --cancel",
+            snapshot.cluster
+        )));
     }
     let existing = snapshot.existing().into_iter();
     let is_member = |machine: &&String| snapshot.role(machine) == MachineRole::ControlPlane;
-    let given_up: Vec<&String> = existing.filter(is_member).collect();
+    let mut given_up: BTreeSet<&String> = existing.filter(is_member).collect();
+    // It may be gone already, and it may have started with the same snapshot.
+    given_up.extend(snapshot.founder().map(|founder| &founder.machine));
     let path = ["spec", "savedEtcd", "givenUp"];
     access.set(&**control_plane, &path, &given_up).await?;
-    Ok(true)
+    Ok(GivenUp::Noted)
+}
+
+/// What became of a person's decision that the cluster starts with an older snapshot.
+pub(crate) enum GivenUp {
+    /// There is none, or it was noted before.
+    Nothing,
+    /// The machines that it gives up are noted now.
+    Noted,
+    /// It can't be carried out; why, and what a person can do.
+    Refused(String),
 }
 
 /// Forgets the data when the member that started with them has answered, or somebody else answers for the cluster: then it

@@ -1,10 +1,13 @@
 //! Snapshots of the etcd of a cluster, in the appliance's sealed files: taken when they are due, and dropped when newer ones are
 //! there.
 
+use compare_and_set::Change;
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use resources::gantry::{ControlPlaneSpec, EtcdSnapshot};
 use sealed_files::{SealedFiles, Stored};
+use serde_json::json;
 
 use super::work::Work;
 use crate::access::Access;
@@ -12,6 +15,8 @@ use crate::error::Error;
 use crate::observe::{ApiSeen, Connection, Snapshot};
 use crate::options::Options;
 use crate::plan::Founding;
+
+pub(super) const SNAPSHOTS: [&str; 2] = ["spec", "snapshots"];
 
 /// Takes a snapshot of a healthy etcd when one is due, and drops the oldest ones. Tells whether anything was written.
 pub(crate) async fn take_due(
@@ -43,35 +48,46 @@ pub(crate) async fn take_due(
             return Ok(false);
         }
     };
-    let mut kept = spec.snapshots.clone();
-    kept.retain(|known| known.sha256 != taken.sha256);
-    kept.push(EtcdSnapshot {
-        sha256: taken.sha256,
-        size: taken.size,
-        taken_at: Time(now),
-    });
-    let old = kept.len().saturating_sub(options.snapshots_kept.max(1));
-    kept.drain(..old);
-    access
-        .set(&**control_plane, &["spec", "snapshots"], &kept)
-        .await?;
-    keep(files, &name, &kept).await;
+    let kept = with(spec, listed(taken, now), options);
+    let mut changes = vec![Change::set(&SNAPSHOTS, json!(kept))];
+    if spec.snapshot_requested_at.is_some() {
+        changes.push(Change::remove(&["spec", "snapshotRequestedAt"]));
+    }
+    // Somebody who was first may want one of the older ones.
+    if access.changed(&**control_plane, changes).await? {
+        keep(files, &name, &kept).await;
+    }
     Ok(true)
 }
 
-/// Whether a person has asked for a snapshot since the newest one, or that one is too old.
+/// A file as the ControlPlane lists it.
+pub(super) fn listed(taken: Stored, now: Timestamp) -> EtcdSnapshot {
+    EtcdSnapshot {
+        sha256: taken.sha256,
+        size: taken.size,
+        taken_at: Time(now),
+    }
+}
+
+/// The snapshots that are kept when there is a new one.
+pub(super) fn with(spec: &ControlPlaneSpec, new: EtcdSnapshot, options: &Options) -> Vec<EtcdSnapshot> {
+    let mut kept = spec.snapshots.clone();
+    kept.retain(|known| known.sha256 != new.sha256);
+    kept.push(new);
+    let old = kept.len().saturating_sub(options.snapshots_kept.max(1));
+    kept.drain(..old);
+    kept
+}
+
+/// Whether a person has asked for a snapshot, or the newest one is too old.
 fn is_due(spec: &ControlPlaneSpec, options: &Options, now: Timestamp) -> bool {
     let newest = spec.snapshots.last().map(|newest| newest.taken_at.0);
-    let asked = spec.snapshot_requested_at.as_ref().map(|asked| asked.0);
     let is_old = |newest: Timestamp| {
         options
             .snapshot_every
             .is_some_and(|every| steps::later(newest, every) <= now)
     };
-    match newest {
-        None => asked.is_some() || options.snapshot_every.is_some(),
-        Some(newest) => asked.is_some_and(|asked| asked > newest) || is_old(newest),
-    }
+    spec.snapshot_requested_at.is_some() || newest.map_or(options.snapshot_every.is_some(), is_old)
 }
 
 /// Writes a snapshot into the directory of its cluster.
@@ -80,6 +96,23 @@ pub(super) async fn take(connection: &Connection, files: &SealedFiles, name: &st
     let taken = connection.etcd.snapshot(&mut file).await;
     taken.map_err(|error| causes::line(&error))?;
     file.finish().await.map_err(|error| causes::line(&error))
+}
+
+/// Reads a snapshot to its end, as its machine will. `Err` says why it can't be used.
+pub(super) async fn verify(files: &SealedFiles, name: &str, snapshot: &EtcdSnapshot) -> Result<(), String> {
+    let read = files.read(name, snapshot.sha256).await;
+    let Some(mut reader) = read.map_err(|error| causes::line(&error))? else {
+        return Err("the appliance has no such file".to_owned());
+    };
+    let mut size = 0_u64;
+    while let Some(part) = reader.next().await {
+        let part = part.map_err(|error| causes::line(&error))?;
+        size = size.saturating_add(part.len() as u64);
+    }
+    if size != snapshot.size {
+        return Err(format!("it has {size} bytes instead of {}", snapshot.size));
+    }
+    Ok(())
 }
 
 /// Removes the files of a cluster but these. What can't be removed stays until the next time.
@@ -145,7 +178,7 @@ mod tests {
             (Some(0), None, Some(90), false),
             (Some(0), None, Some(60), true),
             (Some(0), None, None, false),
-            (Some(10), Some(5), None, false),
+            (Some(10), Some(5), None, true),
             (Some(10), Some(20), None, true),
         ];
         for (taken, asked, every, due) in cases {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use etcd::{Etcd, EtcdConnector, Membership};
+use etcd::{Etcd, EtcdConnector, Health, Membership};
 use jiff::{SignedDuration, Timestamp};
 use pki::{ClusterPki, Validity};
 
@@ -85,6 +85,10 @@ impl Connections {
             // Reads go on, but nothing can be changed, and what is read may be the data of a machine that is to go.
             EtcdSeen::Members(view) if view.is_frozen() => {
                 ApiSeen::Silent(format!("its etcd takes no writes: {}", view.faults()))
+            }
+            // It may be stopped: only a healthy member shows that it is not.
+            etcd if snapshot.saved().is_some() && !serves(etcd) && matches!(api, ApiSeen::Answers { .. }) => {
+                ApiSeen::Silent("whether its etcd takes writes is not known".to_owned())
             }
             _ => api,
         };
@@ -177,6 +181,13 @@ async fn ask_api(api: &dyn Workload) -> ApiSeen {
         },
         Err(why) => ApiSeen::Silent(why),
     }
+}
+
+fn serves(etcd: &EtcdSeen) -> bool {
+    let EtcdSeen::Members(view) = etcd else {
+        return false;
+    };
+    view.voters().any(|member| member.health == Health::Healthy)
 }
 
 async fn ask_etcd(etcd: &dyn Etcd) -> EtcdSeen {

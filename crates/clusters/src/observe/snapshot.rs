@@ -326,7 +326,9 @@ impl Snapshot {
     /// Whether a founder starts with the saved data.
     pub(crate) fn has_saved_data(&self, founder: &Founder) -> bool {
         let saved = self.saved_snapshot();
-        saved.is_some_and(|saved| founder.restored_from == Some(saved.sha256))
+        let is_same = saved.is_some_and(|saved| founder.restored_from == Some(saved.sha256));
+        // It may have started with the same snapshot before.
+        is_same && !self.is_given_up(&founder.machine)
     }
 
     /// How far the first member is.

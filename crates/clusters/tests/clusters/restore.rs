@@ -30,11 +30,12 @@ async fn change(world: &World, spec: Value) {
 
 /// A person asks for a snapshot, and gets one.
 async fn taken(world: &World) -> EtcdSnapshot {
-    let asked = Timestamp::now();
+    // By a clock that is ahead.
+    let asked = Timestamp::now() + SignedDuration::from_mins(5);
     change(world, json!({ "snapshotRequestedAt": asked })).await;
     let is_there = async |world: &World| {
-        let newest = snapshots(world).await.pop();
-        newest.is_some_and(|newest| newest.taken_at.0 >= asked)
+        let spec = control_plane(world).await.spec;
+        spec.snapshot_requested_at.is_none() && !spec.snapshots.is_empty()
     };
     world.drive("a snapshot", is_there).await;
     snapshots(world).await.pop().unwrap()
@@ -121,4 +122,36 @@ async fn a_snapshot_is_taken_by_itself_and_the_oldest_go() {
     let files = world.options.files.as_ref().unwrap();
     let kept = files.list("eksa-system/demo").await.unwrap();
     assert_eq!(kept.len(), 2, "{kept:?}");
+}
+
+/// The newest snapshot may be the one that the cluster was started with before.
+#[tokio::test]
+async fn a_cluster_starts_with_the_same_snapshot_again() {
+    let world = made(1).await;
+    let snapshot = taken(&world).await;
+    for times in 1..=2 {
+        restored(&world, &snapshot).await;
+        settles(&world, 1, 1).await;
+        assert_eq!(world.count("restore"), times);
+    }
+}
+
+#[tokio::test]
+async fn nothing_goes_for_a_snapshot_that_is_not_there() {
+    let world = made(1).await;
+    let snapshot = taken(&world).await;
+    let before = world.control_planes().await;
+    let files = world.options.files.as_ref().unwrap();
+    files.remove("eksa-system/demo", snapshot.sha256).await.unwrap();
+    let saved = json!({ "machine": "", "begunAt": Timestamp::now(), "snapshot": snapshot });
+    change(&world, json!({ "savedEtcd": saved })).await;
+    let says = async |world: &World| {
+        let reason = world.cluster().await.unwrap().status.unwrap().reason;
+        reason.is_some_and(|reason| reason.contains("the appliance has no such file"))
+    };
+    world.drive("the reason", says).await;
+    assert_eq!(world.control_planes().await, before);
+    change(&world, json!({ "savedEtcd": null })).await;
+    world.drive_to_ready().await;
+    assert_eq!(world.control_planes().await, before);
 }

@@ -53,6 +53,9 @@ pub(crate) struct RestoreArgs {
     /// Carry the plan out without asking.
     #[arg(short = 'y', long)]
     yes: bool,
+    /// Take the wish back, as long as its plan is not carried out.
+    #[arg(long, conflicts_with_all = ["snapshot", "yes"])]
+    cancel: bool,
 }
 
 /// Asks for a snapshot and waits until it is there.
@@ -75,8 +78,9 @@ pub(crate) async fn take(global: &Global, args: &SnapshotArgs) -> Outcome {
     let wait = async {
         loop {
             let known = read(&control_planes, &args.name, &args.namespace).await?;
+            // The appliance takes the request away with the snapshot that it has taken for it.
             let newest = known.spec.snapshots.last();
-            if let Some(newest) = newest.filter(|newest| newest.taken_at.0 >= asked.0) {
+            if let Some(newest) = newest.filter(|_| known.spec.snapshot_requested_at.is_none()) {
                 output::line(line(newest, Timestamp::now()));
                 return Ok(());
             }
@@ -96,10 +100,18 @@ pub(crate) async fn restore(global: &Global, args: &RestoreArgs) -> Outcome {
     let client = connection::connect(global).await?;
     let control_planes: Api<ControlPlane> = Api::namespaced(client.clone(), &args.namespace);
     let known = read(&control_planes, &args.name, &args.namespace).await?;
-    if let Some(saved) = &known.spec.saved_etcd {
+    if args.cancel {
+        return cancel(&client, args, &control_planes, &known).await;
+    }
+    let own = known
+        .spec
+        .saved_etcd
+        .as_ref()
+        .filter(|saved| !saved.machine.is_empty());
+    if let Some(saved) = own.filter(|saved| saved.snapshot.is_some()) {
         return Err(Failure::text(format!(
-            "{} starts with a snapshot already (decided at {}); see: gantry explain {}",
-            args.name, saved.begun_at.0, args.name
+            "{} is being started with the data of {}, which are newer than any snapshot (since {}); see: gantry explain {}",
+            args.name, saved.machine, saved.begun_at.0, args.name
         )));
     }
     let snapshot = choose(&known.spec.snapshots, args.snapshot.as_deref()).map_err(Failure::text)?;
@@ -133,6 +145,45 @@ pub(crate) async fn restore(global: &Global, args: &RestoreArgs) -> Outcome {
         plan.name_any(),
         args.namespace
     ));
+    Ok(())
+}
+
+/// Takes the wish back: nothing was done for it yet.
+async fn cancel(
+    client: &Client,
+    args: &RestoreArgs,
+    control_planes: &Api<ControlPlane>,
+    known: &ControlPlane,
+) -> Outcome {
+    let name = &args.name;
+    if known
+        .spec
+        .saved_etcd
+        .as_ref()
+        .is_none_or(|saved| !saved.machine.is_empty())
+    {
+        return Err(Failure::text(format!(
+            "nobody wants {name} to start with a snapshot"
+        )));
+    }
+    let is_carried_out = |plan: &Plan| plan.phase() == PlanPhase::Executing;
+    if let Some(plan) = plans(client, args)
+        .await?
+        .iter()
+        .find(|plan| is_carried_out(plan))
+    {
+        return Err(Failure::text(format!(
+            "plan {} is carried out already, so there is nothing to go back to",
+            plan.name_any()
+        )));
+    }
+    let patch = json!({
+        "metadata": { "resourceVersion": known.metadata.resource_version },
+        "spec": { "savedEtcd": null },
+    });
+    let params = connection::patch_params();
+    control_planes.patch(name, &params, &Patch::Merge(patch)).await?;
+    output::line(format!("{name}: goes on with the data that it has"));
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! etcd is stopped and saved; another machine is given the data once nobody else has them, and etcd takes writes again as soon
 //! as it runs there.
 
+use etcd::Health;
 use steps::Step;
 
 use super::join;
@@ -22,6 +23,9 @@ pub(super) fn save(view: View<'_>) -> Decision {
             saved.machine
         )),
         Some(saved) if saved.snapshot.is_some() => done(),
+        Some(_) if !matches!(view.snapshot.etcd, EtcdSeen::Members(_)) => {
+            view.wait(format!("{machine}: etcd does not say who its members are"))
+        }
         Some(_) => Step::Do(Effect::Data(DataEffect::Save(machine.to_owned()))),
         None => view
             .mark()
@@ -38,7 +42,7 @@ pub(super) fn restore(view: View<'_>) -> Decision {
     let runs_them = snapshot.is_founder(machine) && snapshot.was_given_data(machine);
     if let (Some(_), EtcdSeen::Members(etcd)) = (snapshot.saved(), &snapshot.etcd)
         && runs_them
-        && etcd.is_frozen()
+        && (etcd.is_frozen() || etcd.voters().any(|member| member.health == Health::Healthy))
     {
         return Step::Do(Effect::Data(DataEffect::Thaw(machine.to_owned())));
     }

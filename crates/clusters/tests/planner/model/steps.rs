@@ -50,12 +50,16 @@ impl World {
             PlanStepKind::Drain,
             PlanStepKind::RemoveMember,
             PlanStepKind::RemoveMachine,
+            PlanStepKind::SaveEtcd,
         ];
         if !kinds.contains(&kind) {
             return None;
         }
         if self.unknown_plan().is_some() {
             return Some(WaitsForOthers("a person has to approve a plan"));
+        }
+        if kind == PlanStepKind::SaveEtcd {
+            return None;
         }
         let known = self.records.machines.get(machine)?;
         let is_there = known.provider.as_ref().is_some_and(|one| one.deleted.is_none());
@@ -312,6 +316,11 @@ impl World {
         let is_founder = self.records.living_founder().is_some_and(|known| known == name);
         let runs_them = is_founder && self.records.machines[name].given.is_some();
         if self.records.saved.is_some() && runs_them && self.is_stopped() && !self.reality.silent {
+            // Nobody starts with these data once more, whether or not the API answers.
+            self.write()?;
+            if let Some(founder) = &mut self.records.founder {
+                founder.answered = true;
+            }
             self.thaw()?;
             return Ok(Acted);
         }
