@@ -31,7 +31,7 @@ fn of_kind(view: View<'_>) -> Decision {
     match view.step.kind {
         PlanStepKind::MakePki => pki::decide(view),
         PlanStepKind::Provision => provision::decide(view),
-        PlanStepKind::InitControlPlane => join::decide(view, join::How::Init),
+        PlanStepKind::InitControlPlane => only_member::start(view),
         PlanStepKind::JoinControlPlane => join::decide(view, join::How::ControlPlane),
         PlanStepKind::JoinWorker => join::decide(view, join::How::Worker),
         PlanStepKind::InstallCni => network::decide(view),

@@ -46,10 +46,17 @@ pub(super) fn restore(view: View<'_>) -> Decision {
     {
         return Step::Do(Effect::Data(DataEffect::Thaw(machine.to_owned())));
     }
+    start(view)
+}
+
+/// The first member of a control plane, whether it starts with saved data or without.
+pub(super) fn start(view: View<'_>) -> Decision {
     let decision = join::decide(view, join::How::Init);
-    match stale_member(view) {
-        Some(node) if decision == done() => Step::Do(Effect::DeleteStaleNode(node)),
-        _ => decision,
+    let founder = view.snapshot.founder();
+    let is_restored = founder.is_some_and(|founder| founder.restored_from.is_some());
+    match stale_member(view).filter(|_| is_restored && decision == done()) {
+        Some(node) => Step::Do(Effect::DeleteStaleNode(node)),
+        None => decision,
     }
 }
 
