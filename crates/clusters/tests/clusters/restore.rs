@@ -64,6 +64,12 @@ async fn a_control_plane_without_a_quorum_starts_with_a_snapshot() {
     let before = world.control_planes().await;
     let workers = world.workers().await;
     let snapshot = taken(&world).await;
+    // Its nodes are older than the machines that come.
+    let made = Timestamp::now() - SignedDuration::from_mins(10);
+    world.inside.with(|inside| {
+        let nodes = inside.nodes.values_mut();
+        nodes.for_each(|node| node.created = Some(made));
+    });
     for name in &before[..2] {
         let node = node_of(&world.host(name));
         world
