@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::ResourceExt as _;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use kube::{Resource, ResourceExt as _};
 use resources::cluster_api::{
     MachineDeployment, MachineDeploymentPhase, MachineDeploymentStatus, MachinePhase, MachineSet,
     MachineSetStatus, MachineStatus,
@@ -102,15 +102,16 @@ pub(super) fn deployment(
     ));
     facts.push(doing("ScalingUp", count.all < wanted, "made", count.all));
     facts.push(doing("ScalingDown", count.all > wanted, "left", count.all));
-    let generation = object.metadata.generation;
+    let machines = of_selected(
+        &before.machines.conditions,
+        &facts,
+        object,
+        &object.spec.selector,
+        count,
+        now,
+    );
     MachineDeploymentStatus {
-        conditions: conditions(&before.conditions, &facts, generation, now),
-        observed_generation: generation,
-        selector: Some(text(&object.spec.selector)),
-        replicas: Some(count.all),
-        ready_replicas: Some(count.ready),
-        available_replicas: Some(count.available),
-        up_to_date_replicas: Some(count.up_to_date),
+        machines,
         phase: Some(count.phase(wanted)),
     }
 }
@@ -124,11 +125,31 @@ pub(super) fn set(
 ) -> MachineSetStatus {
     let before = object.status.clone().unwrap_or_default();
     let count = Count::of(snapshot, selected(keys::SET_NAME, object, snapshot, statuses));
-    let generation = object.metadata.generation;
+    let facts = of_machines(count, snapshot);
+    of_selected(
+        &before.conditions,
+        &facts,
+        object,
+        &object.spec.selector,
+        count,
+        now,
+    )
+}
+
+/// What both statuses say of the machines that a selector finds.
+fn of_selected(
+    before: &[Condition],
+    facts: &[Fact],
+    object: &impl Resource,
+    selector: &LabelSelector,
+    count: Count,
+    now: Timestamp,
+) -> MachineSetStatus {
+    let generation = object.meta().generation;
     MachineSetStatus {
-        conditions: conditions(&before.conditions, &of_machines(count, snapshot), generation, now),
+        conditions: conditions(before, facts, generation, now),
         observed_generation: generation,
-        selector: Some(text(&object.spec.selector)),
+        selector: Some(text(selector)),
         replicas: Some(count.all),
         ready_replicas: Some(count.ready),
         available_replicas: Some(count.available),

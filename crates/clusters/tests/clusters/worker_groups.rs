@@ -47,7 +47,7 @@ pub(crate) async fn scale(world: &World, replicas: i32) {
 }
 
 fn holds(object: &MachineDeployment, kind: &str) -> bool {
-    let conditions = object.status.iter().flat_map(|status| &status.conditions);
+    let conditions = object.status.iter().flat_map(|status| &status.machines.conditions);
     let mut found = conditions.filter(|known| known.type_ == kind);
     found.any(|known| known.status == "True")
 }
@@ -73,15 +73,15 @@ async fn a_worker_group_has_its_deployment_and_set_above_its_machines() {
     );
     let status = deployment.status.clone().unwrap();
     let counts = [
-        status.replicas,
-        status.ready_replicas,
-        status.available_replicas,
-        status.up_to_date_replicas,
+        status.machines.replicas,
+        status.machines.ready_replicas,
+        status.machines.available_replicas,
+        status.machines.up_to_date_replicas,
     ];
     assert_eq!(counts, [Some(1); 4], "{status:?}");
     assert_eq!(status.phase, Some(MachineDeploymentPhase::Running));
     assert_eq!(
-        status.selector.as_deref(),
+        status.machines.selector.as_deref(),
         Some("cluster.x-k8s.io/cluster-name=demo,cluster.x-k8s.io/deployment-name=demo-md-0")
     );
     assert!(holds(&deployment, "Available") && holds(&deployment, "MachinesUpToDate"));

@@ -1,10 +1,11 @@
 //! MachineDeployment of `cluster.x-k8s.io`: the machines of a worker group, whatever is installed on them.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::machine_set::MachineSetStatus;
 use super::machine_template::MachineTemplate;
 
 /// The machines of a worker group. It is written by the coordinator; with an `autoscalingConfiguration` of the group in its
@@ -66,27 +67,9 @@ pub enum MachineDeploymentPhase {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MachineDeploymentStatus {
-    /// Conditions; `Available` says whether as many nodes as are wanted are Ready.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub conditions: Vec<Condition>,
-    /// Generation that this status speaks of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-    /// `spec.selector` as text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub selector: Option<String>,
-    /// Machines that there are.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replicas: Option<i32>,
-    /// Machines whose nodes are Ready.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ready_replicas: Option<i32>,
-    /// Machines that pods can run on: those whose nodes are Ready and that are not being given back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub available_replicas: Option<i32>,
-    /// Machines on which is installed what is wanted now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub up_to_date_replicas: Option<i32>,
+    /// How far the machines are, as a MachineSet says it.
+    #[serde(flatten)]
+    pub machines: MachineSetStatus,
     /// Phase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<MachineDeploymentPhase>,

@@ -51,7 +51,7 @@ pub struct MachineSetSpec {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MachineSetStatus {
-    /// Conditions.
+    /// Conditions; `Available` of a MachineDeployment says whether as many nodes as are wanted are Ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// Generation that this status speaks of.
