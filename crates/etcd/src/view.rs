@@ -69,6 +69,12 @@ impl EtcdView {
         faults.collect::<Vec<_>>().join("; ")
     }
 
+    /// Whether a voter is healthy: it served a read that a quorum confirmed, and has no alarm.
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        self.voters().any(|member| member.health == Health::Healthy)
+    }
+
     /// Whether etcd refuses writes because of an alarm CORRUPT, whoever's it is: [`crate::Etcd::freeze`] raises it, and
     /// so does etcd when it finds that members differ.
     #[must_use]

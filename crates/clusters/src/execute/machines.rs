@@ -119,13 +119,8 @@ pub(crate) async fn make_control_plane(
         release: pin.map(|pin| pin.release.clone()),
         documents: pin.map(|pin| Box::new(pin.documents.clone())),
         revisions: pin.map(|_| wanted.revisions()).unwrap_or_default(),
-        // These are written by compare-and-set.
-        initialized_by: None,
-        last_plan: None,
-        disruption: None,
-        saved_etcd: None,
-        snapshots: Vec::new(),
-        snapshot_requested_at: None,
+        // The others are written by compare-and-set.
+        ..ControlPlaneSpec::default()
     };
     let object = json!({ "metadata": { "labels": { keys::CLUSTER_NAME: wanted.name } }, "spec": spec });
     access.apply::<ControlPlane>(&wanted.name, object).await

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use etcd::{Etcd, EtcdConnector, Health, Membership};
+use etcd::{Etcd, EtcdConnector, Membership};
 use jiff::{SignedDuration, Timestamp};
 use pki::{ClusterPki, Validity};
 
@@ -87,7 +87,10 @@ impl Connections {
                 ApiSeen::Silent(format!("its etcd takes no writes: {}", view.faults()))
             }
             // It may be stopped: only a healthy member shows that it is not.
-            etcd if snapshot.saved().is_some() && !serves(etcd) && matches!(api, ApiSeen::Answers { .. }) => {
+            etcd if snapshot.saved().is_some()
+                && !matches!(etcd, EtcdSeen::Members(view) if view.serves())
+                && matches!(api, ApiSeen::Answers { .. }) =>
+            {
                 ApiSeen::Silent("whether its etcd takes writes is not known".to_owned())
             }
             _ => api,
@@ -181,13 +184,6 @@ async fn ask_api(api: &dyn Workload) -> ApiSeen {
         },
         Err(why) => ApiSeen::Silent(why),
     }
-}
-
-fn serves(etcd: &EtcdSeen) -> bool {
-    let EtcdSeen::Members(view) = etcd else {
-        return false;
-    };
-    view.voters().any(|member| member.health == Health::Healthy)
 }
 
 async fn ask_etcd(etcd: &dyn Etcd) -> EtcdSeen {

@@ -190,15 +190,15 @@ impl Draft {
                     revision: pool.revision.clone(),
                 })
                 .collect(),
-            api_gap_seconds: self.api_gap_seconds(wanted),
+            api_gap_seconds: self.api_gap_seconds(),
             requires_approval: self.requires_approval,
             unknown_plan,
             steps: self.steps,
         }
     }
 
-    /// How long the API may be silent.
-    fn api_gap_seconds(&self, wanted: &Wanted) -> Option<u32> {
+    /// How long the API may be silent, by the deadlines of the steps.
+    fn api_gap_seconds(&self) -> Option<u32> {
         let starts_anew = |step: &PlanStep| step.kind == PlanStepKind::RestoreControlPlane;
         if !self.steps.iter().any(starts_anew) {
             return self.has(PlanStepKind::RemoveMember).then_some(API_GAP_SECONDS);
@@ -206,7 +206,7 @@ impl Draft {
         // Each of the steps may take its time, and the one that goes is of the control plane.
         let minutes = WITHOUT_API.iter().filter_map(|kind| {
             let step = self.steps.iter().find(|step| step.kind == *kind)?;
-            Some(startup_minutes(wanted, step).unwrap_or(step.deadline_minutes))
+            Some(step.deadline_minutes)
         });
         Some(minutes.sum::<u32>().saturating_mul(60))
     }

@@ -11,6 +11,7 @@ use super::balance::{Balance, Policy, balance};
 use super::cluster_config::config_step;
 use super::draft::Draft;
 use super::names::Names;
+use super::removal::is_overdue;
 use super::seen::{EtcdMember, EtcdState, Member, NodeState, SavedData, Seen, Stage};
 use super::verdict::Verdict;
 use super::wanted::{Pool, Wanted};
@@ -129,35 +130,26 @@ fn no_evidence(name: &str) -> String {
 
 /// The step by which a machine goes. `None` when its driver does not get done.
 fn remove(draft: &mut Draft, verdict: &mut Verdict, member: &Member, after: Vec<String>) -> Option<String> {
-    if let Some(why) = &member.overdue {
-        let name = &member.name;
-        verdict.block(
-            name,
-            format!("{name} is being given back, and its driver does not get done: {why}"),
-        );
-        return None;
-    }
-    Some(draft.add(PlanStepKind::RemoveMachine, Some(&member.name), after))
+    let remove = || draft.add(PlanStepKind::RemoveMachine, Some(&member.name), after);
+    (!is_overdue(verdict, member)).then(remove)
 }
 
 /// One machine starts with the data; others join it later.
 fn start(draft: &mut Draft, names: &mut Names<'_>, pool: &Pool, sorted: &Balance<'_>, gone: Vec<String>) {
-    let is_installed = |member: &Member| member.stage != Stage::Installing;
-    let (name, mut after) = match (sorted.keep.first(), sorted.missing.first()) {
-        (Some(member), _) if is_installed(member) => (member.name.clone(), Vec::new()),
+    let (name, number, is_installed) = match (sorted.keep.first(), sorted.missing.first()) {
         (Some(member), _) => {
-            let (name, number) = (member.name.clone(), member.replacement);
-            let made = draft.make(PlanStepKind::Provision, &name, &pool.name, number, gone.clone());
-            (name, vec![made])
+            let is_installed = member.stage != Stage::Installing;
+            (member.name.clone(), member.replacement, is_installed)
         }
-        (None, Some(number)) => {
-            let name = names.next(&pool.name);
-            let made = draft.make(PlanStepKind::Provision, &name, &pool.name, *number, gone.clone());
-            (name, vec![made])
-        }
+        (None, Some(number)) => (names.next(&pool.name), *number, false),
         // The machines before it have failed too often: that was said.
         (None, None) => return,
     };
+    let mut after = Vec::new();
+    if !is_installed {
+        let kind = PlanStepKind::Provision;
+        after.push(draft.make(kind, &name, &pool.name, number, gone.clone()));
+    }
     after.extend(gone);
     draft.add(PlanStepKind::RestoreControlPlane, Some(&name), after);
 }

@@ -13,6 +13,19 @@ pub(crate) fn may_go(seen: &Seen, member: &Member) -> bool {
     member.is_leaving() || !exists || seen.api == ApiState::Answers
 }
 
+/// Whether the driver of a machine that is being given back does not get done; what is blocked by that is said.
+pub(crate) fn is_overdue(verdict: &mut Verdict, member: &Member) -> bool {
+    let Some(why) = &member.overdue else {
+        return false;
+    };
+    let name = &member.name;
+    verdict.block(
+        name,
+        format!("{name} is being given back, and its driver does not get done: {why}"),
+    );
+    true
+}
+
 /// Plans the removal of one machine. Returns the id of the last step, or `None` when it is blocked.
 pub(crate) fn remove(
     draft: &mut Draft,
@@ -21,12 +34,7 @@ pub(crate) fn remove(
     member: &Member,
     mut after: Vec<String>,
 ) -> Option<String> {
-    if let Some(why) = &member.overdue {
-        let name = &member.name;
-        verdict.block(
-            name,
-            format!("{name} is being given back, and its driver does not get done: {why}"),
-        );
+    if is_overdue(verdict, member) {
         return None;
     }
     if !may_go(seen, member) {

@@ -2,7 +2,6 @@
 //! etcd is stopped and saved; another machine is given the data once nobody else has them, and etcd takes writes again as soon
 //! as it runs there.
 
-use etcd::Health;
 use steps::Step;
 
 use super::join;
@@ -42,7 +41,7 @@ pub(super) fn restore(view: View<'_>) -> Decision {
     let runs_them = snapshot.is_founder(machine) && snapshot.was_given_data(machine);
     if let (Some(_), EtcdSeen::Members(etcd)) = (snapshot.saved(), &snapshot.etcd)
         && runs_them
-        && (etcd.is_frozen() || etcd.voters().any(|member| member.health == Health::Healthy))
+        && (etcd.is_frozen() || etcd.serves())
     {
         return Step::Do(Effect::Data(DataEffect::Thaw(machine.to_owned())));
     }
@@ -54,10 +53,10 @@ pub(super) fn start(view: View<'_>) -> Decision {
     let decision = join::decide(view, join::How::Init);
     let founder = view.snapshot.founder();
     let is_restored = founder.is_some_and(|founder| founder.restored_from.is_some());
-    match stale_member(view).filter(|_| is_restored && decision == done()) {
-        Some(node) => Step::Do(Effect::DeleteStaleNode(node)),
-        None => decision,
+    if !is_restored || decision != done() {
+        return decision;
     }
+    stale_member(view).map_or(decision, |node| Step::Do(Effect::DeleteStaleNode(node)))
 }
 
 /// A node of the control plane that is on no machine of the cluster: an older snapshot still knows it.
