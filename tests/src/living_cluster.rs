@@ -5,9 +5,10 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use lab::Role;
 use serde_json::{Value, json};
 
-use crate::new_cluster::{READY, items, nodes, text};
+use crate::new_cluster::{READY, create, ended, items, nodes, text};
 use crate::objects::{NAMESPACE, kubectl};
 use crate::rack::Rack;
 use crate::waiting::until;
@@ -22,6 +23,31 @@ pub(crate) fn machines(rack: &Rack) -> anyhow::Result<Machines> {
     let all = items(rack, "providermachines")?;
     let machine = |object: &Value| (text(&object["metadata"]["name"]), text(&object["status"]["host"]));
     Ok(all.iter().map(machine).collect())
+}
+
+/// Makes the rack's cluster with one member and one worker; so many of the first servers are for the control plane. Returns its
+/// YAML.
+pub(crate) async fn one_and_one(rack: &mut Rack, control_planes: usize) -> anyhow::Result<String> {
+    let roles = vec![Role::ControlPlane; control_planes];
+    std::fs::write(rack.file("hardware.csv"), rack.plan.hardware_csv_as(&roles))?;
+    let yaml = std::fs::read_to_string(rack.file("cluster.yaml"))?;
+    // A rack of two machines has one worker anyway.
+    let yaml = yaml.replacen("      count: 2\n", "      count: 1\n", 1);
+    ensure!(yaml.contains("      count: 1\n"), "no worker group of one or two");
+    std::fs::write(rack.file("cluster.yaml"), &yaml)?;
+    rack.serve().await?;
+    ended(create(rack)?, Ok(())).await?;
+    all_ready(rack, 2, 1)?;
+    Ok(yaml)
+}
+
+/// The machine of a pool and its server, where the pool has one machine.
+pub(crate) fn of_pool(machines: &Machines, pool: &str) -> anyhow::Result<(String, String)> {
+    let mut machines = machines.iter();
+    let found = machines.find(|(name, _)| name.contains(&format!("-{pool}-")));
+    found
+        .map(|(name, server)| (name.clone(), server.clone()))
+        .with_context(|| format!("no machine of {pool}"))
 }
 
 /// The cluster as the appliance has it.

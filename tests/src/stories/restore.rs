@@ -1,15 +1,15 @@
 //! Story `restore`: a cluster of one member and one worker loses the member's machine for good. Its control plane starts with a
 //! snapshot on another server: what was written before the snapshot is there, what came later is not, and the worker stays.
 
-use anyhow::{Context, ensure};
-use lab::{Role, UpOptions};
+use anyhow::ensure;
+use lab::UpOptions;
 
 use super::Options;
 use super::on_rack::on_rack;
 use crate::end::End;
 use crate::etcd_data;
-use crate::living_cluster::{Machines, all_ready, machines, settled, show_plans};
-use crate::new_cluster::{create, deleted, ended};
+use crate::living_cluster::{Machines, all_ready, machines, of_pool, one_and_one, settled, show_plans};
+use crate::new_cluster::deleted;
 use crate::outside_writer::OutsideWriter;
 use crate::rack::Rack;
 
@@ -26,15 +26,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
 }
 
 async fn restored(rack: &mut Rack) -> anyhow::Result<()> {
-    let csv = rack.plan.hardware_csv_as(&[Role::ControlPlane; 2]);
-    std::fs::write(rack.file("hardware.csv"), csv)?;
-    let yaml = std::fs::read_to_string(rack.file("cluster.yaml"))?;
-    let one_worker = yaml.replacen("      count: 2\n", "      count: 1\n", 1);
-    ensure!(one_worker != yaml, "no worker group of two");
-    std::fs::write(rack.file("cluster.yaml"), &one_worker)?;
-    rack.serve().await?;
-    ended(create(rack)?, Ok(())).await?;
-    all_ready(rack, 2, 1)?;
+    one_and_one(rack, 2).await?;
     let next = show_plans(rack, 1)?;
     let before = machines(rack)?;
 
@@ -45,11 +37,8 @@ async fn restored(rack: &mut Rack) -> anyhow::Result<()> {
     );
     rack.asked(&["create", "configmap", "after", "--from-literal=is=lost"])?;
 
-    let (member, server) = before
-        .iter()
-        .find(|(name, _)| name.contains("-cp-"))
-        .context("no member")?;
-    rack.at_bmc(server, "ForceOff")?;
+    let (member, server) = of_pool(&before, "cp")?;
+    rack.at_bmc(&server, "ForceOff")?;
     println!("{member} on {server}: no power");
     ensure!(
         rack.asked(&["get", "nodes", "--request-timeout=5s"]).is_err(),
@@ -58,16 +47,15 @@ async fn restored(rack: &mut Rack) -> anyhow::Result<()> {
 
     let name = rack.plan.cluster_name.clone();
     print!("{}", rack.gantry(&["restore", "cluster", &name, "--yes"])?);
-    let is_new = |now: &Machines| now.len() == 2 && !now.contains_key(member);
+    let is_new = |now: &Machines| now.len() == 2 && !now.contains_key(&member);
     let after = settled(rack, "the control plane has started with the snapshot", is_new).await?;
     show_plans(rack, next)?;
     all_ready(rack, 2, 1)?;
     etcd_data::is_equal(rack, 1)?;
-    let worker = |machines: &Machines| {
-        let found = machines.iter().find(|(name, _)| name.contains("-md-0-"));
-        found.map(|(name, server)| (name.clone(), server.clone()))
-    };
-    ensure!(worker(&before) == worker(&after.machines), "the worker stays");
+    ensure!(
+        of_pool(&before, "md-0")? == of_pool(&after.machines, "md-0")?,
+        "the worker stays"
+    );
     rack.asked(&["get", "configmap", "before"])?;
     ensure!(
         rack.asked(&["get", "configmap", "after"]).is_err(),

@@ -7,14 +7,16 @@
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use lab::{Role, UpOptions};
+use lab::UpOptions;
 
 use super::Options;
 use super::on_rack::on_rack;
 use crate::end::End;
 use crate::etcd_data;
-use crate::living_cluster::{Machines, all_ready, machines, settled, show_plans, stated_gap};
-use crate::new_cluster::{create, deleted, ended, items, text};
+use crate::living_cluster::{
+    Machines, all_ready, machines, of_pool, one_and_one, settled, show_plans, stated_gap,
+};
+use crate::new_cluster::{deleted, items, text};
 use crate::outside_writer::OutsideWriter;
 use crate::rack::Rack;
 
@@ -44,17 +46,7 @@ fn shape(machines: usize) -> UpOptions {
 
 /// The last server is for the worker.
 async fn upgraded(rack: &mut Rack, control_planes: usize) -> anyhow::Result<()> {
-    let csv = rack
-        .plan
-        .hardware_csv_as(&vec![Role::ControlPlane; control_planes]);
-    std::fs::write(rack.file("hardware.csv"), csv)?;
-    let yaml = std::fs::read_to_string(rack.file("cluster.yaml"))?;
-    // A rack of two machines has one worker anyway.
-    let one_worker = yaml.replacen("      count: 2\n", "      count: 1\n", 1);
-    std::fs::write(rack.file("cluster.yaml"), &one_worker)?;
-    rack.serve().await?;
-    ended(create(rack)?, Ok(())).await?;
-    all_ready(rack, 2, 1)?;
+    let one_worker = one_and_one(rack, control_planes).await?;
     let next = show_plans(rack, 1)?;
     let before = machines(rack)?;
 
@@ -85,18 +77,15 @@ async fn upgraded(rack: &mut Rack, control_planes: usize) -> anyhow::Result<()> 
         .map(|machine| text(&machine["spec"]["imageURL"]))
         .collect();
     ensure!(images.iter().all(|known| *known == image), "{images:?}");
-    let host = |machines: &Machines, pool: &str| {
-        let mut machines = machines.iter();
-        let machine = machines.find(|(name, _)| name.contains(&format!("-{pool}-")));
-        machine.map(|(_, host)| host.clone())
-    };
-    let stays = |pool: &str| host(&before, pool) == host(&after.machines, pool);
+    let host = |machines: &Machines, pool: &str| of_pool(machines, pool).map(|(_, server)| server);
+    let stays =
+        |pool: &str| -> anyhow::Result<bool> { Ok(host(&before, pool)? == host(&after.machines, pool)?) };
     ensure!(
-        stays("md-0"),
+        stays("md-0")?,
         "the worker has the only server that there is for it"
     );
     ensure!(
-        stays("cp") == (control_planes == 1),
+        stays("cp")? == (control_planes == 1),
         "the member is on the same server exactly where there is no other one"
     );
     all_ready(rack, 2, 1)?;

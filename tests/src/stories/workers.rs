@@ -9,7 +9,9 @@ use lab::{RackPlan, Role, UpOptions};
 use super::Options;
 use super::on_rack::on_rack;
 use crate::end::End;
-use crate::living_cluster::{Machines, Settled, all_ready, explained, machines, set, settled, show_plans};
+use crate::living_cluster::{
+    Machines, Settled, all_ready, explained, machines, of_pool, set, settled, show_plans,
+};
 use crate::new_cluster::{create, deleted, ended};
 use crate::objects::NAMESPACE;
 use crate::outside_writer::OutsideWriter;
@@ -72,13 +74,10 @@ async fn tell(rack: &mut Rack) -> anyhow::Result<()> {
 
     let writer = OutsideWriter::begin(rack.cluster_client(), "dead-worker");
     let before = machines(rack)?;
-    let (name, host) = before
-        .iter()
-        .find(|(name, _)| name.contains("-md-0-"))
-        .context("no worker")?;
-    rack.at_bmc(host, "ForceOff")?;
+    let (name, host) = of_pool(&before, "md-0")?;
+    rack.at_bmc(&host, "ForceOff")?;
     println!("{name} on {host}: no power");
-    let replaced = |now: &Machines| now.len() == 2 && !now.contains_key(name);
+    let replaced = |now: &Machines| now.len() == 2 && !now.contains_key(&name);
     let healed = settled(rack, "another worker", replaced).await?;
     stayed_running(&healed)?;
     writer.end()?;
