@@ -47,7 +47,10 @@ pub(crate) async fn scale(world: &World, replicas: i32) {
 }
 
 fn holds(object: &MachineDeployment, kind: &str) -> bool {
-    let conditions = object.status.iter().flat_map(|status| &status.machines.conditions);
+    let conditions = object
+        .status
+        .iter()
+        .flat_map(|status| &status.machines.conditions);
     let mut found = conditions.filter(|known| known.type_ == kind);
     found.any(|known| known.status == "True")
 }
