@@ -42,6 +42,9 @@ pub struct Config {
     pub admission: Vec<Admit>,
     /// The records file and its kinds.
     pub records: Option<(Records, Vec<RecordKind>)>,
+    /// How far the first resource version lies above the last one of the database. After a restore of older data, clients
+    /// have seen versions that were given out since.
+    pub version_jump: u64,
     /// Makes the text of `/metrics`; without it there is no such path.
     pub exposition: Option<fn() -> String>,
 }
@@ -58,6 +61,7 @@ impl Config {
             namespaces: Vec::new(),
             admission: Vec::new(),
             records: None,
+            version_jump: 0,
             exposition: None,
         }
     }
@@ -77,7 +81,7 @@ pub struct ApiServer {
 impl ApiServer {
     /// Opens the database, installs definitions and namespaces, starts the collector.
     pub async fn open(config: Config) -> Result<ApiServer, Error> {
-        let storage = Storage::open(config.database, config.sealer).await?;
+        let storage = Storage::open(config.database, config.sealer, config.version_jump).await?;
         let (records, record_kinds) = config.records.unzip();
         let record_kinds: Vec<Arc<Kind>> = record_kinds
             .iter()

@@ -61,8 +61,12 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
-    /// Opens `state.db` at `path` and loads every object.
-    pub(crate) async fn open(path: std::path::PathBuf, sealer: Arc<dyn Sealer>) -> Result<Storage, Error> {
+    /// Opens `state.db` at `path` and loads every object. The next version lies `jump` above the one after the last.
+    pub(crate) async fn open(
+        path: std::path::PathBuf,
+        sealer: Arc<dyn Sealer>,
+        jump: u64,
+    ) -> Result<Storage, Error> {
         let database = Database::open(path, store::Options::new(sql::SCHEMA)).await?;
         let mut loaded = sql::load(&database, sealer.as_ref()).await?;
         let last = loaded.last;
@@ -73,7 +77,7 @@ impl Storage {
             sealer,
             cache,
             quarantine,
-            next: Arc::new(AtomicU64::new(last + 1)),
+            next: Arc::new(AtomicU64::new(last + 1 + jump)),
         })
     }
 

@@ -7,7 +7,6 @@ use aes_gcm::{Aes256Gcm, Key, Nonce};
 
 use crate::{Error, KeyDir};
 
-const NAME: &str = "seal.key";
 const NONCE: usize = 12;
 const TAG: usize = 16;
 
@@ -27,14 +26,23 @@ impl Sealer {
     /// Bytes that a sealed value is longer than the plain one.
     pub const OVERHEAD: usize = NONCE + TAG;
 
-    /// With the key in `seal.key`, 32 random octets made at the first start.
+    /// Name of the key's file in the key directory.
+    pub const FILE: &str = "seal.key";
+
+    /// With the key in `seal.key`, 32 random bytes made at the first start.
     pub fn load_or_create(keys: &KeyDir) -> Result<Self, Error> {
-        let content = keys.load_or_create(NAME, || Ok(rand::random::<[u8; 32]>().to_vec()))?;
-        let key: [u8; 32] = content.as_slice().try_into().map_err(|_| Error::Damaged {
-            path: keys.file(NAME),
-            what: format!("{} octets instead of 32", content.len()),
-        })?;
-        Ok(Self {
+        let content = keys.load_or_create(Self::FILE, || Ok(rand::random::<[u8; 32]>().to_vec()))?;
+        Self::with_key(&content).ok_or_else(|| Error::Damaged {
+            path: keys.file(Self::FILE),
+            what: format!("{} bytes instead of 32", content.len()),
+        })
+    }
+
+    /// With a key of 32 bytes; none when it has another length.
+    #[must_use]
+    pub fn with_key(key: &[u8]) -> Option<Self> {
+        let key: [u8; 32] = key.try_into().ok()?;
+        Some(Self {
             cipher: Aes256Gcm::new(&Key::<Aes256Gcm>::from(key)),
         })
     }
@@ -104,7 +112,7 @@ mod tests {
     fn a_short_key_is_refused() {
         let scratch = tempfile::tempdir().unwrap();
         let keys = KeyDir::open(scratch.path().join("keys")).unwrap();
-        keys.load_or_create(NAME, || Ok(vec![0; 16])).unwrap();
+        keys.load_or_create(Sealer::FILE, || Ok(vec![0; 16])).unwrap();
         assert!(matches!(
             Sealer::load_or_create(&keys),
             Err(Error::Damaged { .. })

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteExecutor, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection as _, SqliteConnection};
 
 use crate::{Error, Migrations};
 
@@ -63,30 +63,53 @@ impl DatabaseFile {
 
     /// Runs SQLite's whole integrity check. Reads the entire file: not for start-up.
     pub async fn check(&self) -> Result<(), Error> {
-        let rows: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(10)")
-            .fetch_all(&self.readers)
-            .await?;
-        if rows.len() == 1 && rows[0] == "ok" {
-            return Ok(());
-        }
-        Err(Error::Damaged {
-            path: self.path.clone(),
-            findings: rows.join("; "),
-        })
+        check(&self.path, &self.readers).await
     }
 
     /// Writes a consistent copy to `target` while readers and the writer go on.
     pub async fn backup(&self, target: &Path) -> Result<(), Error> {
-        let connection = connect_options(&self.path)
-            .create_if_missing(false)
-            .connect()
-            .await
-            .map_err(|e| Error::Open {
-                path: self.path.clone(),
-                source: Arc::new(e),
-            })?;
-        crate::backup::write(connection, target).await
+        copy_database(&self.path, target).await
     }
+}
+
+/// Writes a consistent copy of a database to `target`, also while another process has it open.
+///
+/// # Errors
+/// When the database cannot be opened or read, or `target` cannot be written.
+pub async fn copy_database(path: &Path, target: &Path) -> Result<(), Error> {
+    let options = connect_options(path).create_if_missing(false);
+    crate::backup::write(connect(path, &options).await?, target).await
+}
+
+/// Runs SQLite's whole integrity check on a database that nobody has open.
+///
+/// # Errors
+/// [`Error::Damaged`], or when the database cannot be opened or read.
+pub async fn check_database(path: &Path) -> Result<(), Error> {
+    let options = SqliteConnectOptions::new().filename(path).read_only(true);
+    let mut connection = connect(path, &options).await?;
+    check(path, &mut connection).await?;
+    Ok(connection.close().await?)
+}
+
+async fn connect(path: &Path, options: &SqliteConnectOptions) -> Result<SqliteConnection, Error> {
+    options.connect().await.map_err(|e| Error::Open {
+        path: path.to_owned(),
+        source: Arc::new(e),
+    })
+}
+
+async fn check(path: &Path, reader: impl SqliteExecutor<'_>) -> Result<(), Error> {
+    let rows: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(10)")
+        .fetch_all(reader)
+        .await?;
+    if rows.len() == 1 && rows[0] == "ok" {
+        return Ok(());
+    }
+    Err(Error::Damaged {
+        path: path.to_owned(),
+        findings: rows.join("; "),
+    })
 }
 
 fn make_private(path: &Path) -> Result<(), Error> {

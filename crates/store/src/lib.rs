@@ -21,7 +21,7 @@ mod writer;
 pub use data_dir::DataDir;
 pub use database::{Database, Options};
 pub use error::Error;
-pub use file::DatabaseFile;
+pub use file::{DatabaseFile, check_database, copy_database};
 pub use migrate::Migrations;
 pub use sqlx::SqliteConnection;
 pub use writer::Writer;
