@@ -17,6 +17,8 @@ pub(crate) struct Availability {
     pub(crate) claim: Option<Claim>,
     /// Why a person keeps it back.
     quarantine: Option<String>,
+    /// Its record is from a backup.
+    restored: bool,
     state: ServerState,
     /// What it has, once an agent has run on it.
     pub(crate) capacity: Option<HostCapacity>,
@@ -32,6 +34,7 @@ impl Availability {
             deleting: server.metadata.deletion_timestamp.is_some(),
             claim: server.spec.claim.clone(),
             quarantine: quarantine.map(|quarantine| quarantine.reason.clone()),
+            restored: server.spec.restored.is_some(),
             state: server
                 .status
                 .as_ref()
@@ -59,6 +62,9 @@ impl Availability {
         }
         if let Some(reason) = &self.quarantine {
             return Some(Obstacle::Quarantined(reason.clone()));
+        }
+        if self.restored {
+            return Some(Obstacle::Restored);
         }
         (self.state != ServerState::Available).then(|| Obstacle::Busy(word(self.state)))
     }
@@ -88,6 +94,8 @@ pub(crate) enum Obstacle {
     Owned(String),
     /// A person keeps it back, with the reason.
     Quarantined(String),
+    /// Its record is from a backup, and whether it has come into use since is not known.
+    Restored,
     /// Its state, as text for people.
     Busy(&'static str),
 }
@@ -100,6 +108,7 @@ impl fmt::Display for Obstacle {
             Self::Claimed { owner, .. } => write!(f, "is claimed by {owner}"),
             Self::Owned(owner) => write!(f, "is owned by {owner}"),
             Self::Quarantined(reason) => write!(f, "is quarantined ({reason})"),
+            Self::Restored => f.write_str("is known from a backup alone, and may be in use"),
             Self::Busy(state) => write!(f, "is {state}"),
         }
     }

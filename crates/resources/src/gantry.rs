@@ -9,6 +9,7 @@ mod plan;
 mod provider_cluster;
 mod provider_machine;
 mod release;
+mod restored;
 mod server;
 mod server_failure;
 mod wipe;
@@ -34,6 +35,7 @@ pub use provider_machine::{
     ProviderMachineSpec, ProviderMachineStatus, SelectorTerm,
 };
 pub use release::{ComponentImage, Release, ReleaseNodeImage, ReleaseSpec};
+pub use restored::Restored;
 pub use server::{
     Attempt, Claim, Firmware, HandoverPolicy, Inventory, InventoryNic, LocalBoot, Purpose, ReleaseStatement,
     Server, ServerSpec, ServerState, ServerStatus, StatedPower,

@@ -31,6 +31,10 @@ pub const ACCEPT_MAINBOARD: &str = "gantry.dev/accept-mainboard";
 /// installer; only a control plane's machine is held for it.
 pub const ALLOW_CLAIM_WITHOUT_BOOT: &str = "gantry.dev/allow-claim-without-boot";
 
+/// Annotation on a Namespace: a restore of the appliance, as JSON ([`crate::gantry::Restored`]). Servers that are derived in
+/// the Namespace afterwards carry it too: their Hardware may have been imported, and taken, after the backup.
+pub const RESTORED: &str = "gantry.dev/restored";
+
 /// Label with the cluster's name on everything that belongs to a cluster.
 pub const CLUSTER_NAME: &str = "cluster.x-k8s.io/cluster-name";
 /// Label that marks control-plane machines.

@@ -53,6 +53,7 @@ impl Standing {
             Obstacle::Owned(owner) => Taken::Other(format!("owned by {owner}")),
             Obstacle::Deleted => Taken::Other("being deleted".to_owned()),
             Obstacle::Quarantined(_) => Taken::Other("quarantined".to_owned()),
+            Obstacle::Restored => Taken::Other("known from a backup alone".to_owned()),
             Obstacle::Busy(state) => Taken::Other(state.to_owned()),
         })
     }

@@ -113,6 +113,8 @@ fn free_hosts_are_counted_for_each_pool_and_the_others_have_a_reason() {
         "reason": "no disk", "count": 1}});
     put(&mut hosts, "d", "worker", failure, "available");
     put(&mut hosts, "e", "worker", json!({}), "failed");
+    let restored = json!({"restored": {"backupAt": "1970-01-01T00:10:00Z", "at": "1970-01-01T00:20:00Z"}});
+    put(&mut hosts, "h", "worker", restored, "available");
     hosts.put_hardware(&hardware("f", json!({"type": "worker"})));
     hosts.put_hardware(&hardware(
         "g",
@@ -130,6 +132,7 @@ fn free_hosts_are_counted_for_each_pool_and_the_others_have_a_reason() {
             "1 cooling down after a failed installation, until 1970-01-02T00:10:00Z (d)",
             "1 failed (e)",
             "1 in use by cluster other (b)",
+            "1 known from a backup alone (h)",
             "1 not ready yet (f)",
             "1 owned by capt (g)",
             "1 quarantined (c)",

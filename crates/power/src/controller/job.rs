@@ -161,11 +161,22 @@ async fn my_turn(job: &Job, context: &Context) -> Result<Turn, Error> {
     let all = jobs.list(&same).await;
     let all = all.map_err(Error::listing("Jobs"))?;
     let server = server::of_bmc(&context.client, &reference.namespace, &reference.name).await?;
-    let attempt = match server {
-        Some(server) => open_attempt(&server, context).await?,
+    let restored = server.as_ref().and_then(restored);
+    let attempt = match &server {
+        Some(server) => open_attempt(server, context).await?,
         None => None,
     };
-    Ok(turn(job, &all.items, attempt.as_ref()))
+    Ok(turn(job, &all.items, attempt.as_ref(), restored.as_deref()))
+}
+
+/// Why a machine is not powered whose record is from a backup.
+fn restored(server: &Server) -> Option<String> {
+    let restored = server.spec.restored.as_ref()?;
+    let name = server.name_any();
+    Some(format!(
+        "{name} was {restored}; waits until its BMC says that it is off, or until a person trusts the records: gantry verify \
+         server {name}"
+    ))
 }
 
 /// The attempt of a server that is under way. One whose Workflow was deleted or has ended is over, whether or not

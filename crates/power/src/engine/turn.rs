@@ -18,10 +18,14 @@ pub(crate) struct OpenAttempt {
 }
 
 /// The oldest open Job of the machine goes first; one that has begun goes on. During an attempt only Jobs of our own
-/// controllers act.
-pub(crate) fn turn(job: &Job, others: &[Job], attempt: Option<&OpenAttempt>) -> Turn {
+/// controllers act. `restored` says that the records about the machine are from a backup: then none of those acts, because
+/// what they want may be long over.
+pub(crate) fn turn(job: &Job, others: &[Job], attempt: Option<&OpenAttempt>, restored: Option<&str>) -> Turn {
     if has_begun(job) {
         return Turn::Yes;
+    }
+    if let Some(why) = restored.filter(|_| !is_foreign(job)) {
+        return Turn::After(why.to_owned());
     }
     if let Some(attempt) = attempt
         && is_foreign(job)
@@ -126,24 +130,43 @@ mod tests {
     fn the_oldest_first() {
         let (a, b) = (job("a", 1, json!({}), None), job("b", 2, json!({}), None));
         let all = [a.clone(), b.clone()];
-        assert_eq!(turn(&a, &all, None), Turn::Yes);
-        assert_eq!(turn(&b, &all, None), Turn::After("waits for Job a".to_owned()));
-        let same = job("a2", 1, json!({}), None);
+        assert_eq!(turn(&a, &all, None, None), Turn::Yes);
         assert_eq!(
-            turn(&same, &[a.clone(), same.clone()], None),
+            turn(&b, &all, None, None),
             Turn::After("waits for Job a".to_owned())
         );
-        assert_eq!(turn(&b, &[job("a", 1, done(), None), b.clone()], None), Turn::Yes);
+        let same = job("a2", 1, json!({}), None);
+        assert_eq!(
+            turn(&same, &[a.clone(), same.clone()], None, None),
+            Turn::After("waits for Job a".to_owned())
+        );
+        assert_eq!(
+            turn(&b, &[job("a", 1, done(), None), b.clone()], None, None),
+            Turn::Yes
+        );
     }
 
     #[test]
     fn who_has_begun_goes_on() {
         let (old, young) = (job("old", 1, json!({}), None), job("young", 2, begun(), None));
         let all = [old.clone(), young.clone()];
-        assert_eq!(turn(&young, &all, None), Turn::Yes);
+        assert_eq!(turn(&young, &all, None, None), Turn::Yes);
         assert_eq!(
-            turn(&old, &all, None),
+            turn(&old, &all, None, None),
             Turn::After("waits for Job young".to_owned())
+        );
+    }
+
+    #[test]
+    fn what_is_known_from_a_backup_alone_is_powered_by_people_alone() {
+        let foreign = job("foreign", 1, json!({}), None);
+        let ours = job("ours", 2, json!({}), Some("ProviderMachine"));
+        let why = Some("restored");
+        let waits = Turn::After("restored".to_owned());
+        assert_eq!(turn(&ours, std::slice::from_ref(&ours), None, why), waits);
+        assert_eq!(
+            turn(&foreign, std::slice::from_ref(&foreign), None, why),
+            Turn::Yes
         );
     }
 
@@ -156,17 +179,17 @@ mod tests {
         let foreign = job("foreign", 1, json!({}), None);
         let ours = job("ours", 2, json!({}), Some("Workflow"));
         let all = [foreign.clone(), ours.clone()];
-        let Turn::After(reason) = turn(&foreign, &all, Some(&attempt)) else {
+        let Turn::After(reason) = turn(&foreign, &all, Some(&attempt), None) else {
             panic!("a foreign Job had its turn")
         };
         assert!(reason.contains("attempt w") && reason.contains("server s"));
         assert_eq!(
-            turn(&ours, &all, Some(&attempt)),
+            turn(&ours, &all, Some(&attempt), None),
             Turn::Yes,
             "a waiting foreign Job is not in the way"
         );
         assert_eq!(
-            turn(&job("f", 1, begun(), None), &all, Some(&attempt)),
+            turn(&job("f", 1, begun(), None), &all, Some(&attempt), None),
             Turn::Yes,
             "what has begun goes on"
         );

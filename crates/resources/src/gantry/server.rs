@@ -8,6 +8,7 @@ use super::boot_session::BootSession;
 use super::disk::{InventoryDisk, PinnedDisk};
 use super::first_boot::FirstBoot;
 use super::provider_machine::MachineRole;
+use super::restored::Restored;
 use super::server_failure::{InstallationFailure, Quarantine};
 use super::wipe::{Unwiped, WipePolicy};
 use crate::{Digest, Mac, Time};
@@ -72,6 +73,11 @@ pub struct ServerSpec {
     /// nobody claims is not claimed meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<Quarantine>,
+    /// Set when the appliance was restored from a backup: until it is removed Gantry neither powers the machine nor installs
+    /// anything on it, and no machine claims it. Removed when the BMC says that the machine is off, or by a person who knows
+    /// that the records are right (`gantry verify server`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<Restored>,
     /// What is done with the disks that a claim has written to, before the server is given back; the site's
     /// `wipeReleasedServers` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -16,6 +16,8 @@ use crate::error::{Error, place};
 const CLAIM: [&str; 2] = ["spec", "claim"];
 /// Why it is kept for inspection.
 const QUARANTINE: [&str; 2] = ["spec", "quarantine"];
+/// That its record is from a backup.
+const RESTORED: [&str; 2] = ["spec", "restored"];
 /// What a person stated when it was given back.
 const RELEASE: [&str; 2] = ["spec", "release"];
 
@@ -39,6 +41,13 @@ pub(super) async fn clear_release(api: &Api<Server>, server: &Server) -> Result<
     if server.spec.quarantine.is_some() {
         gone.push(Change::remove(&QUARANTINE));
     }
+    Ok(WRITER.change(api, server, gone).await.map(drop)?)
+}
+
+/// Removes the mark of a restore.
+pub(super) async fn trust(api: &Api<Server>, server: &Server) -> Result<(), Error> {
+    tracing::info!(machine = %server.name_any(), "off by its BMC since the restore: the records count again");
+    let gone = vec![Change::remove(&RESTORED)];
     Ok(WRITER.change(api, server, gone).await.map(drop)?)
 }
 

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::controller::Action;
 use kube::{Resource as _, ResourceExt as _};
 use resources::gantry::Server;
 use resources::keys;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::known::KnownHardware;
 use crate::context::Context;
@@ -40,6 +41,7 @@ pub(super) async fn reconcile(hardware: Arc<KnownHardware>, context: Arc<Context
     {
         return Ok(Action::await_change());
     }
+    let is_new = existing.is_none();
     let machine_id = existing
         .map(|server| server.spec.machine_id)
         .filter(|id| !id.is_empty())
@@ -47,6 +49,10 @@ pub(super) async fn reconcile(hardware: Arc<KnownHardware>, context: Arc<Context
     let mut spec = json!({ "machineId": machine_id, "hardware": name });
     if let (Some(bmc), Some(fields)) = (bmc, spec.as_object_mut()) {
         fields.insert("bmc".into(), bmc.into());
+    }
+    if is_new && let Some(fields) = spec.as_object_mut() {
+        let restored = restored(&context, &namespace).await?;
+        fields.extend(restored.map(|restored| ("restored".to_owned(), restored)));
     }
     let object = json!({
         "apiVersion": Server::api_version(&()),
@@ -64,4 +70,17 @@ pub(super) async fn reconcile(hardware: Arc<KnownHardware>, context: Arc<Context
         })?;
     tracing::info!(machine = %name, "server derived from its hardware");
     Ok(Action::await_change())
+}
+
+/// The mark of a restore that the Namespace carries: its Hardware may have been imported, and taken, after the backup.
+async fn restored(context: &Context, namespace: &str) -> Result<Option<Value>, Error> {
+    let namespaces: Api<Namespace> = Api::all(context.client.0.clone());
+    let found = namespaces.get_opt(namespace).await;
+    let found = found.map_err(|source| Error::Read {
+        kind: "Namespace",
+        name: namespace.to_owned(),
+        source,
+    })?;
+    let mark = found.and_then(|found| found.metadata.annotations?.remove(keys::RESTORED));
+    Ok(mark.and_then(|mark| serde_json::from_str(&mark).ok()))
 }

@@ -193,6 +193,7 @@ impl StateMachine for ServerMachine<'_> {
             Effect::TakeIn(claim) => effects::take_in(&self.api(), &seen.server, claim).await?,
             Effect::DropClaim => effects::drop_claim(&self.api(), &seen.server).await?,
             Effect::ClearRelease => effects::clear_release(&self.api(), &seen.server).await?,
+            Effect::Trust => effects::trust(&self.api(), &seen.server).await?,
             Effect::Delete => effects::delete(&self.api(), &seen.server).await?,
         }
         Ok(None)

@@ -35,8 +35,10 @@ pub(super) async fn keep(context: &Context, server: &mut Server, around: &Around
         .map(|session| context.heard(server, session, window));
     let session = session.as_ref();
     let started = session.and_then(|session| window.start(session, workflow, around.switched_on, now));
+    let restored = server.spec.restored.is_some();
     let seen = |view_armed, view_disarmed, silence| Seen {
         open,
+        restored,
         view_armed,
         view_disarmed,
         started,

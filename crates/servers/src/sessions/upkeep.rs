@@ -17,6 +17,8 @@ const BOTH_ALIVE: Duration = Duration::from_secs(2);
 pub struct Seen {
     /// The attempt's Workflow is there and not at its end.
     pub open: bool,
+    /// The server's record is from a backup: nothing new is armed.
+    pub restored: bool,
     /// The boot services answer by the session.
     pub view_armed: bool,
     /// The boot services let the machine boot its own disk.
@@ -62,7 +64,7 @@ pub fn upkeep(attempt: Option<&Attempt>, session: Option<&BootSession>, seen: Se
         return if over { Upkeep::Rest } else { Upkeep::Close };
     };
     let Some(session) = session.filter(|session| session.attempt >= attempt.number) else {
-        return Upkeep::Arm;
+        return if seen.restored { Upkeep::Rest } else { Upkeep::Arm };
     };
     if session.attempt > attempt.number {
         return Upkeep::Rest;
@@ -131,6 +133,7 @@ mod tests {
     fn seen() -> Seen {
         Seen {
             open: true,
+            restored: false,
             view_armed: false,
             view_disarmed: false,
             started: None,
@@ -166,6 +169,12 @@ mod tests {
             ),
             Upkeep::Rest
         );
+        let restored = Seen {
+            restored: true,
+            ..seen()
+        };
+        assert_eq!(upkeep(Some(&attempt(1)), None, restored), Upkeep::Rest);
+        assert_eq!(step(&attempt(4), SessionPhase::Closed, restored), Upkeep::Rest);
         for phase in [SessionPhase::Closed, SessionPhase::Claimed, SessionPhase::Frozen] {
             assert_eq!(step(&attempt(4), phase, seen()), Upkeep::Arm, "{phase:?}");
             assert_eq!(step(&attempt(2), phase, seen()), Upkeep::Rest, "{phase:?}");

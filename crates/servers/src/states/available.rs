@@ -35,7 +35,7 @@ pub(super) fn decide(snapshot: &Snapshot<'_>) -> Step {
                 quarantine.reason,
                 snapshot.server.name_any()
             )),
-            None => Step::done(free(snapshot)),
+            None => Step::done(snapshot.restored().unwrap_or_else(|| free(snapshot))),
         },
     }
 }
@@ -55,7 +55,7 @@ mod tests {
     use super::super::samples::{Sample, at};
     use super::*;
     use resources::Time;
-    use resources::gantry::{Quarantine, Unwiped};
+    use resources::gantry::{Quarantine, Restored, Unwiped};
     use resources::keys::{OWNER_NAME, OWNER_NAMESPACE};
 
     #[test]
@@ -93,6 +93,27 @@ mod tests {
             "kept out of use (fan); when you are done: gantry quarantine server {name} --end"
         ));
         assert_eq!(sample.step(at(0)), expected);
+    }
+
+    #[test]
+    fn a_record_from_a_backup_counts_again_when_the_machine_is_off() {
+        let mut sample = Sample::new(ServerState::Available);
+        sample.server.spec.restored = Some(Restored {
+            backup_at: Time(at(0)),
+            at: Time(at(60)),
+        });
+        let held = sample.step(at(61));
+        assert!(
+            matches!(&held, Step::Done { reason: Some(reason) } if reason.contains("gantry verify server node-1")),
+            "{held:?}"
+        );
+        sample.off_at = Some(at(60));
+        assert_eq!(sample.step(at(61)), held, "said before the restore");
+        sample.off_at = Some(at(61));
+        assert_eq!(sample.step(at(62)), Step::Do(Effect::Trust));
+        // Whoever has it.
+        sample.claim("ProviderMachine", "prod-1");
+        assert_eq!(sample.step(at(62)), Step::Do(Effect::Trust));
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub(crate) enum Effect {
     Forget,
     /// Remove the statement by which the server was given back.
     ClearRelease,
+    /// Trust the records again: the machine is off, so nobody uses it.
+    Trust,
     /// Delete the Server: its Hardware is gone.
     Delete,
 }

@@ -18,6 +18,7 @@ pub(super) struct Sample {
     pub(super) server: Server,
     pub(super) hardware: Option<Hardware>,
     pub(super) workflow: Option<Workflow>,
+    pub(super) off_at: Option<Timestamp>,
 }
 
 impl Sample {
@@ -52,6 +53,7 @@ impl Sample {
             server,
             hardware: Some(hardware),
             workflow: None,
+            off_at: None,
         }
     }
 
@@ -60,6 +62,7 @@ impl Sample {
             server: &self.server,
             hardware: self.hardware.as_ref(),
             workflow: self.workflow.as_ref(),
+            off_at: self.off_at,
         };
         decide(&snapshot, now)
     }

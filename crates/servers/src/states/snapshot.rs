@@ -19,6 +19,8 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) hardware: Option<&'a Hardware>,
     /// The Workflow that `spec.attempt` names.
     pub(crate) workflow: Option<&'a Workflow>,
+    /// When its BMC said last that it is off, as long as it says so.
+    pub(crate) off_at: Option<Timestamp>,
 }
 
 impl<'a> Snapshot<'a> {
@@ -58,6 +60,23 @@ impl<'a> Snapshot<'a> {
                  off, then: gantry release server {name} --powered-off"
             )
         })
+    }
+
+    /// The mark of a restore goes as soon as the machine is known to be off: then nobody uses it.
+    pub(super) fn trust_step(&self) -> Option<Step> {
+        let restored = self.server.spec.restored.as_ref()?;
+        let is_off = self.off_at.is_some_and(|at| at > restored.at.0);
+        is_off.then_some(Step::Do(Effect::Trust))
+    }
+
+    /// Why nothing is done with the server, where its record is from a backup.
+    pub(super) fn restored(&self) -> Option<String> {
+        let restored = self.server.spec.restored.as_ref()?;
+        let name = self.server.metadata.name.as_deref().unwrap_or_default();
+        Some(format!(
+            "{restored}; it is neither powered nor installed until its BMC says that it is off, or you know better: gantry \
+             verify server {name}"
+        ))
     }
 
     pub(super) fn attempt(&self) -> Option<&'a Attempt> {

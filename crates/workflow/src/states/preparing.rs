@@ -2,7 +2,8 @@
 //! another Workflow on the same server (in the effect), 5 for arming, 15 for the BMC job.
 
 use jiff::Timestamp;
-use resources::gantry::SessionPhase;
+use kube::ResourceExt as _;
+use resources::gantry::{Server, SessionPhase};
 use resources::tinkerbell::{BootMode, WorkflowState};
 
 use super::boot::{When, carry, job_of_mode};
@@ -11,6 +12,8 @@ use steps::minutes_after;
 use super::{Effect, Snapshot, Step, go};
 
 const ARM_MINUTES: i64 = 5;
+/// How long a machine whose record is from a backup waits for evidence or a person.
+const RESTORED_MINUTES: i64 = 7 * 24 * 60;
 
 pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
     let options = snapshot.options();
@@ -36,6 +39,11 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
     let armed = snapshot
         .session()
         .is_some_and(|session| session.phase != SessionPhase::Arming);
+    if !armed && let Some(server) = snapshot.server.filter(|server| server.spec.restored.is_some()) {
+        let until = minutes_after(snapshot.since(now), RESTORED_MINUTES);
+        return Step::wait(restored(server), until)
+            .or_at_deadline(now, |_| go(WorkflowState::Timeout, restored(server)));
+    }
     if !armed {
         let until = minutes_after(snapshot.since(now), ARM_MINUTES);
         return Step::wait("the machine is being armed", until).or_at_deadline(now, |_| {
@@ -59,6 +67,15 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
     }
     carry(snapshot, name, tasks, now)
         .unwrap_or_else(|| go(WorkflowState::Pending, "powered on; waits for its agent"))
+}
+
+fn restored(server: &Server) -> String {
+    let name = server.name_any();
+    let why = server.spec.restored.as_ref().map(ToString::to_string);
+    format!(
+        "{name} was {}; if nobody uses it, switch it off or: gantry verify server {name}",
+        why.unwrap_or_default()
+    )
 }
 
 #[cfg(test)]
@@ -101,6 +118,16 @@ mod tests {
         assert_eq!(sample.step(at(0)), Step::Do(Effect::NoteJob("netboot-w".into())));
         sample.noted("netboot-w");
         sample.goes(at(0), WorkflowState::Pending);
+    }
+
+    #[test]
+    fn a_server_that_is_known_from_a_backup_is_waited_for() {
+        let mut sample = sample();
+        sample.toggled();
+        sample.restored();
+        let (reason, until) = sample.waits(at(60 * 60));
+        assert!(reason.contains("gantry verify server"), "{reason}");
+        assert_eq!(until, at(7 * 24 * 60 * 60));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use resources::bmc::{Action, PowerAction};
 use resources::gantry::{
-    Attempt, BootSession, FirstBoot, Server, ServerSpec, ServerStatus, SessionClaim, SessionPhase,
+    Attempt, BootSession, FirstBoot, Restored, Server, ServerSpec, ServerStatus, SessionClaim, SessionPhase,
 };
 use resources::tinkerbell::{
     ActionState, AllowNetbootStatus, BootMode, BootOptions, CustombootConfig, JobStatus, Workflow,
@@ -60,6 +60,13 @@ impl Sample {
             mac: Some(Mac::new([2, 0, 0, 0, 0, 1])),
         };
         decide(&snapshot, now)
+    }
+
+    /// The server's record is from a backup.
+    pub(super) fn restored(&mut self) {
+        let spec = &mut self.server.as_mut().unwrap().spec;
+        let (backup_at, at) = (Time(at(-60)), Time(at(0)));
+        spec.restored = Some(Restored { backup_at, at });
     }
 
     /// The reason of the step to this state, which must be the next one.
