@@ -17,6 +17,15 @@ pub enum Error {
         #[source]
         source: store::Error,
     },
+    /// A restore has not come to its end.
+    #[error(
+        "data directory {} holds a part of a backup: a restore was interrupted; run the same `gantry restore appliance` again",
+        path.display()
+    )]
+    RestoreInterrupted {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Keys cannot be read or made.
     #[error("keys in {path}")]
     Keys {

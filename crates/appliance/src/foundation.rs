@@ -17,7 +17,10 @@ use crate::settings::Settings;
 use crate::{admission, credentials};
 
 /// Folder of the data directory for files that hold secrets and are too big for the database.
-const SEALED_FILES: &str = "sealed-files";
+pub(crate) const SEALED_FILES: &str = "sealed-files";
+
+/// Folder of the data directory for a backup that is not in its place yet.
+pub(crate) const RESTORE_FOLDER: &str = "restore.partial";
 
 /// Everything that is open before any task runs.
 pub(crate) struct Foundation {
@@ -46,6 +49,11 @@ impl Foundation {
         };
         let parts = settings.parts.as_deref().map(Parts::open).transpose()?;
         let data = DataDir::lock(&settings.data).map_err(store)?;
+        if data.file(RESTORE_FOLDER).exists() {
+            return Err(Error::RestoreInterrupted {
+                path: settings.data.clone(),
+            });
+        }
         let keys = KeyDir::open(&settings.key_dir).map_err(keys_failed)?;
         let ca = SiteCa::load_or_create(&keys, &settings.site, Timestamp::now()).map_err(keys_failed)?;
         let sealer = pki::Sealer::load_or_create(&keys).map_err(keys_failed)?;
@@ -127,7 +135,7 @@ fn record_kinds() -> Vec<RecordKind> {
 
 /// The site's sealing key as the API server and the sealed files want it.
 #[derive(Debug)]
-struct Seal(pki::Sealer);
+pub(crate) struct Seal(pub(crate) pki::Sealer);
 
 impl apiserver::Sealer for Seal {
     fn seal(&self, context: &[u8], plain: &[u8]) -> Result<Vec<u8>, apiserver::SealError> {

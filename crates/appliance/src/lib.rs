@@ -11,6 +11,7 @@ mod address;
 mod admission;
 mod agent_endpoint;
 mod appliance;
+pub mod backup;
 mod boot_services;
 mod callers;
 mod controllers;

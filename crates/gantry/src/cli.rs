@@ -42,7 +42,10 @@ pub(crate) enum Command {
     /// Save the data of a cluster's etcd in the appliance.
     #[command(subcommand)]
     Snapshot(Snapshot),
-    /// Have a cluster start with a snapshot of its etcd.
+    /// Copy everything that the appliance knows into a file, while it runs.
+    #[command(subcommand)]
+    Backup(Backup),
+    /// Have a cluster start with a snapshot of its etcd, or go back to a backup of the appliance.
     #[command(subcommand)]
     Restore(Restore),
     /// Delete a cluster: its machines are powered off and given back.
@@ -54,6 +57,9 @@ pub(crate) enum Command {
     /// Keep a server for inspection instead of using it.
     #[command(subcommand)]
     Quarantine(Quarantine),
+    /// Say that the records about a server are right, after a restore of the appliance.
+    #[command(subcommand)]
+    Verify(Verify),
     /// Approve a plan that waits for a person.
     Approve(verbs::approve::ApproveArgs),
     /// Try once more what has failed too often.
@@ -128,6 +134,20 @@ pub(crate) enum Snapshot {
 pub(crate) enum Restore {
     /// Install the control plane of a cluster anew, with a snapshot of its etcd. Workers stay.
     Cluster(verbs::snapshot::RestoreArgs),
+    /// Go back to a backup of the appliance. Nothing is powered or installed by it.
+    Appliance(verbs::backup::RestoreArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Backup {
+    /// Copy databases and sealed files of the appliance into one file.
+    Appliance(verbs::backup::BackupArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verify {
+    /// Say that the records about servers are right, after a restore of the appliance.
+    Server(verbs::server::VerifyArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod apply_hardware;
 pub(crate) mod approve;
+pub(crate) mod backup;
 mod cluster_files;
 pub(crate) mod completion;
 pub(crate) mod create_cluster;
@@ -25,8 +26,8 @@ mod watching;
 use clap::CommandFactory;
 
 use crate::cli::{
-    Apply, Cli, Command, Config, Create, Delete, Generate, Quarantine, Release, Replace, Restore, Retry,
-    Snapshot, Upgrade, UpgradePlan,
+    Apply, Backup, Cli, Command, Config, Create, Delete, Generate, Quarantine, Release, Replace, Restore,
+    Retry, Snapshot, Upgrade, UpgradePlan, Verify,
 };
 use crate::failure::Outcome;
 use crate::output;
@@ -47,10 +48,13 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         }
         Command::Snapshot(Snapshot::Cluster(args)) => snapshot::take(global, &args).await,
         Command::Restore(Restore::Cluster(args)) => snapshot::restore(global, &args).await,
+        Command::Restore(Restore::Appliance(args)) => backup::restore(&args).await,
+        Command::Backup(Backup::Appliance(args)) => backup::make(&args).await,
         Command::Delete(Delete::Cluster(args)) => delete_cluster::run(global, &args).await,
         Command::Release(Release::Server(args)) => release_server::run(global, &args).await,
         Command::Approve(args) => approve::run(global, &args).await,
         Command::Quarantine(Quarantine::Server(args)) => server::quarantine(global, &args).await,
+        Command::Verify(Verify::Server(args)) => server::verify(global, &args).await,
         Command::Retry(Retry::Machine(args)) => machine::retry(global, &args).await,
         Command::Retry(Retry::Server(args)) => server::retry(global, &args).await,
         Command::Replace(Replace::Machine(args)) => machine::replace(global, &args).await,

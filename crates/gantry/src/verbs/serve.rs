@@ -81,11 +81,15 @@ impl FromArgMatches for ServeArgs {
     }
 }
 
-pub(crate) async fn run(args: ServeArgs) -> Outcome {
+/// The settings from this configuration file, else the one in its usual place, and from what is given beside it.
+pub(crate) fn settings(config: Option<&Path>, given: &BTreeMap<&'static str, Given>) -> Outcome<Settings> {
     let default = Path::new(DEFAULT_FILE);
-    let file = args.config.as_deref().or(default.exists().then_some(default));
-    let mut settings =
-        Settings::load(file, &args.given).map_err(|fault| Failure::BadInput(fault.to_string()))?;
+    let file = config.or(default.exists().then_some(default));
+    Settings::load(file, given).map_err(|fault| Failure::BadInput(fault.to_string()))
+}
+
+pub(crate) async fn run(args: ServeArgs) -> Outcome {
+    let mut settings = settings(args.config.as_deref(), &args.given)?;
     start_logs(&settings)?;
     if settings.parts.is_none() {
         settings.parts = own_parts(&settings.data).await?;

@@ -1,8 +1,12 @@
-//! `gantry quarantine server NAME` and `gantry retry server NAME`: what a person knows about one server.
+//! `gantry quarantine server`, `gantry retry server` and `gantry verify server`: what a person knows about a server.
+
+use std::collections::BTreeMap;
 
 use clap::Args;
 use jiff::Timestamp;
-use kube::api::{Api, Patch};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::ResourceExt as _;
+use kube::api::{Api, ListParams, Patch};
 use resources::gantry::{Purpose, Quarantine, Server, ServerState};
 use resources::{Time, keys};
 use serde_json::{Value, json};
@@ -34,6 +38,59 @@ pub(crate) struct ServerArgs {
     /// Namespace.
     #[arg(short, long, default_value = keys::DEFAULT_NAMESPACE)]
     namespace: String,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "After a restore of the appliance: what its records say of these servers is right, so they may be powered and \
+                  installed again.\nA free server is taken then by the next machine that wants one, and loses what is on its \
+                  disks.\n\nExamples:\n  gantry verify server node-a node-b\n  gantry verify server --all"
+)]
+pub(crate) struct VerifyArgs {
+    /// Names of the servers, as `gantry get servers` shows them.
+    #[arg(required_unless_present = "all")]
+    names: Vec<String>,
+    /// All servers of the namespace, and those whose hardware is imported later.
+    #[arg(long, conflicts_with = "names")]
+    all: bool,
+    /// Namespace.
+    #[arg(short, long, default_value = keys::DEFAULT_NAMESPACE)]
+    namespace: String,
+}
+
+/// Removes the mark of a restore.
+pub(crate) async fn verify(global: &Global, args: &VerifyArgs) -> Outcome {
+    let client = connection::connect(global).await?;
+    let servers: Api<Server> = Api::namespaced(client.clone(), &args.namespace);
+    let known = servers.list(&ListParams::default()).await?;
+    let known: BTreeMap<String, Server> = known
+        .into_iter()
+        .map(|server| (server.name_any(), server))
+        .collect();
+    if let Some(name) = args.names.iter().find(|name| !known.contains_key(*name)) {
+        return Err(unknown(name, &args.namespace));
+    }
+    if args.all {
+        let mark = json!({ "metadata": { "annotations": { keys::RESTORED: null } } });
+        let namespaces: Api<Namespace> = Api::all(client);
+        let patch = Patch::Merge(mark);
+        namespaces
+            .patch(&args.namespace, &connection::patch_params(), &patch)
+            .await?;
+    }
+    let mut any = false;
+    for (name, server) in &known {
+        let is_meant = args.all || args.names.contains(name);
+        if is_meant && server.spec.restored.is_some() {
+            set(&servers, name, "restored", &Value::Null).await?;
+            output::line(format!("{name}: its records count again"));
+            any = true;
+        }
+    }
+    if !any {
+        output::note("nothing to do: the records of these servers count already");
+    }
+    Ok(())
 }
 
 /// Keeps a server for inspection, or ends that.
@@ -107,13 +164,15 @@ fn failed_wipe(server: &Server) -> Option<&str> {
 async fn find(global: &Global, args: &ServerArgs) -> Outcome<(Api<Server>, Server)> {
     let client = connection::connect(global).await?;
     let servers: Api<Server> = Api::namespaced(client, &args.namespace);
-    let server = servers.get_opt(&args.name).await?.ok_or_else(|| {
-        Failure::text(format!(
-            "there is no server {} in {}; see: gantry get servers -A",
-            args.name, args.namespace
-        ))
-    })?;
+    let server = servers.get_opt(&args.name).await?;
+    let server = server.ok_or_else(|| unknown(&args.name, &args.namespace))?;
     Ok((servers, server))
+}
+
+fn unknown(name: &str, namespace: &str) -> Failure {
+    Failure::text(format!(
+        "there is no server {name} in {namespace}; see: gantry get servers -A"
+    ))
 }
 
 async fn set(servers: &Api<Server>, name: &str, field: &str, value: &Value) -> Outcome {
