@@ -179,15 +179,42 @@ impl Rack {
 
     async fn start(&mut self, kill_at: Option<KillPoint>) -> anyhow::Result<()> {
         for name in ["data", "keys"] {
-            let path = self.file(name);
-            std::fs::create_dir_all(&path)?;
-            std::fs::set_permissions(&path, Permissions::from_mode(0o700))?;
-            chown(&path, Some(USER), Some(USER))?;
+            self.appliance_folder(name)?;
         }
         let log = File::options()
             .append(true)
             .create(true)
             .open(self.file("serve.log"))?;
+        let mut command = self.appliance_command(&["serve"])?;
+        command.arg("--parts").arg(self.file("parts"));
+        let address = self.plan.site_address.to_string();
+        command.args(["--interface", self.plan.site_interface, "--address", &address]);
+        command.args(["--lab-timings", if self.lab_timings { "true" } else { "false" }]);
+        command.args(["--kernel-arguments", "console=ttyS0,115200"]);
+        command.args(&self.serve_flags);
+        if let Some(point) = kill_at {
+            command.env("GANTRY_KILL_AT", point.name());
+        }
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        self.appliance = Some(command.spawn().context("the appliance does not start")?);
+        let answered = until("the appliance answers", START, || async {
+            self.gantry(&["version", "--server"])
+        })
+        .await;
+        answered.map(drop).with_context(|| self.log())
+    }
+
+    /// A folder of the story that belongs to the appliance's user alone.
+    pub(crate) fn appliance_folder(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let path = self.file(name);
+        std::fs::create_dir_all(&path)?;
+        std::fs::set_permissions(&path, Permissions::from_mode(0o700))?;
+        chown(&path, Some(USER), Some(USER))?;
+        Ok(path)
+    }
+
+    /// A command of the appliance's user with the appliance's data and keys.
+    fn appliance_command(&self, arguments: &[&str]) -> anyhow::Result<Command> {
         let user = USER.to_string();
         let mut command = lab::site_command(&self.plan, "setpriv")?;
         command.args([
@@ -201,29 +228,18 @@ impl Rack {
         for set in ["--inh-caps", "--ambient-caps", "--bounding-set"] {
             command.arg(format!("{set}={CAPABILITIES}"));
         }
-        command.arg(self.file("bin/gantry")).arg("serve");
-        for (flag, name) in [("--data", "data"), ("--key-dir", "keys"), ("--parts", "parts")] {
+        command.arg(self.file("bin/gantry")).args(arguments);
+        for (flag, name) in [("--data", "data"), ("--key-dir", "keys")] {
             command.arg(flag).arg(self.file(name));
         }
-        let address = self.plan.site_address.to_string();
-        command.args(["--interface", self.plan.site_interface, "--address", &address]);
-        command.args(["--lab-timings", if self.lab_timings { "true" } else { "false" }]);
-        command.args(["--kernel-arguments", "console=ttyS0,115200"]);
-        command.args(&self.serve_flags);
-        if let Some(point) = kill_at {
-            command.env("GANTRY_KILL_AT", point.name());
-        }
-        command
-            .env_remove("GANTRY_CONFIG")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
-        self.appliance = Some(command.spawn().context("the appliance does not start")?);
-        let answered = until("the appliance answers", START, || async {
-            self.gantry(&["version", "--server"])
-        })
-        .await;
-        answered.map(drop).with_context(|| self.log())
+        command.env_remove("GANTRY_CONFIG");
+        Ok(command)
+    }
+
+    /// Runs gantry as the appliance's user, with the appliance's data and keys.
+    pub(crate) fn as_appliance(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        println!("$ gantry {}", arguments.join(" "));
+        done(&mut self.appliance_command(arguments)?)
     }
 
     /// Waits until the appliance was killed at the point that [`Rack::serve_until`] named.

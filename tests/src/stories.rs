@@ -8,6 +8,7 @@ mod faults;
 mod installer_bios;
 mod members;
 mod neighbour;
+mod older_backup;
 mod on_rack;
 mod options;
 mod resets;
@@ -103,6 +104,14 @@ pub(crate) const ALL: &[Story] = &[
         needs: "root, kubectl (from the image cache, else on PATH)",
         minutes: 1,
         run: |options| Box::pin(neighbour::run(options)),
+    },
+    Story {
+        name: "older-backup",
+        tier: "full",
+        about: "UEFI: the appliance is lost, and restored from a backup that is older than one of its machines: none is touched",
+        needs: "root, QEMU, built images (gantry image build), 10 GB of memory",
+        minutes: 25,
+        run: |options| Box::pin(older_backup::run(options)),
     },
     Story {
         name: "resets",
