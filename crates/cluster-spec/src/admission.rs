@@ -5,6 +5,8 @@
 mod tests;
 mod worker_groups;
 
+use std::collections::BTreeSet;
+
 use kube::ResourceExt;
 use resources::anywhere::{
     Cluster, ObjectRef, OidcConfig, TinkerbellDatacenterConfig, TinkerbellMachineConfig,
@@ -135,9 +137,14 @@ fn changes(
         // Another version is one of another Release.
         let version = |bundle: &ClusterBundle| bundle.cluster.spec.kubernetes_version.clone();
         let upgraded = version(&known) != version(&compared.effective);
-        let releases = if upgraded { releases } else { &pinned };
-        let broken = validate(&without_unknown_documents(&compared.effective), releases).into_iter();
-        found.extend(broken.filter(|violation| !before.contains(violation)));
+        let (all, releases) = (releases, if upgraded { releases } else { &pinned });
+        let mut broken = validate(&without_unknown_documents(&compared.effective), releases);
+        broken.retain(|violation| !before.contains(violation));
+        if !broken.is_empty() && !upgraded {
+            let next = in_another_version(&known, &compared.effective, all);
+            broken.retain(|violation| next.iter().all(|found| names(found, violation)));
+        }
+        found.extend(broken);
     }
     if let Some(before) = old.and_then(|old| old.within(&known)) {
         let written = update(&before, &wanted).changed;
@@ -151,6 +158,37 @@ fn changes(
         found.retain(is_written);
     }
     Some(found)
+}
+
+/// What is wrong with a bundle in each version that its cluster may be brought to. The images of a version are in other
+/// documents than the version, and one of them is written first.
+fn in_another_version(
+    known: &ClusterBundle,
+    wanted: &ClusterBundle,
+    releases: &[Release],
+) -> Vec<Vec<Violation>> {
+    let versions: BTreeSet<&str> = releases
+        .iter()
+        .map(|release| release.spec.kubernetes_version.as_str())
+        .collect();
+    let with = |version: &str| {
+        let mut bundle = without_unknown_documents(wanted);
+        version.clone_into(&mut bundle.cluster.spec.kubernetes_version);
+        bundle
+    };
+    versions
+        .into_iter()
+        .filter(|version| *version != known.cluster.spec.kubernetes_version)
+        .map(with)
+        .filter(|bundle| update(known, bundle).refused.is_empty())
+        .map(|bundle| validate(&bundle, releases))
+        .collect()
+}
+
+/// Whether one of these is about the same field.
+fn names(found: &[Violation], field: &Violation) -> bool {
+    let is_it = |one: &Violation| (one.kind, &one.name, &one.path) == (field.kind, &field.name, &field.path);
+    found.iter().any(is_it)
 }
 
 /// A template or identity provider that the recorded documents don't have may be beside them; whether it is, the coordinator

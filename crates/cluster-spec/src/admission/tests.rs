@@ -161,6 +161,34 @@ fn a_new_version_is_one_that_there_is() {
     assert!(said("1.34", &both)[0].contains("can't go back"));
 }
 
+/// `kubectl apply` writes the documents of a file one after the other, and the command line the Cluster last.
+#[test]
+fn an_image_of_the_next_version_is_written_before_the_version() {
+    let known = base();
+    let with = |image: &str| {
+        let mut datacenter = known.datacenter.clone();
+        datacenter.spec.os_image_url = Some(image.to_owned());
+        Document::Datacenter(Box::new(datacenter))
+    };
+    let old = Document::Datacenter(Box::new(known.datacenter.clone()));
+    let mut both = known_releases();
+    let mut next = both[0].clone();
+    next.spec.kubernetes_version = "1.36".to_owned();
+    next.spec.patch_version = "v1.36.0".to_owned();
+    both.push(next);
+    let said = |image: &str, releases: &[Release]| {
+        let found = admit(Some(&old), &with(image), &beside(&known), releases);
+        found.into_iter().map(|one| one.path).collect::<Vec<_>>()
+    };
+    let (next, other) = (
+        "file:///srv/debian-13-kubernetes-1.36.raw.zst",
+        "file:///srv/debian-13.raw.zst",
+    );
+    assert_eq!(said(next, &both), [""; 0]);
+    assert_eq!(said(next, &known_releases()), ["spec.osImageURL"]);
+    assert_eq!(said(other, &both), ["spec.osImageURL"]);
+}
+
 #[test]
 fn before_there_are_machines_everything_may_change() {
     let new = read(include_str!("../../tests/cases/edit-image.yaml"));
