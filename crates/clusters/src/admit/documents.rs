@@ -259,8 +259,14 @@ fn age(cluster: &Cluster) -> (Option<Timestamp>, Option<&str>, Option<&str>) {
     (created, meta.namespace.as_deref(), meta.name.as_deref())
 }
 
-/// Whether the addresses of a cluster of which nothing exists yet are free and of use. Of two new clusters that want the
-/// same address the older one gets it.
+fn has_machines(views: &Views, cluster: &Cluster) -> bool {
+    let namespace = cluster.namespace().unwrap_or_default();
+    let control_plane = views.control_planes.get(&namespace, &cluster.name_any());
+    control_plane.is_some_and(|control_plane| control_plane.spec.documents.is_some())
+}
+
+/// Whether the addresses of a cluster of which nothing exists yet are free and of use. A cluster that has machines keeps its
+/// own; of two new ones that want the same address the older one gets it.
 pub(crate) fn surroundings(
     hosts: &Hosts,
     views: &Views,
@@ -270,14 +276,14 @@ pub(crate) fn surroundings(
 ) -> Option<(FailureReason, String)> {
     let clusters = views.clusters.all();
     let own = age(&bundle.cluster);
-    let older: Vec<&Cluster> = clusters
+    let first: Vec<&Cluster> = clusters
         .iter()
         .map(AsRef::as_ref)
-        .filter(|other| age(other) < own)
+        .filter(|other| age(other) < own || has_machines(views, other) && age(other) != own)
         .collect();
     let around = Surroundings {
         hosts,
-        clusters: &older,
+        clusters: &first,
         appliance,
         holder,
     };
