@@ -52,6 +52,13 @@ impl Objects<'_> {
         let snapshot = self.0.list(resource, Some(namespace));
         snapshot.objects.iter().map(|stored| stored.value()).collect()
     }
+
+    /// Lists the objects of a resource in all namespaces.
+    #[must_use]
+    pub fn everywhere(&self, resource: &str) -> Vec<Value> {
+        let snapshot = self.0.list(resource, None);
+        snapshot.objects.iter().map(|stored| stored.value()).collect()
+    }
 }
 
 /// Why a hook refuses.

@@ -1,20 +1,21 @@
 //! Admission of clusters' documents in the embedded API: the rules of `cluster-spec` on every write, whoever makes it.
 
 mod cluster_api;
+mod management;
 mod namespaces;
 mod stored;
 #[cfg(test)]
 mod tests;
 
-use apiserver::{AdmissionRequest, AdmissionVerb, Cause, Refusal};
-use cluster_spec::{Document, Violation};
+use apiserver::{AdmissionRequest, AdmissionVerb, Admit, Cause, Refusal};
+use cluster_spec::{Document, ManagementCluster, Violation};
 use resources::anywhere::Cluster;
 use resources::gantry::{ControlPlane, Release};
 use serde::Deserialize;
 use serde_json::Value;
 
 use cluster_api::cluster_api;
-pub(crate) use namespaces::namespaces;
+use namespaces::namespaces;
 use stored::{CLUSTERS, parsed, stored};
 
 const DOCUMENTS: &str = "anywhere.eks.amazonaws.com";
@@ -22,12 +23,15 @@ const CLUSTER_API: &str = "cluster.x-k8s.io";
 const CONTROL_PLANES: &str = "controlplanes.gantry.dev";
 const RELEASES: &str = "releases.gantry.dev";
 
+/// What the API of the appliance asks of every write.
+pub(crate) const HOOKS: [Admit; 2] = [clusters, namespaces];
+
 /// Refuses what would harm a cluster, or would be accepted and not carried out, by the names of the fields. Warns of what
 /// is written and has no effect.
 ///
 /// # Errors
 /// Every refused field.
-pub(crate) fn clusters(request: &AdmissionRequest<'_>, object: &mut Value) -> Result<Vec<String>, Refusal> {
+fn clusters(request: &AdmissionRequest<'_>, object: &mut Value) -> Result<Vec<String>, Refusal> {
     if request.subresource == "status" {
         return Ok(Vec::new());
     }
@@ -45,6 +49,7 @@ pub(crate) fn clusters(request: &AdmissionRequest<'_>, object: &mut Value) -> Re
             })
         }
         (CLUSTER_API, _, _) => cluster_api(request, object),
+        (DOCUMENTS, "Cluster", AdmissionVerb::Delete) => management::deleted(request),
         (DOCUMENTS, kind, AdmissionVerb::Create | AdmissionVerb::Update) => {
             let Some(new) = Document::read(kind, object) else {
                 return Ok(Vec::new());
@@ -54,7 +59,15 @@ pub(crate) fn clusters(request: &AdmissionRequest<'_>, object: &mut Value) -> Re
             let control_planes: Vec<ControlPlane> = stored(request, CONTROL_PLANES);
             let releases = request.objects.list(RELEASES, "");
             let releases: Vec<Release> = parsed(releases);
-            cluster_spec::admit(old.as_ref(), &new, &control_planes, &releases)
+            let mut found = cluster_spec::admit(old.as_ref(), &new, &control_planes, &releases);
+            if found.is_empty() && kind == "Cluster" {
+                match management::written(request, object) {
+                    ManagementCluster::Found => {}
+                    ManagementCluster::Missing(waits) => warnings.push(waits.to_string()),
+                    ManagementCluster::Wrong(wrong) => found.push(wrong),
+                }
+            }
+            found
         }
         _ => Vec::new(),
     };

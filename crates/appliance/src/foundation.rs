@@ -83,7 +83,7 @@ impl Foundation {
         config.exposition = Some(telemetry::exposition);
         config.definitions = resources::crds();
         config.namespaces = vec![keys::DEFAULT_NAMESPACE.to_owned()];
-        config.admission = vec![admission::clusters, admission::namespaces];
+        config.admission = admission::HOOKS.to_vec();
         config.records = Some((records.clone(), record_kinds()));
         let api = ApiServer::open(config).await.map_err(Error::Api)?;
         let kubeconfig = data.file(crate::ADMIN_KUBECONFIG);

@@ -3,7 +3,7 @@
 //!
 //! Owns reading with places ([`parse`]), EKS Anywhere's defaults, the rules that need nothing but the documents and
 //! the known Releases ([`validate`]), the checks against free hardware ([`check_hardware`]) and against everybody else's
-//! addresses ([`check_surroundings`]), the choice of a Release ([`choose_release`]), and the rules for changes ([`update`]),
+//! addresses ([`check_surroundings`]), the management cluster that a Cluster names ([`management_cluster`]), the choice of a Release ([`choose_release`]), and the rules for changes ([`update`]),
 //! also as admission of a write ([`admit`]). All of it is pure; the API and the controller run the same rules on objects that the command line runs on files. Two supersets of EKS Anywhere:
 //! `osFamily: debian` and `cniConfig: {flannel: {}}`.
 //!
@@ -18,6 +18,7 @@ mod bundle;
 mod defaults;
 mod documents;
 mod hardware;
+mod management;
 mod node;
 mod problem;
 mod recorded;
@@ -40,6 +41,9 @@ pub use bundle::{CONTROL_PLANE_GROUP, ClusterBundle, Group, OIDC, autoscaling, s
 pub use defaults::with_defaults;
 pub use documents::parse;
 pub use hardware::{FreeHardware, check_hardware};
+pub use management::{
+    ManagementCluster, admit_cluster_deletion, management_cluster, names_another_manager, workload_clusters,
+};
 pub use problem::{Problem, Problems};
 pub use releases::{candidates, choose_release};
 pub use remarks::remarks;

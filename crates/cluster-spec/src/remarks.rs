@@ -48,12 +48,6 @@ fn of_cluster(cluster: &Cluster) -> Vec<Violation> {
         spec.license_token.is_some(),
         "has no effect: no licence is needed",
     );
-    let manager = &spec.management_cluster.name;
-    note(
-        "spec.managementCluster.name",
-        !manager.is_empty() && *manager != cluster.name_any(),
-        "has no effect: the appliance manages every cluster, and no other cluster has to be there for it",
-    );
     let in_place = |strategy: &Option<Value>| {
         let kind = strategy.as_ref().and_then(|strategy| strategy.get("type"));
         kind.and_then(Value::as_str) == Some("InPlace")

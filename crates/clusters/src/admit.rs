@@ -3,6 +3,7 @@
 
 mod documents;
 mod inventory;
+mod management;
 mod provider;
 mod upgrade;
 
@@ -14,6 +15,7 @@ use resources::keys;
 
 pub(crate) use documents::{Admitted, Documents, class, lines};
 pub(crate) use inventory::Inventories;
+pub(crate) use management::held_by;
 pub(crate) use provider::Site;
 
 use crate::access::Access;
@@ -32,7 +34,8 @@ pub(crate) async fn admit(
     documents::read(access, views, cluster, snapshot).await
 }
 
-/// Whether a cluster of which nothing exists yet can be made here: hosts, addresses, neighbours. Says what is wrong.
+/// Whether a cluster of which nothing exists yet can be made here: management cluster, hosts, addresses, neighbours. Says
+/// what is wrong.
 pub(crate) async fn check_site(
     access: &Access,
     views: &Views,
@@ -42,6 +45,9 @@ pub(crate) async fn check_site(
     snapshot: &Snapshot,
 ) -> Result<Site, Error> {
     let bundle = &admitted.bundle;
+    if let Some(message) = management::fault(views, &bundle.cluster) {
+        return Ok(Site::Bad(FailureReason::ManagementClusterRefInvalid, message));
+    }
     let mirror = bundle.cluster.spec.registry_mirror_configuration.as_ref();
     if mirror.is_some_and(|mirror| mirror.authenticate)
         && let Err(missing) = registry_credentials(access).await?

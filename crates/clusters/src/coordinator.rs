@@ -29,7 +29,7 @@ use self::plans::{drop_plan, note_answer, note_plan, store};
 use self::round::Round;
 use self::summary::{LATER, SOON, pause, summary};
 use crate::access::Access;
-use crate::admit::{self, Admitted, Documents, Inventories, Site, admit, paused};
+use crate::admit::{self, Admitted, Documents, Inventories, Site, admit, held_by, paused};
 use crate::error::Error;
 use crate::execute::{
     GivenUp, PROFILE_ANNOTATION, Progress, REST, Work, abandon, carry_on, forget, give_up,
@@ -397,6 +397,11 @@ impl Coordinator {
             };
             rests && snapshot.existing().iter().all(|machine| knows(&machine))
         });
+        if current.is_none()
+            && let Some(reason) = held_by(&self.views, cluster)
+        {
+            return say(access, cluster, reason, None, SOON, now).await;
+        }
         if !stands {
             let existing = snapshot.existing();
             let machines: Vec<_> = existing
@@ -440,7 +445,9 @@ async fn refuse(
 ) -> Result<Next, Error> {
     let waits = matches!(
         reason,
-        FailureReason::MissingDependentObjects | FailureReason::HardwareInvalid
+        FailureReason::MissingDependentObjects
+            | FailureReason::HardwareInvalid
+            | FailureReason::ManagementClusterRefInvalid
     );
     let first = message.lines().next().unwrap_or_default().to_owned();
     let pause = if waits { SOON } else { LATER };

@@ -12,7 +12,7 @@ const SERVERS: &str = "servers.gantry.dev";
 ///
 /// # Errors
 /// The clusters and claimed servers, and what to do first.
-pub(crate) fn namespaces(request: &AdmissionRequest<'_>, _: &mut Value) -> Result<Vec<String>, Refusal> {
+pub(super) fn namespaces(request: &AdmissionRequest<'_>, _: &mut Value) -> Result<Vec<String>, Refusal> {
     if (request.group, request.kind) != ("", "Namespace") || request.verb != AdmissionVerb::Delete {
         return Ok(Vec::new());
     }

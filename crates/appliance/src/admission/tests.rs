@@ -1,5 +1,7 @@
 //! Requests as `kubectl` sends them, to an embedded API with the hook in it.
 
+mod management;
+
 use std::sync::Arc;
 
 use apiserver::{AesGcmSealer, ApiServer, Body, Config, Identity};

@@ -6,6 +6,7 @@ use resources::anywhere::WorkerNodeGroup;
 use serde_json::Value;
 
 use crate::bundle::ClusterBundle;
+use crate::management::named;
 use crate::rules::labels::check_labels;
 use crate::rules::taints::check_taints;
 use crate::version::version;
@@ -58,7 +59,7 @@ pub(super) fn check(bundle: &ClusterBundle, report: &mut Report) {
             );
         }
     }
-    let own = bundle.cluster.spec.management_cluster.name == bundle.name();
+    let own = named(&bundle.cluster).is_none();
     let tainted = |group: &WorkerNodeGroup| {
         group
             .taints

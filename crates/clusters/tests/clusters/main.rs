@@ -11,6 +11,7 @@ mod founding;
 mod kills;
 mod life;
 mod machine_settings;
+mod management;
 mod only_member;
 mod real_clients;
 mod repair;

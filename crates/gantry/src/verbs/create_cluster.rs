@@ -3,7 +3,7 @@
 mod identity;
 
 use clap::Args;
-use cluster_spec::{ClusterBundle, FreeHardware, Hosts, Surroundings, Violation};
+use cluster_spec::{ClusterBundle, FreeHardware, Hosts, ManagementCluster, Surroundings, Violation};
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 use resources::anywhere::Cluster;
@@ -76,7 +76,8 @@ async fn check(client: &Client, checked: &Checked, known: Option<&ClusterBundle>
     )))
 }
 
-/// Whether the addresses of the cluster and the names of its machines are free, by the API and the file; the appliance checks again, with its own address.
+/// Whether the addresses of the cluster and the names of its machines are free and its management cluster is there, by the
+/// API and the file; the appliance checks again, with its own address.
 async fn check_surroundings(client: &Client, checked: &Checked) -> Outcome<Vec<Violation>> {
     let all = ListParams::default();
     let mut hardware = Api::<Hardware>::all(client.clone()).list(&all).await?.items;
@@ -104,12 +105,18 @@ async fn check_surroundings(client: &Client, checked: &Checked) -> Outcome<Vec<V
     let mut clusters = Api::<Cluster>::all(client.clone()).list(&all).await?.items;
     let namespace = checked.bundle.cluster.namespace();
     clusters.retain(|other| other.name_any() != checked.bundle.name() || other.namespace() != namespace);
+    let clusters: Vec<&Cluster> = clusters.iter().collect();
     let around = Surroundings {
         hosts: &Hosts::new(&hardware, &bmcs),
-        clusters: &clusters.iter().collect::<Vec<_>>(),
+        clusters: &clusters,
         ..Surroundings::default()
     };
-    Ok(cluster_spec::check_surroundings(&checked.bundle, &around))
+    let mut found = cluster_spec::check_surroundings(&checked.bundle, &around);
+    match cluster_spec::management_cluster(&checked.bundle.cluster, &clusters) {
+        ManagementCluster::Found => {}
+        ManagementCluster::Missing(violation) | ManagementCluster::Wrong(violation) => found.push(violation),
+    }
+    Ok(found)
 }
 
 /// Free machines, those of the file included.

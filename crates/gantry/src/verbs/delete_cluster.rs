@@ -56,6 +56,13 @@ pub(crate) async fn run(global: &Global, args: &DeleteClusterArgs) -> Outcome {
                 args.namespace
             )));
         }
+        // Clusters that name it as their management cluster.
+        Err(kube::Error::Api(status)) if status.code == 422 => {
+            return Err(Failure::BadInput(format!(
+                "{}; nothing was changed",
+                status.message
+            )));
+        }
         Err(error) => return Err(error.into()),
     }
     if args.no_wait {

@@ -186,7 +186,13 @@ const CLUSTER_AT_CREATION: &[CreationRow] = &[
         "spec.clusterNetwork.cniConfig",
         Decides("the CNI: flannel", r#"{"flannel": {}}"#),
     ),
-    ("spec.managementCluster", Nothing(r#"{"name": "other"}"#)),
+    (
+        "spec.managementCluster",
+        Decides(
+            "the cluster that has to be there before this one is made, and is not deleted before it; their versions are independent",
+            r#"{"name": "other"}"#,
+        ),
+    ),
     (
         "spec.proxyConfiguration",
         Decides(
