@@ -19,6 +19,8 @@ mod credentials;
 mod error;
 mod foundation;
 mod gates;
+#[cfg(test)]
+mod kubectl_alone;
 mod listener;
 mod logs;
 mod metrics;

@@ -4,10 +4,10 @@ use std::fmt::Debug;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource, ResourceExt};
-use resources::gantry::{Image, ImageState, Server};
+use resources::gantry::{Image, ImageState, ProviderCluster, ProviderMachine, Server};
 use resources::tinkerbell::Hardware;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -115,6 +115,20 @@ impl Site {
             .api::<K>()
             .patch_status(name, &params, &Patch::Apply(&object))
             .await;
+    }
+
+    /// Image store, driver and installed systems do once what they do.
+    pub async fn react(&self) {
+        let all = ListParams::default();
+        for image in self.api::<Image>().list(&all).await.unwrap().items {
+            self.react_image(&image).await;
+        }
+        for machine in self.api::<ProviderMachine>().list(&all).await.unwrap().items {
+            self.react_machine(&machine).await;
+        }
+        for object in self.api::<ProviderCluster>().list(&all).await.unwrap().items {
+            self.react_provider_cluster(&object).await;
+        }
     }
 
     /// The image store fetches an image, or says why it can't. One that it has stays as it is.

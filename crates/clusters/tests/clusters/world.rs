@@ -11,7 +11,7 @@ use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource, ResourceExt};
 use resources::anywhere::{Cluster, ClusterStatus};
 use resources::cluster_api::Machine;
-use resources::gantry::{Image, MachineRole, Plan, PlanApproval, ProviderCluster, ProviderMachine};
+use resources::gantry::{MachineRole, Plan, PlanApproval, ProviderMachine};
 use resources::tinkerbell::Hardware;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -354,15 +354,6 @@ impl World {
 
     /// Image store, driver and nodes do what they do.
     pub(crate) async fn react(&self) {
-        for image in self.api::<Image>().list(&Default::default()).await.unwrap().items {
-            self.around.react_image(&image).await;
-        }
-        for machine in self.machines().await {
-            self.around.react_machine(&machine).await;
-        }
-        let objects = self.api::<ProviderCluster>().list(&Default::default()).await;
-        for object in objects.unwrap().items {
-            self.around.react_provider_cluster(&object).await;
-        }
+        self.around.react().await;
     }
 }
