@@ -13,7 +13,7 @@ use crate::objects::{NAMESPACE, kubectl};
 use crate::rack::Rack;
 use crate::waiting::until;
 
-const CLUSTERS: &str = "clusters.anywhere.eks.amazonaws.com";
+pub(crate) const CLUSTERS: &str = "clusters.anywhere.eks.amazonaws.com";
 
 /// The server of each machine of the cluster.
 pub(crate) type Machines = BTreeMap<String, String>;
@@ -125,7 +125,7 @@ pub(crate) async fn settled(
     Ok(way.into_inner()?.0)
 }
 
-fn is_ready(cluster: &Value) -> bool {
+pub(crate) fn is_ready(cluster: &Value) -> bool {
     let conditions = cluster["status"]["conditions"].as_array();
     let is_ready = |known: &Value| known["type"] == "Ready" && known["status"] == "True";
     conditions.is_some_and(|all| all.iter().any(is_ready))

@@ -342,7 +342,8 @@ impl Rack {
         self.client("data/admin.kubeconfig").asked(arguments)
     }
 
-    fn client(&self, kubeconfig: &str) -> ClusterClient {
+    /// kubectl for another cluster, by a kubeconfig in the story's folder.
+    pub(crate) fn client(&self, kubeconfig: &str) -> ClusterClient {
         ClusterClient {
             plan: self.plan.clone(),
             kubectl: self.file("parts/bin/kubectl"),

@@ -17,6 +17,7 @@ mod standard;
 mod two_roots;
 mod upgrade;
 mod workers;
+mod workload_cluster;
 
 use std::pin::Pin;
 
@@ -168,6 +169,14 @@ pub(crate) const ALL: &[Story] = &[
         needs: "root, QEMU, built images (gantry image build), 10 GB of memory",
         minutes: 45,
         run: |options| Box::pin(workers::run(options)),
+    },
+    Story {
+        name: "workload-cluster",
+        tier: "full",
+        about: "UEFI: a management and a workload cluster side by side, made, scaled and deleted by kubectl alone",
+        needs: "root, QEMU, built images (gantry image build), 9 GB of memory",
+        minutes: 30,
+        run: |options| Box::pin(workload_cluster::run(options)),
     },
 ];
 
