@@ -4,7 +4,8 @@
 //! AES-256-GCM), files that only their owner reads ([`write_private`]), the site CA ([`SiteCa`]) with the certificates that it gives to the server, to agents for one
 //! attempt, to installed systems for their first boot and to administrators, the [`Identity`] that such a
 //! certificate proves, TLS settings of a listener ([`server_config`]) and the certificate that it shows
-//! ([`ServingCertificate`]), and the CAs of a cluster ([`ClusterPki`]).
+//! ([`ServingCertificate`]), what the certificate of another server is ([`ServedCertificateProbe`]), and the CAs of a cluster
+//! ([`ClusterPki`]).
 //!
 //! Refuses: to take a name out of a certificate request (only its public key counts, after its signature is
 //! verified), to make an [`Identity`] from anything but a certificate that TLS verified, and to print a key.
@@ -26,6 +27,7 @@ mod key_dir;
 mod kubeconfig;
 mod private_file;
 mod sealer;
+mod served;
 mod serving;
 mod site_ca;
 mod tls;
@@ -38,6 +40,7 @@ pub use identity::{Identity, peer_identity};
 pub use key_dir::KeyDir;
 pub use private_file::write_private;
 pub use sealer::Sealer;
+pub use served::{ServedCertificate, ServedCertificateProbe};
 pub use serving::ServingCertificate;
 pub use site_ca::{IssuedCertificate, SiteCa};
 pub use tls::{ClientCertificates, server_config};
