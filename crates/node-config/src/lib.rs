@@ -4,7 +4,7 @@
 //! script of the first boot ([`FIRST_BOOT_SCRIPT`]), the document that this script pulls ([`BootstrapDocument`], made by
 //! [`init`], [`restore`], [`join_worker`] and [`join_control_plane`]) with kubeadm's configuration (kubeadm.k8s.io/v1beta4) and the
 //! keepalived static pod of the control-plane address, the audit policy, containerd's registries and proxy, what joining machines read in the cluster ([`cluster_config`]),
-//! flannel's objects ([`flannel`]) and the workflow that installs a
+//! flannel's objects ([`flannel`]), the Pod that renews a member's certificates ([`renewal_pod`]) and the workflow that installs a
 //! node ([`install::template`]) or takes one off its disks ([`wipe::template`]). Does no I/O and reads no clock.
 //!
 //! Invariant: only a [`BootstrapDocument`] holds secrets. Everything that stands in a Template or in user data is public.
@@ -25,6 +25,7 @@ mod node;
 mod proxy;
 mod registry_credentials;
 mod registry_mirror;
+mod renewal;
 pub mod wipe;
 
 pub use bootstrap::{
@@ -40,3 +41,4 @@ pub use join_secrets::JoinSecrets;
 pub use kubeadm::cluster_config;
 pub use node::{NodeSettings, kubelet_sets_label};
 pub use registry_credentials::RegistryCredentials;
+pub use renewal::{RESTART_SECONDS, Renewal, RenewalReport, renewal_pod};

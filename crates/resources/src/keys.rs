@@ -73,6 +73,8 @@ pub const JOINS_WITH: &str = "gantry.dev/control-plane-revision";
 pub const ADDONS_VERSION: &str = "gantry.dev/addons-version";
 /// Value of [`ADDONS_VERSION`] from the beginning of an upgrade until the control plane has the new version.
 pub const ADDONS_PENDING: &str = "pending";
+/// Label of a Pod in a cluster that renews certificates: the machine on whose node it runs.
+pub const RENEWS_CERTIFICATES: &str = "gantry.dev/renews-certificates-of";
 /// Annotation of Cluster API on a Machine: it is the first to go when its pool shrinks.
 pub const DELETE_MACHINE: &str = "cluster.x-k8s.io/delete-machine";
 /// Finalizer of the coordinator on the Machines of a cluster: a Machine that somebody deletes is replaced first.

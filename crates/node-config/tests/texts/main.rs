@@ -7,6 +7,7 @@ mod demo;
 mod machine_settings;
 mod network_node;
 mod real_keepalived;
+mod renewal;
 
 use node_config::install::{InstallInputs, template};
 use node_config::{FIRST_BOOT_SCRIPT, HostNetwork, Profile, flannel, meta_data, netplan, user_data};
