@@ -9,7 +9,7 @@ use agent_protocol::v1::sessions_server::SessionsServer;
 use agent_protocol::v1::workflows_server::WorkflowsServer;
 use artifacts::{Fetcher, ImageStore, Measure};
 use boot_script::{BootView, EventSender, ViewHandle};
-use clusters::{Coordinator, KubeWorkloads};
+use clusters::{Coordinator, KubeWorkloads, TlsCertificates};
 use disk_image::ImageReader;
 use driver_metal::MetalDriver;
 use etcd::TlsEtcdConnector;
@@ -133,7 +133,13 @@ fn coordinator(foundation: &Foundation, client: &Client, site: Option<&Site>) ->
     };
     let settings = &foundation.settings;
     let hours = i64::from(settings.etcd_snapshot_hours);
+    let days = i64::from(settings.renew_certificates_days);
     let options = clusters::Options {
+        policy: clusters::Policy {
+            renew_before: SignedDuration::from_hours(24 * days),
+            ..clusters::Policy::default()
+        },
+        certificates: Some(Arc::new(TlsCertificates)),
         profile,
         appliance: site.map(|site| site.address),
         probe: site.map(|site| Arc::new(InterfaceProbe(site.interface.clone())) as _),

@@ -26,6 +26,8 @@ mod hosts;
 mod machine;
 mod played;
 mod played_clusters;
+mod renewals;
+mod renewing;
 mod site;
 
 pub use documents::{NewCluster, next_release, release};
@@ -34,4 +36,5 @@ pub use failing::{Failing, Leaves};
 pub use fleet::Fleet;
 pub use played::{Inside, Played, Voter};
 pub use played_clusters::PlayedClusters;
+pub use renewals::{MemberCertificates, Renewals, Renews};
 pub use site::Site;

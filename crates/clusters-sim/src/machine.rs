@@ -8,13 +8,12 @@ use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
-use resources::gantry::{ProviderMachine, ProviderMachinePhase, ProviderMachineStatus};
+use resources::gantry::{MachineRole, ProviderMachine, ProviderMachinePhase, ProviderMachineStatus};
 use resources::keys;
 use serde_json::{Value, json};
 
 use crate::driver::{mac_of, node_of};
 use crate::failing::Leaves;
-use crate::played::Inside;
 use crate::site::Site;
 
 impl Site {
@@ -133,7 +132,12 @@ impl Site {
         self.clusters()
             .put_machine(address.into(), &machine.spec.cluster_name);
         let cluster = self.clusters().get(&machine.spec.cluster_name);
-        cluster.with(Inside::somebody_writes);
+        cluster.with(|inside| {
+            inside.somebody_writes();
+            if machine.spec.role == MachineRole::ControlPlane {
+                inside.renew_on(&node_of(host), &address.to_string());
+            }
+        });
         let running = json!({
             "phase": "running", "reason": "the installed system has shown itself", "host": host,
             "providerID": self.provider_id(host), "mac": mac_of(address),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use clusters::{AddonsView, Drained, NodeView, SystemView, Workload};
+use clusters::{AddonsView, Drained, NodeView, RenewalPod, SystemView, Workload};
 use etcd::{
     Alarm, Etcd, EtcdView, HashView, Health, MemberId, MemberView, Membership, Snapshot as EtcdSnapshot,
 };
@@ -15,6 +15,8 @@ use resources::Digest;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+
+use crate::renewals::Renewals;
 
 /// A member of the played etcd.
 #[derive(Debug, Clone)]
@@ -58,6 +60,8 @@ pub struct Inside {
     pub asked: usize,
     /// Fewest healthy voters for their number that there ever were, as (voters, healthy).
     pub lost_quorum: Option<(usize, usize)>,
+    /// Certificates of its members.
+    pub renewals: Renewals,
     next_member: u64,
 }
 
@@ -75,7 +79,7 @@ impl Inside {
         healthy > voters / 2
     }
 
-    fn check_quorum(&mut self) {
+    pub(crate) fn check_quorum(&mut self) {
         // What a frozen one holds is saved.
         if !self.etcd.is_empty() && !self.has_quorum() && !self.frozen {
             self.lost_quorum.get_or_insert(self.voters());
@@ -92,6 +96,7 @@ impl Inside {
             learner: false,
         };
         self.etcd.insert(self.next_member, voter);
+        self.renewals.make(address);
         if self.leader == 0 {
             self.leader = self.next_member;
         }
@@ -191,7 +196,7 @@ impl Inside {
     }
 
     fn answers(&self) -> Result<(), String> {
-        if self.nodes.is_empty() || self.silent {
+        if self.nodes.is_empty() || self.silent || self.renewals.silence > 0 {
             return Err("connection refused".to_owned());
         }
         if !self.has_quorum() {
@@ -259,6 +264,9 @@ impl Workload for Played {
                 if object["kind"] == "ConfigMap" && name == "gantry-last-plan" {
                     inside.last_plan = Some(object["data"]["number"].as_str().unwrap().parse().unwrap());
                 }
+                if object["kind"] == "Pod" {
+                    inside.renewals.apply(&object);
+                }
                 if object["type"] == "bootstrap.kubernetes.io/token" {
                     inside.tokens.insert(name);
                 }
@@ -299,6 +307,30 @@ impl Workload for Played {
         }))
     }
 
+    fn renewals(&self) -> BoxFuture<'_, Result<Vec<RenewalPod>, String>> {
+        ready(self.with(|inside| {
+            inside.answers()?;
+            Ok(inside.renewals.list())
+        }))
+    }
+
+    fn api_server_image(&self, node: String) -> BoxFuture<'_, Result<Option<String>, String>> {
+        ready(self.with(|inside| {
+            inside.answers()?;
+            let mut members = inside.etcd.values();
+            let runs = members.any(|member| member.name == node);
+            Ok(runs.then(|| "registry.k8s.io/kube-apiserver:v1.35.4".to_owned()))
+        }))
+    }
+
+    fn delete_pod(&self, name: String) -> BoxFuture<'_, Result<(), String>> {
+        ready(self.with(|inside| {
+            inside.writes()?;
+            inside.renewals.delete(&name);
+            Ok(())
+        }))
+    }
+
     fn drain(&self, node: String) -> BoxFuture<'_, Result<Drained, String>> {
         ready(self.with(|inside| {
             inside.writes()?;
@@ -320,7 +352,7 @@ impl Workload for Played {
 impl Etcd for Played {
     fn observe(&self) -> BoxFuture<'_, Result<EtcdView, etcd::Error>> {
         ready(self.with(|inside| {
-            let quorum = inside.has_quorum() && !inside.silent;
+            let quorum = inside.has_quorum() && !inside.silent && inside.renewals.silence == 0;
             let members = inside.etcd.iter().map(|(id, voter)| MemberView {
                 id: MemberId(*id),
                 name: voter.name.clone(),

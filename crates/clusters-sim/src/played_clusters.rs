@@ -1,13 +1,14 @@
 //! The clusters of a site, as the coordinator reaches them: their APIs by endpoint, their etcds by the addresses of members.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use clusters::{Workload, Workloads};
+use clusters::{Certificates, Workload, Workloads};
 use etcd::{Etcd, EtcdConnector};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use pki::ServedCertificate;
 use resources::Secret;
 
 use crate::played::Played;
@@ -55,6 +56,30 @@ impl Workloads for PlayedClusters {
         let found = self.known().endpoints.get(endpoint).cloned();
         let cluster = found.unwrap_or_else(|| panic!("no cluster was to answer at {endpoint}"));
         std::future::ready(Ok(Box::new(cluster) as Box<dyn Workload>)).boxed()
+    }
+}
+
+impl Certificates for PlayedClusters {
+    fn served(
+        &self,
+        address: SocketAddr,
+        authority: Arc<str>,
+    ) -> BoxFuture<'_, Result<ServedCertificate, String>> {
+        assert!(authority.contains("BEGIN CERTIFICATE"));
+        let found = self.known().machines.get(&address.ip()).cloned();
+        let cluster = found.unwrap_or_else(|| panic!("no machine has {address}"));
+        let served = cluster.with(|inside| {
+            let ip = address.ip().to_string();
+            let mut members = inside.etcd.values();
+            let alive = members.any(|member| member.address == ip && member.alive);
+            let known = inside.renewals.certificates.get(&ip).filter(|_| alive);
+            let known = known.ok_or_else(|| "connection refused".to_owned())?;
+            Ok(match address.port() {
+                6443 => known.api,
+                _ => known.etcd,
+            })
+        });
+        std::future::ready(served).boxed()
     }
 }
 

@@ -32,8 +32,8 @@ use crate::access::Access;
 use crate::admit::{self, Admitted, Documents, Inventories, Site, admit, held_by, paused};
 use crate::error::Error;
 use crate::execute::{
-    GivenUp, PROFILE_ANNOTATION, Progress, REST, Work, abandon, carry_on, forget, give_up,
-    make_control_plane, make_provider_cluster, make_worker_groups, needs_another, take_due,
+    GivenUp, PROFILE_ANNOTATION, Progress, REST, Work, abandon, carry_on, drop_renewals, forget, give_up,
+    make_control_plane, make_provider_cluster, make_worker_groups, needs_another, renew_kubeconfig, take_due,
 };
 use crate::observe::{Connections, Snapshot, Views, Workloads, seen};
 use crate::options::Options;
@@ -130,8 +130,8 @@ impl Coordinator {
         Self {
             events: Events::new(client.clone(), keys::MANAGER_CLUSTERS),
             client,
+            connections: Connections::new(workloads, etcd, options.certificates.clone()),
             options,
-            connections: Connections::new(workloads, etcd),
             views: Arc::default(),
             inventories: Inventories::default(),
         }
@@ -234,9 +234,11 @@ impl Coordinator {
             || forget(access, &snapshot).await?
             || abandon(access, &snapshot, connection.as_ref()).await?
             || take_due(access, &self.options, &snapshot, connection.as_ref(), now).await?
+            || renew_kubeconfig(access, &snapshot, now).await?
         {
             return Ok(Next::Again);
         }
+        drop_renewals(&snapshot, connection.as_ref()).await;
         let under_way = snapshot.plan().filter(|plan| plan.phase().is_under_way());
         let number = under_way.map_or_else(|| snapshot.next_number(), |plan| plan.spec.number);
         let seen = seen(&snapshot, now);

@@ -37,10 +37,13 @@ pub use day_two::{
 };
 pub use error::Error;
 pub use execute::{PROFILE_ANNOTATION, Progress, dropped, inherited_approval, needs_another, superseded};
-pub use observe::{AddonsView, Drained, Failure, KubeWorkloads, NodeView, SystemView, Workload, Workloads};
+pub use observe::{
+    AddonsView, Certificates, Drained, Failure, KubeWorkloads, NodeView, RenewalPod, RenewalState,
+    SystemView, TlsCertificates, Workload, Workloads,
+};
 pub use options::{AddressProbe, Options};
 pub use plan::{
-    ApiState, Block, EtcdMember, EtcdState, Founding, FreeHosts, HealthLimits, Identity, Member, NodeState,
-    Policy, Pool, RolloutLimits, SavedData, Seen, Stage, Verdict, Wanted, can_remove, delete, image_name,
-    plan, quorum,
+    ApiState, Block, CertificateState, EtcdMember, EtcdState, Founding, FreeHosts, HealthLimits, Identity,
+    Member, MemberCertificates, NodeState, Policy, Pool, RolloutLimits, SavedData, Seen, Stage, Verdict,
+    Wanted, can_remove, delete, image_name, plan, quorum,
 };

@@ -1,12 +1,17 @@
 //! What a cluster is like now: the appliance's objects by watches, the cluster's own API and its etcd by asking them.
 
 mod addons;
+mod certificate_views;
+mod certificates;
 mod connections;
 mod image;
 mod kube_workload;
 mod node_view;
 mod node_watch;
 mod nodes;
+mod renewal_pods;
+mod renewals;
+mod secret_views;
 mod seen;
 mod snapshot;
 mod view;
@@ -15,12 +20,14 @@ mod worker_groups;
 mod workload;
 
 pub(crate) use addons::{addons_behind, is_mixed};
+pub use certificates::{Certificates, TlsCertificates};
 pub(crate) use connections::{Connection, Connections};
 pub(crate) use image::{image_fault, named};
 pub use kube_workload::KubeWorkloads;
 pub use node_view::NodeView;
+pub(crate) use secret_views::{BootstrapSeen, KubeconfigSeen};
 pub(crate) use seen::{ETCD_HEALTHY, NODE_HEALTHY, is_stopped, is_subject, seen, uses_flannel, votes};
-pub(crate) use snapshot::{ApiSeen, BY_POLICY, BootstrapSeen, EtcdSeen, Leftover, Snapshot, image_of};
+pub(crate) use snapshot::{ApiSeen, BY_POLICY, EtcdSeen, Leftover, Snapshot, image_of};
 pub(crate) use views::Views;
 pub(crate) use workload::last_plan_object;
-pub use workload::{AddonsView, Drained, Failure, SystemView, Workload, Workloads};
+pub use workload::{AddonsView, Drained, Failure, RenewalPod, RenewalState, SystemView, Workload, Workloads};

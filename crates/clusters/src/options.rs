@@ -10,7 +10,7 @@ use resources::Mac;
 use resources::gantry::PlanClass;
 use sealed_files::SealedFiles;
 
-use crate::observe::Failure;
+use crate::observe::{Certificates, Failure};
 use crate::plan::Policy;
 
 /// Settings of the coordinator.
@@ -33,6 +33,8 @@ pub struct Options {
     pub snapshot_every: Option<SignedDuration>,
     /// How many snapshots of a cluster are kept.
     pub snapshots_kept: usize,
+    /// Looks at the certificates that members of control planes show. None: those are not renewed.
+    pub certificates: Option<Arc<dyn Certificates>>,
     /// Asks the network of the machines before a cluster is created. None: there is no such network.
     pub probe: Option<Arc<dyn AddressProbe>>,
 }
@@ -50,6 +52,7 @@ impl Default for Options {
                 PlanClass::Create,
                 PlanClass::Scale,
                 PlanClass::Remediate,
+                PlanClass::Maintain,
                 PlanClass::Delete,
             ],
             policy: Policy::default(),
@@ -59,6 +62,7 @@ impl Default for Options {
             files: None,
             snapshot_every: None,
             snapshots_kept: 4,
+            certificates: None,
             probe: None,
         }
     }

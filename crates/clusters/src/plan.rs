@@ -2,6 +2,8 @@
 
 mod api_server;
 mod balance;
+mod certificate_state;
+mod certificates;
 mod cluster_config;
 mod continuation;
 mod control_plane;
@@ -24,12 +26,15 @@ mod wanted;
 mod workers;
 
 pub use balance::Policy;
+pub use certificate_state::{CertificateState, MemberCertificates};
+pub(crate) use certificates::{URGENT, is_renewed};
 pub(crate) use continuation::{covers, disrupts_no_more, goes_too_far};
 pub use delete::delete;
 pub use health::HealthLimits;
 pub(crate) use health::STARTUP;
 pub(crate) use names::machine_uid;
 pub use planner::{Identity, plan};
+pub(crate) use quorum::can_restart;
 pub use quorum::{can_remove, quorum};
 pub use rollout::RolloutLimits;
 pub use seen::{

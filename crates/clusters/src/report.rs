@@ -1,6 +1,7 @@
 //! The status of a Cluster and of what belongs to it: made from one snapshot, written once at the end of a run and only
 //! where it changed.
 
+mod certificates;
 mod cluster;
 mod machine;
 mod nodes;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::access::Access;
 use crate::error::Error;
 
-/// How long authorities and the administrator's kubeconfig count.
+/// How long authorities and the administrator's kubeconfig count. The latter is renewed before it ends.
 const AUTHORITY: SignedDuration = SignedDuration::from_hours(24 * 365 * 10);
 const KUBECONFIG: SignedDuration = SignedDuration::from_hours(24 * 365);
 
@@ -26,7 +26,16 @@ pub(crate) const TOKEN_EXPIRES: &str = "gantry.dev/token-expires";
 /// Annotation on a bootstrap Secret: when the installation that it was made for asked for it.
 pub(crate) const REQUESTED_AT: &str = "gantry.dev/requested-at";
 
+/// Annotations on the kubeconfig's Secret: when its certificate was made, and when it ends.
+pub(crate) const ISSUED_AT: &str = "gantry.dev/issued-at";
+pub(crate) const EXPIRES_AT: &str = "gantry.dev/expires-at";
+
 const BOOTSTRAP: &str = "-bootstrap";
+
+/// Name of the Secret with a cluster's kubeconfig.
+pub(crate) fn kubeconfig_secret(cluster: &str) -> String {
+    format!("{cluster}-kubeconfig")
+}
 
 /// Name of a machine's bootstrap Secret.
 pub(crate) fn bootstrap_secret(machine: &str) -> String {
@@ -148,13 +157,14 @@ pub(crate) async fn write_kubeconfig(
     endpoint: &str,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let text = kubeconfig(pki, cluster, endpoint, Validity::lasting(now, KUBECONFIG))?;
+    let validity = Validity::lasting(now, KUBECONFIG);
+    let text = kubeconfig(pki, cluster, endpoint, validity)?;
     write(
         access,
         cluster,
-        &format!("{cluster}-kubeconfig"),
+        &kubeconfig_secret(cluster),
         json!({ "value": text.reveal() }),
-        json!({}),
+        json!({ ISSUED_AT: now.to_string(), EXPIRES_AT: validity.not_after().to_string() }),
     )
     .await
 }

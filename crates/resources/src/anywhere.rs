@@ -12,7 +12,7 @@ pub use cluster::{
     CidrBlocks, Cluster, ClusterNetwork, ClusterSpec, CniConfig, ControlPlaneConfiguration, Dns, Endpoint,
     ManagementCluster, NodeMask, ObjectRef, ResolvConf, Taint, WorkerNodeGroup,
 };
-pub use cluster_status::{ClusterStatus, FailureReason};
+pub use cluster_status::{ClusterCertificateInfo, ClusterStatus, FailureReason};
 pub use oidc::{OidcConfig, OidcConfigSpec, RequiredClaim};
 pub use proxy::ProxyConfiguration;
 pub use registry_mirror::{OciNamespace, RegistryMirrorConfiguration};

@@ -213,6 +213,16 @@ pub const KEYS: &[Key] = &[
         set: |s, text| number(text, 1, 100, "snapshots").map(|count| s.etcd_snapshots_kept = count),
     },
     Key {
+        name: "renewCertificatesDays",
+        value: "DAYS",
+        default: "90",
+        example: "",
+        about: "How many days before their end the certificates of a cluster's control plane are renewed, one member after the\n\
+                other; those that live shorter than a year get new ones when a third of their life is left, if that is later.\n\
+                0 renews them only when `gantry renew certificates NAME` asks for it.",
+        set: |s, text| number(text, 0, 120, "days").map(|days| s.renew_certificates_days = days),
+    },
+    Key {
         name: "keepFailedServers",
         value: "BOOL",
         default: "false",
@@ -367,6 +377,7 @@ pub(super) fn empty() -> Settings {
         parts: None,
         etcd_snapshot_hours: 12,
         etcd_snapshots_kept: 4,
+        renew_certificates_days: 90,
         lab_timings: false,
         log: String::new(),
         log_format: LogFormat::Text,
@@ -469,6 +480,7 @@ mod tests {
             ("wipeReleasedServers", "full"),
             ("etcdSnapshotHours", "8761"),
             ("etcdSnapshotsKept", "0"),
+            ("renewCertificatesDays", "121"),
             ("keepFailedServers", "always"),
             ("routerAdvertisement", "off"),
             ("recordsPerMachine", "99"),

@@ -46,6 +46,8 @@ pub struct Settings {
     pub etcd_snapshot_hours: u32,
     /// How many snapshots of each cluster's etcd are kept.
     pub etcd_snapshots_kept: u32,
+    /// Days before their end on which certificates of a cluster's control plane are renewed; 0 for never by itself.
+    pub renew_certificates_days: u32,
     /// Whether a server whose installation failed is kept for inspection when its machine is deleted.
     pub keep_failed_servers: bool,
     /// Further kernel arguments of the installer.

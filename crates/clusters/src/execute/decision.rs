@@ -65,6 +65,8 @@ pub(crate) enum Effect {
     Drain(String),
     /// Something is done to the data of a control plane with one member.
     Data(DataEffect),
+    /// Something is done for the renewal of certificates.
+    Renewal(RenewalEffect),
     /// Take a member out of etcd.
     RemoveMember(String),
     /// Delete the node, mark the Machine and delete the ProviderMachine.
@@ -84,6 +86,17 @@ pub(crate) enum DataEffect {
     Save(String),
     /// Let the etcd of a machine take writes again.
     Thaw(String),
+}
+
+/// What is done for the renewal of certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RenewalEffect {
+    /// Start the Pod that renews those of a machine.
+    Run(String),
+    /// Delete such a Pod.
+    Drop(String),
+    /// Note that a machine has new ones.
+    Note(String),
 }
 
 /// A step and what it is decided from.

@@ -4,7 +4,7 @@
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
-use resources::gantry::{Disruption, DisruptionToken, PlanStep, StepState};
+use resources::gantry::{Disruption, DisruptionToken, PlanStep, PlanStepKind, StepState};
 use steps::later;
 
 use super::progress::Progress;
@@ -22,6 +22,15 @@ pub(crate) async fn take(work: &Work<'_>, step: &PlanStep) -> Result<Option<Stri
         return Ok(None);
     };
     let (plan, machine) = (work.plan.name_any(), step.machine.clone().unwrap_or_default());
+    // A plan that is superseded gives the token back, and what it has begun on a node may go on for a moment.
+    let pods = work.snapshot.renewals.iter().flatten();
+    let mut others = pods.filter(|_| step.kind != PlanStepKind::RenewCertificates);
+    if let Some(pod) = others.find(|pod| work.snapshot.is_at_work(pod)) {
+        return Ok(Some(format!(
+            "{machine}: waits until Pod {} on {} has ended",
+            pod.name, pod.machine
+        )));
+    }
     if let Some(token) = &control_plane.spec.disruption {
         if token.plan == plan && token.machine == machine {
             return Ok(None);

@@ -13,6 +13,7 @@ use super::bootstrap;
 use super::decision::Effect;
 use super::in_cluster;
 use super::machines::{self, NewMachine};
+use super::renewals;
 use super::saving;
 use super::snapshots;
 use super::token::Token;
@@ -98,6 +99,7 @@ async fn act(work: &Work<'_>, effect: &Effect) -> Result<Outcome, Error> {
         }
         Effect::Drain(machine) => return drain(work, machine).await,
         Effect::Data(effect) => saving::act(work, effect).await?,
+        Effect::Renewal(effect) => renewals::act(work, effect).await?,
         Effect::RemoveMember(subject) => remove_member(work, subject).await?,
         Effect::RemoveMachine(name) => remove_machine(work, name).await?,
         Effect::ReleaseMachine(name) => {

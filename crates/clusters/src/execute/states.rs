@@ -1,5 +1,6 @@
 //! One file for each kind of step: what it waits for, what it does, when it is done. Pure.
 
+mod certificates;
 mod drain;
 mod first_boot;
 mod join;
@@ -38,6 +39,7 @@ fn of_kind(view: View<'_>) -> Decision {
         PlanStepKind::Drain => drain::decide(view),
         PlanStepKind::SaveEtcd => only_member::save(view),
         PlanStepKind::RestoreControlPlane => only_member::restore(view),
+        PlanStepKind::RenewCertificates => certificates::decide(view),
         PlanStepKind::RemoveMember => member::decide(view),
         PlanStepKind::RemoveMachine => remove::machine(view),
         PlanStepKind::RemoveCluster => remove::cluster(view),

@@ -9,6 +9,8 @@ use etcd::{Etcd, EtcdConnector, Membership};
 use jiff::{SignedDuration, Timestamp};
 use pki::{ClusterPki, Validity};
 
+use super::certificate_views::CertificateViews;
+use super::certificates::{Authorities, Certificates};
 use super::nodes::Nodes;
 use super::snapshot::{ApiSeen, EtcdSeen, Snapshot};
 use super::workload::{Workload, Workloads};
@@ -29,6 +31,8 @@ pub(crate) struct Connections {
     workloads: Box<dyn Workloads>,
     etcd: Box<dyn EtcdConnector>,
     known: Mutex<HashMap<(String, String), Known>>,
+    certificates: Option<Arc<dyn Certificates>>,
+    shown: CertificateViews,
 }
 
 struct Known {
@@ -46,21 +50,30 @@ pub(crate) struct Connection {
     pub(crate) api: Arc<dyn Workload>,
     /// Its etcd.
     pub(crate) etcd: Arc<dyn Etcd>,
+    authorities: Authorities,
 }
 
 impl Connections {
-    pub(crate) fn new(workloads: Box<dyn Workloads>, etcd: Box<dyn EtcdConnector>) -> Self {
+    pub(crate) fn new(
+        workloads: Box<dyn Workloads>,
+        etcd: Box<dyn EtcdConnector>,
+        certificates: Option<Arc<dyn Certificates>>,
+    ) -> Self {
         Self {
             workloads,
             etcd,
             known: Mutex::new(HashMap::new()),
+            certificates,
+            shown: CertificateViews::default(),
         }
     }
 
     /// Drops the clients of a cluster.
     pub(crate) fn forget(&self, namespace: &str, cluster: &str) {
+        let key = (namespace.to_owned(), cluster.to_owned());
+        self.shown.forget(&key);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.remove(&(namespace.to_owned(), cluster.to_owned()));
+        known.remove(&key);
     }
 
     /// Asks the cluster, when there is one to ask, and puts what it says into the snapshot.
@@ -96,6 +109,19 @@ impl Connections {
             _ => api,
         };
         snapshot.etcd = etcd;
+        if let Some(certificates) = &self.certificates {
+            let key = (access.namespace.clone(), snapshot.cluster.clone());
+            let look = self
+                .shown
+                .look(&**certificates, &connection.authorities, &key, snapshot, now);
+            snapshot.certificates = look.await;
+        }
+        if matches!(snapshot.api, ApiSeen::Answers { .. }) && snapshot.may_have_renewals(now) {
+            match connection.api.renewals().await {
+                Ok(pods) => snapshot.renewals = Some(pods),
+                Err(why) => snapshot.api = ApiSeen::Silent(why),
+            }
+        }
         Some(connection)
     }
 
@@ -168,6 +194,10 @@ impl Connections {
         Ok(Connection {
             api: Arc::from(api),
             etcd: Arc::from(etcd.map_err(|error| failed(error.into()))?),
+            authorities: Authorities {
+                api: pki.ca.certificate.as_str().into(),
+                etcd: pki.etcd.certificate.as_str().into(),
+            },
         })
     }
 }

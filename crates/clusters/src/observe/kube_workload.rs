@@ -7,8 +7,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
-use k8s_openapi::api::core::v1::{ConfigMap, Node, PodTemplateSpec, Secret as KubeSecret};
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, PodTemplateSpec, Secret as KubeSecret};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Config, ResourceExt};
@@ -18,8 +18,9 @@ use tokio::sync::Mutex;
 
 use super::node_view::NodeView;
 use super::node_watch::NodeWatch;
+use super::renewal_pods;
 use super::workload::{
-    AddonsView, Drained, Failure, LAST_PLAN, LAST_PLAN_NAMESPACE, SystemView, Workload, Workloads,
+    AddonsView, Drained, Failure, LAST_PLAN, LAST_PLAN_NAMESPACE, RenewalPod, SystemView, Workload, Workloads,
 };
 use crate::day_two::{Drain, DrainPolicy, Drainer, KubeNodesConnector, Nodes, NodesConnector as _};
 
@@ -68,6 +69,12 @@ struct KubeWorkload {
     nodes: Box<dyn Nodes>,
     /// Drains under way by node: what was refused is not asked for again at once.
     drains: Mutex<HashMap<String, Drainer>>,
+}
+
+impl KubeWorkload {
+    fn system_pods(&self) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), "kube-system")
+    }
 }
 
 /// Pods without a controller are evicted too: nobody is there to decide about them, and the machine goes. The step that
@@ -196,6 +203,28 @@ impl Workload for KubeWorkload {
             Ok(())
         }
         .boxed()
+    }
+
+    fn renewals(&self) -> BoxFuture<'_, Result<Vec<RenewalPod>, Failure>> {
+        async move {
+            let params = ListParams::default().labels(keys::RENEWS_CERTIFICATES);
+            let pods = limited(self.system_pods().list(&params)).await?;
+            Ok(pods.items.iter().map(renewal_pods::view).collect())
+        }
+        .boxed()
+    }
+
+    fn api_server_image(&self, node: String) -> BoxFuture<'_, Result<Option<String>, Failure>> {
+        async move {
+            let name = format!("kube-apiserver-{node}");
+            let pod = limited(self.system_pods().get_opt(&name)).await?;
+            Ok(pod.and_then(|pod| pod.spec?.containers.into_iter().next()?.image))
+        }
+        .boxed()
+    }
+
+    fn delete_pod(&self, name: String) -> BoxFuture<'_, Result<(), Failure>> {
+        async move { gone(self.system_pods().delete(&name, &DeleteParams::default())).await }.boxed()
     }
 
     fn drain(&self, node: String) -> BoxFuture<'_, Result<Drained, Failure>> {

@@ -71,6 +71,7 @@ pub(crate) fn seen(snapshot: &Snapshot, now: Timestamp) -> Seen {
         }),
         joins_with: system.and_then(|system| system.joins_with.clone()),
         addons_behind: addons_behind(snapshot),
+        certificates: snapshot.certificate_state(now),
     }
 }
 

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use etcd::EtcdView;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::ResourceExt;
-use kube::core::PartialObjectMeta;
 use resources::cluster_api::{
     Cluster as CapiCluster, Machine, MachineAddress, MachineDeployment, MachineSet,
 };
@@ -17,12 +15,14 @@ use resources::gantry::{
 };
 use resources::keys;
 
+use super::certificates::CertificatesSeen;
 use super::node_view::NodeView;
 use super::nodes::Nodes;
+use super::secret_views::{BootstrapSeen, KubeconfigSeen};
 use super::views::Views;
-use super::workload::SystemView;
+use super::workload::{RenewalPod, SystemView};
 use crate::plan::{Founding, Wanted, image_name};
-use crate::secrets::{self, bootstrap_machine};
+use crate::secrets::{self, bootstrap_machine, kubeconfig_secret};
 
 /// Who approves a plan whose class approves itself.
 pub(crate) const BY_POLICY: &str = "policy";
@@ -52,17 +52,6 @@ pub(crate) enum EtcdSeen {
     Silent(String),
     /// Its members.
     Members(EtcdView),
-}
-
-/// A bootstrap Secret, without what is in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct BootstrapSeen {
-    /// Id of the token in the new cluster.
-    pub(crate) token_id: Option<String>,
-    /// When that token ends.
-    pub(crate) expires: Option<Timestamp>,
-    /// When the installation that it was made for asked for it.
-    pub(crate) requested_at: Option<Timestamp>,
 }
 
 /// Kinds of things that go with a cluster.
@@ -121,6 +110,12 @@ pub(crate) struct Snapshot {
     pub(crate) api: ApiSeen,
     /// Its etcd.
     pub(crate) etcd: EtcdSeen,
+    /// Certificates that the members of the control plane show, by machine.
+    pub(crate) certificates: BTreeMap<String, CertificatesSeen>,
+    /// Pods that renew certificates; `None` where they were not asked for.
+    pub(crate) renewals: Option<Vec<RenewalPod>>,
+    /// What the kubeconfig's Secret says of it.
+    pub(crate) kubeconfig: Option<KubeconfigSeen>,
 }
 
 impl Snapshot {
@@ -129,12 +124,16 @@ impl Snapshot {
         let secrets = views.secrets.of_cluster(namespace, cluster);
         let bootstrap = secrets
             .iter()
-            .filter_map(|(name, secret)| Some((bootstrap_machine(name)?.to_owned(), bootstrap_seen(secret))))
+            .filter_map(|(name, secret)| {
+                Some((bootstrap_machine(name)?.to_owned(), BootstrapSeen::of(secret)))
+            })
             .collect();
         let is_of = |labels: &BTreeMap<String, String>| {
             labels.get(keys::CLUSTER_NAME).is_some_and(|of| of == cluster)
         };
         let plans = views.plans.of_cluster(namespace, cluster).into_values();
+        let kubeconfig = secrets.get(&kubeconfig_secret(cluster));
+        let kubeconfig = kubeconfig.map(|secret| KubeconfigSeen::of(secret));
         Self {
             cluster: cluster.to_owned(),
             wanted: None,
@@ -165,6 +164,9 @@ impl Snapshot {
             images: BTreeMap::new(),
             api: ApiSeen::NotYet,
             etcd: EtcdSeen::NotAsked,
+            certificates: BTreeMap::new(),
+            renewals: None,
+            kubeconfig,
         }
     }
 
@@ -190,7 +192,7 @@ impl Snapshot {
 
     /// Whether the kubeconfig is there.
     pub(crate) fn has_kubeconfig(&self) -> bool {
-        self.secrets.contains(&format!("{}-kubeconfig", self.cluster))
+        self.kubeconfig.is_some()
     }
 
     /// Whether Cluster API's Cluster and the ControlPlane are there.
@@ -476,14 +478,4 @@ pub(crate) fn image_of(views: &Views, namespace: &str, cluster: &str, url: &str)
     images
         .into_iter()
         .find(|image| image.namespace().as_deref() == Some(namespace) && image.spec.url == url)
-}
-
-fn bootstrap_seen(secret: &PartialObjectMeta<KubeSecret>) -> BootstrapSeen {
-    let annotation = |key: &str| secret.annotations().get(key).cloned();
-    let time = |key: &str| annotation(key).and_then(|time| time.parse::<Timestamp>().ok());
-    BootstrapSeen {
-        token_id: annotation(secrets::TOKEN_ID),
-        expires: time(secrets::TOKEN_EXPIRES),
-        requested_at: time(secrets::REQUESTED_AT),
-    }
 }

@@ -49,6 +49,39 @@ pub enum Drained {
     NotYet(String),
 }
 
+/// A Pod that renews the certificates of a member of the control plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenewalPod {
+    /// Name, in kube-system.
+    pub name: String,
+    /// Machine whose certificates it renews.
+    pub machine: String,
+    /// How far it is.
+    pub state: RenewalState,
+    /// It is being deleted, and its node has not confirmed yet that it is gone.
+    pub deleting: bool,
+}
+
+/// How far a Pod is that renews certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RenewalState {
+    /// Its node has not begun it; why.
+    Waits(String),
+    /// It runs.
+    Runs,
+    /// It has ended well; what it says.
+    Done(String),
+    /// It has failed; why, with the last lines of its log.
+    Failed(String),
+}
+
+impl RenewalPod {
+    /// Whether it may do something, now or later.
+    pub(crate) const fn is_open(&self) -> bool {
+        matches!(self.state, RenewalState::Waits(_) | RenewalState::Runs)
+    }
+}
+
 /// Where a cluster keeps the number of the last plan that changed it.
 pub(super) const LAST_PLAN_NAMESPACE: &str = "kube-system";
 pub(super) const LAST_PLAN: &str = "gantry-last-plan";
@@ -74,6 +107,12 @@ pub trait Workload: Send + Sync {
     ) -> BoxFuture<'_, Result<(), Failure>>;
     /// Deletes a node.
     fn delete_node(&self, name: String) -> BoxFuture<'_, Result<(), Failure>>;
+    /// The Pods that renew certificates.
+    fn renewals(&self) -> BoxFuture<'_, Result<Vec<RenewalPod>, Failure>>;
+    /// The image that the API server of a node runs from; none if it runs none.
+    fn api_server_image(&self, node: String) -> BoxFuture<'_, Result<Option<String>, Failure>>;
+    /// Deletes a Pod of kube-system.
+    fn delete_pod(&self, name: String) -> BoxFuture<'_, Result<(), Failure>>;
     /// Keeps new pods off a node and evicts those that it has, as far as their disruption budgets allow it now.
     fn drain(&self, node: String) -> BoxFuture<'_, Result<Drained, Failure>>;
 }

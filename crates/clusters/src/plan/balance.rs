@@ -15,11 +15,16 @@ use super::wanted::{Pool, Wanted};
 pub struct Policy {
     /// How often a machine that failed is followed by another one before a person is waited for.
     pub replacements: u32,
+    /// How long before their end certificates of a control plane are renewed; zero: only when a person asks for it.
+    pub renew_before: SignedDuration,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { replacements: 2 }
+        Self {
+            replacements: 2,
+            renew_before: SignedDuration::from_hours(24 * 90),
+        }
     }
 }
 

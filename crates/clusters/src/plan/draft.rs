@@ -22,6 +22,8 @@ pub(crate) struct Draft {
     pub(crate) upgrades: bool,
     /// Free hosts that no machine has chosen yet.
     pub(crate) spares: Spares,
+    /// How long nobody serves the control plane while a member is restarted, where no other one can.
+    pub(crate) restart_seconds: Option<u32>,
 }
 
 /// Until the shared address answers from another machine (three missed VRRP advertisements and one check of `/readyz`), and
@@ -42,6 +44,7 @@ const fn minutes(kind: PlanStepKind) -> u32 {
         PlanStepKind::MakePki => 5,
         PlanStepKind::RemoveMember | PlanStepKind::RemoveCluster => 10,
         PlanStepKind::UpdateClusterConfig | PlanStepKind::SaveEtcd => 15,
+        PlanStepKind::RenewCertificates => 20,
         PlanStepKind::InstallCni | PlanStepKind::UpdateAddons | PlanStepKind::RemoveMachine => 30,
         PlanStepKind::Finish => 45,
         PlanStepKind::Drain => 60,
@@ -55,9 +58,10 @@ const fn minutes(kind: PlanStepKind) -> u32 {
 
 const fn disruption(kind: PlanStepKind) -> Disruption {
     match kind {
-        PlanStepKind::JoinControlPlane | PlanStepKind::RemoveMember | PlanStepKind::SaveEtcd => {
-            Disruption::Member
-        }
+        PlanStepKind::JoinControlPlane
+        | PlanStepKind::RemoveMember
+        | PlanStepKind::SaveEtcd
+        | PlanStepKind::RenewCertificates => Disruption::Member,
         PlanStepKind::Drain => Disruption::Node,
         _ => Disruption::None,
     }
@@ -201,7 +205,8 @@ impl Draft {
     fn api_gap_seconds(&self) -> Option<u32> {
         let starts_anew = |step: &PlanStep| step.kind == PlanStepKind::RestoreControlPlane;
         if !self.steps.iter().any(starts_anew) {
-            return self.has(PlanStepKind::RemoveMember).then_some(API_GAP_SECONDS);
+            let goes = self.has(PlanStepKind::RemoveMember) || self.has(PlanStepKind::RenewCertificates);
+            return self.restart_seconds.or(goes.then_some(API_GAP_SECONDS));
         }
         // Each of the steps may take its time, and the one that goes is of the control plane.
         let minutes = WITHOUT_API.iter().filter_map(|kind| {

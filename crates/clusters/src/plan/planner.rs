@@ -1,10 +1,12 @@
-//! The one function that plans: creation, scaling, replacement, remediation and upgrade are inputs of it.
+//! The one function that plans: creation, scaling, replacement, remediation, upgrade and renewal of certificates are inputs of
+//! it.
 
 use jiff::Timestamp;
 use resources::gantry::{MachineRole, PlanClass, PlanStepKind};
 use resources::keys;
 
 use super::balance::{Balance, Policy, balance};
+use super::certificates::renew;
 use super::control_plane::control_plane;
 use super::draft::Draft;
 use super::founding::creation;
@@ -62,6 +64,7 @@ pub fn plan(wanted: &Wanted, seen: &Seen, policy: Policy, identity: Identity<'_>
         });
     }
     let class = match (exists, draft.upgrades, draft.remediates) {
+        _ if draft.has(PlanStepKind::RenewCertificates) => PlanClass::Maintain,
         (false, _, _) => PlanClass::Create,
         (true, true, _) => PlanClass::Upgrade,
         (true, _, true) => PlanClass::Remediate,
@@ -109,6 +112,10 @@ fn change(
     without_pool(wanted, seen, &mut draft, verdict);
     if draft.is_empty() && seen.network {
         draft = upgrade(wanted, seen, names, &all, verdict);
+    }
+    // Nothing is checked after it: what a cluster lacks otherwise must not hold it up.
+    if let Some(renewals) = renew(seen, policy, now, &draft, verdict) {
+        return renewals;
     }
     complete(&mut draft, seen);
     draft

@@ -19,9 +19,34 @@ pub const fn can_remove(voters: usize, healthy: usize, target_is_healthy: bool) 
     healthy >= quorum(voters) && left > 0 && answer >= quorum(left)
 }
 
+/// Whether a healthy one of `voters`, of which `healthy` answer, can be restarted: the others go on without it, or, where they
+/// are fewer than three, are all there to go on with it.
+#[must_use]
+pub(crate) const fn can_restart(voters: usize, healthy: usize) -> bool {
+    healthy == voters || healthy > quorum(voters)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn restarts() {
+        // Voters, healthy ones, whether one of these may be restarted.
+        let cases = [
+            (1, 1, true),
+            (2, 2, true),
+            (2, 1, false),
+            (3, 3, true),
+            (3, 2, false),
+            (4, 3, false),
+            (5, 4, true),
+            (5, 3, false),
+        ];
+        for (voters, healthy, allowed) in cases {
+            assert_eq!(can_restart(voters, healthy), allowed, "{voters} {healthy}");
+        }
+    }
 
     #[test]
     fn removals() {

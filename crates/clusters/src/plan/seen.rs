@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use resources::gantry::MachineRole;
 
+use super::certificate_state::CertificateState;
 use super::wanted::{Pool, Wanted};
 
 /// One observation of a cluster.
@@ -39,6 +40,8 @@ pub struct Seen {
     pub saved: Option<SavedData>,
     /// DNS, kube-proxy or the CNI have other images than the cluster's Release.
     pub addons_behind: bool,
+    /// The certificates of its control plane.
+    pub certificates: CertificateState,
 }
 
 /// Hosts that machines of a pool could have now.
@@ -269,6 +272,7 @@ impl Seen {
             joins_with: None,
             saved: None,
             addons_behind: false,
+            certificates: CertificateState::default(),
         }
     }
 }

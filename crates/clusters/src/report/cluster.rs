@@ -7,6 +7,7 @@ use resources::anywhere::{Cluster, ClusterStatus};
 use resources::conditions::{Fact, Holds, conditions, since};
 use resources::gantry::{MachineRole, PlanClass};
 
+use super::certificates;
 use super::nodes::nodes;
 use super::summary::Report;
 use crate::observe::{ApiSeen, Snapshot, uses_flannel};
@@ -58,7 +59,8 @@ pub(super) fn status(
     if let Some(snapshot) = snapshot {
         let plan = snapshot.plan().map(|plan| plan.name_any());
         status.plan = plan.or(before.plan);
-        let facts = facts(cluster, snapshot, report, failure.as_deref());
+        let facts = facts(cluster, snapshot, report, failure.as_deref(), now);
+        status.cluster_certificate_info = certificates::info(snapshot, now);
         status.conditions = conditions(&before.conditions, &facts, generation, now);
     } else if failure.is_some() {
         let fact = ready(false, failure.as_deref());
@@ -94,7 +96,13 @@ fn held(cluster: &Cluster, kind: &str) -> bool {
         .any(|condition| condition.type_ == kind && condition.status == "True")
 }
 
-fn facts(cluster: &Cluster, snapshot: &Snapshot, report: &Report, failure: Option<&str>) -> Vec<Fact> {
+fn facts(
+    cluster: &Cluster,
+    snapshot: &Snapshot,
+    report: &Report,
+    failure: Option<&str>,
+    now: Timestamp,
+) -> Vec<Fact> {
     let initialized = snapshot.exists();
     let cni = held(cluster, "DefaultCNIConfigured") || has_network(snapshot);
     let (control_plane, control_planes) = nodes(snapshot, MachineRole::ControlPlane);
@@ -140,6 +148,7 @@ fn facts(cluster: &Cluster, snapshot: &Snapshot, report: &Report, failure: Optio
             },
         ),
         ("WorkersReady", workers, reason(workers), all_workers),
+        certificates::fact(snapshot, now),
         progressing(report, &snapshot.api),
         ready(all, failure),
     ]

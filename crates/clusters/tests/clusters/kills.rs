@@ -16,6 +16,7 @@ use kube::api::DeleteParams;
 use resources::anywhere::Cluster;
 
 use self::operation::Operation;
+use crate::certificates::ask;
 use crate::only_member::alone;
 use crate::upgrade::{OTHER_IMAGE, use_image};
 use crate::world::World;
@@ -45,6 +46,13 @@ const REPLACE_WORKER: Operation =
     Operation::new("replace a worker", |world| replace_worker(world).boxed(), (1, 1));
 const REPLACE_MEMBER: Operation =
     Operation::new("replace a member", |world| replace_member(world).boxed(), (1, 1));
+
+const RENEW: Operation = Operation::new("renew certificates", |world| ask(world).boxed(), (1, 1));
+const RENEW_THREE: Operation = Operation::new(
+    "renew the certificates of three members",
+    |world| ask(world).boxed(),
+    (3, 1),
+);
 
 const CREATE_THREE: Operation =
     Operation::new("create three members", |world| create(world, 3).boxed(), (3, 1));
@@ -85,6 +93,7 @@ killed_before_every_write! {
     scale_control_plane: made(), [ADD_MEMBERS, REMOVE_MEMBERS];
     replace_a_worker: made(), [REPLACE_WORKER];
     replace_a_member: made(), [REPLACE_MEMBER];
+    renew_certificates: made(), [RENEW];
 }
 
 /// Until every operation comes to its end with the writes that the coordinator has.
@@ -146,6 +155,7 @@ carried_out_by_short_lives! {
     create_three: documents(), CREATE_THREE;
     first_boots_that_fail: documents(), FIRST_BOOTS;
     remediate: three(), REMEDIATE;
+    renew_three: three(), RENEW_THREE;
     upgrade: made(), UPGRADE;
     upgrade_alone: alone(), UPGRADE;
 }

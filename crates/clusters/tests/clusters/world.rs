@@ -73,15 +73,16 @@ impl World {
 
     pub(crate) async fn with(options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let options = Options {
-            files: Some(sim::sealed_files(folder.path())),
-            ..options
-        };
         let site = sim::Site::start(NAMESPACE).await;
         let client = site.client();
         let around = Site::new(client.clone(), NAMESPACE);
         let demo = NewCluster::default();
         let clusters = around.clusters();
+        let options = Options {
+            files: Some(sim::sealed_files(folder.path())),
+            certificates: Some(Arc::new(clusters.clone())),
+            ..options
+        };
         clusters.answer_at(&demo.endpoint.to_string(), &demo.name);
         let world = Self {
             coordinator: Followed::new(client.clone(), &options, clusters),
@@ -104,6 +105,11 @@ impl World {
         let releases: Api<resources::gantry::Release> = Api::all(world.client.clone());
         releases.create(&PostParams::default(), &release()).await.unwrap();
         world
+    }
+
+    /// Another coordinator, which knows nothing but objects and clusters, goes on.
+    pub(crate) fn restart(&mut self) {
+        self.coordinator = Followed::new(self.client.clone(), &self.options, self.around.clusters());
     }
 
     pub(crate) fn api<K>(&self) -> Api<K>

@@ -77,6 +77,7 @@ fn whatever_happens_each_cluster_comes_to_rest() {
         "remove member",
         "killed",
         "save",
+        "renewed",
         "as wanted",
         "blocked",
     ] {
@@ -95,6 +96,7 @@ fn count(counts: &mut BTreeMap<&'static str, usize>, world: &World) {
     has("remove member", any("  remove member "));
     has("killed", any("  killed"));
     has("save", any("  saved "));
+    has("renewed", any("  renewed "));
     let end = is_as_wanted(world).is_ok();
     has("as wanted", end);
     has("blocked", !end);

@@ -7,6 +7,7 @@ mod machines;
 mod observation;
 mod reality;
 mod records;
+mod renewals;
 mod rounds;
 mod steps;
 mod text;
@@ -39,6 +40,8 @@ pub(crate) struct World {
     pub(crate) saving_fails: bool,
     /// What the cluster has lost.
     pub(crate) lost: Option<String>,
+    /// What becomes of Pods that renew certificates.
+    pub(crate) renewal_fate: Fate,
     /// Pods can't be moved.
     pub(crate) held_pods: bool,
     /// Writes until the coordinator is killed.
@@ -62,6 +65,7 @@ impl World {
             fates: Vec::new(),
             saving_fails: false,
             lost: None,
+            renewal_fate: Fate::Done(1),
             held_pods: false,
             writes_left: None,
             unapproved: false,

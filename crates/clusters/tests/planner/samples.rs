@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clusters::{
-    ApiState, EtcdMember, EtcdState, Founding, FreeHosts, HealthLimits, Identity, Member, NodeState, Policy,
-    Pool, RolloutLimits, Seen, Stage, Verdict, Wanted, plan,
+    ApiState, CertificateState, EtcdMember, EtcdState, Founding, FreeHosts, HealthLimits, Identity, Member,
+    NodeState, Policy, Pool, RolloutLimits, Seen, Stage, Verdict, Wanted, plan,
 };
 use jiff::{SignedDuration, Timestamp};
 use resources::gantry::MachineRole;
@@ -147,6 +147,7 @@ pub(crate) fn as_wanted(wanted: &Wanted) -> Seen {
         joins_with: None,
         addons_behind: false,
         saved: None,
+        certificates: CertificateState::default(),
     }
 }
 

@@ -16,9 +16,12 @@ pub struct ClusterStatus {
     /// The class of what is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_reason: Option<FailureReason>,
-    /// ControlPlaneInitialized, ControlPlaneReady, DefaultCNIConfigured, WorkersReady, Ready.
+    /// ControlPlaneInitialized, ControlPlaneReady, DefaultCNIConfigured, WorkersReady, CertificatesValid, Progressing, Ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+    /// How long the certificates of the members of the control plane count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cluster_certificate_info: Vec<ClusterCertificateInfo>,
     /// Generation that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
@@ -37,6 +40,16 @@ pub struct ClusterStatus {
     /// Name of the Plan being executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
+}
+
+/// How long the certificates of a member of the control plane count: that of its API server and that of its etcd.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterCertificateInfo {
+    /// Machine (`cluster.x-k8s.io`).
+    pub machine: String,
+    /// Whole days until the first of them ends; negative when it has ended.
+    pub expires_in_days: i64,
 }
 
 /// Class of a failure, spelled as EKS Anywhere spells it.

@@ -73,6 +73,10 @@ pub struct ControlPlaneSpec {
     /// When a person asked for a snapshot. One that was taken before that does not do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot_requested_at: Option<Time>,
+    /// When a person asked for new certificates. Members of the control plane and the kubeconfig whose certificates were
+    /// made before that get new ones; then it is taken away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal_requested_at: Option<Time>,
     /// Revision of each pool, as it was when its part of the documents was last changed. Another version of Gantry may count
     /// another digest for the same documents, and machines are not replaced for that.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

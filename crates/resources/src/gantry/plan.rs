@@ -46,8 +46,8 @@ pub struct PlanSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown_plan: Option<u32>,
     /// Longest time in seconds for which the API of the cluster may not answer because of the plan. A member of the
-    /// control plane goes, and what it had passes to another one: the shared address and the leader of etcd; or the only
-    /// member is installed anew. Absent where no member goes.
+    /// control plane goes or is restarted, and what it had passes to another one: the shared address and the leader of
+    /// etcd; or the only member is restarted or installed anew. Absent where no member goes or is restarted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_gap_seconds: Option<u32>,
     /// Steps. One runs as soon as those that it names in `after` are done.
@@ -86,6 +86,8 @@ pub enum PlanClass {
     Upgrade,
     /// Replace what is broken.
     Remediate,
+    /// Renew certificates of machines that stay.
+    Maintain,
     /// Remove the cluster.
     Delete,
 }
@@ -163,6 +165,8 @@ pub enum PlanStepKind {
     RemoveMember,
     /// Delete a machine's node, power it off and give its server back.
     RemoveMachine,
+    /// Renew the certificates of a member of the control plane, and restart what uses them.
+    RenewCertificates,
     /// Bring DNS, kube-proxy and the CNI to the images of the cluster's Release.
     UpdateAddons,
     /// Check DNS and kube-proxy, and write the kubeconfig.
@@ -239,6 +243,9 @@ impl PlanStep {
             PlanStepKind::RemoveMember => format!("take {machine} out of etcd"),
             PlanStepKind::RemoveMachine => {
                 format!("delete the node of {machine}, power it off and give its server back")
+            }
+            PlanStepKind::RenewCertificates => {
+                format!("renew the certificates of {machine} and restart its control plane")
             }
             PlanStepKind::Finish => "check DNS and kube-proxy, and write the kubeconfig".to_owned(),
             PlanStepKind::RemoveCluster => "drop keys, kubeconfig and records of the cluster".to_owned(),

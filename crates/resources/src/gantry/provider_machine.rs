@@ -84,6 +84,10 @@ pub struct ProviderMachineSpec {
     /// Why the coordinator gave the machine up although its driver did not: it never became a node, or its node is dead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given_up: Option<String>,
+    /// When the certificates of the member of the control plane on it were renewed last. Absent: they are as old as the
+    /// machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates_renewed_at: Option<Time>,
     /// Where the machine's first boot gets its data from.
     #[serde(default)]
     pub bootstrap: BootstrapSource,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use clusters::{Drained, Failure, NodeView, SystemView, Workload, Workloads};
+use clusters::{Drained, Failure, NodeView, RenewalPod, SystemView, Workload, Workloads};
 use clusters_sim::PlayedClusters;
 use etcd::{Etcd, EtcdConnector, EtcdView, HashView, MemberId, Snapshot};
 use futures::FutureExt;
@@ -161,6 +161,22 @@ impl Workload for Mortal<dyn Workload> {
 
     fn delete_node(&self, name: String) -> Answer<'_, ()> {
         self.answer(self.life.write(), |inner| inner.delete_node(name), killed())
+    }
+
+    fn renewals(&self) -> Answer<'_, Vec<RenewalPod>> {
+        self.answer(self.life.goes_on(), |inner| inner.renewals(), killed())
+    }
+
+    fn api_server_image(&self, node: String) -> Answer<'_, Option<String>> {
+        self.answer(
+            self.life.goes_on(),
+            |inner| inner.api_server_image(node),
+            killed(),
+        )
+    }
+
+    fn delete_pod(&self, name: String) -> Answer<'_, ()> {
+        self.answer(self.life.write(), |inner| inner.delete_pod(name), killed())
     }
 
     fn drain(&self, node: String) -> Answer<'_, Drained> {

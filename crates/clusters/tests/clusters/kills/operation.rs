@@ -129,6 +129,10 @@ impl Operation {
         if ready.is_none_or(|ready| ready.status != "True") {
             return false;
         }
+        let control_plane = world.api::<ControlPlane>().get_opt("demo").await.unwrap();
+        if control_plane.is_some_and(|known| known.spec.renewal_requested_at.is_some()) {
+            return false;
+        }
         let machines = world.machines().await;
         let mut images = machines.iter().map(|machine| machine.spec.image_url.as_str());
         if self.image.is_some_and(|url| images.any(|known| known != url)) {
@@ -184,6 +188,8 @@ impl Operation {
         assert_eq!(world.secrets().await, kept, "{what}");
         let control_plane: ControlPlane = world.api().get("demo").await.unwrap();
         assert_eq!(control_plane.spec.disruption, None, "{what}");
+        let pods = world.inside.with(|inside| inside.renewals.pods());
+        assert_eq!(pods, [""; 0], "{what}");
     }
 
     /// What was done for it was done once.

@@ -51,6 +51,7 @@ impl World {
             first_out: false,
             node_down: None,
             etcd_down: None,
+            renewed: None,
             given: None,
             provider: Some(Provider::default()),
         };

@@ -10,7 +10,7 @@ use crate::tape::Tape;
 impl World {
     /// One thing happens.
     pub(crate) fn event(&mut self, tape: &mut Tape<'_>) {
-        let what = tape.below(23);
+        let what = tape.below(25);
         self.log.push(format!("event {what}"));
         match what {
             0 => {}
@@ -70,6 +70,8 @@ impl World {
             }
             20 => self.reality.spare = tape.of(&[None, Some(0), Some(1), Some(2)]),
             21 => self.saving_fails = tape.chance(50),
+            23 => self.records.renewal_requested_at = Some(self.now),
+            24 => self.renewal_fate = fate(tape),
             17 => self.writes_left = Some(tape.below(6)),
             _ => {
                 self.fates = (0..3).map(|_| (fate(tape), fate(tape))).collect();
@@ -135,7 +137,7 @@ impl World {
         let mut known = self.reality.etcd.values_mut();
         match known.find(|voter| voter.machine.starts_with("stranger")) {
             Some(voter) => voter.alive = alive,
-            None if !quorum => {}
+            None if !quorum || self.reality.stopped => {}
             None => {
                 self.reality.add_member("stranger", true);
                 let stranger = self.reality.etcd.values_mut().next_back();
@@ -152,6 +154,7 @@ impl World {
         self.held_pods = false;
         self.saving_fails = false;
         self.writes_left = None;
+        self.renewal_fate = Fate::Done(1);
         self.approves = true;
         self.fates.clear();
         self.reality

@@ -8,6 +8,7 @@ use super::reality::Fate;
 impl World {
     /// Drivers, systems and members of etcd.
     pub(crate) fn machines_move(&mut self) {
+        self.renewals_move();
         let names: Vec<String> = self.records.machines.keys().cloned().collect();
         for name in names {
             self.machine_moves(&name);

@@ -70,6 +70,7 @@ impl World {
             used: self.used(),
             joins_with: self.reality.joins_with.clone().filter(|_| answers),
             addons_behind: answers && self.addons_behind(),
+            certificates: self.certificates(),
         }
     }
 

@@ -30,6 +30,8 @@ pub(crate) struct Reality {
     pub(crate) stopped: bool,
     /// Writes that the cluster has acknowledged.
     pub(crate) writes: u64,
+    /// Pods that renew certificates, by machine: the number of their plan, and what becomes of them.
+    pub(crate) renewals: BTreeMap<String, (u32, Fate)>,
     next_id: u64,
 }
 

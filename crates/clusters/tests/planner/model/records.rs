@@ -23,6 +23,8 @@ pub(crate) struct Records {
     /// Plan and machine that hold the disruption token.
     pub(crate) token: Option<(u32, String)>,
     pub(crate) machines: BTreeMap<String, Machine>,
+    /// When a person asked for new certificates.
+    pub(crate) renewal_requested_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone)]
@@ -57,6 +59,8 @@ pub(crate) struct Machine {
     pub(crate) first_out: bool,
     pub(crate) node_down: Option<Timestamp>,
     pub(crate) etcd_down: Option<Timestamp>,
+    /// Number of the plan that renewed its certificates last, and when.
+    pub(crate) renewed: Option<(u32, Timestamp)>,
     /// When its bootstrap data was made.
     pub(crate) given: Option<Timestamp>,
     /// `None` once its driver has given it back.
@@ -90,6 +94,7 @@ impl Records {
             approvals: BTreeSet::new(),
             token: None,
             machines: BTreeMap::new(),
+            renewal_requested_at: None,
         }
     }
 

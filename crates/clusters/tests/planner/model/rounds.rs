@@ -46,7 +46,7 @@ impl World {
 
     /// One look of the coordinator. Tells whether it did something.
     fn turn(&mut self) -> Result<bool, Stop> {
-        if self.note_answer()? || self.forget()? || self.abandon()? {
+        if self.note_answer()? || self.forget()? || self.abandon()? || self.forget_renewals()? {
             return Ok(true);
         }
         let current = self.records.plan().cloned();

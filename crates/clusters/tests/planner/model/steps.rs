@@ -38,6 +38,7 @@ impl World {
             PlanStepKind::RestoreControlPlane => self.restore(number, step, machine),
             PlanStepKind::RemoveMember => self.member_leaves(number, machine),
             PlanStepKind::RemoveMachine => self.machine_goes(machine),
+            PlanStepKind::RenewCertificates => self.renew(number, machine),
             PlanStepKind::UpdateClusterConfig => self.config(),
             PlanStepKind::UpdateAddons => self.addons(),
             PlanStepKind::Finish => self.settle(),
@@ -239,7 +240,7 @@ impl World {
     }
 
     /// Takes the disruption token, if nobody else's plan that is carried out holds it.
-    fn take(&mut self, number: u32, machine: &Option<String>) -> Result<bool, Stop> {
+    pub(super) fn take(&mut self, number: u32, machine: &Option<String>) -> Result<bool, Stop> {
         let machine = machine.clone().unwrap_or_default();
         if let Some((plan, held)) = &self.records.token
             && *plan == number
