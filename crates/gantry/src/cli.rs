@@ -48,6 +48,9 @@ pub(crate) enum Command {
     /// Have a cluster start with a snapshot of its etcd, or go back to a backup of the appliance.
     #[command(subcommand)]
     Restore(Restore),
+    /// Renew what would end.
+    #[command(subcommand)]
+    Renew(Renew),
     /// Delete a cluster: its machines are powered off and given back.
     #[command(subcommand)]
     Delete(Delete),
@@ -148,6 +151,12 @@ pub(crate) enum Backup {
 pub(crate) enum Verify {
     /// Say that the records about servers are right, after a restore of the appliance.
     Server(verbs::server::VerifyArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Renew {
+    /// Renew the certificates of the control plane of a cluster, one member after the other, and its kubeconfig.
+    Certificates(verbs::renew::RenewArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -16,6 +16,7 @@ pub(crate) mod image;
 pub(crate) mod lab;
 pub(crate) mod machine;
 pub(crate) mod release_server;
+pub(crate) mod renew;
 pub(crate) mod serve;
 pub(crate) mod server;
 pub(crate) mod snapshot;
@@ -26,10 +27,11 @@ mod watching;
 use clap::CommandFactory;
 
 use crate::cli::{
-    Apply, Backup, Cli, Command, Config, Create, Delete, Generate, Quarantine, Release, Replace, Restore,
-    Retry, Snapshot, Upgrade, UpgradePlan, Verify,
+    Apply, Backup, Cli, Command, Config, Create, Delete, Generate, Quarantine, Release, Renew, Replace,
+    Restore, Retry, Snapshot, Upgrade, UpgradePlan, Verify,
 };
 use crate::failure::Outcome;
+use crate::global::Global;
 use crate::output;
 
 /// Runs the verb.
@@ -50,13 +52,13 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Restore(Restore::Cluster(args)) => snapshot::restore(global, &args).await,
         Command::Restore(Restore::Appliance(args)) => backup::restore(&args).await,
         Command::Backup(Backup::Appliance(args)) => backup::make(&args).await,
+        Command::Renew(Renew::Certificates(args)) => renew::run(global, &args).await,
         Command::Delete(Delete::Cluster(args)) => delete_cluster::run(global, &args).await,
         Command::Release(Release::Server(args)) => release_server::run(global, &args).await,
         Command::Approve(args) => approve::run(global, &args).await,
         Command::Quarantine(Quarantine::Server(args)) => server::quarantine(global, &args).await,
         Command::Verify(Verify::Server(args)) => server::verify(global, &args).await,
-        Command::Retry(Retry::Machine(args)) => machine::retry(global, &args).await,
-        Command::Retry(Retry::Server(args)) => server::retry(global, &args).await,
+        Command::Retry(what) => retry(global, what).await,
         Command::Replace(Replace::Machine(args)) => machine::replace(global, &args).await,
         Command::Get(args) => get::run(global, &args).await,
         Command::Explain(args) => explain::run(global, &args).await,
@@ -72,5 +74,12 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
             Ok(())
         }
         Command::Version(args) => version::run(global, &args).await,
+    }
+}
+
+async fn retry(global: &Global, what: Retry) -> Outcome {
+    match what {
+        Retry::Machine(args) => machine::retry(global, &args).await,
+        Retry::Server(args) => server::retry(global, &args).await,
     }
 }

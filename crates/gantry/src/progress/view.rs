@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use resources::anywhere::FailureReason;
 use resources::gantry::{
-    Plan, PlanPhase, PlanStep, PlanStepKind, ProviderMachine, ProviderMachinePhase, StepState,
+    Plan, PlanClass, PlanPhase, PlanStep, PlanStepKind, ProviderMachine, ProviderMachinePhase, StepState,
 };
 use resources::tinkerbell::WorkflowState;
 
@@ -78,6 +78,7 @@ pub(crate) fn plan_lines(plan: &Plan) -> Vec<String> {
         let starts_anew = |step: &PlanStep| step.kind == PlanStepKind::RestoreControlPlane;
         let until = match plan.spec.steps.iter().any(starts_anew) {
             true => "until the only member has started anew",
+            false if plan.spec.class == PlanClass::Maintain => "when a member restarts",
             false => "when a member goes",
         };
         let span = time::span(seconds.into());
