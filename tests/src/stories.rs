@@ -1,6 +1,7 @@
 //! The registry of stories.
 
 mod api;
+mod certificates;
 mod cluster;
 mod disk_names;
 mod durability;
@@ -49,6 +50,14 @@ pub(crate) const ALL: &[Story] = &[
         needs: "kubectl (from the image cache, else on PATH); no root",
         minutes: 1,
         run: |options| Box::pin(api::run(options)),
+    },
+    Story {
+        name: "certificates",
+        tier: "full",
+        about: "UEFI: a member gets new certificates by its own kubeadm, under writes; both ports show them",
+        needs: "root, QEMU, openssl, built images (gantry image build), 6 GB of memory",
+        minutes: 15,
+        run: |options| Box::pin(certificates::run(options)),
     },
     Story {
         name: "cluster",
