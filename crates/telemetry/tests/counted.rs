@@ -82,7 +82,7 @@ async fn trouble_of_a_machine_shows_on_its_hardware_too() {
     // Hardware that is gone, and a Workflow that names none, hide nothing of the object itself.
     for hardware in ["node-1", "node-9", ""] {
         events
-            .warn_of_machine(&workflow, hardware, "InstallationFailed", "no disk")
+            .warn_of_machine(&workflow, hardware, "WorkflowFailed", "no disk")
             .await;
     }
     assert_eq!(described(&site, &one).await.len(), 1);
@@ -116,7 +116,7 @@ async fn a_transition_is_normal_and_a_failure_a_warning_of_the_machine() {
     let running = transition("Running", false);
     events.transition(&workflow, "node-1", &running).await;
     assert!(described(&site, &one).await.is_empty());
-    let failed = transition("InstallationFailed", true);
+    let failed = transition("WorkflowFailed", true);
     events.transition(&workflow, "node-1", &failed).await;
     assert_eq!(described(&site, &one).await.len(), 1);
 
@@ -130,7 +130,7 @@ async fn a_transition_is_normal_and_a_failure_a_warning_of_the_machine() {
     found.sort_unstable();
     let expected = [
         ["Normal", "Running", "why"],
-        ["Warning", "InstallationFailed", "Workflow install: why"],
+        ["Warning", "WorkflowFailed", "Workflow install: why"],
     ];
     assert_eq!(found, expected.map(|event| event.map(str::to_owned)));
 }

@@ -21,8 +21,8 @@ pub(crate) fn name_of(state: Option<WorkflowState>) -> StateName {
         Some(WorkflowState::Running) => ("RUNNING", "Running"),
         Some(WorkflowState::Post) => ("POST", "Post"),
         Some(WorkflowState::Success) => ("SUCCESS", "Success"),
-        Some(WorkflowState::Failed) => ("FAILED", "InstallationFailed"),
-        Some(WorkflowState::Timeout) => ("TIMEOUT", "InstallationFailed"),
+        Some(WorkflowState::Failed) => ("FAILED", "WorkflowFailed"),
+        Some(WorkflowState::Timeout) => ("TIMEOUT", "WorkflowFailed"),
     };
     StateName {
         label,

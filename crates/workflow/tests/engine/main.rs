@@ -318,7 +318,7 @@ async fn a_failed_action_ends_the_workflow_and_the_next_one_fences_it() {
         "node-1: action stream failed: disk /dev/vda has 1 GiB, the image needs 4 GiB"
     );
     for (kind, name) in [("Workflow", "install-1"), ("Hardware", "node-1")] {
-        let text = site.event(kind, name, "InstallationFailed").await;
+        let text = site.event(kind, name, "WorkflowFailed").await;
         assert_eq!(text, format!("Workflow install-1: {}", reason(&ended)));
     }
 
@@ -451,7 +451,7 @@ async fn what_cannot_run_is_told_before_anything_happens() {
             .workflow(name, |workflow| state(workflow) == Some(WorkflowState::Failed))
             .await;
         assert!(reason(&failed).contains(part), "{name}: {}", reason(&failed));
-        let text = site.event("Workflow", name, "InstallationFailed").await;
+        let text = site.event("Workflow", name, "WorkflowFailed").await;
         assert!(text.contains(part), "{text}");
         assert_eq!(
             failed.status.unwrap().template_rendering.as_deref(),
