@@ -121,12 +121,12 @@ impl Rack {
                 .arg(rack.file("parts")),
         )?;
         let (count, firmware) = (options.machines.to_string(), options.firmware.to_string());
-        let disk = options.disk_gib.to_string();
+        let (disk, cpus) = (options.disk_gib.to_string(), options.cpus.to_string());
         let memory: Vec<String> = options.memory_mib.iter().map(u32::to_string).collect();
         let memory = memory.join(",");
         let mut up = vec!["lab", "up", "--detach", "--capture", "--seed", seed];
         up.extend(["--machines", &count, "--firmware", &firmware, "--disk", &disk]);
-        up.extend(["--memory", &memory]);
+        up.extend(["--memory", &memory, "--cpus", &cpus]);
         if options.netboot_first {
             up.push("--netboot-first");
         }

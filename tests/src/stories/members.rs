@@ -25,6 +25,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
     let shape = UpOptions {
         machines: MACHINES,
         memory_mib: vec![3072],
+        // Three emulated members share the processors of the host; with more each, they wait for each other's locks.
+        cpus: 1,
         ..UpOptions::default()
     };
     on_rack(options, "members-", shape, tell).await
@@ -81,7 +83,7 @@ fn three_members(yaml: &str) -> anyhow::Result<String> {
         .context("no datacenterRef")?;
     let (rest, _) = rest.rsplit_once("---\n").context("one document")?;
     let head = head.replacen("    count: 1\n", "    count: 3\n", 1);
-    let health = "  machineHealthCheck:\n    unhealthyMachineTimeout: 3m0s\n";
+    let health = "  machineHealthCheck:\n    unhealthyMachineTimeout: 10m0s\n";
     Ok(format!("{head}{health}  datacenterRef:\n{rest}"))
 }
 

@@ -85,7 +85,7 @@ async fn restored(rack: &mut Rack) -> anyhow::Result<()> {
         .filter(|server| !server["spec"]["restored"].is_null())
         .count();
     ensure!(held == MACHINES, "{held} servers are marked");
-    for job in items(rack, "jobs.bmc.tinkerbell.org")? {
+    for job in items(rack, "jobs")? {
         ensure!(
             job["status"]["startTime"].is_null() || !job["status"]["completionTime"].is_null(),
             "{job}"
