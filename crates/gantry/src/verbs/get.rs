@@ -72,7 +72,7 @@ struct Row {
 pub(crate) async fn run(global: &Global, args: &GetArgs) -> Outcome {
     let kind = kinds::find(&args.kind).ok_or_else(|| {
         Failure::BadInput(format!(
-            "{:?} is no kind; known are {}",
+            "unknown kind {:?}; known kinds: {}",
             args.kind,
             kinds::known().join(", ")
         ))
