@@ -30,7 +30,8 @@ ln -sf boot/vmlinuz /vmlinuz
 ln -sf boot/initrd.img /initrd.img
 
 # Kubernetes.
-systemctl -q enable kubelet.service containerd.service ssh.service systemd-networkd.service systemd-resolved.service
+systemctl -q enable kubelet.service containerd.service ssh.service systemd-networkd.service systemd-resolved.service \
+    systemd-timesyncd.service
 mkdir -p /opt/cni
 ln -sfn /usr/lib/cni /opt/cni/bin
 ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf

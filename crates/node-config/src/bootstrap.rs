@@ -236,6 +236,15 @@ fn start(
     for (name, patch) in patches(cluster, node)? {
         document.add(format!("{PATCH_DIR}/{name}"), 0o644, &patch);
     }
+    if !node.time_servers.is_empty() {
+        // bootstrap.sh looks for this name.
+        let path = "/etc/systemd/timesyncd.conf.d/50-gantry.conf".to_owned();
+        document.add(
+            path,
+            0o644,
+            &format!("[Time]\nNTP={}\n", node.time_servers.join(" ")),
+        );
+    }
     for bundle in &node.cert_bundles {
         // bootstrap.sh looks for these names.
         let path = format!("/usr/local/share/ca-certificates/gantry-{}.crt", bundle.name);

@@ -24,6 +24,8 @@ pub struct NodeSettings {
     pub taints: Option<Vec<Taint>>,
     /// Fields of its KubeletConfiguration (kubelet.config.k8s.io/v1beta1), over those of the cluster.
     pub kubelet: Option<Value>,
+    /// Time servers that its system asks (host names or addresses); none means those of the image.
+    pub time_servers: Vec<String>,
     /// Certificates of authorities that its system trusts.
     pub cert_bundles: Vec<CertBundle>,
 }

@@ -62,6 +62,7 @@ impl Machine {
             "/etc/containerd",
             "/usr/local/share",
             "/etc/systemd",
+            "/run/systemd",
             "/var/lib/",
             "/sys/class/net",
         ] {
@@ -178,6 +179,27 @@ fn the_bootstrap_script_names_its_stages_and_runs_once() {
         assert_eq!(stages, ["network", "containerd", stage.as_str()]);
         assert_eq!(machine.run(what), (0, vec![], vec![]), "{what} again");
     }
+}
+
+#[test]
+fn the_clock_is_right_before_a_node_is_made() {
+    let machine = Machine::new();
+    machine.put("etc/systemd/timesyncd.conf.d/50-gantry.conf");
+    machine.put("fail-systemctl");
+    let (status, stages, calls) = machine.run("init");
+    assert_eq!(
+        (status, stages, calls.len()),
+        (1, vec!["network".to_owned()], 0),
+        "no time client"
+    );
+    fs::remove_file(machine.path("fail-systemctl")).unwrap();
+
+    machine.put("run/systemd/timesync/synchronized");
+    assert_eq!(machine.run("init").0, 0);
+    let calls = fs::read_to_string(machine.path("calls")).unwrap();
+    let at = |text: &str| calls.lines().position(|line| line.starts_with(text));
+    let asked = at("systemctl restart systemd-timesyncd").unwrap();
+    assert!(asked < at("kubeadm init").unwrap(), "{calls}");
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! `hostOSConfiguration`: certificates that can be installed; what needs Bottlerocket, or a program that node images don't have.
+//! `hostOSConfiguration`: time servers that can be asked, certificates that can be installed; what needs Bottlerocket.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
-use resources::anywhere::TinkerbellMachineConfig;
+use resources::anywhere::{NtpConfiguration, TinkerbellMachineConfig};
 
 use super::pem::{self, is_pem};
 use crate::violation::Report;
@@ -12,12 +13,8 @@ pub(super) fn check(config: &TinkerbellMachineConfig, report: &mut Report) {
         return;
     };
     let path = "spec.hostOSConfiguration";
-    if settings.ntp_configuration.is_some() {
-        report.add(
-            format!("{path}.ntpConfiguration"),
-            "node images have no time client in them, so no server would be asked",
-            "remove the field; machines keep the time of their clocks",
-        );
+    if let Some(time) = &settings.ntp_configuration {
+        time_servers(time, &format!("{path}.ntpConfiguration.servers"), report);
     }
     if settings.bottlerocket_configuration.is_some() {
         report.add(
@@ -50,6 +47,63 @@ pub(super) fn check(config: &TinkerbellMachineConfig, report: &mut Report) {
                 "this is not a certificate in PEM",
                 pem::NEXT_STEP,
             );
+        }
+    }
+}
+
+fn time_servers(time: &NtpConfiguration, path: &str, report: &mut Report) {
+    if time.servers.is_empty() {
+        report.add(
+            path.to_owned(),
+            "there is no server to ask",
+            "name at least one, or remove ntpConfiguration",
+        );
+    }
+    for (at, server) in time.servers.iter().enumerate() {
+        if !is_host(server) {
+            report.add(
+                format!("{path}[{at}]"),
+                format!("{server:?} is neither a host name nor an address"),
+                "write a name such as ntp.example.com, or an address, without a port",
+            );
+        }
+    }
+}
+
+/// Whether this is an address, or a name as RFC 1123 §2.1 has it.
+fn is_host(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        (1..=63).contains(&label.len())
+            && label.bytes().all(inner)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.parse::<IpAddr>().is_ok()
+        || (text.len() <= 253 && text.trim_end_matches('.').split('.').all(is_label))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts() {
+        let long = format!("{}.example", "a".repeat(64));
+        for (text, expected) in [
+            ("192.0.2.1", true),
+            ("2001:db8::1", true),
+            ("ntp.example.com", true),
+            ("ntp.example.com.", true),
+            ("0.pool.example", true),
+            ("", false),
+            ("ntp.example.com:123", false),
+            ("-ntp.example", false),
+            ("ntp server", false),
+            ("ntp..example", false),
+            (&long, false),
+        ] {
+            assert_eq!(is_host(text), expected, "{text:?}");
         }
     }
 }

@@ -116,7 +116,7 @@ pub(super) const MACHINE_CONFIG: &[Row] = &[
     ("spec.osFamily", Fixed),
     ("spec.osImageURL", RollsOut),
     ("spec.users", Fixed),
-    ("spec.hostOSConfiguration.ntpConfiguration", NotCarriedOut),
+    ("spec.hostOSConfiguration.ntpConfiguration", RollsOut),
     ("spec.hostOSConfiguration.certBundles", RollsOut),
     (
         "spec.hostOSConfiguration.bottlerocketConfiguration",

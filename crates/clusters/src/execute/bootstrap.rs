@@ -175,6 +175,7 @@ fn node(pool: &Pool, machine: &str, provider: &ProviderMachine) -> Result<NodeSe
         labels: pool.labels.clone(),
         taints: pool.taints.clone(),
         kubelet: pool.kubelet.clone(),
+        time_servers: pool.time_servers.clone(),
         cert_bundles: pool.cert_bundles.clone(),
     })
 }

@@ -84,6 +84,9 @@ pub struct Pool {
     pub template_ref: Option<ObjectRef>,
     /// Users of the installed system.
     pub users: Vec<User>,
+    /// Time servers that the installed system asks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub time_servers: Vec<String>,
     /// Certificates of authorities that the installed system trusts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cert_bundles: Vec<CertBundle>,
@@ -233,6 +236,7 @@ fn pool(
     let cert_bundles = host_os
         .map(|settings| settings.cert_bundles.as_slice())
         .unwrap_or_default();
+    let time = host_os.and_then(|settings| settings.ntp_configuration.as_ref());
     let image_url = bundle.image_url(config).unwrap_or_default();
     let template = config.spec.template_ref.as_ref();
     let template = template.and_then(|template| Some(&bundle.templates.get(&template.name)?.spec));
@@ -244,7 +248,7 @@ fn pool(
         &config.spec.users,
         &spec.cluster_network,
         (&spec.proxy_configuration, &spec.registry_mirror_configuration),
-        (group.kubelet_configuration, cert_bundles),
+        (group.kubelet_configuration, cert_bundles, time),
         of_control_plane,
     );
     Pool {
@@ -257,6 +261,7 @@ fn pool(
         os_family: family.to_owned(),
         template_ref: config.spec.template_ref.clone(),
         users: config.spec.users.clone(),
+        time_servers: time.map(|time| time.servers.clone()).unwrap_or_default(),
         cert_bundles: cert_bundles.to_vec(),
         labels: group.labels.clone(),
         taints,
@@ -297,6 +302,7 @@ mod tests {
                 os_family: String::new(),
                 template_ref: None,
                 users: Vec::new(),
+                time_servers: Vec::new(),
                 cert_bundles: Vec::new(),
                 labels: BTreeMap::new(),
                 taints: None,

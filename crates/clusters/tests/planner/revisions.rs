@@ -160,6 +160,15 @@ const CHANGES: &[Change] = &[
     ),
     (
         "TinkerbellMachineConfig",
+        "hostOSConfiguration.ntpConfiguration",
+        |b| {
+            let settings = json!({ "ntpConfiguration": { "servers": ["192.0.2.123"] } });
+            workers(b).host_os_configuration = parsed(settings);
+        },
+        &["md-0"],
+    ),
+    (
+        "TinkerbellMachineConfig",
         "hostOSConfiguration.certBundles",
         |b| {
             let settings = json!({ "certBundles": [{ "name": "site", "data": "certificates" }] });

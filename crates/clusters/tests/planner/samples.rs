@@ -38,6 +38,7 @@ pub(crate) fn pool(name: &str, role: MachineRole, count: usize) -> Pool {
         labels: BTreeMap::new(),
         taints: None,
         kubelet: None,
+        time_servers: Vec::new(),
         cert_bundles: Vec::new(),
         health: HealthLimits {
             unready_seconds: UNREADY,

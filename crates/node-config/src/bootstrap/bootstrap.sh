@@ -46,6 +46,28 @@ until nic=$(interface); do
     sleep 1
 done
 
+# Certificates hold from one point in time to another, so the clock is right before any is made or checked.
+time_servers=/etc/systemd/timesyncd.conf.d/50-gantry.conf
+set_clock() {
+    if ! systemctl cat systemd-timesyncd.service > /dev/null 2>&1; then
+        echo "the image has no systemd-timesyncd, which hostOSConfiguration.ntpConfiguration needs" >&2
+        exit 1
+    fi
+    systemctl enable systemd-timesyncd.service
+    systemctl restart systemd-timesyncd.service
+    tries=0
+    # Made when a server has answered (systemd-timesyncd.service(8)).
+    until [ -e /run/systemd/timesync/synchronized ]; do
+        tries=$((tries + 1))
+        if [ "$tries" -gt 60 ]; then
+            echo "none of the time servers ($(sed -n 's/^NTP=//p' "$time_servers")) has answered within 60 s; the clock stays" >&2
+            return 0
+        fi
+        sleep 1
+    done
+}
+[ ! -e "$time_servers" ] || set_clock
+
 place_files() {
     if [ -d "$dir/pki" ]; then
         mkdir -p /etc/kubernetes/pki

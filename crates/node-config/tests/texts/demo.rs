@@ -94,6 +94,7 @@ pub(crate) fn node_with_settings() -> NodeSettings {
             "evictionHard": { "memory.available": "200Mi" },
             "shutdownGracePeriod": "30s",
         })),
+        time_servers: vec!["192.0.2.123".to_owned(), "ntp.example.com".to_owned()],
         cert_bundles: vec![CertBundle {
             name: "site".to_owned(),
             data: "-----BEGIN CERTIFICATE-----\nZmFrZQ==\n-----END CERTIFICATE-----\n".to_owned(),
@@ -119,6 +120,7 @@ pub(crate) fn node() -> NodeSettings {
             time_added: None,
         }]),
         kubelet: None,
+        time_servers: Vec::new(),
         cert_bundles: Vec::new(),
     }
 }

@@ -96,7 +96,7 @@ pub struct TinkerbellMachineConfigSpec {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HostOsConfiguration {
-    /// Time servers.
+    /// Time servers, which the machine asks before it becomes a node and later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ntp_configuration: Option<NtpConfiguration>,
     /// Certificates of authorities that the system trusts beside its own.

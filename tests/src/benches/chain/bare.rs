@@ -293,6 +293,7 @@ impl Inputs {
             labels: BTreeMap::new(),
             taints: None,
             kubelet: None,
+            time_servers: Vec::new(),
             cert_bundles: Vec::new(),
         };
         Ok(match machine.role {

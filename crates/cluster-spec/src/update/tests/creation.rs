@@ -269,7 +269,10 @@ const MACHINE_CONFIG_AT_CREATION: &[CreationRow] = &[
     ),
     (
         "spec.hostOSConfiguration.ntpConfiguration",
-        Refused(r#"{"servers": ["192.0.2.1"]}"#),
+        Decides(
+            "time servers that the system asks, before it becomes a node and later",
+            r#"{"servers": ["192.0.2.1", "ntp.example.com"]}"#,
+        ),
     ),
     (
         "spec.hostOSConfiguration.certBundles",
