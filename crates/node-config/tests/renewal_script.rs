@@ -217,7 +217,7 @@ fn words(output: &Output) -> String {
 fn every_certificate_is_new_and_every_component_restarted_once() {
     let machine = Machine::new();
     let before = machine.files();
-    let output = machine.run(10);
+    let output = machine.run(300);
     assert!(output.status.success(), "{output:?}");
     let after = machine.files();
     let names = |files: &BTreeMap<PathBuf, String>| files.keys().cloned().collect::<Vec<_>>();
@@ -254,7 +254,7 @@ fn every_certificate_is_new_and_every_component_restarted_once() {
 fn it_can_be_repeated() {
     let machine = Machine::new();
     for _ in 0..2 {
-        assert!(machine.run(10).status.success());
+        assert!(machine.run(300).status.success());
         machine.is_sound();
         let text = machine.read("etc/kubernetes/manifests/kube-scheduler.yaml");
         assert_eq!(text.matches("certificates-renewed").count(), 1, "{text}");
@@ -309,7 +309,7 @@ fn what_keeps_it_from_being_done_is_said() {
         machine.is_sound();
         // The same again does all of it.
         fs::remove_file(machine.path(file)).unwrap();
-        assert!(machine.run(10).status.success(), "{file} {text}");
+        assert!(machine.run(300).status.success(), "{file} {text}");
         machine.is_sound();
     }
 }
@@ -336,7 +336,7 @@ fn killed_anywhere_it_leaves_what_fits() {
         let mv = "#!/bin/sh\necho >> @ROOT@/moves\n[ $(wc -l < @ROOT@/moves) != \"$(cat @ROOT@/kill)\" ] || { kill -9 $PPID; exit 1; }\nexec /bin/mv \"$@\"\n";
         machine.program("mv", mv);
         machine.write("kill", &call.to_string());
-        let output = machine.run(10);
+        let output = machine.run(300);
         machine.is_sound();
         if output.status.success() {
             assert!(call > 12, "{call}");
@@ -344,7 +344,7 @@ fn killed_anywhere_it_leaves_what_fits() {
         }
         machine.write("kill", "no");
         assert!(
-            machine.run(10).status.success(),
+            machine.run(300).status.success(),
             "after a kill before move {call}"
         );
         machine.is_sound();
@@ -359,7 +359,7 @@ fn two_of_them_do_not_work_side_by_side() {
     let script = machine.read("renew.sh").replace("flock -w 30", "flock -n");
     machine.write("renew.sh", &script);
     let mut first = machine
-        .command(30)
+        .command(300)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
