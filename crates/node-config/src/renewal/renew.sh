@@ -70,8 +70,8 @@ listener() {
     ss -Hltnp "sport = :$1" | sed -n 's/.*pid=\([0-9]*\).*/\1/p' | head -n 1
 }
 
-# The kubelet restarts a static pod whose manifest is another one.
-mark=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+# The kubelet restarts a static pod whose manifest is another one, so that of a run before, in the same second, must be too.
+mark=$(date -u +%Y-%m-%dT%H:%M:%S.%NZ)
 restart() {
     manifest=$kubernetes/manifests/$1.yaml
     before=$(listener "$2")
