@@ -30,6 +30,7 @@ use crate::foundation::Foundation;
 use crate::gates;
 use crate::listener::Listener;
 use crate::renewal::{self, Serving};
+use crate::snapshot_copies;
 use crate::tasks::Tasks;
 
 /// Deadlines are so many times longer where machines are emulated.
@@ -86,7 +87,7 @@ pub(crate) async fn start(
         records,
     });
     begin.controller("workflows", workflows.controller.run(cancel.clone()));
-    let clusters = coordinator(foundation, &client, site);
+    let clusters = coordinator(foundation, &client, site)?;
     begin.controller("clusters", clusters::run_coordinator(clusters, cancel.clone()));
 
     if let Some(address) = address {
@@ -125,7 +126,7 @@ impl Begin<'_> {
     }
 }
 
-fn coordinator(foundation: &Foundation, client: &Client, site: Option<&Site>) -> Coordinator {
+fn coordinator(foundation: &Foundation, client: &Client, site: Option<&Site>) -> Result<Coordinator, Error> {
     let profile = if foundation.settings.lab_timings {
         Profile::Lab
     } else {
@@ -146,10 +147,11 @@ fn coordinator(foundation: &Foundation, client: &Client, site: Option<&Site>) ->
         files: Some(foundation.sealed_files.clone()),
         snapshot_every: (hours > 0).then(|| SignedDuration::from_hours(hours)),
         snapshots_kept: usize::try_from(settings.etcd_snapshots_kept).unwrap_or(usize::MAX),
+        copies: snapshot_copies::open(&settings.snapshot_copies, foundation.data())?,
         ..clusters::Options::default()
     };
     let (workloads, etcd) = (Box::new(KubeWorkloads), Box::new(TlsEtcdConnector));
-    Coordinator::new(client.clone(), options, workloads, etcd)
+    Ok(Coordinator::new(client.clone(), options, workloads, etcd))
 }
 
 fn metal_driver(foundation: &Foundation, client: &Client, address: Ipv4Addr) -> MetalDriver {

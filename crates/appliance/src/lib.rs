@@ -28,6 +28,7 @@ mod open_files;
 mod parts;
 mod renewal;
 mod settings;
+mod snapshot_copies;
 #[cfg(test)]
 mod spoof_battery;
 mod tasks;
@@ -39,7 +40,8 @@ pub use listener::Listener;
 pub use logs::start_logs;
 pub use parts::Parts;
 pub use settings::{
-    DEFAULT_DATA, DEFAULT_FILE, Fault, Given, KEYS, Key, LogFormat, Settings, example, flag, variable,
+    CopyPlace, DEFAULT_DATA, DEFAULT_FILE, Fault, Given, KEYS, Key, LogFormat, Settings,
+    SnapshotCopySettings, example, flag, variable,
 };
 
 /// Name of the admin's kubeconfig in the data directory.

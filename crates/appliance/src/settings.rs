@@ -3,16 +3,19 @@
 //! A value comes from the flag, else the environment, else the file, else the default in [`KEYS`]; every value is
 //! parsed from its text by the same function, so an error names its place whatever the source was.
 
+mod copies;
 mod example;
 mod fault;
 mod file;
 mod given;
+mod parse;
 mod table;
 mod values;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use copies::{CopyPlace, SnapshotCopySettings};
 pub use example::example;
 pub use fault::Fault;
 pub use given::Given;
@@ -38,7 +41,7 @@ impl Settings {
     }
 
     fn from_values(values: &BTreeMap<&'static str, Given>) -> Result<Settings, Fault> {
-        let mut settings = table::empty();
+        let mut settings = Settings::empty();
         let mut faults = Vec::new();
         for key in KEYS {
             let given = values.get(key.name);
@@ -71,6 +74,7 @@ impl Settings {
                 self.data.display()
             ));
         }
+        faults.extend(self.snapshot_copies.contradictions(&self.data));
         faults
     }
 }

@@ -54,6 +54,8 @@ pub struct Inside {
     pub snapshots: BTreeMap<Digest, (u64, bool)>,
     /// Snapshots of a frozen etcd break off.
     pub breaks_off: bool,
+    /// Whether no snapshot can be taken.
+    pub no_snapshot: bool,
     /// What a watch shows of the nodes while it is behind them.
     pub behind: Option<BTreeMap<String, NodeView>>,
     /// How often its API was asked for its nodes.
@@ -451,6 +453,10 @@ impl Etcd for Played {
                 self.with(|inside| (inside.acknowledged, inside.frozen, inside.breaks_off));
             let data = format!("all writes up to {acknowledged}");
             to.write_all(data.as_bytes()).await.map_err(etcd::Error::Write)?;
+            if self.with(|inside| inside.no_snapshot) {
+                self.with(|inside| inside.log.push("snapshot failed".to_owned()));
+                return Err(etcd::Error::NoQuorum("the disk is full".to_owned()));
+            }
             if frozen && breaks_off {
                 return Err(etcd::Error::NoQuorum("the connection broke off".to_owned()));
             }

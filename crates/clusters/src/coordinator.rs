@@ -1,5 +1,6 @@
 //! One Cluster, one way: admit -> observe -> plan -> carry on -> report, and again until it waits.
 
+mod etcd_snapshots;
 mod plans;
 mod round;
 mod summary;
@@ -25,6 +26,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
+use self::etcd_snapshots::EtcdSnapshots;
 use self::plans::{drop_plan, note_answer, note_plan, store};
 use self::round::Round;
 use self::summary::{LATER, SOON, pause, summary};
@@ -33,7 +35,7 @@ use crate::admit::{self, Admitted, Documents, Inventories, Site, admit, held_by,
 use crate::error::Error;
 use crate::execute::{
     GivenUp, PROFILE_ANNOTATION, Progress, REST, Work, abandon, carry_on, drop_renewals, forget, give_up,
-    make_control_plane, make_provider_cluster, make_worker_groups, needs_another, renew_kubeconfig, take_due,
+    make_control_plane, make_provider_cluster, make_worker_groups, needs_another, renew_kubeconfig,
 };
 use crate::observe::{Connections, Snapshot, Views, Workloads, seen};
 use crate::options::Options;
@@ -55,6 +57,7 @@ pub struct Coordinator {
     connections: Connections,
     views: Arc<Views>,
     inventories: Inventories,
+    snapshots: EtcdSnapshots,
     events: Events,
 }
 
@@ -134,6 +137,7 @@ impl Coordinator {
             options,
             views: Arc::default(),
             inventories: Inventories::default(),
+            snapshots: EtcdSnapshots::default(),
         }
     }
 
@@ -225,7 +229,7 @@ impl Coordinator {
             return Ok(Next::Again);
         }
         let connection = self.connections.ask(access, &mut snapshot, now).await;
-        match give_up(access, &self.options, &snapshot).await? {
+        match give_up(access, &self.options, &self.snapshots.tries, &snapshot, now).await? {
             GivenUp::Nothing => {}
             GivenUp::Noted => return Ok(Next::Again),
             GivenUp::Refused(reason) => return say(access, cluster, reason, None, SOON, now).await,
@@ -233,9 +237,13 @@ impl Coordinator {
         if note_answer(access, &snapshot, connection.as_ref(), now).await?
             || forget(access, &snapshot).await?
             || abandon(access, &snapshot, connection.as_ref()).await?
-            || take_due(access, &self.options, &snapshot, connection.as_ref(), now).await?
             || renew_kubeconfig(access, &snapshot, now).await?
         {
+            return Ok(Next::Again);
+        }
+        let (context, connected) = ((access, &self.options, &self.events), connection.as_ref());
+        let tended = self.snapshots.tend(context, cluster, &snapshot, connected, now);
+        if tended.boxed().await? {
             return Ok(Next::Again);
         }
         drop_renewals(&snapshot, connection.as_ref()).await;
@@ -262,6 +270,7 @@ impl Coordinator {
                 return Ok(Next::Again);
             }
         }
+        let snapshots = self.snapshots.fact(access, &self.options, &snapshot, now);
         let round = Round {
             access,
             cluster,
@@ -270,6 +279,7 @@ impl Coordinator {
             pin: Some(admitted.pin),
             waits: admitted.waits,
             refused: admitted.refused,
+            snapshots,
             now,
         };
         self.carry_on(round, verdict).boxed().await
@@ -415,6 +425,7 @@ impl Coordinator {
             return Ok(Next::Again);
         }
         self.connections.forget(&access.namespace, &name);
+        self.snapshots.forget(access, &name);
         let round = Round {
             access,
             cluster,
@@ -423,6 +434,7 @@ impl Coordinator {
             pin: None,
             waits: None,
             refused: Vec::new(),
+            snapshots: None,
             now,
         };
         self.carry_on(round, Verdict::default()).boxed().await

@@ -18,6 +18,7 @@
 
 mod access;
 mod admit;
+mod alarms;
 mod coordinator;
 mod day_two;
 mod error;
@@ -41,7 +42,7 @@ pub use observe::{
     AddonsView, Certificates, Drained, Failure, KubeWorkloads, NodeView, RenewalPod, RenewalState,
     SystemView, TlsCertificates, Workload, Workloads,
 };
-pub use options::{AddressProbe, Options};
+pub use options::{AddressProbe, Options, SnapshotCopies};
 pub use plan::{
     ApiState, Block, CertificateState, EtcdMember, EtcdState, Founding, FreeHosts, HealthLimits, Identity,
     Member, MemberCertificates, NodeState, Policy, Pool, RolloutLimits, SavedData, Seen, Stage, Verdict,

@@ -7,8 +7,8 @@ use futures::future::BoxFuture;
 use jiff::SignedDuration;
 use node_config::Profile;
 use resources::Mac;
-use resources::gantry::PlanClass;
-use sealed_files::SealedFiles;
+use resources::gantry::{PlanClass, SnapshotCopy};
+use sealed_files::{Reader, SealedFiles, Writer};
 
 use crate::observe::{Certificates, Failure};
 use crate::plan::Policy;
@@ -35,8 +35,22 @@ pub struct Options {
     pub snapshots_kept: usize,
     /// Looks at the certificates that members of control planes show. None: those are not renewed.
     pub certificates: Option<Arc<dyn Certificates>>,
+    /// Where the newest snapshot is copied to. None: nowhere.
+    pub copies: Option<Arc<dyn SnapshotCopies>>,
     /// Asks the network of the machines before a cluster is created. None: there is no such network.
     pub probe: Option<Arc<dyn AddressProbe>>,
+}
+
+/// Copies of snapshots outside of the appliance.
+pub trait SnapshotCopies: std::fmt::Debug + Send + Sync {
+    /// Where a copy is, for people: a path or a URL.
+    fn location(&self, copy: &SnapshotCopy) -> String;
+
+    /// Makes a copy of a snapshot.
+    fn put<'a>(&'a self, copy: &'a SnapshotCopy, from: Reader) -> BoxFuture<'a, Result<(), Failure>>;
+
+    /// Writes the snapshot of a copy. What was written when this fails is of no use.
+    fn fetch<'a>(&'a self, copy: &'a SnapshotCopy, to: &'a mut Writer) -> BoxFuture<'a, Result<(), Failure>>;
 }
 
 /// Asks the network of the machines who has an address.
@@ -63,6 +77,7 @@ impl Default for Options {
             snapshot_every: None,
             snapshots_kept: 4,
             certificates: None,
+            copies: None,
             probe: None,
         }
     }

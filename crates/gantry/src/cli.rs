@@ -131,6 +131,8 @@ pub(crate) enum UpgradePlan {
 pub(crate) enum Snapshot {
     /// Take a snapshot of the etcd of a cluster, or list those that are kept.
     Cluster(verbs::snapshot::SnapshotArgs),
+    /// Write the snapshot that is in a copy outside of the appliance to a file, with the key that sealed it.
+    Open(verbs::open_copy::OpenArgs),
 }
 
 #[derive(Debug, Subcommand)]

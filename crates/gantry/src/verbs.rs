@@ -15,6 +15,7 @@ pub(crate) mod get;
 pub(crate) mod image;
 pub(crate) mod lab;
 pub(crate) mod machine;
+pub(crate) mod open_copy;
 pub(crate) mod release_server;
 pub(crate) mod renew;
 pub(crate) mod serve;
@@ -48,7 +49,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Upgrade(Upgrade::Plan(UpgradePlan::Cluster(args))) => {
             upgrade_cluster::plan(global, &args).await
         }
-        Command::Snapshot(Snapshot::Cluster(args)) => snapshot::take(global, &args).await,
+        Command::Snapshot(command) => snapshots(global, &command).await,
         Command::Restore(Restore::Cluster(args)) => snapshot::restore(global, &args).await,
         Command::Restore(Restore::Appliance(args)) => backup::restore(&args).await,
         Command::Backup(Backup::Appliance(args)) => backup::make(&args).await,
@@ -81,5 +82,12 @@ async fn retry(global: &Global, what: Retry) -> Outcome {
     match what {
         Retry::Machine(args) => machine::retry(global, &args).await,
         Retry::Server(args) => server::retry(global, &args).await,
+    }
+}
+
+async fn snapshots(global: &Global, command: &Snapshot) -> Outcome {
+    match command {
+        Snapshot::Cluster(args) => snapshot::take(global, args).await,
+        Snapshot::Open(args) => open_copy::run(args).await,
     }
 }

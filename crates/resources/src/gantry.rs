@@ -12,6 +12,7 @@ mod release;
 mod restored;
 mod server;
 mod server_failure;
+mod snapshot_copy;
 mod wipe;
 
 pub use boot_session::{BootSession, Contender, LastPacket, SessionClaim, SessionPhase};
@@ -41,4 +42,5 @@ pub use server::{
     Server, ServerSpec, ServerState, ServerStatus, StatedPower,
 };
 pub use server_failure::{InstallationFailure, Quarantine};
+pub use snapshot_copy::SnapshotCopy;
 pub use wipe::{ParseWipePolicyError, Unwiped, WipePolicy};

@@ -63,6 +63,15 @@ impl SealedFiles {
         }
     }
 
+    /// Where the sealed file of this digest is, or where whoever has kept it elsewhere puts it back; its folder is there.
+    ///
+    /// # Errors
+    /// [`Error::Name`], or when the file system refuses.
+    pub async fn path(&self, name: &str, digest: Digest) -> Result<PathBuf, Error> {
+        let folder = self.make_folder(&Name::new(name)?).await?;
+        Ok(folder.join(digest.hex()))
+    }
+
     /// The files of a name, by digest. Their content is not looked at.
     ///
     /// # Errors

@@ -93,6 +93,8 @@ fn stages(quick: bool) -> Vec<Stage> {
             "texts",
             "--test",
             "bootstrap_script",
+            "--test",
+            "copies",
             "--",
             "--ignored",
             "answers_are_those_of_kubernetes",

@@ -1,14 +1,13 @@
 //! The table of keys. File, flags, environment and the commented example are all made from it.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-use std::str::FromStr;
 
 use boot_script::UnknownPolicy;
 use resources::gantry::WipePolicy;
 use servers::ControlPlaneProof;
 
-use super::{LogFormat, Settings};
+use super::parse::{minutes, number, optional, optional_path, parsed, path, port, site};
+use super::{LogFormat, Settings, copies};
 
 /// Data directory when nothing else is said.
 pub const DEFAULT_DATA: &str = "/var/lib/gantry";
@@ -223,6 +222,71 @@ pub const KEYS: &[Key] = &[
         set: |s, text| number(text, 0, 120, "days").map(|days| s.renew_certificates_days = days),
     },
     Key {
+        name: "etcdSnapshotCopies",
+        value: "DIR|s3://BUCKET/PREFIX",
+        default: "",
+        example: "/mnt/backup/gantry",
+        about: "Where the newest snapshot of each cluster's etcd is copied to, sealed with the key of `etcdSnapshotKeyFile`: a\n\
+                directory that is there, or a bucket. Of a mounted file system name a folder in it, so that nothing is\n\
+                written where it is not mounted.",
+        set: |s, text| copies::place(text).map(|place| s.snapshot_copies.place = place),
+    },
+    Key {
+        name: "etcdSnapshotCopiesKept",
+        value: "COUNT",
+        default: "14",
+        example: "",
+        about: "How many copies of each cluster's snapshots are kept there; those of a cluster that is deleted stay.",
+        set: |s, text| number(text, 1, 10_000, "copies").map(|count| s.snapshot_copies.kept = count),
+    },
+    Key {
+        name: "etcdSnapshotKeyFile",
+        value: "FILE",
+        default: "",
+        example: "/etc/gantry/snapshots.key",
+        about: "Key that seals the copies: 64 hexadecimal digits (openssl rand -hex 32). Keep it elsewhere too: without it\n\
+                nobody can read them.",
+        set: |s, text| optional_path(text).map(|path| s.snapshot_copies.key = path),
+    },
+    Key {
+        name: "etcdSnapshotS3Endpoint",
+        value: "URL",
+        default: "",
+        example: "https://s3.example.com",
+        about: "Store of the bucket (https; the bucket is in the path). Without it Amazon's of the region.",
+        set: |s, text| {
+            s.snapshot_copies.endpoint = optional(text);
+            Ok(())
+        },
+    },
+    Key {
+        name: "etcdSnapshotS3Region",
+        value: "NAME",
+        default: "us-east-1",
+        example: "",
+        about: "Region of the bucket.",
+        set: |s, text| {
+            text.clone_into(&mut s.snapshot_copies.region);
+            Ok(())
+        },
+    },
+    Key {
+        name: "etcdSnapshotS3Credentials",
+        value: "FILE",
+        default: "",
+        example: "/etc/gantry/s3-credentials",
+        about: "File with lines `aws_access_key_id = ...` and `aws_secret_access_key = ...`; read for each request.",
+        set: |s, text| optional_path(text).map(|path| s.snapshot_copies.credentials = path),
+    },
+    Key {
+        name: "etcdSnapshotS3Authorities",
+        value: "FILE",
+        default: "",
+        example: "/etc/gantry/s3-ca.pem",
+        about: "Authorities that the store's certificate may come from (PEM), beside those that this machine trusts.",
+        set: |s, text| optional_path(text).map(|path| s.snapshot_copies.authorities = path),
+    },
+    Key {
         name: "keepFailedServers",
         value: "BOOL",
         default: "false",
@@ -273,12 +337,7 @@ pub const KEYS: &[Key] = &[
         example: "/var/lib/gantry-parts",
         about: "Installer, iPXE, node images and release, as `gantry image export DIR` makes them.\n\
                 Default: taken from the image cache of the user who starts the server.",
-        set: |s, text| {
-            optional(text)
-                .map(|text| path(&text))
-                .transpose()
-                .map(|path| s.parts = path)
-        },
+        set: |s, text| optional_path(text).map(|path| s.parts = path),
     },
     Key {
         name: "labTimings",
@@ -351,92 +410,6 @@ fn words(key: &str, between: char) -> String {
     text
 }
 
-/// Settings before any key was set.
-pub(super) fn empty() -> Settings {
-    Settings {
-        data: PathBuf::new(),
-        key_dir: PathBuf::new(),
-        site: String::new(),
-        api_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        interface: None,
-        address: None,
-        http_port: 0,
-        agent_port: 0,
-        unknown_machines: UnknownPolicy::Silent,
-        idle_installer: false,
-        serve_user_data_by_address: false,
-        control_plane_proof: ControlPlaneProof::default(),
-        post_minutes: 0,
-        manual_minutes: 0,
-        server_cooldown_minutes: 0,
-        wipe_released_servers: WipePolicy::None,
-        keep_failed_servers: false,
-        kernel_arguments: Vec::new(),
-        router_advertisement: false,
-        records_per_machine: 0,
-        parts: None,
-        etcd_snapshot_hours: 12,
-        etcd_snapshots_kept: 4,
-        renew_certificates_days: 90,
-        lab_timings: false,
-        log: String::new(),
-        log_format: LogFormat::Text,
-        log_file: None,
-    }
-}
-
-fn optional(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
-fn parsed<T: FromStr>(text: &str, want: &str) -> Result<T, String> {
-    text.parse().map_err(|_| format!("it must be {want}"))
-}
-
-fn number(text: &str, least: u32, most: u32, what: &str) -> Result<u32, String> {
-    let want = format!("a number of {what}, {least} to {most}");
-    let number = parsed::<u32>(text, &want)?;
-    match (least..=most).contains(&number) {
-        true => Ok(number),
-        false => Err(format!("it must be {want}")),
-    }
-}
-
-fn port(text: &str) -> Result<u16, String> {
-    parsed::<u16>(text, "a port, 1 to 65535").and_then(|port| match port {
-        0 => Err("it must be a port, 1 to 65535".to_owned()),
-        port => Ok(port),
-    })
-}
-
-fn minutes(text: &str, most: u32) -> Result<u32, String> {
-    number(text, 1, most, "minutes")
-}
-
-fn path(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    if path.is_absolute() {
-        Ok(path)
-    } else {
-        Err("it must be an absolute path".to_owned())
-    }
-}
-
-/// A site's name stands in certificates and URIs: a DNS name.
-fn site(text: &str) -> Result<String, String> {
-    let label = |part: &str| {
-        let inner = part
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-        inner && !part.is_empty() && part.len() <= 63 && !part.starts_with('-') && !part.ends_with('-')
-    };
-    if text.len() <= 60 && text.split('.').all(label) {
-        Ok(text.to_owned())
-    } else {
-        Err("it must be a DNS name of at most 60 lower-case letters, digits, `-` and `.`".to_owned())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -453,7 +426,7 @@ mod tests {
     #[test]
     fn examples_and_defaults_are_valid_values() {
         for key in KEYS {
-            let mut settings = empty();
+            let mut settings = Settings::empty();
             for text in [key.default, key.example] {
                 if !text.is_empty() || key.default.is_empty() {
                     assert_eq!((key.set)(&mut settings, text), Ok(()), "{} {text:?}", key.name);
@@ -481,6 +454,10 @@ mod tests {
             ("etcdSnapshotHours", "8761"),
             ("etcdSnapshotsKept", "0"),
             ("renewCertificatesDays", "121"),
+            ("etcdSnapshotCopies", "s3://"),
+            ("etcdSnapshotCopies", "backup"),
+            ("etcdSnapshotCopiesKept", "0"),
+            ("etcdSnapshotKeyFile", "key"),
             ("keepFailedServers", "always"),
             ("routerAdvertisement", "off"),
             ("recordsPerMachine", "99"),
@@ -488,7 +465,7 @@ mod tests {
         ];
         for (name, text) in bad {
             let key = KEYS.iter().find(|key| key.name == name).unwrap();
-            assert!((key.set)(&mut empty(), text).is_err(), "{name}");
+            assert!((key.set)(&mut Settings::empty(), text).is_err(), "{name}");
         }
     }
 }

@@ -7,6 +7,8 @@ use boot_script::UnknownPolicy;
 use resources::gantry::WipePolicy;
 use servers::ControlPlaneProof;
 
+use super::copies::SnapshotCopySettings;
+
 /// What `gantry serve` runs with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -48,6 +50,8 @@ pub struct Settings {
     pub etcd_snapshots_kept: u32,
     /// Days before their end on which certificates of a cluster's control plane are renewed; 0 for never by itself.
     pub renew_certificates_days: u32,
+    /// Where snapshots are copied to.
+    pub snapshot_copies: SnapshotCopySettings,
     /// Whether a server whose installation failed is kept for inspection when its machine is deleted.
     pub keep_failed_servers: bool,
     /// Further kernel arguments of the installer.
@@ -66,6 +70,43 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// Log file beside standard error.
     pub log_file: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Settings before any key was set.
+    pub(super) fn empty() -> Self {
+        Self {
+            data: PathBuf::new(),
+            key_dir: PathBuf::new(),
+            site: String::new(),
+            api_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            interface: None,
+            address: None,
+            http_port: 0,
+            agent_port: 0,
+            unknown_machines: UnknownPolicy::Silent,
+            idle_installer: false,
+            serve_user_data_by_address: false,
+            control_plane_proof: ControlPlaneProof::default(),
+            post_minutes: 0,
+            manual_minutes: 0,
+            server_cooldown_minutes: 0,
+            wipe_released_servers: WipePolicy::None,
+            keep_failed_servers: false,
+            kernel_arguments: Vec::new(),
+            router_advertisement: false,
+            records_per_machine: 0,
+            parts: None,
+            etcd_snapshot_hours: 12,
+            etcd_snapshots_kept: 4,
+            snapshot_copies: SnapshotCopySettings::default(),
+            renew_certificates_days: 90,
+            lab_timings: false,
+            log: String::new(),
+            log_format: LogFormat::Text,
+            log_file: None,
+        }
+    }
 }
 
 /// How log lines look.

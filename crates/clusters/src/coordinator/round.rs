@@ -3,6 +3,7 @@
 use cluster_spec::Violation;
 use jiff::Timestamp;
 use resources::anywhere::Cluster;
+use resources::conditions::Fact;
 
 use crate::access::Access;
 use crate::observe::{Connection, Snapshot};
@@ -18,5 +19,7 @@ pub(crate) struct Round<'a> {
     /// What a change of the documents waits for.
     pub(crate) waits: Option<String>,
     pub(crate) refused: Vec<Violation>,
+    /// What is known of the snapshots of its etcd.
+    pub(crate) snapshots: Option<Fact>,
     pub(crate) now: Timestamp,
 }

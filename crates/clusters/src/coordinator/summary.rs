@@ -61,6 +61,7 @@ pub(crate) fn summary(round: &Round<'_>, progress: Option<&Progress>, verdict: &
         failure: admit::failure(&round.refused).or(image_failure).or(failure),
         blocked,
         settled,
+        snapshots: round.snapshots.clone(),
     }
 }
 

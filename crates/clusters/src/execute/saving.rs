@@ -18,6 +18,8 @@ use serde_json::json;
 
 use super::decision::DataEffect;
 use super::progress::Progress;
+use super::snapshot_copies::fetch;
+use super::snapshot_tries::{SnapshotTries, What};
 use super::snapshots::{SNAPSHOTS, directory, keep, listed, take, verify, with};
 use super::work::Work;
 use crate::access::Access;
@@ -261,7 +263,9 @@ async fn take_back(
 pub(crate) async fn give_up(
     access: &Access,
     options: &Options,
+    tries: &SnapshotTries,
     snapshot: &Snapshot,
+    now: Timestamp,
 ) -> Result<GivenUp, Error> {
     let (Some(saved), Some(control_plane)) = (snapshot.saved(), &snapshot.control_plane) else {
         return Ok(GivenUp::Nothing);
@@ -271,7 +275,11 @@ pub(crate) async fn give_up(
     }
     let name = directory(access, snapshot);
     let usable = match (&saved.snapshot, &options.files) {
-        (Some(wanted), Some(files)) => verify(files, &name, wanted).await,
+        (Some(wanted), Some(files)) => match verify(files, &name, wanted).await {
+            Ok(()) => Ok(()),
+            Err(why) if wanted.copy.is_none() => Err(why),
+            Err(_) => fetched(access, options, tries, snapshot, (control_plane, wanted), now).await,
+        },
         (None, _) => Err("savedEtcd names none".to_owned()),
         (_, None) => Err("the appliance keeps no files".to_owned()),
     };
@@ -290,6 +298,28 @@ pub(crate) async fn give_up(
     let path = ["spec", "savedEtcd", "givenUp"];
     access.set(&**control_plane, &path, &given_up).await?;
     Ok(GivenUp::Noted)
+}
+
+/// Has the snapshot fetched from its copy, unless that failed a moment ago.
+async fn fetched(
+    access: &Access,
+    options: &Options,
+    tries: &SnapshotTries,
+    snapshot: &Snapshot,
+    (control_plane, wanted): (&ControlPlane, &EtcdSnapshot),
+    now: Timestamp,
+) -> Result<(), String> {
+    let (what, cluster) = (What::Fetch, snapshot.cluster.as_str());
+    let asked = snapshot.saved().map(|saved| saved.begun_at.0);
+    if !tries.may_try(what, access, cluster, asked, now) {
+        return Err(tries.why(what, access, cluster).unwrap_or_default());
+    }
+    let fetched = fetch(access, options, snapshot, control_plane, wanted).await;
+    match &fetched {
+        Ok(()) => tries.forget(what, access, cluster),
+        Err(why) => tries.failed(what, access, cluster, asked, why, now),
+    }
+    fetched
 }
 
 /// What became of a person's decision that the cluster starts with an older snapshot.

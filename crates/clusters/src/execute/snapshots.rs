@@ -9,6 +9,7 @@ use resources::gantry::{ControlPlaneSpec, EtcdSnapshot};
 use sealed_files::{SealedFiles, Stored};
 use serde_json::json;
 
+use super::snapshot_tries::{SnapshotTries, What};
 use super::work::Work;
 use crate::access::Access;
 use crate::error::Error;
@@ -18,36 +19,50 @@ use crate::plan::Founding;
 
 pub(super) const SNAPSHOTS: [&str; 2] = ["spec", "snapshots"];
 
-/// Takes a snapshot of a healthy etcd when one is due, and drops the oldest ones. Tells whether anything was written.
+/// What became of a snapshot that may be due.
+pub(crate) enum Due {
+    /// None is due, or none can be taken now.
+    Nothing,
+    /// It was taken, and noted.
+    Taken,
+    /// It could not be taken.
+    Failed(String),
+}
+
+/// Takes a snapshot of a healthy etcd when one is due, and drops the oldest ones.
 pub(crate) async fn take_due(
     access: &Access,
     options: &Options,
+    tries: &SnapshotTries,
     snapshot: &Snapshot,
     connection: Option<&Connection>,
     now: Timestamp,
-) -> Result<bool, Error> {
+) -> Result<Due, Error> {
     let (Some(connection), Some(control_plane), Some(files)) =
         (connection, &snapshot.control_plane, &options.files)
     else {
-        return Ok(false);
+        return Ok(Due::Nothing);
     };
-    let spec = &control_plane.spec;
+    let (spec, cluster) = (&control_plane.spec, snapshot.cluster.as_str());
+    let asked = spec.snapshot_requested_at.as_ref().map(|asked| asked.0);
     let serves = matches!(snapshot.api, ApiSeen::Answers { .. }) && snapshot.founding() == Founding::Done;
-    if !serves || spec.saved_etcd.is_some() || !is_due(spec, options, now) {
-        return Ok(false);
+    let due = is_due(spec, options, now) && tries.may_try(What::Snapshot, access, cluster, asked, now);
+    if !serves || spec.saved_etcd.is_some() || !due {
+        return Ok(Due::Nothing);
     }
     let name = directory(access, snapshot);
     let taken = match take(connection, files, &name).await {
         Ok(taken) => taken,
         Err(why) => {
-            tracing::warn!(
-                cluster = snapshot.cluster,
-                error = why,
-                "no snapshot of etcd could be taken"
-            );
-            return Ok(false);
+            tracing::warn!(cluster, error = why, "no snapshot of etcd could be taken");
+            tries.failed(What::Snapshot, access, cluster, asked, &why, now);
+            return Ok(Due::Failed(format!("no snapshot of etcd could be taken: {why}")));
         }
     };
+    // It is copied at once, whatever became of the one before.
+    for what in [What::Snapshot, What::Copy] {
+        tries.forget(what, access, cluster);
+    }
     let kept = with(spec, listed(taken, now), options);
     let mut changes = vec![Change::set(&SNAPSHOTS, json!(kept))];
     if spec.snapshot_requested_at.is_some() {
@@ -57,7 +72,7 @@ pub(crate) async fn take_due(
     if access.changed(&**control_plane, changes).await? {
         keep(files, &name, &kept).await;
     }
-    Ok(true)
+    Ok(Due::Taken)
 }
 
 /// A file as the ControlPlane lists it.
@@ -66,6 +81,7 @@ pub(super) fn listed(taken: Stored, now: Timestamp) -> EtcdSnapshot {
         sha256: taken.sha256,
         size: taken.size,
         taken_at: Time(now),
+        copy: None,
     }
 }
 
@@ -164,6 +180,7 @@ mod tests {
                     sha256: resources::Digest::new([1; 32]),
                     size: 32,
                     taken_at: Time(at(minutes)),
+                    copy: None,
                 })
                 .into_iter()
                 .collect(),

@@ -116,7 +116,7 @@ fn facts(
         (_, true) => "ApiSilent",
         (_, false) => "NodesNotReady",
     };
-    vec![
+    let mut facts = vec![
         (
             "ControlPlaneInitialized",
             initialized.into(),
@@ -151,7 +151,9 @@ fn facts(
         certificates::fact(snapshot, now),
         progressing(report, &snapshot.api),
         ready(all, failure),
-    ]
+    ];
+    facts.extend(report.snapshots.clone());
+    facts
 }
 
 fn has_network(snapshot: &Snapshot) -> bool {

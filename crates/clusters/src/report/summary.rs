@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use resources::anywhere::FailureReason;
+use resources::conditions::Fact;
 
 /// What is said of the cluster as a whole.
 #[derive(Debug, Clone, Default)]
@@ -18,4 +19,6 @@ pub(crate) struct Report {
     pub(crate) blocked: Vec<String>,
     /// Whether the cluster is as it is wanted and nothing is under way.
     pub(crate) settled: bool,
+    /// Whether its etcd is saved as it should be.
+    pub(crate) snapshots: Option<Fact>,
 }

@@ -4,6 +4,7 @@
 
 mod certificates;
 mod coordinator;
+mod copies;
 mod edits;
 mod endpoint;
 mod first_boot;

@@ -3,6 +3,8 @@
 use clusters::Options;
 use clusters_sim::node_of;
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
 use resources::gantry::{ControlPlane, EtcdSnapshot, PlanClass};
@@ -11,15 +13,15 @@ use serde_json::{Value, json};
 use crate::life::{made, settles};
 use crate::world::World;
 
-async fn control_plane(world: &World) -> ControlPlane {
+pub(crate) async fn control_plane(world: &World) -> ControlPlane {
     world.api().get("demo").await.unwrap()
 }
 
-async fn snapshots(world: &World) -> Vec<EtcdSnapshot> {
+pub(crate) async fn snapshots(world: &World) -> Vec<EtcdSnapshot> {
     control_plane(world).await.spec.snapshots
 }
 
-async fn change(world: &World, spec: Value) {
+pub(crate) async fn change(world: &World, spec: Value) {
     let control_planes: Api<ControlPlane> = world.api();
     let patch = Patch::Merge(json!({ "spec": spec }));
     control_planes
@@ -29,7 +31,7 @@ async fn change(world: &World, spec: Value) {
 }
 
 /// A person asks for a snapshot, and gets one.
-async fn taken(world: &World) -> EtcdSnapshot {
+pub(crate) async fn taken(world: &World) -> EtcdSnapshot {
     // By a clock that is ahead.
     let asked = Timestamp::now() + SignedDuration::from_mins(5);
     change(world, json!({ "snapshotRequestedAt": asked })).await;
@@ -42,7 +44,7 @@ async fn taken(world: &World) -> EtcdSnapshot {
 }
 
 /// A person wants the cluster to start with a snapshot, and approves the plan of that.
-async fn restored(world: &World, snapshot: &EtcdSnapshot) {
+pub(crate) async fn restored(world: &World, snapshot: &EtcdSnapshot) {
     let saved = json!({ "machine": "", "begunAt": Timestamp::now(), "snapshot": snapshot });
     change(world, json!({ "savedEtcd": saved })).await;
     let waits = async |world: &World| {
@@ -160,4 +162,62 @@ async fn nothing_goes_for_a_snapshot_that_is_not_there() {
     change(&world, json!({ "savedEtcd": null })).await;
     world.drive_to_ready().await;
     assert_eq!(world.control_planes().await, before);
+}
+
+/// The condition about its snapshots.
+async fn condition(world: &World) -> Option<Condition> {
+    let conditions = world.cluster().await.unwrap().status.unwrap().conditions;
+    conditions
+        .into_iter()
+        .find(|known| known.type_ == "EtcdSnapshots")
+}
+
+pub(crate) async fn says(world: &World, reason: &str) -> Condition {
+    let is_said = async |world: &World| condition(world).await.is_some_and(|known| known.reason == reason);
+    world.drive(reason, is_said).await;
+    condition(world).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_snapshot_that_cannot_be_taken_is_a_condition_and_an_event() {
+    let world = World::with(Options {
+        snapshot_every: Some(SignedDuration::from_hours(1)),
+        ..Options::default()
+    })
+    .await;
+    world.inside.with(|inside| inside.no_snapshot = true);
+    world.apply_documents().await;
+    world.drive_to_ready().await;
+    let failed = says(&world, "Failed").await;
+    assert_eq!(failed.status, "False");
+    assert!(failed.message.contains("the disk is full"), "{}", failed.message);
+    world.rounds("demo", 10).await;
+    assert_eq!(
+        condition(&world).await,
+        Some(failed),
+        "nothing is tried and written meanwhile"
+    );
+    assert_eq!(world.count("snapshot failed"), 1);
+    let events = world
+        .api::<Event>()
+        .list(&Default::default())
+        .await
+        .unwrap()
+        .items;
+    let raised = events
+        .iter()
+        .find(|event| event.reason.as_deref() == Some("EtcdSnapshotFailed"))
+        .unwrap();
+    assert_eq!(raised.involved_object.kind.as_deref(), Some("Cluster"));
+    assert!(raised.message.as_ref().unwrap().contains("the disk is full"));
+
+    // A person does not wait for the next try, but what they ask for is tried once, whatever their clock says.
+    let asked = Timestamp::now() + SignedDuration::from_mins(5);
+    change(&world, json!({ "snapshotRequestedAt": asked })).await;
+    world.rounds("demo", 10).await;
+    assert_eq!(world.count("snapshot failed"), 2);
+    world.inside.with(|inside| inside.no_snapshot = false);
+    taken(&world).await;
+    let taken = says(&world, "Taken").await;
+    assert_eq!(taken.status, "True");
 }

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use kube::Client;
 use kube::ResourceExt as _;
 use kube::api::{Api, Patch};
-use resources::gantry::{ControlPlane, EtcdSnapshot, Plan, PlanPhase, PlanStepKind, SavedEtcd};
+use resources::anywhere::Cluster;
+use resources::gantry::{ControlPlane, EtcdSnapshot, Plan, PlanPhase, PlanStepKind, SavedEtcd, SnapshotCopy};
 use resources::{Time, keys};
 use serde_json::json;
 
@@ -39,7 +40,7 @@ pub(crate) struct SnapshotArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  gantry restore cluster prod\n  gantry restore cluster prod --snapshot sha256:4a0f35d29c11 --yes"
+    after_help = "Examples:\n  gantry restore cluster prod\n  gantry restore cluster prod --snapshot sha256:4a0f35d29c11 --yes\n  gantry restore cluster prod --from s3://backup/gantry/eksa-system/prod/ID/FILE.sealed"
 )]
 pub(crate) struct RestoreArgs {
     /// Name of the cluster.
@@ -48,13 +49,17 @@ pub(crate) struct RestoreArgs {
     #[arg(short, long, default_value = keys::DEFAULT_NAMESPACE)]
     namespace: String,
     /// Digest of the snapshot, or its beginning; the newest one by default.
-    #[arg(long, value_name = "sha256:HEX")]
+    #[arg(long, value_name = "sha256:HEX", conflicts_with = "from")]
     snapshot: Option<String>,
+    /// A copy outside of the appliance, by its path or s3:// URL as `etcdSnapshotCopies` names it; for one that the appliance does
+    /// not list.
+    #[arg(long, value_name = "PATH|s3://BUCKET/KEY")]
+    from: Option<String>,
     /// Carry the plan out without asking.
     #[arg(short = 'y', long)]
     yes: bool,
     /// Take the wish back, as long as its plan is not carried out.
-    #[arg(long, conflicts_with_all = ["snapshot", "yes"])]
+    #[arg(long, conflicts_with_all = ["snapshot", "from", "yes"])]
     cancel: bool,
 }
 
@@ -87,12 +92,32 @@ pub(crate) async fn take(global: &Global, args: &SnapshotArgs) -> Outcome {
             tokio::time::sleep(LOOK).await;
         }
     };
-    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| {
-        Err(Failure::text(format!(
-            "{}: no snapshot yet: it is taken when the cluster's API and its etcd answer; see: gantry explain {}",
-            args.name, args.name
-        )))
-    })
+    match tokio::time::timeout(PATIENCE, wait).await {
+        Ok(taken) => taken,
+        Err(_) => Err(Failure::text(format!(
+            "{}: no snapshot yet: {}; see: gantry explain {}",
+            args.name,
+            why_not(&client, args).await?,
+            args.name
+        ))),
+    }
+}
+
+/// Why there is no new snapshot, as the Cluster says.
+async fn why_not(client: &Client, args: &SnapshotArgs) -> Outcome<String> {
+    let clusters: Api<Cluster> = Api::namespaced(client.clone(), &args.namespace);
+    let conditions = clusters
+        .get_opt(&args.name)
+        .await?
+        .and_then(|cluster| cluster.status);
+    let conditions = conditions.map(|status| status.conditions).unwrap_or_default();
+    let said = conditions
+        .into_iter()
+        .find(|known| known.type_ == "EtcdSnapshots" && known.status == "False");
+    Ok(said.map_or_else(
+        || "it is taken when the cluster's API and its etcd answer".to_owned(),
+        |said| said.message,
+    ))
 }
 
 /// Has the cluster start with a snapshot, and shows the plan of that.
@@ -114,15 +139,19 @@ pub(crate) async fn restore(global: &Global, args: &RestoreArgs) -> Outcome {
             args.name, saved.machine, saved.begun_at.0, args.name
         )));
     }
-    let snapshot = choose(&known.spec.snapshots, args.snapshot.as_deref()).map_err(Failure::text)?;
+    let snapshot = match &args.from {
+        Some(place) => copied(place, &args.namespace, &args.name, &known.spec.cluster_uid),
+        None => choose(&known.spec.snapshots, args.snapshot.as_deref()).cloned(),
+    };
+    let snapshot = snapshot.map_err(Failure::text)?;
     let now = Timestamp::now();
-    output::note(format!("{}: {}", args.name, line(snapshot, now)));
+    output::note(format!("{}: {}", args.name, line(&snapshot, now)));
     let before = plans(&client, args).await?;
     let saved = SavedEtcd {
         machine: String::new(),
         given_up: None,
         begun_at: Time(now),
-        snapshot: Some(snapshot.clone()),
+        snapshot: Some(snapshot),
     };
     // The resource version makes the write fail when somebody changed the control plane meanwhile.
     let patch = json!({
@@ -267,14 +296,38 @@ fn choose<'a>(known: &'a [EtcdSnapshot], digest: Option<&str>) -> Result<&'a Etc
     }
 }
 
+/// The snapshot that lies at a place. Whether it does, and whether it is whole, the appliance finds out.
+fn copied(place: &str, namespace: &str, cluster: &str, uid: &str) -> Result<EtcdSnapshot, String> {
+    let Some(copy) = SnapshotCopy::read(place) else {
+        return Err(format!(
+            "{place} is no name of a copy: it ends in NAMESPACE/CLUSTER/ID/TIME-BYTES-SHA256.sealed"
+        ));
+    };
+    if (copy.namespace.as_str(), copy.cluster.as_str()) != (namespace, cluster) {
+        return Err(format!(
+            "{place} is a copy of cluster {} in {}, not of {cluster} in {namespace}",
+            copy.cluster, copy.namespace
+        ));
+    }
+    if copy.cluster_uid != uid {
+        return Err(format!(
+            "{place} is a copy of another cluster of this name: its id is {}, and that of {cluster} is {uid}",
+            copy.cluster_uid
+        ));
+    }
+    Ok(copy.snapshot(place))
+}
+
 fn line(snapshot: &EtcdSnapshot, now: Timestamp) -> String {
     let digest = snapshot.sha256.to_string();
+    let copy = snapshot.copy.as_ref().map(|place| format!(", copied to {place}"));
     format!(
-        "snapshot {}, {} bytes, taken {} ago ({})",
+        "snapshot {}, {} bytes, taken {} ago ({}){}",
         digest.get(..SHORT).unwrap_or(&digest),
         snapshot.size,
         time::ago(snapshot.taken_at.0, now),
-        snapshot.taken_at.0
+        snapshot.taken_at.0,
+        copy.unwrap_or_default()
     )
 }
 
@@ -289,6 +342,7 @@ mod tests {
             sha256: resources::Digest::new(bytes),
             size: 4096,
             taken_at: Time(Timestamp::from_second(i64::from(second)).unwrap()),
+            copy: None,
         }
     }
 
@@ -303,6 +357,35 @@ mod tests {
             assert!(chosen(Some(wrong)).is_err(), "{wrong}");
         }
         assert!(choose(&[], None).is_err());
+    }
+
+    #[test]
+    fn a_copy_is_of_this_cluster_or_refused() {
+        let copy = SnapshotCopy::of("eksa-system", "prod", "7c9e", &snapshot(1, 2));
+        let place = format!("s3://backup/site/{copy}");
+        let found = copied(&place, "eksa-system", "prod", "7c9e").unwrap();
+        assert_eq!(found.sha256, copy.sha256);
+        assert_eq!(found.copy.as_ref(), Some(&place));
+        for (namespace, cluster, uid, part) in [
+            (
+                "eksa-system",
+                "test",
+                "7c9e",
+                "a copy of cluster prod in eksa-system",
+            ),
+            ("other", "prod", "7c9e", "a copy of cluster prod in eksa-system"),
+            (
+                "eksa-system",
+                "prod",
+                "8d0f",
+                "its id is 7c9e, and that of prod is 8d0f",
+            ),
+        ] {
+            let refused = copied(&place, namespace, cluster, uid).unwrap_err();
+            assert!(refused.contains(part), "{refused}");
+        }
+        let refused = copied("/mnt/backup/snapshot.db", "eksa-system", "prod", "7c9e").unwrap_err();
+        assert!(refused.contains("no name of a copy"), "{refused}");
     }
 
     #[test]

@@ -112,6 +112,9 @@ pub struct EtcdSnapshot {
     pub size: u64,
     /// When it was taken.
     pub taken_at: Time,
+    /// Where a sealed copy of it lies outside of the appliance: a path, or `s3://BUCKET/KEY`. Absent while there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<String>,
 }
 
 /// The right to take a node or a member of etcd away from a cluster.
