@@ -182,6 +182,30 @@ fn one_fault_is_one_problem_at_its_field() {
         ),
         (
             "    name: md-0\n",
+            "    name: md-0\n    labels: {Example.com/rack: r1}\n",
+            "labels.Example.com/rack",
+            "is not a valid label",
+        ),
+        (
+            "    name: md-0\n",
+            "    name: md-0\n    taints: [{key: a/b/c, effect: PreferNoSchedule}]\n",
+            "taints[0].key",
+            "is not the key of a taint",
+        ),
+        (
+            "    name: md-0\n",
+            "    name: md-0\n    taints: [{key: a, value: b c, effect: PreferNoSchedule}]\n",
+            "taints[0].value",
+            "is not the value of a taint",
+        ),
+        (
+            "    name: md-0\n",
+            "    name: md-0\n    taints: [{key: a, effect: PreferNoSchedule}, {key: a, value: b, effect: PreferNoSchedule}]\n",
+            "taints[1]",
+            "there is a taint a:PreferNoSchedule before",
+        ),
+        (
+            "    name: md-0\n",
             "    name: md-0\n    autoscalingConfiguration: {minCount: 2, maxCount: 3}\n",
             "[0].count",
             "is outside 2 to 3",

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
+use resources::anywhere::Taint;
 use resources::gantry::{MachineRole, ProviderMachine, ProviderMachinePhase, ProviderMachineStatus};
 use resources::keys;
 use serde_json::{Value, json};
@@ -246,8 +247,17 @@ impl Site {
                 }
                 _ => {}
             }
+            // What kubeadm gives it where nobody says otherwise.
+            let member = matches!(what.as_str(), "init" | "join-control-plane" | "restore");
+            let marks = member && !kubeadm.contains("taints:");
+            let taint = marks.then(|| Taint {
+                key: "node-role.kubernetes.io/control-plane".to_owned(),
+                effect: "NoSchedule".to_owned(),
+                ..Taint::default()
+            });
             let view = NodeView {
                 name: node.clone(),
+                taints: taint.into_iter().collect(),
                 ready: true,
                 provider_id: Some(self.provider_id(host)),
                 created: Some(Timestamp::now()),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use clusters::{AddonsView, Drained, NodeView, RenewalPod, SystemView, Workload};
+use clusters::{AddonsView, Drained, LabelsAndTaints, NodeView, RenewalPod, SystemView, Workload};
 use etcd::{
     Alarm, Etcd, EtcdView, HashView, Health, MemberId, MemberView, Membership, Snapshot as EtcdSnapshot,
 };
@@ -44,6 +44,8 @@ pub struct Inside {
     /// Nodes whose pods a disruption budget holds.
     pub held: BTreeSet<String>,
     pub cordoned: BTreeSet<String>,
+    /// Nodes whose labels and taints somebody in the cluster puts back as soon as they are changed.
+    pub puts_back: BTreeSet<String>,
     /// Its API does not answer.
     pub silent: bool,
     /// Its etcd refuses writes.
@@ -285,16 +287,26 @@ impl Workload for Played {
         }))
     }
 
-    fn label_node(
+    fn set_labels_and_taints(
         &self,
-        name: String,
-        labels: BTreeMap<String, String>,
-    ) -> BoxFuture<'_, Result<(), String>> {
+        node: String,
+        wanted: LabelsAndTaints,
+    ) -> BoxFuture<'_, Result<NodeView, String>> {
         ready(self.with(|inside| {
-            inside.writes()?;
-            let node = inside.nodes.get_mut(&name).ok_or("not found")?;
-            node.labels.extend(labels);
-            Ok(())
+            inside.answers()?;
+            let view = inside.nodes.get(&node).ok_or("not found")?;
+            let change = wanted.change(&view.labels, &view.taints);
+            if !change.is_empty() {
+                inside.writes()?;
+                inside.log.push(format!("labels and taints of {node}"));
+            }
+            let puts_back = inside.puts_back.contains(&node);
+            let view = inside.nodes.get_mut(&node).ok_or("not found")?;
+            if !puts_back {
+                view.labels = change.labels(std::mem::take(&mut view.labels));
+                view.taints = change.taints(std::mem::take(&mut view.taints));
+            }
+            Ok(view.clone())
         }))
     }
 

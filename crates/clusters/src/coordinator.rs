@@ -34,8 +34,9 @@ use crate::access::Access;
 use crate::admit::{self, Admitted, Documents, Inventories, Site, admit, held_by, paused};
 use crate::error::Error;
 use crate::execute::{
-    GivenUp, PROFILE_ANNOTATION, Progress, REST, Work, abandon, carry_on, drop_renewals, forget, give_up,
-    make_control_plane, make_provider_cluster, make_worker_groups, needs_another, renew_kubeconfig,
+    GivenUp, Kept, PROFILE_ANNOTATION, Progress, REST, Work, abandon, carry_on, drop_renewals, forget,
+    give_up, keep_labels_and_taints, make_control_plane, make_provider_cluster, make_worker_groups,
+    needs_another, node_keys, renew_kubeconfig,
 };
 use crate::observe::{Connections, Snapshot, Views, Workloads, seen};
 use crate::options::Options;
@@ -247,6 +248,11 @@ impl Coordinator {
             return Ok(Next::Again);
         }
         drop_renewals(&snapshot, connection.as_ref()).await;
+        let kept = match keep_labels_and_taints(access, &snapshot, &admitted.pin, connected).await? {
+            Kept::Wrote => return Ok(Next::Again),
+            Kept::Nothing => None,
+            Kept::Waits(reason) => Some(reason),
+        };
         let under_way = snapshot.plan().filter(|plan| plan.phase().is_under_way());
         let number = under_way.map_or_else(|| snapshot.next_number(), |plan| plan.spec.number);
         let seen = seen(&snapshot, now);
@@ -277,7 +283,7 @@ impl Coordinator {
             snapshot,
             connection,
             pin: Some(admitted.pin),
-            waits: admitted.waits,
+            waits: admitted.waits.or(kept),
             refused: admitted.refused,
             snapshots,
             now,
@@ -320,9 +326,13 @@ impl Coordinator {
     ) -> Result<bool, Error> {
         let known = snapshot.control_plane.as_deref();
         let made = snapshot.is_made();
+        let keys = node_keys(snapshot, wanted);
         let (fits, pin) = match known {
             None => (false, None),
-            Some(known) if made => (pin.is_recorded(known, wanted), Some(pin)),
+            Some(known) if made => {
+                let same = pin.is_recorded(known, wanted) && known.spec.node_keys == keys;
+                (same, Some(pin))
+            }
             // No machine is made of them yet, or none is left: the documents may be corrected.
             Some(known) => (known.spec.documents.is_none(), None),
         };
@@ -332,7 +342,7 @@ impl Coordinator {
         if fits && has_uid && replicas {
             return Ok(false);
         }
-        make_control_plane(access, wanted, known, pin).await?;
+        make_control_plane(access, wanted, known, pin, keys).await?;
         Ok(true)
     }
 

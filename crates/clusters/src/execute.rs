@@ -6,6 +6,7 @@ mod decision;
 mod disruption;
 mod effects;
 mod in_cluster;
+mod labels_and_taints;
 mod machines;
 mod progress;
 mod renewals;
@@ -21,6 +22,7 @@ mod work;
 mod worker_groups;
 
 pub(crate) use carry_on::carry_on;
+pub(crate) use labels_and_taints::{Kept, keep_labels_and_taints, node_keys};
 pub(crate) use machines::{make_control_plane, make_image, make_provider_cluster};
 pub use progress::Progress;
 pub(crate) use renewals::{drop_renewals, renew_kubeconfig};

@@ -33,8 +33,8 @@ mod secrets;
 
 pub use coordinator::{Coordinator, run_coordinator};
 pub use day_two::{
-    BudgetView, Controller, Drain, DrainPolicy, Drainer, Eviction, KubeNodesConnector, Losses, NodeError,
-    NodeOccupancy, Nodes, NodesConnector, PodId, PodView, Readiness, losses,
+    BudgetView, Controller, Drain, DrainPolicy, Drainer, Eviction, KubeNodesConnector, LabelsAndTaints,
+    Losses, NodeChange, NodeError, NodeOccupancy, Nodes, NodesConnector, PodId, PodView, Readiness, losses,
 };
 pub use error::Error;
 pub use execute::{PROFILE_ANNOTATION, Progress, dropped, inherited_approval, needs_another, superseded};

@@ -39,20 +39,26 @@ impl Pin {
         })
     }
 
+    /// What the recorded documents make of a cluster.
+    pub(crate) fn recorded(control_plane: &ControlPlane) -> Option<Wanted> {
+        let spec = &control_plane.spec;
+        let (documents, release) = (spec.documents.as_ref()?, spec.release.as_ref()?);
+        let (name, namespace) = (control_plane.name_any(), control_plane.namespace());
+        let bundle = ClusterBundle::from_documents(&name, &namespace.unwrap_or_default(), documents);
+        Some(Wanted::new(&bundle, release))
+    }
+
     /// What is wanted of the documents that are carried out now. A pool keeps the revision that is recorded of it, as long as
     /// nothing that its machines are made of has changed since.
     pub(crate) fn wanted(&self, bundle: &ClusterBundle, known: Option<&ControlPlane>) -> Wanted {
         let mut wanted = Wanted::new(bundle, &self.release);
-        let Some(spec) = known.map(|known| &known.spec) else {
+        let Some(known) = known else {
             return wanted;
         };
-        let (Some(documents), Some(release)) = (&spec.documents, &spec.release) else {
-            return wanted;
-        };
-        if wanted.revisions() != spec.revisions {
-            let (name, namespace) = (bundle.name(), bundle.cluster.namespace().unwrap_or_default());
-            let before = ClusterBundle::from_documents(&name, &namespace, documents);
-            wanted.keep_revisions(&spec.revisions, &Wanted::new(&before, release));
+        if wanted.revisions() != known.spec.revisions
+            && let Some(before) = Self::recorded(known)
+        {
+            wanted.keep_revisions(&known.spec.revisions, &before);
         }
         wanted
     }

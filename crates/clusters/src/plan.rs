@@ -12,6 +12,7 @@ mod draft;
 mod founding;
 mod health;
 mod names;
+mod node_keys;
 mod only_member;
 mod planner;
 mod quorum;

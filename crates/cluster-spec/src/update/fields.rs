@@ -31,8 +31,8 @@ pub(super) const CLUSTER: &[Row] = &[
     ("spec.controlPlaneConfiguration.count", CarriedOut),
     ("spec.controlPlaneConfiguration.endpoint", Fixed),
     ("spec.controlPlaneConfiguration.machineGroupRef", Fixed),
-    ("spec.controlPlaneConfiguration.taints", Fixed),
-    ("spec.controlPlaneConfiguration.labels", Fixed),
+    ("spec.controlPlaneConfiguration.taints", CarriedOut),
+    ("spec.controlPlaneConfiguration.labels", CarriedOut),
     (
         "spec.controlPlaneConfiguration.upgradeRolloutStrategy",
         CarriedOut,
@@ -58,8 +58,8 @@ pub(super) const CLUSTER: &[Row] = &[
         CarriedOut,
     ),
     ("spec.workerNodeGroupConfigurations[].machineGroupRef", Fixed),
-    ("spec.workerNodeGroupConfigurations[].taints", Fixed),
-    ("spec.workerNodeGroupConfigurations[].labels", Fixed),
+    ("spec.workerNodeGroupConfigurations[].taints", CarriedOut),
+    ("spec.workerNodeGroupConfigurations[].labels", CarriedOut),
     (
         "spec.workerNodeGroupConfigurations[].upgradeRolloutStrategy",
         CarriedOut,

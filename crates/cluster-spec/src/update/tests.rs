@@ -276,10 +276,14 @@ fn worker_groups_are_compared_by_name_and_come_and_go() {
     first.name = Some("first".to_owned());
     groups.insert(0, first);
     assert_eq!(check_update(&old, &new), []);
-    new.cluster.spec.worker_node_group_configurations[1].labels = [("a".to_owned(), "b".to_owned())].into();
+    let group = &mut new.cluster.spec.worker_node_group_configurations[1];
+    group.failure_domains = vec!["a".to_owned()];
     let refused = check_update(&old, &new);
     assert_eq!(refused.len(), 1);
-    assert_eq!(refused[0].path, "spec.workerNodeGroupConfigurations[1].labels");
+    assert_eq!(
+        refused[0].path,
+        "spec.workerNodeGroupConfigurations[1].failureDomains"
+    );
     new.cluster.spec.worker_node_group_configurations.clear();
     assert_eq!(check_update(&old, &new), []);
 }

@@ -16,7 +16,7 @@ pub(crate) struct Round<'a> {
     pub(crate) snapshot: Snapshot,
     pub(crate) connection: Option<Connection>,
     pub(crate) pin: Option<Pin>,
-    /// What a change of the documents waits for.
+    /// What a change of the documents waits for, or one of labels and taints of nodes.
     pub(crate) waits: Option<String>,
     pub(crate) refused: Vec<Violation>,
     /// What is known of the snapshots of its etcd.

@@ -55,8 +55,8 @@ pub(crate) enum Effect {
     UpdateClusterConfig,
     /// Give DNS, kube-proxy and the CNI the images of the Release.
     UpdateAddons,
-    /// Set the node's labels that its kubelet may not set, and note its identity in its Machine.
-    LabelNode(String),
+    /// Give a new node the labels and taints that it did not come with, and note its identity in its Machine.
+    AdoptNode(String),
     /// Write the kubeconfig.
     WriteKubeconfig,
     /// Mark a machine as one that goes, before anything is taken away from it.

@@ -1,7 +1,5 @@
 //! Effects of steps. Each may be repeated.
 
-use std::collections::BTreeMap;
-
 use etcd::{Health, MemberId, Membership};
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -12,6 +10,7 @@ use resources::keys;
 use super::bootstrap;
 use super::decision::Effect;
 use super::in_cluster;
+use super::labels_and_taints;
 use super::machines::{self, NewMachine};
 use super::renewals;
 use super::saving;
@@ -88,7 +87,7 @@ async fn act(work: &Work<'_>, effect: &Effect) -> Result<Outcome, Error> {
         Effect::ApplyCni => in_cluster::apply_cni(work).await?,
         Effect::UpdateClusterConfig => in_cluster::update_config(work).await?,
         Effect::UpdateAddons => in_cluster::update_addons(work).await?,
-        Effect::LabelNode(machine) => label_node(work, machine).await?,
+        Effect::AdoptNode(machine) => adopt_node(work, machine).await?,
         Effect::WriteKubeconfig => {
             write_kubeconfig(work).await?;
             None
@@ -142,7 +141,8 @@ async fn make_machine(work: &Work<'_>, name: &str, pool: &str, replacement: u32)
     };
     let known = snapshot.control_plane.as_deref();
     if known.is_none_or(|known| known.spec.documents.is_none()) {
-        machines::make_control_plane(work.access, wanted, known, work.pin).await?;
+        let node_keys = labels_and_taints::node_keys(snapshot, wanted);
+        machines::make_control_plane(work.access, wanted, known, work.pin, node_keys).await?;
     }
     // A making that was interrupted goes on with the id that it began with.
     let begun = snapshot.machines.get(name);
@@ -239,20 +239,16 @@ async fn drop_bootstrap(work: &Work<'_>, machine: &str) -> Result<Option<String>
     Ok(None)
 }
 
-async fn label_node(work: &Work<'_>, machine: &str) -> Result<Option<String>, Error> {
+async fn adopt_node(work: &Work<'_>, machine: &str) -> Result<Option<String>, Error> {
     let snapshot = work.snapshot;
-    let (Some(wanted), Some(connection), Some(node)) =
-        (&snapshot.wanted, work.connection, snapshot.node(machine))
-    else {
+    let (Some(connection), Some(node)) = (work.connection, snapshot.node(machine)) else {
         return Ok(None);
     };
-    let provider = snapshot.provider_machines.get(machine);
-    let pool = provider.and_then(|provider| wanted.pool(&provider.spec.pool));
-    let labels: BTreeMap<String, String> = pool.map(|pool| pool.labels.clone()).unwrap_or_default();
-    if !labels.is_empty()
-        && let Err(why) = connection.api.label_node(node.name.clone(), labels).await
+    if let Some(wanted) = labels_and_taints::wanted_of(snapshot, machine)
+        && !labels_and_taints::has(node, &wanted)
+        && let Some(why) = labels_and_taints::write(connection, machine, node, &wanted).await
     {
-        return Ok(Some(format!("{machine}: cannot label node {}: {why}", node.name)));
+        return Ok(Some(why));
     }
     if let (Some(provider_id), Some(object)) = (&node.provider_id, snapshot.machines.get(machine)) {
         work.access

@@ -8,8 +8,8 @@ use resources::anywhere::Cluster;
 use resources::cluster_api::ApiEndpoint;
 use resources::cluster_api::{Cluster as CapiCluster, Machine};
 use resources::gantry::{
-    ControlPlane, ControlPlaneSpec, Image, MachineRole, MetalPool, ProviderCluster, ProviderClusterSpec,
-    ProviderMachine, ProviderPool,
+    ControlPlane, ControlPlaneSpec, Image, MachineRole, MetalPool, NodeKeys, ProviderCluster,
+    ProviderClusterSpec, ProviderMachine, ProviderPool,
 };
 use resources::keys;
 use serde_json::{Value, json};
@@ -108,6 +108,7 @@ pub(crate) async fn make_control_plane(
     wanted: &Wanted,
     known: Option<&ControlPlane>,
     pin: Option<&Pin>,
+    node_keys: BTreeMap<String, NodeKeys>,
 ) -> Result<(), Error> {
     let uid = known.map(|known| known.spec.cluster_uid.clone());
     let uid = uid.filter(|uid| !uid.is_empty());
@@ -119,6 +120,7 @@ pub(crate) async fn make_control_plane(
         release: pin.map(|pin| pin.release.clone()),
         documents: pin.map(|pin| Box::new(pin.documents.clone())),
         revisions: pin.map(|_| wanted.revisions()).unwrap_or_default(),
+        node_keys: pin.map(|_| node_keys).unwrap_or_default(),
         // The others are written by compare-and-set.
         ..ControlPlaneSpec::default()
     };

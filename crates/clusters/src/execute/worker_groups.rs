@@ -170,17 +170,8 @@ impl<'a> Group<'a> {
         let mut hosts = status.into_iter().flat_map(|status| &status.pools);
         let hosts = hosts.find(|hosts| hosts.name == self.pool.name);
         let capacity = hosts.and_then(|hosts| hosts.capacity);
-        let labels = self
-            .pool
-            .labels
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"));
-        let taints = self.pool.taints.iter().flatten().map(|taint| {
-            let value = taint.value.as_deref().unwrap_or_default();
-            format!("{}={value}:{}", taint.key, taint.effect)
-        });
-        let list = |all: Vec<String>| Some(all.join(",")).filter(|all| !all.is_empty());
-        let known = [
+        let [labels, taints] = self.labels_and_taints(snapshot);
+        let mut known = Annotations::from([
             (keys::AUTOSCALER_MIN, Some(bounds.start().to_string())),
             (keys::AUTOSCALER_MAX, Some(bounds.end().to_string())),
             (
@@ -191,11 +182,33 @@ impl<'a> Group<'a> {
                 keys::CAPACITY_MEMORY,
                 capacity.map(|capacity| capacity.memory.to_string()),
             ),
-            (keys::CAPACITY_LABELS, list(labels.collect())),
-            (keys::CAPACITY_TAINTS, list(taints.collect())),
-        ];
+        ]);
         // What is not known here a person may know.
-        known.into_iter().filter(|(_, value)| value.is_some()).collect()
+        known.retain(|_, value| value.is_some());
+        known.extend(labels.map(|labels| (keys::CAPACITY_LABELS, labels)));
+        known.extend(taints.map(|taints| (keys::CAPACITY_TAINTS, taints)));
+        known
+    }
+
+    /// Labels and taints of a new node for an autoscaler; an annotation without a value goes. One is left alone where the
+    /// documents name none and named none before, because a person may have written it.
+    fn labels_and_taints(&self, snapshot: &Snapshot) -> [Option<Option<String>>; 2] {
+        let recorded = snapshot.control_plane.as_ref();
+        let recorded = recorded.and_then(|known| known.spec.node_keys.get(&self.pool.name));
+        let named = recorded.is_some_and(|keys| !keys.labels.is_empty());
+        let labels = self.pool.labels.iter();
+        let labels: Vec<String> = labels.map(|(key, value)| format!("{key}={value}")).collect();
+        let tainted = recorded.is_some_and(|keys| !keys.taints.is_empty());
+        let taints = self.pool.taints.iter().flatten().map(|taint| {
+            let value = taint.value.as_deref().unwrap_or_default();
+            format!("{}={value}:{}", taint.key, taint.effect)
+        });
+        let taints: Vec<String> = taints.collect();
+        let list = |all: Vec<String>, named: bool| match all.is_empty() {
+            true => named.then_some(None),
+            false => Some(Some(all.join(","))),
+        };
+        [list(labels, named), list(taints, tainted)]
     }
 
     /// MachineSets of what is wanted now, and of what machines of the group are made of.

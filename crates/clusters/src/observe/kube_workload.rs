@@ -1,8 +1,9 @@
 //! The API of a real cluster.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
+use compare_and_set::{Change, Outcome, Writer};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
@@ -22,8 +23,11 @@ use super::renewal_pods;
 use super::workload::{
     AddonsView, Drained, Failure, LAST_PLAN, LAST_PLAN_NAMESPACE, RenewalPod, SystemView, Workload, Workloads,
 };
-use crate::day_two::{Drain, DrainPolicy, Drainer, KubeNodesConnector, Nodes, NodesConnector as _};
+use crate::day_two::{
+    Drain, DrainPolicy, Drainer, KubeNodesConnector, LabelsAndTaints, NodeChange, Nodes, NodesConnector as _,
+};
 
+const WRITER: Writer = Writer::new(keys::MANAGER_CLUSTERS);
 /// Longest wait for one answer of a cluster.
 const CALL: Duration = Duration::from_secs(20);
 /// A watch on which nothing was heard for so long has ended: an API server sends a bookmark every minute.
@@ -175,22 +179,27 @@ impl Workload for KubeWorkload {
         .boxed()
     }
 
-    fn label_node(
+    fn set_labels_and_taints(
         &self,
-        name: String,
-        labels: BTreeMap<String, String>,
-    ) -> BoxFuture<'_, Result<(), Failure>> {
+        node: String,
+        wanted: LabelsAndTaints,
+    ) -> BoxFuture<'_, Result<NodeView, Failure>> {
         async move {
             let api: Api<Node> = Api::all(self.client.clone());
-            // A merge, because an apply would make a node that has gone in the meantime anew.
-            let params = PatchParams {
-                field_manager: Some(keys::MANAGER_CLUSTERS.to_owned()),
-                ..PatchParams::default()
+            let known = limited(api.get(&node)).await?;
+            let seen = NodeView::of(&known);
+            let change = wanted.change(&seen.labels, &seen.taints);
+            let changes = changes(&change, seen);
+            let written = WRITER.change(&api, &known, changes);
+            let written = tokio::time::timeout(CALL, written).await;
+            let outcome = written.map_err(|_| format!("no answer within {} s", CALL.as_secs()))?;
+            let after = match outcome.map_err(|error| causes::line(&error))? {
+                Outcome::Written(after) => *after,
+                Outcome::Unchanged => known,
+                Outcome::Lost => return Err("somebody else has changed the node in the meantime".to_owned()),
             };
-            let patch = Patch::Merge(json!({ "metadata": { "labels": labels } }));
-            let node = limited(api.patch(&name, &params, &patch)).await?;
-            self.watch.note(&node);
-            Ok(())
+            self.watch.note(&after);
+            Ok(NodeView::of(&after))
         }
         .boxed()
     }
@@ -248,6 +257,20 @@ impl Workload for KubeWorkload {
         }
         .boxed()
     }
+}
+
+/// Taints are one value for server-side apply, and others have theirs among them; so the whole is written as it was read.
+fn changes(change: &NodeChange, node: NodeView) -> Vec<Change> {
+    let mut changes = Vec::new();
+    if !change.labels.is_empty() {
+        let labels = change.labels(node.labels);
+        changes.push(Change::set(&["metadata", "labels"], json!(labels)));
+    }
+    if !(change.taints.is_empty() && change.gone.is_empty()) {
+        let taints = change.taints(node.taints);
+        changes.push(Change::set(&["spec", "taints"], json!(taints)));
+    }
+    changes
 }
 
 fn addons(cni: Option<&DaemonSet>, proxy: Option<&DaemonSet>, dns: Option<&Deployment>) -> AddonsView {

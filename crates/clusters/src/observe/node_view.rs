@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Taint as NodeTaint};
 use kube::ResourceExt;
+use resources::anywhere::Taint;
 
 /// A node as far as the coordinator looks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct NodeView {
     pub provider_id: Option<String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// Taints.
+    pub taints: Vec<Taint>,
     /// When the Node was created, by the clock of its cluster.
     pub created: Option<Timestamp>,
 }
@@ -33,6 +36,7 @@ impl NodeView {
             .as_ref()
             .and_then(|status| status.conditions.clone())
             .unwrap_or_default();
+        let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
         let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
         Self {
             name: node.name_any(),
@@ -41,7 +45,17 @@ impl NodeView {
             since: ready.and_then(|condition| condition.last_transition_time.as_ref().map(|time| time.0)),
             provider_id: node.spec.as_ref().and_then(|spec| spec.provider_id.clone()),
             labels: node.labels().clone(),
+            taints: taints.into_iter().flatten().map(taint).collect(),
             created: node.metadata.creation_timestamp.as_ref().map(|time| time.0),
         }
+    }
+}
+
+fn taint(taint: &NodeTaint) -> Taint {
+    Taint {
+        key: taint.key.clone(),
+        value: taint.value.clone(),
+        effect: taint.effect.clone(),
+        time_added: taint.time_added.as_ref().map(|time| time.0.to_string()),
     }
 }

@@ -1,13 +1,12 @@
 //! The API of a cluster, on any day of its life: what is read of it and the few things that are written. A trait, because
 //! tests play a cluster.
 
-use std::collections::BTreeMap;
-
 use futures::future::BoxFuture;
 use resources::Secret;
 use serde_json::{Value, json};
 
 use super::node_view::NodeView;
+use crate::day_two::LabelsAndTaints;
 
 /// What runs in a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -99,12 +98,13 @@ pub trait Workload: Send + Sync {
     fn apply(&self, objects: Vec<Value>) -> BoxFuture<'_, Result<(), Failure>>;
     /// Deletes a Secret of kube-system.
     fn delete_token(&self, name: String) -> BoxFuture<'_, Result<(), Failure>>;
-    /// Sets labels of a node, which must be there.
-    fn label_node(
+    /// Gives a node, which must be there, the labels and taints that it lacks, and takes those away that it is not to have any
+    /// more. Returns the node as it is then.
+    fn set_labels_and_taints(
         &self,
-        name: String,
-        labels: BTreeMap<String, String>,
-    ) -> BoxFuture<'_, Result<(), Failure>>;
+        node: String,
+        wanted: LabelsAndTaints,
+    ) -> BoxFuture<'_, Result<NodeView, Failure>>;
     /// Deletes a node.
     fn delete_node(&self, name: String) -> BoxFuture<'_, Result<(), Failure>>;
     /// The Pods that renew certificates.

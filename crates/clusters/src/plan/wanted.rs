@@ -90,9 +90,11 @@ pub struct Pool {
     /// Certificates of authorities that the installed system trusts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cert_bundles: Vec<CertBundle>,
-    /// Labels of the nodes.
+    /// Labels of the nodes. What is changed in place needs no other plan, so labels and taints are no part of the digest.
+    #[serde(skip)]
     pub labels: BTreeMap<String, String>,
     /// Taints of the nodes; `None` means kubeadm's own.
+    #[serde(skip)]
     pub taints: Option<Vec<Taint>>,
     /// Fields of the nodes' KubeletConfiguration.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -11,6 +11,7 @@ mod first_boot;
 mod fleet;
 mod founding;
 mod kills;
+mod labels_and_taints;
 mod life;
 mod machine_settings;
 mod management;

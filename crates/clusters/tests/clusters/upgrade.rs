@@ -24,7 +24,7 @@ pub(crate) async fn use_image(world: &World, url: &str) {
         .unwrap();
 }
 
-async fn waits_for_approval(world: &World) {
+pub(crate) async fn waits_for_approval(world: &World) {
     let waits = async |world: &World| {
         let reason = world.cluster().await.unwrap().status.unwrap().reason;
         reason.is_some_and(|reason| reason.contains("waits for approval"))

@@ -8,6 +8,7 @@ mod drainer;
 mod kubeconfig;
 mod rack;
 mod real_drain;
+mod real_labels;
 mod real_moves;
 mod real_nodes;
 mod real_readiness;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use clusters::NodeView;
+use clusters::{LabelsAndTaints, NodeView};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -84,8 +84,12 @@ async fn a_thousand_nodes_are_listed_once_and_then_watched() {
         (nodes.len() == MANY && !nodes.contains_key(&name(2)) && new && dead).then_some(())
     };
     rack.until("watched", shows).await;
-    let own = BTreeMap::from([("pool".to_owned(), "small".to_owned())]);
-    rack.workload.label_node(name(3), own.clone()).await.unwrap();
+    let own = LabelsAndTaints {
+        labels: BTreeMap::from([("pool".to_owned(), "small".to_owned())]),
+        ..LabelsAndTaints::default()
+    };
+    let written = rack.workload.set_labels_and_taints(name(3), own.clone()).await;
+    assert_eq!(written.unwrap().labels["pool"], "small");
     let labelled = seen(&rack).await.remove(&name(3)).unwrap();
     assert_eq!(labelled.labels["pool"], "small", "our own write shows at once");
     assert_eq!(
@@ -104,8 +108,12 @@ async fn a_thousand_nodes_are_listed_once_and_then_watched() {
     assert_eq!(after.0 - before.0, 0, "nobody lists nodes that are watched");
     assert_eq!(after.1, before.1, "and the watch is the same");
 
-    // A node that has gone is not made anew by a label, and gone is what a deletion wants.
-    let why = rack.workload.label_node(name(4), own).await.unwrap_err();
+    // A node that has gone is not made anew for a label, and gone is what a deletion wants.
+    let why = rack
+        .workload
+        .set_labels_and_taints(name(4), own)
+        .await
+        .unwrap_err();
     assert!(why.contains("not found"), "{why}");
     assert!(rack.nodes().get_opt(&name(4)).await.unwrap().is_none());
     rack.workload.delete_node(name(4)).await.unwrap();

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use clusters::{ApiState, EtcdMember, EtcdState, Founding, Member, NodeState, Stage, Verdict};
+use resources::anywhere::Taint;
 use resources::gantry::{MachineRole, PlanClass, PlanStepKind};
 
 use crate::graph::Graph;
@@ -26,7 +27,11 @@ fn of_every_answer() {
     for_tapes(CASES, LENGTH, |tape| {
         let case = Case::new(tape);
         let verdict = answer(&case.wanted, &case.seen);
-        let checks = [check(&case, &verdict), same_again(&case, &verdict, tape)];
+        let checks = [
+            check(&case, &verdict),
+            same_again(&case, &verdict, tape),
+            labels_and_taints_need_no_plan(&case, &verdict),
+        ];
         let failed = checks.into_iter().find_map(Result::err);
         failed.map_or(Ok(()), |what| Err(format!("{what}\n{case:#?}\n{verdict:#?}")))
     });
@@ -109,6 +114,21 @@ fn check(case: &Case, verdict: &Verdict) -> Holds {
         !(case.seen.unknown_plan.is_some() && changes) || plan.requires_approval.is_some(),
         || "the records are older than the cluster, and nobody has to approve".to_owned(),
     )
+}
+
+/// Nodes with other labels and taints are the same nodes.
+fn labels_and_taints_need_no_plan(case: &Case, verdict: &Verdict) -> Holds {
+    let mut wanted = case.wanted.clone();
+    for pool in &mut wanted.pools {
+        pool.labels.insert("rack".to_owned(), "r1".to_owned());
+        pool.taints = Some(vec![Taint {
+            key: "dedicated".to_owned(),
+            effect: "NoExecute".to_owned(),
+            ..Taint::default()
+        }]);
+    }
+    let other = answer(&wanted, &case.seen);
+    ensure(other == *verdict, || format!("labels and taints: {other:#?}"))
 }
 
 /// The same observation in another order gives the same answer.

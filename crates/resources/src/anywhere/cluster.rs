@@ -178,6 +178,14 @@ pub struct Taint {
     pub time_added: Option<String>,
 }
 
+impl Taint {
+    /// Key and effect, as `key:effect`: a node has no two taints in which both are the same.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}:{}", self.key, self.effect)
+    }
+}
+
 /// A group of workers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

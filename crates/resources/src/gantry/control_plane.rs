@@ -1,6 +1,6 @@
 //! ControlPlane: the control plane of one cluster, behind `spec.controlPlaneRef` of Cluster API's Cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
@@ -81,6 +81,23 @@ pub struct ControlPlaneSpec {
     /// another digest for the same documents, and machines are not replaced for that.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub revisions: BTreeMap<String, String>,
+    /// Labels and taints that nodes have, or may still have, from the documents, by pool. They are written here before any
+    /// node gets them, and dropped when no node of the pool has them any more. What is not listed is somebody else's and
+    /// stays on the nodes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub node_keys: BTreeMap<String, NodeKeys>,
+}
+
+/// Labels and taints of the nodes of a pool that the documents decide about.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeKeys {
+    /// Keys of labels.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub labels: BTreeSet<String>,
+    /// Taints as `key:effect`, which no node has twice.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub taints: BTreeSet<String>,
 }
 
 /// The data of etcd on their way from one installation of a control plane with one member to the next.

@@ -11,6 +11,7 @@ use super::first_boot;
 use super::provision::asks;
 use crate::execute::bootstrap::is_over;
 use crate::execute::decision::{Decision, Effect, View, done, fail};
+use crate::execute::labels_and_taints;
 use crate::observe::{ApiSeen, BootstrapSeen, EtcdSeen, NodeView, is_subject, uses_flannel};
 
 /// First member, another one, or a worker.
@@ -181,24 +182,17 @@ fn etcd_takes_nobody(etcd: &EtcdSeen) -> Option<String> {
 
 fn node_seen(view: View<'_>, node: &NodeView, how: How) -> Decision {
     let (machine, snapshot) = (view.machine(), view.snapshot);
-    let Some(wanted) = &snapshot.wanted else {
+    if snapshot.wanted.is_none() {
         return done();
-    };
-    let pool = snapshot
-        .provider_machines
-        .get(machine)
-        .map(|provider| &provider.spec.pool);
-    let pool = pool.and_then(|pool| wanted.pool(pool));
-    let labelled = pool.is_none_or(|pool| {
-        let mut labels = pool.labels.iter();
-        labels.all(|(key, value)| node.labels.get(key) == Some(value))
-    });
+    }
+    let wanted = labels_and_taints::wanted_of(snapshot, machine);
+    let labelled = wanted.is_none_or(|wanted| labels_and_taints::has(node, &wanted));
     let known = snapshot
         .machines
         .get(machine)
         .and_then(|machine| machine.spec.provider_id.clone());
     if known != node.provider_id || !labelled {
-        return Step::Do(Effect::LabelNode(machine.to_owned()));
+        return Step::Do(Effect::AdoptNode(machine.to_owned()));
     }
     if how != How::Init && !node.ready {
         let why = node.reason.as_deref().unwrap_or("no reason given");

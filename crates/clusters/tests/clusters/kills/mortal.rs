@@ -1,11 +1,10 @@
 //! A coordinator that is killed: it makes so many writes, to the API of the appliance, to its cluster and to the etcd of that,
 //! and from then on nothing that it asks for is answered.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use clusters::{Drained, Failure, NodeView, RenewalPod, SystemView, Workload, Workloads};
+use clusters::{Drained, Failure, LabelsAndTaints, NodeView, RenewalPod, SystemView, Workload, Workloads};
 use clusters_sim::PlayedClusters;
 use etcd::{Etcd, EtcdConnector, EtcdView, HashView, MemberId, Snapshot};
 use futures::FutureExt;
@@ -151,10 +150,10 @@ impl Workload for Mortal<dyn Workload> {
         self.answer(self.life.write(), |inner| inner.delete_token(name), killed())
     }
 
-    fn label_node(&self, name: String, labels: BTreeMap<String, String>) -> Answer<'_, ()> {
+    fn set_labels_and_taints(&self, node: String, wanted: LabelsAndTaints) -> Answer<'_, NodeView> {
         self.answer(
             self.life.write(),
-            |inner| inner.label_node(name, labels),
+            |inner| inner.set_labels_and_taints(node, wanted),
             killed(),
         )
     }
