@@ -49,6 +49,6 @@ pub use releases::{candidates, choose_release};
 pub use remarks::remarks;
 pub use rules::validate;
 pub use surroundings::{Hosts, Surroundings, check_surroundings, endpoint_to_probe};
-pub use update::{ChangeEffect, FieldChange, Update, check_update, update};
+pub use update::{ChangeEffect, FieldChange, Update, check_update, update, update_in_place};
 pub use violation::Violation;
 pub use vrrp::vrrp_id;

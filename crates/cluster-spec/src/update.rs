@@ -65,10 +65,21 @@ pub struct Update {
 /// Compares the wanted bundle with the one that its machines are made from.
 #[must_use]
 pub fn update(old: &ClusterBundle, new: &ClusterBundle) -> Update {
+    compared(old, new, false)
+}
+
+/// The same, but what needs new machines keeps its old value too, though it is not refused.
+#[must_use]
+pub fn update_in_place(old: &ClusterBundle, new: &ClusterBundle) -> Update {
+    compared(old, new, true)
+}
+
+fn compared(old: &ClusterBundle, new: &ClusterBundle, in_place: bool) -> Update {
     let mut refused = Vec::new();
     let mut changed = Vec::new();
     let compare = |kind: &'static str, name: &str, rows| Comparison {
         cluster: old.name(),
+        in_place,
         rows,
         report: Report::new(kind, name),
         changed: Vec::new(),
@@ -158,6 +169,8 @@ pub fn check_update(old: &ClusterBundle, new: &ClusterBundle) -> Vec<Violation> 
 /// Two specs of one object.
 struct Comparison {
     cluster: String,
+    /// What needs new machines keeps its old value.
+    in_place: bool,
     rows: &'static [Row],
     report: Report,
     changed: Vec<FieldChange>,
@@ -278,6 +291,9 @@ impl Comparison {
             Decision::Version | Decision::Fixed | Decision::NotCarriedOut => ChangeEffect::Refused,
         };
         self.note(path, old, new, effect);
+        if self.in_place && effect == ChangeEffect::NewMachines {
+            return old.clone();
+        }
         let cluster = &self.cluster;
         let back = "put the old value back, or delete the cluster and create it anew";
         let (message, next_step) = match decision {

@@ -119,6 +119,10 @@ pub(crate) enum Upgrade {
     /// Say what a file would change.
     #[command(subcommand)]
     Plan(UpgradePlan),
+    /// Exchange no machine of a cluster that works. What is missing or broken is made and replaced.
+    Pause(verbs::rollout::PauseArgs),
+    /// Go on with the exchange of machines that was paused.
+    Resume(verbs::rollout::RolloutArgs),
 }
 
 #[derive(Debug, Subcommand)]

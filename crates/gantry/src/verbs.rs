@@ -18,6 +18,7 @@ pub(crate) mod machine;
 pub(crate) mod open_copy;
 pub(crate) mod release_server;
 pub(crate) mod renew;
+pub(crate) mod rollout;
 pub(crate) mod serve;
 pub(crate) mod server;
 pub(crate) mod snapshot;
@@ -45,10 +46,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
             apply_hardware::run(global, &args).await
         }
         Command::Generate(Generate::Hardware(args)) => generate_hardware::run(&args),
-        Command::Upgrade(Upgrade::Cluster(args)) => upgrade_cluster::run(global, &args).await,
-        Command::Upgrade(Upgrade::Plan(UpgradePlan::Cluster(args))) => {
-            upgrade_cluster::plan(global, &args).await
-        }
+        Command::Upgrade(command) => upgrade(global, command).await,
         Command::Snapshot(command) => snapshots(global, &command).await,
         Command::Restore(Restore::Cluster(args)) => snapshot::restore(global, &args).await,
         Command::Restore(Restore::Appliance(args)) => backup::restore(&args).await,
@@ -89,5 +87,14 @@ async fn snapshots(global: &Global, command: &Snapshot) -> Outcome {
     match command {
         Snapshot::Cluster(args) => snapshot::take(global, args).await,
         Snapshot::Open(args) => open_copy::run(args).await,
+    }
+}
+
+async fn upgrade(global: &Global, command: Upgrade) -> Outcome {
+    match command {
+        Upgrade::Cluster(args) => upgrade_cluster::run(global, &args).await,
+        Upgrade::Plan(UpgradePlan::Cluster(args)) => upgrade_cluster::plan(global, &args).await,
+        Upgrade::Pause(args) => rollout::pause(global, &args).await,
+        Upgrade::Resume(args) => rollout::resume(global, &args).await,
     }
 }

@@ -90,6 +90,10 @@ pub const CLUSTER_SECRET_TYPE: &str = "cluster.x-k8s.io/secret";
 pub const IMPORTED_FROM: &str = "gantry.dev/imported-from";
 /// Annotation on an EKS Anywhere cluster, `true`: the coordinator changes and deletes nothing of it.
 pub const PAUSED: &str = "anywhere.eks.amazonaws.com/paused";
+/// Annotation on an EKS Anywhere cluster: who has paused the exchange of its machines, and why, or `true`. No machine that works
+/// is exchanged while it is there; what is missing or broken is made and replaced. `false` and nothing mean that it is not
+/// paused.
+pub const ROLLOUT_PAUSED: &str = "gantry.dev/rollout-paused";
 /// Annotation on an EKS Anywhere cluster, `true`: it may be deleted although it is paused.
 pub const ALLOW_DELETE_WHEN_PAUSED: &str = "anywhere.eks.amazonaws.com/allow-delete-when-paused";
 

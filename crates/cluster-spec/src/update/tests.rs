@@ -215,6 +215,13 @@ fn a_change_of_any_field_is_carried_out_or_refused_by_its_name() {
                 "{row}: {:?}",
                 compared.changed
             );
+            let held = update_in_place(&old, &new);
+            assert_eq!(held.refused, compared.refused, "{row}");
+            let stays = !matches!(decision, Decision::CarriedOut | Decision::NoEffect);
+            if !row.ends_with("Ref") && !row.ends_with("Refs") {
+                let expected = if stays { &old } else { &new };
+                assert_eq!(read(&held.effective), read(expected), "{row}");
+            }
             assert_eq!(check_update(&old, &old), [], "{row}");
         }
     }

@@ -6,8 +6,8 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use cluster_spec::{
-    ClusterBundle, Hosts, OIDC, Surroundings, Violation, candidates, check_surroundings, choose_release,
-    update, validate, with_defaults,
+    ChangeEffect, ClusterBundle, FieldChange, Hosts, OIDC, Surroundings, Violation, candidates,
+    check_surroundings, choose_release, update, update_in_place, validate, with_defaults,
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -20,6 +20,7 @@ use crate::access::Access;
 use crate::error::Error;
 use crate::observe::{Snapshot, Views};
 use crate::pin::Pin;
+use crate::plan::{rollout_paused, to_resume};
 
 /// The documents of a Cluster.
 pub(crate) enum Documents {
@@ -58,12 +59,17 @@ pub(crate) async fn read(
         Ok(bundle) => bundle,
         Err(message) => return Ok(Documents::Bad(FailureReason::MissingDependentObjects, message)),
     };
-    let (bundle, refused) = match &known {
+    let (bundle, refused, held) = match &known {
         Some(known) => {
-            let compared = update(known, &wanted);
-            (compared.effective, compared.refused)
+            let paused = rollout_paused(cluster).filter(|_| snapshot.is_rolled_out());
+            let compared = match paused {
+                Some(_) => update_in_place(known, &wanted),
+                None => update(known, &wanted),
+            };
+            let held = paused.and_then(|paused| held(&paused, &known.name(), &compared.changed));
+            (compared.effective, compared.refused, held)
         }
-        None => (wanted, Vec::new()),
+        None => (wanted, Vec::new(), None),
     };
     let pinned = control_plane.and_then(|control_plane| Pin::of(control_plane, &bundle));
     let change = known
@@ -95,13 +101,27 @@ pub(crate) async fn read(
             Err(other) => return Ok(other),
         },
     };
-    let waits = None;
     Ok(Documents::Good(Box::new(Admitted {
         bundle,
         pin,
-        waits,
+        waits: held,
         refused,
     })))
+}
+
+/// What is said of changes that wait until a rollout is resumed, because they need new machines.
+fn held(paused: &str, cluster: &str, changed: &[FieldChange]) -> Option<String> {
+    let held = changed
+        .iter()
+        .filter(|change| change.effect == ChangeEffect::NewMachines);
+    let fields: Vec<String> = held
+        .map(|change| format!("{} {}: {}", change.kind, change.name, change.path))
+        .collect();
+    let (fields, resume) = (
+        Some(fields.join(", ")).filter(|fields| !fields.is_empty())?,
+        to_resume(cluster),
+    );
+    Some(format!("{paused}, so these changes wait: {fields}; {resume}"))
 }
 
 /// The wanted documents with the version and the images that the machines are made from, until the new ones can be had.

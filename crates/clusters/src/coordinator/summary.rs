@@ -25,8 +25,13 @@ pub(crate) fn summary(round: &Round<'_>, progress: Option<&Progress>, verdict: &
     let under_way = phase.is_some_and(PlanPhase::is_under_way);
     let deleting = round.cluster.metadata.deletion_timestamp.is_some();
     let blocked: Vec<String> = verdict.blocked.iter().map(|block| block.reason.clone()).collect();
-    let settled =
-        !under_way && round.waits.is_none() && blocked.is_empty() && verdict.plan.is_none() && !deleting;
+    let paused = verdict.paused.clone().filter(|_| !under_way);
+    let settled = !under_way
+        && round.waits.is_none()
+        && blocked.is_empty()
+        && verdict.plan.is_none()
+        && verdict.paused.is_none()
+        && !deleting;
     let waits = progress.filter(|_| under_way || phase == Some(PlanPhase::Failed));
     let reason = waits.and_then(|progress| progress.status().reason.clone());
     let deadline = waits.and_then(|progress| {
@@ -56,10 +61,12 @@ pub(crate) fn summary(round: &Round<'_>, progress: Option<&Progress>, verdict: &
         reason: reason
             .or_else(|| blocked.first().cloned())
             .or_else(|| round.waits.clone())
+            .or_else(|| paused.clone())
             .or_else(|| round.refused.first().map(ToString::to_string)),
         deadline,
         failure: admit::failure(&round.refused).or(image_failure).or(failure),
         blocked,
+        paused,
         settled,
         snapshots: round.snapshots.clone(),
     }

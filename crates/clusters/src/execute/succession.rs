@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
-use resources::gantry::{Plan, PlanPhase, PlanSpec, StepState};
+use resources::gantry::{Plan, PlanClass, PlanPhase, PlanSpec, StepState};
 
 use super::progress::Progress;
 use crate::observe::BY_POLICY;
@@ -44,8 +44,9 @@ pub fn needs_another(current: Option<&Plan>, verdict: &Verdict, now: Timestamp) 
     }
 }
 
-/// The end of a plan under way that nothing is to be done of any more: it goes further than what is `wanted` now, or
-/// there is nothing that could become of it. `None` when it goes on.
+/// The end of a plan under way that nothing is to be done of any more: it goes further than what is `wanted` now, or there is
+/// nothing that could become of it, or it exchanges machines and that is paused; what it has begun another plan goes on with,
+/// and so it is while the data of an only member are on their way. `None` when it goes on.
 #[must_use]
 pub fn dropped(
     current: &Plan,
@@ -68,6 +69,11 @@ pub fn dropped(
         }
         let reason = verdict.blocked.first().map(|block| block.reason.clone());
         progress.enter(PlanPhase::Failed, reason, now);
+        return Some(progress);
+    }
+    let is_paused = wanted.paused.is_some() && seen.saved.is_none();
+    if is_paused && current.spec.class == PlanClass::Upgrade {
+        progress.enter(PlanPhase::Superseded, wanted.paused.clone(), now);
         return Some(progress);
     }
     let wish_taken_back = next.is_none() && current.spec.desired != wanted.digest();

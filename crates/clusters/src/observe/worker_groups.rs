@@ -71,6 +71,20 @@ impl Snapshot {
         revisions.filter(|revision| !revision.is_empty()).collect()
     }
 
+    /// Whether every machine that stays is made of what is recorded for its pool.
+    pub(crate) fn is_rolled_out(&self) -> bool {
+        let recorded = self.control_plane.as_ref();
+        let recorded = recorded.map(|known| &known.spec.revisions);
+        let mut staying = self
+            .provider_machines
+            .iter()
+            .filter(|(name, _)| !self.is_going(name));
+        staying.all(|(_, provider)| {
+            let revision = recorded.and_then(|recorded| recorded.get(&provider.spec.pool));
+            revision.is_none_or(|revision| *revision == provider.spec.revision)
+        })
+    }
+
     /// The documents with the counts that autoscalers ask for. A MachineDeployment that is gone leaves a group as large as it
     /// is.
     pub(crate) fn scaled(&self, bundle: &ClusterBundle) -> ClusterBundle {

@@ -57,6 +57,18 @@ impl<'a> Balance<'a> {
             .collect()
     }
 
+    /// How many machines above the wanted number stay because others are to take their places. While the rollout is paused
+    /// these are no more than have come for it already; what is above that was scaled down.
+    fn kept_above(&self, wanted: &Wanted, pool: &Pool, extra: usize) -> usize {
+        let most = extra.min(self.outdated(pool).len());
+        if wanted.paused.is_none() {
+            return most;
+        }
+        let keep = self.keep.iter();
+        let come = keep.filter(|member| !member.is_outdated(pool)).count();
+        most.min(come).min(pool.rollout.surge)
+    }
+
     /// The same with those of another revision among the ones that go, each followed by a new one.
     pub(crate) fn exchanged(&self, pool: &Pool) -> Self {
         let outdated = self.outdated(pool);
@@ -132,7 +144,7 @@ pub(crate) fn balance<'a>(
     sorted.keep.sort_by_key(|member| stays(member, pool, seen));
     let room = pool.count.saturating_sub(stuck);
     let extra = sorted.keep.len().saturating_sub(room);
-    let exchanged = extra.min(sorted.outdated(pool).len());
+    let exchanged = sorted.kept_above(wanted, pool, extra);
     if extra > exchanged {
         let mut surplus = sorted.keep.split_off(room.saturating_add(exchanged));
         // The last one to be kept is the first one to go.

@@ -12,6 +12,7 @@ use super::draft::Draft;
 use super::founding::creation;
 use super::names::Names;
 use super::only_member::restore;
+use super::pause::to_resume;
 use super::removal::remove;
 use super::seen::{Founding, Member, NodeState, Seen};
 use super::upgrade::upgrade;
@@ -110,7 +111,8 @@ fn change(
         all.push((pool, settled));
     }
     without_pool(wanted, seen, &mut draft, verdict);
-    if draft.is_empty() && seen.network {
+    verdict.paused = paused(wanted, seen);
+    if draft.is_empty() && seen.network && wanted.paused.is_none() {
         draft = upgrade(wanted, seen, names, &all, verdict);
     }
     // Nothing is checked after it: what a cluster lacks otherwise must not hold it up.
@@ -119,6 +121,21 @@ fn change(
     }
     complete(&mut draft, seen);
     draft
+}
+
+/// How far a rollout is that is paused; `None` when nothing is to be exchanged.
+fn paused(wanted: &Wanted, seen: &Seen) -> Option<String> {
+    let paused = wanted.paused.as_ref()?;
+    let of_pools = |member: &&Member| member.has_joined() && member.pool_in(wanted).is_some();
+    let joined = || seen.members.iter().filter(of_pools);
+    let is_current = |member: &&Member| {
+        let pool = member.pool_in(wanted);
+        pool.is_some_and(|pool| !member.is_outdated(pool))
+    };
+    let (all, current) = (joined().count(), joined().filter(is_current).count());
+    let resume = to_resume(&wanted.name);
+    let waits = current < all || seen.addons_behind;
+    waits.then(|| format!("{paused} at {current} of {all} machines; {resume}"))
 }
 
 /// A new node must not be newer than the API servers, so none is made while one of these is to be upgraded.
@@ -135,9 +152,15 @@ fn wait_for_control_plane(
     if pool.role != MachineRole::Worker || sorted.missing.is_empty() {
         return;
     }
+    let paused = wanted.paused.as_ref();
+    let paused = paused.map(|paused| format!(", and {paused}; {}", to_resume(&wanted.name)));
     let reason = format!(
-        "machines of {} wait until the control plane has Kubernetes {}: {} has {}",
-        pool.name, wanted.version, behind.name, behind.version
+        "machines of {} wait until the control plane has Kubernetes {}: {} has {}{}",
+        pool.name,
+        wanted.version,
+        behind.name,
+        behind.version,
+        paused.unwrap_or_default()
     );
     verdict.block(&pool.name, reason);
     sorted.missing.clear();

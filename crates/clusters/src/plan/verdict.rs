@@ -16,6 +16,8 @@ pub struct Verdict {
     pub hopeless: bool,
     /// Pools with machines that work and are of another revision than is wanted: these are to be replaced, now or later.
     pub rolling: BTreeSet<String>,
+    /// The rollout is paused, and at how many machines.
+    pub paused: Option<String>,
     /// When to plan again although nothing was observed to change.
     pub look_again: Option<Timestamp>,
 }

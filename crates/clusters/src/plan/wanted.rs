@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::api_server::api_server_arguments;
 use super::health::HealthLimits;
+use super::pause::rollout_paused;
 use super::rollout::RolloutLimits;
 
 /// The wanted cluster.
@@ -58,6 +59,10 @@ pub struct Wanted {
     pub registry_mirror: Option<RegistryMirrorConfiguration>,
     /// The CNI.
     pub cni: String,
+    /// Who has paused the exchange of machines, and why. A plan that goes on afterwards is for the same wish, so it is no part
+    /// of the digest.
+    #[serde(skip)]
+    pub paused: Option<String>,
     /// Pools of machines, the control plane first.
     pub pools: Vec<Pool>,
 }
@@ -140,6 +145,7 @@ impl Wanted {
             proxy: spec.proxy_configuration.clone(),
             registry_mirror: spec.registry_mirror_configuration.clone(),
             cni: bundle.cni().unwrap_or("none").to_owned(),
+            paused: rollout_paused(&bundle.cluster),
             pools: pools(bundle, release),
         }
     }
@@ -334,6 +340,7 @@ mod tests {
                 proxy: None,
                 registry_mirror: None,
                 cni: String::new(),
+                paused: None,
                 pools: revisions.iter().map(pool).collect(),
             }
         };

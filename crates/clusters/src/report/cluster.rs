@@ -180,6 +180,12 @@ fn progressing(report: &Report, api: &ApiSeen) -> Fact {
             };
             (kind, Holds::False, "Blocked", text)
         }
+        None if report.paused.is_some() => (
+            kind,
+            Holds::False,
+            "RolloutPaused",
+            report.paused.clone().unwrap_or_default(),
+        ),
         None if report.settled => (
             kind,
             Holds::True,

@@ -17,6 +17,8 @@ pub(crate) struct Report {
     pub(crate) failure: Option<(FailureReason, String)>,
     /// What is wanted and cannot be done now.
     pub(crate) blocked: Vec<String>,
+    /// The exchange of its machines is paused: by whom, and how far it is.
+    pub(crate) paused: Option<String>,
     /// Whether the cluster is as it is wanted and nothing is under way.
     pub(crate) settled: bool,
     /// Whether its etcd is saved as it should be.

@@ -16,6 +16,7 @@ mod life;
 mod machine_settings;
 mod management;
 mod only_member;
+mod pause;
 mod real_clients;
 mod repair;
 mod restore;

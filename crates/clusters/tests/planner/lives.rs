@@ -14,6 +14,7 @@ use crate::tape::{Tape, for_tapes};
 
 const LIVES: u32 = 2_000;
 const RESTORES: u32 = 600;
+const PAUSES: u32 = 300;
 /// Bytes of a tape.
 const LENGTH: usize = 160;
 /// Rounds in which something happens.
@@ -205,6 +206,33 @@ fn is_as_wanted(world: &World) -> Result<(), String> {
     } else {
         Ok(())
     }
+}
+
+/// Rollouts that are paused and resumed at any moment: what works stays meanwhile, and they come to their end.
+#[test]
+fn a_paused_rollout_keeps_what_works() {
+    let rolled = RefCell::new(0_usize);
+    for_tapes(PAUSES, LENGTH, |tape| {
+        let tape = &mut Tape::new(tape);
+        let mut world = made(tape.of(&[3, 5]), tape.below(3));
+        world.reality.spare = Some(tape.below(3));
+        world.approves = true;
+        for _ in 0..EVENTFUL {
+            if tape.chance(15) {
+                world.edit(tape, false);
+            }
+            if tape.chance(40) {
+                world.pause(tape);
+            }
+            world.round(5).map_err(|what| format!("{what}\n{world:#?}"))?;
+        }
+        world.calm_down(1);
+        comes_to_rest(&mut world).map_err(|what| format!("{what}\n{world:#?}"))?;
+        let end = is_as_wanted(&world).map_err(|what| format!("{what}\n{world:#?}"));
+        *rolled.borrow_mut() += usize::from(world.log.iter().any(|line| line.starts_with("  mark ")));
+        end
+    });
+    assert!(rolled.into_inner() >= PAUSES as usize / 4);
 }
 
 /// The appliance is restored from a backup that is older than the cluster: no healthy machine goes before a person has

@@ -15,6 +15,7 @@ mod lives;
 mod model;
 mod names;
 mod observations;
+mod pauses;
 mod properties;
 mod revisions;
 mod samples;

@@ -37,6 +37,8 @@ impl Case {
                 pool.count.max(1)
             };
         }
+        let paused = || "the rollout is paused by alice".to_owned();
+        wanted.paused = tape.chance(15).then(paused);
         Self { wanted, seen }
     }
 }

@@ -205,7 +205,7 @@ fn nothing_exactly_when_as_wanted(case: &Case, verdict: &Verdict) -> Holds {
         .any(|member| member.machine.is_none());
     let exists = seen.founding == Founding::Done && seen.network && seen.finished && !seen.addons_behind;
     let as_wanted = exists && counts && seen.members.iter().all(all);
-    let nothing = verdict.plan.is_none() && verdict.blocked.is_empty();
+    let nothing = verdict.plan.is_none() && verdict.blocked.is_empty() && verdict.paused.is_none();
     if as_wanted && !strange {
         ensure(nothing && verdict.look_again.is_none(), || {
             "it is as wanted".to_owned()
@@ -418,6 +418,9 @@ fn upgrades_are_in_order(case: &Case, graph: &Graph<'_>) -> Holds {
         .filter(works)
         .collect();
     let is_upgrade = graph.plan.class == PlanClass::Upgrade;
+    ensure(!is_upgrade || case.wanted.paused.is_none(), || {
+        "machines are exchanged while that is paused".to_owned()
+    })?;
     let counts = case.wanted.pools.iter().all(|pool| {
         let there = seen.members.iter().filter(|member| is_of(member, pool)).count();
         there <= pool.count

@@ -72,6 +72,7 @@ pub(crate) fn wanted(control_planes: usize, workers: &[usize]) -> Wanted {
         proxy: None,
         registry_mirror: None,
         cni: "flannel".to_owned(),
+        paused: None,
         pools,
     }
 }

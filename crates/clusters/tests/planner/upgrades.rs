@@ -32,7 +32,7 @@ fn spare(seen: &mut Seen, pool: &str, count: usize) {
 }
 
 /// The data of `cp-0` are about to be saved, or are: nobody answers.
-fn saved(seen: &mut Seen, is_whole: bool, is_stopped: bool) {
+pub(crate) fn saved(seen: &mut Seen, is_whole: bool, is_stopped: bool) {
     seen.api = ApiState::Silent;
     if !is_stopped {
         seen.etcd = EtcdState::Unknown;
@@ -48,7 +48,7 @@ fn saved(seen: &mut Seen, is_whole: bool, is_stopped: bool) {
     });
 }
 
-fn only_workers(seen: &mut Seen) {
+pub(crate) fn only_workers(seen: &mut Seen) {
     for known in seen.members.iter_mut().filter(|known| known.pool == "cp") {
         known.revision = "0123456789ab".to_owned();
         known.version = crate::samples::VERSION.to_owned();

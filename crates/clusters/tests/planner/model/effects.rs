@@ -1,7 +1,7 @@
 //! What steps do to records and reality. Each counts as one write, before which the coordinator may be killed, and is
 //! checked for what it must not do.
 
-use clusters::Founding;
+use clusters::{Founding, Pool};
 use resources::gantry::MachineRole;
 
 use super::reality::{Fate, Iron};
@@ -163,7 +163,8 @@ impl World {
                 machine.version
             )));
         }
-        let mut voters = self.reality.etcd.values();
+        // One on a learner serves nobody.
+        let mut voters = self.reality.etcd.values().filter(|voter| voter.voting);
         let older = voters.any(|voter| {
             let member = self.records.machines.get(&voter.machine);
             member.is_some_and(|member| member.joined && member.version < machine.version)
@@ -191,7 +192,8 @@ impl World {
         self.write()?;
         self.log.push("  addons".to_owned());
         let version = self.records.wanted.version.clone();
-        let mut voters = self.reality.etcd.values();
+        // One on a learner serves nobody.
+        let mut voters = self.reality.etcd.values().filter(|voter| voter.voting);
         let older = voters.any(|voter| {
             let member = self.records.machines.get(&voter.machine);
             member.is_some_and(|member| member.joined && member.version < version)
@@ -207,10 +209,46 @@ impl World {
     pub(crate) fn mark(&mut self, name: &str) -> Result<(), Stop> {
         self.write()?;
         self.log.push(format!("  mark {name}"));
+        self.may_be_marked(name)?;
         if let Some(machine) = self.records.machines.get_mut(name) {
             machine.marked = true;
         }
         Ok(())
+    }
+
+    /// While the rollout is paused, what works goes only where there are more machines than are wanted.
+    fn may_be_marked(&self, name: &str) -> Result<(), Stop> {
+        let wanted = &self.records.wanted;
+        let Some(machine) = self
+            .records
+            .machines
+            .get(name)
+            .filter(|_| wanted.paused.is_some())
+        else {
+            return Ok(());
+        };
+        let is_of = |pool: &&Pool| {
+            pool.role == machine.role && (pool.role == MachineRole::ControlPlane || pool.name == machine.pool)
+        };
+        let Some(pool) = wanted.pools.iter().find(is_of) else {
+            return Ok(());
+        };
+        let provider = machine.provider.as_ref();
+        let failed = provider.is_none_or(|provider| provider.failed || provider.deleted.is_some());
+        let is_down = machine.node_down.is_some() || machine.etcd_down.is_some();
+        if !machine.joined || failed || is_down || machine.marked || machine.revision == pool.revision {
+            return Ok(());
+        }
+        let of_pool = self.records.machines.values().filter(|other| {
+            let same = other.role == pool.role
+                && (pool.role == MachineRole::ControlPlane || other.pool == pool.name);
+            let provider = other.provider.as_ref();
+            same && provider.is_some_and(|provider| provider.deleted.is_none())
+        });
+        match of_pool.count() > pool.count {
+            true => Ok(()),
+            false => Err(Stop::Wrong(format!("{name} goes while the rollout is paused"))),
+        }
     }
 
     /// Takes a member out of etcd, if there is one that does not cost the quorum.

@@ -93,8 +93,14 @@ impl World {
         }
     }
 
+    /// Somebody pauses the rollout, or goes on with it.
+    pub(crate) fn pause(&mut self, tape: &mut Tape<'_>) {
+        let paused = || "the rollout is paused by alice".to_owned();
+        self.records.wanted.paused = tape.chance(60).then(paused);
+    }
+
     /// Somebody wants another image, or the next version of Kubernetes.
-    fn edit(&mut self, tape: &mut Tape<'_>, version: bool) {
+    pub(crate) fn edit(&mut self, tape: &mut Tape<'_>, version: bool) {
         let wanted = &mut self.records.wanted;
         if version {
             let minor = 35 + usize::from(wanted.version != "v1.35.4");
@@ -133,7 +139,8 @@ impl World {
 
     /// A member of etcd that is on no machine of the cluster: alive or dead; or such members change.
     fn strangers(&mut self, tape: &mut Tape<'_>) {
-        let (alive, quorum) = (tape.chance(50), self.reality.has_quorum());
+        let alive = tape.chance(50);
+        let quorum = self.reality.has_quorum() && !self.reality.stopped;
         let mut known = self.reality.etcd.values_mut();
         match known.find(|voter| voter.machine.starts_with("stranger")) {
             Some(voter) => voter.alive = alive,
@@ -155,6 +162,7 @@ impl World {
         self.saving_fails = false;
         self.writes_left = None;
         self.renewal_fate = Fate::Done(1);
+        self.records.wanted.paused = None;
         self.approves = true;
         self.fates.clear();
         self.reality
