@@ -108,7 +108,11 @@ pub(crate) fn restore(
     }
     draft.remediates = true;
     let sorted = balance(wanted, pool, &others, policy, now, verdict);
-    let go = sorted.broken.iter().chain(&sorted.surplus).chain(&sorted.leaving);
+    // Nothing has started with data that are not whole yet, so what is being given back anyway is not waited for: a plan that did
+    // would be another one than the plan that was approved.
+    let exists = saved.is_whole || saved.machine.is_empty();
+    let leaving = sorted.leaving.iter().filter(|_| exists);
+    let go = sorted.broken.iter().chain(&sorted.surplus).chain(leaving);
     for member in go {
         match remove(&mut draft, verdict, member, Vec::new()) {
             Some(step) => gone.push(step),

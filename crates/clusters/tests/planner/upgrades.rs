@@ -174,6 +174,23 @@ const CASES: &[Case] = &[
         ],
     },
     Case {
+        name: "what is being given back while the data are saved is not waited for",
+        wanted: (1, 1),
+        change: |wanted, seen| {
+            saved(seen, false, true);
+            let mut gone = member("cp-9", &wanted.pools[0]);
+            gone.stage = Stage::Leaving;
+            seen.members.push(gone);
+        },
+        said: &[
+            "SaveEtcd cp-0",
+            "RemoveMachine cp-0",
+            "Provision new-1",
+            "RestoreControlPlane new-1",
+            "Finish",
+        ],
+    },
+    Case {
         name: "the next member starts with the saved data",
         wanted: (1, 1),
         change: |wanted, seen| {
