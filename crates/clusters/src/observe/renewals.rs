@@ -22,15 +22,15 @@ impl Snapshot {
         let members = self.provider_machines.iter().filter(|(name, provider)| {
             provider.spec.role == MachineRole::ControlPlane && self.has_joined(name) && !self.is_going(name)
         });
-        let members = members.filter_map(|(name, provider)| {
-            let seen = self.certificates.get(name)?;
+        // Also those whose certificates were not looked at yet: what a person asked for is not done before they are renewed.
+        let members = members.map(|(name, provider)| {
             let renewed = provider.spec.certificates_renewed_at.as_ref();
             let made = renewed.or(provider.metadata.creation_timestamp.as_ref());
             let known = MemberCertificates {
                 issued: made.map_or(now, |time| time.0),
-                ends: seen.ends(),
+                ends: self.certificates.get(name).and_then(|seen| seen.ends()),
             };
-            Some((name.clone(), known))
+            (name.clone(), known)
         });
         CertificateState {
             requested_at: self.renewal_requested_at(),
@@ -82,7 +82,11 @@ impl Snapshot {
     /// When a renewal that has failed is tried again. Somebody who asks for it anew does not wait.
     fn renewal_again_at(&self) -> Option<Timestamp> {
         let failed_at = ended_at(self.failed_renewal()?)?;
-        if self.renewal_requested_at().is_some_and(|asked| asked > failed_at) {
+        // Both are in whole seconds.
+        if self
+            .renewal_requested_at()
+            .is_some_and(|asked| asked >= failed_at)
+        {
             return None;
         }
         let failed = self
