@@ -11,7 +11,7 @@ use anyhow::{Context, ensure};
 use crate::command::done;
 use crate::rack::Rack;
 
-/// Two octets that stop a processor for good.
+/// Two bytes that stop a processor for good.
 const BOOT_CODE: [u8; 2] = [0xfa, 0xf4];
 /// Where the first partition begins.
 pub(crate) const FIRST: u64 = 1 << 20;

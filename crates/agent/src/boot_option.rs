@@ -1,4 +1,4 @@
-//! UEFI boot options (UEFI specification, 3.1.3 and 10.3), as pure functions of octets.
+//! UEFI boot options (UEFI specification, 3.1.3 and 10.3), as pure functions of bytes.
 
 use std::collections::BTreeMap;
 

@@ -42,9 +42,9 @@ pub enum Error {
     Short {
         /// Address.
         url: String,
-        /// Octets that came.
+        /// Bytes that came.
         got: u64,
-        /// Octets that were announced.
+        /// Bytes that were announced.
         expected: u64,
     },
     /// A sidecar does not parse.

@@ -17,14 +17,14 @@ pub enum ScriptError {
     },
     /// The kernel would not take so long a command line.
     #[error(
-        "the kernel command line has {length} octets and {count} arguments; the limit is {max_length} and {max_count}; shorten netboot.osie.kernelParams"
+        "the kernel command line has {length} bytes and {count} arguments; the limit is {max_length} and {max_count}; shorten netboot.osie.kernelParams"
     )]
     TooLong {
-        /// Octets.
+        /// Bytes.
         length: usize,
         /// Arguments.
         count: usize,
-        /// Most octets.
+        /// Most bytes.
         max_length: usize,
         /// Most arguments.
         max_count: usize,

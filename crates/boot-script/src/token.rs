@@ -5,7 +5,7 @@
 
 use crate::error::ScriptError;
 
-/// Limits of reliability: octets of a kernel command line and number of its arguments.
+/// Limits of reliability: bytes of a kernel command line and number of its arguments.
 pub(crate) const MAX_COMMAND_LINE: usize = 2048;
 pub(crate) const MAX_ARGUMENTS: usize = 128;
 

@@ -239,7 +239,7 @@ fn nameservers(cell: &str) -> Result<Vec<Ipv4Addr>, Wrong> {
 fn mac(cell: &str) -> Result<Mac, Wrong> {
     let mac: Mac = filled(cell)?.parse().map_err(|_| {
         wrong(
-            "is not a MAC address of six octets",
+            "is not a MAC address of six bytes",
             "write it as 52:54:00:12:34:56 (dashes and dots are fine too)",
         )
     })?;

@@ -2,7 +2,7 @@
 //!
 //! Owns reading ([`parse`]), the remarks that do not stop an import ([`unknown_columns`], [`warnings`]), writing ([`write()`]), the objects that a
 //! row stands for ([`to_objects`], [`to_yaml`]) and the comparison with what was imported before ([`diff`]). Refuses to do
-//! I/O: octets and objects go in, values come out.
+//! I/O: bytes and objects go in, values come out.
 //!
 //! Every file that EKS Anywhere accepts and that can work is accepted. What it lets pass and fails on later is refused
 //! here: a netmask that is none, a name server that is no address, one MAC address in two spellings.

@@ -1,4 +1,4 @@
-//! From octets to rows: encoding, header, records, then the checks of cells and of the whole file.
+//! From bytes to rows: encoding, header, records, then the checks of cells and of the whole file.
 
 use crate::cells;
 use crate::columns::{Column, Header, HeaderFault};
@@ -150,7 +150,7 @@ struct Record {
 struct Records<'a> {
     bytes: &'a [u8],
     reader: csv::Reader<&'a [u8]>,
-    /// Octets whose line feeds are counted in `line`.
+    /// Bytes whose line feeds are counted in `line`.
     counted: usize,
     line: u64,
 }
@@ -169,7 +169,7 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// Line of the first octet at or after `offset` that is not a line end: a reader that stops between CR and LF
+    /// Line of the first byte at or after `offset` that is not a line end: a reader that stops between CR and LF
     /// tells the line before.
     fn line_at(&mut self, offset: usize) -> u64 {
         let rest = self.bytes.get(offset..).unwrap_or_default();

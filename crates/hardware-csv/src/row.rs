@@ -10,7 +10,7 @@ use resources::{Mac, Secret};
 pub struct Row {
     /// Line of the file, from 1.
     pub line: u64,
-    /// Name: a DNS label or several, at most 63 octets because it becomes a node's `kubernetes.io/hostname` label.
+    /// Name: a DNS label or several, at most 63 bytes because it becomes a node's `kubernetes.io/hostname` label.
     pub hostname: String,
     /// Address.
     pub ip: Ipv4Addr,

@@ -169,7 +169,7 @@ fn five_faults_in_one_file_are_told_at_once() {
       hardware.csv: row 2, column 7 (netmask), value "255.0.255.0": is not a netmask: its ones are not contiguous; write a dotted netmask, such as 255.255.255.0
       hardware.csv: row 3: the row has 4 fields, the header has 12; add or remove commas; a value with a comma is written in quotes
       hardware.csv: row 4, column 1 (hostname), value "NODE": is not a host name; use lower-case letters, digits, '-' and '.', with a letter or digit at both ends of each part
-      hardware.csv: row 4, column 5 (mac), value "xx": is not a MAC address of six octets; write it as 52:54:00:12:34:56 (dashes and dots are fine too)
+      hardware.csv: row 4, column 5 (mac), value "xx": is not a MAC address of six bytes; write it as 52:54:00:12:34:56 (dashes and dots are fine too)
       hardware.csv: row 4, column 9 (nameservers), value "dns": name server "dns" is not an IP address; write four numbers from 0 to 255 with dots, such as 192.0.2.10; put '|' between several
       hardware.csv: row 4, column 10 (labels), value "a": label "a" has no '='; write key=value and put '|' between several
     "#);

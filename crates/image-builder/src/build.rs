@@ -69,7 +69,7 @@ pub struct Built {
     pub digest: Digest,
     /// Digest of what it was made from.
     pub recipe_digest: Digest,
-    /// Octets of its files.
+    /// Bytes of its files.
     pub size: u64,
     /// Whether it was there already.
     pub cached: bool,
@@ -252,7 +252,7 @@ fn make(
     Ok(built(cache, record, false))
 }
 
-/// Digest over names and digests of a directory's files (there are no folders in results), and their octets.
+/// Digest over names and digests of a directory's files (there are no folders in results), and their bytes.
 fn digest_of(folder: &Path) -> Result<(Digest, u64)> {
     let mut names: Vec<PathBuf> = fs::read_dir(folder)
         .map_err(Error::file("list", folder))?

@@ -39,7 +39,7 @@ pub(crate) struct Record {
     pub(crate) recipe_digest: Digest,
     /// Digest of the result.
     pub(crate) digest: Digest,
-    /// Octets of all files.
+    /// Bytes of all files.
     pub(crate) size: u64,
 }
 

@@ -13,7 +13,7 @@ pub struct ContainerImage {
     pub digest: Digest,
     /// OCI archive, beside the list.
     pub file: String,
-    /// Octets of the archive.
+    /// Bytes of the archive.
     pub size: u64,
 }
 

@@ -25,7 +25,7 @@ pub(crate) enum Node {
         /// Permissions.
         mode: u32,
     },
-    /// Octets.
+    /// Bytes.
     Text {
         /// Content.
         text: String,

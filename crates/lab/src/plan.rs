@@ -62,7 +62,7 @@ impl RackPlan {
     pub fn derive(seed: &str, options: &UpOptions) -> Self {
         let draw = Seed::new(seed);
         let id = draw.text("id", seed::HEX, 8);
-        // Each range has its own second octet, so boot, out-of-band, pod and service addresses never overlap.
+        // Each range has its own second byte, so boot, out-of-band, pod and service addresses never overlap.
         let [a, b, c, d, e, f, ..] = draw.bytes("addresses");
         let network = Ipv4Addr::new(10, 16 + a % 48, b, 0);
         let oob_network = Ipv4Addr::new(10, 64 + c % 64, d, 0);

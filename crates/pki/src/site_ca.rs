@@ -277,7 +277,7 @@ fn subject(common_name: &str, organisation: Option<&str>) -> DistinguishedName {
     name
 }
 
-/// 126 random bits after a leading 01, so that its DER form is always these 16 octets.
+/// 126 random bits after a leading 01, so that its DER form is always these 16 bytes.
 fn serial() -> SerialNumber {
     let [first, rest @ ..] = rand::random::<[u8; 16]>();
     let mut octets = vec![(first & 0x3f) | 0x40];

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// 32 octets of SHA-256.
+/// 32 bytes of SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
@@ -25,7 +25,7 @@ impl Digest {
         Self(octets)
     }
 
-    /// The 32 octets.
+    /// The 32 bytes.
     #[must_use]
     pub const fn octets(self) -> [u8; 32] {
         self.0

@@ -7,26 +7,26 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Six octets. Reads `aa:bb:cc:dd:ee:ff`, `aa-bb-...`, `aabb.ccdd.eeff` and `aabbccddeeff` in any case; writes the
+/// Six bytes. Reads `aa:bb:cc:dd:ee:ff`, `aa-bb-...`, `aabb.ccdd.eeff` and `aabbccddeeff` in any case; writes the
 /// first form in lower case, so two spellings of one address are equal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mac([u8; 6]);
 
 /// The text is not an EUI-48 address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not a MAC address of six octets, such as 52:54:00:12:34:56")]
+#[error("{text:?} is not a MAC address of six bytes, such as 52:54:00:12:34:56")]
 pub struct MacError {
     text: String,
 }
 
 impl Mac {
-    /// From octets in transmission order.
+    /// From bytes in transmission order.
     #[must_use]
     pub const fn new(octets: [u8; 6]) -> Self {
         Self(octets)
     }
 
-    /// Octets in transmission order.
+    /// Bytes in transmission order.
     #[must_use]
     pub const fn octets(self) -> [u8; 6] {
         self.0

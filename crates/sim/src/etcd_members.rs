@@ -215,7 +215,7 @@ fn hour() -> Validity {
     Validity::lasting(Timestamp::now(), SignedDuration::from_hours(1))
 }
 
-/// Two octets that follow from the scratch folder's random name: tests at the same time must not meet.
+/// Two bytes that follow from the scratch folder's random name: tests at the same time must not meet.
 fn network(folder: &Path) -> [u8; 2] {
     let name = folder.display().to_string();
     let hash = name.bytes().fold(0_u32, |hash, byte| {

@@ -17,7 +17,7 @@ use steps::Transition;
 const TRIES: u32 = 5;
 /// The API is given so long; whoever reports has more to do.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Octets of the digest in an Event's name.
+/// Bytes of the digest in an Event's name.
 const KEY: usize = 8;
 /// Longest part of an Event's name that comes from its object.
 const NAME: usize = 200;

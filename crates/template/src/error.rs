@@ -26,13 +26,13 @@ pub enum Error {
         message: String,
     },
     /// Template or output is too long.
-    #[error("template {template}: its {what} is longer than {limit} octets")]
+    #[error("template {template}: its {what} is longer than {limit} bytes")]
     TooLong {
         /// Name of the Template.
         template: String,
         /// Which text.
         what: &'static str,
-        /// Limit in octets.
+        /// Limit in bytes.
         limit: usize,
     },
     /// The rendered text is no workflow document.

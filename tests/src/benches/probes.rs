@@ -1,6 +1,6 @@
 //! Clients that ask from before a server starts until they are answered: DHCP, TFTP, HTTP and the Kubernetes API.
 //!
-//! Each runs on a thread of its own in its namespace. The DHCP message is written by hand: it is one, and its octets do
+//! Each runs on a thread of its own in its namespace. The DHCP message is written by hand: it is one, and its bytes do
 //! not change.
 
 use std::ffi::OsString;

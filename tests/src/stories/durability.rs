@@ -40,7 +40,7 @@ const AGENT_PORT: &str = ":7443->";
 const STATE: &str = "state.db-wal";
 const RECORDS: &str = "records.db-wal";
 const DATA: &str = "join me";
-/// The answer to HTTP/2's ping is 17 octets in a TLS record.
+/// The answer to HTTP/2's ping is 17 bytes in a TLS record.
 const LONGER_THAN_A_PONG: usize = 17 + 22 + 1;
 const PATIENCE: Duration = Duration::from_secs(30);
 

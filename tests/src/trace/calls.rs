@@ -8,7 +8,7 @@ pub(super) struct Call {
     pub(super) name: String,
     /// What the first argument, a descriptor, stands for: a path or a socket.
     pub(super) on: String,
-    /// All octets that it was given.
+    /// All bytes that it was given.
     pub(super) data: Vec<u8>,
     pub(super) begin: usize,
     /// Not there while it runs.
@@ -67,7 +67,7 @@ fn descriptor(arguments: &str) -> String {
     rest[..end.unwrap_or(rest.len())].to_owned()
 }
 
-/// The octets of all quoted texts of a line.
+/// The bytes of all quoted texts of a line.
 fn strings(line: &str) -> Vec<u8> {
     let mut octets = Vec::new();
     let mut rest = line.bytes().peekable();

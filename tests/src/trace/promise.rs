@@ -3,7 +3,7 @@
 use super::calls::Call;
 
 const SYNCS: [&str; 2] = ["fdatasync", "fsync"];
-/// Octets before the content of a page that a row goes on in.
+/// Bytes before the content of a page that a row goes on in.
 const PAGE_NUMBER: usize = 4;
 
 /// What has to hold for one reply.
@@ -17,7 +17,7 @@ pub(crate) struct Promise {
     pub(crate) committed: String,
     /// Part of the name of the socket; empty where the reply alone tells.
     pub(crate) socket: String,
-    /// Octets of the reply; none where it is encrypted: then the first octets that are sent count.
+    /// Bytes of the reply; none where it is encrypted: then the first bytes that are sent count.
     pub(crate) reply: Vec<u8>,
     /// Shorter sends are none: a connection's own housekeeping.
     pub(crate) at_least: usize,

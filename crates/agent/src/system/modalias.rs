@@ -8,7 +8,7 @@ pub fn glob(pattern: &str, text: &str) -> bool {
 
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut pattern, mut text) = (pattern, text);
-    // Where to go back to: the pattern behind the last star, and the text one octet further.
+    // Where to go back to: the pattern behind the last star, and the text one byte further.
     let mut retry: Option<(&[u8], &[u8])> = None;
     loop {
         let step = match (pattern, text) {

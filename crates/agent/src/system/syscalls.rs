@@ -52,7 +52,7 @@ pub(crate) fn kexec_file_load(kernel: &File, initrd: Option<&File>, command_line
     let line = CString::new(command_line).map_err(io::Error::other)?;
     let length = line.as_bytes_with_nul().len();
     let (initrd, flags) = initrd.map_or((-1, NO_INITRAMFS), |file| (file.as_raw_fd(), 0));
-    // SAFETY: both descriptors are open (or the flag says that there is none), and `line` holds `length` octets with
+    // SAFETY: both descriptors are open (or the flag says that there is none), and `line` holds `length` bytes with
     // the final NUL and outlives the call.
     let result = unsafe {
         libc::syscall(

@@ -2,7 +2,7 @@
 
 /// Most options in one packet.
 const MAX_OPTIONS: usize = 128;
-/// Most octets of one option after concatenation.
+/// Most bytes of one option after concatenation.
 const MAX_VALUE: usize = 1024;
 
 pub(crate) const PAD: u8 = 0;
@@ -15,7 +15,7 @@ pub enum OptionError {
     #[error("more than {MAX_OPTIONS} options")]
     TooMany,
     /// One option is longer than any client sends.
-    #[error("an option longer than {MAX_VALUE} octets")]
+    #[error("an option longer than {MAX_VALUE} bytes")]
     TooLong,
 }
 
@@ -93,13 +93,13 @@ impl Options {
             .map(|(_, value)| value.as_slice())
     }
 
-    /// The value as an IPv4 address, if it is four octets.
+    /// The value as an IPv4 address, if it is four bytes.
     #[must_use]
     pub fn address(&self, code: u8) -> Option<std::net::Ipv4Addr> {
         <[u8; 4]>::try_from(self.get(code)?).ok().map(Into::into)
     }
 
-    /// The value as a 16-bit number, if it is two octets.
+    /// The value as a 16-bit number, if it is two bytes.
     #[must_use]
     pub fn number16(&self, code: u8) -> Option<u16> {
         <[u8; 2]>::try_from(self.get(code)?).ok().map(u16::from_be_bytes)

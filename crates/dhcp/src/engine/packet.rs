@@ -23,7 +23,7 @@ pub(crate) const BROADCAST_FLAG: u16 = 0x8000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PacketError {
     /// Less than the fixed part, or more than an Ethernet frame.
-    #[error("{0} octets are no DHCP message")]
+    #[error("{0} bytes are no DHCP message")]
     Length(usize),
     /// A reply, or nothing known.
     #[error("not a request")]
@@ -32,10 +32,10 @@ pub enum PacketError {
     #[error("no DHCP magic number")]
     Magic,
     /// A hardware address that does not fit its field.
-    #[error("a hardware address of {0} octets")]
+    #[error("a hardware address of {0} bytes")]
     HardwareLength(u8),
     /// Not Ethernet.
-    #[error("hardware type {0} with {1} octets is not Ethernet")]
+    #[error("hardware type {0} with {1} bytes is not Ethernet")]
     NotEthernet(u8, u8),
     /// The options are beyond the limits.
     #[error(transparent)]

@@ -92,7 +92,7 @@ impl Draft {
     }
 }
 
-/// Most octets of the datagram.
+/// Most bytes of the datagram.
 fn size_limit(request: &Request) -> usize {
     let told = request
         .options
@@ -102,7 +102,7 @@ fn size_limit(request: &Request) -> usize {
     usize::from(told).min(MAX_PACKET).saturating_sub(HEADERS)
 }
 
-/// One option, in parts of 255 octets if it is longer (RFC 3396).
+/// One option, in parts of 255 bytes if it is longer (RFC 3396).
 fn option(code: u8, value: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(value.len().saturating_add(2));
     if value.is_empty() {

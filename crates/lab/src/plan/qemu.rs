@@ -96,8 +96,8 @@ impl Line {
     }
 }
 
-/// The emulated processor. Left out is what costs an emulator more than its absence costs the guest: copies octet by
-/// octet (`erms`), large register files at each switch of a task (`xsave`, AVX), a fifth level of page tables, the
+/// The emulated processor. Left out is what costs an emulator more than its absence costs the guest: copies byte by
+/// byte (`erms`), large register files at each switch of a task (`xsave`, AVX), a fifth level of page tables, the
 /// protections of user memory, and machines inside the machine (`svm`, for which a guest would load KVM). A node boots
 /// with an eighth less processor time.
 const EMULATED_CPU: &str = "max,xsave=off,avx=off,avx2=off,la57=off,smap=off,smep=off,erms=off,svm=off";

@@ -6,7 +6,7 @@ use regex::{NoExpand, Regex, RegexBuilder};
 use super::args::{Outcome, fail, int, list, string, text};
 use super::function::{Function, entry};
 
-/// Octets that a compiled expression may take.
+/// Bytes that a compiled expression may take.
 const SIZE_LIMIT: usize = 1024 * 1024;
 
 pub(super) const TABLE: &[Function] = &[

@@ -70,7 +70,7 @@ pub(super) async fn run(client: &Client, gantry: &Gantry, folder: &Path) -> anyh
     )
 }
 
-/// Writes the file; `first` is the last octet of the first address.
+/// Writes the file; `first` is the last byte of the first address.
 fn write(folder: &Path, names: &[&str], first: usize) -> anyhow::Result<()> {
     let mut text = format!("{HEADER}\n");
     for name in names {

@@ -69,7 +69,7 @@ fn cluster_fails(rack: &Rack, image: &Path, parts: &[&str]) -> anyhow::Result<()
     Ok(())
 }
 
-/// Changes one octet of a file.
+/// Changes one byte of a file.
 pub(super) fn damage(file: &Path) -> anyhow::Result<()> {
     write_at(file, b"damage", 3 * FIRST)
 }
