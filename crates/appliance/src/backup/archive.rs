@@ -11,7 +11,7 @@ use resources::Digest;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::error::{BackupError, file};
+use super::error::{BackupError, damaged, file};
 
 /// Name of the first entry.
 const MANIFEST: &str = "manifest.json";
@@ -119,63 +119,55 @@ fn header(size: u64) -> tar::Header {
 
 /// What the archive says of itself.
 pub(super) fn manifest(path: &Path) -> Result<Manifest, BackupError> {
-    let (_, manifest) = open(path)?;
-    Ok(manifest)
+    let mut archive = open(path)?;
+    let mut entries = archive.entries().map_err(damaged(path))?;
+    first(path, &mut entries)
 }
 
-/// The archive behind its manifest.
-fn open(path: &Path) -> Result<(tar::Archive<BufReader<File>>, Manifest), BackupError> {
+fn open(path: &Path) -> Result<tar::Archive<BufReader<File>>, BackupError> {
     let content = File::open(path).map_err(file("read", path))?;
-    let mut archive = tar::Archive::new(BufReader::new(content));
-    let damaged = |why: String| BackupError::Damaged {
-        path: path.to_owned(),
-        why,
-    };
-    let first = archive
-        .entries()
-        .and_then(|mut entries| entries.next().transpose());
-    let first = first.map_err(|error| damaged(error.to_string()))?;
+    Ok(tar::Archive::new(BufReader::new(content)))
+}
+
+/// The manifest, which is the first of the entries.
+fn first<R: Read>(path: &Path, entries: &mut tar::Entries<'_, R>) -> Result<Manifest, BackupError> {
+    let first = entries.next().transpose().map_err(damaged(path))?;
     let first = first.filter(|entry| entry.path_bytes().as_ref() == MANIFEST.as_bytes());
-    let first = first.ok_or_else(|| damaged(format!("it does not begin with {MANIFEST}")))?;
+    let first = first.ok_or_else(|| damaged(path)(format!("it does not begin with {MANIFEST}")))?;
     let manifest: Manifest = serde_json::from_reader(first.take(MOST_BYTES))
-        .map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
+        .map_err(|error| damaged(path)(format!("{MANIFEST}: {error}")))?;
     if manifest.format != FORMAT {
-        return Err(damaged(format!(
+        return Err(damaged(path)(format!(
             "it has format {}, and this version of Gantry knows {FORMAT}",
             manifest.format
         )));
     }
-    Ok((archive, manifest))
+    Ok(manifest)
 }
 
 /// Unpacks the archive into a new folder. What is not as the manifest says is an error.
 pub(super) fn unpack(path: &Path, folder: &Path) -> Result<Manifest, BackupError> {
-    // Positions in the stream are lost by reading the manifest, so the archive is opened anew.
-    let manifest = manifest(path)?;
-    let content = File::open(path).map_err(file("read", path))?;
-    let mut archive = tar::Archive::new(BufReader::new(content));
-    let damaged = |why: String| BackupError::Damaged {
-        path: path.to_owned(),
-        why,
-    };
+    let mut archive = open(path)?;
+    let mut entries = archive.entries().map_err(damaged(path))?;
+    let manifest = first(path, &mut entries)?;
     let mut missing = manifest.files.clone();
-    let entries = archive.entries().map_err(|error| damaged(error.to_string()))?;
-    for entry in entries.skip(1) {
-        let mut entry = entry.map_err(|error| damaged(error.to_string()))?;
+    for entry in entries {
+        let mut entry = entry.map_err(damaged(path))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let known = missing.remove(&name).filter(|_| is_plain(&name));
-        let known = known.ok_or_else(|| damaged(format!("its manifest has no {name}, or has it once")))?;
+        let known =
+            known.ok_or_else(|| damaged(path)(format!("its manifest has no {name}, or has it once")))?;
         let target = folder.join(&name);
         let found = copy(&mut entry, &target).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => damaged(format!("{name} is cut off")),
+            io::ErrorKind::UnexpectedEof => damaged(path)(format!("{name} is cut off")),
             _ => file("write", &target)(error),
         })?;
         if (found.size, found.sha256) != (known.size, known.sha256) {
-            return Err(damaged(format!("{name} is not what its manifest says")));
+            return Err(damaged(path)(format!("{name} is not what its manifest says")));
         }
     }
     match missing.keys().next() {
-        Some(name) => Err(damaged(format!("{name} is missing"))),
+        Some(name) => Err(damaged(path)(format!("{name} is missing"))),
         None => Ok(manifest),
     }
 }

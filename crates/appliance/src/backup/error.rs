@@ -106,3 +106,12 @@ pub(super) fn file(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) ->
     let path = path.to_owned();
     move |source| BackupError::File { verb, path, source }
 }
+
+/// The file is not a whole backup, because of this.
+pub(super) fn damaged<E: ToString>(path: &Path) -> impl FnOnce(E) -> BackupError {
+    let path = path.to_owned();
+    move |why| BackupError::Damaged {
+        path,
+        why: why.to_string(),
+    }
+}

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::archive::sync_folder_of;
-use super::error::{BackupError, file};
+use super::error::{BackupError, damaged, file};
 
 /// Bytes that a key file may have.
 const MOST_BYTES: u64 = 1024 * 1024;
@@ -51,24 +51,20 @@ fn append(keys: &Path, out: fs::File) -> io::Result<()> {
 /// The key files of an archive, by name.
 pub(super) fn read(path: &Path) -> Result<Vec<(String, Vec<u8>)>, BackupError> {
     let content = fs::File::open(path).map_err(file("read", path))?;
-    let damaged = |why: String| BackupError::Damaged {
-        path: path.to_owned(),
-        why,
-    };
     let mut archive = tar::Archive::new(BufReader::new(content));
     let mut found = Vec::new();
-    for entry in archive.entries().map_err(|error| damaged(error.to_string()))? {
-        let mut entry = entry.map_err(|error| damaged(error.to_string()))?;
+    for entry in archive.entries().map_err(damaged(path))? {
+        let mut entry = entry.map_err(damaged(path))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         if name.contains('/') || name.starts_with('.') || entry.size() > MOST_BYTES {
-            return Err(damaged(format!("{name} is no key file")));
+            return Err(damaged(path)(format!("{name} is no key file")));
         }
         let mut key = Vec::new();
-        io::copy(&mut entry, &mut key).map_err(|error| damaged(error.to_string()))?;
+        io::copy(&mut entry, &mut key).map_err(damaged(path))?;
         found.push((name, key));
     }
     if found.is_empty() {
-        return Err(damaged("there is no key in it".to_owned()));
+        return Err(damaged(path)("there is no key in it"));
     }
     Ok(found)
 }

@@ -8,7 +8,7 @@ use apiserver::ApiServer;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt as _};
-use resources::bmc::{BmcCondition, ConditionKind, Job, Task};
+use resources::bmc::{BmcCondition, Job, Task};
 use resources::gantry::{Restored, Server, SessionPhase};
 use resources::keys;
 use serde::Serialize;
@@ -102,10 +102,7 @@ where
         + DeserializeOwned
         + std::fmt::Debug,
 {
-    let is_end = |known: &BmcCondition| {
-        matches!(known.kind, ConditionKind::Completed | ConditionKind::Failed) && known.status == "True"
-    };
-    if conditions.is_some_and(|all| all.iter().any(is_end)) {
+    if conditions.is_some_and(|all| all.iter().any(BmcCondition::is_end)) {
         return Ok(());
     }
     let api: Api<K> = Api::namespaced(client.clone(), &object.namespace().unwrap_or_default());

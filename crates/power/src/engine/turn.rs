@@ -61,7 +61,7 @@ pub(crate) fn has_ended(job: &Job) -> bool {
 
 /// Whether conditions say completed or failed.
 pub(crate) fn ended(conditions: &[BmcCondition]) -> bool {
-    holds(conditions, ConditionKind::Completed) || holds(conditions, ConditionKind::Failed)
+    conditions.iter().any(BmcCondition::is_end)
 }
 
 /// Whether a condition is there and true.

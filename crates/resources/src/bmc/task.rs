@@ -147,6 +147,14 @@ pub struct BmcCondition {
     pub message: Option<String>,
 }
 
+impl BmcCondition {
+    /// Whether it says that its Job or Task has come to its end, good or bad.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        matches!(self.kind, ConditionKind::Completed | ConditionKind::Failed) && self.status == "True"
+    }
+}
+
 /// Observed state of a Task.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
