@@ -30,5 +30,5 @@ pub use crate::metrics::describe_metrics;
 pub use interpreter::{Rest, run};
 pub use machine::{Commit, StateMachine, StepOf};
 pub use record::Record;
-pub use step::{Step, later, minutes_after};
+pub use step::{Step, later, minutes_after, pause_after};
 pub use transition::{StateName, Transition};

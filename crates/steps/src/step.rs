@@ -90,6 +90,14 @@ pub fn later(time: Timestamp, span: SignedDuration) -> Timestamp {
     time.checked_add(span).unwrap_or(Timestamp::MAX)
 }
 
+/// The pause after so many tries that failed one after the other: `first` after the first one, doubled with each that follows, and
+/// never more than `longest`.
+#[must_use]
+pub fn pause_after(failures: u32, first: SignedDuration, longest: SignedDuration) -> SignedDuration {
+    let factor = 2_i32.saturating_pow(failures.saturating_sub(1));
+    first.saturating_mul(factor).min(longest)
+}
+
 /// So many minutes after `time`, or the end of time.
 #[must_use]
 pub fn minutes_after(time: Timestamp, minutes: i64) -> Timestamp {
@@ -133,6 +141,15 @@ mod tests {
             let same = step.clone().with_percent(Some(5));
             let same = same.or_at_deadline(Timestamp::MAX, |_| Step::go(9, "gave up"));
             assert_eq!(same, step);
+        }
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let minutes = SignedDuration::from_mins;
+        for (failures, expected) in [(0, 1), (1, 1), (2, 2), (3, 4), (5, 16), (6, 30), (u32::MAX, 30)] {
+            let pause = pause_after(failures, minutes(1), minutes(30));
+            assert_eq!(pause, minutes(expected), "{failures}");
         }
     }
 

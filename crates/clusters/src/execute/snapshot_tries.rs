@@ -46,8 +46,10 @@ struct Failed {
 
 impl Failed {
     fn next(&self) -> Timestamp {
-        let doubled = 1_i32 << self.count.saturating_sub(1).min(10);
-        steps::later(self.last, FIRST_PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE))
+        steps::later(
+            self.last,
+            steps::pause_after(self.count, FIRST_PAUSE, LONGEST_PAUSE),
+        )
     }
 }
 

@@ -92,9 +92,8 @@ impl Snapshot {
         let failed = self
             .renewal_plans()
             .take_while(|plan| plan.phase() == PlanPhase::Failed);
-        let doublings = u32::try_from(failed.count().saturating_sub(1)).unwrap_or(u32::MAX);
-        let factor = 2_i32.saturating_pow(doublings);
-        let pause = PAUSE.checked_mul(factor).unwrap_or(LONGEST).min(LONGEST);
+        let failures = u32::try_from(failed.count()).unwrap_or(u32::MAX);
+        let pause = steps::pause_after(failures, PAUSE, LONGEST);
         Some(steps::later(failed_at, pause))
     }
 

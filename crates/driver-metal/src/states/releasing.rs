@@ -19,7 +19,7 @@ use kube::ResourceExt as _;
 use resources::bmc;
 use resources::gantry::{BootSession, ReleaseStatement, Server, StatedPower};
 use resources::keys::POLL_REQUESTED;
-use steps::later;
+use steps::{later, pause_after};
 
 use crate::metal_state::MetalState;
 use crate::snapshot::{JobEnd, Snapshot};
@@ -250,7 +250,10 @@ fn power_off(snapshot: &Snapshot, server: &Server, progress: Wipe<'_>, now: Time
         }
         None => return Step::wait(format!("powering {host} off"), later(now, LOOK)),
     };
-    let due = later(ended, pause(last));
+    let due = later(
+        ended,
+        pause_after(last.saturating_add(1), FIRST_PAUSE, LONGEST_PAUSE),
+    );
     let answers_again = snapshot.contactable_since().is_some_and(|since| since > ended);
     if now >= due || answers_again {
         return Step::Do(Effect::PowerOff {
@@ -310,9 +313,4 @@ fn confirmed(snapshot: &Snapshot, job: &str, ended: Timestamp, now: Timestamp) -
         true => Step::wait(reason, until),
         false => Step::Do(Effect::AskPower { wish: job.to_owned() }),
     })
-}
-
-/// Pause after the failure of try `number`, counted from 0.
-fn pause(number: u32) -> SignedDuration {
-    FIRST_PAUSE.saturating_mul(1 << number.min(10)).min(LONGEST_PAUSE)
 }
