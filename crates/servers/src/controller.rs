@@ -7,6 +7,7 @@ mod around;
 mod effects;
 mod hardware;
 mod known;
+mod marks;
 mod server;
 mod upkeep;
 
@@ -27,7 +28,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::error::Error;
+use hardware::Derivation;
 use known::{KnownHardware, KnownServer};
+use marks::Marks;
 
 /// Objects worked on at once.
 const CONCURRENCY: u16 = 64;
@@ -96,16 +99,24 @@ impl ServersController {
             servers,
             bmcs,
         } = self;
-        let hardware = Api::<KnownHardware>::all(context.client.0.clone());
+        let client = context.client.0.clone();
+        let (marks, changes) = Marks::follow(&client);
+        let hardware = Api::<KnownHardware>::all(client.clone());
         let derive = Controller::new(hardware, watcher::Config::default())
             .with_config(Config::default().concurrency(CONCURRENCY))
             .graceful_shutdown_on(stop(&cancel))
             .run(
                 hardware::reconcile,
                 |hardware, error, _| failed(&*hardware, error),
-                Arc::clone(&context),
+                Arc::new(Derivation { client, marks }),
             )
             .for_each(|_| std::future::ready(()));
+        let derive = async move {
+            tokio::select! {
+                () = changes => {}
+                () = derive => {}
+            }
+        };
         let advance = servers
             .with_config(Config::default().concurrency(CONCURRENCY))
             .graceful_shutdown_on(stop(&cancel))

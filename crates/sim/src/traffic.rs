@@ -3,11 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http::Method;
 use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body;
+
+/// Without a request or an answer for so long, whoever is counted is at rest.
+const QUIET: Duration = Duration::from_secs(1);
+/// How long that may take.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Requests and bytes of answers so far, watches included. Clones count together.
 #[derive(Debug, Clone, Default)]
@@ -63,6 +69,23 @@ impl Traffic {
     pub fn seen(&self) -> (u64, u64) {
         let requests = self.requests().values().sum();
         (requests, self.0.bytes.load(Ordering::SeqCst))
+    }
+
+    /// The same, once nothing is asked for or answered any more.
+    pub async fn at_rest(&self) -> (u64, u64) {
+        let mut last = self.seen();
+        let quiet = async {
+            loop {
+                tokio::time::sleep(QUIET).await;
+                let now = self.seen();
+                if now == last {
+                    return now;
+                }
+                last = now;
+            }
+        };
+        let quiet = tokio::time::timeout(PATIENCE, quiet).await;
+        quiet.unwrap_or_else(|_| panic!("the API is asked for ever: {:?}", self.requests()))
     }
 
     /// Requests by kind.

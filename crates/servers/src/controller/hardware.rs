@@ -2,19 +2,27 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::controller::Action;
-use kube::{Resource as _, ResourceExt as _};
+use kube::{Client, Resource as _, ResourceExt as _};
 use resources::gantry::Server;
 use resources::keys;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::known::KnownHardware;
-use crate::context::Context;
+use super::marks::Marks;
 use crate::error::Error;
 
-pub(super) async fn reconcile(hardware: Arc<KnownHardware>, context: Arc<Context>) -> Result<Action, Error> {
+/// What Servers are derived with.
+pub(super) struct Derivation {
+    pub(super) client: Client,
+    pub(super) marks: Marks,
+}
+
+pub(super) async fn reconcile(
+    hardware: Arc<KnownHardware>,
+    derivation: Arc<Derivation>,
+) -> Result<Action, Error> {
     let Some(namespace) = hardware
         .namespace()
         .filter(|_| hardware.metadata.deletion_timestamp.is_none())
@@ -23,7 +31,7 @@ pub(super) async fn reconcile(hardware: Arc<KnownHardware>, context: Arc<Context
     };
     let name = hardware.name_any();
     let place = || format!("{namespace}/{name}");
-    let api: Api<Server> = Api::namespaced(context.client.0.clone(), &namespace);
+    let api: Api<Server> = Api::namespaced(derivation.client.clone(), &namespace);
     let existing = api.get_opt(&name).await;
     let existing = existing.map_err(|source| Error::Read {
         kind: "Server",
@@ -51,7 +59,7 @@ pub(super) async fn reconcile(hardware: Arc<KnownHardware>, context: Arc<Context
         fields.insert("bmc".into(), bmc.into());
     }
     if is_new && let Some(fields) = spec.as_object_mut() {
-        let restored = restored(&context, &namespace).await?;
+        let restored = derivation.marks.of(&namespace).await?;
         fields.extend(restored.map(|restored| ("restored".to_owned(), restored)));
     }
     let object = json!({
@@ -70,17 +78,4 @@ pub(super) async fn reconcile(hardware: Arc<KnownHardware>, context: Arc<Context
         })?;
     tracing::info!(machine = %name, "server derived from its hardware");
     Ok(Action::await_change())
-}
-
-/// The mark of a restore that the Namespace carries: its Hardware may have been imported, and taken, after the backup.
-async fn restored(context: &Context, namespace: &str) -> Result<Option<Value>, Error> {
-    let namespaces: Api<Namespace> = Api::all(context.client.0.clone());
-    let found = namespaces.get_opt(namespace).await;
-    let found = found.map_err(|source| Error::Read {
-        kind: "Namespace",
-        name: namespace.to_owned(),
-        source,
-    })?;
-    let mark = found.and_then(|found| found.metadata.annotations?.remove(keys::RESTORED));
-    Ok(mark.and_then(|mark| serde_json::from_str(&mark).ok()))
 }

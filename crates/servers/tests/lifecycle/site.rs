@@ -29,8 +29,6 @@ pub(crate) const NAMESPACE: &str = "eksa-system";
 /// MAC address and reserved address of every Hardware here.
 pub(crate) const MAC: &str = "52:54:00:00:00:01";
 pub(crate) const ADDRESS: &str = "192.0.2.11";
-/// Without a request for so long, controllers rest.
-const QUIET: Duration = Duration::from_secs(1);
 pub(crate) const SITE: &str = "site.gantry.internal";
 
 pub(crate) struct Site {
@@ -44,7 +42,7 @@ pub(crate) struct Site {
     pub(crate) files: SealedFiles,
     api: sim::Site,
     /// What the controllers, the services and the boot view ask of the API.
-    traffic: sim::Traffic,
+    pub(crate) traffic: sim::Traffic,
     tasks: JoinSet<()>,
     cancel: CancellationToken,
 }
@@ -119,23 +117,6 @@ impl Site {
             tasks,
             cancel,
         }
-    }
-
-    /// Requests and bytes of answers so far, once nothing is asked for any more.
-    pub(crate) async fn traffic(&self) -> (u64, u64) {
-        let mut last = self.traffic.seen();
-        let quiet = async {
-            loop {
-                tokio::time::sleep(QUIET).await;
-                let now = self.traffic.seen();
-                if now == last {
-                    return now;
-                }
-                last = now;
-            }
-        };
-        let quiet = tokio::time::timeout(Duration::from_secs(300), quiet).await;
-        quiet.unwrap_or_else(|_| panic!("the API is asked for ever"))
     }
 
     pub(crate) async fn end(self) -> TempDir {
