@@ -3,33 +3,37 @@
 mod driver;
 mod effects;
 mod failures;
+mod host_index;
 mod listed;
 mod machine;
 mod provider_clusters;
 mod read;
 mod status;
 mod wakes;
+mod watched;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::channel::mpsc::Receiver;
+use futures::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
-use kube::api::Api;
-use kube::runtime::controller::{Action, Config};
+use kube::runtime::controller::{Action, Config, applier};
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::{Controller, watcher};
 use kube::{Resource, ResourceExt as _};
 use resources::bmc::{self, Job};
-use resources::gantry::{Image, ProviderMachine, Server};
+use resources::gantry::{Image, ProviderMachine};
 use resources::tinkerbell::Workflow;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::installation::MACHINE_LABEL;
-use driver::PROVIDER;
+use driver::{Driver, PROVIDER};
+use host_index::{HostIndex, Queues};
 use machine::MetalMachine;
 use wakes::Wakes;
+use watched::{Watched, concerned};
 
 pub use driver::{MetalDriver, Settings};
 
@@ -41,52 +45,71 @@ const AGAIN: Duration = Duration::from_secs(5);
 impl MetalDriver {
     /// Runs until cancelled.
     pub async fn run(self, cancel: CancellationToken) {
-        let settings = self.settings.clone();
-        let counts = provider_clusters::run(self.client.clone(), &settings, cancel.clone());
-        futures::future::join(counts, self.run_machines(cancel)).await;
+        let Self { client, settings } = self;
+        let (hosts, queues) = HostIndex::new(settings.cooldown);
+        let hosts = Arc::new(hosts);
+        let (gone, lost) = futures::channel::mpsc::unbounded();
+        let machines = Watched::new(&client, move |machine: &ProviderMachine| {
+            // Without a receiver the driver has stopped.
+            let _ = gone.unbounded_send((machine.namespace().unwrap_or_default(), machine.name_any()));
+        });
+        let wakes = Wakes::new(machines.store.clone());
+        let driver = Arc::new(Driver {
+            client: client.clone(),
+            settings,
+            hosts: Arc::clone(&hosts),
+            wakes: wakes.clone(),
+        });
+        let Queues {
+            clusters,
+            machines: woken,
+        } = queues;
+        let counts = provider_clusters::run(client.clone(), Arc::clone(&hosts), clusters, cancel.clone());
+        let following = hosts.follow(&client, &wakes);
+        let forgetting = lost.for_each(|(namespace, name)| {
+            let hosts = Arc::clone(&hosts);
+            async move { hosts.end_search(&namespace, &name).await }
+        });
+        let controllers = futures::future::join(counts, run_machines(driver, machines, woken, cancel));
+        tokio::select! {
+            () = following => {}
+            () = forgetting => {}
+            ((), ()) = controllers => {}
+        }
     }
+}
 
-    async fn run_machines(self, cancel: CancellationToken) {
-        let client = self.client.clone();
-        let everything = watcher::Config::default;
-        let controller = Controller::new(Api::<ProviderMachine>::all(client.clone()), everything());
-        let wakes = Wakes::new(controller.store());
-        let (on_servers, on_images, on_bmcs) = (wakes.clone(), wakes.clone(), wakes.clone());
-        let stop = async move { cancel.cancelled().await };
-        controller
-            .with_config(Config::default().concurrency(CONCURRENCY))
-            .watches(
-                Api::<Server>::all(client.clone()),
-                everything(),
-                move |server: Server| on_servers.of_server(&server),
-            )
-            .watches(Api::<Workflow>::all(client.clone()), everything(), |workflow| {
-                labelled(&workflow)
-            })
-            .watches(Api::<Job>::all(client.clone()), everything(), |job| {
-                labelled(&job)
-            })
-            .watches(
-                Api::<bmc::Machine>::all(client.clone()),
-                everything(),
-                move |bmc: bmc::Machine| on_bmcs.of_bmc(&bmc),
-            )
-            .watches(Api::<Image>::all(client), everything(), move |image: Image| {
-                on_images.of_image(&image)
-            })
-            .graceful_shutdown_on(stop)
-            .run(
-                move |machine, driver: Arc<Self>| {
-                    wakes.note(&machine);
-                    async move { driver.reconcile(&machine).await }
-                },
-                |machine, error, _| failed(machine.as_ref(), error),
-                Arc::new(self),
-            )
-            .for_each(|_| std::future::ready(()))
-            .await;
-    }
+/// `woken` are those that hosts concern.
+async fn run_machines(
+    driver: Arc<Driver>,
+    machines: Watched<ProviderMachine>,
+    woken: Receiver<ObjectRef<ProviderMachine>>,
+    cancel: CancellationToken,
+) {
+    let (client, wakes) = (&driver.client, &driver.wakes);
+    let (on_images, on_bmcs) = (wakes.clone(), wakes.clone());
+    let others = [
+        woken.boxed(),
+        concerned(client, labelled::<Workflow>).boxed(),
+        concerned(client, labelled::<Job>).boxed(),
+        concerned(client, move |bmc: &bmc::Machine| on_bmcs.of_bmc(bmc)).boxed(),
+        concerned(client, move |image: &Image| on_images.of_image(image)).boxed(),
+    ];
+    let queue = futures::stream::select(machines.changes, futures::stream::select_all(others))
+        .take_until(cancel.cancelled_owned())
+        .map(Ok::<_, Infallible>);
+    let reconcile = |machine: Arc<ProviderMachine>, driver: Arc<Driver>| {
+        driver.wakes.note(&machine);
+        async move { driver.reconcile(&machine).await }.boxed()
+    };
+    let config = Config::default().concurrency(CONCURRENCY);
+    let failed = |machine: Arc<ProviderMachine>, error: &Error, _| failed(&machine, error);
+    applier(reconcile, failed, driver, machines.store, queue, config)
+        .for_each(|_| std::future::ready(()))
+        .await;
+}
 
+impl Driver {
     async fn reconcile(&self, machine: &ProviderMachine) -> Result<Action, Error> {
         if machine.spec.provider != PROVIDER {
             return Ok(Action::await_change());
@@ -97,6 +120,11 @@ impl MetalDriver {
             name: machine.name_any(),
         };
         let rest = steps::run(&machine, Timestamp::now).await?;
+        // One that does not take what it has found leaves it to others.
+        let leaves = |seen: &machine::Seen| !seen.has_server() && seen.has_found();
+        if rest.snapshot.as_ref().is_some_and(leaves) {
+            self.hosts.end_search(&machine.namespace, &machine.name).await;
+        }
         Ok(rest.again.map_or_else(Action::await_change, Action::requeue))
     }
 }

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use kube::ResourceExt as _;
 use resources::gantry::{SelectorTerm, Server};
 use resources::tinkerbell::Hardware;
 
-use crate::availability::Availability;
+use crate::availability::{Availability, Obstacle};
 use crate::cooldown::Cooldown;
 
 /// No Server can be had; how many match and what they are busy with.
@@ -15,7 +16,7 @@ use crate::cooldown::Cooldown;
 pub struct NoServer {
     /// The terms, for people.
     pub wanted: String,
-    /// Servers whose labels match, with why they are not free.
+    /// Why servers whose labels match are not free.
     pub busy: Vec<String>,
 }
 
@@ -55,10 +56,7 @@ pub fn select<'a>(
         .collect();
     let failed_at = |server: &Server| cooldown.failure(server).map(|failure| failure.at.0);
     matching.sort_by_cached_key(|server| (failed_at(server), server.name_any()));
-    let obstacle = |server: &Server| {
-        let labels = hardware.get(&server.spec.hardware).map(|found| found.labels());
-        Availability::of(server, cooldown.span).obstacle(labels)
-    };
+    let obstacle = |server: &Server| obstacle(server, hardware.get(&server.spec.hardware));
     if let Some(free) = matching.iter().find(|server| obstacle(server).is_none()) {
         return Ok(free);
     }
@@ -70,6 +68,17 @@ pub fn select<'a>(
         wanted: wanted(selector),
         busy,
     })
+}
+
+/// Whether a server with this Hardware is one that was chosen, and nothing stands in the way of a claim.
+pub(crate) fn can_be_had(selector: &[SelectorTerm], server: &Server, hardware: Option<&Hardware>) -> bool {
+    let fits = hardware.is_some_and(|hardware| matches(selector, hardware.labels()));
+    fits && obstacle(server, hardware).is_none()
+}
+
+fn obstacle(server: &Server, hardware: Option<&Hardware>) -> Option<Obstacle> {
+    let labels = hardware.map(|found| found.labels());
+    Availability::of(server, SignedDuration::ZERO).obstacle(labels)
 }
 
 /// Whether a host with these labels is one that was chosen. Without a term every host is.

@@ -19,10 +19,12 @@ use crate::metal_state::MetalState;
 pub struct Snapshot {
     /// The object itself.
     pub machine: ProviderMachine,
-    /// The Server that the machine has; every Server of the namespace while it has none.
+    /// The Server that the machine has; while it has none, Servers that it may get.
     pub servers: Vec<Server>,
     /// Hardware of these Servers, by name.
     pub hardware: BTreeMap<String, Hardware>,
+    /// Why other Servers that fit can't be had, while the machine has none.
+    pub not_free: Vec<String>,
     /// The BMC of the claimed Server, if the Server names one and it exists.
     pub bmc: Option<bmc::Machine>,
     /// The image that is to be installed.

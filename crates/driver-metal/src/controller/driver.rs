@@ -1,10 +1,14 @@
 //! What the driver works with.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use jiff::SignedDuration;
 use kube::Client;
 use resources::gantry::WipePolicy;
+
+use super::host_index::HostIndex;
+use super::wakes::Wakes;
 
 /// Name of this driver in `spec.provider`.
 pub(super) const PROVIDER: &str = "metal";
@@ -47,4 +51,12 @@ impl MetalDriver {
     pub const fn new(client: Client, settings: Settings) -> Self {
         Self { client, settings }
     }
+}
+
+/// The driver while it runs.
+pub(super) struct Driver {
+    pub(super) client: Client,
+    pub(super) settings: Settings,
+    pub(super) hosts: Arc<HostIndex>,
+    pub(super) wakes: Wakes,
 }

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::driver::MetalDriver;
+use super::driver::Driver;
 use crate::error::Error;
 use crate::installation::{Installation, MACHINE_LABEL, objects};
 use crate::snapshot::Snapshot;
@@ -29,7 +29,7 @@ const CLAIM: [&str; 2] = ["spec", "claim"];
 /// That its disks were not wiped when it was given back.
 const UNWIPED: [&str; 2] = ["spec", "unwiped"];
 
-impl MetalDriver {
+impl Driver {
     pub(super) async fn perform(
         &self,
         snapshot: &Snapshot,

@@ -9,7 +9,7 @@ use resources::{ActionLog, Time};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::driver::MetalDriver;
+use super::driver::Driver;
 use crate::error::Error;
 use crate::snapshot::Snapshot;
 
@@ -22,7 +22,7 @@ const LINE: usize = 240;
 /// Records of the machine that are looked through for them.
 const RECORDS: usize = 200;
 
-impl MetalDriver {
+impl Driver {
     pub(super) async fn record_failure(
         &self,
         snapshot: &Snapshot,

@@ -3,23 +3,24 @@
 use compare_and_set::Outcome;
 use jiff::Timestamp;
 use kube::api::Api;
-use resources::gantry::{ProviderMachine, ProviderMachineStatus};
+use resources::gantry::{ProviderMachine, ProviderMachineStatus, Server};
 use resources::{Time, keys};
 use steps::{Commit, Record, StateMachine, StateName, Transition};
 use telemetry::Events;
 
-use super::driver::MetalDriver;
+use super::driver::Driver;
 use super::effects::WRITER;
 use super::status::observed;
 use crate::error::Error;
 use crate::metal_state::MetalState;
+use crate::selection::can_be_had;
 use crate::snapshot::Snapshot;
 use crate::states::{decide, preparing, releasing};
 use crate::step::{Effect, Step};
 
 /// One ProviderMachine and the driver that carries it out.
 pub(super) struct MetalMachine<'a> {
-    pub(super) driver: &'a MetalDriver,
+    pub(super) driver: &'a Driver,
     pub(super) namespace: String,
     pub(super) name: String,
 }
@@ -32,6 +33,26 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// Whether the machine has a server.
+    pub(super) fn has_server(&self) -> bool {
+        self.snapshot.claimed().is_some()
+    }
+
+    /// Whether there is one that it could take.
+    pub(super) fn has_found(&self) -> bool {
+        let Snapshot {
+            machine,
+            servers,
+            hardware,
+            ..
+        } = &self.snapshot;
+        let hardware = |server: &Server| hardware.get(&server.spec.hardware);
+        let selector = machine.spec.selector();
+        servers
+            .iter()
+            .any(|server| can_be_had(selector, server, hardware(server)))
+    }
+
     fn status(&mut self) -> &mut ProviderMachineStatus {
         self.snapshot.machine.status.get_or_insert_default()
     }

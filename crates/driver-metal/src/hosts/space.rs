@@ -5,9 +5,25 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 use resources::gantry::{HostCapacity, ProviderPool, SelectorTerm};
 
+use super::follower::Follower;
 use super::tally::{Pools, Selector, Standing, Tally, pools_of};
 use crate::availability::Availability;
 use crate::selection::matches;
+
+/// Servers that a machine is told of at once: more than are claimed between two looks at the watches.
+const CANDIDATES: usize = 128;
+
+/// Servers that can't be had of which each is named with the reason.
+const NAMED: usize = 8;
+
+/// What there is for a machine that looks for a server.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sought {
+    /// Names of Servers that can be had, in the order in which they are taken.
+    pub(crate) servers: Vec<String>,
+    /// Why others that fit can't be had.
+    pub(crate) not_free: Vec<String>,
+}
 
 /// One host: a Hardware and its Server, of which either may come first.
 #[derive(Debug, Default)]
@@ -47,15 +63,20 @@ pub(super) struct Space {
     tallies: BTreeMap<Selector, Tally>,
     /// Choices by one label of each of their terms. A term without labels fits every server; it stands under none.
     by_label: HashMap<Option<(String, String)>, BTreeSet<Selector>>,
-    /// Choices by the ProviderCluster that makes them.
-    followed: HashMap<String, BTreeSet<Selector>>,
+    /// Choices by who makes them.
+    followed: HashMap<Follower, BTreeSet<Selector>>,
+    /// Servers that a machine is about to claim, by the machine: others look at the next one meanwhile.
+    reserved: HashMap<String, String>,
+    /// The machines that are about to claim one, by its name.
+    reserved_by: HashMap<String, String>,
     /// How many servers the machines of a pool have, by cluster and pool.
     used: HashMap<(String, String), usize>,
 }
 
 impl Space {
-    /// Changes a host. Returns the names of the ProviderClusters whose counts that changes.
-    pub(super) fn change(&mut self, name: &str, change: impl FnOnce(&mut Host)) -> BTreeSet<String> {
+    /// Changes a host. Returns the ProviderClusters whose counts that changes, and for each choice by which it can be had
+    /// from now on one ProviderMachine that waits for that.
+    pub(super) fn change(&mut self, name: &str, change: impl FnOnce(&mut Host)) -> BTreeSet<Follower> {
         let host = self.hosts.entry(name.to_owned()).or_default();
         let before = (host.labels.clone(), host.standing(), host.user(), host.capacity());
         let server_before = host.server.as_ref().map(|(server, _)| server.clone());
@@ -77,18 +98,26 @@ impl Space {
         }
         let mut woken = BTreeSet::new();
         for user in [before.2.as_ref(), after.2.as_ref()].into_iter().flatten() {
-            woken.insert(user.0.clone());
+            woken.insert(Follower::Cluster(user.0.clone()));
         }
         self.use_less(before.2);
         self.use_more(after.2);
-        self.leave(name, before.0.as_ref(), &mut woken);
+        let had = self.leave(name, before.0.as_ref(), &mut woken);
         self.enter(name, after.0.as_ref(), (&after.1, after.3), &mut woken);
-        woken.retain(|name| self.followed.contains_key(name));
+        woken.retain(|follower| self.followed.contains_key(follower));
+        for selector in self.fitting(after.0.as_ref()).difference(&had) {
+            let tally = self.tallies.get_mut(selector);
+            woken.extend(
+                tally
+                    .filter(|tally| tally.can_be_had(name))
+                    .and_then(next_waiting),
+            );
+        }
         woken
     }
 
     /// Forgets a server.
-    pub(super) fn drop_server(&mut self, name: &str) -> BTreeSet<String> {
+    pub(super) fn drop_server(&mut self, name: &str) -> BTreeSet<Follower> {
         let Some(hardware) = self.servers.remove(name) else {
             return BTreeSet::new();
         };
@@ -112,13 +141,25 @@ impl Space {
         }
     }
 
-    fn leave(&mut self, host: &str, labels: Option<&BTreeMap<String, String>>, woken: &mut BTreeSet<String>) {
+    /// Returns the choices by which the host could be had.
+    fn leave(
+        &mut self,
+        host: &str,
+        labels: Option<&BTreeMap<String, String>>,
+        woken: &mut BTreeSet<Follower>,
+    ) -> BTreeSet<Selector> {
+        let mut had = BTreeSet::new();
         for selector in self.fitting(labels) {
             if let Some(tally) = self.tallies.get_mut(&selector) {
+                let could = tally.can_be_had(host);
                 tally.leave(host);
-                woken.extend(tally.users.iter().cloned());
+                woken.extend(clusters(tally));
+                if could {
+                    had.insert(selector);
+                }
             }
         }
+        had
     }
 
     fn enter(
@@ -126,12 +167,12 @@ impl Space {
         host: &str,
         labels: Option<&BTreeMap<String, String>>,
         (standing, capacity): (&Standing, Option<HostCapacity>),
-        woken: &mut BTreeSet<String>,
+        woken: &mut BTreeSet<Follower>,
     ) {
         for selector in self.fitting(labels) {
             if let Some(tally) = self.tallies.get_mut(&selector) {
                 tally.enter(host, standing, capacity);
-                woken.extend(tally.users.iter().cloned());
+                woken.extend(clusters(tally));
             }
         }
     }
@@ -151,23 +192,27 @@ impl Space {
             .collect()
     }
 
-    /// Counts for these pools of a ProviderCluster, and for no others of it.
-    pub(super) fn follow(&mut self, name: &str, pools: &[ProviderPool]) {
-        let wanted: BTreeSet<Selector> = pools.iter().map(|pool| pool.selector().to_vec()).collect();
-        let before = self.followed.remove(name).unwrap_or_default();
+    /// Counts for these choices of a follower, and for no others of it.
+    pub(super) fn follow(&mut self, follower: &Follower, wanted: BTreeSet<Selector>) {
+        let before = self.followed.remove(follower).unwrap_or_default();
         for gone in before.difference(&wanted) {
             let Some(tally) = self.tallies.get_mut(gone) else {
                 continue;
             };
-            tally.users.remove(name);
+            tally.users.remove(follower);
+            if let Follower::Machine(name) = follower {
+                tally.waiting.remove(name);
+            }
             if tally.users.is_empty() {
                 self.tallies.remove(gone);
                 for label in entries(gone) {
                     if let Some(known) = self.by_label.get_mut(&label) {
                         known.remove(gone);
+                        if known.is_empty() {
+                            self.by_label.remove(&label);
+                        }
                     }
                 }
-                self.by_label.retain(|_, known| !known.is_empty());
             }
         }
         for selector in wanted.difference(&before) {
@@ -175,11 +220,11 @@ impl Space {
                 self.begin(selector);
             }
             if let Some(tally) = self.tallies.get_mut(selector) {
-                tally.users.insert(name.to_owned());
+                tally.users.insert(follower.clone());
             }
         }
         if !wanted.is_empty() {
-            self.followed.insert(name.to_owned(), wanted);
+            self.followed.insert(follower.clone(), wanted);
         }
     }
 
@@ -200,6 +245,111 @@ impl Space {
         }
     }
 
+    /// Notes that a ProviderMachine looks for a server, and returns the first ones that can be had, as they are taken.
+    /// Unless it is said that it has found one, it is woken when one can be had that could not before.
+    pub(super) fn seek(&mut self, machine: &str, selector: &[SelectorTerm], now: Timestamp) -> Sought {
+        let selector = selector.to_vec();
+        let follower = Follower::Machine(machine.to_owned());
+        self.follow(&follower, [selector.clone()].into());
+        let Some(tally) = self.tallies.get_mut(&selector) else {
+            return Sought::default();
+        };
+        tally.ripen(now);
+        tally.waiting.insert(machine.to_owned());
+        let server = |host: &String| self.hosts.get(host)?.server.as_ref();
+        let candidates = tally
+            .candidates()
+            .filter_map(|host| Some(server(host)?.0.clone()));
+        let candidates = candidates.filter(|server| {
+            let by = self.reserved_by.get(server);
+            by.is_none_or(|by| by == machine)
+        });
+        Sought {
+            servers: candidates.take(CANDIDATES).collect(),
+            not_free: self.not_free(&selector),
+        }
+    }
+
+    /// Why servers that fit can't be had: of each where there are few, else their numbers.
+    fn not_free(&self, selector: &Selector) -> Vec<String> {
+        let Some(tally) = self.tallies.get(selector) else {
+            return Vec::new();
+        };
+        let taken: BTreeSet<&String> = tally.taken().take(NAMED.saturating_add(1)).collect();
+        if taken.len() > NAMED {
+            return tally.not_free(None);
+        }
+        let why = |name: &&String| {
+            let host = self.hosts.get(*name)?;
+            let Some((server, availability)) = &host.server else {
+                return Some(format!("{name} is not ready yet"));
+            };
+            let obstacle = availability.obstacle(host.labels.as_ref())?;
+            Some(format!("{server} {obstacle}"))
+        };
+        taken.iter().filter_map(why).collect()
+    }
+
+    /// Keeps a server for a machine that is about to claim it; false when it is kept for another one.
+    pub(super) fn reserve(&mut self, machine: &str, server: &str) -> bool {
+        if self.reserved_by.get(server).is_some_and(|by| by != machine) {
+            return false;
+        }
+        if let Some(before) = self.reserved.insert(machine.to_owned(), server.to_owned()) {
+            self.reserved_by.remove(&before);
+        }
+        self.reserved_by.insert(server.to_owned(), machine.to_owned());
+        true
+    }
+
+    /// Keeps nothing for a machine any more; false when there was nothing.
+    pub(super) fn unreserve(&mut self, machine: &str) -> bool {
+        let server = self.reserved.remove(machine);
+        server.is_some_and(|server| self.reserved_by.remove(&server).is_some())
+    }
+
+    /// The same, for a machine that looks again. Returns another one that waits, which may take what was kept.
+    pub(super) fn release(&mut self, machine: &str) -> BTreeSet<Follower> {
+        if !self.unreserve(machine) {
+            return BTreeSet::new();
+        }
+        let tally = self.sought_by(machine);
+        tally
+            .and_then(|tally| {
+                tally.waiting.remove(machine);
+                next_waiting(tally)
+            })
+            .into_iter()
+            .collect()
+    }
+
+    /// A ProviderMachine has found a server that can be had, and waits for none.
+    pub(super) fn found(&mut self, machine: &str) {
+        if let Some(tally) = self.sought_by(machine) {
+            tally.waiting.remove(machine);
+        }
+    }
+
+    /// A ProviderMachine looks for a server no longer. Returns another one that waits, where there is one to be had.
+    pub(super) fn end_search(&mut self, machine: &str) -> BTreeSet<Follower> {
+        let follower = Follower::Machine(machine.to_owned());
+        let mut next = BTreeSet::new();
+        self.unreserve(machine);
+        if let Some(tally) = self.sought_by(machine) {
+            tally.waiting.remove(machine);
+            if tally.has_any() {
+                next.extend(next_waiting(tally));
+            }
+        }
+        self.follow(&follower, BTreeSet::new());
+        next
+    }
+
+    fn sought_by(&mut self, machine: &str) -> Option<&mut Tally> {
+        let selectors = self.followed.get(&Follower::Machine(machine.to_owned()))?;
+        self.tallies.get_mut(selectors.first()?)
+    }
+
     /// The hosts of the pools of a ProviderCluster that is followed.
     pub(super) fn count(&mut self, cluster: &str, pools: &[ProviderPool], now: Timestamp) -> Pools {
         for pool in pools {
@@ -213,6 +363,19 @@ impl Space {
         };
         pools_of(cluster, pools, &self.tallies, used)
     }
+}
+
+fn clusters(tally: &Tally) -> impl Iterator<Item = Follower> {
+    // They come before the machines, of which there may be many.
+    let users = tally.users.iter();
+    users
+        .take_while(|user| matches!(user, Follower::Cluster(_)))
+        .cloned()
+}
+
+/// One of those that wait for a server, which is to look again.
+fn next_waiting(tally: &mut Tally) -> Option<Follower> {
+    tally.waiting.pop_first().map(Follower::Machine)
 }
 
 /// Where a choice stands in the index: under one label of each term.

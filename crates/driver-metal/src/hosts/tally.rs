@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use resources::gantry::{HostCapacity, ProviderPool, SelectorTerm};
 
+use super::follower::Follower;
 use crate::availability::Obstacle;
 
 /// Reasons that are named.
@@ -62,8 +63,10 @@ impl Standing {
 /// The servers that fit one choice.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    /// ProviderClusters that make it.
-    pub(super) users: BTreeSet<String>,
+    /// Who makes it.
+    pub(super) users: BTreeSet<Follower>,
+    /// Machines that have looked for a server and found none since a server became free last.
+    pub(super) waiting: BTreeSet<String>,
     free: BTreeSet<String>,
     cooling: BTreeSet<(Timestamp, String)>,
     taken: BTreeMap<Taken, BTreeSet<String>>,
@@ -124,6 +127,27 @@ impl Tally {
         }
     }
 
+    /// Whether one of them can be had, if need be one that cools down.
+    pub(super) fn has_any(&self) -> bool {
+        !self.free.is_empty() || !self.cooling.is_empty()
+    }
+
+    /// Whether this one can be had, if need be.
+    pub(super) fn can_be_had(&self, host: &str) -> bool {
+        let standing = self.standings.get(host).map(|(standing, _)| standing);
+        matches!(standing, Some(Standing::Free | Standing::Cooling(_)))
+    }
+
+    /// Those that can be had, in the order in which they are taken.
+    pub(super) fn candidates(&self) -> impl Iterator<Item = &String> {
+        self.free.iter().chain(self.cooling.iter().map(|(_, host)| host))
+    }
+
+    /// Those that can't be had.
+    pub(super) fn taken(&self) -> impl Iterator<Item = &String> {
+        self.taken.values().flatten()
+    }
+
     /// Counts those as free whose time is over.
     pub(super) fn ripen(&mut self, now: Timestamp) {
         while let Some((until, host)) = self.cooling.first().cloned()
@@ -142,10 +166,10 @@ impl Tally {
         })
     }
 
-    /// Why servers that fit are not free, those of this cluster apart; the most frequent reasons first.
-    fn not_free(&self, cluster: &str) -> Vec<String> {
-        let own = Taken::Cluster(cluster.to_owned());
-        let taken = self.taken.iter().filter(|(why, _)| **why != own);
+    /// Why servers that fit are not free, those of a cluster apart; the most frequent reasons first.
+    pub(super) fn not_free(&self, apart: Option<&str>) -> Vec<String> {
+        let own = apart.map(|cluster| Taken::Cluster(cluster.to_owned()));
+        let taken = self.taken.iter().filter(|(why, _)| Some(*why) != own.as_ref());
         let mut groups: Vec<(usize, Option<&Taken>)> =
             taken.map(|(why, hosts)| (hosts.len(), Some(why))).collect();
         if !self.cooling.is_empty() {
@@ -287,7 +311,7 @@ pub(super) fn pools_of(
             cooling: own.cooling.len(),
             shared: if all { own.free.len() } else { shared.len() },
             shared_with,
-            not_free: own.not_free(cluster),
+            not_free: own.not_free(Some(cluster)),
             capacity: own.capacity(),
         });
     }

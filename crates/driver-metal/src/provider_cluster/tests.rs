@@ -1,7 +1,5 @@
 //! From servers, hardware and the pools of a cluster to what its ProviderCluster says.
 
-use std::collections::BTreeSet;
-
 use jiff::{SignedDuration, Timestamp};
 use kube::core::PartialObjectMeta;
 use resources::gantry::{Inventory, ProviderCluster, ProviderClusterStatus, ProviderPoolStatus, Server};
@@ -9,7 +7,7 @@ use resources::tinkerbell::Hardware;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::hosts::{Hosts, Place};
+use crate::hosts::{Follower, Hosts, Woken};
 
 const SPAN: SignedDuration = SignedDuration::from_hours(24);
 
@@ -254,6 +252,11 @@ fn a_selector_that_nothing_fits_is_told_by_name() {
     assert_eq!((row(&status, "cp").free, ready(&status).0), (7, "True"));
 }
 
+fn name(follower: Follower) -> String {
+    let (Follower::Cluster(name) | Follower::Machine(name)) = follower;
+    name
+}
+
 #[test]
 fn a_change_wakes_those_whose_counts_it_changes_and_nobody_else() {
     let mut hosts = hosts();
@@ -264,8 +267,8 @@ fn a_change_wakes_those_whose_counts_it_changes_and_nobody_else() {
     count(&mut hosts, "blue", "cp");
     count(&mut hosts, "green", "worker");
     let woken = |hosts: &mut Hosts, spec: Value, state: &str| -> Vec<String> {
-        let woken: BTreeSet<Place> = hosts.put_server(&server("a", spec, state));
-        woken.into_iter().map(|(_, name)| name).collect()
+        let woken: Woken = hosts.put_server(&server("a", spec, state));
+        woken.into_iter().map(|(_, follower)| name(follower)).collect()
     };
     assert_eq!(
         woken(&mut hosts, json!({}), "available"),

@@ -37,7 +37,10 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
                 server: server.name_any(),
             })
         }
-        Err(none) => wait(snapshot, none.reason(), now),
+        Err(mut none) => {
+            none.busy.extend(snapshot.not_free.iter().cloned());
+            wait(snapshot, none.reason(), now)
+        }
     }
 }
 

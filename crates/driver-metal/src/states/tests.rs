@@ -75,6 +75,7 @@ fn snapshot(state: MetalState) -> Snapshot {
         machine,
         servers,
         hardware,
+        not_free: Vec::new(),
         bmc: None,
         template: None,
         image: None,

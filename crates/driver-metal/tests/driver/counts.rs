@@ -4,7 +4,7 @@ use resources::gantry::ProviderCluster;
 
 use super::*;
 
-async fn provider_cluster(site: &Site, name: &str, count: u32) {
+pub(crate) async fn provider_cluster(site: &Site, name: &str, count: u32) {
     let pool = json!({"name": "md-0", "role": "worker", "count": count,
         "metal": {"selector": [{"matchLabels": {"type": "worker"}}]}});
     site.make::<ProviderCluster>(json!({

@@ -1,14 +1,14 @@
 //! The driver on the embedded API: who gets which server, what follows a failure, and when a server comes back.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use driver_metal::{MetalDriver, Settings};
 use jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt as _;
 use kube::api::DeleteParams;
+use kube::{Client, ResourceExt as _};
 use resources::bmc::{self, Job};
 use resources::gantry::{Image, ProviderMachine, ProviderMachinePhase, Server, WipePolicy};
 use resources::keys;
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 mod anew;
 mod counts;
 mod failures;
+mod growth;
 mod release;
 mod wipe;
 
@@ -60,6 +61,10 @@ fn drive(site: &Site) -> (JoinHandle<()>, CancellationToken) {
 }
 
 fn drive_with(site: &Site, wipe: WipePolicy) -> (JoinHandle<()>, CancellationToken) {
+    drive_on(site.client(), wipe)
+}
+
+fn drive_on(client: Client, wipe: WipePolicy) -> (JoinHandle<()>, CancellationToken) {
     let settings = Settings {
         appliance: Ipv4Addr::new(192, 0, 2, 1),
         http_port: 7080,
@@ -69,7 +74,7 @@ fn drive_with(site: &Site, wipe: WipePolicy) -> (JoinHandle<()>, CancellationTok
         keep_failed: false,
     };
     let cancel = CancellationToken::new();
-    let driver = MetalDriver::new(site.client(), settings);
+    let driver = MetalDriver::new(client, settings);
     (tokio::spawn(driver.run(cancel.clone())), cancel)
 }
 

@@ -26,6 +26,7 @@ use crate::{Digest, Mac, Time};
     status = "ServerStatus",
     derive = "PartialEq",
     selectable = ".spec.bmc",
+    selectable = ".spec.claim.name",
     selectable = ".spec.machineId",
     printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
     printcolumn = r#"{"name":"Power","type":"string","jsonPath":".status.power"}"#,
