@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use back_references::BackReferences;
 use futures::StreamExt as _;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 use kube::api::Api;
 use kube::runtime::controller::{Action, Config};
@@ -20,6 +21,7 @@ use kube::runtime::{Controller, watcher};
 use resources::bmc::Job;
 use resources::gantry::Server;
 use resources::tinkerbell::Workflow;
+use serde::Deserialize;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -68,13 +70,17 @@ impl WorkflowController {
         let stop = cancel.clone();
         let reconcile = workflows
             .owns(Api::<Job>::all(client.clone()), everything())
-            .watches(Api::<Server>::all(client), everything(), move |server: Server| {
-                let namespace = server.namespace().unwrap_or_default();
-                wake.wake(&namespace, &server.name_any());
-                let workflows = of_hardware.of(&store, &namespace, &server.spec.hardware);
-                let open = workflows.into_iter().filter(|workflow| !has_ended(workflow));
-                open.map(|workflow| ObjectRef::from_obj(&*workflow))
-            })
+            .watches(
+                Api::<KnownServer>::all(client),
+                everything(),
+                move |server: KnownServer| {
+                    let namespace = server.namespace().unwrap_or_default();
+                    wake.wake(&namespace, &server.name_any());
+                    let workflows = of_hardware.of(&store, &namespace, &server.spec.hardware);
+                    let open = workflows.into_iter().filter(|workflow| !has_ended(workflow));
+                    open.map(|workflow| ObjectRef::from_obj(&*workflow))
+                },
+            )
             .with_config(Config::default().concurrency(CONCURRENCY))
             .graceful_shutdown_on(async move { stop.cancelled().await })
             .run(
@@ -94,6 +100,19 @@ impl WorkflowController {
             }
         }
     }
+}
+
+/// A Server as far as it says whom it concerns.
+#[derive(Debug, Clone, Deserialize, kube::Resource)]
+#[resource(inherit = Server)]
+struct KnownServer {
+    metadata: ObjectMeta,
+    spec: ServerHead,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct ServerHead {
+    hardware: String,
 }
 
 fn has_ended(workflow: &Workflow) -> bool {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod fake_bmc;
+mod growth;
 
 use std::time::Duration;
 
@@ -23,21 +24,28 @@ const NAMESPACE: &str = "default";
 
 struct Site {
     api: sim::Site,
+    /// What the controllers ask of the API.
+    traffic: sim::Traffic,
     cancel: CancellationToken,
     controllers: JoinHandle<()>,
 }
 
 impl Site {
     async fn start() -> Self {
-        let api = sim::Site::start(NAMESPACE).await;
+        Self::on(sim::Site::start(NAMESPACE).await)
+    }
+
+    fn on(api: sim::Site) -> Self {
+        let (client, traffic) = api.counted_client();
         let cancel = CancellationToken::new();
         let options = PowerOptions {
             poll: Duration::from_secs(3600),
             ..PowerOptions::default()
         };
-        let controllers = tokio::spawn(power::run(api.client(), options, cancel.clone()));
+        let controllers = tokio::spawn(power::run(client, options, cancel.clone()));
         Self {
             api,
+            traffic,
             cancel,
             controllers,
         }

@@ -1,7 +1,8 @@
 //! A Workflow from its Template to its end, against the embedded API: sessions and BMC are played by the test.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod growth;
 mod site;
 mod wipe;
 

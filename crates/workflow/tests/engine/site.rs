@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_protocol::Leases;
+use futures::{StreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use pki::{Identity, KeyDir, SiteCa, Validity};
 use rcgen::{CertificateParams, KeyPair};
@@ -31,6 +32,8 @@ pub(crate) struct Site {
     agent: Identity,
     records: Records,
     api: sim::Site,
+    /// What controller and service ask of the API.
+    pub(crate) traffic: sim::Traffic,
     tasks: JoinSet<()>,
     cancel: CancellationToken,
 }
@@ -52,11 +55,35 @@ fn agent(scratch: &Path) -> Identity {
 
 impl Site {
     pub(crate) async fn start() -> Self {
+        Self::on(sim::Site::start(NAMESPACE).await).await
+    }
+
+    /// With so many machines more, each of which was installed by a Workflow.
+    pub(crate) async fn among(others: usize) -> Self {
         let api = sim::Site::start(NAMESPACE).await;
+        let install = |number: usize| {
+            let (api, name) = (&api, format!("other-{number}"));
+            async move {
+                let server = json!({"apiVersion": "gantry.dev/v1alpha1", "kind": "Server", "metadata": {"name": name},
+                    "spec": {"machineId": format!("m-{number}"), "hardware": name}});
+                api.make::<Server>(server).await;
+                let workflow = json!({"apiVersion": "tinkerbell.org/v1alpha1", "kind": "Workflow",
+                    "metadata": {"name": name}, "spec": {"templateRef": "install", "hardwareRef": name}});
+                api.make::<Workflow>(workflow).await;
+                api.merge_status::<Workflow>(&name, json!({"status": {"state": "SUCCESS"}}))
+                    .await;
+            }
+        };
+        stream::iter(0..others).for_each_concurrent(32, install).await;
+        Self::on(api).await
+    }
+
+    async fn on(api: sim::Site) -> Self {
+        let (client, traffic) = api.counted_client();
         let records = Records::open(api.scratch().join("records.db")).await.unwrap();
         let leases = Arc::new(Leases::default());
         let parts = build(Context {
-            client: api.client(),
+            client,
             leases,
             records: records.clone(),
         });
@@ -69,6 +96,7 @@ impl Site {
             agent,
             records,
             api,
+            traffic,
             tasks,
             cancel,
         }
