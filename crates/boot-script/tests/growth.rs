@@ -1,4 +1,5 @@
-//! A change costs what it touches, however many machines there are, counted in allocated bytes.
+//! A change costs what it touches, however many machines there are, and a start what there is, counted in allocated
+//! bytes.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -69,8 +70,9 @@ fn answer(uri: &http::Uri, machines: u32, changes: &Mutex<Option<UnboundedReceiv
     }
 }
 
-/// Bytes for [`CHANGES`] changes of a site with so many machines, each of which becomes visible.
-async fn cost(machines: u32) -> u64 {
+/// Bytes until a site with so many machines is known, and for [`CHANGES`] changes, each of which becomes visible.
+async fn cost(machines: u32) -> (u64, u64) {
+    let before = CountingAllocator::allocated();
     let (send, changes) = unbounded();
     let changes = Arc::new(Mutex::new(Some(changes)));
     let service = tower::service_fn(move |request: http::Request<Body>| {
@@ -85,6 +87,7 @@ async fn cost(machines: u32) -> u64 {
     let client = kube::Client::new(service, "default");
     let task = tokio::spawn(follow(client, handle.clone(), cancel.clone()));
     handle.wait(|view| view.len() == machines as usize).await;
+    let start = CountingAllocator::allocated() - before;
     let before = CountingAllocator::allocated();
     for number in 0..CHANGES {
         let reserved = address(machines + number);
@@ -98,14 +101,22 @@ async fn cost(machines: u32) -> u64 {
     let cost = CountingAllocator::allocated() - before;
     cancel.cancel();
     task.await.unwrap().unwrap();
-    cost
+    (start, cost)
 }
 
 #[tokio::test]
-async fn a_change_costs_the_same_with_ten_times_the_machines() {
-    let (few, many) = (cost(500).await, cost(5000).await);
+async fn a_change_costs_the_same_with_ten_times_the_machines_and_a_start_ten_times_as_much() {
+    let (few, many) = (cost(1_000).await, cost(10_000).await);
     assert!(
-        many < few * 3 / 2,
-        "{CHANGES} changes: {few} bytes with 500 machines, {many} with 5000"
+        many.0 < few.0 * 12,
+        "start: {} bytes with 1,000 machines, {} with 10,000",
+        few.0,
+        many.0
+    );
+    assert!(
+        many.1 < few.1 * 3 / 2,
+        "{CHANGES} changes: {} bytes with 1,000 machines, {} with 10,000",
+        few.1,
+        many.1
     );
 }

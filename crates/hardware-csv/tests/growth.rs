@@ -39,6 +39,6 @@ fn cost(count: usize) -> u64 {
 
 #[test]
 fn ten_times_the_rows_cost_ten_times_as_much() {
-    let (few, many) = (cost(200), cost(2000));
-    assert!(many < few * 12, "{few} bytes for 200 rows, {many} for 2000");
+    let (few, many) = (cost(1_000), cost(10_000));
+    assert!(many < few * 12, "{few} bytes for 1,000 rows, {many} for 10,000");
 }
