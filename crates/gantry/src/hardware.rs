@@ -1,15 +1,15 @@
 //! Import of a hardware CSV: read everything, compare with what exists, then apply; nothing is applied if one row is
 //! bad.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use hardware_csv::{Diff, Existing, Row, RowObjects};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
-use kube::{Client, ResourceExt};
+use kube::api::{Api, DeleteParams, ListParams, ObjectList, Patch, PatchParams};
+use kube::{Client, Resource, ResourceExt};
 use resources::bmc::Machine;
 use resources::gantry::Server;
 use resources::keys;
@@ -42,7 +42,7 @@ pub(crate) fn read(path: &Path) -> Outcome<Csv> {
 
 /// What importing would do.
 pub(crate) async fn compare(client: &Client, namespace: &str, csv: &Csv) -> Outcome<Diff> {
-    let existing = existing(client, namespace).await?;
+    let existing = existing(client, namespace, csv).await?;
     let diff = hardware_csv::diff(&existing, &csv.rows, namespace, &csv.source);
     if diff.clashes.is_empty() {
         return Ok(diff);
@@ -56,24 +56,47 @@ pub(crate) async fn compare(client: &Client, namespace: &str, csv: &Csv) -> Outc
     Err(Failure::BadInput(lines.collect::<Vec<_>>().join("\n")))
 }
 
-/// Hardware and who has it, by the claims of the servers and the labels.
-async fn existing(client: &Client, namespace: &str) -> Outcome<Vec<Existing>> {
+/// Hardware with its BMC, and who has it, by the claims of the servers and the labels.
+async fn existing(client: &Client, namespace: &str, csv: &Csv) -> Outcome<Vec<Existing>> {
+    let everything = ListParams::default();
     let hardware: Api<Hardware> = Api::namespaced(client.clone(), namespace);
     let servers: Api<Server> = Api::namespaced(client.clone(), namespace);
-    let claims: BTreeMap<String, String> = servers
-        .list(&ListParams::default())
+    let mut claims: HashMap<String, String> = servers
+        .list(&everything)
         .await?
         .into_iter()
         .filter_map(|server| Some((server.spec.hardware.clone(), server.spec.claim?.name)))
         .collect();
-    let list = hardware.list(&ListParams::default()).await?;
+    let (mut bmcs, mut secrets) = (HashMap::new(), HashMap::new());
+    if csv.rows.iter().any(|row| row.bmc.is_some()) {
+        let label = hardware_csv::source_label(&csv.source);
+        let imported = ListParams::default().labels(&format!("{}={label}", keys::IMPORTED_FROM));
+        bmcs = by_name(
+            Api::<Machine>::namespaced(client.clone(), namespace)
+                .list(&imported)
+                .await?,
+        );
+        secrets = by_name(
+            Api::<Secret>::namespaced(client.clone(), namespace)
+                .list(&imported)
+                .await?,
+        );
+    }
+    let list = hardware.list(&everything).await?;
     let existing = list.into_iter().map(|hardware| {
-        let claim = claims.get(&hardware.name_any()).cloned();
+        let name = hardware.name_any();
         let mut known = Existing::new(hardware);
-        known.owner = claim.or(known.owner);
+        known.owner = claims.remove(&name).or(known.owner);
+        known.bmc = bmcs.remove(&format!("bmc-{name}"));
+        known.secret = secrets.remove(&format!("bmc-{name}-auth"));
         known
     });
     Ok(existing.collect())
+}
+
+fn by_name<K: Resource + Clone>(list: ObjectList<K>) -> HashMap<String, K> {
+    let named = list.items.into_iter().map(|object| (object.name_any(), object));
+    named.collect()
 }
 
 /// Applies every row, then removes free rows that are gone when `prune` is set. Returns lines for people.
@@ -124,6 +147,8 @@ struct Import<'a> {
     secrets: Api<Secret>,
     params: PatchParams,
     new: HashSet<&'a str>,
+    /// Those whose Hardware changes.
+    changed: HashSet<&'a str>,
     unchanged: HashSet<&'a str>,
 }
 
@@ -143,6 +168,7 @@ impl<'a> Import<'a> {
             secrets: Api::namespaced(client.clone(), namespace),
             params: PatchParams::apply(keys::MANAGER_CLI).force(),
             new: diff.create.iter().map(String::as_str).collect(),
+            changed: diff.update.iter().map(|change| change.name.as_str()).collect(),
             unchanged: diff.unchanged.iter().map(String::as_str).collect(),
         }
     }
@@ -192,6 +218,11 @@ impl<'a> Import<'a> {
     }
 
     async fn apply(&self, objects: RowObjects) -> kube::Result<()> {
+        let mut wanted = objects.hardware;
+        let name = wanted.name_any();
+        if self.unchanged.contains(name.as_str()) {
+            return Ok(());
+        }
         // BMC and password first: whoever sees the Hardware finds what it names.
         if let Some(secret) = &objects.secret {
             let patch = Patch::Apply(secret);
@@ -203,14 +234,11 @@ impl<'a> Import<'a> {
             let patch = Patch::Apply(bmc);
             self.bmcs.patch(&bmc.name_any(), &self.params, &patch).await?;
         }
-        let mut wanted = objects.hardware;
-        let name = wanted.name_any();
-        if self.unchanged.contains(name.as_str()) {
+        let is_new = self.new.contains(name.as_str());
+        if !is_new && !self.changed.contains(name.as_str()) {
             return Ok(());
         }
-        if !self.new.contains(name.as_str())
-            && let Some(known) = self.hardware.get_opt(&name).await?
-        {
+        if !is_new && let Some(known) = self.hardware.get_opt(&name).await? {
             keep(&mut wanted, &known);
         }
         let patch = Patch::Apply(&wanted);
@@ -244,6 +272,7 @@ fn told(diff: &Diff) -> Vec<String> {
         });
         lines.push(format!("{}: updated{owner}", change.name));
     }
+    lines.extend(diff.update_bmc.iter().map(|name| format!("{name}: BMC updated")));
     if !diff.unchanged.is_empty() {
         lines.push(format!("{} unchanged", diff.unchanged.len()));
     }
@@ -281,38 +310,4 @@ fn gone<T>(result: kube::Result<T>) -> Outcome {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HEADER: &str = "hostname,mac,ip_address,netmask,gateway,nameservers,labels,disk";
-    const ROW: &str = "n1,52:54:00:00:00:01,192.0.2.11,255.255.255.0,192.0.2.1,192.0.2.1";
-
-    fn imported(header: &str, row: &str) -> Hardware {
-        let rows = hardware_csv::parse(format!("{header}\n{row}\n").as_bytes(), "x").unwrap();
-        let mut objects = hardware_csv::to_objects(&rows, "ns", "x");
-        objects.next().unwrap().hardware
-    }
-
-    #[test]
-    fn a_second_import_keeps_what_its_file_does_not_name() {
-        let mut known = imported(
-            &format!("{HEADER},bmc_ip,bmc_username,bmc_password"),
-            &format!("{ROW},type=cp,/dev/sda,192.0.2.101,admin,fake-password"),
-        );
-        if let Some(netboot) = &mut known.spec.interfaces[0].netboot {
-            netboot.allow_pxe = Some(false);
-        }
-        let bmc = known.spec.bmc_ref.clone();
-        assert!(bmc.is_some());
-        // Misspelled names of the BMC's columns, and another label.
-        let mut wanted = imported(
-            &format!("{HEADER},bmc_address,bmc_user,bmc_pass"),
-            &format!("{ROW},type=worker,/dev/sda,192.0.2.101,admin,fake-password"),
-        );
-        keep(&mut wanted, &known);
-        assert_eq!(wanted.spec.bmc_ref, bmc);
-        let netboot = wanted.spec.interfaces[0].netboot.as_ref();
-        assert_eq!(netboot.and_then(|netboot| netboot.allow_pxe), Some(false));
-        assert_eq!(wanted.labels()["type"], "worker");
-    }
-}
+mod tests;

@@ -2,21 +2,38 @@
 
 use std::collections::{HashMap, HashSet};
 
-use kube::ResourceExt;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Resource, ResourceExt};
+use resources::bmc::Machine;
 use resources::tinkerbell::Hardware;
 use resources::{Mac, keys};
+use serde::Serialize;
 use serde_json::Value;
 
-use crate::objects::{source_label, to_objects};
+use crate::objects::{RowObjects, source_label, to_objects};
 use crate::row::Row;
 
-/// A Hardware that exists, and who uses it.
-#[derive(Debug, Clone)]
+/// A Hardware that exists, who uses it, and what was imported with it.
+#[derive(Clone)]
 pub struct Existing {
     /// The object.
     pub hardware: Hardware,
     /// Who has it; `None` when it is free.
     pub owner: Option<String>,
+    /// Its BMC.
+    pub bmc: Option<Machine>,
+    /// User and password of the BMC.
+    pub secret: Option<Secret>,
+}
+
+impl std::fmt::Debug for Existing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Existing")
+            .field("hardware", &self.hardware)
+            .field("owner", &self.owner)
+            .field("bmc", &self.bmc)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Existing {
@@ -24,7 +41,12 @@ impl Existing {
     #[must_use]
     pub fn new(hardware: Hardware) -> Self {
         let owner = hardware.labels().get(keys::OWNER_NAME).cloned();
-        Self { hardware, owner }
+        Self {
+            hardware,
+            owner,
+            bmc: None,
+            secret: None,
+        }
     }
 
     fn name(&self) -> &str {
@@ -61,6 +83,8 @@ pub struct Diff {
     pub create: Vec<String>,
     /// Known machines whose fields differ.
     pub update: Vec<Change>,
+    /// Known machines of which only the BMC, or the login to it, differs.
+    pub update_bmc: Vec<String>,
     /// Known machines that stay as they are.
     pub unchanged: Vec<String>,
     /// Free machines that came from this file and are not in it any more; pruning removes them.
@@ -82,8 +106,14 @@ pub fn diff(existing: &[Existing], rows: &[Row], namespace: &str, source: &str) 
     for (row, wanted) in rows.iter().zip(to_objects(rows, namespace, source)) {
         match known.get(row.hostname.as_str()) {
             None => found.create.push(row.hostname.clone()),
-            Some(known) if same(&wanted.hardware, &known.hardware) => {
-                found.unchanged.push(row.hostname.clone())
+            Some(known) if same_hardware(&wanted.hardware, &known.hardware) => {
+                let unchanged = same_bmc(&wanted, known);
+                let names = if unchanged {
+                    &mut found.unchanged
+                } else {
+                    &mut found.update_bmc
+                };
+                names.push(row.hostname.clone());
             }
             Some(known) => {
                 found.update.push(Change {
@@ -153,11 +183,26 @@ impl<'a> Others<'a> {
     }
 }
 
+/// Whether everything that the file says of the BMC already stands in its objects.
+fn same_bmc(wanted: &RowObjects, known: &Existing) -> bool {
+    let bmc = wanted.bmc.as_ref().is_none_or(|wanted| {
+        known.bmc.as_ref().is_some_and(|known| {
+            has_labels(known, wanted) && contains(&json(&known.spec), &json(&wanted.spec))
+        })
+    });
+    let secret = wanted.secret.as_ref().is_none_or(|wanted| {
+        known.secret.as_ref().is_some_and(|known| {
+            has_labels(known, wanted) && known.type_ == wanted.type_ && known.data == wanted.data
+        })
+    });
+    bmc && secret
+}
+
 /// Whether everything that the file says already stands in the object. allowPXE is left out: the workflow engine
 /// switches it.
-fn same(wanted: &Hardware, known: &Hardware) -> bool {
+fn same_hardware(wanted: &Hardware, known: &Hardware) -> bool {
     let value = |hardware: &Hardware| {
-        let mut spec = serde_json::to_value(&hardware.spec).unwrap_or_default();
+        let mut spec = json(&hardware.spec);
         for nic in spec
             .get_mut("interfaces")
             .and_then(Value::as_array_mut)
@@ -170,11 +215,16 @@ fn same(wanted: &Hardware, known: &Hardware) -> bool {
         }
         spec
     };
-    let labels = wanted
-        .labels()
-        .iter()
-        .all(|(key, value)| known.labels().get(key) == Some(value));
-    labels && contains(&value(known), &value(wanted))
+    has_labels(known, wanted) && contains(&value(known), &value(wanted))
+}
+
+fn has_labels<K: Resource>(known: &K, wanted: &K) -> bool {
+    let mut labels = wanted.labels().iter();
+    labels.all(|(key, value)| known.labels().get(key) == Some(value))
+}
+
+fn json(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
 }
 
 /// Whether every field of `part` stands in `whole` with the same value; lists must be equal in length.

@@ -62,9 +62,12 @@ fn a_source_is_a_label_value() {
 
 fn existing(source: &str) -> Vec<Existing> {
     let rows = parse(FILE.as_bytes(), "x").unwrap();
-    to_objects(&rows, "ns", source)
-        .map(|row| Existing::new(row.hardware))
-        .collect()
+    let known = to_objects(&rows, "ns", source).map(|row| Existing {
+        bmc: row.bmc,
+        secret: row.secret,
+        ..Existing::new(row.hardware)
+    });
+    known.collect()
 }
 
 fn rows(lines: &[&str]) -> Vec<hardware_csv::Row> {
@@ -86,12 +89,44 @@ fn the_same_file_again_changes_nothing_even_while_a_machine_is_installed() {
     assert_eq!(
         (
             found.create.len(),
-            found.update.len(),
+            found.update.len() + found.update_bmc.len(),
             found.gone_free.len(),
             found.clashes.len()
         ),
         (0, 0, 0, 0)
     );
+}
+
+#[test]
+fn a_bmc_that_differs_is_told_apart_from_a_machine_that_does() {
+    let file = parse(FILE.as_bytes(), "x").unwrap();
+    let changes: [fn(&mut Existing); 5] = [
+        |known| known.bmc = None,
+        |known| known.secret = None,
+        |known| known.bmc.as_mut().unwrap().spec.connection.host = "192.0.2.102".to_owned(),
+        |known| known.bmc.as_mut().unwrap().metadata.labels = None,
+        |known| {
+            let login = known.secret.as_mut().unwrap().data.as_mut().unwrap();
+            login.get_mut("password").unwrap().0 = b"fake-other".to_vec();
+        },
+    ];
+    for change in changes {
+        let mut known = existing("a.csv");
+        change(&mut known[0]);
+        let found = diff(&known, &file, "ns", "a.csv");
+        assert_eq!(
+            (found.update.len(), found.unchanged.len()),
+            (0, 1),
+            "{:?}",
+            known[0]
+        );
+        assert_eq!(found.update_bmc, ["node-1"]);
+        let shown = format!("{known:?} {found:?}");
+        assert!(
+            !shown.contains("fake-other") && !shown.contains("ZmFrZS1"),
+            "{shown}"
+        );
+    }
 }
 
 #[test]
