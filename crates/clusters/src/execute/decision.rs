@@ -133,7 +133,8 @@ impl<'a> View<'a> {
                 "{machine}: stays until a person has approved a plan, because a later plan has changed the cluster"
             )));
         }
-        if self.step.kind == PlanStepKind::SaveEtcd {
+        let is_drained = self.step.kind == PlanStepKind::Drain && self.saves_data_of(machine);
+        if self.step.kind == PlanStepKind::SaveEtcd || is_drained {
             return None;
         }
         let provider = snapshot.provider_machines.get(machine);
@@ -155,6 +156,13 @@ impl<'a> View<'a> {
                 "{machine}: stays while the cluster's API does not answer"
             ))
         })
+    }
+
+    /// Whether the data of the only member, on this machine, are being saved or are saved: its pods were moved before, and the
+    /// cluster's API may not answer before that goes on.
+    pub(crate) fn saves_data_of(&self, machine: &str) -> bool {
+        let saved = self.snapshot.saved();
+        saved.is_some_and(|saved| saved.machine == machine)
     }
 
     /// What goes is marked first, and a mark is not taken back: half of a removal would be neither a member nor gone.

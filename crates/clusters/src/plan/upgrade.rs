@@ -87,6 +87,9 @@ fn is_unsettled(seen: &Seen, pool: &Pool, balance: &Balance<'_>) -> Option<Strin
         "one of them has failed".to_owned()
     } else if let Some(member) = balance.leaving.first() {
         format!("{} is being given back", member.name)
+    } else if let Some(member) = balance.broken.iter().chain(&balance.surplus).next() {
+        // Something keeps it for now. When it goes in the middle of the exchange that is another one than was approved.
+        format!("{} is to go first", member.name)
     } else {
         let is_down = |member: &&&Member| matches!(member.node, NodeState::Down { .. });
         let member = balance.keep.iter().find(is_down)?;

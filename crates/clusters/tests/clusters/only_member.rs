@@ -1,12 +1,13 @@
 //! The only member of a control plane is installed anew on its host, because there is no other one for it.
 
 use kube::ResourceExt as _;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use resources::anywhere::Cluster;
-use resources::gantry::{ControlPlane, PlanClass};
+use resources::gantry::{ControlPlane, Plan, PlanClass, PlanStepKind, StepState};
+use serde_json::json;
 
 use crate::life::{made, settles};
-use crate::upgrade::{OTHER_IMAGE, upgrades, use_image};
+use crate::upgrade::{OTHER_IMAGE, upgrades, use_image, waits_for_approval};
 use crate::world::World;
 
 /// One member and one worker, and no server for another one.
@@ -110,6 +111,58 @@ async fn it_goes_on_while_its_data_can_not_be_saved() {
             && machines
                 .iter()
                 .all(|machine| machine.spec.image_url == OTHER_IMAGE)
+    };
+    world.drive("the new image", done).await;
+    world.drive_to_ready().await;
+    nothing_is_left(&world).await;
+}
+
+/// A coordinator that is killed may not have noted that the pods are moved, although it has stopped etcd since.
+#[tokio::test]
+async fn pods_that_were_moved_before_etcd_was_stopped_are_not_waited_for() {
+    let world = alone().await;
+    use_image(&world, OTHER_IMAGE).await;
+    waits_for_approval(&world).await;
+    world.approve(&world.plan().await.name_any()).await;
+    let is_saved = async |world: &World| {
+        let control_plane: ControlPlane = world.api().get("demo").await.unwrap();
+        control_plane
+            .spec
+            .saved_etcd
+            .is_some_and(|saved| saved.snapshot.is_some())
+    };
+    world.drive("saved", is_saved).await;
+    assert!(world.inside.with(|inside| inside.frozen));
+    let plan = world.plan().await;
+    let kind = |id: &str| {
+        plan.spec
+            .steps
+            .iter()
+            .find(|step| step.id == id)
+            .map(|step| step.kind)
+    };
+    let mut status = plan.status.clone().unwrap();
+    status.steps.retain(|row| {
+        matches!(
+            kind(&row.id),
+            Some(PlanStepKind::UpdateClusterConfig | PlanStepKind::Drain)
+        )
+    });
+    for row in &mut status.steps {
+        if kind(&row.id) == Some(PlanStepKind::Drain) {
+            (row.state, row.ended_at) = (StepState::Running, None);
+        }
+    }
+    let patch = Patch::Merge(json!({ "status": { "steps": status.steps } }));
+    let plans = world.api::<Plan>();
+    plans
+        .patch_status(&plan.name_any(), &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    let done = async |world: &World| {
+        let machines = world.machines().await;
+        let mut images = machines.iter().map(|machine| machine.spec.image_url.as_str());
+        world.is_at_rest().await && images.all(|image| image == OTHER_IMAGE)
     };
     world.drive("the new image", done).await;
     world.drive_to_ready().await;

@@ -57,6 +57,16 @@ pub(crate) fn only_workers(seen: &mut Seen) {
 
 const CASES: &[Case] = &[
     Case {
+        name: "the only member stays while another machine is to go that may become a member of etcd",
+        wanted: (1, 0),
+        change: |wanted, seen| {
+            let mut left = crate::samples::member("cp-9", &wanted.pools[0]);
+            (left.stage, left.unwanted, left.joining) = (Stage::Asks, true, true);
+            seen.members.push(left);
+        },
+        said: &["blocked cp-9", "blocked cp"],
+    },
+    Case {
         name: "a worker goes when another one has joined on the free host",
         wanted: (1, 2),
         change: |_, seen| {

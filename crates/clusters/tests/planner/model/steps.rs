@@ -59,7 +59,8 @@ impl World {
         if self.unknown_plan().is_some() {
             return Some(WaitsForOthers("a person has to approve a plan"));
         }
-        if kind == PlanStepKind::SaveEtcd {
+        let is_drained = kind == PlanStepKind::Drain && self.saves_data_of(machine);
+        if kind == PlanStepKind::SaveEtcd || is_drained {
             return None;
         }
         let known = self.records.machines.get(machine)?;
@@ -252,7 +253,17 @@ impl World {
         Ok(true)
     }
 
+    fn saves_data_of(&self, name: &str) -> bool {
+        self.records
+            .saved
+            .as_ref()
+            .is_some_and(|saved| saved.machine == name)
+    }
+
     fn drain(&mut self, number: u32, name: &str) -> Result<Outcome, Stop> {
+        if self.saves_data_of(name) {
+            return Ok(Done);
+        }
         if !self.answers() {
             return Ok(WaitsForOthers("the API"));
         }
