@@ -1,21 +1,20 @@
-//! A cluster's API and etcd, played: nodes, members that vote or have died, an API that is silent without a quorum or when
-//! a test says so.
+//! A cluster, played: nodes, members of etcd that vote or have died, an API that is silent without a quorum or when a test says
+//! so.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use clusters::{AddonsView, Drained, LabelsAndTaints, NodeView, RenewalPod, SystemView, Workload};
-use etcd::{
-    Alarm, Etcd, EtcdView, HashView, Health, MemberId, MemberView, Membership, Snapshot as EtcdSnapshot,
+use clusters::{
+    AddonsView, Drained, GatesView, LabelsAndTaints, NamespacedName, NodeView, RenewalPod, SystemView,
+    Workload,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use resources::Digest;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
-use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
+use crate::gates::Gates;
 use crate::renewals::Renewals;
 
 /// A member of the played etcd.
@@ -66,6 +65,8 @@ pub struct Inside {
     pub lost_quorum: Option<(usize, usize)>,
     /// Certificates of its members.
     pub renewals: Renewals,
+    /// Upgrade gates.
+    pub gates: Gates,
     next_member: u64,
 }
 
@@ -78,7 +79,7 @@ impl Inside {
         (voters().count(), healthy)
     }
 
-    fn has_quorum(&self) -> bool {
+    pub(crate) fn has_quorum(&self) -> bool {
         let (voters, healthy) = self.voters();
         healthy > voters / 2
     }
@@ -221,7 +222,7 @@ impl Played {
     }
 }
 
-fn ready<T: Send + 'static>(value: T) -> BoxFuture<'static, T> {
+pub(crate) fn ready<T: Send + 'static>(value: T) -> BoxFuture<'static, T> {
     std::future::ready(value).boxed()
 }
 
@@ -270,6 +271,11 @@ impl Workload for Played {
                 }
                 if object["kind"] == "Pod" {
                     inside.renewals.apply(&object);
+                }
+                if object["kind"] == "Job"
+                    && let Some(machine) = inside.gates.apply(&object)
+                {
+                    inside.log.push(format!("gate of {machine}"));
                 }
                 if object["type"] == "bootstrap.kubernetes.io/token" {
                     inside.tokens.insert(name);
@@ -345,6 +351,17 @@ impl Workload for Played {
         }))
     }
 
+    fn gates(
+        &self,
+        templates: Vec<NamespacedName>,
+        jobs: Vec<NamespacedName>,
+    ) -> BoxFuture<'_, Result<GatesView, String>> {
+        ready(self.with(|inside| {
+            inside.answers()?;
+            Ok(inside.gates.view(&templates, &jobs))
+        }))
+    }
+
     fn drain(&self, node: String) -> BoxFuture<'_, Result<Drained, String>> {
         ready(self.with(|inside| {
             inside.writes()?;
@@ -360,126 +377,5 @@ impl Workload for Played {
             }
             Ok(Drained::Yes)
         }))
-    }
-}
-
-impl Etcd for Played {
-    fn observe(&self) -> BoxFuture<'_, Result<EtcdView, etcd::Error>> {
-        ready(self.with(|inside| {
-            let quorum = inside.has_quorum() && !inside.silent && inside.renewals.silence == 0;
-            let members = inside.etcd.iter().map(|(id, voter)| MemberView {
-                id: MemberId(*id),
-                name: voter.name.clone(),
-                peer_urls: vec![format!("https://{}:2380", voter.address)],
-                client_urls: vec![format!("https://{}:2379", voter.address)],
-                learner: voter.learner,
-                health: match (voter.alive, inside.frozen) {
-                    (true, false) => Health::Healthy,
-                    (true, true) => Health::Unhealthy {
-                        reason: Alarm::Corrupt.to_string(),
-                    },
-                    (false, _) => Health::Unknown {
-                        reason: "connection timed out".to_owned(),
-                    },
-                },
-                status: None,
-                alarms: inside.frozen.then_some(Alarm::Corrupt).into_iter().collect(),
-            });
-            Ok(EtcdView {
-                cluster: 1,
-                members: members.collect(),
-                membership: match quorum {
-                    true => Membership::Confirmed,
-                    false => Membership::Unconfirmed {
-                        reason: "no leader".to_owned(),
-                    },
-                },
-                leader: Some(MemberId(inside.leader)).filter(|_| quorum),
-                alarms: Vec::new(),
-                outsiders: Vec::new(),
-            })
-        }))
-    }
-
-    fn move_leader(&self, to: MemberId) -> BoxFuture<'_, Result<(), etcd::Error>> {
-        self.with(|inside| {
-            inside.leader = to.0;
-            inside.log.push(format!("leader {}", inside.etcd[&to.0].name));
-        });
-        ready(Ok(()))
-    }
-
-    fn remove_member(&self, id: MemberId) -> BoxFuture<'_, Result<(), etcd::Error>> {
-        ready(self.with(|inside| {
-            if !inside.has_quorum() {
-                return Err(etcd::Error::NoMember(id));
-            }
-            if let Some(voter) = inside.etcd.remove(&id.0) {
-                inside.log.push(format!("remove member {}", voter.name));
-            }
-            inside.check_quorum();
-            Ok(())
-        }))
-    }
-
-    fn promote(&self, id: MemberId) -> BoxFuture<'_, Result<(), etcd::Error>> {
-        ready(Err(etcd::Error::NoMember(id)))
-    }
-
-    fn hash_kv(&self) -> BoxFuture<'_, Result<HashView, etcd::Error>> {
-        ready(Err(etcd::Error::NoMember(MemberId(0))))
-    }
-
-    fn freeze(&self) -> BoxFuture<'_, Result<(), etcd::Error>> {
-        ready(self.with(|inside| {
-            if inside.voters() != (1, 1) || inside.etcd.len() != 1 {
-                return Err(etcd::Error::NotFreezable(format!("{:?}", inside.etcd)));
-            }
-            if !inside.frozen {
-                inside.frozen = true;
-                inside.log.push("freeze".to_owned());
-            }
-            Ok(())
-        }))
-    }
-
-    fn thaw(&self) -> BoxFuture<'_, Result<(), etcd::Error>> {
-        ready(self.with(|inside| {
-            if !inside.has_quorum() {
-                return Err(etcd::Error::NoQuorum(format!("{:?}", inside.etcd)));
-            }
-            if inside.frozen {
-                inside.frozen = false;
-                inside.log.push("thaw".to_owned());
-            }
-            Ok(())
-        }))
-    }
-
-    fn snapshot<'a>(
-        &'a self,
-        to: &'a mut (dyn AsyncWrite + Send + Unpin),
-    ) -> BoxFuture<'a, Result<EtcdSnapshot, etcd::Error>> {
-        async move {
-            let (acknowledged, frozen, breaks_off) =
-                self.with(|inside| (inside.acknowledged, inside.frozen, inside.breaks_off));
-            let data = format!("all writes up to {acknowledged}");
-            to.write_all(data.as_bytes()).await.map_err(etcd::Error::Write)?;
-            if self.with(|inside| inside.no_snapshot) {
-                self.with(|inside| inside.log.push("snapshot failed".to_owned()));
-                return Err(etcd::Error::NoQuorum("the disk is full".to_owned()));
-            }
-            if frozen && breaks_off {
-                return Err(etcd::Error::NoQuorum("the connection broke off".to_owned()));
-            }
-            let sha256 = Digest::new(Sha256::digest(&data).into());
-            self.with(|inside| inside.snapshots.insert(sha256, (acknowledged, frozen)));
-            Ok(EtcdSnapshot {
-                member: MemberId(0),
-                size: data.len() as u64,
-                version: None,
-            })
-        }
-        .boxed()
     }
 }

@@ -215,6 +215,7 @@ impl Coordinator {
         let known = snapshot.control_plane.as_deref();
         let wanted = admitted.pin.wanted(&snapshot.scaled(&admitted.bundle), known);
         snapshot.want(&self.views, namespace, wanted.clone());
+        snapshot.name_gates(cluster);
         if self.record(access, &snapshot, &wanted, &admitted.pin).await? {
             return Ok(Next::Again);
         }

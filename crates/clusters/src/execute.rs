@@ -5,6 +5,7 @@ mod carry_on;
 mod decision;
 mod disruption;
 mod effects;
+mod gates;
 mod in_cluster;
 mod labels_and_taints;
 mod machines;

@@ -23,6 +23,7 @@ mod coordinator;
 mod day_two;
 mod error;
 mod execute;
+mod gates;
 mod observe;
 mod options;
 mod pin;
@@ -38,13 +39,14 @@ pub use day_two::{
 };
 pub use error::Error;
 pub use execute::{PROFILE_ANNOTATION, Progress, dropped, inherited_approval, needs_another, superseded};
+pub use gates::{GateTemplate, NamespacedName};
 pub use observe::{
-    AddonsView, Certificates, Drained, Failure, KubeWorkloads, NodeView, RenewalPod, RenewalState,
-    SystemView, TlsCertificates, Workload, Workloads,
+    AddonsView, Certificates, Drained, Failure, GateJob, GateJobState, GatesView, KubeWorkloads, NodeView,
+    RenewalPod, RenewalState, SystemView, TlsCertificates, Workload, Workloads, is_rollout,
 };
 pub use options::{AddressProbe, Options, SnapshotCopies};
 pub use plan::{
-    ApiState, Block, CertificateState, EtcdMember, EtcdState, Founding, FreeHosts, HealthLimits, Identity,
-    Member, MemberCertificates, NodeState, Policy, Pool, RolloutLimits, SavedData, Seen, Stage, Verdict,
-    Wanted, can_remove, delete, image_name, plan, quorum,
+    ApiState, Block, CertificateState, EtcdMember, EtcdState, Founding, FreeHosts, GateState, Gates,
+    HealthLimits, Identity, Member, MemberCertificates, NodeState, Policy, Pool, RolloutLimits, SavedData,
+    Seen, Stage, Verdict, Wanted, can_remove, delete, image_name, plan, quorum,
 };

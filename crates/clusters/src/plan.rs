@@ -10,6 +10,7 @@ mod control_plane;
 mod delete;
 mod draft;
 mod founding;
+mod gates;
 mod health;
 mod names;
 mod node_keys;
@@ -32,6 +33,7 @@ pub use certificate_state::{CertificateState, MemberCertificates};
 pub(crate) use certificates::{URGENT, is_renewed};
 pub(crate) use continuation::{covers, disrupts_no_more, goes_too_far};
 pub use delete::delete;
+pub(crate) use gates::to_retry;
 pub use health::HealthLimits;
 pub(crate) use health::STARTUP;
 pub(crate) use names::machine_uid;
@@ -41,7 +43,8 @@ pub(crate) use quorum::can_restart;
 pub use quorum::{can_remove, quorum};
 pub use rollout::RolloutLimits;
 pub use seen::{
-    ApiState, EtcdMember, EtcdState, Founding, FreeHosts, Member, NodeState, SavedData, Seen, Stage,
+    ApiState, EtcdMember, EtcdState, Founding, FreeHosts, GateState, Gates, Member, NodeState, SavedData,
+    Seen, Stage,
 };
 pub use verdict::{Block, Verdict};
 pub use wanted::{Pool, Wanted, image_name};

@@ -123,6 +123,8 @@ pub(crate) enum Upgrade {
     Pause(verbs::rollout::PauseArgs),
     /// Go on with the exchange of machines that was paused.
     Resume(verbs::rollout::RolloutArgs),
+    /// Run the upgrade gates that have failed once more.
+    Retry(verbs::rollout::RolloutArgs),
 }
 
 #[derive(Debug, Subcommand)]

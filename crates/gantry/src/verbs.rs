@@ -96,5 +96,6 @@ async fn upgrade(global: &Global, command: Upgrade) -> Outcome {
         Upgrade::Plan(UpgradePlan::Cluster(args)) => upgrade_cluster::plan(global, &args).await,
         Upgrade::Pause(args) => rollout::pause(global, &args).await,
         Upgrade::Resume(args) => rollout::resume(global, &args).await,
+        Upgrade::Retry(args) => rollout::retry(global, &args).await,
     }
 }

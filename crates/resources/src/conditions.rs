@@ -5,6 +5,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::Time;
 
+/// Condition of a Machine that was made for a rollout with upgrade gates: they have succeeded after it joined.
+pub const UPGRADE_GATES_PASSED: &str = "UpgradeGatesPassed";
+
 /// Whether a condition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holds {

@@ -94,6 +94,18 @@ pub const PAUSED: &str = "anywhere.eks.amazonaws.com/paused";
 /// is exchanged while it is there; what is missing or broken is made and replaced. `false` and nothing mean that it is not
 /// paused.
 pub const ROLLOUT_PAUSED: &str = "gantry.dev/rollout-paused";
+/// Annotation on an EKS Anywhere cluster: CronJobs of the cluster itself, `NAMESPACE/NAME`, separated by commas. After each
+/// machine that has joined for a rollout a Job is made of each of them, and the next machine goes when these have succeeded.
+pub const UPGRADE_GATES: &str = "gantry.dev/upgrade-gates";
+/// Annotation on an EKS Anywhere cluster: when a person wanted the upgrade gates that had failed to be run once more. Any other
+/// text than before does.
+pub const GATES_RETRY: &str = "gantry.dev/upgrade-gates-retry";
+/// Annotation on a Machine that was made for a rollout with upgrade gates: `pending` until they have succeeded, then `passed`.
+pub const GATES_STATE: &str = "gantry.dev/upgrade-gates-state";
+/// Label of the Jobs of upgrade gates in a cluster: the name of the CronJob that one was made of.
+pub const UPGRADE_GATE: &str = "gantry.dev/upgrade-gate";
+/// Annotation on a Job of an upgrade gate: the machine after which it is run.
+pub const GATE_MACHINE: &str = "gantry.dev/machine";
 /// Annotation on an EKS Anywhere cluster, `true`: it may be deleted although it is paused.
 pub const ALLOW_DELETE_WHEN_PAUSED: &str = "anywhere.eks.amazonaws.com/allow-delete-when-paused";
 

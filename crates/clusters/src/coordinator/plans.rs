@@ -18,8 +18,8 @@ use crate::report;
 /// Plans of a cluster that are kept.
 const KEPT_PLANS: usize = 10;
 
-/// Ends a plan under way that nothing is to be done of any more: it goes further than what is wanted now, or there is
-/// nothing that could become of it. Tells whether there was one.
+/// Ends the plan that counts when nothing is to be done of it any more: it goes further than what is wanted now, or there is
+/// nothing that could become of it. Tells whether it ended.
 pub(crate) async fn drop_plan(
     access: &Access,
     snapshot: &Snapshot,
@@ -28,7 +28,7 @@ pub(crate) async fn drop_plan(
     verdict: &Verdict,
     now: Timestamp,
 ) -> Result<bool, Error> {
-    let Some(current) = snapshot.plan().filter(|plan| plan.phase().is_under_way()) else {
+    let Some(current) = snapshot.plan() else {
         return Ok(false);
     };
     let Some(progress) = dropped(current, seen, wanted, verdict, now) else {

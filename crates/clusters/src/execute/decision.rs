@@ -67,6 +67,8 @@ pub(crate) enum Effect {
     Data(DataEffect),
     /// Something is done for the renewal of certificates.
     Renewal(RenewalEffect),
+    /// Something is done for the upgrade gates after a machine has joined.
+    Gates(GatesEffect),
     /// Take a member out of etcd.
     RemoveMember(String),
     /// Delete the node, mark the Machine and delete the ProviderMachine.
@@ -97,6 +99,15 @@ pub(crate) enum RenewalEffect {
     Drop(String),
     /// Note that a machine has new ones.
     Note(String),
+}
+
+/// What is done for the upgrade gates after a machine has joined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum GatesEffect {
+    /// Make their Jobs.
+    Run(String),
+    /// Note that they have succeeded.
+    Pass(String),
 }
 
 /// A step and what it is decided from.

@@ -9,6 +9,7 @@ use resources::keys;
 
 use super::bootstrap;
 use super::decision::Effect;
+use super::gates;
 use super::in_cluster;
 use super::labels_and_taints;
 use super::machines::{self, NewMachine};
@@ -99,6 +100,7 @@ async fn act(work: &Work<'_>, effect: &Effect) -> Result<Outcome, Error> {
         Effect::Drain(machine) => return drain(work, machine).await,
         Effect::Data(effect) => saving::act(work, effect).await?,
         Effect::Renewal(effect) => renewals::act(work, effect).await?,
+        Effect::Gates(effect) => return gates::act(work, effect).await.map(Outcome::from),
         Effect::RemoveMember(subject) => remove_member(work, subject).await?,
         Effect::RemoveMachine(name) => remove_machine(work, name).await?,
         Effect::ReleaseMachine(name) => {
@@ -161,6 +163,7 @@ async fn make_machine(work: &Work<'_>, name: &str, pool: &str, replacement: u32)
         cluster_uid,
         replacement,
         pool,
+        gated: snapshot.gates_new_machines(),
     };
     machines::make(work.access, wanted, below_set(snapshot, pool), new).await
 }

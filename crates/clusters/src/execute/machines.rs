@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::access::Access;
 use crate::error::Error;
+use crate::observe::GATES_PENDING;
 use crate::pin::Pin;
 use crate::plan::{Pool, Wanted, image_name};
 use crate::secrets::bootstrap_secret;
@@ -34,6 +35,8 @@ pub(crate) struct NewMachine<'a> {
     pub(crate) cluster_uid: &'a str,
     pub(crate) replacement: u32,
     pub(crate) pool: &'a Pool,
+    /// Whether the upgrade gates have to succeed after it has joined.
+    pub(crate) gated: bool,
 }
 
 fn labels(wanted: &Wanted, pool: &Pool) -> Value {
@@ -59,11 +62,15 @@ pub(crate) async fn make(
     for (key, value) in more {
         all[key] = json!(value);
     }
+    let mut annotations = json!({ keys::MACHINE_UID: new.uid });
+    if new.gated {
+        annotations[keys::GATES_STATE] = json!(GATES_PENDING);
+    }
     let machine = json!({
         "metadata": {
             "labels": all,
             "ownerReferences": owners,
-            "annotations": { keys::MACHINE_UID: new.uid },
+            "annotations": annotations,
             "finalizers": [keys::MACHINE_FINALIZER],
         },
         "spec": {

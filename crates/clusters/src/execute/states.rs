@@ -3,6 +3,7 @@
 mod certificates;
 mod drain;
 mod first_boot;
+mod gates;
 mod join;
 mod member;
 mod network;
@@ -45,6 +46,7 @@ fn of_kind(view: View<'_>) -> Decision {
         PlanStepKind::RemoveCluster => remove::cluster(view),
         PlanStepKind::UpdateClusterConfig => upgrade::config(view),
         PlanStepKind::UpdateAddons => upgrade::addons(view),
+        PlanStepKind::RunGates => gates::decide(view),
         PlanStepKind::Finish => settle::decide(view),
     }
 }

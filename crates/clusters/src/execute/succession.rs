@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
-use resources::gantry::{Plan, PlanClass, PlanPhase, PlanSpec, StepState};
+use resources::gantry::{Plan, PlanClass, PlanPhase, PlanSpec, PlanStepKind, StepState};
 
 use super::progress::Progress;
 use crate::observe::BY_POLICY;
@@ -46,7 +46,8 @@ pub fn needs_another(current: Option<&Plan>, verdict: &Verdict, now: Timestamp) 
 
 /// The end of a plan under way that nothing is to be done of any more: it goes further than what is `wanted` now, or there is
 /// nothing that could become of it, or it exchanges machines and that is paused; what it has begun another plan goes on with,
-/// and so it is while the data of an only member are on their way. `None` when it goes on.
+/// and so it is while the data of an only member are on their way. Also that of a plan that has failed because of an upgrade gate
+/// which holds up nothing any more. `None` when it goes on.
 #[must_use]
 pub fn dropped(
     current: &Plan,
@@ -56,6 +57,11 @@ pub fn dropped(
     now: Timestamp,
 ) -> Option<Progress> {
     let mut progress = Progress::of(current);
+    if is_stopped_in_vain(&progress, verdict) {
+        let reason = "the upgrade gate that had failed is not wanted any more".to_owned();
+        progress.enter(PlanPhase::Superseded, Some(reason), now);
+        return Some(progress);
+    }
     if !progress.is_under_way() {
         return None;
     }
@@ -84,6 +90,16 @@ pub fn dropped(
     let reason = "what it would do is not wanted any more".to_owned();
     progress.enter(PlanPhase::Superseded, Some(reason), now);
     Some(progress)
+}
+
+/// Whether a plan has failed because of an upgrade gate, and nothing is left to be done or to be said of it.
+fn is_stopped_in_vain(progress: &Progress, verdict: &Verdict) -> bool {
+    let of_gates = || {
+        let mut failed = progress.failed().into_iter();
+        failed.any(|step| step.kind == PlanStepKind::RunGates)
+    };
+    let rests = verdict.plan.is_none() && verdict.blocked.is_empty() && verdict.paused.is_none();
+    progress.phase() == PlanPhase::Failed && rests && of_gates()
 }
 
 /// The status of a plan under way that `by` takes the place of; `None` when it is over already.

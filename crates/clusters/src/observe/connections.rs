@@ -122,6 +122,13 @@ impl Connections {
                 Err(why) => snapshot.api = ApiSeen::Silent(why),
             }
         }
+        if matches!(snapshot.api, ApiSeen::Answers { .. }) && snapshot.needs_gates() {
+            let (templates, jobs) = (snapshot.gates.named.clone(), snapshot.gate_jobs());
+            match connection.api.gates(templates, jobs).await {
+                Ok(view) => snapshot.gates.view = Some(view),
+                Err(why) => snapshot.api = ApiSeen::Silent(why),
+            }
+        }
         Some(connection)
     }
 

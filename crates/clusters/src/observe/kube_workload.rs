@@ -17,6 +17,8 @@ use resources::{Secret, keys};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
+use super::gates_view::GatesView;
+use super::kube_gates;
 use super::node_view::NodeView;
 use super::node_watch::NodeWatch;
 use super::renewal_pods;
@@ -26,6 +28,7 @@ use super::workload::{
 use crate::day_two::{
     Drain, DrainPolicy, Drainer, KubeNodesConnector, LabelsAndTaints, NodeChange, Nodes, NodesConnector as _,
 };
+use crate::gates::NamespacedName;
 
 const WRITER: Writer = Writer::new(keys::MANAGER_CLUSTERS);
 /// Longest wait for one answer of a cluster.
@@ -234,6 +237,20 @@ impl Workload for KubeWorkload {
 
     fn delete_pod(&self, name: String) -> BoxFuture<'_, Result<(), Failure>> {
         async move { gone(self.system_pods().delete(&name, &DeleteParams::default())).await }.boxed()
+    }
+
+    fn gates(
+        &self,
+        templates: Vec<NamespacedName>,
+        jobs: Vec<NamespacedName>,
+    ) -> BoxFuture<'_, Result<GatesView, Failure>> {
+        async move {
+            Ok(GatesView {
+                templates: limited(kube_gates::templates(&self.client, templates)).await?,
+                jobs: limited(kube_gates::jobs(&self.client, jobs)).await?,
+            })
+        }
+        .boxed()
     }
 
     fn drain(&self, node: String) -> BoxFuture<'_, Result<Drained, Failure>> {

@@ -4,10 +4,8 @@ use k8s_openapi::api::core::v1::{ContainerState, Pod};
 use kube::ResourceExt as _;
 use resources::keys;
 
+use super::last_words::last_words;
 use super::workload::{RenewalPod, RenewalState};
-
-/// Characters of the last words of a Pod that are kept.
-const WORDS: usize = 600;
 
 /// What is of interest of the Pod.
 pub(super) fn view(pod: &Pod) -> RenewalPod {
@@ -40,7 +38,7 @@ fn state(pod: &Pod) -> RenewalState {
                 .collect();
             RenewalState::Failed(match why.is_empty() {
                 true => "it does not say why".to_owned(),
-                false => last(&why.join(": ")),
+                false => last_words(&why.join(": ")),
             })
         }
         _ => {
@@ -48,7 +46,7 @@ fn state(pod: &Pod) -> RenewalState {
             let why: Vec<String> = [waiting.reason, waiting.message].into_iter().flatten().collect();
             RenewalState::Waits(match why.is_empty() {
                 true => "its node has not begun it".to_owned(),
-                false => last(&why.join(": ")),
+                false => last_words(&why.join(": ")),
             })
         }
     }
@@ -56,15 +54,6 @@ fn state(pod: &Pod) -> RenewalState {
 
 fn message(container: &ContainerState) -> Option<String> {
     container.terminated.as_ref()?.message.clone()
-}
-
-/// The end of a text of several lines, in one.
-fn last(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    let line = lines.join("; ");
-    let text = resources::printable(&line);
-    let skipped = text.chars().count().saturating_sub(WORDS);
-    text.chars().skip(skipped).collect()
 }
 
 #[cfg(test)]
@@ -117,12 +106,5 @@ mod tests {
             state_of(json!({ "phase": "Failed" })),
             RenewalState::Failed("it does not say why".to_owned())
         );
-    }
-
-    #[test]
-    fn of_a_long_text_the_end_is_kept() {
-        let text = last(&format!("{}the reason", "x".repeat(4000)));
-        assert_eq!(text.chars().count(), WORDS);
-        assert!(text.ends_with("the reason"), "{text}");
     }
 }

@@ -72,6 +72,7 @@ pub(crate) fn seen(snapshot: &Snapshot, now: Timestamp) -> Seen {
         joins_with: system.and_then(|system| system.joins_with.clone()),
         addons_behind: addons_behind(snapshot),
         certificates: snapshot.certificate_state(now),
+        gates: snapshot.gates(),
     }
 }
 
@@ -158,6 +159,7 @@ fn member(snapshot: &Snapshot, name: &str, now: Timestamp) -> Member {
         first_out: machine.is_some_and(|machine| machine.annotations().contains_key(keys::DELETE_MACHINE)),
         replacement: spec.map_or(0, |spec| spec.replacement),
         retry: spec.is_some_and(|spec| spec.retry.is_some()),
+        gate: snapshot.gate_state(name, now),
         created: created.map_or(now, |time| time.0),
     }
 }

@@ -16,6 +16,7 @@ use resources::gantry::{
 use resources::keys;
 
 use super::certificates::CertificatesSeen;
+use super::gates_view::GatesSeen;
 use super::node_view::NodeView;
 use super::nodes::Nodes;
 use super::secret_views::{BootstrapSeen, KubeconfigSeen};
@@ -116,6 +117,8 @@ pub(crate) struct Snapshot {
     pub(crate) renewals: Option<Vec<RenewalPod>>,
     /// What the kubeconfig's Secret says of it.
     pub(crate) kubeconfig: Option<KubeconfigSeen>,
+    /// Upgrade gates.
+    pub(crate) gates: GatesSeen,
 }
 
 impl Snapshot {
@@ -167,6 +170,7 @@ impl Snapshot {
             certificates: BTreeMap::new(),
             renewals: None,
             kubeconfig,
+            gates: GatesSeen::default(),
         }
     }
 

@@ -5,8 +5,10 @@ use futures::future::BoxFuture;
 use resources::Secret;
 use serde_json::{Value, json};
 
+use super::gates_view::GatesView;
 use super::node_view::NodeView;
 use crate::day_two::LabelsAndTaints;
+use crate::gates::NamespacedName;
 
 /// What runs in a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -113,6 +115,12 @@ pub trait Workload: Send + Sync {
     fn api_server_image(&self, node: String) -> BoxFuture<'_, Result<Option<String>, Failure>>;
     /// Deletes a Pod of kube-system.
     fn delete_pod(&self, name: String) -> BoxFuture<'_, Result<(), Failure>>;
+    /// Which of these templates of upgrade gates are there, CronJobs, and how far these Jobs are.
+    fn gates(
+        &self,
+        templates: Vec<NamespacedName>,
+        jobs: Vec<NamespacedName>,
+    ) -> BoxFuture<'_, Result<GatesView, Failure>>;
     /// Keeps new pods off a node and evicts those that it has, as far as their disruption budgets allow it now.
     fn drain(&self, node: String) -> BoxFuture<'_, Result<Drained, Failure>>;
 }

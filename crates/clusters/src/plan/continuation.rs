@@ -139,6 +139,8 @@ const fn joins(kind: PlanStepKind) -> bool {
             | PlanStepKind::RestoreControlPlane
             | PlanStepKind::JoinControlPlane
             | PlanStepKind::JoinWorker
+            // What goes for a machine goes after its gates.
+            | PlanStepKind::RunGates
     )
 }
 

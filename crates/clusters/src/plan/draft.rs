@@ -20,6 +20,8 @@ pub(crate) struct Draft {
     pub(crate) remediates: bool,
     /// Whether something that works is replaced by something of another revision.
     pub(crate) upgrades: bool,
+    /// Whether the upgrade gates are run after each machine that joins.
+    pub(crate) gated: bool,
     /// Free hosts that no machine has chosen yet.
     pub(crate) spares: Spares,
     /// How long nobody serves the control plane while a member is restarted, where no other one can.
@@ -48,6 +50,8 @@ const fn minutes(kind: PlanStepKind) -> u32 {
         PlanStepKind::InstallCni | PlanStepKind::UpdateAddons | PlanStepKind::RemoveMachine => 30,
         PlanStepKind::Finish => 45,
         PlanStepKind::Drain => 60,
+        // A Job has its own time, of four hours at most.
+        PlanStepKind::RunGates => 255,
         PlanStepKind::Provision
         | PlanStepKind::InitControlPlane
         | PlanStepKind::RestoreControlPlane
@@ -119,6 +123,16 @@ impl Draft {
             step.replacement = replacement;
         }
         id
+    }
+
+    /// What comes after a machine has joined by this step: the upgrade gates, where there are any.
+    pub(crate) fn gate(&mut self, joined: String) -> String {
+        let mut steps = self.steps.iter();
+        let machine = steps.find(|step| step.id == joined);
+        match machine.and_then(|step| step.machine.clone()) {
+            Some(machine) if self.gated => self.add(PlanStepKind::RunGates, Some(&machine), vec![joined]),
+            _ => joined,
+        }
     }
 
     /// Whether there is a step of this kind.

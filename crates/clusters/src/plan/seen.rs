@@ -42,6 +42,31 @@ pub struct Seen {
     pub addons_behind: bool,
     /// The certificates of its control plane.
     pub certificates: CertificateState,
+    /// What a person has tested between two machines of a rollout.
+    pub gates: Gates,
+}
+
+/// The upgrade gates of a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Gates {
+    /// There are none.
+    #[default]
+    None,
+    /// There are some.
+    Named,
+    /// There are some, and one of them can't be run; why.
+    Unusable(String),
+}
+
+/// How far the upgrade gates are after a machine has joined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GateState {
+    /// They have succeeded, or the machine was not made for a rollout.
+    NotNeeded,
+    /// They have not ended.
+    Pending,
+    /// One has failed, and why.
+    Failed(String),
 }
 
 /// Hosts that machines of a pool could have now.
@@ -126,6 +151,8 @@ pub struct Member {
     pub replacement: u32,
     /// A person wants a failed machine to be replaced once more.
     pub retry: bool,
+    /// The upgrade gates after it has joined.
+    pub gate: GateState,
     /// When it was made.
     pub created: Timestamp,
 }
@@ -273,6 +300,7 @@ impl Seen {
             saved: None,
             addons_behind: false,
             certificates: CertificateState::default(),
+            gates: Gates::None,
         }
     }
 }

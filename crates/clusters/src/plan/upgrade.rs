@@ -3,12 +3,16 @@
 //!
 //! A new member joins before an old one goes where a host is free for it. Where none is, the old one goes first, and the new
 //! one is installed on its host; a control plane of one member starts anew with its data.
+//!
+//! Where the Cluster names upgrade gates, these are run after each machine that has joined, and nothing goes before they have
+//! succeeded; the pools of workers follow one after the other then.
 
 use resources::gantry::{MachineRole, PlanStepKind};
 
 use super::balance::Balance;
 use super::cluster_config::config_step;
 use super::draft::Draft;
+use super::gates::gates;
 use super::names::Names;
 use super::only_member::install_anew;
 use super::removal::{Gone, remove_member};
@@ -26,7 +30,9 @@ pub(crate) fn upgrade(
     verdict: &mut Verdict,
 ) -> Draft {
     let mut draft = Draft::new(seen);
-    let mut last = Vec::new();
+    let Some(mut last) = gates(&mut draft, wanted, seen, sorted, verdict) else {
+        return Draft::new(seen);
+    };
     // Workers and add-ons may not be newer than the API servers.
     let mut follows = seen.behind(wanted).is_none();
     let of_role = |role: MachineRole| sorted.iter().filter(move |(pool, _)| pool.role == role);
@@ -36,7 +42,8 @@ pub(crate) fn upgrade(
         }
         match voters(seen, pool, balance) {
             Ok(voters) => {
-                let (steps, all) = members(&mut draft, verdict, seen, names, (pool, balance), voters);
+                let exchange = (*pool, balance, last);
+                let (steps, all) = members(&mut draft, verdict, seen, names, exchange, voters);
                 last = steps;
                 follows |= all;
             }
@@ -68,6 +75,9 @@ pub(crate) fn upgrade(
                     &balance.exchanged(pool),
                     &last,
                 );
+                if draft.gated {
+                    last = draft.last();
+                }
             }
             Err(reason) => verdict.block(&pool.name, reason),
         }
@@ -159,7 +169,7 @@ fn members(
     verdict: &mut Verdict,
     seen: &Seen,
     names: &mut Names<'_>,
-    (pool, balance): (&Pool, &Balance<'_>),
+    (pool, balance, mut last): (&Pool, &Balance<'_>, Vec<String>),
     mut voters: usize,
 ) -> (Vec<String>, bool) {
     let outdated = balance.outdated(pool);
@@ -169,7 +179,6 @@ fn members(
     let surge = pool.rollout.surge > 0;
     // The steps after which a host is free for one machine more.
     let mut host = (surge && draft.spares.take(&pool.name)).then(Vec::new);
-    let mut last: Vec<String> = Vec::new();
     for target in outdated {
         if extra > 0 || needed == 0 {
             extra = extra.saturating_sub(1);
@@ -186,7 +195,8 @@ fn members(
         }
         draft.upgrades = true;
         if host.is_none() && voters == 1 {
-            last = vec![install_anew(draft, seen, names, pool, (target, None), last)];
+            let restored = install_anew(draft, seen, names, pool, (target, None), last);
+            last = vec![draft.gate(restored)];
             continue;
         }
         needed = needed.saturating_sub(1);
@@ -197,6 +207,7 @@ fn members(
             let made = draft.make(provision, &name, &pool.name, 0, after);
             let after = [made].into_iter().chain(config).chain(last).collect();
             let joined = draft.add(join, Some(&name), after);
+            let joined = draft.gate(joined);
             let Gone { last: gone, .. } = remove_member(draft, target, vec![joined]);
             host = Some(vec![gone.clone()]);
             last = vec![gone];
@@ -210,7 +221,8 @@ fn members(
             let Gone { last: gone, .. } = remove_member(draft, target, last);
             let made = draft.make(provision, &name, &pool.name, 0, vec![gone]);
             let after = [made].into_iter().chain(config).collect();
-            last = vec![draft.add(join, Some(&name), after)];
+            let joined = draft.add(join, Some(&name), after);
+            last = vec![draft.gate(joined)];
         }
     }
     (last, true)

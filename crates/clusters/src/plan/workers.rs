@@ -132,7 +132,8 @@ impl Exchange<'_, '_> {
         let name = successor.name.unwrap_or_else(|| self.names.next(pool));
         let after = self.after.iter().cloned().chain(freed).collect();
         let (kind, number) = (PlanStepKind::JoinWorker, successor.replacement);
-        let step = self.draft.make(kind, &name, pool, number, after);
+        let joined = self.draft.make(kind, &name, pool, number, after);
+        let step = self.draft.gate(joined);
         self.joined.push_back(step);
     }
 }

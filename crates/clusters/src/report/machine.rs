@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use resources::cluster_api::{Machine, MachineInitialization, MachinePhase, MachineStatus, NodeRef};
-use resources::conditions::{Fact, Holds, conditions, since};
+use resources::conditions::{Fact, Holds, UPGRADE_GATES_PASSED, conditions, since};
 use resources::gantry::{MachineRole, ProviderMachinePhase, ProviderMachineStatus, StepStatus};
 
-use crate::observe::{ApiSeen, ETCD_HEALTHY, NODE_HEALTHY, Snapshot, votes};
+use crate::observe::{ApiSeen, ETCD_HEALTHY, GatesProgress, NODE_HEALTHY, Snapshot, votes};
 
 /// Condition of a Machine: on it is installed what is wanted now.
 pub(super) const UP_TO_DATE: &str = "UpToDate";
@@ -29,6 +29,7 @@ pub(super) fn status(
         name: node.name.clone(),
     });
     let mut all = facts(&name, snapshot, &before);
+    all.extend(gates(&name, snapshot, now));
     all.extend(up_to_date(&name, snapshot));
     all.extend(ready(phase, reason.as_deref(), snapshot));
     MachineStatus {
@@ -161,6 +162,30 @@ fn first_boot(driver: Option<&ProviderMachineStatus>) -> Option<Fact> {
         "UnderWay",
         format!("the first boot is at {stage}"),
     )
+}
+
+/// The upgrade gates of a machine that was made for a rollout.
+fn gates(name: &str, snapshot: &Snapshot, now: Timestamp) -> Option<Fact> {
+    let fact = |holds, reason, message: &str| Some((UPGRADE_GATES_PASSED, holds, reason, message.to_owned()));
+    if snapshot.has_passed_gates(name) {
+        return fact(
+            Holds::True,
+            "Passed",
+            "the upgrade gates have succeeded after it joined",
+        );
+    }
+    if !snapshot.is_gated(name) {
+        return None;
+    }
+    match snapshot.gates_progress(name, now) {
+        Some(GatesProgress::Failed(why)) => fact(Holds::False, "Failed", &why),
+        Some(GatesProgress::Running(jobs)) => fact(Holds::Unknown, "Running", &jobs),
+        _ => fact(
+            Holds::Unknown,
+            "Pending",
+            "the upgrade gates are run when it has joined",
+        ),
+    }
 }
 
 fn healthy(name: &str, snapshot: &Snapshot, before: &MachineStatus) -> Vec<Fact> {

@@ -9,6 +9,7 @@
 mod mortal;
 mod operation;
 
+use clusters::GateJobState;
 use clusters_sim::{Failing, Leaves, NewCluster, node_of};
 use futures::FutureExt;
 use jiff::SignedDuration;
@@ -17,6 +18,7 @@ use resources::anywhere::Cluster;
 
 use self::operation::Operation;
 use crate::certificates::ask;
+use crate::gates::name_gates;
 use crate::only_member::alone;
 use crate::upgrade::{OTHER_IMAGE, use_image};
 use crate::world::World;
@@ -75,6 +77,8 @@ const UPGRADE: Operation = Operation::new(
     (1, 1),
 )
 .with_image(OTHER_IMAGE);
+
+const UPGRADE_WITH_GATES: Operation = UPGRADE.with_gates();
 
 /// One line for each test: its name, how its world begins, and the operations that follow each other in it, the first again
 /// after the last.
@@ -158,6 +162,18 @@ carried_out_by_short_lives! {
     renew_three: three(), RENEW_THREE;
     upgrade: made(), UPGRADE;
     upgrade_alone: alone(), UPGRADE;
+    upgrade_with_gates: with_gates(made()), UPGRADE_WITH_GATES;
+    upgrade_alone_with_gates: with_gates(alone()), UPGRADE_WITH_GATES;
+}
+
+/// A cluster with upgrade gates that succeed.
+async fn with_gates(world: impl Future<Output = World>) -> World {
+    let world = world.await;
+    name_gates(&world).await;
+    world
+        .inside
+        .with(|inside| inside.gates.end = Some(GateJobState::Succeeded));
+    world
 }
 
 async fn documents() -> World {

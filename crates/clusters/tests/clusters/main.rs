@@ -10,6 +10,7 @@ mod endpoint;
 mod first_boot;
 mod fleet;
 mod founding;
+mod gates;
 mod kills;
 mod labels_and_taints;
 mod life;

@@ -5,16 +5,17 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use clusters::{Progress, Verdict};
+use clusters::{GateState, Gates, Member, Progress, Verdict};
 use resources::gantry::PlanPhase;
 
-use crate::model::World;
+use crate::model::{Fate, World};
 use crate::samples::{is_of, wanted};
 use crate::tape::{Tape, for_tapes};
 
 const LIVES: u32 = 2_000;
 const RESTORES: u32 = 600;
 const PAUSES: u32 = 300;
+const GATES: u32 = 400;
 /// Bytes of a tape.
 const LENGTH: usize = 160;
 /// Rounds in which something happens.
@@ -79,6 +80,7 @@ fn whatever_happens_each_cluster_comes_to_rest() {
         "killed",
         "save",
         "renewed",
+        "gate",
         "as wanted",
         "blocked",
     ] {
@@ -98,6 +100,7 @@ fn count(counts: &mut BTreeMap<&'static str, usize>, world: &World) {
     has("killed", any("  killed"));
     has("save", any("  saved "));
     has("renewed", any("  renewed "));
+    has("gate", any("  gate "));
     let end = is_as_wanted(world).is_ok();
     has("as wanted", end);
     has("blocked", !end);
@@ -233,6 +236,61 @@ fn a_paused_rollout_keeps_what_works() {
         end
     });
     assert!(rolled.into_inner() >= PAUSES as usize / 4);
+}
+
+/// Rollouts with upgrade gates that fail, hang and are run once more, under a coordinator that is killed at any moment: nothing
+/// that works goes before they have succeeded (the model sees to that), and what has failed is said.
+#[test]
+fn upgrade_gates_stop_a_rollout() {
+    let (stopped, passed) = (RefCell::new(0_usize), RefCell::new(0_usize));
+    for_tapes(GATES, LENGTH, |tape| {
+        let tape = &mut Tape::new(tape);
+        let mut world = made(tape.of(&[3, 1, 5]), tape.below(3));
+        world.reality.spare = Some(tape.below(3));
+        world.approves = true;
+        world.records.gates = Gates::Named;
+        for _ in 0..EVENTFUL {
+            if tape.chance(15) {
+                world.edit(tape, false);
+            }
+            if tape.chance(20) {
+                world.gates(tape);
+            }
+            if tape.chance(30) {
+                world.writes_left = Some(tape.below(6));
+            }
+            world.records.gate_retries += usize::from(tape.chance(10));
+            world.round(5).map_err(|what| format!("{what}\n{world:#?}"))?;
+        }
+        world.calm_down(1);
+        let fails = tape.chance(30);
+        if fails {
+            world.gate_fate = Fate::Fails(1);
+        }
+        comes_to_rest(&mut world).map_err(|what| format!("{what}\n{world:#?}"))?;
+        let any = |begin: &str| world.log.iter().any(|line| line.starts_with(begin));
+        *passed.borrow_mut() += usize::from(any("  passed "));
+        if !is_stopped(&world) {
+            return Ok(());
+        }
+        *stopped.borrow_mut() += 1;
+        // Once more, and well.
+        world.calm_down(1);
+        comes_to_rest(&mut world).map_err(|what| format!("{what}\n{world:#?}"))?;
+        match is_stopped(&world) {
+            true => Err(format!("it is stopped still\n{world:#?}")),
+            false => Ok(()),
+        }
+    });
+    let (stopped, passed) = (stopped.into_inner(), passed.into_inner());
+    assert!(stopped >= GATES as usize / 20, "{stopped}");
+    assert!(passed >= GATES as usize / 4, "{passed}");
+}
+
+/// Whether an upgrade gate has failed that is wanted.
+fn is_stopped(world: &World) -> bool {
+    let failed = |member: &Member| matches!(member.gate, GateState::Failed(_));
+    world.records.gates != Gates::None && world.seen().members.iter().any(failed)
 }
 
 /// The appliance is restored from a backup that is older than the cluster: no healthy machine goes before a person has

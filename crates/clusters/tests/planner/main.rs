@@ -9,8 +9,10 @@
 mod cases;
 mod certificates;
 mod founders;
+mod gates;
 mod goldens;
 mod graph;
+mod holds;
 mod lives;
 mod model;
 mod names;
@@ -22,4 +24,5 @@ mod samples;
 mod size;
 mod successions;
 mod tape;
+mod upgrade_order;
 mod upgrades;

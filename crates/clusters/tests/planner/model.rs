@@ -3,6 +3,7 @@
 
 mod effects;
 mod events;
+mod gates;
 mod machines;
 mod observation;
 mod reality;
@@ -42,6 +43,8 @@ pub(crate) struct World {
     pub(crate) lost: Option<String>,
     /// What becomes of Pods that renew certificates.
     pub(crate) renewal_fate: Fate,
+    /// What becomes of the Jobs of upgrade gates.
+    pub(crate) gate_fate: Fate,
     /// Pods can't be moved.
     pub(crate) held_pods: bool,
     /// Writes until the coordinator is killed.
@@ -66,6 +69,7 @@ impl World {
             saving_fails: false,
             lost: None,
             renewal_fate: Fate::Done(1),
+            gate_fate: Fate::Done(1),
             held_pods: false,
             writes_left: None,
             unapproved: false,

@@ -1,6 +1,8 @@
 //! Random clusters as they may be observed.
 
-use clusters::{ApiState, EtcdMember, EtcdState, Founding, Member, NodeState, Seen, Stage, Wanted};
+use clusters::{
+    ApiState, EtcdMember, EtcdState, Founding, GateState, Gates, Member, NodeState, Seen, Stage, Wanted,
+};
 use resources::gantry::MachineRole;
 
 use crate::samples::{CONTROL_PLANE, ago, as_wanted, free, member, pool, voter, wanted};
@@ -39,7 +41,25 @@ impl Case {
         }
         let paused = || "the rollout is paused by alice".to_owned();
         wanted.paused = tape.chance(15).then(paused);
+        let mut seen = seen;
+        gates(&mut tape, &mut seen);
         Self { wanted, seen }
+    }
+}
+
+/// Upgrade gates, and how far they are.
+fn gates(tape: &mut Tape<'_>, seen: &mut Seen) {
+    seen.gates = match tape.below(10) {
+        0..=5 => Gates::None,
+        6 => Gates::Unusable("upgrade gate shop/check is not in the cluster".to_owned()),
+        _ => Gates::Named,
+    };
+    for known in &mut seen.members {
+        known.gate = match tape.below(12) {
+            0 => GateState::Pending,
+            1 => GateState::Failed("too often".to_owned()),
+            _ => GateState::NotNeeded,
+        };
     }
 }
 

@@ -2,25 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use clusters::{ApiState, EtcdMember, EtcdState, Founding, Member, NodeState, Stage, Verdict};
+use clusters::{ApiState, EtcdMember, EtcdState, Founding, GateState, Gates, Member, Stage, Verdict};
 use resources::anywhere::Taint;
 use resources::gantry::{MachineRole, PlanClass, PlanStepKind};
 
 use crate::graph::Graph;
+use crate::holds::{Holds, ensure, is_fine};
 use crate::observations::Case;
 use crate::samples::{CLUSTER, answer, is_of};
 use crate::tape::{Tape, for_tapes};
+use crate::upgrade_order::{gates_come_between, upgrades_are_in_order};
 
 /// Pairs of wanted and observed clusters.
 const CASES: u32 = 10_000;
 /// Bytes of a tape; more of them than a case reads.
 const LENGTH: usize = 256;
-
-type Holds = Result<(), String>;
-
-fn ensure(holds: bool, what: impl FnOnce() -> String) -> Holds {
-    if holds { Ok(()) } else { Err(what()) }
-}
 
 #[test]
 fn of_every_answer() {
@@ -80,6 +76,7 @@ fn the_cases_are_of_all_kinds() {
         "RemoveMachine",
         "UpdateClusterConfig",
         "UpdateAddons",
+        "RunGates",
         "Finish",
         "upgrade",
         "nothing",
@@ -109,6 +106,7 @@ fn check(case: &Case, verdict: &Verdict) -> Holds {
     quorum_holds(case, &graph)?;
     silence_takes_nothing_away(case, &graph)?;
     upgrades_are_in_order(case, &graph)?;
+    gates_come_between(case, &graph)?;
     let changes = !graph.made().is_empty() || !removed(&graph).is_empty();
     ensure(
         !(case.seen.unknown_plan.is_some() && changes) || plan.requires_approval.is_some(),
@@ -177,20 +175,6 @@ fn voters(case: &Case) -> Option<&Vec<EtcdMember>> {
     }
 }
 
-/// Whether the planner has nothing to do for a machine, now or later.
-fn is_fine(member: &Member) -> bool {
-    member.stage == Stage::Joined
-        && member.failure.is_none()
-        && !member.unwanted
-        && !is_outdated(member)
-        && member.etcd_down.is_none()
-        && !matches!(member.node, NodeState::Down { .. })
-}
-
-fn is_outdated(member: &Member) -> bool {
-    member.revision == "fedcba987654"
-}
-
 fn nothing_exactly_when_as_wanted(case: &Case, verdict: &Verdict) -> Holds {
     let seen = &case.seen;
     let counts = case.wanted.pools.iter().all(|pool| {
@@ -198,7 +182,11 @@ fn nothing_exactly_when_as_wanted(case: &Case, verdict: &Verdict) -> Holds {
         members.count() == pool.count
     });
     let pools = &case.wanted.pools;
-    let all = |member: &Member| is_fine(member) && pools.iter().any(|pool| is_of(member, pool));
+    let gated = seen.gates == Gates::Named && case.wanted.paused.is_none();
+    let all = |member: &Member| {
+        let passed = !gated || member.gate == GateState::NotNeeded;
+        is_fine(member) && passed && pools.iter().any(|pool| is_of(member, pool))
+    };
     let strange = voters(case)
         .into_iter()
         .flatten()
@@ -398,68 +386,4 @@ fn silence_takes_nothing_away(case: &Case, graph: &Graph<'_>) -> Holds {
     ensure(!exists || seen.api == ApiState::Answers || new.is_none(), || {
         format!("{new:?} is made unseen")
     })
-}
-
-/// What works goes for another revision alone in a plan of its own, workers after the control plane, and each worker only when
-/// enough others are there. A node of a new version joins when the API servers have it.
-fn upgrades_are_in_order(case: &Case, graph: &Graph<'_>) -> Holds {
-    let seen = &case.seen;
-    let goes = graph.machines(PlanStepKind::RemoveMachine);
-    let works = |member: &&Member| {
-        is_fine(&Member {
-            revision: String::new(),
-            ..(*member).clone()
-        })
-    };
-    let exchanged: Vec<&Member> = seen
-        .members
-        .iter()
-        .filter(|member| goes.contains(member.name.as_str()) && is_outdated(member))
-        .filter(works)
-        .collect();
-    let is_upgrade = graph.plan.class == PlanClass::Upgrade;
-    ensure(!is_upgrade || case.wanted.paused.is_none(), || {
-        "machines are exchanged while that is paused".to_owned()
-    })?;
-    let counts = case.wanted.pools.iter().all(|pool| {
-        let there = seen.members.iter().filter(|member| is_of(member, pool)).count();
-        there <= pool.count
-    });
-    let wanted = |member: &&Member| case.wanted.pools.iter().any(|pool| is_of(member, pool));
-    let unasked = exchanged
-        .iter()
-        .filter(|member| wanted(member) && !member.first_out);
-    ensure(is_upgrade || !counts || unasked.count() == 0, || {
-        format!("{exchanged:?} go, and it is no upgrade")
-    })?;
-    if !is_upgrade {
-        return Ok(());
-    }
-    let control_plane = |name: &str| {
-        let mut members = seen.members.iter();
-        members.any(|member| member.name == name && member.role == MachineRole::ControlPlane)
-    };
-    let removals = || graph.of(PlanStepKind::RemoveMachine);
-    let name = |step: &resources::gantry::PlanStep| step.machine.clone().unwrap_or_default();
-    for worker in removals().filter(|step| !control_plane(&name(step))) {
-        for member in removals().filter(|step| control_plane(&name(step))) {
-            ensure(graph.is_before(member, worker), || {
-                format!("{} before {}", name(worker), name(member))
-            })?;
-        }
-    }
-    let old = |member: &&Member| {
-        member.role == MachineRole::ControlPlane
-            && member.stage != Stage::Leaving
-            && member.version != crate::samples::VERSION
-    };
-    for join in graph.of(PlanStepKind::JoinWorker) {
-        let made = !seen.members.iter().any(|member| member.name == name(join));
-        for member in seen.members.iter().filter(old).filter(|_| made) {
-            ensure(graph.leaves_etcd_before(&member.name, join), || {
-                format!("{} joins while {} is old", name(join), member.name)
-            })?;
-        }
-    }
-    Ok(())
 }

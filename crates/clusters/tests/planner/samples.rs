@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clusters::{
-    ApiState, CertificateState, EtcdMember, EtcdState, Founding, FreeHosts, HealthLimits, Identity, Member,
-    NodeState, Policy, Pool, RolloutLimits, Seen, Stage, Verdict, Wanted, plan,
+    ApiState, CertificateState, EtcdMember, EtcdState, Founding, FreeHosts, GateState, Gates, HealthLimits,
+    Identity, Member, NodeState, Policy, Pool, RolloutLimits, Seen, Stage, Verdict, Wanted, plan,
 };
 use jiff::{SignedDuration, Timestamp};
 use resources::gantry::MachineRole;
@@ -96,6 +96,7 @@ pub(crate) fn member(name: &str, pool: &Pool) -> Member {
         first_out: false,
         replacement: 0,
         retry: false,
+        gate: GateState::NotNeeded,
         created: ago(600),
     }
 }
@@ -150,6 +151,7 @@ pub(crate) fn as_wanted(wanted: &Wanted) -> Seen {
         addons_behind: false,
         saved: None,
         certificates: CertificateState::default(),
+        gates: Gates::None,
     }
 }
 

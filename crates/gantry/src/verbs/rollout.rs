@@ -1,10 +1,13 @@
-//! `gantry upgrade pause NAME` and `gantry upgrade resume NAME`: whether machines of a cluster that work are exchanged. It is an
-//! annotation of the Cluster, so that kubectl and GitOps can write it too.
+//! `gantry upgrade pause NAME`, `gantry upgrade resume NAME` and `gantry upgrade retry NAME`: whether machines of a cluster that
+//! work are exchanged, and whether the upgrade gates that have failed are run once more. Both are annotations of the Cluster, so
+//! that kubectl and GitOps can write them too.
 
 use clap::Args;
-use kube::ResourceExt as _;
-use kube::api::{Api, Patch};
+use kube::api::{Api, ListParams, Patch};
+use kube::{Client, ResourceExt as _};
 use resources::anywhere::Cluster;
+use resources::cluster_api::Machine;
+use resources::conditions::UPGRADE_GATES_PASSED;
 use resources::keys;
 use serde_json::json;
 
@@ -57,6 +60,54 @@ pub(crate) async fn resume(global: &Global, args: &RolloutArgs) -> Outcome {
     Ok(())
 }
 
+/// Has the upgrade gates that have failed run once more.
+pub(crate) async fn retry(global: &Global, args: &RolloutArgs) -> Outcome {
+    let client = connection::connect(global).await?;
+    let (name, namespace) = (&args.name, &args.namespace);
+    cluster(&client, args).await?;
+    let gates = upgrade_gates(&client, namespace, name).await?;
+    if gates.iter().all(|gate| gate.holds != "False") {
+        return Err(Failure::text(format!(
+            "no upgrade gate of {name} has failed; to see what it waits for: gantry explain {name}"
+        )));
+    }
+    let asked = jiff::Timestamp::now().to_string();
+    annotate(&client, args, keys::GATES_RETRY, Some(&asked)).await?;
+    output::line(format!(
+        "{name}: the upgrade gates that have failed are run once more within a minute; to watch: gantry explain {name}"
+    ));
+    Ok(())
+}
+
+/// How the upgrade gates went after a machine joined.
+pub(crate) struct MachineGates {
+    pub(crate) machine: String,
+    /// `True`, `False` or `Unknown`.
+    pub(crate) holds: String,
+    pub(crate) message: String,
+}
+
+/// How the upgrade gates of a cluster went, by machine.
+pub(crate) async fn upgrade_gates(
+    client: &Client,
+    namespace: &str,
+    cluster: &str,
+) -> Outcome<Vec<MachineGates>> {
+    let machines: Api<Machine> = Api::namespaced(client.clone(), namespace);
+    let of_cluster = ListParams::default().labels(&format!("{}={cluster}", keys::CLUSTER_NAME));
+    let machines = machines.list(&of_cluster).await?;
+    let gates = machines.iter().filter_map(|machine| {
+        let mut conditions = machine.status.as_ref()?.conditions.iter();
+        let known = conditions.find(|known| known.type_ == UPGRADE_GATES_PASSED)?;
+        Some(MachineGates {
+            machine: machine.name_any(),
+            holds: known.status.clone(),
+            message: known.message.clone(),
+        })
+    });
+    Ok(gates.collect())
+}
+
 /// Who, and why.
 fn annotation(user: Option<&str>, reason: Option<&str>) -> String {
     let user = user.filter(|user| !user.is_empty());
@@ -69,20 +120,31 @@ fn annotation(user: Option<&str>, reason: Option<&str>) -> String {
     }
 }
 
-/// Writes the annotation, or takes it away. Tells whether it was there.
+/// Writes the annotation that pauses, or takes it away. Tells whether it was there.
 async fn write(global: &Global, args: &RolloutArgs, text: Option<&str>) -> Outcome<bool> {
     let client = connection::connect(global).await?;
-    let (name, namespace) = (&args.name, &args.namespace);
-    let clusters: Api<Cluster> = Api::namespaced(client, namespace);
-    let Some(known) = clusters.get_opt(name).await? else {
-        return Err(Failure::text(format!(
-            "there is no cluster {name} in {namespace}; see: gantry get clusters -A"
-        )));
-    };
-    let patch = json!({ "metadata": { "annotations": { keys::ROLLOUT_PAUSED: text } } });
-    let params = connection::patch_params();
-    clusters.patch(name, &params, &Patch::Merge(patch)).await?;
+    let known = cluster(&client, args).await?;
+    annotate(&client, args, keys::ROLLOUT_PAUSED, text).await?;
     Ok(known.annotations().contains_key(keys::ROLLOUT_PAUSED))
+}
+
+async fn cluster(client: &Client, args: &RolloutArgs) -> Outcome<Cluster> {
+    let RolloutArgs { name, namespace } = args;
+    let clusters: Api<Cluster> = Api::namespaced(client.clone(), namespace);
+    let known = clusters.get_opt(name).await?;
+    known.ok_or_else(|| {
+        Failure::text(format!(
+            "there is no cluster {name} in {namespace}; see: gantry get clusters -A"
+        ))
+    })
+}
+
+async fn annotate(client: &Client, args: &RolloutArgs, key: &str, text: Option<&str>) -> Outcome {
+    let clusters: Api<Cluster> = Api::namespaced(client.clone(), &args.namespace);
+    let patch = json!({ "metadata": { "annotations": { key: text } } });
+    let params = connection::patch_params();
+    clusters.patch(&args.name, &params, &Patch::Merge(patch)).await?;
+    Ok(())
 }
 
 #[cfg(test)]

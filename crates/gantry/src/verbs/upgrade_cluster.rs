@@ -3,11 +3,14 @@
 
 use clap::Args;
 use cluster_spec::{ChangeEffect, FieldChange, update};
-use kube::Client;
+use kube::{Client, ResourceExt as _};
+use resources::anywhere::Cluster;
+use resources::keys;
 
 use crate::failure::{Failure, Outcome};
 use crate::global::Global;
 use crate::verbs::cluster_files::{Checked, ClusterFiles, current};
+use crate::verbs::rollout::{MachineGates, upgrade_gates};
 use crate::verbs::watching::{Approval, Watching};
 use crate::{connection, output};
 
@@ -53,7 +56,20 @@ pub(crate) async fn plan(global: &Global, args: &PlanClusterArgs) -> Outcome {
     let checked = ClusterFiles::only(&args.file).read(&client).await?;
     let changes = changes(&client, &checked).await?;
     lines(&changes).iter().for_each(output::line);
+    let cluster = &checked.bundle.cluster;
+    let known = upgrade_gates(&client, &checked.namespace, &cluster.name_any()).await?;
+    gate_lines(cluster, &known).iter().for_each(output::line);
     refuse(&changes)
+}
+
+/// Which upgrade gates are run after each machine that is replaced, and how those of the last rollout went.
+fn gate_lines(cluster: &Cluster, known: &[MachineGates]) -> Vec<String> {
+    let named = cluster.annotations().get(keys::UPGRADE_GATES);
+    let named = named.map(|named| format!("upgrade gates after each machine that is replaced: {named}"));
+    let known = known
+        .iter()
+        .map(|gates| format!("upgrade gates after {}: {}", gates.machine, gates.message));
+    named.into_iter().chain(known).collect()
 }
 
 /// The fields that differ from what the cluster's machines are made from.
@@ -110,6 +126,27 @@ fn refuse(changes: &[FieldChange]) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gates_are_said_beside_the_changes() {
+        let mut cluster = Cluster::new("prod", Default::default());
+        assert_eq!(gate_lines(&cluster, &[]), [""; 0]);
+        cluster
+            .annotations_mut()
+            .insert(keys::UPGRADE_GATES.to_owned(), "shop/check".to_owned());
+        let gates = MachineGates {
+            machine: "prod-cp-1".to_owned(),
+            holds: "False".to_owned(),
+            message: "Job shop/gantry-gate-1 of CronJob check has failed: too often".to_owned(),
+        };
+        assert_eq!(
+            gate_lines(&cluster, &[gates]),
+            [
+                "upgrade gates after each machine that is replaced: shop/check",
+                "upgrade gates after prod-cp-1: Job shop/gantry-gate-1 of CronJob check has failed: too often"
+            ]
+        );
+    }
 
     #[test]
     fn changes_are_said_with_their_effect() {

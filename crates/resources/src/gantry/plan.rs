@@ -155,6 +155,8 @@ pub enum PlanStepKind {
     JoinControlPlane,
     /// Make a machine, install its system and join it as a worker.
     JoinWorker,
+    /// Run the upgrade gates of the cluster after a machine has joined.
+    RunGates,
     /// Move the pods of a node elsewhere.
     Drain,
     /// Stop etcd from taking anything more, and save its data.
@@ -235,6 +237,7 @@ impl PlanStep {
             }
             PlanStepKind::JoinControlPlane => format!("join {machine} to the control plane"),
             PlanStepKind::JoinWorker => format!("install {machine} and join as worker"),
+            PlanStepKind::RunGates => format!("run the upgrade gates after {machine} has joined"),
             PlanStepKind::Drain => format!("move the pods of {machine} to other nodes"),
             PlanStepKind::SaveEtcd => format!("stop the etcd of {machine} and save its data"),
             PlanStepKind::RestoreControlPlane => {

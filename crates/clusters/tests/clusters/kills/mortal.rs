@@ -4,7 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use clusters::{Drained, Failure, LabelsAndTaints, NodeView, RenewalPod, SystemView, Workload, Workloads};
+use clusters::{
+    Drained, Failure, GatesView, LabelsAndTaints, NamespacedName, NodeView, RenewalPod, SystemView, Workload,
+    Workloads,
+};
 use clusters_sim::PlayedClusters;
 use etcd::{Etcd, EtcdConnector, EtcdView, HashView, MemberId, Snapshot};
 use futures::FutureExt;
@@ -176,6 +179,11 @@ impl Workload for Mortal<dyn Workload> {
 
     fn delete_pod(&self, name: String) -> Answer<'_, ()> {
         self.answer(self.life.write(), |inner| inner.delete_pod(name), killed())
+    }
+
+    fn gates(&self, templates: Vec<NamespacedName>, jobs: Vec<NamespacedName>) -> Answer<'_, GatesView> {
+        let answers = self.life.goes_on();
+        self.answer(answers, |inner| inner.gates(templates, jobs), killed())
     }
 
     fn drain(&self, node: String) -> Answer<'_, Drained> {

@@ -11,6 +11,7 @@ use resources::gantry::{
 };
 
 use super::mortal::Life;
+use crate::gates::GATES;
 use crate::world::{Followed, TURNS, World};
 
 type Act = for<'a> fn(&'a World) -> BoxFuture<'a, ()>;
@@ -25,6 +26,8 @@ pub(super) struct Operation {
     fails: bool,
     /// The image that all machines have afterwards.
     image: Option<&'static str>,
+    /// Whether upgrade gates are run after each machine.
+    gates: bool,
 }
 
 impl Operation {
@@ -36,6 +39,7 @@ impl Operation {
             approved: false,
             fails: false,
             image: None,
+            gates: false,
         }
     }
 
@@ -46,6 +50,11 @@ impl Operation {
             image: Some(url),
             ..self
         }
+    }
+
+    /// Upgrade gates are run after each machine.
+    pub(super) const fn with_gates(self) -> Self {
+        Self { gates: true, ..self }
     }
 
     /// Machines fail meanwhile, so more of them may be made than are left.
@@ -217,6 +226,16 @@ impl Operation {
             (added, added),
             "each machine takes one server and joins once: {what}"
         );
+        if self.gates {
+            let gates: BTreeSet<String> = names.iter().map(|name| format!("gate of {name}")).collect();
+            let run: Vec<&String> = new.iter().filter(|line| line.starts_with("gate of")).collect();
+            assert_eq!(
+                run.len(),
+                GATES.len() * gates.len(),
+                "each gate is run once: {what}"
+            );
+            assert!(run.iter().all(|line| gates.contains(*line)), "{what}");
+        }
         let gone = before.hosts.iter().filter(|(name, _)| !names.contains(*name));
         for (name, host) in gone.filter(|_| !self.is_end()) {
             let drained = format!("drained {}", node_of(host));

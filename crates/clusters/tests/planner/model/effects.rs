@@ -52,6 +52,7 @@ impl World {
             node_down: None,
             etcd_down: None,
             renewed: None,
+            gated: self.gates_new_machines(),
             given: None,
             provider: Some(Provider::default()),
         };
@@ -218,37 +219,37 @@ impl World {
 
     /// While the rollout is paused, what works goes only where there are more machines than are wanted.
     fn may_be_marked(&self, name: &str) -> Result<(), Stop> {
-        let wanted = &self.records.wanted;
-        let Some(machine) = self
-            .records
-            .machines
-            .get(name)
-            .filter(|_| wanted.paused.is_some())
-        else {
-            return Ok(());
-        };
-        let is_of = |pool: &&Pool| {
-            pool.role == machine.role && (pool.role == MachineRole::ControlPlane || pool.name == machine.pool)
-        };
-        let Some(pool) = wanted.pools.iter().find(is_of) else {
-            return Ok(());
-        };
+        self.gates_let_go(name)?;
+        let goes = self
+            .works_outdated(name)
+            .is_some_and(|(all, wanted)| all <= wanted);
+        match self.records.wanted.paused.is_some() && goes {
+            true => Err(Stop::Wrong(format!("{name} goes while the rollout is paused"))),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn pool_of(&self, machine: &Machine) -> Option<&Pool> {
+        let mut pools = self.records.wanted.pools.iter();
+        pools.find(|pool| machine.is_of(pool))
+    }
+
+    /// Where a machine works, is to stay, and is of another revision than its pool: how many machines this pool has, and how many
+    /// it is to have.
+    pub(super) fn works_outdated(&self, name: &str) -> Option<(usize, usize)> {
+        let machine = self.records.machines.get(name)?;
+        let pool = self.pool_of(machine)?;
         let provider = machine.provider.as_ref();
         let failed = provider.is_none_or(|provider| provider.failed || provider.deleted.is_some());
         let is_down = machine.node_down.is_some() || machine.etcd_down.is_some();
         if !machine.joined || failed || is_down || machine.marked || machine.revision == pool.revision {
-            return Ok(());
+            return None;
         }
         let of_pool = self.records.machines.values().filter(|other| {
-            let same = other.role == pool.role
-                && (pool.role == MachineRole::ControlPlane || other.pool == pool.name);
             let provider = other.provider.as_ref();
-            same && provider.is_some_and(|provider| provider.deleted.is_none())
+            other.is_of(pool) && provider.is_some_and(|provider| provider.deleted.is_none())
         });
-        match of_pool.count() > pool.count {
-            true => Ok(()),
-            false => Err(Stop::Wrong(format!("{name} goes while the rollout is paused"))),
-        }
+        Some((of_pool.count(), pool.count))
     }
 
     /// Takes a member out of etcd, if there is one that does not cost the quorum.

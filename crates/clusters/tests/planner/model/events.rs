@@ -1,6 +1,6 @@
 //! What happens to a cluster: machines that die, people who change their minds, an appliance that is killed or restored.
 
-use clusters::Founding;
+use clusters::{Founding, Gates};
 use resources::gantry::MachineRole;
 
 use super::World;
@@ -10,7 +10,7 @@ use crate::tape::Tape;
 impl World {
     /// One thing happens.
     pub(crate) fn event(&mut self, tape: &mut Tape<'_>) {
-        let what = tape.below(25);
+        let what = tape.below(27);
         self.log.push(format!("event {what}"));
         match what {
             0 => {}
@@ -72,6 +72,8 @@ impl World {
             21 => self.saving_fails = tape.chance(50),
             23 => self.records.renewal_requested_at = Some(self.now),
             24 => self.renewal_fate = fate(tape),
+            25 => self.gates(tape),
+            26 => self.records.gate_retries += 1,
             17 => self.writes_left = Some(tape.below(6)),
             _ => {
                 self.fates = (0..3).map(|_| (fate(tape), fate(tape))).collect();
@@ -97,6 +99,16 @@ impl World {
     pub(crate) fn pause(&mut self, tape: &mut Tape<'_>) {
         let paused = || "the rollout is paused by alice".to_owned();
         self.records.wanted.paused = tape.chance(60).then(paused);
+    }
+
+    /// Somebody names upgrade gates, takes them back, or breaks them.
+    pub(crate) fn gates(&mut self, tape: &mut Tape<'_>) {
+        self.records.gates = match tape.below(4) {
+            0 | 1 => Gates::Named,
+            2 => Gates::None,
+            _ => Gates::Unusable("upgrade gate shop/check is not in the cluster".to_owned()),
+        };
+        self.gate_fate = fate(tape);
     }
 
     /// Somebody wants another image, or the next version of Kubernetes.
@@ -163,6 +175,11 @@ impl World {
         self.writes_left = None;
         self.renewal_fate = Fate::Done(1);
         self.records.wanted.paused = None;
+        self.gate_fate = Fate::Done(1);
+        self.records.gate_retries += 1;
+        if self.records.gates != Gates::None {
+            self.records.gates = Gates::Named;
+        }
         self.approves = true;
         self.fates.clear();
         self.reality

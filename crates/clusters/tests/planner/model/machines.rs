@@ -9,6 +9,7 @@ impl World {
     /// Drivers, systems and members of etcd.
     pub(crate) fn machines_move(&mut self) {
         self.renewals_move();
+        self.gates_move();
         let names: Vec<String> = self.records.machines.keys().cloned().collect();
         for name in names {
             self.machine_moves(&name);

@@ -71,6 +71,7 @@ impl World {
             joins_with: self.reality.joins_with.clone().filter(|_| answers),
             addons_behind: answers && self.addons_behind(),
             certificates: self.certificates(),
+            gates: self.records.gates.clone(),
         }
     }
 
@@ -171,6 +172,7 @@ impl World {
             first_out: machine.first_out,
             replacement: machine.replacement,
             retry: provider.is_some_and(|one| one.retry),
+            gate: self.gate_state(name, machine),
             created: machine.created,
         }
     }

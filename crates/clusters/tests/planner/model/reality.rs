@@ -32,6 +32,8 @@ pub(crate) struct Reality {
     pub(crate) writes: u64,
     /// Pods that renew certificates, by machine: the number of their plan, and what becomes of them.
     pub(crate) renewals: BTreeMap<String, (u32, Fate)>,
+    /// Jobs of upgrade gates, by machine and the wish to run them once more, and what becomes of them.
+    pub(crate) gates: BTreeMap<(String, usize), Fate>,
     next_id: u64,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clusters::Wanted;
+use clusters::{Gates, Pool, Wanted};
 use jiff::Timestamp;
 use resources::Digest;
 use resources::gantry::{MachineRole, Plan};
@@ -25,6 +25,10 @@ pub(crate) struct Records {
     pub(crate) machines: BTreeMap<String, Machine>,
     /// When a person asked for new certificates.
     pub(crate) renewal_requested_at: Option<Timestamp>,
+    /// Whether upgrade gates are named, and can be run.
+    pub(crate) gates: Gates,
+    /// How often a person wanted the gates to be run once more.
+    pub(crate) gate_retries: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -61,6 +65,8 @@ pub(crate) struct Machine {
     pub(crate) etcd_down: Option<Timestamp>,
     /// Number of the plan that renewed its certificates last, and when.
     pub(crate) renewed: Option<(u32, Timestamp)>,
+    /// It is to pass the upgrade gates.
+    pub(crate) gated: bool,
     /// When its bootstrap data was made.
     pub(crate) given: Option<Timestamp>,
     /// `None` once its driver has given it back.
@@ -81,6 +87,13 @@ pub(crate) struct Provider {
     pub(crate) done: bool,
 }
 
+impl Machine {
+    /// Whether it is of a pool. A cluster has one control plane, so its members are known by their role.
+    pub(crate) fn is_of(&self, pool: &Pool) -> bool {
+        pool.role == self.role && (pool.role == MachineRole::ControlPlane || pool.name == self.pool)
+    }
+}
+
 impl Records {
     pub(crate) fn new(wanted: Wanted) -> Self {
         Self {
@@ -95,6 +108,8 @@ impl Records {
             token: None,
             machines: BTreeMap::new(),
             renewal_requested_at: None,
+            gates: Gates::None,
+            gate_retries: 0,
         }
     }
 

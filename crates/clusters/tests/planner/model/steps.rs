@@ -41,6 +41,7 @@ impl World {
             PlanStepKind::RenewCertificates => self.renew(number, machine),
             PlanStepKind::UpdateClusterConfig => self.config(),
             PlanStepKind::UpdateAddons => self.addons(),
+            PlanStepKind::RunGates => self.run_gates(machine),
             PlanStepKind::Finish => self.settle(),
             PlanStepKind::RemoveCluster => Ok(Done),
         }
