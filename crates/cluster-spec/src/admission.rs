@@ -127,7 +127,7 @@ fn changes(
     let documents = control_plane.spec.documents.as_deref()?;
     let known = ClusterBundle::from_documents(&control_plane.name_any(), &namespace, documents);
     let wanted = new.within(&known)?;
-    let compared = update(&known, &wanted);
+    let compared = update(&known, &wanted, releases);
     let mut found = compared.refused;
     // The rest of the rules, with the refused fields put back, so that no field is named twice.
     if let Some(spec) = &control_plane.spec.release {
@@ -147,7 +147,7 @@ fn changes(
         found.extend(broken);
     }
     if let Some(before) = old.and_then(|old| old.within(&known)) {
-        let written = update(&before, &wanted).changed;
+        let written = update(&before, &wanted, releases).changed;
         let is_written = |violation: &Violation| {
             written.iter().any(|change| {
                 change.kind == violation.kind
@@ -180,7 +180,7 @@ fn in_another_version(
         .into_iter()
         .filter(|version| *version != known.cluster.spec.kubernetes_version)
         .map(with)
-        .filter(|bundle| update(known, bundle).refused.is_empty())
+        .filter(|bundle| update(known, bundle, releases).refused.is_empty())
         .map(|bundle| validate(&bundle, releases))
         .collect()
 }

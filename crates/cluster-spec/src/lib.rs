@@ -20,6 +20,7 @@ mod documents;
 mod hardware;
 mod management;
 mod node;
+mod passes;
 mod problem;
 mod recorded;
 mod releases;
@@ -44,6 +45,7 @@ pub use hardware::{FreeHardware, check_hardware};
 pub use management::{
     ManagementCluster, admit_cluster_deletion, management_cluster, names_another_manager, workload_clusters,
 };
+pub use passes::{next_pass, versions_between};
 pub use problem::{Problem, Problems};
 pub use releases::{candidates, choose_release};
 pub use remarks::remarks;

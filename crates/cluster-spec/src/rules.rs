@@ -23,6 +23,8 @@ mod workers;
 use kube::ResourceExt;
 use resources::gantry::Release;
 
+pub(crate) use images::holds_digits;
+
 use crate::bundle::ClusterBundle;
 use crate::violation::{Report, Violation};
 

@@ -5,11 +5,12 @@ mod fields;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
 use kube::core::object::HasSpec;
 use resources::anywhere::Cluster;
+use resources::gantry::Release;
 use resources::keys::VRRP_ID;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,6 +18,7 @@ use serde_json::{Map, Value};
 
 use self::fields::{CLUSTER, DATACENTER, Decision, GROUPS, MACHINE_CONFIG, OIDC_CONFIG, Row, TEMPLATE};
 use crate::bundle::{ClusterBundle, OIDC};
+use crate::passes::{passable, versions_between};
 use crate::version::version;
 use crate::violation::{Report, Violation};
 use crate::vrrp::vrrp_id;
@@ -62,23 +64,30 @@ pub struct Update {
     pub changed: Vec<FieldChange>,
 }
 
-/// Compares the wanted bundle with the one that its machines are made from.
+/// Compares the wanted bundle with the one that its machines are made from. An upgrade may go through the minor versions of
+/// which there are Releases.
 #[must_use]
-pub fn update(old: &ClusterBundle, new: &ClusterBundle) -> Update {
-    compared(old, new, false)
+pub fn update(old: &ClusterBundle, new: &ClusterBundle, releases: &[Release]) -> Update {
+    compared(old, new, releases, false)
 }
 
 /// The same, but what needs new machines keeps its old value too, though it is not refused.
 #[must_use]
-pub fn update_in_place(old: &ClusterBundle, new: &ClusterBundle) -> Update {
-    compared(old, new, true)
+pub fn update_in_place(old: &ClusterBundle, new: &ClusterBundle, releases: &[Release]) -> Update {
+    compared(old, new, releases, true)
 }
 
-fn compared(old: &ClusterBundle, new: &ClusterBundle, in_place: bool) -> Update {
+fn compared(old: &ClusterBundle, new: &ClusterBundle, releases: &[Release], in_place: bool) -> Update {
     let mut refused = Vec::new();
     let mut changed = Vec::new();
+    let same = old.cluster.spec.kubernetes_version == new.cluster.spec.kubernetes_version;
+    let passable = match same {
+        true => BTreeSet::new(),
+        false => passable(new, releases),
+    };
     let compare = |kind: &'static str, name: &str, rows| Comparison {
         cluster: old.name(),
+        passable: passable.clone(),
         in_place,
         rows,
         report: Report::new(kind, name),
@@ -162,13 +171,15 @@ where
 
 /// What of the wanted bundle is refused, compared with the one that its machines are made from.
 #[must_use]
-pub fn check_update(old: &ClusterBundle, new: &ClusterBundle) -> Vec<Violation> {
-    update(old, new).refused
+pub fn check_update(old: &ClusterBundle, new: &ClusterBundle, releases: &[Release]) -> Vec<Violation> {
+    update(old, new, releases).refused
 }
 
 /// Two specs of one object.
 struct Comparison {
     cluster: String,
+    /// Minor versions of Kubernetes that an upgrade may go through.
+    passable: BTreeSet<(u32, u32)>,
     /// What needs new machines keeps its old value.
     in_place: bool,
     rows: &'static [Row],
@@ -285,7 +296,7 @@ impl Comparison {
     fn decide(&mut self, decision: Decision, path: &str, old: &Value, new: &Value) -> Value {
         let effect = match decision {
             Decision::RollsOut => ChangeEffect::NewMachines,
-            Decision::Version if step(old, new).is_ok() => ChangeEffect::NewMachines,
+            Decision::Version if step(old, new, &self.passable).is_ok() => ChangeEffect::NewMachines,
             Decision::CarriedOut => ChangeEffect::InPlace,
             Decision::NoEffect => ChangeEffect::None,
             Decision::Version | Decision::Fixed | Decision::NotCarriedOut => ChangeEffect::Refused,
@@ -298,7 +309,7 @@ impl Comparison {
         let back = "put the old value back, or delete the cluster and create it anew";
         let (message, next_step) = match decision {
             Decision::CarriedOut | Decision::RollsOut | Decision::NoEffect => return new.clone(),
-            Decision::Version => match step(old, new) {
+            Decision::Version => match step(old, new, &self.passable) {
                 Ok(()) => return new.clone(),
                 Err((message, next_step)) => (message, next_step),
             },
@@ -321,9 +332,9 @@ impl Comparison {
     }
 }
 
-/// Whether a cluster can be upgraded from one version to the other: within a minor version, or to the next one. The error says
-/// why not, and what to write instead.
-fn step(old: &Value, new: &Value) -> Result<(), (String, String)> {
+/// Whether a cluster can be upgraded from one version to the other: within a minor version, to the next one, or to a later one
+/// through minor versions that are passable. The error says why not, and what to do instead.
+fn step(old: &Value, new: &Value, passable: &BTreeSet<(u32, u32)>) -> Result<(), (String, String)> {
     let number = |value: &Value| value.as_str().and_then(version);
     // A group without a version has the cluster's.
     let (Some(before), Some(after)) = (number(old), number(new)) else {
@@ -335,28 +346,44 @@ fn step(old: &Value, new: &Value) -> Result<(), (String, String)> {
             )),
         };
     };
-    if before.0 == after.0 && (before.1..=before.1.saturating_add(1)).contains(&after.1) {
-        return Ok(());
-    }
-    let next = format!("{}.{}", before.0, before.1.saturating_add(1));
-    Err(match after < before {
-        true => (
+    if after < before {
+        return Err((
             format!(
                 "Kubernetes can't go back from {} to {}: etcd's data are of the newer version",
                 text(old),
                 text(new)
             ),
             format!("put {} back", text(old)),
-        ),
-        false => (
+        ));
+    }
+    let next = (before.0, before.1.saturating_add(1));
+    if before.0 != after.0 {
+        return Err((
             format!(
-                "Kubernetes {} is more than one minor version after {}",
+                "Kubernetes {} is of another major version than {}",
                 text(new),
                 text(old)
             ),
-            format!("write {next} first, and the version after it when that upgrade is done"),
-        ),
-    })
+            format!("write {}.{} first", next.0, next.1),
+        ));
+    }
+    let between = versions_between(&text(old), &text(new));
+    let is_missing = |minor: &&String| version(minor).is_none_or(|minor| !passable.contains(&minor));
+    match between.iter().find(is_missing) {
+        None => Ok(()),
+        Some(minor) => Err((
+            format!(
+                "the way from Kubernetes {} to {} goes through {minor}, and no Release has that with a node image of the \
+                 cluster's osFamily and CNI",
+                text(old),
+                text(new)
+            ),
+            format!(
+                "apply a Release of {minor} and an Image of it, or put {} back",
+                text(old)
+            ),
+        )),
+    }
 }
 
 fn text(value: &Value) -> String {

@@ -141,8 +141,9 @@ impl Site {
             return;
         }
         let digest = format!("sha256:{}", "00".repeat(32));
-        let next = image.spec.url.contains("1.36");
-        let version = if next { "v1.36.0" } else { "v1.35.4" };
+        let versions = [("1.36", "v1.36.0"), ("1.37", "v1.37.0")];
+        let version = versions.iter().find(|(minor, _)| image.spec.url.contains(minor));
+        let version = version.map_or("v1.35.4", |(_, version)| version);
         let manifest = json!({
             "name": "image", "compression": "zstd", "rawSize": 1, "rawDigest": digest, "size": 1, "digest": digest,
             "kubernetesVersion": version, "chunks": [],

@@ -100,18 +100,28 @@ pub(super) fn check(bundle: &ClusterBundle, releases: &[Release]) -> Vec<Violati
     found
 }
 
+/// The spellings of a version in the URL of its image.
+fn spellings(version: &str) -> [String; 4] {
+    [".", "-", "_", ""].map(|separator| version.replace('.', separator))
+}
+
+/// Whether the URL of an image holds the digits of a version.
+pub(crate) fn holds_digits(image: &str, version: &str) -> bool {
+    let spellings = spellings(version);
+    spellings.iter().any(|spelling| image.contains(spelling.as_str()))
+}
+
 /// EKS Anywhere's guard against an image of another version: its URL holds the version's digits.
 fn digits(bundle: &ClusterBundle, image: &str, kind: &'static str, name: &str) -> Vec<Violation> {
     let mut report = Report::new(kind, name);
     let wanted = &bundle.cluster.spec.kubernetes_version;
-    let spellings = [".", "-", "_", ""].map(|separator| wanted.replace('.', separator));
-    if !spellings.iter().any(|spelling| image.contains(spelling.as_str())) {
+    if !holds_digits(image, wanted) {
         report.add(
             "spec.osImageURL",
             format!("the URL does not hold the Kubernetes version {wanted}"),
             format!(
                 "name an image of that version; its URL holds {wanted} or {}",
-                spellings[1]
+                spellings(wanted)[1]
             ),
         );
     }

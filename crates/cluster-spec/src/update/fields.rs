@@ -14,7 +14,7 @@ pub(super) enum Decision {
     Fixed,
     /// EKS Anywhere replaces machines for it, or changes them; the coordinator does neither.
     NotCarriedOut,
-    /// A version of Kubernetes: the same, or the next minor version, rolls out.
+    /// A version of Kubernetes: the same, the next minor version, or a later one through those between, rolls out.
     Version,
 }
 

@@ -195,7 +195,7 @@ fn a_change_of_any_field_is_carried_out_or_refused_by_its_name() {
                 (bundle, path)
             };
             let ((old, path), (new, _)) = (with(3), with(5));
-            let compared = update(&old, &new);
+            let compared = update(&old, &new, &[]);
             let refused: Vec<&str> = compared.refused.iter().map(|one| one.path.as_str()).collect();
             let accepted = matches!(
                 decision,
@@ -215,14 +215,14 @@ fn a_change_of_any_field_is_carried_out_or_refused_by_its_name() {
                 "{row}: {:?}",
                 compared.changed
             );
-            let held = update_in_place(&old, &new);
+            let held = update_in_place(&old, &new, &[]);
             assert_eq!(held.refused, compared.refused, "{row}");
             let stays = !matches!(decision, Decision::CarriedOut | Decision::NoEffect);
             if !row.ends_with("Ref") && !row.ends_with("Refs") {
                 let expected = if stays { &old } else { &new };
                 assert_eq!(read(&held.effective), read(expected), "{row}");
             }
-            assert_eq!(check_update(&old, &old), [], "{row}");
+            assert_eq!(check_update(&old, &old, &[]), [], "{row}");
         }
     }
 }
@@ -238,13 +238,13 @@ fn versions_go_up_by_one_minor_version() {
     let cases = [
         ("1.34", "1.35", None),
         ("1.35", "1.35", None),
-        ("1.33", "1.35", Some("write 1.34 first")),
+        ("1.33", "1.35", Some("apply a Release of 1.34")),
         ("1.35", "1.34", Some("put 1.35 back")),
         ("1.35", "2.35", Some("write 1.36 first")),
         ("1.35", "nonsense", Some("put 1.35 back")),
     ];
     for (from, to, said) in cases {
-        let refused = check_update(&with(from), &with(to));
+        let refused = check_update(&with(from), &with(to), &[]);
         let next: Vec<&str> = refused.iter().map(|one| one.next_step.as_str()).collect();
         assert_eq!(
             next.len(),
@@ -266,8 +266,8 @@ fn counts_go_up_and_down() {
         bundle.cluster.spec.worker_node_group_configurations[0].count = Some(count);
         bundle
     };
-    assert_eq!(check_update(&with(1), &with(3)), []);
-    let compared = update(&with(3), &with(1));
+    assert_eq!(check_update(&with(1), &with(3), &[]), []);
+    let compared = update(&with(3), &with(1), &[]);
     assert_eq!(compared.refused, []);
     let spec = &compared.effective.cluster.spec;
     assert_eq!(spec.control_plane_configuration.count, 1);
@@ -282,17 +282,17 @@ fn worker_groups_are_compared_by_name_and_come_and_go() {
     let mut first = groups[0].clone();
     first.name = Some("first".to_owned());
     groups.insert(0, first);
-    assert_eq!(check_update(&old, &new), []);
+    assert_eq!(check_update(&old, &new, &[]), []);
     let group = &mut new.cluster.spec.worker_node_group_configurations[1];
     group.failure_domains = vec!["a".to_owned()];
-    let refused = check_update(&old, &new);
+    let refused = check_update(&old, &new, &[]);
     assert_eq!(refused.len(), 1);
     assert_eq!(
         refused[0].path,
         "spec.workerNodeGroupConfigurations[1].failureDomains"
     );
     new.cluster.spec.worker_node_group_configurations.clear();
-    assert_eq!(check_update(&old, &new), []);
+    assert_eq!(check_update(&old, &new, &[]), []);
 }
 
 #[test]
@@ -306,7 +306,7 @@ fn a_refused_reference_leads_to_what_it_led_to() {
     group.machine_group_ref.as_mut().unwrap().name = "other".to_owned();
     new.cluster.spec.datacenter_ref.name = "elsewhere".to_owned();
     new.datacenter.metadata.name = Some("elsewhere".to_owned());
-    let compared = update(&old, &new);
+    let compared = update(&old, &new, &[]);
     let paths: Vec<&str> = compared.refused.iter().map(|one| one.path.as_str()).collect();
     assert_eq!(
         paths,
@@ -330,11 +330,11 @@ fn the_virtual_router_id_is_a_field_like_the_others() {
     };
     let derived = vrrp_id(&old.cluster);
     assert_eq!(
-        check_update(&old, &with(derived)),
+        check_update(&old, &with(derived), &[]),
         [],
         "it says what holds anyway"
     );
-    let compared = update(&old, &with(derived - 1));
+    let compared = update(&old, &with(derived - 1), &[]);
     assert_eq!(compared.refused.len(), 1);
     assert_eq!(
         compared.refused[0].path,

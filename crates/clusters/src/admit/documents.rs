@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use cluster_spec::{
     ChangeEffect, ClusterBundle, FieldChange, Hosts, OIDC, Surroundings, Violation, candidates,
-    check_surroundings, choose_release, update, update_in_place, validate, with_defaults,
+    check_surroundings, choose_release, next_pass, update, update_in_place, validate, with_defaults,
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -15,7 +15,7 @@ use resources::Mac;
 use resources::anywhere::{Cluster, FailureReason};
 use resources::gantry::{ControlPlane, Release};
 
-use super::upgrade::{Change, Upgrade, all_releases, change, fetched, held_versions, upgrade};
+use super::upgrade::{Change, Upgrade, all_releases, change, fetched, held_versions, images_of, upgrade};
 use crate::access::Access;
 use crate::error::Error;
 use crate::observe::{Snapshot, Views};
@@ -59,25 +59,37 @@ pub(crate) async fn read(
         Ok(bundle) => bundle,
         Err(message) => return Ok(Documents::Bad(FailureReason::MissingDependentObjects, message)),
     };
-    let (bundle, refused, held) = match &known {
+    let all = all_releases(views);
+    let (mut bundle, refused, held) = match &known {
         Some(known) => {
             let paused = rollout_paused(cluster).filter(|_| snapshot.is_rolled_out());
             let compared = match paused {
-                Some(_) => update_in_place(known, &wanted),
-                None => update(known, &wanted),
+                Some(_) => update_in_place(known, &wanted, &all),
+                None => update(known, &wanted, &all),
             };
             let held = paused.and_then(|paused| held(&paused, &known.name(), &compared.changed));
             (compared.effective, compared.refused, held)
         }
         None => (wanted, Vec::new(), None),
     };
+    if let Some(before) = &known {
+        let images = |release: &Release, family: &str| images_of(views, access, &bundle, release, family);
+        match next_pass(before, &bundle, &all, images) {
+            Ok(None) => {}
+            Ok(Some(pass)) => bundle = pass,
+            Err(missing) => {
+                let refused = refused.into_iter().chain([missing]).collect();
+                return Ok(as_before(control_plane, known, bundle, None, refused));
+            }
+        }
+    }
     let pinned = control_plane.and_then(|control_plane| Pin::of(control_plane, &bundle));
     let change = known
         .as_ref()
         .map_or(Change::None, |known| change(known, &bundle));
     let releases = match &pinned {
         Some(pin) if change != Change::Version => vec![Release::new(&pin.release_ref, pin.release.clone())],
-        _ => all_releases(views),
+        _ => all,
     };
     let violations = validate(&bundle, &releases);
     if let Some(first) = violations.first() {

@@ -1,9 +1,11 @@
 //! Whether a change of version or images of a cluster with machines can be carried out, and with which Release.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use cluster_spec::{ClusterBundle, Violation, choose_release};
-use resources::gantry::{Image, ImageState, ImageStatus, Release};
+use kube::ResourceExt as _;
+use resources::gantry::{Image, ImageState, ImageStatus, Plan, PlanClass, PlanPhase, Release};
 
 use crate::access::Access;
 use crate::error::Error;
@@ -58,6 +60,9 @@ pub(super) async fn upgrade(
         let reason = "the new version of Kubernetes waits until the cluster is created with the one before";
         return Ok(Upgrade::Waits(reason.to_owned()));
     }
+    if other_version && let Some(reason) = between_versions(pinned, snapshot) {
+        return Ok(Upgrade::Waits(reason));
+    }
     let inside = match held_versions(access, views, bundle, snapshot).await? {
         Ok(inside) => inside,
         Err(url) => return Ok(Upgrade::Waits(fetched(&url))),
@@ -98,10 +103,69 @@ pub(super) async fn upgrade(
     })
 }
 
+/// What the upgrade to the recorded version has not come to yet: API servers and nodes are never two minor versions apart, so the
+/// next version waits.
+fn between_versions(pinned: &Pin, snapshot: &Snapshot) -> Option<String> {
+    let recorded = pinned.release.kubernetes_version.trim_start_matches('v');
+    let is_of_recorded = |version: &str| {
+        let patch = version.trim_start_matches('v').strip_prefix(recorded);
+        patch.is_some_and(|patch| patch.starts_with('.'))
+    };
+    let staying = snapshot
+        .machines
+        .iter()
+        .filter(|(name, _)| !snapshot.is_going(name));
+    let mut versions = staying.filter_map(|(name, machine)| Some((name, machine.spec.version.as_ref()?)));
+    if let Some((name, version)) = versions.find(|(_, version)| !is_of_recorded(version)) {
+        return Some(format!(
+            "the new version of Kubernetes waits until every machine has {recorded}: {name} has {version}"
+        ));
+    }
+    let is_rollout =
+        |plan: &&Arc<Plan>| plan.spec.class == PlanClass::Upgrade && plan.phase() == PlanPhase::Executing;
+    let plan = snapshot.plan().filter(is_rollout)?;
+    Some(format!(
+        "the new version of Kubernetes waits until plan {} is done",
+        plan.name_any()
+    ))
+}
+
 /// The Releases that there are.
 pub(super) fn all_releases(views: &Views) -> Vec<Release> {
     let releases = views.releases.all();
     releases.iter().map(|release| (**release).clone()).collect()
+}
+
+/// URLs of the images that hold the Kubernetes of a Release on an operating system, with the CNI of the cluster.
+pub(super) fn images_of(
+    views: &Views,
+    access: &Access,
+    bundle: &ClusterBundle,
+    release: &Release,
+    family: &str,
+) -> Vec<String> {
+    let fits = |image: &Image| {
+        let status = image
+            .status
+            .as_ref()
+            .filter(|status| status.state == ImageState::Ready);
+        let manifest = status.and_then(|status| status.manifest.as_ref());
+        manifest.is_some_and(|manifest| {
+            let is_or_unknown = |known: &Option<String>, wanted: Option<&str>| {
+                known
+                    .as_deref()
+                    .is_none_or(|known| wanted.is_none_or(|wanted| known == wanted))
+            };
+            manifest.kubernetes_version.as_deref() == Some(&release.spec.patch_version)
+                && is_or_unknown(&manifest.os_family, Some(family))
+                && is_or_unknown(&manifest.cni, bundle.cni())
+        })
+    };
+    let images = views.images.all().into_iter();
+    let found = images.filter(|image| image.namespace().as_deref() == Some(&access.namespace) && fits(image));
+    let mut urls: Vec<String> = found.map(|image| image.spec.url.clone()).collect();
+    urls.sort();
+    urls
 }
 
 fn version_of(bundle: &ClusterBundle) -> &str {

@@ -243,7 +243,7 @@ fn what_is_rolled_out_is_part_of_what_machines_are_made_of() {
         let mut new = old.clone();
         change(&mut new);
         let new = with_defaults(new);
-        let compared = update(&old, &new);
+        let compared = update(&old, &new, &[]);
         let at = |path: &str| path.replace("[0]", "[]") == format!("spec.{field}");
         assert!(
             compared.changed.iter().all(|changed| {

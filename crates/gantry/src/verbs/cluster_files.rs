@@ -36,6 +36,8 @@ pub(crate) struct ClusterFiles {
 /// Everything that was checked before anything is applied.
 pub(crate) struct Checked {
     pub(crate) bundle: ClusterBundle,
+    /// The Releases that there are.
+    pub(crate) releases: Vec<Release>,
     pub(crate) namespace: String,
     pub(crate) csv: Option<Csv>,
     /// The cluster's file.
@@ -74,6 +76,7 @@ impl ClusterFiles {
         Ok(Checked {
             namespace: namespace.unwrap_or_else(|| keys::DEFAULT_NAMESPACE.to_owned()),
             bundle,
+            releases,
             csv,
             text,
         })

@@ -58,7 +58,7 @@ pub(crate) async fn run(global: &Global, args: &CreateClusterArgs) -> Outcome {
 /// What can only be checked against the API: changes of fields that never change, and enough hardware.
 async fn check(client: &Client, checked: &Checked, known: Option<&ClusterBundle>) -> Outcome {
     let violations = match known {
-        Some(known) => cluster_spec::check_update(known, &checked.bundle),
+        Some(known) => cluster_spec::check_update(known, &checked.bundle, &checked.releases),
         None => {
             let mut found =
                 cluster_spec::check_hardware(&checked.bundle, &free_hardware(client, checked).await?);

@@ -2,7 +2,7 @@
 //! cluster -f FILE` only says it.
 
 use clap::Args;
-use cluster_spec::{ChangeEffect, FieldChange, update};
+use cluster_spec::{ChangeEffect, FieldChange, update, versions_between};
 use kube::{Client, ResourceExt as _};
 use resources::anywhere::Cluster;
 use resources::keys;
@@ -81,7 +81,7 @@ async fn changes(client: &Client, checked: &Checked) -> Outcome<Vec<FieldChange>
             checked.namespace
         )));
     };
-    Ok(update(&known, &checked.bundle).changed)
+    Ok(update(&known, &checked.bundle, &checked.releases).changed)
 }
 
 fn lines(changes: &[FieldChange]) -> Vec<String> {
@@ -108,7 +108,23 @@ fn lines(changes: &[FieldChange]) -> Vec<String> {
             value(&change.new)
         )
     };
-    changes.iter().map(line).collect()
+    let through = |change: &FieldChange| {
+        let version = |text: &str| text.trim_matches('"').to_owned();
+        let is_version =
+            change.path == "spec.kubernetesVersion" && change.effect == ChangeEffect::NewMachines;
+        let between = versions_between(&version(&change.old), &version(&change.new));
+        (is_version && !between.is_empty()).then(|| {
+            format!(
+                "Kubernetes goes through {} first: machines are replaced for each of these versions, by a plan of its own",
+                between.join(", ")
+            )
+        })
+    };
+    changes
+        .iter()
+        .flat_map(|change| [Some(line(change)), through(change)])
+        .flatten()
+        .collect()
 }
 
 fn refuse(changes: &[FieldChange]) -> Outcome {
@@ -162,6 +178,11 @@ mod tests {
         assert_eq!(
             lines(&[change("\"1.35\"", ChangeEffect::NewMachines)]),
             ["Cluster prod: spec.kubernetesVersion: \"1.34\" -> \"1.35\" (machines are replaced)"]
+        );
+        let lines = lines(&[change("\"1.37\"", ChangeEffect::NewMachines)]);
+        assert!(
+            lines[1].starts_with("Kubernetes goes through 1.35, 1.36 first:"),
+            "{lines:?}"
         );
         assert!(refuse(&[change("\"1.35\"", ChangeEffect::NewMachines)]).is_ok());
         assert!(refuse(&[change("", ChangeEffect::Refused)]).is_err());

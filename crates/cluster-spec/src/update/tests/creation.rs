@@ -435,7 +435,7 @@ fn the_page_about_the_fields_is_the_table() {
             let later = match decision {
                 Decision::CarriedOut => "carried out; machines that work are kept",
                 Decision::RollsOut => "machines are exchanged",
-                Decision::Version => "the next minor version: machines are exchanged",
+                Decision::Version => "a later minor version, through each between: machines are exchanged",
                 Decision::NoEffect => "no effect",
                 Decision::Fixed | Decision::NotCarriedOut => "refused",
             };
