@@ -11,7 +11,9 @@ use serde::de::DeserializeOwned;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
-const LOOK: Duration = Duration::from_millis(20);
+/// Pause after the first look. Later ones are longer: a look may start programs, and emulated machines need the processors.
+const SHORTEST: Duration = Duration::from_millis(20);
+const LONGEST: Duration = Duration::from_secs(3);
 
 /// Waits until `look` gives `Ok`; after `limit` the last `Err` is the error.
 pub(crate) async fn until<T, E, F>(
@@ -24,13 +26,17 @@ where
     F: Future<Output = Result<T, E>>,
 {
     let end = Instant::now() + limit;
+    let mut pause = SHORTEST;
     loop {
         match look().await {
             Ok(value) => return Ok(value),
             Err(last) if Instant::now() > end => {
                 bail!("{what}: not within {} s; last: {last:?}", limit.as_secs())
             }
-            Err(_) => tokio::time::sleep(LOOK).await,
+            Err(_) => {
+                tokio::time::sleep(pause).await;
+                pause = LONGEST.min(pause.mul_f64(1.3));
+            }
         }
     }
 }
