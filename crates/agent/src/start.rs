@@ -18,7 +18,7 @@ use crate::{Console, Error, Host, KernelArguments, Lease, RealHost};
 
 /// Modules that no device asks for.
 const ALWAYS: [&str; 5] = ["af_packet", "edd", "efivarfs", "ext4", "rtc_cmos"];
-/// Pause after something that a person has to mend.
+/// Pause after something that a person has to fix.
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// Runs the installer. Comes back only if the machine can't be made usable at all. The key is the caller's, so that a

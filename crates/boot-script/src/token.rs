@@ -1,7 +1,7 @@
 //! Checks of values that go into a script line.
 //!
 //! iPXE splits a line at white space without any quoting, expands `${...}`, and knows `||`, `&&`, `;` and `#` as words
-//! of their own. So a value must be one printable ASCII word without those; everything else is refused, not mended.
+//! of their own. So a value must be one printable ASCII word without those; everything else is refused, not corrected.
 
 use crate::error::ScriptError;
 

@@ -192,7 +192,7 @@ impl Reader {
                         Some(node.place),
                         field(kind, name, ""),
                         &error.to_string(),
-                        "mend the value",
+                        "fix the value",
                     );
                 }
                 None

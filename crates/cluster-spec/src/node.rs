@@ -148,7 +148,7 @@ impl<'a, T: serde_saphyr::granit_parser::BorrowedInput<'a>> Builder<'a, T> {
                     return Err(self.stop(
                         place,
                         format!("this is not YAML: {}", error.info()),
-                        "mend the line",
+                        "fix the line",
                     ));
                 }
             }

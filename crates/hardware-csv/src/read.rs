@@ -197,7 +197,7 @@ impl Iterator for Records<'_> {
             match more {
                 Ok(false) => return None,
                 Ok(true) => {}
-                Err(error) => return Some(Err(Fault::of_row(line, error.to_string(), "mend the line"))),
+                Err(error) => return Some(Err(Fault::of_row(line, error.to_string(), "fix the line"))),
             }
             if record.iter().all(|field| field.trim_ascii().is_empty()) {
                 continue;

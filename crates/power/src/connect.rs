@@ -13,7 +13,7 @@ use crate::Error;
 const HTTPS: u16 = 443;
 const REQUEST_LIMIT: Duration = Duration::from_secs(20);
 
-/// A client, or the sentence for the status that says what the user has to mend.
+/// A client, or the sentence for the status that says what the user has to fix.
 pub(crate) async fn open(
     client: &Client,
     connection: &api::Connection,

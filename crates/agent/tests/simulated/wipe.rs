@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use agent::actions::{ActionContext, Outcome, run};
 use agent::{BootOptions, Error, Host, LoadOption, Mounted, plan_boot_options};
@@ -21,6 +22,17 @@ const MIB: u64 = 1 << 20;
 const SIZE: u64 = 56 * MIB;
 /// Stands in every file and stretch that must not be readable afterwards.
 const KEY: &[u8] = b"-----BEGIN EC PRIVATE KEY-----";
+
+/// Unmounts. A test beside this one that starts a program has, for a moment, a copy of every open file.
+fn unmount(point: &Path) -> io::Result<()> {
+    for _ in 0..200 {
+        match umount2(point, MntFlags::empty()) {
+            Err(nix::errno::Errno::EBUSY) => std::thread::sleep(Duration::from_millis(50)),
+            other => return other.map_err(io::Error::from),
+        }
+    }
+    Err(io::ErrorKind::ResourceBusy.into())
+}
 
 /// A loop device over a stretch of a file; gone with it.
 struct Loop(PathBuf);
@@ -253,6 +265,9 @@ impl Host for RealDisk {
             ..Disk::default()
         }]
     }
+    fn kernel_complaints(&self) -> Result<Vec<String>, Error> {
+        panic!("a wipe reads the kernel's log")
+    }
     fn device(&self, _: &PinnedDisk, partition: Option<u32>) -> Result<PathBuf, Error> {
         self.step()?;
         Ok(partition.map_or(self.disk.0.clone(), |number| self.part(number).to_owned()))
@@ -286,10 +301,7 @@ impl Host for RealDisk {
             source: source.into(),
         })?;
         let path = point.clone();
-        Ok(Mounted::new(
-            point,
-            Box::new(move || umount2(&path, MntFlags::empty()).map_err(io::Error::from)),
-        ))
+        Ok(Mounted::new(point, Box::new(move || unmount(&path))))
     }
     fn fetch(&self, url: &str) -> Result<Box<dyn Read + Send>, Error> {
         panic!("a wipe fetches {url}")

@@ -234,7 +234,7 @@ async fn a_late_answer_gives_no_right_to_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_that_no_other_try_mends_says_so() {
+async fn a_failure_that_no_other_try_fixes_says_so() {
     let settings = [
         ("IMG_URL", "http://192.0.2.1/a"),
         ("DEST_DISK", "/dev/disk"),

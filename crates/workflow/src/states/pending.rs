@@ -87,7 +87,7 @@ fn strangers(session: &BootSession) -> (String, &'static str) {
     }
     (
         format!("; {} asked meanwhile, which no Hardware names", macs.join(", ")),
-        "whether one of these is the machine's real MAC (then mend its Hardware)",
+        "whether one of these is the machine's real MAC (then fix its Hardware)",
     )
 }
 
