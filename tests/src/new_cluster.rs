@@ -182,7 +182,7 @@ pub(crate) fn service(rack: &Rack) -> anyhow::Result<()> {
 
 /// Deletes the cluster; its servers become free and are powered off.
 pub(crate) async fn deleted(rack: &Rack) -> anyhow::Result<()> {
-    rack.gantry(&["delete", "cluster", &rack.plan.cluster_name, "--no-wait"])?;
+    rack.gantry(&["delete", "cluster", &rack.plan.cluster_name, "--yes", "--no-wait"])?;
     until("the servers are free and off", DELETED, || async {
         let servers = items(rack, "servers").map_err(|error| format!("{error:#}"))?;
         let free =

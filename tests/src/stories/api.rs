@@ -188,7 +188,12 @@ fn deletion(kubectl: &Kubectl, gantry: &Gantry) -> anyhow::Result<()> {
     let told = gantry.refused(&["delete", "cluster", "story", "--force-cleanup"], 4)?;
     says(&told, &["--force-cleanup"])?;
     kubectl.run_with(&["apply", "-f", "-"], &CLUSTER.replace(PAUSED, ""))?;
-    let told = gantry.run(&["delete", "cluster", "story"])?;
+    let told = gantry.refused(&["delete", "cluster", "story"], 1)?;
+    says(
+        &told,
+        &["cluster story is deleted", "nobody can be asked here", "--yes"],
+    )?;
+    let told = gantry.run(&["delete", "cluster", "story", "--yes"])?;
     says(&told, &["story: deleted"])?;
     let left = kubectl.run(&["get", "clusters.anywhere.eks.amazonaws.com", "-A", "-o", "name"])?;
     ensure!(left.trim().is_empty(), "left: {left}");

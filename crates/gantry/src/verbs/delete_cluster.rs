@@ -1,15 +1,16 @@
-//! `gantry delete cluster NAME`: delete the object, then watch its machines being given back.
+//! `gantry delete cluster NAME`: say what goes and ask, delete the object, then watch its machines being given back.
 
 use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
-use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams};
+use kube::api::{Api, DeleteParams, Preconditions};
+use kube::{Client, ResourceExt as _};
 use resources::anywhere::Cluster;
-use resources::gantry::{Server, ServerState};
+use resources::gantry::{MachineRole, ProviderMachine, Server, ServerState};
 use resources::keys;
 
 use crate::failure::{Failure, Outcome};
@@ -22,6 +23,7 @@ use crate::{connection, output};
 const LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  gantry delete cluster prod\n  gantry delete cluster -f prod.yaml --yes")]
 pub(crate) struct DeleteClusterArgs {
     /// Name of the cluster.
     #[arg(required_unless_present = "file")]
@@ -35,6 +37,9 @@ pub(crate) struct DeleteClusterArgs {
     /// Return once the deletion is asked for.
     #[arg(long)]
     no_wait: bool,
+    /// Delete without asking.
+    #[arg(short = 'y', long)]
+    yes: bool,
     #[command(flatten)]
     pub(crate) eksa: DeleteFlags,
 }
@@ -47,24 +52,7 @@ pub(crate) async fn run(global: &Global, args: &DeleteClusterArgs) -> Outcome {
         (None, None) => return Err(Failure::BadInput("name a cluster".to_owned())),
     };
     let client = connection::connect(global).await?;
-    let clusters: Api<Cluster> = Api::namespaced(client.clone(), &args.namespace);
-    match clusters.delete(&name, &DeleteParams::default()).await {
-        Ok(_) => {}
-        Err(kube::Error::Api(status)) if status.code == 404 => {
-            return Err(Failure::text(format!(
-                "there is no cluster {name} in {}; see: gantry get clusters -A",
-                args.namespace
-            )));
-        }
-        // Clusters that name it as their management cluster.
-        Err(kube::Error::Api(status)) if status.code == 422 => {
-            return Err(Failure::BadInput(format!(
-                "{}; nothing was changed",
-                status.message
-            )));
-        }
-        Err(error) => return Err(error.into()),
-    }
+    delete(&client, args, &name).await?;
     if args.no_wait {
         output::line(format!("{name}: being deleted"));
         return Ok(());
@@ -94,6 +82,91 @@ pub(crate) async fn run(global: &Global, args: &DeleteClusterArgs) -> Outcome {
                 return Err(Failure::Interrupted(format!("{name}: the deletion goes on without you")));
             }
         }
+    }
+}
+
+/// Deletes the cluster that the person was shown, unless its deletion is under way.
+async fn delete(client: &Client, args: &DeleteClusterArgs, name: &str) -> Outcome {
+    let clusters: Api<Cluster> = Api::namespaced(client.clone(), &args.namespace);
+    let Some(cluster) = clusters.get_opt(name).await? else {
+        return Err(missing(name, &args.namespace));
+    };
+    if cluster.metadata.deletion_timestamp.is_some() {
+        return Ok(());
+    }
+    let params = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: cluster.uid(),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
+    };
+    // What can't be deleted is refused before anybody is asked.
+    refused(clusters.delete(name, &params.clone().dry_run()).await, name, args)?;
+    if !args.yes {
+        let snapshot = Snapshot::progress(client, &args.namespace).await?;
+        agree(&plan(&snapshot, name), name)?;
+    }
+    refused(clusters.delete(name, &params).await, name, args)
+}
+
+fn refused<T>(deleted: kube::Result<T>, name: &str, args: &DeleteClusterArgs) -> Outcome {
+    match deleted {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Err(missing(name, &args.namespace)),
+        // Clusters that name it as their management cluster.
+        Err(kube::Error::Api(status)) if status.code == 422 => Err(Failure::BadInput(format!(
+            "{}; nothing was changed",
+            status.message
+        ))),
+        Err(kube::Error::Api(status)) if status.code == 409 => Err(Failure::text(format!(
+            "{name} was deleted and made anew meanwhile; nothing was changed"
+        ))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn missing(name: &str, namespace: &str) -> Failure {
+    Failure::text(format!(
+        "there is no cluster {name} in {namespace}; see: gantry get clusters -A"
+    ))
+}
+
+/// What goes with the cluster.
+fn plan(snapshot: &Snapshot, name: &str) -> Vec<String> {
+    let machines = snapshot.provider_machines_of(name);
+    let line = |machine: &&ProviderMachine| {
+        let role = match machine.spec.role {
+            MachineRole::ControlPlane => "control plane",
+            MachineRole::Worker => "worker",
+        };
+        let host = machine.status.as_ref().and_then(|status| status.host.as_deref());
+        match host {
+            Some(host) => format!(
+                "  {} ({role}): {host} is powered off and given back",
+                machine.name_any()
+            ),
+            None => format!("  {} ({role}): has no host", machine.name_any()),
+        }
+    };
+    let head = match machines.len() {
+        0 => format!("cluster {name} is deleted; it has no machines"),
+        _ => format!("cluster {name} is deleted, with everything that runs on it:"),
+    };
+    std::iter::once(head).chain(machines.iter().map(line)).collect()
+}
+
+/// Asks the person who runs the command.
+fn agree(plan: &[String], name: &str) -> Outcome {
+    plan.iter().for_each(output::note);
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::text(format!(
+            "nobody can be asked here, so nothing was changed: run the command with --yes to delete {name}"
+        )));
+    }
+    match output::confirmed("This can't be undone. Go on? [y/N] ") {
+        true => Ok(()),
+        false => Err(Failure::text(format!("{name}: nothing was changed"))),
     }
 }
 
@@ -148,6 +221,7 @@ fn name_in(file: &std::path::Path) -> Outcome<String> {
 
 #[cfg(test)]
 mod tests {
+    use resources::gantry::{ProviderMachineSpec, ProviderMachineStatus};
     use serde_json::json;
 
     use super::*;
@@ -158,6 +232,42 @@ mod tests {
             "spec": {"machineId": "m", "hardware": name}, "status": status,
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn every_machine_is_named_with_what_becomes_of_its_host() {
+        let machine = |name: &str, role: MachineRole, host: Option<&str>| {
+            let mut machine = ProviderMachine::new(
+                name,
+                ProviderMachineSpec {
+                    cluster_name: "prod".to_owned(),
+                    role,
+                    ..ProviderMachineSpec::default()
+                },
+            );
+            machine.status = Some(ProviderMachineStatus {
+                host: host.map(str::to_owned),
+                ..ProviderMachineStatus::default()
+            });
+            machine
+        };
+        let mut snapshot = Snapshot::default();
+        assert_eq!(
+            plan(&snapshot, "prod"),
+            ["cluster prod is deleted; it has no machines"]
+        );
+        snapshot.provider_machines = vec![
+            machine("prod-md-0-x", MachineRole::Worker, None),
+            machine("prod-cp-y", MachineRole::ControlPlane, Some("node-a")),
+        ];
+        assert_eq!(
+            plan(&snapshot, "prod"),
+            [
+                "cluster prod is deleted, with everything that runs on it:",
+                "  prod-cp-y (control plane): node-a is powered off and given back",
+                "  prod-md-0-x (worker): has no host",
+            ]
+        );
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(super) fn taken(rack: &Rack) -> anyhow::Result<()> {
     ];
     says(&refused?.1, &parts.each_ref().map(String::as_str))?;
     never_powered_on(rack)?;
-    println!("{}", rack.gantry(&["delete", "cluster", name])?);
+    println!("{}", rack.gantry(&["delete", "cluster", name, "--yes"])?);
     println!("endpoint that somebody has: refused before any machine was powered on");
     Ok(())
 }

@@ -65,7 +65,7 @@ fn cluster_fails(rack: &Rack, image: &Path, parts: &[&str]) -> anyhow::Result<()
     never_powered_on(rack)?;
     let kept: Vec<_> = std::fs::read_dir(rack.file("data/images/sha256"))?.collect();
     ensure!(kept.is_empty(), "the appliance would serve {kept:?}");
-    println!("{}", rack.gantry(&["delete", "cluster", name])?);
+    println!("{}", rack.gantry(&["delete", "cluster", name, "--yes"])?);
     Ok(())
 }
 
