@@ -18,6 +18,7 @@ mod renewals;
 mod secret_views;
 mod seen;
 mod snapshot;
+mod unready_pods;
 mod view;
 mod views;
 mod worker_groups;

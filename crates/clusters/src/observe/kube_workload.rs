@@ -22,6 +22,7 @@ use super::kube_gates;
 use super::node_view::NodeView;
 use super::node_watch::NodeWatch;
 use super::renewal_pods;
+use super::unready_pods::why_not_ready;
 use super::workload::{
     AddonsView, Drained, Failure, LAST_PLAN, LAST_PLAN_NAMESPACE, RenewalPod, SystemView, Workload, Workloads,
 };
@@ -81,6 +82,23 @@ struct KubeWorkload {
 impl KubeWorkload {
     fn system_pods(&self) -> Api<Pod> {
         Api::namespaced(self.client.clone(), "kube-system")
+    }
+
+    /// What the cluster's nodes can't do without and is not ready, and why its pods are not.
+    async fn missing(
+        &self,
+        proxy: Option<&DaemonSet>,
+        dns: Option<&Deployment>,
+    ) -> Result<Option<String>, Failure> {
+        let Some((what, label)) = missing(proxy, dns) else {
+            return Ok(None);
+        };
+        let params = ListParams::default().labels(label);
+        let pods = limited(self.system_pods().list(&params)).await?;
+        Ok(Some(match why_not_ready(&pods.items) {
+            Some(why) => format!("{what} ({why})"),
+            None => what,
+        }))
     }
 }
 
@@ -145,7 +163,7 @@ impl Workload for KubeWorkload {
                 joins_with: joins_with.cloned(),
                 addons: addons(cni.as_ref(), proxy.as_ref(), dns.as_ref()),
                 cni_applied: cni.is_some(),
-                missing: missing(proxy.as_ref(), dns.as_ref()),
+                missing: self.missing(proxy.as_ref(), dns.as_ref()).await?,
                 last_plan: number,
             })
         }
@@ -311,18 +329,21 @@ fn addons(cni: Option<&DaemonSet>, proxy: Option<&DaemonSet>, dns: Option<&Deplo
     }
 }
 
-fn missing(proxy: Option<&DaemonSet>, dns: Option<&Deployment>) -> Option<String> {
+/// What is missing, and the label of the pods that it is made of.
+type Missing = (String, &'static str);
+
+fn missing(proxy: Option<&DaemonSet>, dns: Option<&Deployment>) -> Option<Missing> {
+    const PROXY: &str = "k8s-app=kube-proxy";
+    const DNS: &str = "k8s-app=kube-dns";
     let Some(status) = proxy.and_then(|proxy| proxy.status.as_ref()) else {
-        return Some("kube-proxy is not there yet".to_owned());
+        return Some(("kube-proxy is not there yet".to_owned(), PROXY));
     };
     if status.number_ready < status.desired_number_scheduled || status.desired_number_scheduled == 0 {
-        return Some(format!(
-            "kube-proxy is ready on {} of {} nodes",
-            status.number_ready, status.desired_number_scheduled
-        ));
+        let (ready, wanted) = (status.number_ready, status.desired_number_scheduled);
+        return Some((format!("kube-proxy is ready on {ready} of {wanted} nodes"), PROXY));
     }
     let available = dns
         .and_then(|dns| dns.status.as_ref()?.available_replicas)
         .unwrap_or(0);
-    (available < 1).then(|| "CoreDNS has no available replica yet".to_owned())
+    (available < 1).then(|| ("CoreDNS has no available replica yet".to_owned(), DNS))
 }
