@@ -1,5 +1,5 @@
 //! kubeadm's patches: the kubelet's settings of one node, and in the lab's profile probes that do not kill what is only slow,
-//! nor keep it busy.
+//! nor keep it busy, and an API server that leaves room for CoreDNS on a machine of one processor.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ pub(crate) fn patches(
 ) -> Result<Vec<(String, String)>, Error> {
     let mut patches = Vec::new();
     if cluster.profile == Profile::Lab {
-        patches = probes(cluster)?;
+        patches = static_pods(cluster)?;
     }
     if let Some(fields) = node.kubelet.as_ref().and_then(Value::as_object) {
         let mut patch = json!({ "apiVersion": KUBELET, "kind": "KubeletConfiguration" });
@@ -29,7 +29,7 @@ pub(crate) fn patches(
 }
 
 /// Readiness is patched only where every version has a probe: a patch would make one without a handler.
-fn probes(cluster: &ClusterSettings) -> Result<Vec<(String, String)>, Error> {
+fn static_pods(cluster: &ClusterSettings) -> Result<Vec<(String, String)>, Error> {
     [
         "etcd",
         "kube-apiserver",
@@ -52,6 +52,8 @@ fn probes(cluster: &ClusterSettings) -> Result<Vec<(String, String)>, Error> {
         if component == "kube-apiserver" {
             patch["spec"]["containers"][0]["readinessProbe"] =
                 json!({ "periodSeconds": 10, "timeoutSeconds": 60 });
+            // kubeadm asks for 250m; with what else runs on each member that would be the whole processor.
+            patch["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": "150m" } });
         }
         if component == "kube-controller-manager" {
             patch["spec"]["initContainers"] = json!([wait_for_api(&cluster.images.keepalived)]);
