@@ -22,11 +22,13 @@ pub enum ActionKind {
     Handover,
     /// Take the system off a disk that an earlier attempt has written to.
     Wipe,
+    /// Report what the machine is, and stay for a while.
+    Inspect,
 }
 
 impl ActionKind {
     /// Every kind, in the order of an installation; what undoes one comes last.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Image2disk,
         Self::Writefile,
         Self::Seed,
@@ -34,6 +36,7 @@ impl ActionKind {
         Self::Reboot,
         Self::Handover,
         Self::Wipe,
+        Self::Inspect,
     ];
 
     /// The name on the wire.
@@ -47,6 +50,7 @@ impl ActionKind {
             Self::Reboot => "reboot",
             Self::Handover => "handover",
             Self::Wipe => "wipe",
+            Self::Inspect => "inspect",
         }
     }
 

@@ -54,6 +54,8 @@ pub const CMD_LINE: &str = "CMD_LINE";
 pub const GRUBCFG_PATH: &str = "GRUBCFG_PATH";
 /// `handover`: `auto`, `kexec` or `reboot`.
 pub const HANDOVER: &str = "HANDOVER";
+/// `inspect`: minutes that the installer stays up; 60 when absent.
+pub const HOLD_MINUTES: &str = "HOLD_MINUTES";
 
 /// Facts in a report: `bios` or `uefi`.
 pub const FACT_FIRMWARE: &str = "firmware";

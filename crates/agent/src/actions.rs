@@ -5,6 +5,7 @@ mod board;
 mod context;
 mod handover;
 mod image2disk;
+mod inspect;
 mod kexec;
 mod other_systems;
 mod outcome;
@@ -38,5 +39,6 @@ pub fn run(kind: &str, context: &ActionContext) -> Result<Outcome, Error> {
         ActionKind::Reboot => reboot::run(context),
         ActionKind::Handover => handover::run(context),
         ActionKind::Wipe => wipe::run(context),
+        ActionKind::Inspect => inspect::run(context),
     }
 }

@@ -14,6 +14,12 @@ pub trait Host: Send + Sync {
     /// The machine's disks as they are now, with what lies on them.
     fn disks(&self) -> Vec<v1::Disk>;
 
+    /// What the kernel has logged since its start as a warning or worse, oldest first; the newest lines where it is too much.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    fn kernel_complaints(&self) -> Result<Vec<String>, Error>;
+
     /// The device of a pinned disk, or of a partition of it, in this boot. Waits a while for slow controllers.
     ///
     /// # Errors

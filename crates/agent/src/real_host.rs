@@ -13,7 +13,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::host::{Host, Mounted};
 use crate::inventory::{Disks, bios_drives, firmware, secure_boot};
-use crate::system::{Modules, kexec_file_load, make_mutable};
+use crate::system::{self, Modules, kexec_file_load, make_mutable};
 use crate::{BootOptions, Error, image_stream};
 
 /// Slow controllers find their disks within this time.
@@ -70,6 +70,10 @@ impl Host for RealHost {
         // A slow controller or USB bus shows a disk when other disks have settled long ago, and its driver may be new.
         self.modules.load_for_devices();
         self.disks.report()
+    }
+
+    fn kernel_complaints(&self) -> Result<Vec<String>, Error> {
+        system::kernel_complaints()
     }
 
     fn device(&self, disk: &v1::PinnedDisk, partition: Option<u32>) -> Result<PathBuf, Error> {

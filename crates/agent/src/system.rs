@@ -1,12 +1,14 @@
 //! The machine below the agent: file systems, modules, clock, system calls.
 
 mod clock;
+mod kernel_log;
 mod modalias;
 mod modules;
 mod mounts;
 mod syscalls;
 
 pub use clock::{build_time, first_time, set_clock};
+pub(crate) use kernel_log::kernel_complaints;
 pub use modalias::glob;
 pub use modules::{ModuleIndex, Modules};
 pub use mounts::{make_kernel_ask_us, mount_system};

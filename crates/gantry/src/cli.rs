@@ -63,6 +63,9 @@ pub(crate) enum Command {
     /// Say that the records about a server are right, after a restore of the appliance.
     #[command(subcommand)]
     Verify(Verify),
+    /// Boot a server that is in quarantine into the installer, to look at it; no disk is touched.
+    #[command(subcommand)]
+    Rescue(Rescue),
     /// Approve a plan that waits for a person.
     Approve(verbs::approve::ApproveArgs),
     /// Try once more what has failed too often.
@@ -183,6 +186,12 @@ pub(crate) enum Release {
 pub(crate) enum Quarantine {
     /// No machine takes the server, and the one that has it keeps it, powered off, when it gives it up.
     Server(verbs::server::QuarantineArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Rescue {
+    /// Boot it into the installer once, have it report what it is, and keep it up for a while.
+    Server(verbs::rescue_server::RescueArgs),
 }
 
 #[derive(Debug, Subcommand)]

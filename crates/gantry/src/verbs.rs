@@ -18,6 +18,7 @@ pub(crate) mod machine;
 pub(crate) mod open_copy;
 pub(crate) mod release_server;
 pub(crate) mod renew;
+pub(crate) mod rescue_server;
 pub(crate) mod rollout;
 pub(crate) mod serve;
 pub(crate) mod server;
@@ -30,7 +31,7 @@ use clap::CommandFactory;
 
 use crate::cli::{
     Apply, Backup, Cli, Command, Config, Create, Delete, Generate, Quarantine, Release, Renew, Replace,
-    Restore, Retry, Snapshot, Upgrade, UpgradePlan, Verify,
+    Rescue, Restore, Retry, Snapshot, Upgrade, UpgradePlan, Verify,
 };
 use crate::failure::Outcome;
 use crate::global::Global;
@@ -54,6 +55,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Renew(Renew::Certificates(args)) => renew::run(global, &args).await,
         Command::Delete(Delete::Cluster(args)) => delete_cluster::run(global, &args).await,
         Command::Release(Release::Server(args)) => release_server::run(global, &args).await,
+        Command::Rescue(Rescue::Server(args)) => rescue_server::run(global, &args).await,
         Command::Approve(args) => approve::run(global, &args).await,
         Command::Quarantine(Quarantine::Server(args)) => server::quarantine(global, &args).await,
         Command::Verify(Verify::Server(args)) => server::verify(global, &args).await,

@@ -108,6 +108,7 @@ fn settings(kind: ActionKind, machine: &Machine) -> Settings {
         ]),
         ActionKind::Kexec => owned(&[("BLOCK_DEVICE", "/dev/part2"), ("FS_TYPE", "ext4")]),
         ActionKind::Reboot | ActionKind::Wipe => owned(&[("DEST_DISK", "/dev/disk")]),
+        ActionKind::Inspect => owned(&[("HOLD_MINUTES", "0")]),
         ActionKind::Handover => owned(&[("BLOCK_DEVICE", "/dev/part2"), ("FS_TYPE", "ext4")]),
     }
 }
@@ -220,6 +221,21 @@ fn killed_here_and_run_again() {
         }
         assert!((1..20).contains(&kills), "{kind}: {kills} kills");
     }
+}
+
+#[test]
+fn an_inspection_reports_and_ends_when_it_is_called_off() {
+    let machine = installed();
+    let before = state(&machine);
+    let context = context(&machine, &[("HOLD_MINUTES", "600")], false);
+    context.cancel.cancel();
+    let error = run("inspect", &context).unwrap_err();
+    assert!(error.line().contains("called off"), "{}", error.line());
+    assert_eq!(
+        context.board.take_log(),
+        ["kernel: [1.000000] ata1.00: failed command"]
+    );
+    assert!(state(&machine) == before);
 }
 
 #[test]

@@ -113,6 +113,10 @@ impl Host for Simulated {
     fn disks(&self) -> Vec<Disk> {
         Vec::new()
     }
+    fn kernel_complaints(&self) -> Result<Vec<String>, Error> {
+        self.0.step("reading the kernel's log")?;
+        Ok(vec!["[1.000000] ata1.00: failed command".to_owned()])
+    }
     fn device(&self, disk: &PinnedDisk, partition: Option<u32>) -> Result<PathBuf, Error> {
         self.0.step("looking for a disk")?;
         if let Some(disks) = &self.0.disks {

@@ -17,7 +17,7 @@
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use resources::bmc;
-use resources::gantry::{BootSession, ReleaseStatement, Server, StatedPower};
+use resources::gantry::{BootSession, Purpose, ReleaseStatement, Server, ServerState, StatedPower};
 use resources::keys::POLL_REQUESTED;
 use steps::{later, pause_after};
 
@@ -65,12 +65,30 @@ pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
     if is_stated_off(snapshot, server) {
         return finish(snapshot, server, progress, now);
     }
+    if is_inspected(server) {
+        let reason = format!(
+            "{} is being inspected; it is powered off when that is over",
+            server.name_any()
+        );
+        return Step::wait(reason, a_day_on(snapshot, now));
+    }
     match &snapshot.bmc {
         Some(_) => power_off(snapshot, server, progress, now),
         None if never_started(server) => give_back(snapshot, server, progress, now),
         None if kept(snapshot, server).is_some() || progress == Wipe::Done => person(snapshot, server, now),
         None => finish(snapshot, server, progress, now),
     }
+}
+
+/// Whether a person has booted the installer on the server to look at it. `servers` knows whether that is still so.
+fn is_inspected(server: &Server) -> bool {
+    let inspects = server
+        .spec
+        .attempt
+        .as_ref()
+        .is_some_and(|attempt| attempt.purpose == Purpose::Inspect);
+    let status = server.status.as_ref();
+    inspects && status.is_some_and(|status| status.state == ServerState::Provisioning)
 }
 
 /// Gives a server back that is off, unless somebody wants to look at it first.

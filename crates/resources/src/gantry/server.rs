@@ -195,8 +195,10 @@ pub enum Purpose {
     Install,
     /// Wipe the disks that earlier attempts have written to; no other disk is touched.
     Wipe,
-    /// Mend the installed system.
+    /// Fix the installed system.
     Repair,
+    /// Look at the machine; no disk is touched.
+    Inspect,
 }
 
 /// How the machine gets from the installer to the installed system.

@@ -27,10 +27,13 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
                 ServerState::Wiping,
                 format!("workflow {} wipes its disks", attempt.workflow),
             ),
-            Purpose::Install | Purpose::Repair => under_way(snapshot, attempt, now),
+            Purpose::Install | Purpose::Repair | Purpose::Inspect => under_way(snapshot, attempt, now),
         };
     }
     let workflow = snapshot.workflow.and_then(|workflow| workflow.status.as_ref());
+    if attempt.purpose == Purpose::Inspect {
+        return end(snapshot, "its inspection is over");
+    }
     match workflow.and_then(|status| status.state) {
         Some(WorkflowState::Success) => installed(snapshot, attempt, workflow, now),
         Some(state @ (WorkflowState::Failed | WorkflowState::Timeout)) => {
@@ -151,6 +154,17 @@ mod tests {
         sample.owned_by("prod-1");
         sample.attempt(3);
         sample
+    }
+
+    #[test]
+    fn an_inspection_installs_nothing() {
+        let mut sample = sample();
+        sample.server.spec.attempt.as_mut().unwrap().purpose = Purpose::Inspect;
+        sample.waits(at(0));
+        sample.workflow_ends(WorkflowState::Success, "");
+        sample.goes(at(0), ServerState::Claimed);
+        sample.server.spec.claim = None;
+        sample.goes(at(0), ServerState::Releasing);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
     if let Some(attempt) = snapshot.open_attempt() {
         return match attempt.purpose {
             Purpose::Wipe => under_way(snapshot, attempt, now),
-            Purpose::Install | Purpose::Repair => Step::go(
+            Purpose::Install | Purpose::Repair | Purpose::Inspect => Step::go(
                 ServerState::Provisioning,
                 format!("workflow {} runs", attempt.workflow),
             ),

@@ -37,18 +37,21 @@ pub fn rendered(document: &Document, mut mint: impl FnMut() -> String) -> Result
     })
 }
 
-/// What else an attempt does besides wiping, if it does both: its disks are those of earlier attempts, and what follows it is
-/// that the server is given back.
+/// What else an attempt does besides wiping or inspecting, if it does: each of these decides what follows for the server.
 fn mixed(document: &Document) -> Option<String> {
     let actions = || document.tasks.iter().flat_map(|task| &task.actions);
-    let wipes = |action: &&Action| ActionKind::of_image(&action.image) == Some(ActionKind::Wipe);
-    let other = actions().find(|action| !wipes(action))?;
-    actions().find(wipes).map(|wipe| {
-        format!(
-            "rendered line {}: {} must stand alone, and {} is in the same template; make two Workflows",
-            wipe.image_line, wipe.image, other.image
-        )
-    })
+    [ActionKind::Wipe, ActionKind::Inspect]
+        .into_iter()
+        .find_map(|kind| {
+            let is_kind = |action: &&Action| ActionKind::of_image(&action.image) == Some(kind);
+            let other = actions().find(|action| !is_kind(action))?;
+            actions().find(is_kind).map(|alone| {
+            format!(
+                "rendered line {}: {} must stand alone, and {} is in the same template; make two Workflows",
+                alone.image_line, alone.image, other.image
+            )
+        })
+        })
 }
 
 fn row(task: &Task, mint: &mut impl FnMut() -> String) -> WorkflowTask {

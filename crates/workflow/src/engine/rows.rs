@@ -50,11 +50,13 @@ pub(crate) fn leaves(action: &WorkflowAction) -> bool {
     kind(action).is_some_and(ActionKind::leaves_installer)
 }
 
-/// What the rows are for. Rendering refused those in which a wipe does not stand alone.
+/// What the rows are for. Rendering refused those in which a wipe or an inspection does not stand alone.
 pub(crate) fn purpose(status: &WorkflowStatus) -> Purpose {
-    match places(status).any(|(_, _, action)| kind(action) == Some(ActionKind::Wipe)) {
-        true => Purpose::Wipe,
-        false => Purpose::Install,
+    let has = |wanted| places(status).any(|(_, _, action)| kind(action) == Some(wanted));
+    match () {
+        () if has(ActionKind::Wipe) => Purpose::Wipe,
+        () if has(ActionKind::Inspect) => Purpose::Inspect,
+        () => Purpose::Install,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Wiping the disks of a server before it is given back.
 
-use resources::gantry::{PinnedDisk, Quarantine, Unwiped};
+use resources::gantry::{PinnedDisk, Purpose, Quarantine, Unwiped};
 
 use super::releasing::{ended, given_back, releasing, said, stated, try_ended};
 use super::*;
@@ -269,6 +269,24 @@ fn without_a_bmc_the_wipe_needs_no_statement_and_its_end_does() {
     assert!(
         waits(&blind, 20).0.contains("switch it off"),
         "somebody looks at it first"
+    );
+}
+
+#[test]
+fn a_server_that_is_being_inspected_is_left_on() {
+    let mut kept = said(off(), bmc::PowerState::On, 12);
+    server(&mut kept).spec.quarantine = Some(Quarantine {
+        reason: "fan".into(),
+        at: None,
+    });
+    let attempt = server(&mut kept).spec.attempt.as_mut().unwrap();
+    (attempt.number, attempt.purpose) = (2, Purpose::Inspect);
+    server(&mut kept).status.as_mut().unwrap().state = ServerState::Provisioning;
+    assert!(waits(&kept, 12).0.contains("being inspected"));
+    server(&mut kept).status.as_mut().unwrap().state = ServerState::Claimed;
+    assert!(
+        matches!(decide(&kept, at(12)), Step::Do(Effect::PowerOff { .. })),
+        "it is over"
     );
 }
 

@@ -1,0 +1,48 @@
+//! `inspect`: report what the machine is and what its kernel complains of, touch no disk, and stay for a while, so that a person
+//! can look at the console and at what was reported.
+
+use std::time::{Duration, Instant};
+
+use agent_protocol::environment::HOLD_MINUTES;
+use agent_protocol::v1::Disk;
+
+use super::{ActionContext, Outcome};
+use crate::Error;
+
+/// How long the installer stays up where the template does not say.
+const MINUTES: u64 = 60;
+/// Between two looks at whether it was called off.
+const LOOK: Duration = Duration::from_millis(500);
+
+pub(super) fn run(context: &ActionContext) -> Result<Outcome, Error> {
+    let minutes = context
+        .parsed(HOLD_MINUTES, "a number of minutes")?
+        .unwrap_or(MINUTES);
+    for disk in context.host.disks() {
+        context.board.log(described(&disk));
+    }
+    for line in context.host.kernel_complaints()? {
+        context.board.log(format!("kernel: {line}"));
+    }
+    let (start, hold) = (Instant::now(), Duration::from_secs(minutes.saturating_mul(60)));
+    while start.elapsed() < hold {
+        if context.cancel.is_cancelled() {
+            let reason = "called off".to_owned();
+            return Err(Error::Stopped { reason });
+        }
+        context.board.set_progress("looked at", None);
+        std::thread::sleep(LOOK.min(hold.saturating_sub(start.elapsed())));
+    }
+    Ok(Outcome::done(format!("looked at for {minutes} minutes")))
+}
+
+fn described(disk: &Disk) -> String {
+    let contents = match disk.contents.as_slice() {
+        [] => "nothing known lies on it".to_owned(),
+        contents => format!("on it: {}", contents.join(", ")),
+    };
+    format!(
+        "{} ({} {}, {} bytes, {}): {contents}",
+        disk.device, disk.model, disk.serial, disk.size, disk.transport
+    )
+}
