@@ -73,8 +73,10 @@ pub(crate) fn missing_for(tools: &[&str]) -> Option<String> {
 pub(crate) struct Rack {
     pub(crate) plan: RackPlan,
     pub(crate) paths: RackPaths,
-    /// URL of the node image, as a cluster names it.
+    /// URL of the node image, as a cluster names it; of the newest release.
     pub(crate) image: String,
+    /// Those of older releases that are built, newest first.
+    pub(crate) older_images: Vec<String>,
     /// Further flags of `gantry serve`.
     pub(crate) serve_flags: Vec<String>,
     /// Values for emulated machines instead of those of Kubernetes and of real hardware.
@@ -104,16 +106,17 @@ impl Rack {
             plan,
             paths,
             image: String::new(),
+            older_images: Vec::new(),
             serve_flags: Vec::new(),
             lab_timings: true,
             folder,
             appliance: None,
             is_up: false,
         };
-        rack.image = rack
-            .user(&["image", "export", &rack.file("parts").display().to_string()])?
-            .trim()
-            .to_owned();
+        let exported = rack.user(&["image", "export", &rack.file("parts").display().to_string()])?;
+        let mut images = exported.lines().map(str::to_owned);
+        rack.image = images.next().unwrap_or_default();
+        rack.older_images = images.collect();
         done(
             Command::new("chmod")
                 .arg("-R")

@@ -27,11 +27,11 @@ const MANAGER: &str = "gantry-appliance";
 /// Boot events that wait to be written before services drop them.
 const EVENTS: usize = 4096;
 
-/// Runs the appliance until `cancel`; `ready` hears where everything listens once it does. `planned` is the built-in
-/// Release, for as long as the parts folder has none with digests.
+/// Runs the appliance until `cancel`; `ready` hears where everything listens once it does. `planned` are the built-in
+/// Releases, each for as long as the parts folder has none of that name with digests.
 pub async fn run(
     settings: Settings,
-    planned: Release,
+    planned: Vec<Release>,
     cancel: CancellationToken,
     ready: impl FnOnce(&[Listener]) + Send,
 ) -> Result<(), Error> {
@@ -58,7 +58,7 @@ pub async fn run(
 /// Order: the API first, because everything stands on it; then what answers machines; then what acts by itself.
 async fn start(
     foundation: &Foundation,
-    planned: &Release,
+    planned: &[Release],
     tasks: &mut Tasks,
     bound: &mut Option<BoundAddress>,
 ) -> Result<Vec<Listener>, Error> {
@@ -68,15 +68,18 @@ async fn start(
         netboot::record_events(queue, foundation.records.clone(), tasks.cancel()),
     );
     let mut listeners = vec![serve_api(foundation, &events, tasks).await?];
-    apply_release(
-        foundation,
-        foundation
-            .parts
-            .as_ref()
-            .and_then(Parts::release)
-            .unwrap_or(planned),
-    )
-    .await?;
+    let built = foundation.parts.as_ref().map_or(&[][..], Parts::releases);
+    let is_built = |planned: &&Release| {
+        built
+            .iter()
+            .any(|known| known.metadata.name == planned.metadata.name)
+    };
+    for release in built
+        .iter()
+        .chain(planned.iter().filter(|planned| !is_built(planned)))
+    {
+        apply_release(foundation, release).await?;
+    }
     let settings = &foundation.settings;
     let site = settings.interface.clone().zip(settings.address);
     let site = site.map(|(interface, address)| Site { interface, address });

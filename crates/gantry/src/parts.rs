@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use appliance::Parts;
-use image_builder::{BootFiles, ReleaseFacts, built_in_release};
+use image_builder::{BootFiles, ReleaseFacts, ReleaseRecipe, built_in_release};
 use resources::gantry::{Release, ReleaseSpec};
 use resources::keys;
 
@@ -17,8 +17,8 @@ const IPXE_EFI: &str = "ipxe.efi";
 /// What was exported.
 #[derive(Debug)]
 pub(crate) struct Exported {
-    /// The node image, when it is built.
-    pub(crate) node_image: Option<PathBuf>,
+    /// The node images that are built, that of the newest release first.
+    pub(crate) node_images: Vec<PathBuf>,
 }
 
 /// Name of the agent's program, beside this one.
@@ -52,20 +52,25 @@ pub(crate) fn export(cache: &Path, agent: &Path, folder: &Path) -> anyhow::Resul
     place(&boot.ipxe_efi, &to.join(IPXE_EFI))?;
     image_builder::build_initramfs(&boot, agent, &to.join("initramfs"))?;
     export_kubectl(cache, folder)?;
-    let Some(facts) = built_in_release(cache)? else {
-        return Ok(Exported { node_image: None });
-    };
-    let node = node_image(&facts, folder)?;
-    let release = serde_json::to_vec_pretty(&release_object(facts.spec()))?;
-    fs::write(folder.join(Parts::RELEASE), release)?;
-    Ok(Exported {
-        node_image: Some(node),
-    })
+    let mut node_images = Vec::new();
+    for recipe in ReleaseRecipe::ALL {
+        let Some(facts) = built_in_release(cache, recipe)? else {
+            continue;
+        };
+        node_images.push(node_image(&facts, folder)?);
+        let release = serde_json::to_vec_pretty(&release_object(facts.spec()))?;
+        let name = match recipe == ReleaseRecipe::NEWEST {
+            true => Parts::NEWEST_RELEASE.to_owned(),
+            false => Parts::release_file(recipe.minor),
+        };
+        fs::write(folder.join(name), release)?;
+    }
+    Ok(Exported { node_images })
 }
 
-/// kubectl of the same version, for people; `bin/kubectl` in the folder.
+/// kubectl of the newest release, for people; `bin/kubectl` in the folder.
 fn export_kubectl(cache: &Path, folder: &Path) -> anyhow::Result<()> {
-    let parts = image_builder::list(cache)?;
+    let parts = image_builder::list(cache, ReleaseRecipe::NEWEST)?;
     let built = parts
         .into_iter()
         .filter(|part| part.name == "kubernetes")

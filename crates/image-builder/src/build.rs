@@ -18,12 +18,15 @@ use crate::error::{Error, Result};
 use crate::part::Part;
 use crate::parts::{self, Job};
 use crate::progress::{Event, Progress};
+use crate::versions::ReleaseRecipe;
 use crate::{digest, host, lanes};
 
 /// How to build.
 pub struct BuildOptions {
     /// Where results are kept.
     pub cache_dir: PathBuf,
+    /// What is built.
+    pub release: ReleaseRecipe,
     /// Build the named parts again although they are in the cache.
     pub force: bool,
     /// Debian archive or a mirror of it; the one that this host's apt uses unless said otherwise.
@@ -39,6 +42,7 @@ impl std::fmt::Debug for BuildOptions {
         let mut shown = f.debug_struct("BuildOptions");
         shown
             .field("cache_dir", &self.cache_dir)
+            .field("release", &self.release.minor)
             .field("force", &self.force)
             .field("debian_mirror", &self.debian_mirror);
         shown.finish_non_exhaustive()
@@ -49,6 +53,7 @@ impl Default for BuildOptions {
     fn default() -> Self {
         Self {
             cache_dir: default_cache_dir(),
+            release: ReleaseRecipe::NEWEST,
             force: false,
             debian_mirror: host::debian_mirror(),
             progress: Arc::new(|_| ()),
@@ -89,11 +94,11 @@ pub struct Listed {
     pub built: Option<Built>,
 }
 
-/// All parts, and which are in the cache.
+/// All parts of a release, and which are in the cache.
 ///
 /// # Errors
 /// If the cache cannot be read.
-pub fn list(cache_dir: &Path) -> Result<Vec<Listed>> {
+pub fn list(cache_dir: &Path, release: ReleaseRecipe) -> Result<Vec<Listed>> {
     let cache = Cache::new(cache_dir);
     let listed = |(part, recipe_digest): (Part, Digest)| {
         let built = cache
@@ -106,7 +111,7 @@ pub fn list(cache_dir: &Path) -> Result<Vec<Listed>> {
             built,
         })
     };
-    digest::digests().into_iter().map(listed).collect()
+    digest::digests(release).into_iter().map(listed).collect()
 }
 
 /// Builds the named parts and what they are made of; no names means all. Blocks; run it on a thread of its own.
@@ -123,7 +128,7 @@ pub fn build(names: &[String], options: &BuildOptions) -> Result<Vec<Built>> {
             .collect::<Result<Vec<_>>>()?
     };
     let cache = Cache::new(&options.cache_dir);
-    let digests = digest::digests();
+    let digests = digest::digests(options.release);
     let forced = |part: Part| options.force && wanted.contains(&part);
     let find = |part: Part| -> Result<Option<Record>> {
         match digests.get(&part) {
@@ -227,6 +232,7 @@ fn make(
         .iter()
         .filter_map(|input| Some((*input, cache.path(*digests.get(input)?))));
     let job = Job {
+        release: options.release,
         part,
         inputs: inputs.collect(),
         out: staging.out(),
@@ -238,7 +244,10 @@ fn make(
     };
     parts::build(&job)?;
     let (digest, size) = digest_of(&staging.out())?;
+    let newest = digest::digests(ReleaseRecipe::NEWEST);
+    let is_older = newest.get(&part) != Some(&recipe_digest);
     let record = Record {
+        older_release: is_older.then(|| options.release.minor.to_owned()),
         name: part.name().to_owned(),
         recipe_digest,
         digest,
@@ -288,6 +297,7 @@ mod tests {
     #[test]
     fn only_what_is_missing_and_what_it_is_made_of_is_built() {
         let record = || Record {
+            older_release: None,
             name: String::new(),
             recipe_digest: Digest::new([0; 32]),
             digest: Digest::new([0; 32]),
@@ -319,7 +329,7 @@ mod tests {
     #[test]
     fn a_list_names_every_part() {
         let folder = tempfile::tempdir().unwrap();
-        let names: Vec<String> = list(folder.path())
+        let names: Vec<String> = list(folder.path(), ReleaseRecipe::NEWEST)
             .unwrap()
             .into_iter()
             .map(|listed| listed.name)

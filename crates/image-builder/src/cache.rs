@@ -41,6 +41,9 @@ pub(crate) struct Record {
     pub(crate) digest: Digest,
     /// Bytes of all files.
     pub(crate) size: u64,
+    /// Minor version of Kubernetes, where the newest release has another such part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) older_release: Option<String>,
 }
 
 /// The cache directory.
@@ -194,6 +197,7 @@ mod tests {
 
     fn record(recipe: Digest) -> Record {
         Record {
+            older_release: None,
             name: "etcd".into(),
             recipe_digest: recipe,
             digest: Digest::new([2; 32]),

@@ -7,10 +7,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::part::Part;
 use crate::recipe::FILES;
-use crate::versions::versions_text;
+use crate::versions::ReleaseRecipe;
 
-/// What a part's result depends on: files, versions, the code's revision, and the same of its inputs.
-pub(crate) fn digests() -> BTreeMap<Part, Digest> {
+/// What the result of each part of a release depends on: files, versions, the code's revision, and the same of its inputs.
+pub(crate) fn digests(release: ReleaseRecipe) -> BTreeMap<Part, Digest> {
     let mut digests = BTreeMap::new();
     for part in Part::ALL {
         let mut hash = Sha256::new();
@@ -18,12 +18,14 @@ pub(crate) fn digests() -> BTreeMap<Part, Digest> {
             "{} {}\n{}",
             part.name(),
             part.revision(),
-            versions_text(part)
+            release.versions_text(part)
         ));
-        for file in FILES
-            .iter()
-            .filter(|file| part.folders().iter().any(|folder| file.path.starts_with(folder)))
-        {
+        for file in FILES.iter().filter(|file| {
+            release
+                .sources(part)
+                .iter()
+                .any(|source| file.path.starts_with(source))
+        }) {
             hash.update(format!("\n{} {}\n", file.path, file.text.len()));
             hash.update(file.text);
         }
@@ -43,10 +45,18 @@ mod tests {
 
     #[test]
     fn parts_differ_and_digests_repeat() {
-        let digests = digests();
-        assert_eq!(digests.len(), Part::ALL.len());
-        let distinct: std::collections::BTreeSet<_> = digests.values().collect();
+        let [newest, older] = ReleaseRecipe::ALL.map(digests);
+        assert_eq!(newest.len(), Part::ALL.len());
+        let distinct: std::collections::BTreeSet<_> = newest.values().collect();
         assert_eq!(distinct.len(), Part::ALL.len());
-        assert_eq!(super::digests(), digests);
+        assert_eq!(digests(ReleaseRecipe::NEWEST), newest);
+        for part in [Part::Kubernetes, Part::Containers, Part::NodeDebian] {
+            assert_ne!(newest[&part], older[&part], "{}", part.name());
+        }
+        assert_eq!(
+            newest[&Part::Boot],
+            older[&Part::Boot],
+            "the installer is the same"
+        );
     }
 }

@@ -13,6 +13,14 @@ pub enum Error {
         /// The names that exist.
         known: String,
     },
+    /// The version is not one of a release.
+    #[error("there is no recipe of Kubernetes {name:?}; there are recipes of {known}")]
+    UnknownRelease {
+        /// What was asked for.
+        name: String,
+        /// The versions that exist.
+        known: String,
+    },
     /// The embedded recipe does not make sense.
     #[error("recipe {file}: {reason}")]
     Recipe {

@@ -12,6 +12,7 @@ use crate::cpio::Archive;
 use crate::digest;
 use crate::error::{Error, Result};
 use crate::part::Part;
+use crate::versions::ReleaseRecipe;
 
 /// zstd level of the agent's archive: it is made on each start after an upgrade, so quickly.
 const AGENT_LEVEL: i32 = 9;
@@ -41,13 +42,13 @@ pub(crate) const BOOT_FILES: [&str; 5] = [
 ];
 
 impl BootFiles {
-    /// The boot part in the cache; `None` until it is built.
+    /// The boot part in the cache, which is the same for all releases; `None` until it is built.
     ///
     /// # Errors
     /// If the cache cannot be read.
     pub fn in_cache(cache_dir: &Path) -> Result<Option<Self>> {
         let cache = Cache::new(cache_dir);
-        let Some(&digest) = digest::digests().get(&Part::Boot) else {
+        let Some(&digest) = digest::digests(ReleaseRecipe::NEWEST).get(&Part::Boot) else {
             return Ok(None);
         };
         Ok(cache.find(digest)?.map(|_| Self::below(&cache.path(digest))))

@@ -39,4 +39,4 @@ pub use initramfs::{BootFiles, build_initramfs};
 pub use part::Part;
 pub use progress::{Event, Progress};
 pub use release::{NodeImage, ReleaseFacts, built_in_release, planned_release};
-pub use versions::{NodeName, Versions, versions};
+pub use versions::{NodeName, ReleaseRecipe, Versions};

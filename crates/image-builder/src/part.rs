@@ -83,10 +83,10 @@ impl Part {
         }
     }
 
-    /// Folders of `images/` that belong to the recipe.
+    /// Folders of `images/` that belong to the recipe; those of Kubernetes differ by release.
     pub(crate) const fn folders(self) -> &'static [&'static str] {
         match self {
-            Self::Kubernetes => &["kubernetes/"],
+            Self::Kubernetes => &[],
             Self::Etcd => &["etcd/"],
             Self::Coredns => &["coredns/"],
             Self::Flannel => &["flannel/go."],

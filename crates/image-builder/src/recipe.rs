@@ -37,6 +37,8 @@ pub(crate) const FILES: &[RecipeFile] = recipe_files![
     "flannel/write-cni-conf.sh",
     "installer/firmware.list",
     "installer/modules.list",
+    "kubernetes-1.34/go.mod",
+    "kubernetes-1.34/go.sum",
     "kubernetes/go.mod",
     "kubernetes/go.sum",
     "kubernetes/main.go",
@@ -105,6 +107,7 @@ pub(crate) fn write(target: &Path, text: &str, executable: bool) -> Result<()> {
 mod tests {
     use super::*;
     use crate::part::Part;
+    use crate::versions::ReleaseRecipe;
 
     fn walk(folder: &Path, root: &Path, found: &mut Vec<String>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -122,7 +125,7 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../images");
         let mut found = Vec::new();
         walk(&root, &root, &mut found);
-        found.retain(|path| path != "release.json" && !path.ends_with(".md"));
+        found.retain(|path| !path.starts_with("release") && !path.ends_with(".md"));
         found.sort();
         assert_eq!(
             found,
@@ -133,9 +136,12 @@ mod tests {
     #[test]
     fn every_recipe_file_belongs_to_a_part() {
         for file in FILES {
-            let owned = Part::ALL
-                .iter()
-                .any(|part| part.folders().iter().any(|folder| file.path.starts_with(folder)));
+            let owns = |release: &ReleaseRecipe, part: Part| {
+                let mut sources = release.sources(part).iter();
+                sources.any(|source| file.path.starts_with(source))
+            };
+            let mut all = ReleaseRecipe::ALL.iter();
+            let owned = all.any(|release| Part::ALL.into_iter().any(|part| owns(release, part)));
             assert!(owned, "{} changes no digest", file.path);
         }
     }

@@ -1,4 +1,4 @@
-//! The facts of the built-in Release: which Kubernetes, which component images, which node image.
+//! The facts of the built-in Releases: which Kubernetes, which component images, which node image.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::json_file::read_json;
 use crate::part::Part;
 use crate::parts::container_names;
-use crate::versions::{NODE_CNI, versions};
+use crate::versions::{NODE_CNI, ReleaseRecipe};
 
 /// The node image in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,16 +56,16 @@ impl ReleaseFacts {
     }
 }
 
-/// The built-in Release before its parts are built: the same names, without digests.
+/// A built-in Release before its parts are built: the same names, without digests.
 ///
 /// # Errors
 /// If the embedded recipe is not valid; a test proves it is.
-pub fn planned_release() -> Result<ReleaseSpec> {
-    let versions = versions()?;
+pub fn planned_release(release: ReleaseRecipe) -> Result<ReleaseSpec> {
+    let versions = release.versions()?;
     Ok(ReleaseSpec {
         kubernetes_version: minor(&versions.kubernetes),
         patch_version: versions.kubernetes.clone(),
-        components: container_names()?
+        components: container_names(release)?
             .iter()
             .map(|name| component(name, None))
             .collect(),
@@ -104,13 +104,13 @@ fn node_image(name: &str, os_family: &str) -> ReleaseNodeImage {
     }
 }
 
-/// Facts of the release whose parts are in the cache; `None` until `containers` and `node-debian` are built.
+/// Facts of a release whose parts are in the cache; `None` until `containers` and `node-debian` are built.
 ///
 /// # Errors
 /// If a file of the cache cannot be read.
-pub fn built_in_release(cache_dir: &Path) -> Result<Option<ReleaseFacts>> {
+pub fn built_in_release(cache_dir: &Path, release: ReleaseRecipe) -> Result<Option<ReleaseFacts>> {
     let cache = Cache::new(cache_dir);
-    let digests = digest::digests();
+    let digests = digest::digests(release);
     let (Some(&containers), Some(&node)) = (digests.get(&Part::Containers), digests.get(&Part::NodeDebian))
     else {
         return Ok(None);
@@ -118,7 +118,7 @@ pub fn built_in_release(cache_dir: &Path) -> Result<Option<ReleaseFacts>> {
     if cache.find(containers)?.is_none() || cache.find(node)?.is_none() {
         return Ok(None);
     }
-    let versions = versions()?;
+    let versions = release.versions()?;
     let folder = cache.path(node);
     Ok(Some(ReleaseFacts {
         kubernetes_version: versions.kubernetes,
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_release_names_components_and_image_of_a_minor_version() {
-        let spec = planned_release().unwrap();
+        let spec = planned_release(ReleaseRecipe::NEWEST).unwrap();
         assert_eq!(
             (spec.kubernetes_version.as_str(), spec.patch_version.as_str()),
             ("1.35", "v1.35.4")
@@ -172,6 +172,9 @@ mod tests {
     #[test]
     fn nothing_is_released_before_it_is_built() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(built_in_release(folder.path()).unwrap(), None);
+        assert_eq!(
+            built_in_release(folder.path(), ReleaseRecipe::NEWEST).unwrap(),
+            None
+        );
     }
 }

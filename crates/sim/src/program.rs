@@ -60,7 +60,8 @@ impl Program {
     }
 }
 
-/// A program that `cargo xtask peers` has built, or else the newest build in the image cache.
+/// A program that `cargo xtask peers` has built, or else the newest build in the image cache that is not of an older release of
+/// Kubernetes.
 ///
 /// # Panics
 /// When there is no such program.
@@ -79,8 +80,15 @@ pub fn newest_build(name: &str) -> PathBuf {
     }
     let images = cache.join("images");
     let built = std::fs::read_dir(&images).into_iter().flatten().flatten();
+    let is_older = |folder: &Path| {
+        let record = std::fs::read(folder.join("built.json")).unwrap_or_default();
+        let record: serde_json::Value = serde_json::from_slice(&record).unwrap_or_default();
+        record["olderRelease"].is_string()
+    };
     let found = built
-        .map(|folder| folder.path().join(name))
+        .map(|folder| folder.path())
+        .filter(|folder| !is_older(folder))
+        .map(|folder| folder.join(name))
         .filter(|path| path.is_file());
     let newest = found.max_by_key(|path| path.metadata().and_then(|data| data.modified()).ok());
     newest.unwrap_or_else(|| {

@@ -54,8 +54,13 @@ fn tell() -> anyhow::Result<()> {
         .prefix("gantry-roots-")
         .tempdir_in("/var/tmp")?;
     let parts = folder.path().join("parts");
-    let url = done(Command::new(program()?).args(["image", "export"]).arg(&parts))?;
-    let image = PathBuf::from(url.trim().strip_prefix("file://").context("no node image")?);
+    let urls = done(Command::new(program()?).args(["image", "export"]).arg(&parts))?;
+    let image = PathBuf::from(
+        urls.lines()
+            .next()
+            .and_then(|url| url.strip_prefix("file://"))
+            .context("no node image")?,
+    );
     // The disk of an earlier installation, and the one that was just written.
     let old = installed(folder.path(), &image, "old")?;
     let new = installed(folder.path(), &image, "new")?;

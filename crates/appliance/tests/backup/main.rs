@@ -372,8 +372,8 @@ async fn a_restore_that_can_not_be_changes_nothing() {
     // What an interrupted restore leaves is no appliance, and the next one goes on.
     let interrupted = settings(empty.path());
     let cancel = tokio_util::sync::CancellationToken::new();
-    let release = running::release();
-    let error = appliance::run(interrupted, release, cancel, |_| ())
+    let releases = vec![running::release()];
+    let error = appliance::run(interrupted, releases, cancel, |_| ())
         .await
         .unwrap_err();
     assert!(error.to_string().contains("gantry restore appliance"), "{error}");

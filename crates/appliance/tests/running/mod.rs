@@ -63,7 +63,7 @@ impl Running {
         let (cancel, (said, ready)) = (CancellationToken::new(), oneshot::channel());
         let ended = cancel.clone();
         let task = tokio::spawn(async move {
-            appliance::run(settings, release(), ended, |_| said.send(()).unwrap()).await
+            appliance::run(settings, vec![release()], ended, |_| said.send(()).unwrap()).await
         });
         ready.await.unwrap();
         Self { folder, cancel, task }

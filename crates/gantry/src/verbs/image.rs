@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Subcommand};
-use image_builder::{BuildOptions, Event, Part, default_cache_dir};
+use image_builder::{BuildOptions, Event, Part, ReleaseRecipe, default_cache_dir};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::failure::{Failure, Outcome};
@@ -17,7 +17,7 @@ pub(crate) enum ImageCommand {
     Build(BuildArgs),
     /// List the parts and which are in the cache.
     List(ListArgs),
-    /// Put kernel, installer, iPXE, node image and release into a folder for `gantry serve --parts`.
+    /// Put kernel, installer, iPXE, and the node images and releases that are built into a folder for `gantry serve --parts`.
     Export(ExportArgs),
 }
 
@@ -25,6 +25,8 @@ pub(crate) enum ImageCommand {
 pub(crate) struct BuildArgs {
     /// Parts; see `gantry image list`.
     names: Vec<String>,
+    #[command(flatten)]
+    release: ReleaseArgs,
     /// Build the named parts again although they are in the cache.
     #[arg(long)]
     force: bool,
@@ -36,8 +38,24 @@ pub(crate) struct BuildArgs {
     install_needs: bool,
 }
 
+/// Which release.
+#[derive(Debug, Args)]
+pub(crate) struct ReleaseArgs {
+    /// Minor version of Kubernetes; the newest by default.
+    #[arg(long = "kubernetes", value_name = "VERSION", default_value = ReleaseRecipe::NEWEST.minor)]
+    kubernetes: String,
+}
+
+impl ReleaseArgs {
+    fn recipe(&self) -> Outcome<ReleaseRecipe> {
+        ReleaseRecipe::named(&self.kubernetes).map_err(|error| Failure::BadInput(error.to_string()))
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
+    #[command(flatten)]
+    release: ReleaseArgs,
     /// `json` for programs.
     #[arg(short, long, value_parser = ["json"])]
     output: Option<String>,
@@ -63,10 +81,13 @@ pub(crate) async fn run(command: ImageCommand) -> Outcome {
                 let folder = args.folder.canonicalize()?;
                 parts::export(&default_cache_dir(), &agent, &folder)
             });
-            match exported.await??.node_image {
-                // Ready to be an osImageURL.
-                Some(image) => output::line(format!("file://{}", image.display())),
-                None => output::note("no node image yet; build it with: gantry image build"),
+            let images = exported.await??.node_images;
+            // Ready to be an osImageURL.
+            for image in &images {
+                output::line(format!("file://{}", image.display()));
+            }
+            if images.is_empty() {
+                output::note("no node image yet; build it with: gantry image build");
             }
             Ok(())
         }
@@ -89,6 +110,7 @@ async fn build(args: BuildArgs) -> Outcome {
     }
     let cancel = Arc::new(AtomicBool::new(false));
     let mut options = BuildOptions {
+        release: args.release.recipe()?,
         force: args.force,
         cancel: cancel.clone(),
         ..BuildOptions::default()
@@ -166,7 +188,7 @@ fn show(bar: Option<&ProgressBar>, event: Event) {
 }
 
 fn list(args: &ListArgs) -> Outcome {
-    let parts = image_builder::list(&default_cache_dir())?;
+    let parts = image_builder::list(&default_cache_dir(), args.release.recipe()?)?;
     if args.output.is_some() {
         output::line(serde_json::to_string_pretty(&parts)?);
         return Ok(());

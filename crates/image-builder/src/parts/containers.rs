@@ -16,7 +16,7 @@ use crate::oci::{self, Image, Layer, Node, Packed};
 use crate::part::Part;
 use crate::parts::job::Job;
 use crate::recipe;
-use crate::versions::{versions, with_versions};
+use crate::versions::{ReleaseRecipe, with_versions};
 
 const RECIPE: &str = "containers/images.json";
 /// Programs and libraries: the tree without its kernel.
@@ -82,7 +82,7 @@ struct Binary {
 
 /// Builds the archives and their list.
 pub(crate) fn build(job: &Job<'_>) -> Result<()> {
-    let recipe = read_recipe()?;
+    let recipe = read_recipe(job.release)?;
     job.step("pause");
     let pause = compile_pause(job)?;
     job.step("programs from Debian");
@@ -107,17 +107,17 @@ pub(crate) fn build(job: &Job<'_>) -> Result<()> {
     write_json(&job.out.join(CONTAINER_LIST), &list)
 }
 
-/// References of all images.
-pub(crate) fn names() -> Result<Vec<String>> {
-    Ok(read_recipe()?
+/// References of all images of a release.
+pub(crate) fn names(release: ReleaseRecipe) -> Result<Vec<String>> {
+    Ok(read_recipe(release)?
         .images
         .into_iter()
         .map(|image| image.image)
         .collect())
 }
 
-fn read_recipe() -> Result<Recipe> {
-    let text = with_versions(recipe::text(RECIPE)?, &versions()?);
+fn read_recipe(release: ReleaseRecipe) -> Result<Recipe> {
+    let text = with_versions(recipe::text(RECIPE)?, &release.versions()?);
     let wrong = |reason: String| Error::Recipe {
         file: RECIPE.to_owned(),
         reason,
@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn the_recipe_names_what_kubeadm_expects() {
-        let images: Vec<String> = read_recipe()
+        let images: Vec<String> = read_recipe(ReleaseRecipe::NEWEST)
             .unwrap()
             .images
             .into_iter()
@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     fn every_binary_and_script_exists_in_a_recipe() {
-        let recipe = read_recipe().unwrap();
+        let recipe = read_recipe(ReleaseRecipe::NEWEST).unwrap();
         for image in &recipe.images {
             assert!(
                 image.binary.is_some() || !image.entrypoint.is_empty(),

@@ -8,7 +8,7 @@ use crate::command::Run;
 use crate::error::{Error, Result};
 use crate::part::Part;
 use crate::parts::job::Job;
-use crate::versions::{Versions, versions};
+use crate::versions::{ReleaseRecipe, Versions};
 use crate::{host, recipe};
 
 /// Import path and the program's name.
@@ -26,7 +26,6 @@ pub(super) const KUBERNETES_NAMES: [&str; 7] = [
 ];
 
 struct Module {
-    folder: &'static str,
     programs: &'static [Program],
     /// Names that the first program is called by beside its own.
     names: &'static [&'static str],
@@ -35,14 +34,13 @@ struct Module {
 }
 
 const fn module(part: Part) -> Module {
-    let (folder, programs, names): (_, &[Program], &[&str]) = match part {
-        Part::Etcd => ("etcd/", &[(".", "etcd")], &["etcdutl"]),
-        Part::Coredns => ("coredns/", &[(".", "coredns")], &[]),
-        Part::Flannel => ("flannel/", &[("github.com/flannel-io/flannel", "flanneld")], &[]),
-        _ => ("kubernetes/", &[(".", "kube")], &KUBERNETES_NAMES),
+    let (programs, names): (&[Program], &[&str]) = match part {
+        Part::Etcd => (&[(".", "etcd")], &["etcdutl"]),
+        Part::Coredns => (&[(".", "coredns")], &[]),
+        Part::Flannel => (&[("github.com/flannel-io/flannel", "flanneld")], &[]),
+        _ => (&[(".", "kube")], &KUBERNETES_NAMES),
     };
     Module {
-        folder,
         programs,
         names,
         cgo: matches!(part, Part::Flannel),
@@ -80,15 +78,29 @@ fn linker_flags(part: Part, versions: &Versions) -> String {
     flags
 }
 
+/// Names and texts of the files of the Go module of a part.
+fn sources(release: ReleaseRecipe, part: Part) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let belongs = move |path: &str| {
+        release
+            .sources(part)
+            .iter()
+            .any(|source| path.starts_with(source))
+    };
+    recipe::FILES
+        .iter()
+        .filter(move |file| belongs(file.path))
+        .map(|file| (file.path.rsplit('/').next().unwrap_or(file.path), file.text))
+}
+
 /// Builds the programs into the job's directory.
 pub(crate) fn build(job: &Job<'_>) -> Result<()> {
     let go = host::go(job.part)?;
     let module = module(job.part);
-    for (name, text) in recipe::below(module.folder).filter(|(name, _)| !name.ends_with(".sh")) {
+    for (name, text) in sources(job.release, job.part) {
         recipe::write(&job.work.join(name), text, false)?;
     }
     job.step(format!("compile {} program(s)", module.programs.len()));
-    let flags = linker_flags(job.part, &versions()?);
+    let flags = linker_flags(job.part, &job.release.versions()?);
     for (package, program) in module.programs {
         let run = Run::new(&go)
             .folder(&job.work)
@@ -129,7 +141,7 @@ mod tests {
     #[test]
     fn every_program_is_a_tool_of_its_module() {
         let module = module(Part::Flannel);
-        let text = recipe::text(&format!("{}go.mod", module.folder)).unwrap();
+        let text = recipe::text("flannel/go.mod").unwrap();
         for (package, _) in module.programs {
             assert!(
                 text.lines()
@@ -176,7 +188,7 @@ mod tests {
 
     #[test]
     fn kubernetes_knows_its_version() {
-        let flags = linker_flags(Part::Kubernetes, &versions().unwrap());
+        let flags = linker_flags(Part::Kubernetes, &ReleaseRecipe::NEWEST.versions().unwrap());
         assert!(
             flags.contains("-X k8s.io/component-base/version.gitVersion=v1.35.4"),
             "{flags}"

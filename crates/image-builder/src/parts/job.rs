@@ -10,12 +10,15 @@ use crate::command::Run;
 use crate::error::{Error, Result};
 use crate::part::Part;
 use crate::progress::{Event, Progress};
+use crate::versions::ReleaseRecipe;
 
 /// File of the Debian part: the tree.
 pub(super) const DEBIAN_TREE: &str = "root.tar.zst";
 
 /// What a recipe works with.
 pub(crate) struct Job<'a> {
+    /// Release that it is a part of.
+    pub(crate) release: ReleaseRecipe,
     /// Part that is built.
     pub(crate) part: Part,
     /// Results of other parts.

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::json_file::write_json;
 use crate::part::Part;
 use crate::parts::job::Job;
-use crate::versions::{NODE_CNI, Versions, versions, with_versions};
+use crate::versions::{NODE_CNI, Versions, with_versions};
 use crate::{disk, raw_image, recipe};
 
 /// Room in the root file system before first boot grows it: cloud-init writes before it resizes.
@@ -35,7 +35,7 @@ const GRUB_MODULES: [&str; 12] = [
 
 /// Builds the compressed disk and its manifest.
 pub(crate) fn build(job: &Job<'_>) -> Result<()> {
-    let versions = versions()?;
+    let versions = job.release.versions()?;
     job.step("unpack Debian");
     let root = job.debian_tree(&[])?;
     let grub = Grub::make(job, &root)?;
@@ -247,11 +247,12 @@ fn esp_image(job: &Job<'_>, loader: &Path) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::versions::ReleaseRecipe;
 
     #[test]
     fn the_laid_files_name_no_unset_version_and_find_root_by_its_guid() {
         let folder = tempfile::tempdir().unwrap();
-        let references = lay_files(folder.path(), &versions().unwrap()).unwrap();
+        let references = lay_files(folder.path(), &ReleaseRecipe::NEWEST.versions().unwrap()).unwrap();
         assert_eq!(references, 2, "grub.cfg and fstab");
         let grub = fs::read_to_string(folder.path().join("boot/grub/grub.cfg")).unwrap();
         assert!(
