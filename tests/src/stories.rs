@@ -6,6 +6,7 @@ mod cluster;
 mod disk_names;
 mod durability;
 mod faults;
+mod image_fails;
 mod installer_bios;
 mod members;
 mod neighbour;
@@ -92,6 +93,14 @@ pub(crate) const ALL: &[Story] = &[
         run: |options| Box::pin(faults::run(options)),
     },
     Story {
+        name: "image-fails",
+        tier: "full",
+        about: "UEFI: an upgrade to an image that never starts stops at its first machine, and goes back, under writes",
+        needs: "root, QEMU, debugfs, built images (gantry image build), 10 GB of memory",
+        minutes: 45,
+        run: |options| Box::pin(image_fails::run(options)),
+    },
+    Story {
         name: "installer-bios",
         tier: "ci",
         about: "BIOS: a user's Template puts a system on a blank disk, by kexec with one power-on, and by reboot",
@@ -170,6 +179,14 @@ pub(crate) const ALL: &[Story] = &[
         needs: "root, QEMU, built images (gantry image build), 7 GB of memory",
         minutes: 30,
         run: |options| Box::pin(upgrade::run_alone(options)),
+    },
+    Story {
+        name: "upgrade-minor",
+        tier: "full",
+        about: "UEFI: a member and a worker from one minor version of Kubernetes to the next, under writes",
+        needs: "root, QEMU, images of both (gantry image build, and --kubernetes 1.34), 10 GB of memory",
+        minutes: 40,
+        run: |options| Box::pin(upgrade::run_minor(options)),
     },
     Story {
         name: "workers",

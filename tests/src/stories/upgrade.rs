@@ -1,5 +1,5 @@
-//! Stories `upgrade` and `upgrade-alone`: a cluster of one member and one worker gets another image, under a client that writes
-//! through its address all the time. There is no server more for the workers: the worker goes before its successor is
+//! Stories `upgrade`, `upgrade-alone` and `upgrade-minor`: a cluster of one member and one worker gets another image, or with
+//! another image the next minor version of Kubernetes, under a client that writes through its address all the time. There is no server more for the workers: the worker goes before its successor is
 //! installed on its server. With one more for the control plane the new member joins before the old one goes; without one the
 //! data of etcd are saved, and the new member starts with them on the same server. Nothing that was acknowledged is lost, and
 //! the API is silent no longer than the plan stated.
@@ -20,10 +20,13 @@ use crate::new_cluster::{deleted, items, text};
 use crate::outside_writer::OutsideWriter;
 use crate::rack::Rack;
 
+const NEWEST: &str = "1.35";
+const OLDER: &str = "1.34";
+
 /// With a spare server for the control plane.
 pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
     on_rack(options, "upgrade-", shape(3), async |rack| {
-        upgraded(rack, 2).await
+        upgraded(rack, 2, Change::Image).await
     })
     .await
 }
@@ -31,9 +34,26 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
 /// Without one.
 pub(crate) async fn run_alone(options: Options) -> anyhow::Result<End> {
     on_rack(options, "upgrade-", shape(2), async |rack| {
-        upgraded(rack, 1).await
+        upgraded(rack, 1, Change::Image).await
     })
     .await
+}
+
+/// From the minor version before the newest.
+pub(crate) async fn run_minor(options: Options) -> anyhow::Result<End> {
+    on_rack(options, "upgrade-", shape(3), async |rack| {
+        upgraded(rack, 2, Change::Minor).await
+    })
+    .await
+}
+
+/// What the cluster gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// The same image at another URL.
+    Image,
+    /// The newest version of Kubernetes, from the one before.
+    Minor,
 }
 
 fn shape(machines: usize) -> UpOptions {
@@ -45,13 +65,24 @@ fn shape(machines: usize) -> UpOptions {
 }
 
 /// The last server is for the worker.
-async fn upgraded(rack: &mut Rack, control_planes: usize) -> anyhow::Result<()> {
+async fn upgraded(rack: &mut Rack, control_planes: usize, change: Change) -> anyhow::Result<()> {
+    if change == Change::Minor {
+        let newest = std::fs::read_to_string(rack.file("cluster.yaml"))?;
+        std::fs::write(rack.file("cluster.yaml"), older(rack, &newest)?)?;
+    }
     let one_worker = one_and_one(rack, control_planes).await?;
     let next = show_plans(rack, 1)?;
     let before = machines(rack)?;
 
-    let image = another_image(rack)?;
-    std::fs::write(rack.file("cluster.yaml"), one_worker.replace(&rack.image, &image))?;
+    let (image, yaml) = match change {
+        Change::Image => {
+            let image = another_image(rack)?;
+            let yaml = one_worker.replace(&rack.image, &image);
+            (image, yaml)
+        }
+        Change::Minor => (rack.image.clone(), newest(rack, &one_worker)?),
+    };
+    std::fs::write(rack.file("cluster.yaml"), yaml)?;
     let said = rack.gantry(&["upgrade", "plan", "cluster", "-f", "cluster.yaml"])?;
     print!("{said}");
     ensure!(said.contains("machines are replaced"), "{said}");
@@ -90,6 +121,17 @@ async fn upgraded(rack: &mut Rack, control_planes: usize) -> anyhow::Result<()> 
     );
     all_ready(rack, 2, 1)?;
     etcd_data::is_equal(rack, 1)?;
+    if change == Change::Minor {
+        let versions = rack.kubectl(&[
+            "get",
+            "nodes",
+            "-o",
+            "jsonpath={.items[*].status.nodeInfo.kubeletVersion}",
+        ])?;
+        println!("kubelets: {versions}");
+        let is_newest = |version: &str| version.starts_with(&format!("v{NEWEST}."));
+        ensure!(versions.split_whitespace().all(is_newest), "{versions}");
+    }
 
     // The same command again has nothing to do.
     print!(
@@ -105,8 +147,30 @@ async fn upgraded(rack: &mut Rack, control_planes: usize) -> anyhow::Result<()> 
     rack.end_appliance()
 }
 
+/// The YAML with the version before the newest, and its image.
+fn older(rack: &Rack, yaml: &str) -> anyhow::Result<String> {
+    let wanted = format!("kubernetes-{OLDER}.");
+    let image = rack.older_images.iter().find(|image| image.contains(&wanted));
+    let image =
+        image.with_context(|| format!("no image; build it: gantry image build --kubernetes {OLDER}"))?;
+    Ok(with_version(yaml, NEWEST, OLDER)?.replace(&rack.image, image))
+}
+
+/// The YAML that [`older`] made, as it was.
+fn newest(rack: &Rack, yaml: &str) -> anyhow::Result<String> {
+    let images = rack.older_images.iter();
+    let yaml = images.fold(yaml.to_owned(), |yaml, older| yaml.replace(older, &rack.image));
+    with_version(&yaml, OLDER, NEWEST)
+}
+
+fn with_version(yaml: &str, from: &str, to: &str) -> anyhow::Result<String> {
+    let line = |version: &str| format!("kubernetesVersion: \"{version}\"");
+    ensure!(yaml.contains(&line(from)), "the cluster is not of {from}");
+    Ok(yaml.replace(&line(from), &line(to)))
+}
+
 /// The same image at another URL.
-fn another_image(rack: &Rack) -> anyhow::Result<String> {
+pub(super) fn another_image(rack: &Rack) -> anyhow::Result<String> {
     let path = rack.image.strip_prefix("file://").context("no file")?;
     let parts = Path::new(path).parent().context("no folder")?;
     let next = rack.file("parts-next");
