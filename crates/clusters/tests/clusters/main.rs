@@ -26,3 +26,7 @@ mod takeover;
 mod upgrade;
 mod worker_groups;
 mod world;
+
+/// The one of the program: musl's takes a tenth of the time here.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -26,3 +26,7 @@ mod successions;
 mod tape;
 mod upgrade_order;
 mod upgrades;
+
+/// The one of the program: musl's takes a tenth of the time here.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
