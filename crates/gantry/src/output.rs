@@ -26,6 +26,20 @@ pub(crate) fn confirmed(question: &str) -> bool {
     read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
+/// Asks the person who runs the command, for want of `--yes`, before something that can't be taken back is done to
+/// `name`; `verb` says what.
+pub(crate) fn agreed(verb: &str, name: &str, question: &str) -> Outcome {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::text(format!(
+            "nobody can be asked here, so nothing was changed: run the command with --yes to {verb} {name}"
+        )));
+    }
+    match confirmed(question) {
+        true => Ok(()),
+        false => Err(Failure::text(format!("{name}: nothing was changed"))),
+    }
+}
+
 /// A remark.
 pub(crate) fn note(text: impl AsRef<str>) {
     eprintln!("{}", text.as_ref());

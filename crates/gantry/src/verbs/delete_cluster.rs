@@ -1,7 +1,6 @@
 //! `gantry delete cluster NAME`: say what goes and ask, delete the object, then watch its machines being given back.
 
 use std::collections::BTreeSet;
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -105,7 +104,8 @@ async fn delete(client: &Client, args: &DeleteClusterArgs, name: &str) -> Outcom
     refused(clusters.delete(name, &params.clone().dry_run()).await, name, args)?;
     if !args.yes {
         let snapshot = Snapshot::progress(client, &args.namespace).await?;
-        agree(&plan(&snapshot, name), name)?;
+        plan(&snapshot, name).iter().for_each(output::note);
+        output::agreed("delete", name, "This can't be undone. Go on? [y/N] ")?;
     }
     refused(clusters.delete(name, &params).await, name, args)
 }
@@ -154,20 +154,6 @@ fn plan(snapshot: &Snapshot, name: &str) -> Vec<String> {
         _ => format!("cluster {name} is deleted, with everything that runs on it:"),
     };
     std::iter::once(head).chain(machines.iter().map(line)).collect()
-}
-
-/// Asks the person who runs the command.
-fn agree(plan: &[String], name: &str) -> Outcome {
-    plan.iter().for_each(output::note);
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::text(format!(
-            "nobody can be asked here, so nothing was changed: run the command with --yes to delete {name}"
-        )));
-    }
-    match output::confirmed("This can't be undone. Go on? [y/N] ") {
-        true => Ok(()),
-        false => Err(Failure::text(format!("{name}: nothing was changed"))),
-    }
 }
 
 /// Whether one of these servers is still on its way from its owner to being free.

@@ -1,6 +1,5 @@
 //! `gantry snapshot cluster NAME` and `gantry restore cluster NAME`: the data of a cluster's etcd, taken and put back.
 
-use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use clap::Args;
@@ -159,7 +158,8 @@ pub(crate) async fn restore(global: &Global, args: &RestoreArgs) -> Outcome {
         "spec": { "savedEtcd": saved },
     });
     if !args.yes {
-        agree(args)?;
+        let question = "What was written after it is lost, and every machine of the control plane is installed anew. Go on? [y/N] ";
+        output::agreed("restore", &args.name, question)?;
     }
     let params = connection::patch_params();
     control_planes
@@ -214,21 +214,6 @@ async fn cancel(
     control_planes.patch(name, &params, &Patch::Merge(patch)).await?;
     output::line(format!("{name}: goes on with the data that it has"));
     Ok(())
-}
-
-/// Asks the person who runs the command.
-fn agree(args: &RestoreArgs) -> Outcome {
-    let name = &args.name;
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::text(format!(
-            "nobody can be asked here, so nothing was changed: run the command with --yes to restore {name}"
-        )));
-    }
-    let question = "What was written after it is lost, and every machine of the control plane is installed anew. Go on? [y/N] ";
-    match output::confirmed(question) {
-        true => Ok(()),
-        false => Err(Failure::text(format!("{name}: nothing was changed"))),
-    }
 }
 
 async fn read(control_planes: &Api<ControlPlane>, name: &str, namespace: &str) -> Outcome<ControlPlane> {
