@@ -205,8 +205,15 @@ pub(crate) fn show_plans(rack: &Rack, first: u64) -> anyhow::Result<u64> {
     Ok(last.unwrap_or(first).saturating_add(1))
 }
 
+/// Fails when the API was silent for longer than the plans stated.
+pub(crate) fn within_stated_gap(rack: &Rack, gap: Duration) -> anyhow::Result<()> {
+    let stated = stated_gap(rack)?;
+    ensure!(gap <= stated, "a gap of {gap:?}, and the plan stated {stated:?}");
+    Ok(())
+}
+
 /// The longest gap that a plan stated.
-pub(crate) fn stated_gap(rack: &Rack) -> anyhow::Result<Duration> {
+fn stated_gap(rack: &Rack) -> anyhow::Result<Duration> {
     let plans = items(rack, "plans")?;
     let stated = plans
         .iter()

@@ -117,12 +117,7 @@ impl Rack {
         let mut images = exported.lines().map(str::to_owned);
         rack.image = images.next().unwrap_or_default();
         rack.older_images = images.collect();
-        done(
-            Command::new("chmod")
-                .arg("-R")
-                .arg("a+rX")
-                .arg(rack.file("parts")),
-        )?;
+        done(Command::new("chmod").args(["-R", "a+rX"]).arg(rack.file("parts")))?;
         let (count, firmware) = (options.machines.to_string(), options.firmware.to_string());
         let (disk, cpus) = (options.disk_gib.to_string(), options.cpus.to_string());
         let memory: Vec<String> = options.memory_mib.iter().map(u32::to_string).collect();

@@ -9,7 +9,9 @@ use super::Options;
 use super::on_rack::on_rack;
 use crate::command::done;
 use crate::end::End;
-use crate::living_cluster::{all_ready, cluster, machines, of_pool, one_and_one, show_plans, stated_gap};
+use crate::living_cluster::{
+    all_ready, cluster, machines, of_pool, one_and_one, show_plans, within_stated_gap,
+};
 use crate::new_cluster::deleted;
 use crate::objects::NAMESPACE;
 use crate::outside_writer::OutsideWriter;
@@ -39,8 +41,7 @@ async fn renewed(rack: &mut Rack) -> anyhow::Result<()> {
     print!("{}", rack.gantry(&["renew", "certificates", &name])?);
     let gap = writer.end()?;
     show_plans(rack, next)?;
-    let stated = stated_gap(rack)?;
-    ensure!(gap <= stated, "a gap of {gap:?}, and the plan stated {stated:?}");
+    within_stated_gap(rack, gap)?;
 
     let after = ends(rack, &known)?;
     println!("{member} on {server} shows certificates until {after:?}");

@@ -18,7 +18,7 @@ use super::upgrade::another_image;
 use crate::command::done;
 use crate::end::End;
 use crate::living_cluster::{
-    all_ready, approved, explained, machines, one_and_one, settled, show_plans, stated_gap,
+    all_ready, approved, explained, machines, one_and_one, settled, show_plans, within_stated_gap,
 };
 use crate::new_cluster::deleted;
 use crate::outside_writer::OutsideWriter;
@@ -64,8 +64,7 @@ async fn tell(rack: &mut Rack) -> anyhow::Result<()> {
     upgrade(rack, &working)?;
     settled(rack, "the machines of before", |now| *now == before).await?;
     let gap = writer.end()?;
-    let stated = stated_gap(rack)?;
-    ensure!(gap <= stated, "a gap of {gap:?}, and the plan stated {stated:?}");
+    within_stated_gap(rack, gap)?;
     let next = show_plans(rack, next)?;
     all_ready(rack, 2, 1)?;
 
@@ -79,8 +78,7 @@ async fn tell(rack: &mut Rack) -> anyhow::Result<()> {
     })
     .await?;
     let gap = writer.end()?;
-    let stated = stated_gap(rack)?;
-    ensure!(gap <= stated, "a gap of {gap:?}, and the plan stated {stated:?}");
+    within_stated_gap(rack, gap)?;
     show_plans(rack, next)?;
     all_ready(rack, 2, 1)?;
 

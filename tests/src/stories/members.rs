@@ -13,7 +13,9 @@ use super::on_rack::on_rack;
 use crate::command::done;
 use crate::end::End;
 use crate::etcd_data;
-use crate::living_cluster::{Machines, all_ready, approved, machines, set, settled, show_plans, stated_gap};
+use crate::living_cluster::{
+    Machines, all_ready, approved, machines, set, settled, show_plans, within_stated_gap,
+};
 use crate::new_cluster::{create, deleted, ended};
 use crate::outside_writer::OutsideWriter;
 use crate::rack::Rack;
@@ -64,8 +66,7 @@ async fn tell(rack: &mut Rack) -> anyhow::Result<()> {
     settled(rack, "one member", |now| now.len() == 1).await?;
     let gap = writer.end()?;
     show_plans(rack, next)?;
-    let stated = stated_gap(rack)?;
-    ensure!(gap <= stated, "a gap of {gap:?}, and the plan stated {stated:?}");
+    within_stated_gap(rack, gap)?;
     all_ready(rack, 1, 1)?;
     etcd_data::is_equal(rack, 1)?;
 

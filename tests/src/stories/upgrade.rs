@@ -14,7 +14,7 @@ use super::on_rack::on_rack;
 use crate::end::End;
 use crate::etcd_data;
 use crate::living_cluster::{
-    Machines, all_ready, machines, of_pool, one_and_one, settled, show_plans, stated_gap,
+    Machines, all_ready, machines, of_pool, one_and_one, settled, show_plans, within_stated_gap,
 };
 use crate::new_cluster::{deleted, items, text};
 use crate::outside_writer::OutsideWriter;
@@ -99,8 +99,7 @@ async fn upgraded(rack: &mut Rack, control_planes: usize, change: Change) -> any
     })
     .await?;
     let gap = writer.end()?;
-    let stated = stated_gap(rack)?;
-    ensure!(gap <= stated, "a gap of {gap:?}, and the plan stated {stated:?}");
+    within_stated_gap(rack, gap)?;
     show_plans(rack, next)?;
     let images = items(rack, "providermachines")?;
     let images: Vec<String> = images
