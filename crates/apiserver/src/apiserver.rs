@@ -15,8 +15,9 @@ use crate::admission::Admit;
 use crate::authn::{Identity, Tokens};
 use crate::authz::Role;
 use crate::call::Core;
+use crate::definitions::OwnKinds;
 use crate::error::Error;
-use crate::kinds::Kind;
+use crate::kinds::Conversion;
 use crate::records::{RecordKind, record_kind};
 use crate::service::Router;
 use crate::storage::{Sealer, Storage};
@@ -36,6 +37,8 @@ pub struct Config {
     pub roles: Vec<Role>,
     /// Definitions to install or update at start.
     pub definitions: Vec<CustomResourceDefinition>,
+    /// Versions of theirs whose fields differ from the stored form.
+    pub conversions: Vec<Conversion>,
     /// Namespaces to make when absent, beside `default`.
     pub namespaces: Vec<String>,
     /// Hooks on every write.
@@ -58,6 +61,7 @@ impl Config {
             tokens: Vec::new(),
             roles: Vec::new(),
             definitions: Vec::new(),
+            conversions: Vec::new(),
             namespaces: Vec::new(),
             admission: Vec::new(),
             records: None,
@@ -83,11 +87,14 @@ impl ApiServer {
     pub async fn open(config: Config) -> Result<ApiServer, Error> {
         let storage = Storage::open(config.database, config.sealer, config.version_jump).await?;
         let (records, record_kinds) = config.records.unzip();
-        let record_kinds: Vec<Arc<Kind>> = record_kinds
-            .iter()
-            .flatten()
-            .map(|kind| Arc::new(record_kind(kind)))
-            .collect();
+        let own_kinds = OwnKinds {
+            records: record_kinds
+                .iter()
+                .flatten()
+                .map(|kind| Arc::new(record_kind(kind)))
+                .collect(),
+            conversions: config.conversions,
+        };
         let cancel = CancellationToken::new();
         let core = Arc::new(Core::new(
             storage,
@@ -95,7 +102,7 @@ impl ApiServer {
             config.roles,
             config.admission,
             records,
-            record_kinds,
+            own_kinds,
             cancel.clone(),
         ));
         core.after_write(definitions::RESOURCE);

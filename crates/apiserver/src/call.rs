@@ -11,8 +11,8 @@ use crate::admission::Admit;
 use crate::authn::{Identity, Tokens};
 use crate::authz::Role;
 use crate::bulk::Bulk;
-use crate::definitions;
-use crate::kinds::{Found, Kind, Registry};
+use crate::definitions::{self, OwnKinds};
+use crate::kinds::{Found, Registry};
 use crate::storage::Storage;
 use crate::wire::negotiate::View;
 use crate::wire::path::Target;
@@ -27,7 +27,7 @@ pub(crate) struct Core {
     pub(crate) roles: Vec<Role>,
     pub(crate) admission: Vec<Admit>,
     pub(crate) records: Option<Records>,
-    record_kinds: Vec<Arc<Kind>>,
+    own_kinds: OwnKinds,
     pub(crate) bulk: Bulk,
     pub(crate) shutdown: CancellationToken,
 }
@@ -39,7 +39,7 @@ impl Core {
         roles: Vec<Role>,
         admission: Vec<Admit>,
         records: Option<Records>,
-        record_kinds: Vec<Arc<Kind>>,
+        own_kinds: OwnKinds,
         shutdown: CancellationToken,
     ) -> Core {
         let registry = watch::Sender::new(Arc::new(Registry::default()));
@@ -50,7 +50,7 @@ impl Core {
             roles,
             admission,
             records,
-            record_kinds,
+            own_kinds,
             bulk: Bulk::default(),
             shutdown,
         }
@@ -70,7 +70,7 @@ impl Core {
     pub(crate) fn after_write(&self, resource: &str) {
         if resource == definitions::RESOURCE {
             self.registry.send_modify(|place| {
-                *place = Arc::new(definitions::registry(&self.storage, &self.record_kinds, place));
+                *place = Arc::new(definitions::registry(&self.storage, &self.own_kinds, place));
             });
         }
     }

@@ -7,18 +7,27 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::kinds::{Defined, Kind, Registry, builtin, definition_kind, fill_names, is_established};
+use crate::kinds::{
+    Conversion, Defined, Kind, Registry, builtin, definition_kind, fill_names, is_established,
+};
 use crate::meta::Meta;
 use crate::storage::{Key, Storage, Stored};
 
 /// Storage key of definitions.
 pub(crate) const RESOURCE: &str = "customresourcedefinitions.apiextensions.k8s.io";
 
+/// What the program brings besides definitions.
+#[derive(Debug)]
+pub(crate) struct OwnKinds {
+    pub(crate) records: Vec<Arc<Kind>>,
+    pub(crate) conversions: Vec<Conversion>,
+}
+
 /// The kinds that are served: built in, records, then by definition, the oldest first. A kind whose definition says
 /// the same as in `previous` is taken over, so that its watches go on.
-pub(crate) fn registry(storage: &Storage, records: &[Arc<Kind>], previous: &Registry) -> Registry {
+pub(crate) fn registry(storage: &Storage, own: &OwnKinds, previous: &Registry) -> Registry {
     let mut kinds = builtin().to_vec();
-    kinds.extend(records.iter().cloned());
+    kinds.extend(own.records.iter().cloned());
     let mut defined = HashMap::new();
     let mut definitions = storage.list(RESOURCE, None).objects;
     definitions.retain(|definition| is_established(&definition.value()));
@@ -29,7 +38,7 @@ pub(crate) fn registry(storage: &Storage, records: &[Arc<Kind>], previous: &Regi
             .defined(&name)
             .filter(|known| says_the_same(&known.definition, &definition));
         match known.map_or_else(
-            || definition_kind(&definition.value()).map(Arc::new),
+            || converted_kind(&definition.value(), &own.conversions).map(Arc::new),
             |known| Ok(known.kind.clone()),
         ) {
             // Names are accepted before a definition is established, so this takes two requests at once.
@@ -44,6 +53,14 @@ pub(crate) fn registry(storage: &Storage, records: &[Arc<Kind>], previous: &Regi
         }
     }
     Registry::new(kinds, defined)
+}
+
+/// The kind of a definition, with the conversions of its group.
+fn converted_kind(definition: &Value, conversions: &[Conversion]) -> Result<Kind, String> {
+    let mut kind = definition_kind(definition)?;
+    let of_group = conversions.iter().filter(|c| c.group == kind.group);
+    kind.conversions = of_group.copied().collect();
+    Ok(kind)
 }
 
 fn says_the_same(a: &Stored, b: &Stored) -> bool {

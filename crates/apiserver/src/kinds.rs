@@ -3,6 +3,7 @@
 mod acceptance;
 mod builtin;
 mod columns;
+mod conversion;
 mod definition;
 mod definition_rules;
 mod registry;
@@ -18,6 +19,7 @@ use crate::schema::Schema;
 pub(crate) use acceptance::{TakenNames, accept, is_established, names_accepted};
 pub(crate) use builtin::{builtin, object_meta, object_meta_published};
 pub(crate) use columns::{Cell, Column, cell};
+pub use conversion::Conversion;
 pub(crate) use definition::{definition_kind, fill_names, prepare_definition};
 pub(crate) use definition_rules::{bad_stored_versions, unchanged};
 pub(crate) use registry::{Defined, Found, Registry};
@@ -58,6 +60,8 @@ pub(crate) struct Kind {
     pub(crate) selectable: Vec<String>,
     /// Fields whose names differ from the stored form: (here, stored).
     pub(crate) renames: &'static [(&'static str, &'static str)],
+    /// Versions whose fields differ from the stored form.
+    pub(crate) conversions: Vec<Conversion>,
 }
 
 /// One version of a kind.
@@ -95,6 +99,11 @@ impl Kind {
     /// The object as a client of `version` sees it.
     pub(crate) fn view_of(&self, version: &str, object: &Value) -> Value {
         let mut object = object.clone();
+        if let Some(conversion) = self.conversion(version)
+            && object["apiVersion"] != self.api_version(version)
+        {
+            (conversion.from_stored)(&self.kind, &mut object);
+        }
         self.stamp(version, &mut object);
         for (here, stored) in self.renames {
             rename(&mut object, stored, here);
@@ -108,6 +117,9 @@ impl Kind {
             rename(&mut object, here, stored);
         }
         if self.renames.is_empty() {
+            if let Some(conversion) = self.conversion_of(&object) {
+                (conversion.to_stored)(&self.kind, &mut object);
+            }
             if let Some(version) = self.storage_version() {
                 self.stamp(&version.name, &mut object);
             }
@@ -130,6 +142,18 @@ impl Kind {
             .storage_version()
             .map(|version| self.api_version(&version.name));
         storage.is_none_or(|version| !self.renames.is_empty() || stored == version)
+    }
+
+    /// The conversion of a version; `None` where only `apiVersion` differs.
+    pub(crate) fn conversion(&self, version: &str) -> Option<&Conversion> {
+        self.conversions
+            .iter()
+            .find(|conversion| conversion.version == version)
+    }
+
+    fn conversion_of(&self, object: &Value) -> Option<&Conversion> {
+        let api_version = object["apiVersion"].as_str()?;
+        self.conversion(api_version.rsplit('/').next()?)
     }
 
     fn stamp(&self, version: &str, object: &mut Value) {

@@ -39,6 +39,7 @@ pub use apiserver::{ApiServer, Config};
 pub use authn::{Identity, MASTERS};
 pub use authz::Role;
 pub use error::Error;
+pub use kinds::Conversion;
 pub use records::RecordKind;
 pub use server::{SHARES, serve_tls};
 pub use service::Router;

@@ -81,6 +81,7 @@ pub(crate) fn record_kind(given: &RecordKind) -> Kind {
         name_rule: NameRule::Subdomain,
         selectable: vec!["machine".to_owned()],
         renames: &[],
+        conversions: Vec::new(),
     }
 }
 

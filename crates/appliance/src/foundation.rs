@@ -82,6 +82,7 @@ impl Foundation {
         config.roles = vec![credentials::monitoring_role()];
         config.exposition = Some(telemetry::exposition);
         config.definitions = resources::crds();
+        config.conversions = vec![resources::cluster_api::v1beta1::conversion().into()];
         config.namespaces = vec![keys::DEFAULT_NAMESPACE.to_owned()];
         config.admission = admission::HOOKS.to_vec();
         config.records = Some((records.clone(), record_kinds()));

@@ -36,6 +36,7 @@ impl Appliance {
         let sealer = Arc::new(AesGcmSealer::new(&[7; 32]));
         let mut config = Config::new(scratch.path().join("state.db"), sealer);
         config.definitions = resources::crds();
+        config.conversions = vec![resources::cluster_api::v1beta1::conversion().into()];
         config.namespaces = vec![NAMESPACE.to_owned()];
         config.admission = crate::admission::HOOKS.to_vec();
         let server = ApiServer::open(config).await.unwrap();

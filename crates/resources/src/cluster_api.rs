@@ -1,4 +1,5 @@
-//! Group `cluster.x-k8s.io/v1beta2`: the nodes of a cluster on any provider, in Cluster API's shape.
+//! Group `cluster.x-k8s.io`: the nodes of a cluster on any provider, in Cluster API's shape of v1beta2; [`v1beta1`] is
+//! served beside it.
 
 mod cluster;
 mod machine;
@@ -6,6 +7,7 @@ mod machine_deployment;
 mod machine_pool;
 mod machine_set;
 mod machine_template;
+pub mod v1beta1;
 
 pub use cluster::{
     ApiEndpoint, CidrRanges, Cluster, ClusterInitialization, ClusterNetwork, ClusterPhase, ClusterSpec,

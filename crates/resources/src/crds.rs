@@ -41,6 +41,9 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         if crd.spec.group == "gantry.dev" {
             labels.insert("cluster.x-k8s.io/v1beta2".to_owned(), "v1alpha1".to_owned());
         }
+        if crd.spec.group == "cluster.x-k8s.io" {
+            cluster_api::v1beta1::add_to(crd);
+        }
     }
     all
 }

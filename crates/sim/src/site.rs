@@ -68,6 +68,7 @@ impl Site {
         let sealer = Arc::new(AesGcmSealer::new(&[7; 32]));
         let mut config = Config::new(scratch.path().join("state.db"), sealer);
         config.definitions = resources::crds();
+        config.conversions = vec![resources::cluster_api::v1beta1::conversion().into()];
         config.namespaces = vec![namespace.to_owned()];
         config.records = records;
         let server = ApiServer::open(config).await.unwrap();

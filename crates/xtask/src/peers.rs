@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use crate::workspace::Workspace;
 
 /// Name of the program, folder of its module, and the package that is its `main`.
-const PEERS: [(&str, &str, &str); 4] = [
+const PEERS: [(&str, &str, &str); 5] = [
     ("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
     (
         "clusterctl",
@@ -17,6 +17,7 @@ const PEERS: [(&str, &str, &str); 4] = [
         "sigs.k8s.io/cluster-api/cmd/clusterctl",
     ),
     ("autoscaler", "cluster-api", "./autoscaler"),
+    ("conversion", "cluster-api", "./conversion"),
     ("s3", "s3", "."),
 ];
 

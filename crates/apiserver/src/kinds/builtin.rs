@@ -97,6 +97,7 @@ fn make(base: Base, columns: Vec<Column>) -> Kind {
         name_rule: NameRule::Subdomain,
         selectable: Vec::new(),
         renames: &[],
+        conversions: Vec::new(),
     }
 }
 

@@ -133,6 +133,7 @@ pub(crate) fn definition_kind(object: &Value) -> Result<Kind, String> {
         name_rule: NameRule::Subdomain,
         selectable,
         renames: &[],
+        conversions: Vec::new(),
     })
 }
 

@@ -269,8 +269,30 @@ fn admit(call: &Call, old: Option<&Value>, object: &mut Value) -> Result<Vec<Str
     judge(call, verb, call.subresource(), old, object)
 }
 
-/// Lets every hook judge a write. Returns what it warns of.
+/// Lets every hook judge a write. Returns what it warns of. Hooks know the version in which a kind is stored.
 pub(crate) fn judge(
+    call: &Call,
+    verb: AdmissionVerb,
+    subresource: &str,
+    old: Option<&Value>,
+    object: &mut Value,
+) -> Result<Vec<String>, ApiError> {
+    let kind = &call.found.kind;
+    let version = &call.found.version().name;
+    if kind.conversion(version).is_none() {
+        return judge_stored(call, verb, subresource, old, object);
+    }
+    let old = old.map(|old| kind.to_stored(old.clone()));
+    let before = kind.to_stored(object.clone());
+    let mut stored = before.clone();
+    let warnings = judge_stored(call, verb, subresource, old.as_ref(), &mut stored)?;
+    if stored != before {
+        *object = kind.view_of(version, &stored);
+    }
+    Ok(warnings)
+}
+
+fn judge_stored(
     call: &Call,
     verb: AdmissionVerb,
     subresource: &str,

@@ -53,6 +53,7 @@ pub(crate) fn config(dir: &std::path::Path) -> Config {
     let mut config = Config::new(dir.join("state.db"), Arc::new(AesGcmSealer::new(&[7; 32])));
     config.definitions = vec![widget_definition()];
     config.definitions.extend(resources::crds());
+    config.conversions = vec![resources::cluster_api::v1beta1::conversion().into()];
     config.tokens = vec![
         ("fake-admin-token".into(), apiserver::Identity::admin("admin")),
         (

@@ -4,6 +4,7 @@
 
 mod apply;
 mod collect;
+mod conversion;
 mod crud;
 mod definitions;
 mod differences;

@@ -60,6 +60,7 @@ mod tests {
         let sealer = Arc::new(AesGcmSealer::new(&[7; 32]));
         let mut config = Config::new(scratch.path().join("state.db"), sealer);
         config.definitions = resources::crds();
+        config.conversions = vec![resources::cluster_api::v1beta1::conversion().into()];
         config.namespaces = vec!["eksa-system".to_owned()];
         config.admission = vec![super::namespaces];
         let server = ApiServer::open(config).await.unwrap();

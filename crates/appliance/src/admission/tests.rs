@@ -63,6 +63,7 @@ impl Site {
         let sealer = Arc::new(AesGcmSealer::new(&[7; 32]));
         let mut config = Config::new(scratch.path().join("state.db"), sealer);
         config.definitions = resources::crds();
+        config.conversions = vec![resources::cluster_api::v1beta1::conversion().into()];
         config.namespaces = vec!["eksa-system".to_owned()];
         config.tokens = vec![("token".to_owned(), Identity::admin("kubectl"))];
         config.admission = vec![super::clusters];
@@ -383,6 +384,13 @@ async fn a_worker_group_is_scaled_where_its_cluster_leaves_that_open() {
             "{message}"
         );
     }
+    let older = object.replace("v1beta2", "v1beta1");
+    let (status, answer) = site.send(Method::PATCH, &older, merge, &to(count + 1)).await;
+    assert_eq!(
+        (status, fields(&answer)),
+        (invalid, vec!["spec.replicas"]),
+        "{answer}"
+    );
     let bounds = json!({ "minCount": 1, "maxCount": count + 1 });
     let patch = json!([{ "op": "add", "path": "/spec/workerNodeGroupConfigurations/0/autoscalingConfiguration",
         "value": bounds }]);

@@ -37,6 +37,7 @@ pub struct Marked {
 pub(super) async fn mark(state: &Path, seal: Arc<Seal>, restored: &Restored) -> Result<Marked, BackupError> {
     let mut config = apiserver::Config::new(state, seal);
     config.definitions = resources::crds();
+    config.conversions = vec![resources::cluster_api::v1beta1::conversion().into()];
     config.version_jump = VERSION_JUMP;
     let api = ApiServer::open(config).await.map_err(BackupError::Api)?;
     let marked = objects(&api.client(), restored).await;
