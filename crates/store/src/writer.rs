@@ -3,6 +3,8 @@
 //! Commands wait in a bounded queue. The task takes what is there, runs each inside a savepoint of one
 //! `BEGIN IMMEDIATE` transaction, keeps taking what arrives meanwhile (up to [`WINDOW`] or the batch limit),
 //! commits once, publishes in commit order and only then answers. A lone command pays one sync and no wait.
+//!
+//! Each call of SQLite goes to the thread of the connection and back, so statements that follow each other go together.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -19,6 +21,17 @@ use crate::Error;
 const WINDOW: Duration = Duration::from_millis(2);
 /// Commands that may wait; a sender beyond that waits for room.
 const QUEUE: usize = 4096;
+
+/// Begins a batch, and the savepoint of its first command.
+const BEGIN: &str = "BEGIN IMMEDIATE; SAVEPOINT command";
+/// Keeps what a command has done, and begins the savepoint of the next one.
+const NEXT: &str = "RELEASE command; SAVEPOINT command";
+/// Takes back what a command has done. Its savepoint stays, and is that of the next one.
+const UNDO: &str = "ROLLBACK TO command";
+/// Keeps the batch, with what its last command has done.
+const COMMIT: &str = "COMMIT";
+/// Takes the batch back.
+const ROLLBACK: &str = "ROLLBACK";
 
 /// Handle to the writer task.
 #[derive(Debug, Clone)]
@@ -178,16 +191,19 @@ impl WriterTask {
 
     /// One transaction, beginning with `first`. Returns the stop request if one came in between.
     async fn commit_batch(&mut self, first: Box<dyn Job>) -> Option<oneshot::Sender<()>> {
-        if let Err(e) = self.execute("BEGIN IMMEDIATE").await {
+        if let Err(e) = self.execute(BEGIN).await {
+            // Fails when there is no transaction, as nearly always.
+            let _ = self.execute(ROLLBACK).await;
             first.answer(Some(Error::Commit(Arc::new(e))));
             return None;
         }
         let began = Instant::now();
         let (mut jobs, mut stopping, mut broken) = (Vec::new(), None, None);
-        let mut next = Some(first);
+        let (mut next, mut used) = (Some(first), false);
         while let Some(mut job) = next.take() {
-            if let Err(e) = self.run_in_savepoint(job.as_mut()).await {
-                broken = Some(e);
+            match self.run_in_savepoint(job.as_mut(), used).await {
+                Ok(keeps) => used = keeps,
+                Err(e) => broken = Some(e),
             }
             jobs.push(job);
             if broken.is_some() || jobs.len() >= self.batch || began.elapsed() >= WINDOW {
@@ -200,7 +216,7 @@ impl WriterTask {
             }
         }
         let committed = match broken {
-            None => self.execute("COMMIT").await,
+            None => self.execute(COMMIT).await,
             Some(e) => Err(e),
         };
         let failed = committed.err().map(|e| Error::Commit(Arc::new(e)));
@@ -208,7 +224,7 @@ impl WriterTask {
             Some(error) => {
                 tracing::error!(error = %error, "a batch of writes was rolled back");
                 // Fails when SQLite has rolled back already.
-                let _ = self.execute("ROLLBACK").await;
+                let _ = self.execute(ROLLBACK).await;
             }
             None => jobs.iter_mut().for_each(|job| job.publish()),
         }
@@ -218,13 +234,17 @@ impl WriterTask {
         stopping
     }
 
-    /// An `Err` means that the transaction itself can no longer be trusted.
-    async fn run_in_savepoint(&mut self, job: &mut dyn Job) -> Result<(), sqlx::Error> {
-        self.execute("SAVEPOINT command").await?;
-        if !job.run(&mut self.connection).await {
-            self.execute("ROLLBACK TO command").await?;
+    /// Runs a command in the savepoint, or in a new one when a command before has `used` it. Tells whether it keeps its
+    /// changes. An `Err` means that the transaction itself can no longer be trusted.
+    async fn run_in_savepoint(&mut self, job: &mut dyn Job, used: bool) -> Result<bool, sqlx::Error> {
+        if used {
+            self.execute(NEXT).await?;
         }
-        self.execute("RELEASE command").await
+        let keeps = job.run(&mut self.connection).await;
+        if !keeps {
+            self.execute(UNDO).await?;
+        }
+        Ok(keeps)
     }
 
     async fn execute(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
