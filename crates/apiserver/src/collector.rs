@@ -68,17 +68,18 @@ fn enqueue(core: &Core, touched: &Touched, queue: &mut Queue) {
     dependents.for_each(|key| queue.add(key));
     let owners = touched.owners.iter().filter_map(|uid| storage.key_of(uid));
     owners.filter(is_terminating).for_each(|key| queue.add(key));
+    let mut keys = touched.keys.iter();
+    if let Some(definition) = keys.find(|key| &*key.resource == definitions::RESOURCE) {
+        // A name may be free now.
+        let all = keyed(core, &definition.resource, None).into_iter();
+        let waiting = all.filter(|(_, definition)| !names_accepted(&definition.value()));
+        waiting.for_each(|(key, _)| queue.add(key));
+    }
     for key in &touched.keys {
         let namespace = Key::cluster_scoped("namespaces", &key.namespace);
         let definition = Key::cluster_scoped(definitions::RESOURCE, &key.resource);
         for parent in [namespace, definition].into_iter().filter(is_terminating) {
             queue.add(parent);
-        }
-        if &*key.resource == definitions::RESOURCE {
-            // A name may be free now.
-            let all = keyed(core, &key.resource, None).into_iter();
-            let waiting = all.filter(|(_, definition)| !names_accepted(&definition.value()));
-            waiting.for_each(|(key, _)| queue.add(key));
         }
         let Some(object) = storage.get(key) else { continue };
         let terminating = object.is_terminating();

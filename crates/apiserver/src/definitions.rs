@@ -30,13 +30,15 @@ pub(crate) fn registry(storage: &Storage, own: &OwnKinds, previous: &Registry) -
     kinds.extend(own.records.iter().cloned());
     let mut defined = HashMap::new();
     let mut definitions = storage.list(RESOURCE, None).objects;
-    definitions.retain(|definition| is_established(&definition.value()));
     definitions.sort_by_key(|definition| definition.created);
     for definition in definitions {
         let name = definition.name().to_owned();
-        let known = previous
-            .defined(&name)
-            .filter(|known| says_the_same(&known.definition, &definition));
+        let known = previous.defined(&name);
+        let is_unchanged = known.is_some_and(|known| Arc::ptr_eq(&known.definition, &definition));
+        if !is_unchanged && !is_established(&definition.value()) {
+            continue;
+        }
+        let known = known.filter(|known| is_unchanged || says_the_same(&known.definition, &definition));
         match known.map_or_else(
             || converted_kind(&definition.value(), &own.conversions).map(Arc::new),
             |known| Ok(known.kind.clone()),
@@ -93,13 +95,11 @@ pub(crate) fn as_json<T: serde::Serialize>(definition: &T, name: &str) -> Result
 /// True when the definition is stored as it is: nothing to install.
 pub(crate) fn is_installed(storage: &Storage, object: &Value) -> bool {
     let key = Key::cluster_scoped(RESOURCE, object.name());
-    let maps = ["labels", "annotations"];
-    storage.get(&key).is_some_and(|stored| {
-        let given = |field: &str| object["metadata"][field].as_object();
-        let has = |field: &str, k: &String, v: &Value| stored.value()["metadata"][field].get(k) == Some(v);
-        stored.value()["spec"] == object["spec"]
-            && maps
-                .iter()
-                .all(|f| given(f).is_none_or(|m| m.iter().all(|(k, v)| has(f, k, v))))
-    })
+    let Some(stored) = storage.get(&key).map(|stored| stored.value()) else {
+        return false;
+    };
+    let given = |field: &str| object["metadata"][field].as_object();
+    let has = |field: &str, k: &String, v: &Value| stored["metadata"][field].get(k) == Some(v);
+    let has_all = |field: &&str| given(field).is_none_or(|map| map.iter().all(|(k, v)| has(field, k, v)));
+    stored["spec"] == object["spec"] && ["labels", "annotations"].iter().all(has_all)
 }
