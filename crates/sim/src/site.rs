@@ -15,10 +15,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use store::records::Records;
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 use tower::ServiceExt as _;
 
 use crate::traffic::Traffic;
 
+/// The file with the objects.
+const DATABASE: &str = "state.db";
 /// How long a condition may take to come true.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks.
@@ -41,10 +44,37 @@ impl Debug for Site {
     }
 }
 
+fn config(scratch: &Path) -> Config {
+    let sealer = Arc::new(AesGcmSealer::new(&[7; 32]));
+    let mut config = Config::new(scratch.join(DATABASE), sealer);
+    config.conversions = vec![resources::cluster_api::v1beta1::conversion().into()];
+    config
+}
+
+/// A new folder with a database that has every definition. Installing them takes most of a first start, so a program does it
+/// once.
+async fn scratch() -> TempDir {
+    static INSTALLED: OnceCell<Vec<u8>> = OnceCell::const_new();
+    let install = async || {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut config = config(scratch.path());
+        config.definitions = resources::crds();
+        let server = ApiServer::open(config).await.unwrap();
+        let copy = scratch.path().join("copy.db");
+        server.database().file().backup(&copy).await.unwrap();
+        server.close().await;
+        std::fs::read(copy).unwrap()
+    };
+    let installed = INSTALLED.get_or_init(install).await;
+    let scratch = tempfile::tempdir().unwrap();
+    std::fs::write(scratch.path().join(DATABASE), installed).unwrap();
+    scratch
+}
+
 impl Site {
     /// A new one.
     pub async fn start(namespace: &'static str) -> Self {
-        Self::on(tempfile::tempdir().unwrap(), namespace).await
+        Self::open(scratch().await, namespace, None).await
     }
 
     /// On the files of one that has ended.
@@ -54,7 +84,7 @@ impl Site {
 
     /// A new one that shows these kinds of records, with the file of the records.
     pub async fn with_records(namespace: &'static str, kinds: Vec<RecordKind>) -> (Self, Records) {
-        let scratch = tempfile::tempdir().unwrap();
+        let scratch = scratch().await;
         let records = Records::open(scratch.path().join("records.db")).await.unwrap();
         let shown = Some((records.clone(), kinds));
         (Self::open(scratch, namespace, shown).await, records)
@@ -65,10 +95,7 @@ impl Site {
         namespace: &'static str,
         records: Option<(Records, Vec<RecordKind>)>,
     ) -> Self {
-        let sealer = Arc::new(AesGcmSealer::new(&[7; 32]));
-        let mut config = Config::new(scratch.path().join("state.db"), sealer);
-        config.definitions = resources::crds();
-        config.conversions = vec![resources::cluster_api::v1beta1::conversion().into()];
+        let mut config = config(scratch.path());
         config.namespaces = vec![namespace.to_owned()];
         config.records = records;
         let server = ApiServer::open(config).await.unwrap();
