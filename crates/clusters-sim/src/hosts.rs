@@ -1,6 +1,5 @@
 //! What the driver says in a ProviderCluster of the hosts that there are.
 
-use kube::ResourceExt;
 use resources::gantry::ProviderCluster;
 use serde_json::json;
 
@@ -41,7 +40,6 @@ impl Site {
             "observedGeneration": object.metadata.generation, "initialization": { "provisioned": true },
             "conditions": [ready], "pools": pools,
         });
-        self.write_status::<ProviderCluster>(&object.name_any(), status)
-            .await;
+        self.write_status(object, status).await;
     }
 }

@@ -39,7 +39,7 @@ impl Site {
         let Some(host) = claimed else {
             let reason = format!("no free server has the labels type={kind}");
             return self
-                .provider_status(&name, json!({ "phase": "pending", "reason": reason }))
+                .write_status(machine, json!({ "phase": "pending", "reason": reason }))
                 .await;
         };
         let status = machine.status.clone().unwrap_or_default();
@@ -53,11 +53,11 @@ impl Site {
                     "phase": "creating", "driverState": "imaging", "reason": reason, "host": host,
                     "installation": installation,
                 });
-                self.provider_status(&name, status).await;
+                self.write_status(machine, status).await;
             }
             _ if broken.is_some() => {
                 let status = json!({ "phase": "failed", "reason": broken, "host": host });
-                self.provider_status(&name, status).await;
+                self.write_status(machine, status).await;
             }
             ProviderMachinePhase::Running if machine.is_wanted_anew() => {
                 self.install_anew(machine, &host, &status).await;
@@ -74,8 +74,8 @@ impl Site {
             if stuck {
                 let reason = format!("cannot power {host} off");
                 return self
-                    .provider_status(
-                        &name,
+                    .write_status(
+                        machine,
                         json!({ "phase": "deleting", "driverState": "unplugging", "reason": reason }),
                     )
                     .await;
@@ -93,10 +93,6 @@ impl Site {
         let api = self.api::<ProviderMachine>();
         // It may have gone in the meantime.
         let _ = api.patch(name, &PatchParams::default(), &patch).await;
-    }
-
-    async fn provider_status(&self, name: &str, status: Value) {
-        self.write_status::<ProviderMachine>(name, status).await;
     }
 
     /// The system that runs on the server goes, with its data.
@@ -122,7 +118,7 @@ impl Site {
         let status = json!({
             "phase": "creating", "driverState": "imaging", "reason": reason, "host": host, "installation": installation,
         });
-        self.provider_status(&machine.name_any(), status).await;
+        self.write_status(machine, status).await;
     }
 
     async fn run(&self, machine: &ProviderMachine, host: &str, status: &ProviderMachineStatus) {
@@ -179,7 +175,7 @@ impl Site {
                 done["bootstrapDoneAt"] = json!(Time(Timestamp::now()));
             }
         }
-        self.provider_status(&name, done).await;
+        self.write_status(machine, done).await;
     }
 
     fn provider_id(&self, host: &str) -> String {

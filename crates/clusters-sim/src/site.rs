@@ -101,11 +101,20 @@ impl Site {
         self.api().create(&PostParams::default(), &object).await.unwrap();
     }
 
-    /// Writes the status of an object, as its owner does.
-    pub async fn write_status<K>(&self, name: &str, status: Value)
+    /// Writes the status of an object, as its owner does: only when it changes.
+    pub(crate) async fn write_status<K>(&self, object: &K, status: Value)
     where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + Serialize
+            + DeserializeOwned,
     {
+        let known = serde_json::to_value(object).unwrap();
+        if known.get("status") == Some(&without_nulls(&status)) {
+            return;
+        }
+        let name = object.name_any();
         let object = json!({
             "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": { "name": name }, "status": status,
         });
@@ -113,7 +122,7 @@ impl Site {
         // It may have gone in the meantime.
         let _ = self
             .api::<K>()
-            .patch_status(name, &params, &Patch::Apply(&object))
+            .patch_status(&name, &params, &Patch::Apply(&object))
             .await;
     }
 
@@ -153,6 +162,21 @@ impl Site {
             Some(reason) => json!({ "state": "failed", "reason": reason }),
             None => json!({ "state": "ready", "manifest": manifest }),
         };
-        self.write_status::<Image>(&image.name_any(), status).await;
+        self.write_status(image, status).await;
+    }
+}
+
+/// A value as an object has it: a field that is null is absent.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let set = fields.iter().filter(|(_, value)| !value.is_null());
+            Value::Object(
+                set.map(|(key, value)| (key.clone(), without_nulls(value)))
+                    .collect(),
+            )
+        }
+        Value::Array(values) => Value::Array(values.iter().map(without_nulls).collect()),
+        other => other.clone(),
     }
 }
