@@ -3,8 +3,9 @@
 //!
 //! Operations that lead from one to the other are carried out in turn in one world: with no write before the kill, with one,
 //! with two, until the coordinator comes to the end with the writes that it has. Whoever goes on is killed too, a few writes
-//! later. What one of them leaves behind is found at its end, or by the next. Longer ones are carried out by coordinators of
-//! which each makes so few writes and is killed.
+//! later. What one of them leaves behind is found at its end, or by the next. Two worlds share the numbers of writes and are
+//! gone through side by side, so that one works while the other waits for its database. Longer ones are carried out by
+//! coordinators of which each makes so few writes and is killed.
 
 mod mortal;
 mod operation;
@@ -12,6 +13,7 @@ mod operation;
 use clusters::GateJobState;
 use clusters_sim::{Failing, Leaves, NewCluster, node_of};
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use jiff::SignedDuration;
 use kube::api::DeleteParams;
 use resources::anywhere::Cluster;
@@ -25,6 +27,8 @@ use crate::world::World;
 
 /// How many writes the second coordinator makes, by those of the first: so that pairs of kills differ.
 const SECOND: usize = 7;
+/// Worlds that share the kills of a test.
+const WORLDS: usize = 2;
 /// More coordinators than any operation takes.
 const LIVES: usize = 120;
 
@@ -84,9 +88,9 @@ const UPGRADE_WITH_GATES: Operation = UPGRADE.with_gates();
 /// after the last.
 macro_rules! killed_before_every_write {
     ($($test:ident: $begin:expr, [$($operation:expr),+];)+) => {
-        $(#[tokio::test]
-        async fn $test() {
-            every_write(&$begin.await, &[$($operation),+]).await;
+        $(#[test]
+        fn $test() {
+            every_write(|| $begin.boxed(), &[$($operation),+]);
         })+
     };
 }
@@ -101,9 +105,26 @@ killed_before_every_write! {
 }
 
 /// Until every operation comes to its end with the writes that the coordinator has.
-async fn every_write(world: &World, operations: &[Operation]) {
+fn every_write(begin: fn() -> BoxFuture<'static, World>, operations: &'static [Operation]) {
+    let worlds = side_by_side(0..WORLDS, |first| async move {
+        some_writes(&begin().await, operations, first).await
+    });
+    for (at, operation) in operations.iter().enumerate() {
+        let counts = || worlds.iter().map(|counts| &counts[at]);
+        let writes = counts().map(|count| count.writes).min().unwrap();
+        let kills: usize = counts().map(|count| count.kills).sum();
+        let pairs: usize = counts().map(|count| count.pairs).sum();
+        let name = operation.name();
+        eprintln!("{name}: killed before each of {writes} writes, {kills} kills, {pairs} pairs of two kills");
+        assert!(writes >= 15, "{name} is done with {writes} writes");
+        assert!(kills >= writes, "{name}: {kills} kills for {writes} writes");
+    }
+}
+
+/// With so many writes before the kill, and every [`WORLDS`]th number of them after that.
+async fn some_writes(world: &World, operations: &[Operation], first: usize) -> Vec<Count> {
     let mut counts: Vec<Count> = operations.iter().map(|_| Count::default()).collect();
-    for writes in 0.. {
+    for writes in (first..).step_by(WORLDS) {
         for (operation, count) in operations.iter().zip(&mut counts) {
             let lives = match count.is_over {
                 true => [usize::MAX; 2],
@@ -121,14 +142,7 @@ async fn every_write(world: &World, operations: &[Operation]) {
         }
         assert!(writes < 400, "no end after {writes} writes");
     }
-    for (operation, count) in operations.iter().zip(&counts) {
-        let Count {
-            writes, kills, pairs, ..
-        } = count;
-        let name = operation.name();
-        eprintln!("{name}: killed before each of {writes} writes, {kills} kills, {pairs} pairs of two kills");
-        assert!(*writes >= 15, "{name} is done with {writes} writes");
-    }
+    counts
 }
 
 #[derive(Default)]
@@ -139,18 +153,36 @@ struct Count {
     pairs: usize,
 }
 
+/// Does something for each of these numbers, each on a thread and a runtime of its own.
+fn side_by_side<T, F>(numbers: impl IntoIterator<Item = usize>, act: impl Fn(usize) -> F + Sync) -> Vec<T>
+where
+    T: Send,
+    F: Future<Output = T>,
+{
+    let act = &act;
+    let run = move |number| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(act(number))
+    };
+    std::thread::scope(|scope| {
+        let numbers = numbers.into_iter();
+        let threads: Vec<_> = numbers.map(|number| scope.spawn(move || run(number))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
 /// Carried out by coordinators of which each makes so many writes and is killed. With fewer than three none would get past
 /// the writes that it begins with: a number is taken before the plan of that number is stored.
 macro_rules! carried_out_by_short_lives {
     ($($test:ident: $begin:expr, $operation:expr;)+) => {
-        $(#[tokio::test]
-        async fn $test() {
-            for writes in 3..=6 {
+        $(#[test]
+        fn $test() {
+            side_by_side(3..=6, |writes| async move {
                 let killed = $operation.carry_out(&$begin.await, [writes; LIVES]).await;
                 let name = $operation.name();
                 eprintln!("{name}: {killed} coordinators of {writes} writes each were killed");
                 assert!(killed < LIVES, "{name} is not carried out by coordinators of {writes} writes");
-            }
+            });
         })+
     };
 }
