@@ -1,9 +1,9 @@
 //! Clusters that live: whatever happens, no step costs the quorum, and when nothing happens any more each comes to what is
 //! wanted or says what keeps it from that.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use clusters::{GateState, Gates, Member, Progress, Verdict};
 use resources::gantry::PlanPhase;
@@ -58,14 +58,14 @@ fn some_world(tape: &mut Tape<'_>) -> World {
 
 #[test]
 fn whatever_happens_each_cluster_comes_to_rest() {
-    let counts = RefCell::new(BTreeMap::new());
+    let counts = Mutex::new(BTreeMap::new());
     for_tapes(LIVES, LENGTH, |tape| {
         let world = live(tape)?;
-        count(&mut counts.borrow_mut(), &world);
+        count(&mut counts.lock().unwrap(), &world);
         Ok(())
     });
     // The lives must not all be alike.
-    let counts = counts.into_inner();
+    let counts = counts.into_inner().unwrap();
     let enough = |what: &str| {
         counts
             .get(what)
@@ -86,6 +86,10 @@ fn whatever_happens_each_cluster_comes_to_rest() {
     ] {
         assert!(enough(what), "{what}: {counts:#?}");
     }
+}
+
+fn add(count: &AtomicUsize, holds: bool) {
+    count.fetch_add(usize::from(holds), Ordering::Relaxed);
 }
 
 /// Counts what happened in a life, and how it ended.
@@ -214,7 +218,7 @@ fn is_as_wanted(world: &World) -> Result<(), String> {
 /// Rollouts that are paused and resumed at any moment: what works stays meanwhile, and they come to their end.
 #[test]
 fn a_paused_rollout_keeps_what_works() {
-    let rolled = RefCell::new(0_usize);
+    let rolled = AtomicUsize::new(0);
     for_tapes(PAUSES, LENGTH, |tape| {
         let tape = &mut Tape::new(tape);
         let mut world = made(tape.of(&[3, 5]), tape.below(3));
@@ -232,7 +236,7 @@ fn a_paused_rollout_keeps_what_works() {
         world.calm_down(1);
         comes_to_rest(&mut world).map_err(|what| format!("{what}\n{world:#?}"))?;
         let end = is_as_wanted(&world).map_err(|what| format!("{what}\n{world:#?}"));
-        *rolled.borrow_mut() += usize::from(world.log.iter().any(|line| line.starts_with("  mark ")));
+        add(&rolled, world.log.iter().any(|line| line.starts_with("  mark ")));
         end
     });
     assert!(rolled.into_inner() >= PAUSES as usize / 4);
@@ -242,7 +246,7 @@ fn a_paused_rollout_keeps_what_works() {
 /// that works goes before they have succeeded (the model sees to that), and what has failed is said.
 #[test]
 fn upgrade_gates_stop_a_rollout() {
-    let (stopped, passed) = (RefCell::new(0_usize), RefCell::new(0_usize));
+    let (stopped, passed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     for_tapes(GATES, LENGTH, |tape| {
         let tape = &mut Tape::new(tape);
         let mut world = made(tape.of(&[3, 1, 5]), tape.below(3));
@@ -269,11 +273,11 @@ fn upgrade_gates_stop_a_rollout() {
         }
         comes_to_rest(&mut world).map_err(|what| format!("{what}\n{world:#?}"))?;
         let any = |begin: &str| world.log.iter().any(|line| line.starts_with(begin));
-        *passed.borrow_mut() += usize::from(any("  passed "));
+        add(&passed, any("  passed "));
         if !is_stopped(&world) {
             return Ok(());
         }
-        *stopped.borrow_mut() += 1;
+        add(&stopped, true);
         // Once more, and well.
         world.calm_down(1);
         comes_to_rest(&mut world).map_err(|what| format!("{what}\n{world:#?}"))?;

@@ -1,6 +1,7 @@
 //! What holds of every answer of the planner.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
 use clusters::{ApiState, EtcdMember, EtcdState, Founding, GateState, Gates, Member, Stage, Verdict};
 use resources::anywhere::Taint;
@@ -36,11 +37,11 @@ fn of_every_answer() {
 /// The random cases must not all be alike: each kind of step, and each way to answer, occurs often.
 #[test]
 fn the_cases_are_of_all_kinds() {
-    let seen = std::cell::RefCell::new(std::collections::BTreeMap::<String, usize>::new());
+    let seen = Mutex::new(BTreeMap::<String, usize>::new());
     for_tapes(2_000, LENGTH, |tape| {
         let case = Case::new(tape);
         let verdict = answer(&case.wanted, &case.seen);
-        let mut seen = seen.borrow_mut();
+        let mut seen = seen.lock().unwrap();
         let mut count = |what: String| *seen.entry(what).or_default() += 1;
         for step in verdict.plan.iter().flat_map(|plan| &plan.steps) {
             count(format!("{:?}", step.kind));
@@ -63,7 +64,7 @@ fn the_cases_are_of_all_kinds() {
         }
         Ok(())
     });
-    let seen = seen.into_inner();
+    let seen = seen.into_inner().unwrap();
     let kinds = [
         "MakePki",
         "Provision",
