@@ -1,11 +1,14 @@
-//! Documents: each package says in one sentence what it owns, each file of a library begins with its docs, and the
-//! README's table "where do I change ...?" names places that exist.
+//! Documents: each package says in one sentence what it owns, each file of a library begins with its docs, which have no code
+//! that nobody runs, and the README's table "where do I change ...?" names places that exist.
 
 use std::path::Path;
 
 use super::finding::Finding;
-use super::sources::Sources;
+use super::sources::{Source, Sources};
 use crate::workspace::Workspace;
+
+/// What a block in a doc comment may be.
+const LANGUAGES: [&str; 4] = ["text", "sh", "json", "yaml"];
 
 pub(super) fn check(workspace: &Workspace, sources: &Sources) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -25,6 +28,29 @@ pub(super) fn check(workspace: &Workspace, sources: &Sources) -> Vec<Finding> {
                 source.path.display().to_string(),
                 "no module docs: begin with `//!` and say what it owns and what it refuses",
             ));
+        }
+        findings.extend(examples(source));
+    }
+    findings
+}
+
+/// Blocks of Rust in doc comments. `cargo xtask ci` runs no tests of documentation: looking for them takes a minute.
+fn examples(source: &Source) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut is_open = false;
+    for (number, line) in source.text.lines().enumerate() {
+        let line = line.trim_start();
+        let docs = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"));
+        let Some(language) = docs.and_then(|docs| docs.trim().strip_prefix("```")) else {
+            continue;
+        };
+        is_open = !is_open;
+        if is_open && !LANGUAGES.contains(&language) {
+            let text = format!(
+                "a block of Rust that no test runs: write a test, or say what it is: {}",
+                LANGUAGES.join(", ")
+            );
+            findings.push(Finding::new(source.place(number), text));
         }
     }
     findings
@@ -99,6 +125,22 @@ mod tests {
             "{}",
             found[0]
         );
+    }
+
+    #[test]
+    fn code_in_docs_is_not_run() {
+        for (text, found) in [
+            ("//! ```text\n//! a -> b\n//! ```\n", 0),
+            ("//! Docs.\n\n    /// ```\n    /// let a = 1;\n    /// ```\n", 1),
+            ("//! ```rust,no_run\n//! ```\n//! ```\n//! ```\n", 2),
+            ("//! Docs.\n// ```\n", 0),
+        ] {
+            assert_eq!(
+                examples(&Source::new("crates/a/src/b.rs", text)).len(),
+                found,
+                "{text}"
+            );
+        }
     }
 
     #[test]
