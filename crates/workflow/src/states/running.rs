@@ -7,9 +7,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use resources::gantry::SessionPhase;
-use resources::tinkerbell::{ActionState, BootMode, WorkflowState, WorkflowStatus};
+use resources::tinkerbell::{ActionState, WorkflowState, WorkflowStatus};
 
-use super::boot::netboot;
+use super::boot::{When, job_of_mode};
 use steps::{later, minutes_after};
 
 use super::{Effect, JobSeen, Snapshot, Step, go};
@@ -90,14 +90,12 @@ fn has_shown_itself(snapshot: &Snapshot<'_>) -> bool {
     first.is_some_and(|first| Some(first.attempt) == number && first.requested_at.is_some())
 }
 
-/// The Job that boots a machine again whose agent was lost.
+/// The Job that boots a machine again whose agent was lost, as its Workflow booted it.
 fn boot_again(snapshot: &Snapshot<'_>, now: Timestamp) -> Option<Step> {
     let session = snapshot
         .session()
         .filter(|session| session.phase == SessionPhase::Armed && session.boot > 1)?;
-    if !snapshot.has_bmc() || snapshot.options().boot_mode != Some(BootMode::Netboot) {
-        return None;
-    }
+    let (_, tasks) = job_of_mode(snapshot, When::Preparing).filter(|_| snapshot.has_bmc())?;
     let since = later(session.armed_at.0, COMES_BACK);
     let name = format!("netboot-{}-boot{}", snapshot.name, session.boot);
     match snapshot.jobs.get(&name) {
@@ -108,10 +106,7 @@ fn boot_again(snapshot: &Snapshot<'_>, now: Timestamp) -> Option<Step> {
             ),
             since,
         )),
-        None => Some(Step::Do(Effect::MakeJob {
-            name,
-            tasks: netboot(snapshot.uefi),
-        })),
+        None => Some(Step::Do(Effect::MakeJob { name, tasks })),
         Some(JobSeen::Runs) => Some(Step::wait(
             format!("the agent was lost; BMC job {name} boots the machine again"),
             session.deadline.0,
@@ -149,6 +144,9 @@ fn reason(snapshot: &Snapshot<'_>, status: &WorkflowStatus) -> String {
 
 #[cfg(test)]
 mod tests {
+    use resources::tinkerbell::BootMode;
+
+    use super::super::boot::netboot;
     use super::super::samples::{Sample, at};
     use super::*;
 
@@ -220,10 +218,10 @@ mod tests {
         sample.session(SessionPhase::Armed);
         sample.next_boot(at(100));
         assert_eq!(sample.waits(at(120)).1, at(340));
-        let Step::Do(Effect::MakeJob { name, .. }) = sample.step(at(340)) else {
+        let Step::Do(Effect::MakeJob { name, tasks }) = sample.step(at(340)) else {
             panic!("no job")
         };
-        assert_eq!(name, "netboot-w-boot2");
+        assert_eq!((name.as_str(), tasks), ("netboot-w-boot2", netboot(true)));
         sample.job("netboot-w-boot2", JobSeen::Runs);
         sample.waits(at(350));
         sample.job("netboot-w-boot2", JobSeen::Failed("unreachable".into()));
@@ -232,6 +230,21 @@ mod tests {
         sample.server.as_mut().unwrap().spec.bmc = None;
         // without a BMC the timeouts decide
         sample.waits(at(350));
+    }
+
+    #[test]
+    fn a_lost_agent_is_booted_again_by_the_workflow_s_own_actions() {
+        let mut sample = sample();
+        sample.boot(BootMode::Customboot);
+        sample.session(SessionPhase::Armed);
+        sample.next_boot(at(100));
+        sample.waits(at(120));
+        let config = sample.workflow.spec.boot_options.clone().unwrap();
+        let own = config.custom_boot_config.unwrap().preparing_actions;
+        let Step::Do(Effect::MakeJob { tasks, .. }) = sample.step(at(340)) else {
+            panic!("no job")
+        };
+        assert_eq!(tasks, own);
     }
 
     #[test]
