@@ -1,7 +1,7 @@
 //! Claimed. Entry: available with a claim, or an attempt that failed. Exits: provisioning with an open attempt,
 //! releasing without a claim. Rest: its owner has the deadline.
 
-use resources::gantry::{Claim, Purpose, ServerState};
+use resources::gantry::{Attempt, Claim, Purpose, ServerState};
 
 use super::{Snapshot, Step};
 
@@ -17,22 +17,32 @@ pub(super) fn decide(snapshot: &Snapshot<'_>) -> Step {
             ServerState::Provisioning,
             format!("workflow {} runs", attempt.workflow),
         ),
-        None if wiped(snapshot, claim) => Step::done(format!(
-            "its disks were wiped; when it is off, {} {} gives it back",
-            claim.kind, claim.name
-        )),
-        None => Step::done(format!(
-            "{} {} has not started a workflow yet",
-            claim.kind, claim.name
-        )),
+        None => Step::done(reason(claim, last(snapshot, claim))),
     }
 }
 
-/// Whether the last attempt of this claim was one to wipe.
-fn wiped(snapshot: &Snapshot<'_>, claim: &Claim) -> bool {
-    snapshot.attempt().is_some_and(|last| {
-        last.purpose == Purpose::Wipe && claim.last_attempt.is_none_or(|before| last.number > before)
-    })
+/// The last attempt, if it was for this claim.
+fn last<'a>(snapshot: &Snapshot<'a>, claim: &Claim) -> Option<&'a Attempt> {
+    let of_claim = |last: &&Attempt| claim.last_attempt.is_none_or(|before| last.number > before);
+    snapshot.attempt().filter(of_claim)
+}
+
+/// What came of the last attempt, and whose turn it is.
+fn reason(claim: &Claim, last: Option<&Attempt>) -> String {
+    let owner = format!("{} {}", claim.kind, claim.name);
+    let Some(last) = last else {
+        return format!("{owner} has not started a workflow yet");
+    };
+    let workflow = &last.workflow;
+    match last.purpose {
+        Purpose::Wipe => format!("its disks were wiped; when it is off, {owner} gives it back"),
+        Purpose::Inspect => {
+            format!("its inspection by workflow {workflow} is over; {owner} decides what follows")
+        }
+        Purpose::Install | Purpose::Repair => {
+            format!("workflow {workflow} is over; {owner} decides what follows")
+        }
+    }
 }
 
 #[cfg(test)]
@@ -41,6 +51,7 @@ mod tests {
     use super::super::{Effect, FOREIGN};
     use super::*;
     use resources::keys::{OWNER_NAME, OWNER_NAMESPACE};
+    use resources::tinkerbell::WorkflowState;
 
     #[test]
     fn labels_follow_the_claim_before_anything_else() {
@@ -68,6 +79,29 @@ mod tests {
         );
         sample.server.spec.claim = None;
         sample.goes(at(0), ServerState::Releasing);
+    }
+
+    #[test]
+    fn what_came_of_the_last_attempt_of_this_claim_is_the_reason() {
+        let mut sample = Sample::new(ServerState::Claimed);
+        sample.claim("ProviderMachine", "prod-1");
+        sample.owned_by("prod-1");
+        sample.attempt(3);
+        sample.workflow_ends(WorkflowState::Failed, "no disk");
+        for (purpose, last_attempt, part) in [
+            (Purpose::Install, 2, "workflow w is over"),
+            (Purpose::Inspect, 2, "its inspection by workflow w is over"),
+            (Purpose::Wipe, 2, "its disks were wiped"),
+            (Purpose::Inspect, 3, "has not started a workflow yet"),
+        ] {
+            sample.server.spec.attempt.as_mut().unwrap().purpose = purpose;
+            sample.server.spec.claim.as_mut().unwrap().last_attempt = Some(last_attempt);
+            let Step::Done { reason: Some(reason) } = sample.step(at(0)) else {
+                panic!("it does not rest")
+            };
+            assert!(reason.contains(part), "{purpose:?}: {reason}");
+            assert!(reason.contains("ProviderMachine prod-1"), "{reason}");
+        }
     }
 
     #[test]
