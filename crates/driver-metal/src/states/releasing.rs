@@ -7,7 +7,8 @@
 //! power-off that failed or did not last is tried again with growing pauses, and at once when the BMC answers again.
 //!
 //! A server that is off is kept for inspection, claim and all, while its spec says so (`quarantine`), or where the
-//! installation of this machine failed on it and the site keeps such servers.
+//! installation of this machine failed on it and the site keeps such servers. When a person boots the installer on it
+//! meanwhile, it has to be off by evidence once more after that.
 //!
 //! Then comes the wipe (left to `wiping` while its Workflow is open). It starts the machine, so afterwards the machine has to
 //! be off by evidence once more. One that failed is tried again with growing pauses; in between, and when it has failed too
@@ -229,11 +230,11 @@ pub(crate) fn a_day_on(snapshot: &Snapshot, now: Timestamp) -> Timestamp {
 }
 
 fn power_off(snapshot: &Snapshot, server: &Server, progress: Wipe<'_>, now: Timestamp) -> Step {
-    // Each wipe starts the machine: what Jobs of before it say of its power is void.
-    let prefix = match wipe::begun(snapshot) {
-        0 => format!("poweroff-{}-", snapshot.machine.name_any()),
-        wipes => format!("poweroff-{}-wipe{wipes}-", snapshot.machine.name_any()),
-    };
+    let prefix = format!(
+        "poweroff-{}-{}",
+        snapshot.machine.name_any(),
+        starts(snapshot, server)
+    );
     let number = |name: &str| name.strip_prefix(&prefix)?.parse::<u32>().ok();
     let mut tries: Vec<(u32, &String)> = snapshot
         .jobs
@@ -288,6 +289,20 @@ fn power_off(snapshot: &Snapshot, server: &Server, progress: Wipe<'_>, now: Time
         ),
         due,
     )
+}
+
+/// The part of the names of power-off Jobs that tells what started the machine since it was to be given back. Each wipe and
+/// each inspection does: what Jobs of before it say of its power is void.
+fn starts(snapshot: &Snapshot, server: &Server) -> String {
+    let wipes = match wipe::begun(snapshot) {
+        0 => String::new(),
+        wipes => format!("wipe{wipes}-"),
+    };
+    let last = server.spec.attempt.as_ref();
+    match last.filter(|last| last.purpose == Purpose::Inspect) {
+        Some(inspection) => format!("{wipes}inspect{}-", inspection.number),
+        None => wipes,
+    }
 }
 
 /// What the BMC says after a power-off.

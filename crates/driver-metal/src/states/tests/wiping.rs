@@ -46,7 +46,12 @@ fn wiping(mut snapshot: Snapshot, number: u32, state: WorkflowState, minute: i64
 
 /// The machine is off by evidence once more, after this wipe.
 fn off_again(snapshot: Snapshot, wipe: u32, minute: i64) -> Snapshot {
-    let name = format!("poweroff-blue-cp-0-wipe{wipe}-0");
+    off_after(snapshot, &format!("wipe{wipe}"), minute)
+}
+
+/// The same, after what the Job's name says started it.
+fn off_after(snapshot: Snapshot, start: &str, minute: i64) -> Snapshot {
+    let name = format!("poweroff-blue-cp-0-{start}-0");
     let mut snapshot = with_job(snapshot, &name, ConditionKind::Completed);
     let job = snapshot.jobs.get_mut(&name).unwrap();
     job.status.as_mut().unwrap().completion_time = Some(Time(at(minute)));
@@ -284,10 +289,15 @@ fn a_server_that_is_being_inspected_is_left_on() {
     server(&mut kept).status.as_mut().unwrap().state = ServerState::Provisioning;
     assert!(waits(&kept, 12).0.contains("being inspected"));
     server(&mut kept).status.as_mut().unwrap().state = ServerState::Claimed;
-    assert!(
-        matches!(decide(&kept, at(12)), Step::Do(Effect::PowerOff { .. })),
-        "it is over"
-    );
+    // It is over. The machine was started, so what the BMC said of before, or by the way, counts no more.
+    let over = said(kept, bmc::PowerState::Off, 13);
+    let power_off = Step::Do(Effect::PowerOff {
+        job: "poweroff-blue-cp-0-inspect2-0".into(),
+        earlier: Vec::new(),
+    });
+    assert_eq!(decide(&over, at(13)), power_off);
+    let kept = off_after(over, "inspect2", 14);
+    assert!(waits(&kept, 15).0.contains("kept for inspection (fan)"));
 }
 
 #[test]
