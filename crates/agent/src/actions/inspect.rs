@@ -30,10 +30,24 @@ pub(super) fn run(context: &ActionContext) -> Result<Outcome, Error> {
             let reason = "called off".to_owned();
             return Err(Error::Stopped { reason });
         }
-        context.board.set_progress("looked at", None);
+        context.board.set_progress(
+            "the installer stays up for you to look at the machine",
+            percent(start.elapsed(), hold),
+        );
         std::thread::sleep(LOOK.min(hold.saturating_sub(start.elapsed())));
     }
-    Ok(Outcome::done(format!("looked at for {minutes} minutes")))
+    Ok(Outcome::done(format!(
+        "the installer stayed up for {minutes} minutes"
+    )))
+}
+
+/// Share of the time that is over.
+fn percent(elapsed: Duration, hold: Duration) -> Option<u8> {
+    let percent = elapsed
+        .as_millis()
+        .saturating_mul(100)
+        .checked_div(hold.as_millis())?;
+    u8::try_from(percent.min(100)).ok()
 }
 
 fn described(disk: &Disk) -> String {
@@ -45,4 +59,26 @@ fn described(disk: &Disk) -> String {
         "{} ({} {}, {} bytes, {}): {contents}",
         disk.device, disk.model, disk.serial, disk.size, disk.transport
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_the_share_of_the_time() {
+        let seconds = Duration::from_secs;
+        for (elapsed, hold, expected) in [
+            (0, 60, Some(0)),
+            (45, 60, Some(75)),
+            (61, 60, Some(100)),
+            (0, 0, None),
+        ] {
+            assert_eq!(
+                percent(seconds(elapsed), seconds(hold)),
+                expected,
+                "{elapsed} of {hold}"
+            );
+        }
+    }
 }
