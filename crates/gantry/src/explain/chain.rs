@@ -293,6 +293,18 @@ Gantry waits for: waits for the agent (deadline in 9m0s)
     }
 
     #[test]
+    fn a_server_shows_that_it_is_in_quarantine() {
+        let mut snapshot = snapshot();
+        let quarantine = json!({"reason": "disk errors", "at": "2026-01-01T00:00:00Z"});
+        snapshot.servers[0].spec.quarantine = Some(serde_json::from_value(quarantine).unwrap());
+        let target = Target::Server("node-1".into());
+        let lines = chain(&snapshot, &Evidence::default(), &target, at());
+        let expected =
+            "in quarantine for 60s (disk errors); to end it: gantry quarantine server node-1 --end";
+        assert!(lines.iter().any(|line| line.text == expected), "{lines:?}");
+    }
+
+    #[test]
     fn a_cluster_shows_its_machines() {
         let text = text(&Target::Cluster("c".into()), &Evidence::default());
         assert!(

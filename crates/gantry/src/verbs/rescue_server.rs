@@ -69,20 +69,9 @@ pub(crate) async fn run(global: &Global, args: &RescueArgs) -> Outcome {
         }
         None => None,
     };
-    judge(&server, owner.as_ref()).map_err(Failure::text)?;
-    if let Some(workflow) = made(&client, args)
-        .await?
-        .iter()
-        .find(|workflow| is_open(workflow))
-    {
-        return Err(Failure::text(format!(
-            "Workflow {} boots {} already; to watch: gantry explain {}; to end it: gantry rescue server {} --end",
-            workflow.name_any(),
-            args.name,
-            args.name,
-            args.name
-        )));
-    }
+    let earlier = made(&client, args).await?;
+    let open = earlier.iter().find(|workflow| is_open(workflow));
+    judge(&server, owner.as_ref(), open).map_err(Failure::text)?;
     let name = format!("rescue-{}-{}", args.name, Timestamp::now().as_second());
     let (template, workflow) = objects(&name, &server, &hardware, args.minutes)?;
     let params = PostParams::default();
@@ -129,16 +118,33 @@ async fn end(client: &Client, args: &RescueArgs) -> Outcome {
     for workflow in &found {
         workflows.delete(&workflow.name_any(), &gone).await?;
     }
-    output::line(match found.iter().any(is_open) {
-        true => format!("{}: the installer is called off", args.name),
-        false => format!("{}: was over already; its records are removed", args.name),
-    });
+    let servers: Api<Server> = Api::namespaced(client.clone(), &args.namespace);
+    let server = servers.get_opt(&args.name).await?;
+    let said = ended(found.iter().any(is_open), server.as_ref());
+    output::line(format!("{}: {said}", args.name));
     Ok(())
 }
 
-/// Whether nothing that anybody needs runs on the server.
-fn judge(server: &Server, owner: Option<&ProviderMachine>) -> Result<(), String> {
+/// What the end of a rescue that was open, or not, means for the machine.
+fn ended(was_open: bool, server: Option<&Server>) -> &'static str {
+    match server.and_then(|server| server.spec.claim.as_ref()) {
+        _ if !was_open => "was over already; its records are removed",
+        Some(_) => "the installer is called off, and the machine is powered off",
+        None => {
+            "the installer is called off; no machine of a cluster has the server, so it stays on until you switch it off"
+        }
+    }
+}
+
+/// Whether nothing that anybody needs runs on the server; `open` boots the installer on it already.
+fn judge(server: &Server, owner: Option<&ProviderMachine>, open: Option<&Workflow>) -> Result<(), String> {
     let name = server.name_any();
+    if let Some(workflow) = open {
+        return Err(format!(
+            "Workflow {} boots {name} already; to watch: gantry explain {name}; to end it: gantry rescue server {name} --end",
+            workflow.name_any()
+        ));
+    }
     let status = server.status.clone().unwrap_or_default();
     if server.spec.quarantine.is_none() {
         return Err(format!(
@@ -153,14 +159,17 @@ fn judge(server: &Server, owner: Option<&ProviderMachine>) -> Result<(), String>
     let is_free = server.spec.claim.is_none() && status.state == ServerState::Available;
     // Without a BMC a person powers it on, and so knows.
     let is_off = server.spec.bmc.is_none() || status.power.as_deref() == Some("off");
-    let is_kept = owner.is_some_and(|owner| owner.metadata.deletion_timestamp.is_some()) && is_off;
-    if is_free || is_kept {
+    let is_given_up = owner.is_some_and(|owner| owner.metadata.deletion_timestamp.is_some());
+    if is_free || (is_given_up && is_off) {
         return Ok(());
     }
     Err(match &server.spec.claim {
         None => format!("{name} is {}; wait until it is available", word(status.state)),
+        Some(_) if is_given_up => {
+            format!("{name} is not off yet; what that waits for: gantry explain {name}")
+        }
         Some(claim) => format!(
-            "{name} is in use by {} {}, or not off yet; first take that out of its cluster: gantry replace machine {}",
+            "{name} is in use by {} {}; first take that out of its cluster: gantry replace machine {}",
             claim.kind, claim.name, claim.name
         ),
     })
@@ -266,8 +275,16 @@ mod tests {
             )
         };
         let free = server(json!({"quarantine": quarantine}), json!({"state": "available"}));
-        assert_eq!(judge(&free, None), Ok(()));
-        assert_eq!(judge(&kept("off"), Some(&machine(true))), Ok(()));
+        assert_eq!(judge(&free, None, None), Ok(()));
+        assert_eq!(judge(&kept("off"), Some(&machine(true)), None), Ok(()));
+        // It is on by that, and no longer available.
+        let open = Workflow::new("rescue-node-a-1", WorkflowSpec::default());
+        let refused = judge(&kept("on"), Some(&machine(true)), Some(&open)).unwrap_err();
+        assert!(
+            refused.contains("rescue-node-a-1 boots node-a already")
+                && refused.contains("gantry rescue server node-a --end"),
+            "{refused}"
+        );
         for (what, server, owner, part) in [
             (
                 "free",
@@ -306,9 +323,19 @@ mod tests {
                 "is releasing",
             ),
         ] {
-            let refused = judge(&server, owner.as_ref()).unwrap_err();
+            let refused = judge(&server, owner.as_ref(), None).unwrap_err();
             assert!(refused.contains(part), "{what}: {refused}");
         }
+    }
+
+    #[test]
+    fn the_end_says_whether_the_machine_is_switched_off() {
+        let claim = json!({"claim": {"kind": "ProviderMachine", "name": "prod-1", "namespace": "n"}});
+        let kept = server(claim, json!({"state": "provisioning"}));
+        let free = server(json!({}), json!({"state": "provisioning"}));
+        assert!(ended(true, Some(&kept)).contains("is powered off"));
+        assert!(ended(true, Some(&free)).contains("stays on"));
+        assert!(ended(false, Some(&free)).contains("over already"));
     }
 
     #[test]

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams, Patch};
-use resources::gantry::{Purpose, Quarantine, Server, ServerState};
+use resources::gantry::{Quarantine, Server};
+use resources::tinkerbell::{Workflow, WorkflowState};
 use resources::{Time, keys};
 use serde_json::{Value, json};
 
@@ -130,7 +131,9 @@ pub(crate) async fn quarantine(global: &Global, args: &QuarantineArgs) -> Outcom
 pub(crate) async fn retry(global: &Global, args: &ServerArgs) -> Outcome {
     let (servers, server) = find(global, args).await?;
     let name = &args.name;
-    let said = match (&server.spec.last_failure, failed_wipe(&server)) {
+    let workflows: Api<Workflow> = Api::namespaced(servers.clone().into_client(), &args.namespace);
+    let workflows = workflows.list(&ListParams::default()).await?.items;
+    let said = match (&server.spec.last_failure, failed_wipe(&server, &workflows)) {
         (_, Some(owner)) => format!("{name}: the wipe is tried again, before {owner} gives the server back"),
         (Some(failure), None) => format!(
             "{name}: chosen like any other server again, although attempt {} failed ({})",
@@ -154,11 +157,18 @@ pub(crate) async fn retry(global: &Global, args: &ServerArgs) -> Outcome {
     Ok(())
 }
 
-/// The owner whose wipe of the server has failed.
-fn failed_wipe(server: &Server) -> Option<&str> {
-    let attempt = server.spec.attempt.as_ref()?;
-    let failed = server.status.as_ref()?.state == ServerState::Failed && attempt.purpose == Purpose::Wipe;
-    Some(server.spec.claim.as_ref().filter(|_| failed)?.name.as_str())
+/// The owner whose last wipe of the server has failed. The server itself tells of its last attempt alone, which may be one to
+/// look at the machine because of that.
+fn failed_wipe<'a>(server: &'a Server, workflows: &[Workflow]) -> Option<&'a str> {
+    let owner = server.spec.claim.as_ref()?.name.as_str();
+    let prefix = format!("{owner}-wipe-");
+    let number = |workflow: &Workflow| workflow.name_any().strip_prefix(&prefix)?.parse::<u32>().ok();
+    let wipes = workflows
+        .iter()
+        .filter_map(|workflow| Some((number(workflow)?, workflow)));
+    let (_, last) = wipes.max_by_key(|(number, _)| *number)?;
+    let state = last.status.as_ref()?.state?;
+    matches!(state, WorkflowState::Failed | WorkflowState::Timeout).then_some(owner)
 }
 
 async fn find(global: &Global, args: &ServerArgs) -> Outcome<(Api<Server>, Server)> {
@@ -180,4 +190,49 @@ async fn set(servers: &Api<Server>, name: &str, field: &str, value: &Value) -> O
     let params = connection::patch_params();
     servers.patch(name, &params, &Patch::Merge(patch)).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wipe_has_failed_by_the_last_one_of_the_owner_whatever_came_after_it() {
+        let server = |claim: Value| -> Server {
+            serde_json::from_value(json!({
+                "apiVersion": "gantry.dev/v1alpha1", "kind": "Server", "metadata": {"name": "node-a"},
+                "spec": {"machineId": "m", "hardware": "node-a", "claim": claim,
+                    "attempt": {"number": 7, "workflow": "rescue-node-a-1", "purpose": "inspect"}},
+                "status": {"state": "claimed"},
+            }))
+            .unwrap()
+        };
+        let kept = server(json!({"kind": "ProviderMachine", "name": "prod-1", "namespace": "n"}));
+        let workflow = |name: &str, state: &str| -> Workflow {
+            serde_json::from_value(json!({
+                "apiVersion": "tinkerbell.org/v1alpha1", "kind": "Workflow", "metadata": {"name": name}, "spec": {},
+                "status": {"state": state},
+            }))
+            .unwrap()
+        };
+        let failed = |wipes: &[(&str, &str)]| {
+            let workflows: Vec<Workflow> = wipes.iter().map(|(name, state)| workflow(name, state)).collect();
+            failed_wipe(&kept, &workflows).map(str::to_owned)
+        };
+        let prod = Some("prod-1".to_owned());
+        assert_eq!(
+            failed(&[("prod-1-wipe-9", "SUCCESS"), ("prod-1-wipe-10", "FAILED")]),
+            prod
+        );
+        assert_eq!(failed(&[("prod-1-wipe-1", "TIMEOUT")]), prod);
+        for none in [
+            &[("prod-1-wipe-1", "FAILED"), ("prod-1-wipe-2", "RUNNING")][..],
+            &[("prod-10-wipe-1", "FAILED"), ("prod-1-1", "FAILED")],
+            &[],
+        ] {
+            assert_eq!(failed(none), None, "{none:?}");
+        }
+        let wipes = [workflow("prod-1-wipe-1", "FAILED")];
+        assert_eq!(failed_wipe(&server(Value::Null), &wipes), None);
+    }
 }

@@ -56,6 +56,18 @@ impl Chain<'_> {
         if let Some(claim) = &server.spec.claim {
             self.say(depth + 1, format!("claimed by {} {}", claim.kind, claim.name));
         }
+        if let Some(quarantine) = &server.spec.quarantine {
+            let since = quarantine.at.as_ref();
+            let since = since.map_or(String::new(), |at| format!(" for {}", time::ago(at.0, self.now)));
+            self.say(
+                depth + 1,
+                format!(
+                    "in quarantine{since} ({}); to end it: gantry quarantine server {} --end",
+                    quarantine.reason,
+                    server.name_any()
+                ),
+            );
+        }
         if let Some(failure) = &server.spec.last_failure {
             let (ago, count) = (time::ago(failure.at.0, self.now), failure.count);
             let times = match count {
