@@ -55,15 +55,34 @@ fn described(disk: &Disk) -> String {
         [] => "nothing known lies on it".to_owned(),
         contents => format!("on it: {}", contents.join(", ")),
     };
-    format!(
-        "{} ({} {}, {} bytes, {}): {contents}",
-        disk.device, disk.model, disk.serial, disk.size, disk.transport
-    )
+    let size = format!("{} bytes", disk.size);
+    let known = [&disk.model, &disk.serial, &size, &disk.transport].map(String::as_str);
+    let known: Vec<&str> = known.into_iter().filter(|part| !part.is_empty()).collect();
+    format!("{} ({}): {contents}", disk.device, known.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_disk_is_described_by_what_is_known_of_it() {
+        let mut disk = Disk {
+            device: "/dev/vda".to_owned(),
+            serial: "S1".to_owned(),
+            size: 1024,
+            ..Disk::default()
+        };
+        assert_eq!(
+            described(&disk),
+            "/dev/vda (S1, 1024 bytes): nothing known lies on it"
+        );
+        disk.model = "QEMU HARDDISK".to_owned();
+        disk.transport = "usb".to_owned();
+        disk.contents = vec!["GPT".to_owned(), "partition 1: LUKS".to_owned()];
+        let expected = "/dev/vda (QEMU HARDDISK, S1, 1024 bytes, usb): on it: GPT, partition 1: LUKS";
+        assert_eq!(described(&disk), expected);
+    }
 
     #[test]
     fn progress_is_the_share_of_the_time() {

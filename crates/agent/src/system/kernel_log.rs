@@ -1,5 +1,6 @@
 //! The kernel's log, by `/dev/kmsg` (Documentation/ABI/testing/dev-kmsg): each read gives one record,
-//! `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS;TEXT`, and lines that begin with a blank belong to it.
+//! `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS;TEXT`, and lines that begin with a blank belong to it. A line break within the text
+//! is written as `\x0a`.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read};
@@ -49,7 +50,7 @@ fn complaint(record: &str) -> Option<String> {
     let mut fields = prefix.split(',');
     let priority: u32 = fields.next()?.parse().ok()?;
     let microseconds: u64 = fields.nth(1)?.parse().ok()?;
-    let text = text.lines().next().unwrap_or_default();
+    let text = text.lines().next().unwrap_or_default().replace("\\x0a", " ");
     let (seconds, rest) = (microseconds / 1_000_000, microseconds % 1_000_000);
     (priority & 7 <= WARNING).then(|| format!("[{seconds}.{rest:06}] {text}"))
 }
@@ -68,6 +69,10 @@ mod tests {
         assert_eq!(
             complaint("28,7,5,-;a warning of user space").as_deref(),
             Some("[0.000005] a warning of user space")
+        );
+        assert_eq!(
+            complaint("4,8,5,-;Unstable clock\\x0aIf you want\n").as_deref(),
+            Some("[0.000005] Unstable clock If you want")
         );
         for other in ["6,1,5,-;info", "no record", "x,1,5,-;y"] {
             assert_eq!(complaint(other), None, "{other}");
