@@ -53,14 +53,39 @@ async fn records(client: &Client, plural: &str, machine: &str) -> Outcome<Vec<Re
         machine.replace(':', "%3A")
     );
     let list: List = client.request(Request::get(uri).body(Vec::new())?).await?;
-    let mut items = list.items;
+    Ok(newest_first(list.items))
+}
+
+/// The API lists records oldest first. Lines of one report have the same time, so their order is all that tells which is newer.
+fn newest_first(mut items: Vec<Record>) -> Vec<Record> {
+    items.reverse();
     items.sort_by_key(|record| std::cmp::Reverse(record.time));
-    Ok(items)
+    items
 }
 
 impl Record {
     /// A text of the record's content.
     pub(crate) fn text(&self, field: &str) -> &str {
         self.data.get(field).and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn lines_of_one_report_keep_their_order() {
+        let record = |second: i64, text: &str| Record {
+            machine: "node-1".to_owned(),
+            time: Timestamp::from_second(second).unwrap(),
+            data: json!({"text": text}),
+        };
+        let listed = vec![record(1, "a"), record(2, "b"), record(2, "c"), record(2, "d")];
+        let newest = newest_first(listed);
+        let texts: Vec<&str> = newest.iter().map(|record| record.text("text")).collect();
+        assert_eq!(texts, ["d", "c", "b", "a"]);
     }
 }
