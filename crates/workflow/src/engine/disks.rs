@@ -174,7 +174,7 @@ pub(crate) fn written<'a>(
         )
     })?;
     only(pin, disks, || {
-        "put the disk back, or have the server given back without a wipe (gantry release server --unwiped)"
+        "put the disk back, or have the server given back without a wipe (gantry release server NAME --powered-off --unwiped)"
             .to_owned()
     })
     .map(|_| pin)
