@@ -12,6 +12,7 @@ mod agent_endpoint;
 mod benches;
 mod cluster_client;
 mod command;
+mod disk_files;
 mod end;
 mod etcd_data;
 mod first_boot;

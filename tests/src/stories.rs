@@ -13,6 +13,7 @@ mod neighbour;
 mod older_backup;
 mod on_rack;
 mod options;
+mod rescue;
 mod resets;
 mod restore;
 mod standard;
@@ -131,6 +132,14 @@ pub(crate) const ALL: &[Story] = &[
         needs: "root, QEMU, built images (gantry image build), 10 GB of memory",
         minutes: 25,
         run: |options| Box::pin(older_backup::run(options)),
+    },
+    Story {
+        name: "rescue",
+        tier: "full",
+        about: "BIOS: a machine in quarantine is booted to look at it, appliance killed; then wiped, power cut, given back",
+        needs: "root, QEMU, built images (gantry image build), 4 GB of memory",
+        minutes: 15,
+        run: |options| Box::pin(rescue::run(options)),
     },
     Story {
         name: "resets",

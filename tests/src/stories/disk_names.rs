@@ -3,7 +3,6 @@
 //! middle of the image, and at the next power-on `/dev/vdb` is the other disk. The image is on the disk that was pinned,
 //! and the other two hold what they held.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use serde_json::{Value, json};
 use super::Options;
 use super::on_rack::on_rack;
 use crate::command::done;
+use crate::disk_files::fingerprints;
 use crate::end::End;
 use crate::objects::{fetch, get, kubectl, run_actions, workflow_end};
 use crate::rack::Rack;
@@ -195,11 +195,4 @@ fn pinned(rack: &Rack, machine: &MachinePlan) -> anyhow::Result<()> {
     let serials: Vec<&str> = pins.iter().filter_map(|pin| pin["serial"].as_str()).collect();
     ensure!(serials == [machine.disk_serial(TARGET)], "pinned are {pins:?}");
     Ok(())
-}
-
-fn fingerprints(disks: &[PathBuf]) -> anyhow::Result<Vec<String>> {
-    Ok(disks
-        .iter()
-        .map(|disk| lab::disk_fingerprint(disk))
-        .collect::<Result<_, _>>()?)
 }
