@@ -47,6 +47,12 @@ fn window(session: &BootSession, now: Timestamp) -> Option<String> {
     }
     let until = time::until(session.deadline.0, now);
     Some(match &session.started_at {
+        // The agent of the boot before was lost; nobody knows whether its machine still runs.
+        Some(at) if session.boot > 1 => format!(
+            "boot {} began {} ago; its agent is waited for (ends {until})",
+            session.boot,
+            time::ago(at.0, now)
+        ),
         Some(at) => format!(
             "started {} ago; its agent is waited for (ends {until})",
             time::ago(at.0, now)
@@ -65,6 +71,7 @@ fn packets(session: &BootSession, now: Timestamp) -> Vec<String> {
         return Vec::new();
     }
     let since = match session.started_at {
+        Some(_) if session.boot > 1 => "this boot began",
         Some(_) => "it started",
         None => "it was armed",
     };
@@ -153,6 +160,16 @@ mod tests {
         let heard = told(&json!({"startedAt": "2026-01-01T00:00:20Z", "lastPacket": packet}));
         assert_eq!(heard[2], "last packet 10s ago: DHCP: DISCOVER");
         assert_eq!(heard.len(), 3);
+    }
+
+    #[test]
+    fn a_later_boot_does_not_claim_that_the_machine_was_seen_to_start() {
+        let next = told(&json!({"boot": 2, "startedAt": "2026-01-01T00:00:20Z"}));
+        assert_eq!(
+            next[1],
+            "boot 2 began 40s ago; its agent is waited for (ends in 44m0s)"
+        );
+        assert!(next[2].contains("since this boot began"), "{next:?}");
     }
 
     #[test]
