@@ -138,7 +138,7 @@ pub(crate) const ALL: &[Story] = &[
         tier: "full",
         about: "BIOS: a machine in quarantine is booted to look at it, appliance killed; then wiped, power cut, given back",
         needs: "root, QEMU, built images (gantry image build), 4 GB of memory",
-        minutes: 15,
+        minutes: 10,
         run: |options| Box::pin(rescue::run(options)),
     },
     Story {
