@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::bundle::{ClusterBundle, OIDC};
 use crate::defaults::with_defaults;
-use crate::rules::validate;
+use crate::rules::{address_holder_faults, validate};
 use crate::update::update;
 use crate::violation::{Report, Violation};
 
@@ -113,6 +113,25 @@ pub fn admit(
     for control_plane in control_planes {
         found.extend(changes(old, new, control_plane, releases).unwrap_or_default());
     }
+    let annotations = holder_annotations(old, new);
+    let others: Vec<Violation> = annotations
+        .into_iter()
+        .filter(|fault| !names(&found, fault))
+        .collect();
+    found.extend(others);
+    found
+}
+
+/// What is wrong with the annotations that choose what holds the control-plane address, and was not before. They stand by
+/// themselves, so it is said before the first machine is made.
+fn holder_annotations(old: Option<&Document>, new: &Document) -> Vec<Violation> {
+    let faults = |document: &Document| match document {
+        Document::Cluster(cluster) => address_holder_faults(cluster),
+        _ => Vec::new(),
+    };
+    let before = old.map(faults).unwrap_or_default();
+    let mut found = faults(new);
+    found.retain(|fault| !before.contains(fault));
     found
 }
 

@@ -13,6 +13,7 @@
 //! Invariant: [`parse`] returns every fault of the file at once, each with line, column and next step.
 #![forbid(unsafe_code)]
 
+mod address_holder;
 mod admission;
 mod bundle;
 mod defaults;
@@ -34,6 +35,7 @@ mod version;
 mod violation;
 mod vrrp;
 
+pub use address_holder::{AddressHolder, address_holder, kube_vip_image};
 pub use admission::{
     Document, admit, admit_capi_cluster_deletion, admit_control_plane, admit_control_plane_deletion,
     admit_machine_deployment, admit_new_worker_group, admit_worker_group_deletion,

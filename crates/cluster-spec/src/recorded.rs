@@ -5,10 +5,10 @@ use resources::anywhere::{
     Cluster, OidcConfig, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
 };
 use resources::gantry::ClusterDocuments;
-use resources::keys::VRRP_ID;
 
 use crate::bundle::ClusterBundle;
 use crate::defaults::with_defaults;
+use crate::update::is_made_from;
 
 impl ClusterBundle {
     /// The bundle of a cluster whose documents were recorded, with the defaults of today.
@@ -47,7 +47,7 @@ impl ClusterBundle {
         let annotations = self.cluster.annotations().iter();
         ClusterDocuments {
             annotations: annotations
-                .filter(|(key, _)| *key == VRRP_ID)
+                .filter(|(key, _)| is_made_from(key))
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect(),
             cluster: self.cluster.spec.clone(),

@@ -1,10 +1,12 @@
 //! Fields of EKS Anywhere's files that are taken and change nothing here, each with the reason: a file that works there is
-//! not refused for them, and nobody believes that they do something.
+//! not refused for them, and nobody believes that they do something. And what a choice asks of the site.
 
 use kube::ResourceExt as _;
 use resources::anywhere::{Cluster, TinkerbellDatacenterConfig};
+use resources::keys::{CONTROL_PLANE_VIP, VRRP_ID};
 use serde_json::Value;
 
+use crate::address_holder::{AddressHolder, address_holder, annotation_path};
 use crate::admission::Document;
 use crate::bundle::ClusterBundle;
 use crate::violation::{Report, Violation};
@@ -66,7 +68,27 @@ fn of_cluster(cluster: &Cluster) -> Vec<Violation> {
             anew,
         );
     }
+    if cluster.annotations().contains_key(VRRP_ID) && address_holder(cluster) != AddressHolder::Keepalived {
+        let why = "has no effect: a virtual router id is keepalived's, which does not hold the endpoint of this cluster";
+        report.add(annotation_path(VRRP_ID), why, MAY_STAY);
+    }
+    pulled_image(cluster, &mut report);
     report.found
+}
+
+/// The image that no node image brings along.
+fn pulled_image(cluster: &Cluster, report: &mut Report) {
+    let AddressHolder::KubeVip { image } = address_holder(cluster) else {
+        return;
+    };
+    report.add(
+        annotation_path(CONTROL_PLANE_VIP),
+        format!(
+            "no node image brings kube-vip along: each machine of the control plane pulls {}",
+            image.unwrap_or("the image that the cluster's Release names")
+        ),
+        "let the machines reach its registry, or let registryMirrorConfiguration stand for that registry and have the image",
+    );
 }
 
 fn of_datacenter(datacenter: &TinkerbellDatacenterConfig) -> Vec<Violation> {

@@ -1,5 +1,6 @@
 //! The rules of a cluster by themselves, in EKS Anywhere's order of validation.
 
+mod address_holder;
 mod api_server;
 mod audit_policy;
 mod control_plane;
@@ -23,6 +24,7 @@ mod workers;
 use kube::ResourceExt;
 use resources::gantry::Release;
 
+pub(crate) use address_holder::faults as address_holder_faults;
 pub(crate) use images::holds_digits;
 
 use crate::bundle::ClusterBundle;
@@ -34,6 +36,7 @@ pub fn validate(bundle: &ClusterBundle, releases: &[Release]) -> Vec<Violation> 
     let mut report = Report::new("Cluster", &bundle.name());
     name(bundle, &mut report);
     control_plane::check(bundle, &mut report);
+    address_holder::check(bundle, releases, &mut report);
     api_server::check(bundle, &mut report);
     health::check(bundle, &mut report);
     rollout::check(bundle, &mut report);

@@ -16,6 +16,7 @@ use resources::keys::{SKIP_IP_CHECK, VRRP_ID};
 
 pub use hosts::Hosts;
 
+use crate::address_holder::{AddressHolder, address_holder, annotation_path};
 use crate::bundle::{ClusterBundle, selector_terms};
 use crate::violation::{Report, Violation};
 use crate::vrrp::{self, vrrp_id};
@@ -56,7 +57,7 @@ pub fn endpoint_to_probe(cluster: &Cluster) -> Option<Ipv4Addr> {
         .annotations()
         .get(SKIP_IP_CHECK)
         .is_some_and(|value| value == "true");
-    vrrp::endpoint(cluster).filter(|_| has_load_balancer(cluster) && !skipped)
+    vrrp::endpoint(cluster).filter(|_| is_on_machines(cluster) && !skipped)
 }
 
 /// Checks that nobody else has the addresses of a cluster, and that they are where they are of use.
@@ -82,8 +83,10 @@ pub fn check_surroundings(bundle: &ClusterBundle, around: &Surroundings<'_>) -> 
                 ),
             );
         }
-        if has_load_balancer(&bundle.cluster) {
+        if is_on_machines(&bundle.cluster) {
             in_network(bundle, endpoint, around, &mut report);
+        }
+        if has_router_id(&bundle.cluster) {
             router_id(bundle, endpoint, around, &mut report);
         }
     }
@@ -160,7 +163,7 @@ fn in_network(bundle: &ClusterBundle, endpoint: Ipv4Addr, around: &Surroundings<
 fn router_id(bundle: &ClusterBundle, endpoint: Ipv4Addr, around: &Surroundings<'_>, report: &mut Report) {
     if let Some(Err(text)) = vrrp::stated(&bundle.cluster) {
         report.add(
-            format!("metadata.annotations[{VRRP_ID}]"),
+            annotation_path(VRRP_ID),
             format!("{text:?} is not a virtual router id"),
             "write a number from 1 to 255, or remove the annotation",
         );
@@ -172,11 +175,11 @@ fn router_id(bundle: &ClusterBundle, endpoint: Ipv4Addr, around: &Surroundings<'
         let known = networks.iter().find(|(_, network)| network.contains(&endpoint));
         known.is_none_or(|(_, network)| network.contains(&other))
     };
-    for other in around.clusters.iter().filter(|other| has_load_balancer(other)) {
+    for other in around.clusters.iter().filter(|other| has_router_id(other)) {
         let theirs = vrrp::endpoint(other);
         if vrrp_id(other) == id && theirs.is_some_and(|theirs| theirs != endpoint && one_segment(theirs)) {
             report.add(
-                format!("metadata.annotations[{VRRP_ID}]"),
+                annotation_path(VRRP_ID),
                 format!(
                     "the virtual router id {id} of {endpoint} is also that of cluster {}",
                     other.name_any()
@@ -187,9 +190,14 @@ fn router_id(bundle: &ClusterBundle, endpoint: Ipv4Addr, around: &Surroundings<'
     }
 }
 
-fn has_load_balancer(cluster: &Cluster) -> bool {
-    let control = &cluster.spec.control_plane_configuration;
-    control.skip_load_balancer_deployment != Some(true)
+/// Whether a machine of the control plane has the endpoint on its network interface.
+fn is_on_machines(cluster: &Cluster) -> bool {
+    address_holder(cluster) != AddressHolder::LoadBalancer
+}
+
+/// Whether the endpoint is that of a virtual router.
+fn has_router_id(cluster: &Cluster) -> bool {
+    address_holder(cluster) == AddressHolder::Keepalived
 }
 
 /// Pods and Services against the networks of the machines and the endpoints of other clusters.

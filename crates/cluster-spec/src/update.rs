@@ -11,12 +11,15 @@ use kube::ResourceExt;
 use kube::core::object::HasSpec;
 use resources::anywhere::Cluster;
 use resources::gantry::Release;
-use resources::keys::VRRP_ID;
+use resources::keys::{CONTROL_PLANE_VIP, KUBE_VIP_IMAGE, VRRP_ID};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use self::fields::{CLUSTER, DATACENTER, Decision, GROUPS, MACHINE_CONFIG, OIDC_CONFIG, Row, TEMPLATE};
+use self::fields::{
+    ANNOTATIONS, CLUSTER, DATACENTER, Decision, GROUPS, MACHINE_CONFIG, OIDC_CONFIG, Row, TEMPLATE,
+};
+use crate::address_holder::{AddressHolder, KEEPALIVED, KUBE_VIP, address_holder, annotation_path};
 use crate::bundle::{ClusterBundle, OIDC};
 use crate::passes::{passable, versions_between};
 use crate::version::version;
@@ -101,7 +104,7 @@ fn compared(old: &ClusterBundle, new: &ClusterBundle, releases: &[Release], in_p
 
     let mut cluster = compare("Cluster", &new.name(), CLUSTER);
     effective.cluster.spec = cluster.merged(&old.cluster.spec, &new.cluster.spec);
-    cluster.router_id(&old.cluster, &mut effective.cluster);
+    cluster.annotations(&old.cluster, &mut effective.cluster);
     keep(cluster);
 
     // Another datacenter than before is refused as a reference; there is nothing to compare in it.
@@ -175,6 +178,22 @@ pub fn check_update(old: &ClusterBundle, new: &ClusterBundle, releases: &[Releas
     update(old, new, releases).refused
 }
 
+/// Whether machines are made from an annotation with this key.
+pub(crate) fn is_made_from(key: &str) -> bool {
+    ANNOTATIONS.iter().any(|(known, _)| *known == key)
+}
+
+/// What an annotation makes of the machines of a cluster; null where it makes nothing.
+fn annotation(cluster: &Cluster, key: &str) -> Value {
+    match (key, address_holder(cluster)) {
+        (VRRP_ID, AddressHolder::Keepalived) => vrrp_id(cluster).into(),
+        (CONTROL_PLANE_VIP, AddressHolder::Keepalived) => KEEPALIVED.into(),
+        (CONTROL_PLANE_VIP, AddressHolder::KubeVip { .. }) => KUBE_VIP.into(),
+        (KUBE_VIP_IMAGE, AddressHolder::KubeVip { image }) => image.into(),
+        _ => Value::Null,
+    }
+}
+
 /// Two specs of one object.
 struct Comparison {
     cluster: String,
@@ -196,20 +215,27 @@ impl Comparison {
         serde_json::from_value(merged).unwrap_or_else(|_| old.clone())
     }
 
-    /// The virtual router id, an annotation that the machines' keepalived is made from like a field.
-    fn router_id(&mut self, old: &Cluster, effective: &mut Cluster) {
-        let (before, after) = (vrrp_id(old), vrrp_id(effective));
-        if before == after {
-            return;
-        }
-        let path = format!("metadata.annotations[{VRRP_ID}]");
-        self.decide(Decision::Fixed, &path, &before.into(), &after.into());
-        match old.annotations().get(VRRP_ID) {
-            Some(known) => effective
-                .annotations_mut()
-                .insert(VRRP_ID.to_owned(), known.clone()),
-            None => effective.annotations_mut().remove(VRRP_ID),
+    /// The annotations that machines are made from like fields.
+    fn annotations(&mut self, old: &Cluster, effective: &mut Cluster) {
+        let restore = |effective: &mut Cluster, key: &str| match old.annotations().get(key) {
+            Some(known) => effective.annotations_mut().insert(key.to_owned(), known.clone()),
+            None => effective.annotations_mut().remove(key),
         };
+        for (key, decision) in ANNOTATIONS {
+            let (before, after) = (annotation(old, key), annotation(effective, key));
+            if before == after {
+                continue;
+            }
+            let counts = self.decide(*decision, &annotation_path(key), &before, &after);
+            if *decision == Decision::Fixed {
+                // What goes with a value that is refused is of no use with the old one.
+                for (key, _) in ANNOTATIONS {
+                    restore(effective, key);
+                }
+            } else if counts == before {
+                restore(effective, key);
+            }
+        }
     }
 
     /// `pattern` is the path as rows write it, `path` as people read it. Null is an absent field.

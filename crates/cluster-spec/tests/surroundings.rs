@@ -231,6 +231,17 @@ fn clusters_of_one_segment_have_different_virtual_router_ids() {
         found(&annotated("300".to_owned()), &around),
         ["metadata.annotations[gantry.dev/vrrp-id]: \"300\" is not a virtual router id"]
     );
+    // kube-vip has no such id, but an address on that segment.
+    let mut kube_vip = same;
+    kube_vip
+        .cluster
+        .annotations_mut()
+        .insert(keys::CONTROL_PLANE_VIP.to_owned(), "kube-vip".to_owned());
+    assert_eq!(found(&kube_vip, &around), [""; 0]);
+    assert_eq!(
+        endpoint_to_probe(&kube_vip.cluster),
+        Some(Ipv4Addr::new(10, 20, 31, 50))
+    );
     // Far away on another segment the same id does no harm.
     let mut far = east.cluster.clone();
     far.spec

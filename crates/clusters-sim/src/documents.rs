@@ -135,6 +135,7 @@ pub fn release() -> Release {
                 image("coredns", "registry.k8s.io/coredns/coredns:v1.13.1"),
                 image("flannel", "ghcr.io/flannel-io/flannel:v0.26.7"),
                 image("keepalived", "gantry.dev/keepalived:trixie"),
+                image("kube-vip", "ghcr.io/kube-vip/kube-vip:v1.2.0"),
             ],
             node_images: vec![ReleaseNodeImage {
                 os_family: "debian".to_owned(),

@@ -14,6 +14,9 @@ use crate::part::Part;
 use crate::parts::container_names;
 use crate::versions::{NODE_CNI, ReleaseRecipe};
 
+/// Images that no node brings along: a node pulls one where its cluster wants it.
+const PULLED: [&str; 1] = ["ghcr.io/kube-vip/kube-vip:v1.2.0"];
+
 /// The node image in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeImage {
@@ -47,6 +50,7 @@ impl ReleaseFacts {
                 .images
                 .iter()
                 .map(|image| component(&image.image, Some(image.digest)))
+                .chain(pulled())
                 .collect(),
             node_images: vec![node_image(
                 &self.node.manifest.name,
@@ -68,6 +72,7 @@ pub fn planned_release(release: ReleaseRecipe) -> Result<ReleaseSpec> {
         components: container_names(release)?
             .iter()
             .map(|name| component(name, None))
+            .chain(pulled())
             .collect(),
         node_images: vec![node_image(&versions.node.name, &versions.node.os_family)],
     })
@@ -94,6 +99,10 @@ fn component(image: &str, digest: Option<Digest>) -> ComponentImage {
         image: image.to_owned(),
         digest,
     }
+}
+
+fn pulled() -> impl Iterator<Item = ComponentImage> {
+    PULLED.iter().map(|image| component(image, None))
 }
 
 fn node_image(name: &str, os_family: &str) -> ReleaseNodeImage {
@@ -154,7 +163,8 @@ mod tests {
                 "coredns",
                 "pause",
                 "flannel",
-                "keepalived"
+                "keepalived",
+                "kube-vip"
             ]
             .iter()
             .all(|name| names.contains(name)),

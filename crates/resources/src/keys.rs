@@ -116,6 +116,12 @@ pub const SKIP_IP_CHECK: &str = "anywhere.eks.amazonaws.com/skip-ip-check";
 /// Annotation on an EKS Anywhere cluster: virtual router id (VRRP, 1 to 255) of the control-plane endpoint, where the one
 /// that Gantry derives from the endpoint is taken on the segment. Set at creation, fixed afterwards.
 pub const VRRP_ID: &str = "gantry.dev/vrrp-id";
+/// Annotation on an EKS Anywhere cluster: what holds the control-plane endpoint on the machines of the control plane,
+/// `keepalived` (which is also meant without it) or `kube-vip`. Set at creation, fixed afterwards.
+pub const CONTROL_PLANE_VIP: &str = "gantry.dev/control-plane-vip";
+/// Annotation on an EKS Anywhere cluster whose endpoint kube-vip holds: kube-vip's image, where it is not to be the one of the
+/// cluster's Release.
+pub const KUBE_VIP_IMAGE: &str = "gantry.dev/kube-vip-image";
 
 /// Finalizer of the cluster coordinator.
 pub const CLUSTER_FINALIZER: &str = "gantry.dev/cluster";

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use resources::Digest;
 use resources::gantry::{ControlPlaneSpec, EtcdSnapshot, Founder, ReleaseSpec, SavedEtcd};
+use resources::keys;
 use serde_json::json;
 
 use super::*;
@@ -329,6 +330,33 @@ fn the_founder_of_a_cluster_that_answers_is_fixed() {
     cluster.metadata.deletion_timestamp =
         Some(serde_json::from_value(json!("2026-01-02T03:04:05Z")).unwrap());
     assert_eq!(admit_control_plane_deletion("shed", &[cluster]), []);
+}
+
+#[test]
+fn a_wrong_holder_of_the_address_is_refused_before_there_are_machines() {
+    let with = |key: &str, value: &str| {
+        let mut cluster = base().cluster;
+        cluster.annotations_mut().insert(key.to_owned(), value.to_owned());
+        Document::Cluster(Box::new(cluster))
+    };
+    let wrong = with(keys::CONTROL_PLANE_VIP, "metallb");
+    let found = admit(None, &wrong, &[], &[]);
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        found[0].path,
+        "metadata.annotations[gantry.dev/control-plane-vip]"
+    );
+    assert!(
+        found[0].next_step.contains("keepalived or kube-vip"),
+        "{}",
+        found[0]
+    );
+    // What an earlier write got in does not block others.
+    assert_eq!(admit(Some(&wrong), &wrong, &[], &[]), []);
+    assert_eq!(
+        admit(None, &with(keys::CONTROL_PLANE_VIP, "kube-vip"), &[], &[]),
+        []
+    );
 }
 
 #[test]

@@ -65,7 +65,7 @@ pub(super) fn check(bundle: &ClusterBundle, report: &mut Report) {
 }
 
 /// A host name or IPv4 address, with or without a port.
-fn is_host(text: &str) -> bool {
+pub(super) fn is_host(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || b".-:".contains(&byte);
     let host = text.split(':').next().unwrap_or_default();
     let ends = [host.bytes().next(), host.bytes().last()];
@@ -76,7 +76,8 @@ fn is_host(text: &str) -> bool {
         && Url::parse(&format!("https://{text}")).is_ok_and(|url| url.has_host())
 }
 
-fn is_path(text: &str) -> bool {
+/// A path of repositories, which may be empty.
+pub(super) fn is_path(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
     let is_part = |part: &str| !part.is_empty() && part.bytes().all(inner) && !part.starts_with('.');
     text.is_empty() || text.split('/').all(is_part)

@@ -1,6 +1,8 @@
 //! What becomes of a change of each field of a cluster that has machines. A field without a row is refused, and a test
 //! enumerates the schemas, so that no field is without a decision.
 
+use resources::keys::{CONTROL_PLANE_VIP, KUBE_VIP_IMAGE, VRRP_ID};
+
 /// What becomes of a change of one field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
@@ -22,6 +24,13 @@ use Decision::{CarriedOut, Fixed, NoEffect, NotCarriedOut, RollsOut, Version};
 
 /// Path below the object, with `[]` for every item of a list, and the decision for it and all that is below it.
 pub(super) type Row = (&'static str, Decision);
+
+/// Annotations of a Cluster that its machines are made from like fields, the one first that says which of the others count.
+pub(super) const ANNOTATIONS: &[Row] = &[
+    (CONTROL_PLANE_VIP, Fixed),
+    (VRRP_ID, Fixed),
+    (KUBE_VIP_IMAGE, RollsOut),
+];
 
 /// The list whose items belong together by name and not by place.
 pub(super) const GROUPS: &str = "spec.workerNodeGroupConfigurations";

@@ -1,6 +1,8 @@
 //! Every field of every document: its change is carried out or refused by its name.
 
+mod annotations;
 mod creation;
+mod holder;
 
 use std::collections::BTreeSet;
 
@@ -11,7 +13,7 @@ use resources::anywhere::{
 };
 use serde_json::{Value, json};
 
-use super::fields::{CLUSTER, DATACENTER, Decision, MACHINE_CONFIG, OIDC_CONFIG, Row, TEMPLATE};
+use super::fields::{ANNOTATIONS, CLUSTER, DATACENTER, Decision, MACHINE_CONFIG, OIDC_CONFIG, Row, TEMPLATE};
 use super::*;
 
 /// The schema of `spec` in a CustomResourceDefinition.

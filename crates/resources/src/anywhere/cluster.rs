@@ -128,7 +128,7 @@ pub struct ControlPlaneConfiguration {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::crds::free_form")]
     pub upgrade_rollout_strategy: Option<Value>,
-    /// True: the endpoint is somebody else's business.
+    /// True: nothing on the machines holds the endpoint; a load balancer of the user's leads from there to them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skip_load_balancer_deployment: Option<bool>,
     /// More names of the API certificate.

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use super::annotations::ANNOTATIONS_AT_CREATION;
 use super::*;
 use crate::remarks::remarks;
 use crate::rules::validate;
@@ -60,7 +61,7 @@ const CLUSTER_AT_CREATION: &[CreationRow] = &[
     (
         "spec.controlPlaneConfiguration.skipLoadBalancerDeployment",
         Decides(
-            "keepalived is left out, and somebody else holds the endpoint",
+            "nothing on the machines holds the endpoint: a load balancer of yours does",
             "true",
         ),
     ),
@@ -403,6 +404,17 @@ fn every_field_does_what_the_table_says_when_a_cluster_is_made() {
     }
 }
 
+/// What becomes of a change, on the page.
+fn later(decision: Decision) -> &'static str {
+    match decision {
+        Decision::CarriedOut => "carried out; machines that work are kept",
+        Decision::RollsOut => "machines are exchanged",
+        Decision::Version => "a later minor version, through each between: machines are exchanged",
+        Decision::NoEffect => "no effect",
+        Decision::Fixed | Decision::NotCarriedOut => "refused",
+    }
+}
+
 /// The page about the fields; `INSTA_UPDATE=always` writes it anew.
 #[test]
 fn the_page_about_the_fields_is_the_table() {
@@ -432,16 +444,17 @@ fn the_page_about_the_fields_is_the_table() {
                     )
                 }
             };
-            let later = match decision {
-                Decision::CarriedOut => "carried out; machines that work are kept",
-                Decision::RollsOut => "machines are exchanged",
-                Decision::Version => "a later minor version, through each between: machines are exchanged",
-                Decision::NoEffect => "no effect",
-                Decision::Fixed | Decision::NotCarriedOut => "refused",
-            };
             let name = row.strip_prefix("spec.").unwrap();
-            let _ = writeln!(page, "| `{name}` | {at_creation} | {later} |");
+            let _ = writeln!(page, "| `{name}` | {at_creation} | {} |", later(*decision));
         }
+    }
+    let _ = write!(
+        page,
+        "\n## Annotations of a Cluster\n\nWhat its machines are made from, beside the fields.\n\n\
+         | annotation | at creation | a change later |\n|---|---|---|\n"
+    );
+    for ((key, what, _), (_, decision)) in ANNOTATIONS_AT_CREATION.iter().zip(ANNOTATIONS) {
+        let _ = writeln!(page, "| `{key}` | {what} | {} |", later(*decision));
     }
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cluster-fields.md");
     if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
