@@ -26,6 +26,8 @@ pub struct Driver {
     pub stuck: BTreeSet<String>,
     /// Machines that never become nodes.
     pub never_joins: BTreeSet<String>,
+    /// A load balancer that the user brings leads to no machine yet.
+    pub leads_nowhere: bool,
     /// Servers on which first boots fail.
     pub failing: BTreeMap<String, Failing>,
     history: Vec<String>,

@@ -165,7 +165,9 @@ impl Site {
             && let Some(secret) = given
         {
             let failure = self.driver().next_failure(host);
-            if let Some(leaves) = failure {
+            if failure.is_none() && self.waits_for_load_balancer(&secret) {
+                done["bootstrapStage"] = json!({ "name": "load-balancer", "since": Time(Timestamp::now()) });
+            } else if let Some(leaves) = failure {
                 self.fail(machine, host, &secret, leaves);
                 done["bootstrapFailure"] = json!({
                     "stage": "kubeadm-join", "exitStatus": 1, "at": Time(Timestamp::now()),
@@ -206,16 +208,28 @@ impl Site {
         }
     }
 
+    /// Whether `kubeadm init` gets no further: nothing on the machine holds the control-plane address, and it leads nowhere.
+    fn waits_for_load_balancer(&self, secret: &KubeSecret) -> bool {
+        let Some(document) = document(secret).filter(|_| self.driver().leads_nowhere) else {
+            return false;
+        };
+        let holds = |file: &Value| {
+            let path = file["path"].as_str().unwrap();
+            path.contains("keepalived") || path.contains("kube-vip")
+        };
+        let founds = ["init", "restore"].contains(&document["command"][2].as_str().unwrap());
+        founds && !document["files"].as_array().unwrap().iter().any(holds)
+    }
+
     /// The node gets its data once and becomes a member. Tells whether it did.
     fn first_boot(&self, machine: &ProviderMachine, host: &str, secret: &KubeSecret) -> bool {
         if self.driver().never_joins.contains(&machine.name_any()) {
             return false;
         }
-        let Some(value) = secret.data.as_ref().and_then(|data| data.get("value")) else {
+        let Some(document) = document(secret) else {
             return false;
         };
         let node = node_of(host);
-        let document: Value = serde_json::from_slice(&value.0).unwrap();
         let what = document["command"][2].as_str().unwrap().to_owned();
         let kubeadm = document["files"][1]["contentBase64"].as_str().unwrap();
         let kubeadm = base64::engine::general_purpose::STANDARD.decode(kubeadm).unwrap();
@@ -263,4 +277,10 @@ impl Site {
         });
         true
     }
+}
+
+/// The bootstrap document of a machine.
+fn document(secret: &KubeSecret) -> Option<Value> {
+    let value = secret.data.as_ref()?.get("value")?;
+    Some(serde_json::from_slice(&value.0).unwrap())
 }

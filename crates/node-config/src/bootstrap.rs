@@ -6,16 +6,18 @@ use base64::engine::general_purpose::STANDARD;
 use resources::{Digest, Secret};
 use serde::Serialize;
 
-use crate::cluster::{ClusterSettings, Profile};
+use crate::cluster::{AddressHolder, ClusterSettings, Profile};
 use crate::error::Error;
 use crate::join_secrets::JoinSecrets;
 use crate::kubeadm::{PATCH_DIR, init_documents, join_document, patches};
 use crate::node::NodeSettings;
-use crate::{audit, keepalived, proxy, registry_mirror};
+use crate::{audit, keepalived, kube_vip, proxy, registry_mirror};
 
 /// Where the files lie until the script puts them in place; `kubeadm reset` does not come here.
 const STAGE: &str = "/var/lib/gantry/bootstrap";
 const SCRIPT: &str = include_str!("bootstrap/bootstrap.sh");
+/// Stage of a first boot that waits until a load balancer of the user's leads to its API server.
+pub const LOAD_BALANCER_STAGE: &str = "load-balancer";
 /// Drop-in of the lab for containerd, whose containers inherit it, and the kubelet. While a Go program works, its runtime
 /// looks after its threads up to every 20 µs (`sysmon`), each time with a timer of its own; together these take half of
 /// what an emulated processor has. Timers that may be a little late fall together (systemd.exec(5)).
@@ -299,17 +301,18 @@ fn control_plane_files(
     if let Some(policy) = audit::policy(cluster) {
         document.add(audit::POLICY_PATH.to_owned(), 0o644, policy);
     }
-    if cluster.load_balancer {
-        document.add(
-            format!("{STAGE}/keepalived.conf.in"),
-            0o600,
-            &keepalived::configuration(cluster, node),
-        );
-        document.add(
-            format!("{STAGE}/keepalived.yaml"),
-            0o600,
-            &keepalived::manifest(cluster)?,
-        );
+    match &cluster.address_holder {
+        AddressHolder::Keepalived { router_id } => {
+            let configuration = keepalived::configuration(cluster, node, *router_id);
+            document.add(format!("{STAGE}/keepalived.conf.in"), 0o600, &configuration);
+            let manifest = keepalived::manifest(cluster)?;
+            document.add(format!("{STAGE}/keepalived.yaml"), 0o600, &manifest);
+        }
+        AddressHolder::KubeVip { image } => {
+            let manifest = kube_vip::manifest(cluster, image)?;
+            document.add(format!("{STAGE}/kube-vip.yaml.in"), 0o600, &manifest);
+        }
+        AddressHolder::LoadBalancer => {}
     }
     Ok(())
 }

@@ -5,12 +5,16 @@ use std::net::Ipv4Addr;
 
 use resources::anywhere::{ProxyConfiguration, RegistryMirrorConfiguration};
 use resources::gantry::ReleaseSpec;
+use serde::Serialize;
 
 use crate::error::Error;
 use crate::registry_credentials::RegistryCredentials;
 
 /// Port of the API on every control-plane node and on the shared address.
 pub(crate) const API_PORT: u16 = 6443;
+
+/// The name of a node's network interface, which only the node knows; the bootstrap script puts it in.
+pub(crate) const INTERFACE: &str = "@INTERFACE@";
 
 /// How patient probes, elections and timers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,6 +27,28 @@ pub enum Profile {
     Lab,
 }
 
+/// Longest time in which the address of a control plane passes from a node that is gone, or whose API server is, to another
+/// one, where keepalived or kube-vip holds it.
+pub const LONGEST_MOVE_SECONDS: u32 = 45;
+
+/// What holds the address of a control plane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AddressHolder {
+    /// keepalived on each of its machines.
+    Keepalived {
+        /// Virtual router id of the address, 1 to 255: no other on the same segment may have it.
+        router_id: u8,
+    },
+    /// kube-vip on each of its machines.
+    KubeVip {
+        /// Its image.
+        image: String,
+    },
+    /// A load balancer that the user brings.
+    LoadBalancer,
+}
+
 /// What all nodes of a cluster share.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClusterSettings {
@@ -30,10 +56,8 @@ pub struct ClusterSettings {
     pub name: String,
     /// Address of the API, shared by the control-plane nodes.
     pub endpoint: Ipv4Addr,
-    /// Whether keepalived brings that address up; otherwise somebody else does.
-    pub load_balancer: bool,
-    /// Virtual router id of that address, 1 to 255: no other on the same segment may have it.
-    pub vrrp_id: u8,
+    /// What holds that address.
+    pub address_holder: AddressHolder,
     /// Version such as `v1.35.4`.
     pub kubernetes_version: String,
     /// Range of the pods.

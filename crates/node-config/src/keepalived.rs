@@ -2,12 +2,9 @@
 
 use serde_json::json;
 
-use crate::cluster::{API_PORT, ClusterSettings, Profile};
+use crate::cluster::{API_PORT, ClusterSettings, INTERFACE, Profile};
 use crate::error::{Error, yaml};
 use crate::node::NodeSettings;
-
-/// The NIC's name, which only the node knows; the bootstrap script puts it in.
-pub(crate) const INTERFACE: &str = "@INTERFACE@";
 
 /// keepalived's configuration with [`INTERFACE`] in it.
 ///
@@ -23,7 +20,7 @@ pub(crate) const INTERFACE: &str = "@INTERFACE@";
 ///
 /// Advertisements are multicast and not authenticated: VRRP has no authentication worth the name, and whoever can send
 /// them on the segment can also answer ARP for the address.
-pub(crate) fn configuration(cluster: &ClusterSettings, node: &NodeSettings) -> String {
+pub(crate) fn configuration(cluster: &ClusterSettings, node: &NodeSettings, router_id: u8) -> String {
     let (interval, timeout) = pace(cluster.profile);
     format!(
         "global_defs {{
@@ -58,7 +55,7 @@ vrrp_instance control_plane {{
 }}
 ",
         name = node.name,
-        router = cluster.vrrp_id,
+        router = router_id,
         endpoint = cluster.endpoint,
     )
 }
@@ -104,4 +101,20 @@ pub(crate) fn manifest(cluster: &ClusterSettings) -> Result<String, Error> {
         },
     });
     yaml("the keepalived pod", &pod)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LONGEST_MOVE_SECONDS;
+
+    /// The check has failed three times, and the next advertisement says so; or three of them are missing.
+    #[test]
+    fn the_address_moves_when_plans_say_so() {
+        for profile in [Profile::Standard, Profile::Lab] {
+            let (interval, timeout) = pace(profile);
+            let checks = 3 * u32::from(interval) + u32::from(timeout);
+            assert!(checks + 4 <= LONGEST_MOVE_SECONDS, "{profile:?}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! Owns the texts and nothing else: network ([`netplan`]), the public NoCloud seed ([`user_data`], [`meta_data`]), the
 //! script of the first boot ([`FIRST_BOOT_SCRIPT`]), the document that this script pulls ([`BootstrapDocument`], made by
 //! [`init`], [`restore`], [`join_worker`] and [`join_control_plane`]) with kubeadm's configuration (kubeadm.k8s.io/v1beta4) and the
-//! keepalived static pod of the control-plane address, the audit policy, containerd's registries and proxy, what joining machines read in the cluster ([`cluster_config`]),
+//! static pod of the control-plane address (keepalived or kube-vip), the audit policy, containerd's registries and proxy, what joining machines read in the cluster ([`cluster_config`]),
 //! flannel's objects ([`flannel`]), the Pod that renews a member's certificates ([`renewal_pod`]) and the workflow that installs a
 //! node ([`install::template`]) or takes one off its disks ([`wipe::template`]). Does no I/O and reads no clock.
 //!
@@ -20,6 +20,7 @@ mod host_network;
 pub mod install;
 mod join_secrets;
 mod keepalived;
+mod kube_vip;
 mod kubeadm;
 mod node;
 mod proxy;
@@ -29,11 +30,11 @@ mod renewal;
 pub mod wipe;
 
 pub use bootstrap::{
-    BootstrapDocument, BootstrapFile, CaFiles, Download, EtcdSnapshot, init, join_control_plane, join_worker,
-    restore,
+    BootstrapDocument, BootstrapFile, CaFiles, Download, EtcdSnapshot, LOAD_BALANCER_STAGE, init,
+    join_control_plane, join_worker, restore,
 };
 pub use cloud_init::{FIRST_BOOT_SCRIPT, meta_data, network_config, user_data};
-pub use cluster::{ClusterSettings, Images, Profile, with_tag};
+pub use cluster::{AddressHolder, ClusterSettings, Images, LONGEST_MOVE_SECONDS, Profile, with_tag};
 pub use error::Error;
 pub use flannel::flannel;
 pub use host_network::{HostNetwork, hostname, netplan};

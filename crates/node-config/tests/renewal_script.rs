@@ -107,7 +107,7 @@ impl Machine {
         };
         let root = machine.folder.path().to_str().unwrap();
         let mut script = script.replace(PATHS, &format!("PATH={root}/bin:$PATH"));
-        for path in ["/etc/kubernetes", "/run/"] {
+        for path in ["/etc/kubernetes", "/run/", "/proc/["] {
             script = script.replace(path, &format!("{root}{path}"));
         }
         assert!(script.contains(&format!("PATH={root}/bin")));
@@ -248,6 +248,40 @@ fn every_certificate_is_new_and_every_component_restarted_once() {
     let sha256 = |text: &str| resources::Digest::new(sha2::Sha256::digest(text).into());
     assert_eq!(report.api_server, sha256("apiserver 1\n"));
     assert_eq!(report.etcd, sha256("etcd/server 1\n"));
+}
+
+/// kube-vip listens nowhere and reads its credentials when it starts. Its process is another one when its manifest is.
+#[test]
+fn kube_vip_is_restarted_last_where_it_is_there() {
+    let machine = Machine::new();
+    let manifest = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: kube-vip\nspec:\n  containers: []\n";
+    machine.write("etc/kubernetes/manifests/kube-vip.yaml", manifest);
+    machine.write("proc/1/comm", "systemd\n");
+    machine.write("proc/77/comm", "kube-vip\n");
+    machine.program(
+        "sync",
+        "#!/bin/sh\nif grep -q certificates-renewed @ROOT@/etc/kubernetes/manifests/kube-vip.yaml; then\n\
+         [ ! -e @ROOT@/proc/77 ] || mv @ROOT@/proc/77 @ROOT@/proc/78; fi\n",
+    );
+    let output = machine.run(300);
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.contains("restarting kube-scheduler\nrestarting kube-vip\n"),
+        "{said}"
+    );
+    let annotations = &machine.manifest("kube-vip")["metadata"]["annotations"];
+    assert!(annotations["gantry.dev/certificates-renewed"].is_string());
+    assert!(machine.path("proc/78").exists());
+
+    // One that does not come back is said.
+    machine.program("sync", "#!/bin/sh\n");
+    let output = machine.run(1);
+    assert!(
+        words(&output).contains("kube-vip was not restarted within 1 s"),
+        "{}",
+        words(&output)
+    );
 }
 
 #[test]

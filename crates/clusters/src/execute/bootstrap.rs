@@ -133,8 +133,7 @@ pub(crate) fn settings(work: &Work<'_>, wanted: &Wanted) -> Result<ClusterSettin
             .endpoint
             .parse()
             .map_err(|_| incomplete("an endpoint that is an address"))?,
-        load_balancer: wanted.load_balancer,
-        vrrp_id: wanted.vrrp_id,
+        address_holder: wanted.address_holder.clone(),
         kubernetes_version: wanted.version.clone(),
         pod_cidr: wanted.pod_cidr.clone(),
         service_cidr: wanted.service_cidr.clone(),

@@ -2,6 +2,7 @@
 //! while the others do without it.
 
 use jiff::{SignedDuration, Timestamp};
+use node_config::{AddressHolder, RESTART_SECONDS};
 use resources::gantry::{MachineRole, PlanStepKind};
 
 use super::balance::Policy;
@@ -10,13 +11,21 @@ use super::draft::Draft;
 use super::quorum::can_restart;
 use super::seen::{ApiState, EtcdMember, EtcdState, Member, NodeState, Seen, Stage};
 use super::verdict::Verdict;
+use super::wanted::Wanted;
 
 /// From when on the renewal goes before everything else, and the cluster says that its certificates end.
 pub(crate) const URGENT: SignedDuration = SignedDuration::from_hours(24 * 30);
 /// Members whose turn comes so soon are renewed along with the first one.
 const TOGETHER: SignedDuration = SignedDuration::from_hours(24 * 7);
-/// Seconds for which nobody serves a control plane that has no other member: etcd and API server restart one after the other.
-const ALONE: u32 = 2 * node_config::RESTART_SECONDS;
+/// Seconds for which nobody serves a control plane that has no other member: etcd and API server restart one after the other,
+/// and so does kube-vip.
+const fn alone(holder: &AddressHolder) -> u32 {
+    let restarts = match holder {
+        AddressHolder::KubeVip { .. } => 3,
+        AddressHolder::Keepalived { .. } | AddressHolder::LoadBalancer => 2,
+    };
+    restarts * RESTART_SECONDS
+}
 
 /// When certificates are to be renewed. Short-lived ones have two thirds of their life.
 fn renewal_time(known: &MemberCertificates, policy: Policy) -> Option<Timestamp> {
@@ -41,6 +50,7 @@ pub(crate) fn is_renewed(state: &CertificateState) -> bool {
 /// The renewals that take the place of `draft`, if any do: those that nothing else waits for, those that can't wait, and one
 /// that has begun.
 pub(crate) fn renew(
+    wanted: &Wanted,
     seen: &Seen,
     policy: Policy,
     now: Timestamp,
@@ -93,7 +103,7 @@ pub(crate) fn renew(
     }
     // Two members need each other as much as one needs itself.
     if voters(seen).count() < 3 {
-        renewals.restart_seconds = Some(ALONE);
+        renewals.restart_seconds = Some(alone(&wanted.address_holder));
     }
     Some(renewals)
 }

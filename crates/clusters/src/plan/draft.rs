@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use node_config::{AddressHolder, LONGEST_MOVE_SECONDS};
 use resources::gantry::{
     Disruption, FailurePolicy, MachineRole, PlanClass, PlanSpec, PlanStep, PlanStepKind, PoolRevision,
 };
@@ -28,9 +29,9 @@ pub(crate) struct Draft {
     pub(crate) restart_seconds: Option<u32>,
 }
 
-/// Until the shared address answers from another machine (three missed VRRP advertisements and one check of `/readyz`), and
-/// the API servers have found the new leader of etcd.
+/// Until the address answers from another machine, and the API servers have found the new leader of etcd.
 const API_GAP_SECONDS: u32 = 60;
+const _: () = assert!(API_GAP_SECONDS > LONGEST_MOVE_SECONDS);
 
 /// The steps during which nobody serves the data of a control plane with one member.
 const WITHOUT_API: [PlanStepKind; 4] = [
@@ -208,19 +209,21 @@ impl Draft {
                     revision: pool.revision.clone(),
                 })
                 .collect(),
-            api_gap_seconds: self.api_gap_seconds(),
+            api_gap_seconds: self.api_gap_seconds(&wanted.address_holder),
             requires_approval: self.requires_approval,
             unknown_plan,
             steps: self.steps,
         }
     }
 
-    /// How long the API may be silent, by the deadlines of the steps.
-    fn api_gap_seconds(&self) -> Option<u32> {
+    /// How long the API may be silent, by the deadlines of the steps. When a load balancer of the user's sends its clients to
+    /// another member, only its user knows.
+    fn api_gap_seconds(&self, holder: &AddressHolder) -> Option<u32> {
         let starts_anew = |step: &PlanStep| step.kind == PlanStepKind::RestoreControlPlane;
         if !self.steps.iter().any(starts_anew) {
             let goes = self.has(PlanStepKind::RemoveMember) || self.has(PlanStepKind::RenewCertificates);
-            return self.restart_seconds.or(goes.then_some(API_GAP_SECONDS));
+            let known = goes && *holder != AddressHolder::LoadBalancer;
+            return self.restart_seconds.or(known.then_some(API_GAP_SECONDS));
         }
         // Each of the steps may take its time, and the one that goes is of the control plane.
         let minutes = WITHOUT_API.iter().filter_map(|kind| {

@@ -116,7 +116,7 @@ fn change(
         draft = upgrade(wanted, seen, names, &all, verdict);
     }
     // Nothing is checked after it: what a cluster lacks otherwise must not hold it up.
-    if let Some(renewals) = renew(seen, policy, now, &draft, verdict) {
+    if let Some(renewals) = renew(wanted, seen, policy, now, &draft, verdict) {
         return renewals;
     }
     complete(&mut draft, seen);

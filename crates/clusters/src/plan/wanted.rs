@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use cluster_spec::{ClusterBundle, selector_terms};
 use kube::ResourceExt;
+use node_config::AddressHolder;
 use resources::Digest;
 use resources::anywhere::{
     CertBundle, ObjectRef, OsFamily, ProxyConfiguration, RegistryMirrorConfiguration, Taint, User,
@@ -27,10 +28,8 @@ pub struct Wanted {
     pub namespace: String,
     /// Address of the API.
     pub endpoint: String,
-    /// Whether keepalived brings that address up.
-    pub load_balancer: bool,
-    /// Virtual router id of that address.
-    pub vrrp_id: u8,
+    /// What holds that address.
+    pub address_holder: AddressHolder,
     /// Version of Kubernetes such as `v1.35.4`.
     pub version: String,
     /// Range of the pods.
@@ -129,8 +128,7 @@ impl Wanted {
                 .namespace()
                 .unwrap_or_else(|| resources::keys::DEFAULT_NAMESPACE.to_owned()),
             endpoint: endpoint.map(|endpoint| endpoint.host.clone()).unwrap_or_default(),
-            load_balancer: control.skip_load_balancer_deployment != Some(true),
-            vrrp_id: cluster_spec::vrrp_id(&bundle.cluster),
+            address_holder: holder(bundle, release),
             version: release.patch_version.clone(),
             pod_cidr: first(&network.pods.cidr_blocks),
             service_cidr: first(&network.services.cidr_blocks),
@@ -195,6 +193,21 @@ impl Wanted {
     }
 }
 
+/// What holds the address, with everything that follows from the Release. Where that has no image of kube-vip, the documents
+/// of a cluster with kube-vip are refused.
+fn holder(bundle: &ClusterBundle, release: &ReleaseSpec) -> AddressHolder {
+    let cluster = &bundle.cluster;
+    match cluster_spec::address_holder(cluster) {
+        cluster_spec::AddressHolder::Keepalived => AddressHolder::Keepalived {
+            router_id: cluster_spec::vrrp_id(cluster),
+        },
+        cluster_spec::AddressHolder::KubeVip { .. } => AddressHolder::KubeVip {
+            image: cluster_spec::kube_vip_image(cluster, release).unwrap_or_default(),
+        },
+        cluster_spec::AddressHolder::LoadBalancer => AddressHolder::LoadBalancer,
+    }
+}
+
 fn pools(bundle: &ClusterBundle, release: &ReleaseSpec) -> Vec<Pool> {
     let groups = bundle.groups();
     // A group that an autoscaler has left empty may have workers at any moment.
@@ -239,6 +252,7 @@ fn pool(
         &control.endpoint,
         &control.audit_policy_content,
         bundle.oidc().map(|config| &config.spec),
+        cluster_spec::kube_vip_image(&bundle.cluster, release),
     ));
     let host_os = config.spec.host_os_configuration.as_ref();
     let cert_bundles = host_os
@@ -326,8 +340,7 @@ mod tests {
                 name: String::new(),
                 namespace: String::new(),
                 endpoint: String::new(),
-                load_balancer: true,
-                vrrp_id: 1,
+                address_holder: AddressHolder::LoadBalancer,
                 version: String::new(),
                 pod_cidr: String::new(),
                 service_cidr: String::new(),

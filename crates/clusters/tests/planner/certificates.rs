@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clusters::{ApiState, CertificateState, EtcdState, MemberCertificates, NodeState, Seen, Stage, Verdict};
 use jiff::SignedDuration;
+use node_config::AddressHolder;
 use resources::gantry::{MachineRole, PlanClass, PlanStepKind};
 
 use crate::cases::{dies, etcd, said};
@@ -295,6 +296,27 @@ fn a_plan_of_renewals_approves_itself_and_states_its_gap() {
             "{members}"
         );
         assert!(clusters::Options::default().self_approved.contains(&plan.class));
+    }
+}
+
+/// kube-vip is restarted too, and when a load balancer of the user's goes elsewhere, only its user knows.
+#[test]
+fn the_gap_of_a_plan_is_that_of_what_holds_the_address() {
+    let kube_vip = AddressHolder::KubeVip {
+        image: "ghcr.io/kube-vip/kube-vip:v1.2.0".to_owned(),
+    };
+    for (holder, gaps) in [
+        (kube_vip, [Some(540), Some(60)]),
+        (AddressHolder::LoadBalancer, [Some(360), None]),
+    ] {
+        for (members, gap) in [1, 3].into_iter().zip(gaps) {
+            let mut wanted = wanted(members, &[1]);
+            wanted.address_holder = holder.clone();
+            let mut seen = as_wanted(&wanted);
+            with_certificates(&mut seen, DUE);
+            let plan = answer(&wanted, &seen).plan.unwrap();
+            assert_eq!(plan.api_gap_seconds, gap, "{holder:?} {members}");
+        }
     }
 }
 

@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use cluster_spec::{ChangeEffect, ClusterBundle, OIDC, update, with_defaults};
 use clusters::Wanted;
 use clusters_sim::{NewCluster, release};
+use kube::ResourceExt as _;
 use resources::anywhere::{
     ControlPlaneConfiguration, ObjectRef, OidcConfig, OidcConfigSpec, RequiredClaim,
     TinkerbellMachineConfigSpec, TinkerbellTemplateConfig, TinkerbellTemplateConfigSpec,
 };
+use resources::keys;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -56,6 +58,8 @@ fn base() -> ClusterBundle {
         bundle.templates.insert(name.to_owned(), template);
     }
     bundle.cluster.spec.identity_provider_refs = vec![reference(OIDC, "login")];
+    let annotations = bundle.cluster.annotations_mut();
+    annotations.insert(keys::CONTROL_PLANE_VIP.to_owned(), "kube-vip".to_owned());
     workers(&mut bundle).template_ref = Some(reference("TinkerbellTemplateConfig", "login"));
     with_defaults(bundle)
 }
@@ -182,6 +186,17 @@ const CHANGES: &[Change] = &[
         |b| b.templates.get_mut("login").unwrap().spec.template = json!({ "name": "new" }),
         &["md-0"],
     ),
+    (
+        ANNOTATION,
+        keys::KUBE_VIP_IMAGE,
+        |b| {
+            let image = "mirror.example/kube-vip:v1.2.1".to_owned();
+            b.cluster
+                .annotations_mut()
+                .insert(keys::KUBE_VIP_IMAGE.to_owned(), image);
+        },
+        &["cp"],
+    ),
     (OIDC, "clientId", |b| provider(b).client_id.push('x'), &["cp"]),
     (OIDC, "issuerUrl", |b| provider(b).issuer_url.push('x'), &["cp"]),
     (
@@ -221,6 +236,9 @@ const CHANGES: &[Change] = &[
     ),
 ];
 
+/// Where the page names annotations.
+const ANNOTATION: &str = "Annotations of a Cluster";
+
 fn json_of(value: &impl Serialize) -> Value {
     serde_json::to_value(value).unwrap()
 }
@@ -244,10 +262,14 @@ fn what_is_rolled_out_is_part_of_what_machines_are_made_of() {
         change(&mut new);
         let new = with_defaults(new);
         let compared = update(&old, &new, &[]);
-        let at = |path: &str| path.replace("[0]", "[]") == format!("spec.{field}");
+        let (of_kind, wanted_path) = match *kind {
+            ANNOTATION => ("Cluster", format!("metadata.annotations[{field}]")),
+            kind => (kind, format!("spec.{field}")),
+        };
+        let at = |path: &str| path.replace("[0]", "[]") == wanted_path;
         assert!(
             compared.changed.iter().all(|changed| {
-                changed.kind == *kind && at(&changed.path) && changed.effect == ChangeEffect::NewMachines
+                changed.kind == of_kind && at(&changed.path) && changed.effect == ChangeEffect::NewMachines
             }) && !compared.changed.is_empty(),
             "{kind} {field}: {:?}",
             compared.changed

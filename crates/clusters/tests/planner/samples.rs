@@ -7,6 +7,7 @@ use clusters::{
     Identity, Member, NodeState, Policy, Pool, RolloutLimits, Seen, Stage, Verdict, Wanted, plan,
 };
 use jiff::{SignedDuration, Timestamp};
+use node_config::AddressHolder;
 use resources::gantry::MachineRole;
 
 pub(crate) const CLUSTER: &str = "demo";
@@ -58,8 +59,7 @@ pub(crate) fn wanted(control_planes: usize, workers: &[usize]) -> Wanted {
         name: CLUSTER.to_owned(),
         namespace: "eksa-system".to_owned(),
         endpoint: "192.0.2.10".to_owned(),
-        load_balancer: true,
-        vrrp_id: 10,
+        address_holder: AddressHolder::Keepalived { router_id: 10 },
         version: VERSION.to_owned(),
         pod_cidr: "10.244.0.0/16".to_owned(),
         service_cidr: "10.96.0.0/12".to_owned(),

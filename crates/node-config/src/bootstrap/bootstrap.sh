@@ -9,8 +9,8 @@ what=$1 mac=$2 address=$3 ignored=$4 name=${5-} older=${6-}
 dir=/var/lib/gantry/bootstrap snapshot=$dir/etcd-snapshot.db
 
 clean() {
-    rm -rf "$dir/kubeadm.yaml" "$dir/pki" "$dir/keepalived.conf.in" "$dir/keepalived.yaml" "$snapshot" \
-        "$dir/containerd.toml.in"
+    rm -rf "$dir/kubeadm.yaml" "$dir/pki" "$dir/keepalived.conf.in" "$dir/keepalived.yaml" "$dir/kube-vip.yaml.in" \
+        "$snapshot" "$dir/containerd.toml.in"
 }
 
 if [ -e "$dir/done" ]; then
@@ -78,6 +78,57 @@ place_files() {
         sed "s/@INTERFACE@/$nic/" "$dir/keepalived.conf.in" > /etc/keepalived/keepalived.conf
         cp "$dir/keepalived.yaml" /etc/kubernetes/manifests/keepalived.yaml
     fi
+    if [ -e "$dir/kube-vip.yaml.in" ]; then
+        case $what in
+        init | restore) place_kube_vip super-admin.conf ;;
+        *) place_kube_vip admin.conf ;;
+        esac
+    fi
+}
+
+# kube-vip's static pod, with the credentials of a file of kubeadm's.
+place_kube_vip() {
+    mkdir -p /etc/kubernetes/manifests
+    sed -e "s/@INTERFACE@/$nic/" -e "s/@KUBECONFIG@/$1/" "$dir/kube-vip.yaml.in" > /etc/kubernetes/kube-vip.yaml.new
+    chmod 0600 /etc/kubernetes/kube-vip.yaml.new
+    # In one step: the kubelet looks at every change.
+    mv -f /etc/kubernetes/kube-vip.yaml.new /etc/kubernetes/manifests/kube-vip.yaml
+}
+
+# Waits until the control-plane address leads to an API server of this cluster, which is ours: there is no other one. A load
+# balancer may take as long as the appliance lets it, because a person has to see to it.
+wait_for_address() {
+    begin "$1"
+    why=$(mktemp)
+    tries=0
+    until kubectl --kubeconfig /etc/kubernetes/super-admin.conf --request-timeout 5s get --raw /readyz > /dev/null 2> "$why"; do
+        tries=$((tries + 1))
+        if [ "$1" = kube-vip ] && [ "$tries" -ge 180 ]; then
+            echo "kube-vip has not brought the control-plane address up, or the API server is not ready: $(tail -n 1 "$why")" >&2
+            exit 1
+        fi
+        sleep 5
+    done
+    rm -f "$why"
+}
+
+# Phases of kubeadm init that need nothing but this machine, and those that ask the API at the control-plane address, which
+# kubeadm waits for only a minute.
+local_phases=preflight,certs,kubeconfig,etcd,control-plane,kubelet-start,wait-control-plane
+api_phases=upload-config,upload-certs,mark-control-plane,bootstrap-token,kubelet-finalize,addon,show-join-command
+
+# kubeadm init where the address may be up much later than the API server. The argument names phases that are left out.
+init_in_two_parts() {
+    holder=load-balancer
+    [ ! -e "$dir/kube-vip.yaml.in" ] || holder=kube-vip
+    early=$api_phases
+    ! grep -q '^- wait-control-plane$' "$dir/kubeadm.yaml" || early=$early,wait-control-plane
+    kubeadm init --config "$dir/kubeadm.yaml" --ignore-preflight-errors "$ignored" --skip-token-print \
+        --skip-certificate-key-print --skip-phases="$early"
+    wait_for_address "$holder"
+    begin kubeadm-init
+    kubeadm init --config "$dir/kubeadm.yaml" --ignore-preflight-errors "$ignored" --skip-token-print \
+        --skip-certificate-key-print --skip-phases="$local_phases,kubelet-finalize${1:+,$1}"
 }
 
 # etcd's own tool, from the image that etcd runs from. Calls it with the arguments.
@@ -182,7 +233,7 @@ init | restore)
         begin etcd-restore
         restore_etcd
         # DNS and kube-proxy are in the data, and get another image when every node has it.
-        skipped=--skip-phases=addon
+        skipped=addon
     fi
     # kubeadm's phases may be repeated: certificates and keys that are there are kept.
     [ "$again" = no ] || ignored=all
@@ -190,9 +241,12 @@ init | restore)
     place_files
     : > "$dir/started"
     sync
-    # Without quotes: it is one argument or none.
-    kubeadm init --config "$dir/kubeadm.yaml" --ignore-preflight-errors "$ignored" --skip-token-print \
-        --skip-certificate-key-print $skipped
+    if [ -e "$dir/keepalived.conf.in" ]; then
+        kubeadm init --config "$dir/kubeadm.yaml" --ignore-preflight-errors "$ignored" --skip-token-print \
+            --skip-certificate-key-print ${skipped:+--skip-phases="$skipped"}
+    else
+        init_in_two_parts "$skipped"
+    fi
     # kubeadm's phase kubelet-finalize without its restart: from its next start on the kubelet takes the certificate
     # that it renews, not the one that kubeadm made.
     conf=/etc/kubernetes/kubelet.conf current=/var/lib/kubelet/pki/kubelet-client-current.pem
@@ -204,6 +258,10 @@ init | restore)
         # kubeadm asks no share of the processor for it, so on a busy node it would start last; EKS asks as much.
         kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system set resources daemonset/kube-proxy \
             --requests cpu=100m || echo "kube-proxy stays without a share of the processor" >&2
+    fi
+    if [ -e "$dir/kube-vip.yaml.in" ]; then
+        # That file has rights of its own now, which can be revoked, unlike those of super-admin.conf.
+        place_kube_vip admin.conf
     fi
     ;;
 join)

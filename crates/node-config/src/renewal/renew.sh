@@ -65,16 +65,22 @@ seconds() {
     cut -d . -f 1 /proc/uptime
 }
 
-# The process that listens at a port of this machine.
-listener() {
-    ss -Hltnp "sport = :$1" | sed -n 's/.*pid=\([0-9]*\).*/\1/p' | head -n 1
+# The process of a static pod: the one that listens at its port, or without a port the one of its name.
+process() {
+    if [ -n "${2-}" ]; then
+        ss -Hltnp "sport = :$2" | sed -n 's/.*pid=\([0-9]*\).*/\1/p' | head -n 1
+        return
+    fi
+    for entry in /proc/[0-9]*; do
+        [ "$(cat "$entry/comm" 2> /dev/null)" != "$1" ] || echo "${entry##*/}"
+    done | head -n 1
 }
 
 # The kubelet restarts a static pod whose manifest is another one, so that of a run before, in the same second, must be too.
 mark=$(date -u +%Y-%m-%dT%H:%M:%S.%NZ)
 restart() {
     manifest=$kubernetes/manifests/$1.yaml
-    before=$(listener "$2")
+    before=$(process "$@")
     annotation="    gantry.dev/certificates-renewed: \"$mark\""
     {
         if grep -q '^  annotations:$' "$manifest"; then
@@ -96,7 +102,7 @@ $annotation" "$manifest"
     sync "$kubernetes/manifests"
     echo "restarting $1"
     end=$(($(seconds) + limit))
-    until now=$(listener "$2") && [ -n "$now" ] && [ "$now" != "$before" ]; do
+    until now=$(process "$@") && [ -n "$now" ] && [ "$now" != "$before" ]; do
         if [ "$(seconds)" -ge "$end" ]; then
             echo "$1 was not restarted within $limit s" >&2
             exit 1
@@ -118,6 +124,10 @@ until kubectl --kubeconfig "$kubernetes/admin.conf" --server "https://$address:6
 done
 restart kube-controller-manager 10257
 restart kube-scheduler 10259
+if [ -e "$kubernetes/manifests/kube-vip.yaml" ]; then
+    # It reads admin.conf when it starts. The control-plane address passes to another member, or comes back.
+    restart kube-vip
+fi
 
 fingerprint() {
     sed '/^-----/d' "$kubernetes/pki/$1.crt" | base64 -d | sha256sum | cut -d ' ' -f 1

@@ -148,7 +148,7 @@ fn the_cluster_s_configuration_is_that_of_init() {
 }
 
 /// The configuration that the document has for kubeadm.
-fn kubeadm_yaml(document: &BootstrapDocument) -> String {
+pub(crate) fn kubeadm_yaml(document: &BootstrapDocument) -> String {
     let mut files = document.files.iter();
     content(files.find(|file| file.path.ends_with("/kubeadm.yaml")).unwrap())
 }
@@ -208,19 +208,6 @@ fn real_kubeadm_names_the_image_of_etcd() {
     let listed = String::from_utf8(output.stdout).unwrap();
     let of_etcd: Vec<&str> = listed.lines().filter(|image| image.contains("/etcd:")).collect();
     assert_eq!(of_etcd, ["registry.k8s.io/etcd:3.6.6-0"], "{listed}");
-}
-
-#[test]
-fn without_a_load_balancer_there_is_no_keepalived() {
-    let mut cluster = cluster(Profile::Standard);
-    cluster.load_balancer = false;
-    let document = init(&cluster, &node(), &keys(), &secrets().token).unwrap();
-    assert!(
-        document
-            .files
-            .iter()
-            .all(|file| !file.path.contains("keepalived"))
-    );
 }
 
 #[test]

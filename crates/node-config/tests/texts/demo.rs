@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use node_config::{
-    CaFiles, ClusterSettings, HostNetwork, Images, JoinSecrets, NodeSettings, Profile, RegistryCredentials,
+    AddressHolder, CaFiles, ClusterSettings, HostNetwork, Images, JoinSecrets, NodeSettings, Profile,
+    RegistryCredentials,
 };
 use resources::Secret;
 use resources::anywhere::{
@@ -34,8 +35,7 @@ pub(crate) fn cluster(profile: Profile) -> ClusterSettings {
     ClusterSettings {
         name: "demo".to_owned(),
         endpoint: "192.0.2.10".parse().unwrap(),
-        load_balancer: true,
-        vrrp_id: 11,
+        address_holder: AddressHolder::Keepalived { router_id: 11 },
         kubernetes_version: "v1.35.4".to_owned(),
         pod_cidr: "10.244.0.0/16".to_owned(),
         service_cidr: "10.96.0.0/12".to_owned(),

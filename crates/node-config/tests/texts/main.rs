@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod address_holder;
 mod bootstrap;
 mod demo;
 mod machine_settings;

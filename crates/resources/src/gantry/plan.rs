@@ -47,7 +47,8 @@ pub struct PlanSpec {
     pub unknown_plan: Option<u32>,
     /// Longest time in seconds for which the API of the cluster may not answer because of the plan. A member of the
     /// control plane goes or is restarted, and what it had passes to another one: the shared address and the leader of
-    /// etcd; or the only member is restarted or installed anew. Absent where no member goes or is restarted.
+    /// etcd; or the only member is restarted or installed anew. Absent where no member goes or is restarted, and where it
+    /// depends on a load balancer of the user's (`skipLoadBalancerDeployment`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_gap_seconds: Option<u32>,
     /// Steps. One runs as soon as those that it names in `after` are done.

@@ -15,8 +15,8 @@ use bmc::{Bmc as _, BootDevice, BootMode, Connection, PowerAction, Redfish};
 use jiff::{SignedDuration, Timestamp};
 use lab::{MachinePlan, Role, UpOptions};
 use node_config::{
-    BootstrapDocument, CaFiles, ClusterSettings, HostNetwork, Images, JoinSecrets, NodeSettings, Profile,
-    install,
+    AddressHolder, BootstrapDocument, CaFiles, ClusterSettings, HostNetwork, Images, JoinSecrets,
+    NodeSettings, Profile, install,
 };
 use pki::{ClusterPki, Validity};
 use resources::gantry::{HandoverPolicy, Release};
@@ -183,8 +183,7 @@ impl Inputs {
             cluster: ClusterSettings {
                 name: plan.cluster_name.clone(),
                 endpoint: plan.vip,
-                load_balancer: true,
-                vrrp_id: 11,
+                address_holder: AddressHolder::Keepalived { router_id: 11 },
                 kubernetes_version: release.spec.patch_version.clone(),
                 pod_cidr: plan.pod_cidr.clone(),
                 service_cidr: plan.service_cidr.clone(),

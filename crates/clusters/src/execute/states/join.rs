@@ -5,6 +5,7 @@
 //! has failed is decided by [`first_boot`].
 
 use etcd::{EtcdView, Health};
+use node_config::LOAD_BALANCER_STAGE;
 use steps::Step;
 
 use super::first_boot;
@@ -55,6 +56,12 @@ pub(super) fn decide(view: View<'_>, how: How) -> Decision {
         return deliver(view, how);
     }
     let works = works_on(view, how);
+    if how == How::Init
+        && let ApiSeen::Silent(why) = &snapshot.api
+        && let Some(text) = load_balancer(view)
+    {
+        return view.wait(format!("{text} ({why})"));
+    }
     match (&snapshot.api, how) {
         (ApiSeen::Silent(why), How::Init) => view.wait(format!(
             "{machine}: {works}; the cluster's API does not answer yet ({why})"
@@ -65,6 +72,20 @@ pub(super) fn decide(view: View<'_>, how: How) -> Decision {
         (_, How::Init) => view.wait(format!("{machine}: the API answers; its node is not there yet")),
         (_, _) => view.wait(format!("{machine}: {works}; its node is not there yet")),
     }
+}
+
+/// What a person has to see to while `kubeadm init` waits for the load balancer that the user brings.
+fn load_balancer(view: View<'_>) -> Option<String> {
+    let (machine, snapshot) = (view.machine(), view.snapshot);
+    let stage = snapshot.provider_status(machine)?.bootstrap_stage.as_ref()?;
+    let endpoint = &snapshot.wanted.as_ref()?.endpoint;
+    let address = snapshot.address(machine, "InternalIP")?;
+    (stage.name == LOAD_BALANCER_STAGE).then(|| {
+        format!(
+            "{machine}: the load balancer at {endpoint}:6443 does not lead to it yet; let it lead to {address}:6443, where the \
+             API server answers"
+        )
+    })
 }
 
 /// What the first boot of the machine works on: what it said last, else what it was given data for.

@@ -2,172 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod address;
+mod machine;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use sha2::{Digest as _, Sha256};
-
-const IMAGE: &str = "registry.k8s.io/etcd:3.6.6-0";
-
-/// kubeadm: names and pulls the image of etcd beside what it is called for.
-const KUBEADM: &str = r#"#!/bin/sh
-case "$*" in
-"config images list"*) printf 'registry.k8s.io/pause:3.10.1\n@IMAGE@\n'; exit ;;
-"config images pull"*) echo @IMAGE@ >> @ROOT@/images ;;
-esac
-echo kubeadm $* >> @ROOT@/calls
-[ ! -e @ROOT@/fail-kubeadm ]
-"#;
-
-/// containerd's client: its images are lines of the file `images`, and what it mounts holds `etcdutl`. As the real one it
-/// mounts no image that it does not have, and nothing where something is mounted.
-const CTR: &str = r#"#!/bin/sh
-[ "$1 $2 $3" = "-n k8s.io images" ] || exit 2
-shift 3
-case $1 in
-ls) cat @ROOT@/images ;;
-mount)
-    grep -qxF "$2" @ROOT@/images && [ -z "$(ls -A "$3")" ] || exit 1
-    mkdir -p "$3/usr/local/bin" && cp @ROOT@/etcdutl "$3/usr/local/bin/etcdutl"
-    ;;
-unmount) rm -r "$3/usr" ;;
-esac
-"#;
-
-/// etcdutl: the data that it makes of a snapshot is the snapshot.
-const ETCDUTL: &str = r#"#!/bin/sh
-echo etcdutl $* >> @ROOT@/calls
-[ "$1 $2" = "snapshot restore" ] || exit 2
-[ "$4" = --data-dir ] && [ ! -e "$5" ] || exit 2
-mkdir -p "$5/member/snap"
-[ ! -e @ROOT@/fail-etcdutl ] || exit 1
-cp "$3" "$5/member/snap/db"
-"#;
-
-const SNAPSHOT: &str = "var/lib/gantry/bootstrap/etcd-snapshot.db";
-
-/// A folder with the bootstrap script for it, and programs in the place of those that it calls: they write down how they were
-/// called, and fail where a file `fail-NAME` says so.
-struct Machine(tempfile::TempDir);
-
-impl Machine {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().to_str().unwrap().to_owned();
-        let mut script = include_str!("../src/bootstrap/bootstrap.sh").to_owned();
-        for path in [
-            "/etc/kubernetes",
-            "/etc/keepalived",
-            "/etc/containerd",
-            "/usr/local/share",
-            "/etc/systemd",
-            "/run/systemd",
-            "/var/lib/",
-            "/sys/class/net",
-        ] {
-            script = script.replace(path, &format!("{root}{path}"));
-        }
-        fs::write(folder.path().join("bootstrap.sh"), script).unwrap();
-        for path in [
-            "bin",
-            "sys/class/net/eth0",
-            "var/lib/gantry/bootstrap/pki/etcd",
-            "etc/containerd",
-        ] {
-            fs::create_dir_all(folder.path().join(path)).unwrap();
-        }
-        fs::write(
-            folder.path().join("sys/class/net/eth0/address"),
-            "52:54:00:00:00:01\n",
-        )
-        .unwrap();
-        for name in ["kubectl", "systemctl", "update-ca-certificates"] {
-            let text = format!("#!/bin/sh\necho {name} $* >> {root}/calls\n[ ! -e {root}/fail-{name} ]\n");
-            Self::program(&folder, &format!("bin/{name}"), &text);
-        }
-        for (path, text) in [("bin/kubeadm", KUBEADM), ("bin/ctr", CTR), ("etcdutl", ETCDUTL)] {
-            let text = text.replace("@ROOT@", &root).replace("@IMAGE@", IMAGE);
-            Self::program(&folder, path, &text);
-        }
-        fs::write(folder.path().join("images"), format!("{IMAGE}\n")).unwrap();
-        Self::program(
-            &folder,
-            "bin/ip",
-            "#!/bin/sh\necho '2: eth0 inet 192.0.2.11/24 scope global'\n",
-        );
-        Self(folder)
-    }
-
-    fn program(folder: &tempfile::TempDir, path: &str, text: &str) {
-        use std::os::unix::fs::PermissionsExt as _;
-        let path = folder.path().join(path);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-
-    fn put(&self, path: &str) {
-        let path = self.0.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, "").unwrap();
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.0.path().join(path)
-    }
-
-    /// Puts a snapshot there as the first boot does: the data, then their SHA-256.
-    fn download(&self, data: &[u8]) {
-        let snapshot = [data, &Sha256::digest(data)].concat();
-        fs::write(self.path(SNAPSHOT), snapshot).unwrap();
-    }
-
-    /// All calls of the last run but those of systemctl and kubectl, without the folder.
-    fn calls(&self) -> Vec<String> {
-        let calls = fs::read_to_string(self.path("calls")).unwrap_or_default();
-        let root = self.0.path().display().to_string();
-        let own = calls
-            .lines()
-            .filter(|line| !line.starts_with("systemctl") && !line.starts_with("kubectl"));
-        own.map(|line| line.replace(&root, "")).collect()
-    }
-
-    /// Runs the script; exit status, stages, and what kubeadm was called for.
-    fn run(&self, what: &str) -> (i32, Vec<String>, Vec<String>) {
-        let calls = self.0.path().join("calls");
-        let _ = fs::remove_file(&calls);
-        let path = format!(
-            "{}/bin:{}",
-            self.0.path().display(),
-            std::env::var("PATH").unwrap()
-        );
-        let output = Command::new("sh")
-            .arg(self.0.path().join("bootstrap.sh"))
-            .args([
-                what.trim_end_matches("-older"),
-                "52:54:00:00:00:01",
-                "192.0.2.11",
-                "NumCPU",
-            ])
-            .args(what.starts_with("restore").then_some("node-1"))
-            .args((what == "restore-older").then_some("older"))
-            .env("PATH", path)
-            .output()
-            .unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        let stages = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("gantry-stage: "));
-        let calls = fs::read_to_string(calls).unwrap_or_default();
-        let kubeadm = calls.lines().filter_map(|line| line.strip_prefix("kubeadm "));
-        let verb = |line: &str| line.split(' ').next().unwrap().to_owned();
-        (
-            output.status.code().unwrap(),
-            stages.map(str::to_owned).collect(),
-            kubeadm.map(verb).collect(),
-        )
-    }
-}
+use machine::{Machine, SNAPSHOT};
 
 #[test]
 fn the_bootstrap_script_names_its_stages_and_runs_once() {
@@ -226,7 +68,7 @@ fn a_join_is_repeated_only_where_no_member_of_etcd_loses_its_data() {
         let machine = Machine::new();
         machine.put("fail-kubeadm");
         assert_eq!(machine.run(what).0, 1, "{what}");
-        fs::remove_file(machine.0.path().join("fail-kubeadm")).unwrap();
+        fs::remove_file(machine.path("fail-kubeadm")).unwrap();
         machine.put(left);
         let (found, _, calls) = machine.run(what);
         assert_eq!(
@@ -241,7 +83,7 @@ fn a_join_is_repeated_only_where_no_member_of_etcd_loses_its_data() {
             ),
             "{what} with {left}"
         );
-        let calls = fs::read_to_string(machine.0.path().join("calls")).unwrap_or_default();
+        let calls = fs::read_to_string(machine.path("calls")).unwrap_or_default();
         let is_member = what == "join-control-plane" && left.ends_with("etcd.yaml");
         assert_eq!(calls.contains(goes_on), is_member, "{what} with {left}: {calls}");
     }
@@ -255,7 +97,7 @@ const ADDITIONS: &str = r#"[plugins."@PLUGIN@".registry.configs."mirror:5000".au
 /// What containerd's configuration is before, and as TOML afterwards; with each it says where hosts.toml files are.
 #[test]
 fn containerd_gets_its_registries_once() {
-    let own = include_str!("../../../images/node/files/etc/containerd/config.toml");
+    let own = include_str!("../../../../images/node/files/etc/containerd/config.toml");
     let (second, third) = ("io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images");
     let empty = format!("version = 2\n[plugins.\"{second}\".registry]\n  config_path = \"\"\n");
     let newer = format!(
@@ -269,7 +111,7 @@ fn containerd_gets_its_registries_once() {
         (None, second),
     ] {
         let machine = Machine::new();
-        let root = machine.0.path();
+        let root = machine.path("");
         let (config, hosts) = (
             root.join("etc/containerd/config.toml"),
             root.join("etc/containerd/certs.d"),
@@ -312,12 +154,12 @@ fn containerd_gets_its_registries_once() {
 fn certificates_are_installed_before_containerd_starts_anew() {
     let machine = Machine::new();
     assert_eq!(machine.run("join").0, 0);
-    let calls = || fs::read_to_string(machine.0.path().join("calls")).unwrap();
+    let calls = || fs::read_to_string(machine.path("calls")).unwrap();
     assert!(!calls().contains("update-ca-certificates"));
     let machine = Machine::new();
     machine.put("usr/local/share/ca-certificates/gantry-site.crt");
     assert_eq!(machine.run("join").0, 0);
-    let calls = fs::read_to_string(machine.0.path().join("calls")).unwrap();
+    let calls = fs::read_to_string(machine.path("calls")).unwrap();
     let (installed, restarted) = (
         calls.find("update-ca-certificates").unwrap(),
         calls.find("restart containerd").unwrap(),
@@ -479,7 +321,7 @@ fn mode(path: &Path) -> u32 {
 
 #[test]
 fn the_bootstrap_script_is_good_shell() {
-    let script = include_str!("../src/bootstrap/bootstrap.sh");
+    let script = include_str!("../../src/bootstrap/bootstrap.sh");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bootstrap.sh");
     fs::write(&path, script).unwrap();
