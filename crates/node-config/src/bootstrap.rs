@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::join_secrets::JoinSecrets;
 use crate::kubeadm::{PATCH_DIR, init_documents, join_document, patches};
 use crate::node::NodeSettings;
+use crate::restore_etcd::restore_etcd_script;
 use crate::{audit, keepalived, kube_vip, proxy, registry_mirror};
 
 /// Where the files lie until the script puts them in place; `kubeadm reset` does not come here.
@@ -176,6 +177,8 @@ pub fn restore(
         sha256: snapshot.sha256,
         size: snapshot.size,
     });
+    // bootstrap.sh looks for this name.
+    document.add(format!("{STAGE}/restore-etcd.sh"), 0o600, &restore_etcd_script());
     control_plane_files(&mut document, cluster, node, keys)?;
     Ok(document)
 }

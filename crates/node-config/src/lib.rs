@@ -5,7 +5,8 @@
 //! [`init`], [`restore`], [`join_worker`] and [`join_control_plane`]) with kubeadm's configuration (kubeadm.k8s.io/v1beta4) and the
 //! static pod of the control-plane address (keepalived or kube-vip), the audit policy, containerd's registries and proxy, what joining machines read in the cluster ([`cluster_config`]),
 //! flannel's objects ([`flannel`]), the Pod that renews a member's certificates ([`renewal_pod`]) and the workflow that installs a
-//! node ([`install::template`]) or takes one off its disks ([`wipe::template`]). Does no I/O and reads no clock.
+//! node ([`install::template`]) or takes one off its disks ([`wipe::template`]), and how a snapshot of etcd is restored, which drills do as well
+//! ([`restore_etcd_script`]). Does no I/O and reads no clock.
 //!
 //! Invariant: only a [`BootstrapDocument`] holds secrets. Everything that stands in a Template or in user data is public.
 #![forbid(unsafe_code)]
@@ -27,6 +28,7 @@ mod proxy;
 mod registry_credentials;
 mod registry_mirror;
 mod renewal;
+mod restore_etcd;
 pub mod wipe;
 
 pub use bootstrap::{
@@ -43,3 +45,4 @@ pub use kubeadm::cluster_config;
 pub use node::{NodeSettings, kubelet_sets_label};
 pub use registry_credentials::RegistryCredentials;
 pub use renewal::{RESTART_SECONDS, Renewal, RenewalReport, renewal_pod};
+pub use restore_etcd::{REVISION_BUMP, restore_etcd_script};

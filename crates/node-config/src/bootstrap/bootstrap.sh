@@ -10,7 +10,7 @@ dir=/var/lib/gantry/bootstrap snapshot=$dir/etcd-snapshot.db
 
 clean() {
     rm -rf "$dir/kubeadm.yaml" "$dir/pki" "$dir/keepalived.conf.in" "$dir/keepalived.yaml" "$dir/kube-vip.yaml.in" \
-        "$snapshot" "$dir/containerd.toml.in"
+        "$snapshot" "$dir/containerd.toml.in" "$dir/restore-etcd.sh"
 }
 
 if [ -e "$dir/done" ]; then
@@ -153,36 +153,6 @@ etcdutl() {
     return "$status"
 }
 
-# A snapshot ends with the SHA-256 of what is before it.
-is_intact() {
-    found=$(head -c -32 "$1" | sha256sum | cut -d ' ' -f 1)
-    [ "$found" = "$(tail -c 32 "$1" | od -An -v -tx1 | tr -d ' \n')" ]
-}
-
-# Puts the data of the snapshot where etcd looks for them. They get there complete in one step, so a reset repeats all of
-# it or nothing.
-restore_etcd() {
-    new=/var/lib/etcd.new peer=https://$address:2380
-    [ ! -d /var/lib/etcd/member ] || return 0
-    if ! is_intact "$snapshot"; then
-        echo "the snapshot of etcd is damaged: its SHA-256 is not the one at its end" >&2
-        exit 100
-    fi
-    rm -rf "$new"
-    set -- --data-dir "$new" --name "$name" --initial-cluster "$name=$peer" --initial-advertise-peer-urls "$peer"
-    if [ -n "$older" ]; then
-        # No client may take what comes for what it has seen: all watches begin anew (etcd, "Restoring with revision bump").
-        set -- "$@" --bump-revision 1000000000 --mark-compacted
-    fi
-    etcdutl snapshot restore "$snapshot" "$@"
-    chmod 0700 "$new"
-    sync
-    # An empty one may be there, and nothing else may be replaced.
-    [ ! -e /var/lib/etcd ] || rmdir /var/lib/etcd
-    mv "$new" /var/lib/etcd
-    sync
-}
-
 # containerd's own configuration with the lines of ours, which hold passwords, between two marks: a repetition writes them
 # anew. It must also say where the hosts.toml files are; that of the node image does.
 configure_containerd() {
@@ -231,7 +201,9 @@ init | restore)
     skipped=
     if [ "$what" = restore ]; then
         begin etcd-restore
-        restore_etcd
+        . "$dir/restore-etcd.sh"
+        # A variable by itself is one argument or none.
+        restore_etcd "$snapshot" /var/lib/etcd "$name" "https://$address:2380" $older
         # DNS and kube-proxy are in the data, and get another image when every node has it.
         skipped=addon
     fi

@@ -127,8 +127,10 @@ impl Machine {
         self.0.path().join(path)
     }
 
-    /// Puts a snapshot there as the first boot does: the data, then their SHA-256.
+    /// Puts a snapshot there as the first boot does: the data, then their SHA-256; and what restores it.
     pub(crate) fn download(&self, data: &[u8]) {
+        let functions = self.path(SNAPSHOT).with_file_name("restore-etcd.sh");
+        fs::write(functions, node_config::restore_etcd_script()).unwrap();
         let snapshot = [data, &Sha256::digest(data)].concat();
         fs::write(self.path(SNAPSHOT), snapshot).unwrap();
     }

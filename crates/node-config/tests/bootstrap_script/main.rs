@@ -188,6 +188,7 @@ fn a_snapshot_is_restored_before_kubeadm_init() {
     // Nothing is left of the way there.
     for gone in [
         SNAPSHOT,
+        "var/lib/gantry/bootstrap/restore-etcd.sh",
         "var/lib/etcd.new",
         "var/lib/gantry/bootstrap/etcd-image",
     ] {
@@ -320,15 +321,17 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn the_bootstrap_script_is_good_shell() {
-    let script = include_str!("../../src/bootstrap/bootstrap.sh");
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("bootstrap.sh");
-    fs::write(&path, script).unwrap();
-    let output = Command::new("sh").arg("-n").arg(&path).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+fn the_scripts_are_good_shell() {
+    let bootstrap = include_str!("../../src/bootstrap/bootstrap.sh").to_owned();
+    for script in [bootstrap, node_config::restore_etcd_script()] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("script.sh");
+        fs::write(&path, script).unwrap();
+        let output = Command::new("sh").arg("-n").arg(&path).output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
 }
