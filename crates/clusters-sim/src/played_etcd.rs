@@ -1,7 +1,8 @@
 //! The etcd of a played cluster.
 
 use etcd::{
-    Alarm, Etcd, EtcdView, HashView, Health, MemberId, MemberView, Membership, Snapshot as EtcdSnapshot,
+    Alarm, Contents, Etcd, EtcdView, HashView, Health, KvHash, MemberId, MemberView, Membership,
+    Snapshot as EtcdSnapshot,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -126,6 +127,13 @@ impl Etcd for Played {
                 member: MemberId(0),
                 size: data.len() as u64,
                 version: None,
+                contents: Some(Contents {
+                    revision: i64::try_from(acknowledged).unwrap(),
+                    hash: KvHash {
+                        compact_revision: 0,
+                        hash: 7,
+                    },
+                }),
             })
         }
         .boxed()

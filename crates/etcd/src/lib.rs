@@ -1,7 +1,7 @@
 //! Client of the etcd that runs on the control-plane nodes of a kubeadm cluster ("stacked").
 //!
 //! Owns: one look at all members ([`Etcd::observe`] gives an [`EtcdView`]), the changes that day two needs (leader,
-//! removal, promotion), freezing and thawing it, hashes of the data and snapshots. Each operation asks the members directly at their addresses
+//! removal, promotion), freezing and thawing it, hashes of the data, snapshots, and reading keys ([`Keys`]). Each operation asks the members directly at their addresses
 //! over TLS, with new connections, so an answer shows what a member does now; and each has a time limit
 //! ([`Access::limit`]). Refuses: to decide whether a change is safe, to keep anything between two operations, and to
 //! write keys.
@@ -19,6 +19,7 @@ mod cluster;
 mod error;
 mod freeze;
 mod hashes;
+mod keys;
 mod leadership;
 mod membership;
 mod observe;
@@ -31,5 +32,6 @@ pub use access::Access;
 pub use cluster::{Etcd, EtcdConnector, TlsEtcdConnector};
 pub use error::{Error, Failure};
 pub use hashes::{HashView, KvHash};
-pub use snapshot::Snapshot;
+pub use keys::{Keys, Page};
+pub use snapshot::{Contents, Snapshot};
 pub use view::{Alarm, EtcdView, Health, MemberId, MemberStatus, MemberView, Membership, Outsider};

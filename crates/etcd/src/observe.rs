@@ -69,6 +69,7 @@ async fn ask(peer: Peer, mut answer: Answer, deadline: Deadline) -> Progress {
     let read = RangeRequest {
         key: b"health".to_vec(),
         keys_only: true,
+        ..RangeRequest::default()
     };
     let (read, agreed) = tokio::join!(
         deadline.call(keys.range(led(read))),

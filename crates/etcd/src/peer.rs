@@ -16,7 +16,7 @@ use crate::protocol::kv_client::KvClient;
 use crate::protocol::maintenance_client::MaintenanceClient;
 
 /// A connection to one member.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     channel: Channel,

@@ -7,10 +7,11 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use crate::access::Checked;
+use crate::hashes::KvHash;
 use crate::observe::observe;
-use crate::peer::Deadline;
-use crate::protocol::SnapshotRequest;
-use crate::{Error, MemberId};
+use crate::peer::{Deadline, Peer};
+use crate::protocol::{HashKvRequest, SnapshotRequest};
+use crate::{Error, EtcdView, MemberId};
 
 const HASH: usize = 32;
 const SECTOR: u64 = 512;
@@ -24,6 +25,17 @@ pub struct Snapshot {
     pub size: u64,
     /// Version of etcd that wrote it; none before etcd 3.6.
     pub version: Option<String>,
+    /// What the member said of its data before it sent them; none when it did not answer within [`crate::Access::limit`].
+    pub contents: Option<Contents>,
+}
+
+/// The data of a member up to a revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contents {
+    /// The revision. What is read from the member later holds it too.
+    pub revision: i64,
+    /// The hash of its keys up to there.
+    pub hash: KvHash,
 }
 
 pub(crate) async fn save(
@@ -42,7 +54,9 @@ pub(crate) async fn save(
         source,
     };
     let deadline = || Deadline::after(access.limit());
-    let mut maintenance = access.peer(endpoint)?.maintenance();
+    let peer = access.peer(endpoint)?;
+    let contents = contents(&view, member, &peer, deadline()).await;
+    let mut maintenance = peer.maintenance();
     let start = maintenance.snapshot(SnapshotRequest {});
     let mut parts = deadline().call(start).await.map_err(failed)?;
     let (mut check, mut version, mut remaining) = (Check::default(), String::new(), 0);
@@ -63,7 +77,22 @@ pub(crate) async fn save(
         member,
         size,
         version: Some(version).filter(|version| !version.is_empty()),
+        contents,
     })
+}
+
+async fn contents(view: &EtcdView, member: MemberId, peer: &Peer, deadline: Deadline) -> Option<Contents> {
+    let revision = view.member(member)?.status.as_ref()?.revision;
+    let mut maintenance = peer.maintenance();
+    let answer = deadline
+        .call(maintenance.hash_kv(HashKvRequest { revision }))
+        .await
+        .ok()?;
+    let hash = KvHash {
+        compact_revision: answer.compact_revision,
+        hash: answer.hash,
+    };
+    Some(Contents { revision, hash })
 }
 
 /// Hashes all but the last bytes, which are the hash.

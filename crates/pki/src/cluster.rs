@@ -3,7 +3,9 @@
 //! All keys are P-256 in PKCS #8, which kubeadm and kube-apiserver read. Until `kubeadm init` has made its RBAC
 //! rules, only the group `system:masters` has rights, so administrators' certificates carry it and are short.
 
-use rcgen::{ExtendedKeyUsagePurpose, Issuer, KeyPair};
+use std::net::IpAddr;
+
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, SanType};
 use resources::Secret;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -78,6 +80,14 @@ impl ClusterPki {
         client(&self.etcd, "the etcd CA", "gantry", None, validity)
     }
 
+    /// Certificate with which a member of etcd serves clients and other members at an address.
+    pub fn etcd_server(&self, address: IpAddr, validity: Validity) -> Result<Credential, Error> {
+        let (name, purpose) = (address.to_string(), ExtendedKeyUsagePurpose::ServerAuth);
+        let alternatives = vec![SanType::IpAddress(address)];
+        let params = leaf(&name, None, alternatives, purpose, validity);
+        signed(&self.etcd, "the etcd CA", &name, params)
+    }
+
     /// A kubeconfig for [`Self::admin_client`]; `server` is the API's URL, such as `https://192.0.2.10:6443`.
     pub fn admin_kubeconfig(
         &self,
@@ -98,14 +108,24 @@ fn client(
     group: Option<&str>,
     validity: Validity,
 ) -> Result<Credential, Error> {
+    let purpose = ExtendedKeyUsagePurpose::ClientAuth;
+    let params = leaf(name, group, Vec::new(), purpose, validity);
+    signed(authority, what, name, params)
+}
+
+/// A certificate of an authority for a new key.
+fn signed(
+    authority: &Credential,
+    what: &'static str,
+    name: &str,
+    params: CertificateParams,
+) -> Result<Credential, Error> {
     let wrong = |error: rcgen::Error| Error::Pem {
         what,
         why: error.to_string(),
     };
     let ca_key = KeyPair::from_pem(authority.key.reveal()).map_err(wrong)?;
     let issuer = Issuer::from_ca_cert_pem(&authority.certificate, ca_key).map_err(wrong)?;
-    let purpose = ExtendedKeyUsagePurpose::ClientAuth;
-    let params = leaf(name, group, Vec::new(), purpose, validity);
     let key = KeyPair::generate().map_err(|source| issue(name, source))?;
     let certificate = params
         .signed_by(&key, &issuer)

@@ -2,7 +2,7 @@
 //!
 //! Owns: [`Site`], the embedded API on scratch files with every kind of this workspace, and the one way of waiting for
 //! its objects: until a condition holds, with the last value in the failure; [`CountingAllocator`], a measure of work;
-//! real programs of the image cache ([`newest_build`], [`Program`]), and of them a real API ([`Kubernetes`]) and etcd ([`EtcdMembers`]).
+//! real programs of the image cache ([`newest_build`], [`Program`]), and of them a real API ([`Kubernetes`]) and etcd ([`EtcdMembers`], [`EtcdGateway`]).
 //! Refuses: to ship; only dev-dependencies may point here, from any layer.
 //!
 //! Invariant: nothing outside the scratch folder is touched, so tests run side by side.
@@ -15,6 +15,7 @@
 )]
 
 mod allocations;
+mod etcd_gateway;
 mod etcd_members;
 mod kubernetes;
 mod program;
@@ -23,6 +24,7 @@ mod site;
 mod traffic;
 
 pub use allocations::CountingAllocator;
+pub use etcd_gateway::EtcdGateway;
 pub use etcd_members::EtcdMembers;
 pub use kubernetes::{Kubernetes, serving_certificate};
 pub use program::{Program, newest_build};

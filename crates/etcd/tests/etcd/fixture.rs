@@ -1,13 +1,9 @@
 //! A cluster of real members, and the client under test.
 
 use std::fmt::Debug;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use base64::prelude::{BASE64_STANDARD, Engine as _};
 use etcd::{Access, Error, Etcd, EtcdConnector, EtcdView, Health, MemberView, TlsEtcdConnector};
-use serde_json::{Value, json};
 use sim::EtcdMembers;
 
 /// How long a condition may take to come true on a busy machine.
@@ -36,60 +32,6 @@ pub(crate) fn access(members: &EtcdMembers, numbers: &[u8]) -> Access {
         certificate: own.certificate,
         key: own.key,
         limit: LIMIT,
-    }
-}
-
-/// Calls a member as a user of etcd does, by its JSON gateway.
-#[derive(Clone)]
-pub(crate) struct Gateway {
-    at: SocketAddr,
-    own: PathBuf,
-    ca: PathBuf,
-}
-
-impl Gateway {
-    pub(crate) fn new(members: &EtcdMembers, number: u8) -> Self {
-        let access = access(members, &[number]);
-        let file = |name: &str| members.folder().join(format!("{name}-{number}.pem"));
-        let (own, ca) = (file("client"), file("client-ca"));
-        std::fs::write(&own, format!("{}{}", access.certificate, access.key.reveal())).unwrap();
-        std::fs::write(&ca, access.ca).unwrap();
-        let at = members.endpoint(number);
-        Self { at, own, ca }
-    }
-
-    /// An error is what etcd refuses with.
-    pub(crate) async fn call(&self, what: &str, body: &Value) -> Result<Value, String> {
-        let output = tokio::process::Command::new("curl")
-            .args(["--silent", "--show-error", "--fail-with-body", "--max-time", "20"])
-            .arg("--data")
-            .arg(body.to_string())
-            .arg("--cacert")
-            .arg(&self.ca)
-            .arg("--cert")
-            .arg(&self.own)
-            .arg(format!("https://{}/v3/{what}", self.at))
-            .output()
-            .await
-            .unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        match output.status.success() {
-            true => Ok(serde_json::from_str(&text).unwrap()),
-            false => Err(format!("{text}{}", String::from_utf8_lossy(&output.stderr))),
-        }
-    }
-
-    pub(crate) async fn put(&self, key: &str, value: &str) -> Result<(), String> {
-        let (key, value) = (BASE64_STANDARD.encode(key), BASE64_STANDARD.encode(value));
-        let body = json!({"key": key, "value": value});
-        self.call("kv/put", &body).await.map(drop)
-    }
-
-    pub(crate) async fn get(&self, key: &str) -> Option<String> {
-        let body = json!({"key": BASE64_STANDARD.encode(key)});
-        let answer = self.call("kv/range", &body).await.unwrap();
-        let value = answer["kvs"][0]["value"].as_str()?;
-        Some(String::from_utf8(BASE64_STANDARD.decode(value).unwrap()).unwrap())
     }
 }
 

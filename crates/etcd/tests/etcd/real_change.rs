@@ -2,14 +2,14 @@
 
 use etcd::{Error, Failure, Health, MemberId, Membership, Outsider};
 
-use sim::EtcdMembers;
+use sim::{EtcdGateway, EtcdMembers};
 
-use crate::fixture::{Gateway, connect, named, reason, start, until, wait};
+use crate::fixture::{connect, named, reason, start, until, wait};
 
 /// Adds a member as `kubeadm join` does.
 async fn add_learner(members: &EtcdMembers, peer_url: &str) {
     let body = serde_json::json!({"peerURLs": [peer_url], "isLearner": true});
-    Gateway::new(members, 1)
+    EtcdGateway::new(members, 1)
         .call("cluster/member/add", &body)
         .await
         .unwrap();

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use etcd::{Alarm, Error, Etcd, EtcdView, Health, Membership};
 use serde_json::json;
-use sim::EtcdMembers;
+use sim::{EtcdGateway, EtcdMembers};
 use tokio::task::JoinSet;
 
-use crate::fixture::{Gateway, connect, start, until, wait};
+use crate::fixture::{connect, start, until, wait};
 
 const REFUSED: &str = "etcdserver: corrupt cluster";
 /// The key `key` as etcd's gateway writes it.
@@ -22,7 +22,7 @@ async fn save(client: &dyn Etcd, members: &EtcdMembers) -> PathBuf {
 }
 
 /// Everything that changes the key space or its leases.
-async fn refuses_every_write(gateway: &Gateway) {
+async fn refuses_every_write(gateway: &EtcdGateway) {
     let change = |operation| json!({"compare": [], "success": [operation], "failure": []});
     for (call, body) in [
         ("kv/put", json!({"key": KEY, "value": KEY})),
@@ -45,7 +45,7 @@ async fn refuses_every_write(gateway: &Gateway) {
 #[ignore = "needs etcd: gantry image build etcd"]
 async fn a_frozen_member_refuses_writes_until_it_is_thawed() {
     let mut members = start(1).await;
-    let (client, gateway) = (connect(&members, &[1]), Gateway::new(&members, 1));
+    let (client, gateway) = (connect(&members, &[1]), EtcdGateway::new(&members, 1));
     gateway.put("key", "one").await.unwrap();
     assert!(!client.observe().await.unwrap().is_frozen());
     client.thaw().await.expect("what is not frozen may be thawed");
@@ -81,7 +81,7 @@ async fn a_frozen_member_refuses_writes_until_it_is_thawed() {
 #[ignore = "needs etcd: gantry image build etcd"]
 async fn a_lease_that_runs_out_deletes_nothing_while_frozen() {
     let members = start(1).await;
-    let (client, gateway) = (connect(&members, &[1]), Gateway::new(&members, 1));
+    let (client, gateway) = (connect(&members, &[1]), EtcdGateway::new(&members, 1));
     let granted = gateway.call("lease/grant", &json!({"TTL": "2"})).await.unwrap();
     let lease = &granted["ID"];
     let body = json!({"key": KEY, "value": KEY, "lease": lease});
@@ -107,7 +107,7 @@ async fn a_lease_that_runs_out_deletes_nothing_while_frozen() {
 }
 
 /// Writes until the member refuses, and says what it acknowledged last.
-async fn write(gateway: Gateway, key: String, acknowledged: impl Fn(u32)) -> (String, u32) {
+async fn write(gateway: EtcdGateway, key: String, acknowledged: impl Fn(u32)) -> (String, u32) {
     for number in 1.. {
         match gateway.put(&key, &number.to_string()).await {
             Ok(()) => acknowledged(number),
@@ -124,7 +124,7 @@ async fn write(gateway: Gateway, key: String, acknowledged: impl Fn(u32)) -> (St
 #[ignore = "needs etcd: gantry image build etcd"]
 async fn a_restored_snapshot_holds_every_acknowledged_write() {
     let mut members = start(1).await;
-    let (client, gateway) = (connect(&members, &[1]), Gateway::new(&members, 1));
+    let (client, gateway) = (connect(&members, &[1]), EtcdGateway::new(&members, 1));
     let (acknowledged, mut seen) = tokio::sync::mpsc::unbounded_channel();
     let mut writers = JoinSet::new();
     for name in ["a", "b", "c", "d"] {
@@ -139,7 +139,7 @@ async fn a_restored_snapshot_holds_every_acknowledged_write() {
     let last: BTreeMap<String, u32> = writers.join_all().await.into_iter().collect();
     assert!(last.values().any(|number| *number >= 5), "{last:?}");
 
-    let holds_all = async |gateway: &Gateway| {
+    let holds_all = async |gateway: &EtcdGateway| {
         for (key, number) in &last {
             assert_eq!(
                 gateway.get(key).await,
@@ -168,7 +168,7 @@ async fn a_restored_snapshot_holds_every_acknowledged_write() {
     // Its alarm is of a member that does not exist there.
     members.kill(1).await;
     members.found_from(&snapshot);
-    let (client, gateway) = (connect(&members, &[2]), Gateway::new(&members, 2));
+    let (client, gateway) = (connect(&members, &[2]), EtcdGateway::new(&members, 2));
     let view = until(&members, "restored at another address", EtcdView::is_frozen).await;
     assert_eq!(view.alarms, [Alarm::Corrupt], "{view:?}");
     refuses_every_write(&gateway).await;
@@ -194,6 +194,6 @@ async fn several_members_are_not_frozen() {
         matches!(&error, Error::NotFreezable(why) if why.contains("3 members")),
         "{error}"
     );
-    Gateway::new(&members, 1).put("key", "one").await.unwrap();
+    EtcdGateway::new(&members, 1).put("key", "one").await.unwrap();
     assert!(!client.observe().await.unwrap().is_frozen());
 }
