@@ -26,6 +26,7 @@ use crate::agent_endpoint::{self, Endpoint};
 use crate::boot_services::{self, Site};
 use crate::callers::Callers;
 use crate::error::Error;
+use crate::etcd_drills;
 use crate::foundation::Foundation;
 use crate::gates;
 use crate::listener::Listener;
@@ -135,6 +136,7 @@ fn coordinator(foundation: &Foundation, client: &Client, site: Option<&Site>) ->
     let settings = &foundation.settings;
     let hours = i64::from(settings.etcd_snapshot_hours);
     let days = i64::from(settings.renew_certificates_days);
+    let drill_days = i64::from(settings.etcd_drill_days);
     let options = clusters::Options {
         policy: clusters::Policy {
             renew_before: SignedDuration::from_hours(24 * days),
@@ -148,6 +150,8 @@ fn coordinator(foundation: &Foundation, client: &Client, site: Option<&Site>) ->
         snapshot_every: (hours > 0).then(|| SignedDuration::from_hours(hours)),
         snapshots_kept: usize::try_from(settings.etcd_snapshots_kept).unwrap_or(usize::MAX),
         copies: snapshot_copies::open(&settings.snapshot_copies, foundation.data())?,
+        drills: Some(etcd_drills::open(settings, foundation.parts.as_ref())),
+        drill_every: (drill_days > 0).then(|| SignedDuration::from_hours(24 * drill_days)),
         ..clusters::Options::default()
     };
     let (workloads, etcd) = (Box::new(KubeWorkloads), Box::new(TlsEtcdConnector));

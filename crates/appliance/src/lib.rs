@@ -17,6 +17,7 @@ mod callers;
 mod controllers;
 mod credentials;
 mod error;
+mod etcd_drills;
 mod foundation;
 mod gates;
 #[cfg(test)]

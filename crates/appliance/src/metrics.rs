@@ -11,6 +11,7 @@ pub(crate) fn start() {
 
 fn describe() {
     apiserver::describe_metrics();
+    clusters::describe_metrics();
     dhcp::describe_metrics();
     listeners::describe_metrics();
     netboot::describe_metrics();

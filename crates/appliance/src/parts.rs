@@ -1,7 +1,7 @@
 //! The parts folder: what `gantry image export` made of the image cache, readable by the appliance's user.
 //!
-//! `boot/` holds kernel, initramfs and iPXE binaries, `images/` node images with their manifests, `release*.json` the
-//! built-in Release objects. The appliance only reads it.
+//! `boot/` holds kernel, initramfs and iPXE binaries, `bin/` programs, `images/` node images with their manifests, `release*.json`
+//! the built-in Release objects. The appliance only reads it.
 
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,8 @@ impl Parts {
     pub const BOOT: &'static str = "boot";
     /// Folder of the node images, inside.
     pub const IMAGES: &'static str = "images";
+    /// Folder of programs, inside: kubectl for people; etcd and etcdutl for drills.
+    pub const PROGRAMS: &'static str = "bin";
     /// Beginning of the names of the files with Release objects.
     const RELEASE: &'static str = "release";
     /// File with the Release object of the newest version.
@@ -63,6 +65,11 @@ impl Parts {
     /// Where the boot files lie.
     pub fn boot(&self) -> PathBuf {
         self.folder.join(Self::BOOT)
+    }
+
+    /// Where programs for people and for drills lie.
+    pub fn programs(&self) -> PathBuf {
+        self.folder.join(Self::PROGRAMS)
     }
 
     /// The built-in releases whose node images were exported.

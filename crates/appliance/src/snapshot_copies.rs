@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use clusters::Failure;
+use clusters::{Failure, Sink};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use resources::gantry::SnapshotCopy;
-use sealed_files::{Reader, Writer};
+use sealed_files::Reader;
 use snapshot_copies::{Copies, Directory, Key, Place, S3, S3Settings};
 
 use crate::error::Error;
@@ -59,7 +59,7 @@ impl clusters::SnapshotCopies for Outside {
         put.map(|done| done.map_err(|error| causes::line(&error))).boxed()
     }
 
-    fn fetch<'a>(&'a self, copy: &'a SnapshotCopy, to: &'a mut Writer) -> BoxFuture<'a, Result<(), Failure>> {
+    fn fetch<'a>(&'a self, copy: &'a SnapshotCopy, to: &'a mut Sink) -> BoxFuture<'a, Result<(), Failure>> {
         let fetch = self.0.fetch(copy, to);
         fetch
             .map(|done| done.map_err(|error| causes::line(&error)))

@@ -17,7 +17,6 @@ use kube::runtime::controller::{Action, Config, applier};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
-use node_config::Profile;
 use resources::anywhere::{Cluster, FailureReason};
 use resources::gantry::{Plan, PlanClass, PlanPhase};
 use resources::keys;
@@ -34,15 +33,15 @@ use crate::access::Access;
 use crate::admit::{self, Admitted, Documents, Inventories, Site, admit, held_by, paused};
 use crate::error::Error;
 use crate::execute::{
-    GivenUp, Kept, PROFILE_ANNOTATION, Progress, REST, Work, abandon, carry_on, drop_renewals, forget,
-    give_up, keep_labels_and_taints, make_control_plane, make_provider_cluster, make_worker_groups,
-    needs_another, node_keys, renew_kubeconfig,
+    GivenUp, Kept, Progress, REST, Work, abandon, carry_on, drop_renewals, forget, give_up,
+    keep_labels_and_taints, make_control_plane, make_provider_cluster, make_worker_groups, needs_another,
+    node_keys, profile, renew_kubeconfig,
 };
 use crate::observe::{Connections, Snapshot, Views, Workloads, seen};
 use crate::options::Options;
 use crate::pin::Pin;
 use crate::plan::{Identity, Seen, Verdict, Wanted, delete, plan};
-use crate::report::{self, Report, known_phase};
+use crate::report::{self, EtcdFacts, Report, known_phase};
 
 /// Rounds of one run; more of them means that effects do not show.
 const ROUNDS: usize = 60;
@@ -76,6 +75,7 @@ pub async fn run_coordinator(coordinator: Coordinator, cancel: CancellationToken
     let (wakes, woken) = mpsc::channel(WAKES);
     let watching = Arc::clone(&coordinator.views).follow(client.clone(), wakes);
     let coordinator = Arc::new(coordinator);
+    let ending = Arc::clone(&coordinator);
     let (reader, writer) = reflector::store();
     let clusters = watcher(Api::<Cluster>::all(client), watcher::Config::default()).default_backoff();
     let clusters = reflector::reflector(writer, clusters)
@@ -93,6 +93,7 @@ pub async fn run_coordinator(coordinator: Coordinator, cancel: CancellationToken
         () = watching => {}
         () = controller => {}
     }
+    ending.end().await;
 }
 
 async fn reconcile(cluster: Arc<Cluster>, coordinator: Arc<Coordinator>) -> Result<Action, Error> {
@@ -152,6 +153,11 @@ impl Coordinator {
             () = async { while woken.recv().await.is_some() {} } => {}
             () = cancel.cancelled() => {}
         }
+    }
+
+    /// Ends what goes on beside the clusters, for a caller of [`Self::reconcile`]; returns when nothing of it is left.
+    pub async fn end(&self) {
+        self.snapshots.end().await;
     }
 
     /// Drives one Cluster on until it waits; returns when to look again.
@@ -243,7 +249,8 @@ impl Coordinator {
         {
             return Ok(Next::Again);
         }
-        let (context, connected) = ((access, &self.options, &self.events), connection.as_ref());
+        let context = (access, &self.options, &self.events, &self.views);
+        let connected = connection.as_ref();
         let tended = self.snapshots.tend(context, cluster, &snapshot, connected, now);
         if tended.boxed().await? {
             return Ok(Next::Again);
@@ -277,7 +284,9 @@ impl Coordinator {
                 return Ok(Next::Again);
             }
         }
-        let snapshots = self.snapshots.fact(access, &self.options, &snapshot, now);
+        let etcd = self
+            .snapshots
+            .report(access, &self.options, cluster, &snapshot, now);
         let round = Round {
             access,
             cluster,
@@ -286,7 +295,7 @@ impl Coordinator {
             pin: Some(admitted.pin),
             waits: admitted.waits.or(kept),
             refused: admitted.refused,
-            snapshots,
+            etcd,
             now,
         };
         self.carry_on(round, verdict).boxed().await
@@ -445,18 +454,10 @@ impl Coordinator {
             pin: None,
             waits: None,
             refused: Vec::new(),
-            snapshots: None,
+            etcd: EtcdFacts::default(),
             now,
         };
         self.carry_on(round, Verdict::default()).boxed().await
-    }
-}
-
-fn profile(cluster: &Cluster, ordinary: Profile) -> Profile {
-    match cluster.annotations().get(PROFILE_ANNOTATION).map(String::as_str) {
-        Some("lab") => Profile::Lab,
-        Some("standard") => Profile::Standard,
-        _ => ordinary,
     }
 }
 

@@ -4,12 +4,16 @@ mod bootstrap;
 mod carry_on;
 mod decision;
 mod disruption;
+mod drill_jobs;
+mod drill_report;
+mod drills;
 mod effects;
 mod gates;
 mod in_cluster;
 mod labels_and_taints;
 mod machines;
 mod progress;
+mod rehearsal;
 mod renewals;
 mod saving;
 mod snapshot_copies;
@@ -23,6 +27,9 @@ mod work;
 mod worker_groups;
 
 pub(crate) use carry_on::carry_on;
+pub(crate) use drill_jobs::DrillJobs;
+pub(crate) use drill_report::{drill_fact, drills_of};
+pub(crate) use drills::{Drilled, drill_due};
 pub(crate) use labels_and_taints::{Kept, keep_labels_and_taints, node_keys};
 pub(crate) use machines::{make_control_plane, make_image, make_provider_cluster};
 pub use progress::Progress;
@@ -33,8 +40,6 @@ pub(crate) use snapshot_tries::{SnapshotTries, What};
 pub(crate) use snapshots::{Due, take_due};
 pub(crate) use succession::REST;
 pub use succession::{dropped, inherited_approval, needs_another, superseded};
-pub(crate) use work::Work;
+pub use work::PROFILE_ANNOTATION;
+pub(crate) use work::{Work, profile};
 pub(crate) use worker_groups::make_worker_groups;
-
-/// Annotation on a Cluster: `lab` asks for probes and elections that bear slow machines.
-pub const PROFILE_ANNOTATION: &str = "gantry.dev/profile";

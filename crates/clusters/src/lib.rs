@@ -24,6 +24,7 @@ mod day_two;
 mod error;
 mod execute;
 mod gates;
+mod metrics;
 mod observe;
 mod options;
 mod pin;
@@ -40,11 +41,12 @@ pub use day_two::{
 pub use error::Error;
 pub use execute::{PROFILE_ANNOTATION, Progress, dropped, inherited_approval, needs_another, superseded};
 pub use gates::{GateTemplate, NamespacedName};
+pub use metrics::describe_metrics;
 pub use observe::{
     AddonsView, Certificates, Drained, Failure, GateJob, GateJobState, GatesView, KubeWorkloads, NodeView,
     RenewalPod, RenewalState, SystemView, TlsCertificates, Workload, Workloads, is_rollout,
 };
-pub use options::{AddressProbe, Options, SnapshotCopies};
+pub use options::{AddressProbe, DrillFailure, Options, Sink, SnapshotCopies, SnapshotDrill, SnapshotDrills};
 pub use plan::{
     ApiState, Block, CertificateState, EtcdMember, EtcdState, Founding, FreeHosts, GateState, Gates,
     HealthLimits, Identity, Member, MemberCertificates, NodeState, Policy, Pool, RolloutLimits, SavedData,

@@ -7,8 +7,10 @@ use futures::future::BoxFuture;
 use jiff::SignedDuration;
 use node_config::Profile;
 use resources::Mac;
-use resources::gantry::{PlanClass, SnapshotCopy};
-use sealed_files::{Reader, SealedFiles, Writer};
+use resources::anywhere::{EtcdDrillFindings, EtcdDrillStage};
+use resources::gantry::{EtcdContents, PlanClass, SnapshotCopy};
+use sealed_files::{Reader, SealedFiles};
+use tokio::io::AsyncWrite;
 
 use crate::observe::{Certificates, Failure};
 use crate::plan::Policy;
@@ -37,6 +39,10 @@ pub struct Options {
     pub certificates: Option<Arc<dyn Certificates>>,
     /// Where the newest snapshot is copied to. None: nowhere.
     pub copies: Option<Arc<dyn SnapshotCopies>>,
+    /// Rehearses restores. None: no drill is possible.
+    pub drills: Option<Arc<dyn SnapshotDrills>>,
+    /// How old the newest drill of a cluster may become. None: drills are carried out when a person asks for one.
+    pub drill_every: Option<SignedDuration>,
     /// Asks the network of the machines before a cluster is created. None: there is no such network.
     pub probe: Option<Arc<dyn AddressProbe>>,
 }
@@ -50,7 +56,40 @@ pub trait SnapshotCopies: std::fmt::Debug + Send + Sync {
     fn put<'a>(&'a self, copy: &'a SnapshotCopy, from: Reader) -> BoxFuture<'a, Result<(), Failure>>;
 
     /// Writes the snapshot of a copy. What was written when this fails is of no use.
-    fn fetch<'a>(&'a self, copy: &'a SnapshotCopy, to: &'a mut Writer) -> BoxFuture<'a, Result<(), Failure>>;
+    fn fetch<'a>(&'a self, copy: &'a SnapshotCopy, to: &'a mut Sink) -> BoxFuture<'a, Result<(), Failure>>;
+}
+
+/// Where a snapshot is written to.
+pub type Sink = dyn AsyncWrite + Send + Unpin;
+
+/// Rehearsals of restores.
+pub trait SnapshotDrills: std::fmt::Debug + Send + Sync {
+    /// Makes room for a snapshot of `size` bytes.
+    fn begin(&self, size: u64) -> BoxFuture<'_, Result<Box<dyn SnapshotDrill>, DrillFailure>>;
+}
+
+/// A rehearsal that has room for its snapshot. Nothing of it stays when this value goes.
+pub trait SnapshotDrill: Send {
+    /// Takes the snapshot.
+    fn snapshot(&mut self) -> &mut Sink;
+
+    /// Restores the snapshot, serves it, and compares it with what its etcd said of its data; `authority` is the
+    /// certificate (PEM) that the cluster's pods trust. `stage` is called when a stage begins.
+    fn rehearse<'a>(
+        self: Box<Self>,
+        contents: Option<EtcdContents>,
+        authority: String,
+        stage: &'a (dyn Fn(EtcdDrillStage) + Send + Sync),
+    ) -> BoxFuture<'a, Result<EtcdDrillFindings, DrillFailure>>;
+}
+
+/// Why a rehearsal did not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DrillFailure {
+    /// A restore with this snapshot would fail.
+    Failed(Failure),
+    /// It could not be carried out, which says nothing of the snapshot.
+    Impossible(Failure),
 }
 
 /// Asks the network of the machines who has an address.
@@ -78,6 +117,8 @@ impl Default for Options {
             snapshots_kept: 4,
             certificates: None,
             copies: None,
+            drills: None,
+            drill_every: None,
             probe: None,
         }
     }

@@ -18,7 +18,7 @@ use resources::cluster_api::{Cluster as CapiCluster, Machine, MachineDeployment,
 use resources::gantry::{ControlPlane, Plan, StepStatus};
 
 pub(crate) use cluster::{creating, known_phase};
-pub(crate) use summary::Report;
+pub(crate) use summary::{EtcdFacts, Report};
 
 use crate::access::Access;
 use crate::error::Error;

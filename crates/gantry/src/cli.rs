@@ -42,6 +42,9 @@ pub(crate) enum Command {
     /// Save the data of a cluster's etcd in the appliance.
     #[command(subcommand)]
     Snapshot(Snapshot),
+    /// About the etcd of clusters.
+    #[command(subcommand)]
+    Etcd(Etcd),
     /// Copy everything that the appliance knows into a file, while it runs.
     #[command(subcommand)]
     Backup(Backup),
@@ -142,6 +145,12 @@ pub(crate) enum Snapshot {
     Cluster(verbs::snapshot::SnapshotArgs),
     /// Write the snapshot that is in a copy outside of the appliance to a file, with the key that sealed it.
     Open(verbs::open_copy::OpenArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Etcd {
+    /// Rehearse a restore of a cluster's etcd from its newest copy, without touching the cluster.
+    Drill(verbs::etcd_drill::DrillArgs),
 }
 
 #[derive(Debug, Subcommand)]

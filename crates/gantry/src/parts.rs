@@ -51,7 +51,12 @@ pub(crate) fn export(cache: &Path, agent: &Path, folder: &Path) -> anyhow::Resul
     place(&boot.snponly, &to.join(SNPONLY))?;
     place(&boot.ipxe_efi, &to.join(IPXE_EFI))?;
     image_builder::build_initramfs(&boot, agent, &to.join("initramfs"))?;
-    export_kubectl(cache, folder)?;
+    export_program(cache, folder, "kubernetes", "kubectl")?;
+    if export_program(cache, folder, "etcd", "etcd")? {
+        let link = folder.join(Parts::PROGRAMS).join("etcdutl");
+        let _ = fs::remove_file(&link);
+        std::os::unix::fs::symlink("etcd", &link).with_context(|| link.display().to_string())?;
+    }
     let mut node_images = Vec::new();
     for recipe in ReleaseRecipe::ALL {
         let Some(facts) = built_in_release(cache, recipe)? else {
@@ -68,22 +73,23 @@ pub(crate) fn export(cache: &Path, agent: &Path, folder: &Path) -> anyhow::Resul
     Ok(Exported { node_images })
 }
 
-/// kubectl of the newest release, for people; `bin/kubectl` in the folder.
-fn export_kubectl(cache: &Path, folder: &Path) -> anyhow::Result<()> {
+/// A program of a part of the newest release, into the folder of programs. Tells whether it is built.
+fn export_program(cache: &Path, folder: &Path, part: &str, name: &str) -> anyhow::Result<bool> {
     let parts = image_builder::list(cache, ReleaseRecipe::NEWEST)?;
     let built = parts
         .into_iter()
-        .filter(|part| part.name == "kubernetes")
-        .find_map(|part| part.built);
+        .filter(|known| known.name == part)
+        .find_map(|known| known.built);
     let Some(program) = built
-        .map(|built| built.path.join("kubectl"))
+        .map(|built| built.path.join(name))
         .filter(|program| program.is_file())
     else {
-        return Ok(());
+        return Ok(false);
     };
-    let to = folder.join("bin");
+    let to = folder.join(Parts::PROGRAMS);
     fs::create_dir_all(&to).with_context(|| to.display().to_string())?;
-    place(&program, &to.join("kubectl"))
+    place(&program, &to.join(name))?;
+    Ok(true)
 }
 
 fn node_image(facts: &ReleaseFacts, folder: &Path) -> anyhow::Result<PathBuf> {

@@ -8,6 +8,7 @@ pub(crate) mod completion;
 pub(crate) mod create_cluster;
 pub(crate) mod delete_cluster;
 mod eksa_flags;
+pub(crate) mod etcd_drill;
 pub(crate) mod evidence;
 pub(crate) mod explain;
 pub(crate) mod generate_hardware;
@@ -30,7 +31,7 @@ mod watching;
 use clap::CommandFactory;
 
 use crate::cli::{
-    Apply, Backup, Cli, Command, Config, Create, Delete, Generate, Quarantine, Release, Renew, Replace,
+    Apply, Backup, Cli, Command, Config, Create, Delete, Etcd, Generate, Quarantine, Release, Renew, Replace,
     Rescue, Restore, Retry, Snapshot, Upgrade, UpgradePlan, Verify,
 };
 use crate::failure::Outcome;
@@ -49,8 +50,8 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Generate(Generate::Hardware(args)) => generate_hardware::run(&args),
         Command::Upgrade(command) => upgrade(global, command).await,
         Command::Snapshot(command) => snapshots(global, &command).await,
-        Command::Restore(Restore::Cluster(args)) => snapshot::restore(global, &args).await,
-        Command::Restore(Restore::Appliance(args)) => backup::restore(&args).await,
+        Command::Etcd(Etcd::Drill(args)) => etcd_drill::run(global, &args).await,
+        Command::Restore(command) => restore(global, &command).await,
         Command::Backup(Backup::Appliance(args)) => backup::make(&args).await,
         Command::Renew(Renew::Certificates(args)) => renew::run(global, &args).await,
         Command::Delete(Delete::Cluster(args)) => delete_cluster::run(global, &args).await,
@@ -89,6 +90,13 @@ async fn snapshots(global: &Global, command: &Snapshot) -> Outcome {
     match command {
         Snapshot::Cluster(args) => snapshot::take(global, args).await,
         Snapshot::Open(args) => open_copy::run(args).await,
+    }
+}
+
+async fn restore(global: &Global, command: &Restore) -> Outcome {
+    match command {
+        Restore::Cluster(args) => snapshot::restore(global, args).await,
+        Restore::Appliance(args) => backup::restore(args).await,
     }
 }
 

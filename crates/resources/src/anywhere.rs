@@ -2,6 +2,7 @@
 
 mod cluster;
 mod cluster_status;
+mod etcd_drill;
 mod oidc;
 mod proxy;
 mod registry_mirror;
@@ -13,6 +14,9 @@ pub use cluster::{
     ManagementCluster, NodeMask, ObjectRef, ResolvConf, Taint, WorkerNodeGroup,
 };
 pub use cluster_status::{ClusterCertificateInfo, ClusterStatus, FailureReason};
+pub use etcd_drill::{
+    EtcdDrill, EtcdDrillFindings, EtcdDrillOutcome, EtcdDrillStage, EtcdDrillUnderWay, EtcdDrills,
+};
 pub use oidc::{OidcConfig, OidcConfigSpec, RequiredClaim};
 pub use proxy::ProxyConfiguration;
 pub use registry_mirror::{OciNamespace, RegistryMirrorConfiguration};

@@ -17,8 +17,8 @@ mod wipe;
 
 pub use boot_session::{BootSession, Contender, LastPacket, SessionClaim, SessionPhase};
 pub use control_plane::{
-    ClusterDocuments, ControlPlane, ControlPlaneSpec, ControlPlaneStatus, DisruptionToken, EtcdSnapshot,
-    Founder, NodeKeys, SavedEtcd,
+    ClusterDocuments, ControlPlane, ControlPlaneSpec, ControlPlaneStatus, DisruptionToken, EtcdContents,
+    EtcdDrillRequest, EtcdSnapshot, Founder, NodeKeys, SavedEtcd,
 };
 pub use disk::{InventoryDisk, PinnedDisk, RootDeviceHints};
 pub use first_boot::{FirstBoot, FirstBootFailure, FirstBootStage};

@@ -1,7 +1,10 @@
 //! What can go wrong with a sealed file.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use resources::Digest;
 
 /// One failed operation.
 #[derive(Debug, thiserror::Error)]
@@ -44,8 +47,32 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What does not fit.
-        what: String,
+        what: Damage,
     },
+}
+
+/// What does not fit in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// No file of this format has its length.
+    Cut,
+    /// It begins as no file of this format does.
+    Header,
+    /// A chunk does not open, which is the first one where the key or the folder is another one.
+    Chunk(u64),
+    /// All of it opens, and is something else.
+    Content(Digest),
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cut => f.write_str("it was cut"),
+            Self::Header => f.write_str("its header is not of such a file"),
+            Self::Chunk(index) => write!(f, "chunk {index} does not open"),
+            Self::Content(found) => write!(f, "it holds {found}"),
+        }
+    }
 }
 
 impl Error {

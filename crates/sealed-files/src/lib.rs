@@ -21,7 +21,7 @@ mod stored;
 mod writer;
 
 pub use directory::SealedFiles;
-pub use error::Error;
+pub use error::{Damage, Error};
 pub use reader::Reader;
 pub use sealer::{SealError, Sealer};
 pub use stored::Stored;

@@ -15,7 +15,7 @@ use tokio::io::AsyncReadExt as _;
 
 use crate::format::{Frames, HEADER, Identity};
 use crate::name::Name;
-use crate::{Error, Sealer};
+use crate::{Damage, Error, Sealer};
 
 /// What a file holds, in order. A file that is damaged ends with an error before its last byte was given.
 pub struct Reader {
@@ -39,17 +39,16 @@ impl Reader {
         digest: Digest,
         sealer: Arc<dyn Sealer>,
     ) -> Result<Self, Error> {
-        let damaged = |what: &str| Error::Damaged {
+        let damaged = |what| Error::Damaged {
             path: path.clone(),
-            what: what.to_owned(),
+            what,
         };
         let metadata = file.metadata().await.map_err(Error::file("look at", &path))?;
-        let frames = Frames::of(metadata.len(), &*sealer).ok_or_else(|| damaged("it was cut"))?;
+        let frames = Frames::of(metadata.len(), &*sealer).ok_or_else(|| damaged(Damage::Cut))?;
         let mut header = [0; HEADER];
         let read = file.read_exact(&mut header).await;
         read.map_err(Error::file("read", &path))?;
-        let identity =
-            Identity::read(name, &header).ok_or_else(|| damaged("its header is not of such a file"))?;
+        let identity = Identity::read(name, &header).ok_or_else(|| damaged(Damage::Header))?;
         let opening = Opening {
             path,
             file,
@@ -108,19 +107,19 @@ impl Opening {
         read.map_err(Error::file("read", &self.path))?;
         let context = self.identity.context(self.index, last);
         let chunk = self.sealer.open(&frame, &context);
-        let chunk = chunk.map_err(|_| self.damaged(format!("chunk {} does not open", self.index)))?;
+        let chunk = chunk.map_err(|_| self.damaged(Damage::Chunk(self.index)))?;
         self.hasher.update(&chunk);
         self.index += 1;
         if last {
             let found = Digest::new(self.hasher.finalize_reset().into());
             if found != self.digest {
-                return Err(self.damaged(format!("it holds {found}")));
+                return Err(self.damaged(Damage::Content(found)));
             }
         }
         Ok(Some(Bytes::from(chunk)))
     }
 
-    fn damaged(&self, what: String) -> Error {
+    fn damaged(&self, what: Damage) -> Error {
         Error::Damaged {
             path: self.path.clone(),
             what,

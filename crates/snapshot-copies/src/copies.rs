@@ -1,7 +1,8 @@
 //! Copies of snapshots at one place: sealed, named and counted.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::StreamExt as _;
 use resources::gantry::SnapshotCopy;
@@ -16,8 +17,11 @@ use crate::place::Place;
 #[derive(Debug)]
 pub struct Copies {
     place: Place,
-    /// Sealed files on their way.
-    transit: SealedFiles,
+    key: Key,
+    /// Folder of those on their way.
+    transit: PathBuf,
+    /// How many were begun.
+    begun: AtomicU64,
     /// How many of each cluster are kept.
     kept: usize,
 }
@@ -35,16 +39,28 @@ impl Copies {
             }
             _ => {}
         }
-        let sealed = SealedFiles::open(transit, key.sealer());
-        let transit = sealed.map_err(|source| Error::Sealed {
-            place: transit.display().to_string(),
+        let copies = Self {
+            place,
+            key: key.clone(),
+            transit: transit.to_owned(),
+            begun: AtomicU64::new(0),
+            kept: kept.max(1),
+        };
+        // What the file system refuses is seen at the start.
+        copies.begin()?;
+        Ok(copies)
+    }
+
+    /// A folder for one sealed file on its way: the same copy may be on its way for more than one reader.
+    fn begin(&self) -> Result<Transit, Error> {
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        let folder = self.transit.join(number.to_string());
+        let files = SealedFiles::open(&folder, self.key.sealer());
+        let files = files.map_err(|source| Error::Sealed {
+            place: folder.display().to_string(),
             source,
         })?;
-        Ok(Self {
-            place,
-            transit,
-            kept: kept.max(1),
-        })
+        Ok(Transit { files, folder })
     }
 
     /// Where a copy is, for people: a path, or `s3://BUCKET/KEY`.
@@ -63,17 +79,17 @@ impl Copies {
             place: place.clone(),
             source,
         };
-        let mut sealed = self.transit.create(&copy.folder()).await.map_err(failed)?;
+        let transit = self.begin()?;
+        let mut sealed = transit.files.create(&copy.folder()).await.map_err(failed)?;
         while let Some(part) = from.next().await {
             let part = part.map_err(failed)?;
             let written = sealed.write_all(&part).await;
             written.map_err(Error::file("write", Path::new(&place)))?;
         }
         let stored = sealed.finish().await.map_err(failed)?;
-        let file = self.transit.path(&copy.folder(), stored.sha256).await;
-        let sent = self.place.put(&copy.to_string(), &file.map_err(failed)?).await;
-        self.forget(copy).await;
-        sent?;
+        let file = transit.files.path(&copy.folder(), stored.sha256).await;
+        self.place.put(&copy.to_string(), &file.map_err(failed)?).await?;
+        drop(transit);
         self.remove_oldest(copy).await
     }
 
@@ -100,28 +116,19 @@ impl Copies {
         copy: &SnapshotCopy,
         to: &mut (dyn AsyncWrite + Send + Unpin),
     ) -> Result<(), Error> {
-        let fetched = self.fetch_sealed(copy, to).await;
-        self.forget(copy).await;
-        fetched
-    }
-
-    async fn fetch_sealed(
-        &self,
-        copy: &SnapshotCopy,
-        to: &mut (dyn AsyncWrite + Send + Unpin),
-    ) -> Result<(), Error> {
         let place = self.location(copy);
         let damaged = |source| Error::Damaged {
             place: place.clone(),
             source,
         };
-        let file = self.transit.path(&copy.folder(), copy.sha256).await;
+        let transit = self.begin()?;
+        let file = transit.files.path(&copy.folder(), copy.sha256).await;
         let file = file.map_err(|source| Error::Sealed {
             place: place.clone(),
             source,
         })?;
         self.place.get(&copy.to_string(), &file).await?;
-        let read = self.transit.read(&copy.folder(), copy.sha256).await;
+        let read = transit.files.read(&copy.folder(), copy.sha256).await;
         let Some(mut read) = read.map_err(damaged)? else {
             return Err(Error::Missing { place });
         };
@@ -131,11 +138,20 @@ impl Copies {
         }
         Ok(())
     }
+}
 
-    /// Removes the file on its way.
-    async fn forget(&self, copy: &SnapshotCopy) {
-        if let Err(error) = self.transit.remove(&copy.folder(), copy.sha256).await {
-            tracing::warn!(%error, "a file on its way to or from a copy stays until the next start");
+/// Where one sealed file is on its way; it goes with this value.
+#[derive(Debug)]
+struct Transit {
+    files: SealedFiles,
+    folder: PathBuf,
+}
+
+impl Drop for Transit {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.folder) {
+            let folder = self.folder.display();
+            tracing::warn!(%folder, %error, "a file on its way to or from a copy stays until the next start");
         }
     }
 }

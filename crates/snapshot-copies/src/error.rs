@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sealed_files::Damage;
+
 /// An operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -46,10 +48,7 @@ pub enum Error {
         place: String,
     },
     /// What the copy holds is not what its name says.
-    #[error(
-        "{place} can't be used: it was damaged or changed, is of another cluster, or was sealed with another key \
-         than etcdSnapshotKeyFile holds"
-    )]
+    #[error("{place} can't be used: {}", suspicion(.source))]
     Damaged {
         /// Where it is.
         place: String,
@@ -93,6 +92,23 @@ pub enum Error {
         /// How long it was waited.
         seconds: u64,
     },
+}
+
+/// What may have happened to a copy.
+fn suspicion(found: &sealed_files::Error) -> &'static str {
+    match found {
+        sealed_files::Error::Damaged {
+            what: Damage::Chunk(0),
+            ..
+        } => {
+            "it was sealed with another key than etcdSnapshotKeyFile holds, is of another cluster, or was damaged or changed \
+             at its beginning"
+        }
+        sealed_files::Error::Damaged {
+            what: Damage::Cut, ..
+        } => "it was cut off",
+        _ => "it was damaged or changed",
+    }
 }
 
 impl Error {

@@ -69,6 +69,15 @@ impl Events {
             .await;
     }
 
+    /// Reports what went well, of which its status says no state.
+    pub async fn inform<K>(&self, object: &K, reason: &str, text: &str)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        self.report(&object.object_ref(&()), Severity::Normal, reason, text)
+            .await;
+    }
+
     /// Reports that an object entered a state. A failure is a Warning with the object's name, also on the machine's
     /// Hardware, as [`Self::warn_of_machine`]; everything else is Normal and on the object alone.
     pub async fn transition<K>(&self, object: &K, hardware: &str, transition: &Transition)

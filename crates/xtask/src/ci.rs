@@ -97,6 +97,8 @@ fn stages(quick: bool) -> Vec<Stage> {
             "bootstrap_script",
             "--test",
             "copies",
+            "--test",
+            "drills",
             "--",
             "--ignored",
             "answers_are_those_of_kubernetes",

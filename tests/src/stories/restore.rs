@@ -1,5 +1,6 @@
 //! Story `restore`: a cluster of one member and one worker loses the member's machine for good. Its control plane starts with a
-//! snapshot on another server: what was written before the snapshot is there, what came later is not, and the worker stays.
+//! snapshot, with which a drill has rehearsed that, on another server: what was written before the snapshot is there, what came
+//! later is not, and the worker stays.
 
 use anyhow::ensure;
 use lab::UpOptions;
@@ -31,10 +32,9 @@ async fn restored(rack: &mut Rack) -> anyhow::Result<()> {
     let before = machines(rack)?;
 
     rack.asked(&["create", "configmap", "before", "--from-literal=is=there"])?;
-    print!(
-        "{}",
-        rack.gantry(&["snapshot", "cluster", &rack.plan.cluster_name])?
-    );
+    let name = rack.plan.cluster_name.clone();
+    print!("{}", rack.gantry(&["snapshot", "cluster", &name])?);
+    print!("{}", rack.gantry(&["etcd", "drill", &name])?);
     rack.asked(&["create", "configmap", "after", "--from-literal=is=lost"])?;
 
     let (member, server) = of_pool(&before, "cp")?;
@@ -45,7 +45,6 @@ async fn restored(rack: &mut Rack) -> anyhow::Result<()> {
         "the API still answers"
     );
 
-    let name = rack.plan.cluster_name.clone();
     print!("{}", rack.gantry(&["restore", "cluster", &name, "--yes"])?);
     let is_new = |now: &Machines| now.len() == 2 && !now.contains_key(&member);
     let after = settled(rack, "the control plane has started with the snapshot", is_new).await?;

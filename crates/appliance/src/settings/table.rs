@@ -287,6 +287,24 @@ pub const KEYS: &[Key] = &[
         set: |s, text| optional_path(text).map(|path| s.snapshot_copies.authorities = path),
     },
     Key {
+        name: "etcdDrillDays",
+        value: "DAYS",
+        default: "0",
+        example: "",
+        about: "How old the newest drill of a cluster may become: a restore of its newest copy is rehearsed on this machine, and\n\
+                nothing of the cluster is touched. 0 rehearses one only when `gantry etcd drill NAME` asks for it.",
+        set: |s, text| number(text, 0, 365, "days").map(|days| s.etcd_drill_days = days),
+    },
+    Key {
+        name: "etcdDrillFolder",
+        value: "DIR",
+        default: "/dev/shm",
+        example: "",
+        about: "Where a drill keeps the cluster's data while it lasts, in the clear, Secrets too: a tmpfs, so that they never lie on\n\
+                a disk, or an encrypted file system. It needs twice the size of the snapshot and 160 MiB.",
+        set: |s, text| path(text).map(|path| s.etcd_drill_folder = path),
+    },
+    Key {
         name: "keepFailedServers",
         value: "BOOL",
         default: "false",
@@ -458,6 +476,8 @@ mod tests {
             ("etcdSnapshotCopies", "backup"),
             ("etcdSnapshotCopiesKept", "0"),
             ("etcdSnapshotKeyFile", "key"),
+            ("etcdDrillDays", "366"),
+            ("etcdDrillFolder", "shm"),
             ("keepFailedServers", "always"),
             ("routerAdvertisement", "off"),
             ("recordsPerMachine", "99"),

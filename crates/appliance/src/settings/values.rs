@@ -52,6 +52,10 @@ pub struct Settings {
     pub renew_certificates_days: u32,
     /// Where snapshots are copied to.
     pub snapshot_copies: SnapshotCopySettings,
+    /// Days after which a restore of a cluster's etcd is rehearsed again; 0 for never by itself.
+    pub etcd_drill_days: u32,
+    /// Folder in which restores are rehearsed.
+    pub etcd_drill_folder: PathBuf,
     /// Whether a server whose installation failed is kept for inspection when its machine is deleted.
     pub keep_failed_servers: bool,
     /// Further kernel arguments of the installer.
@@ -100,6 +104,8 @@ impl Settings {
             etcd_snapshot_hours: 12,
             etcd_snapshots_kept: 4,
             snapshot_copies: SnapshotCopySettings::default(),
+            etcd_drill_days: 0,
+            etcd_drill_folder: PathBuf::new(),
             renew_certificates_days: 90,
             lab_timings: false,
             log: String::new(),

@@ -290,6 +290,7 @@ fn the_founder_of_a_cluster_that_answers_is_fixed() {
         size: 4096,
         taken_at: time(),
         copy: None,
+        contents: None,
     };
     old.spec.saved_etcd = Some(SavedEtcd {
         machine: "lab-cp-0".to_owned(),

@@ -3,11 +3,11 @@
 use cluster_spec::Violation;
 use jiff::Timestamp;
 use resources::anywhere::Cluster;
-use resources::conditions::Fact;
 
 use crate::access::Access;
 use crate::observe::{Connection, Snapshot};
 use crate::pin::Pin;
+use crate::report::EtcdFacts;
 
 /// What one round is about.
 pub(crate) struct Round<'a> {
@@ -20,6 +20,6 @@ pub(crate) struct Round<'a> {
     pub(crate) waits: Option<String>,
     pub(crate) refused: Vec<Violation>,
     /// What is known of the snapshots of its etcd.
-    pub(crate) snapshots: Option<Fact>,
+    pub(crate) etcd: EtcdFacts,
     pub(crate) now: Timestamp,
 }

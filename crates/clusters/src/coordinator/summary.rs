@@ -68,7 +68,7 @@ pub(crate) fn summary(round: &Round<'_>, progress: Option<&Progress>, verdict: &
         blocked,
         paused,
         settled,
-        snapshots: round.snapshots.clone(),
+        etcd: round.etcd.clone(),
     }
 }
 

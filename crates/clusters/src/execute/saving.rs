@@ -20,7 +20,7 @@ use super::decision::DataEffect;
 use super::progress::Progress;
 use super::snapshot_copies::fetch;
 use super::snapshot_tries::{SnapshotTries, What};
-use super::snapshots::{SNAPSHOTS, directory, keep, listed, take, verify, with};
+use super::snapshots::{SNAPSHOTS, directory, keep, take, verify, with};
 use super::work::Work;
 use crate::access::Access;
 use crate::error::Error;
@@ -117,7 +117,7 @@ async fn stop(
             "{machine}: waits for the cluster's API before its etcd is stopped"
         )));
     }
-    let tried = take(connection, files, name).await;
+    let tried = take(connection, files, name, work.now).await;
     // What counts has the room then that this had.
     keep(files, name, &control_plane.spec.snapshots).await;
     if let Err(why) = tried {
@@ -152,7 +152,7 @@ async fn whole(
     name: &str,
     now: Timestamp,
 ) -> Result<EtcdSnapshot, String> {
-    let snapshot = listed(take(connection, files, name).await?, now);
+    let snapshot = take(connection, files, name, now).await?;
     verify(files, name, &snapshot).await?;
     Ok(snapshot)
 }

@@ -18,7 +18,7 @@ use super::snapshots::{Due, SNAPSHOTS, directory};
 use crate::access::Access;
 use crate::error::Error;
 use crate::observe::Snapshot;
-use crate::options::{Options, SnapshotCopies};
+use crate::options::{Options, Sink, SnapshotCopies};
 
 /// Namespace and name of a cluster.
 type Key = (String, String);
@@ -169,7 +169,8 @@ async fn note(
     access.change(control_plane, vec![change]).await
 }
 
-fn copy_of(
+/// The copy of a snapshot of a cluster.
+pub(super) fn copy_of(
     access: &Access,
     control_plane: &ControlPlane,
     cluster: &str,
@@ -190,23 +191,13 @@ pub(super) async fn fetch(
     let (Some(files), Some(place)) = (&options.files, &wanted.copy) else {
         return Err("the appliance has no such file, and knows of no copy".to_owned());
     };
-    let Some(copies) = &options.copies else {
-        return Err(format!(
-            "the appliance has no such file, and the setting etcdSnapshotCopies does not say how to read {place}"
-        ));
-    };
     let copy = copy_of(access, control_plane, &snapshot.cluster, wanted);
-    let read = copies.location(&copy);
-    if read != *place {
-        return Err(format!(
-            "the copy is to be at {place}, and this appliance would read {read}: the setting etcdSnapshotCopies names \
-             another place, or it is a copy of another cluster"
-        ));
-    }
     let name = directory(access, snapshot);
     let failed = |error: sealed_files::Error| causes::line(&error);
     let mut file = files.create(&name).await.map_err(failed)?;
-    copies.fetch(&copy, &mut file).await?;
+    read_copy(options.copies.as_deref(), &copy, place, &mut file)
+        .await
+        .map_err(|why| format!("the appliance has no such file, and {why}"))?;
     let stored = file.finish().await.map_err(failed)?;
     tracing::info!(
         cluster = snapshot.cluster,
@@ -215,4 +206,23 @@ pub(super) async fn fetch(
         "a snapshot of etcd was fetched from its copy"
     );
     Ok(())
+}
+
+/// Writes the snapshot of a copy that is said to be at a place. `Err` says why it can't be had.
+pub(super) async fn read_copy(
+    copies: Option<&dyn SnapshotCopies>,
+    copy: &SnapshotCopy,
+    place: &str,
+    to: &mut Sink,
+) -> Result<(), String> {
+    let copies = copies
+        .ok_or_else(|| format!("the setting etcdSnapshotCopies does not say how to read its copy {place}"))?;
+    let read = copies.location(copy);
+    if read != place {
+        return Err(format!(
+            "its copy is to be at {place}, and this appliance would read {read}: the setting etcdSnapshotCopies names \
+             another place, or it is a copy of another cluster"
+        ));
+    }
+    copies.fetch(copy, to).await
 }

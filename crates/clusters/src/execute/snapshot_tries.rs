@@ -182,6 +182,7 @@ mod tests {
             size: 32,
             taken_at: Time(at(minutes)),
             copy: None,
+            contents: None,
         };
         ControlPlaneSpec {
             snapshots: taken.map(snapshot).into_iter().collect(),

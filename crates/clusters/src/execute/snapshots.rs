@@ -5,16 +5,17 @@ use compare_and_set::Change;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use resources::gantry::{ControlPlaneSpec, EtcdSnapshot};
+use resources::gantry::{ControlPlaneSpec, EtcdContents, EtcdSnapshot};
 use sealed_files::{SealedFiles, Stored};
 use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
 
 use super::snapshot_tries::{SnapshotTries, What};
 use super::work::Work;
 use crate::access::Access;
 use crate::error::Error;
 use crate::observe::{ApiSeen, Connection, Snapshot};
-use crate::options::Options;
+use crate::options::{Options, Sink};
 use crate::plan::Founding;
 
 pub(super) const SNAPSHOTS: [&str; 2] = ["spec", "snapshots"];
@@ -51,7 +52,7 @@ pub(crate) async fn take_due(
         return Ok(Due::Nothing);
     }
     let name = directory(access, snapshot);
-    let taken = match take(connection, files, &name).await {
+    let taken = match take(connection, files, &name, now).await {
         Ok(taken) => taken,
         Err(why) => {
             tracing::warn!(cluster, error = why, "no snapshot of etcd could be taken");
@@ -63,7 +64,7 @@ pub(crate) async fn take_due(
     for what in [What::Snapshot, What::Copy] {
         tries.forget(what, access, cluster);
     }
-    let kept = with(spec, listed(taken, now), options);
+    let kept = with(spec, taken, options);
     let mut changes = vec![Change::set(&SNAPSHOTS, json!(kept))];
     if spec.snapshot_requested_at.is_some() {
         changes.push(Change::remove(&["spec", "snapshotRequestedAt"]));
@@ -73,16 +74,6 @@ pub(crate) async fn take_due(
         keep(files, &name, &kept).await;
     }
     Ok(Due::Taken)
-}
-
-/// A file as the ControlPlane lists it.
-pub(super) fn listed(taken: Stored, now: Timestamp) -> EtcdSnapshot {
-    EtcdSnapshot {
-        sha256: taken.sha256,
-        size: taken.size,
-        taken_at: Time(now),
-        copy: None,
-    }
 }
 
 /// The snapshots that are kept when there is a new one.
@@ -106,16 +97,42 @@ fn is_due(spec: &ControlPlaneSpec, options: &Options, now: Timestamp) -> bool {
     spec.snapshot_requested_at.is_some() || newest.map_or(options.snapshot_every.is_some(), is_old)
 }
 
-/// Writes a snapshot into the directory of its cluster.
-pub(super) async fn take(connection: &Connection, files: &SealedFiles, name: &str) -> Result<Stored, String> {
+/// Writes a snapshot into the directory of its cluster; as the ControlPlane lists it.
+pub(super) async fn take(
+    connection: &Connection,
+    files: &SealedFiles,
+    name: &str,
+    now: Timestamp,
+) -> Result<EtcdSnapshot, String> {
     let mut file = files.create(name).await.map_err(|error| causes::line(&error))?;
     let taken = connection.etcd.snapshot(&mut file).await;
-    taken.map_err(|error| causes::line(&error))?;
-    file.finish().await.map_err(|error| causes::line(&error))
+    let taken = taken.map_err(|error| causes::line(&error))?;
+    let stored = file.finish().await.map_err(|error| causes::line(&error))?;
+    Ok(EtcdSnapshot {
+        sha256: stored.sha256,
+        size: stored.size,
+        taken_at: Time(now),
+        copy: None,
+        contents: taken.contents.map(|contents| EtcdContents {
+            revision: contents.revision,
+            compact_revision: contents.hash.compact_revision,
+            hash: contents.hash.hash,
+        }),
+    })
 }
 
 /// Reads a snapshot to its end, as its machine will. `Err` says why it can't be used.
 pub(super) async fn verify(files: &SealedFiles, name: &str, snapshot: &EtcdSnapshot) -> Result<(), String> {
+    write_out(files, name, snapshot, &mut tokio::io::sink()).await
+}
+
+/// Writes a snapshot to another place. `Err` says why it can't be used.
+pub(super) async fn write_out(
+    files: &SealedFiles,
+    name: &str,
+    snapshot: &EtcdSnapshot,
+    to: &mut Sink,
+) -> Result<(), String> {
     let read = files.read(name, snapshot.sha256).await;
     let Some(mut reader) = read.map_err(|error| causes::line(&error))? else {
         return Err("the appliance has no such file".to_owned());
@@ -124,6 +141,7 @@ pub(super) async fn verify(files: &SealedFiles, name: &str, snapshot: &EtcdSnaps
     while let Some(part) = reader.next().await {
         let part = part.map_err(|error| causes::line(&error))?;
         size = size.saturating_add(part.len() as u64);
+        to.write_all(&part).await.map_err(|error| causes::line(&error))?;
     }
     if size != snapshot.size {
         return Err(format!("it has {size} bytes instead of {}", snapshot.size));
@@ -181,6 +199,7 @@ mod tests {
                     size: 32,
                     taken_at: Time(at(minutes)),
                     copy: None,
+                    contents: None,
                 })
                 .into_iter()
                 .collect(),

@@ -1,13 +1,18 @@
 //! What effects work with.
 
 use jiff::Timestamp;
+use kube::ResourceExt as _;
 use node_config::Profile;
+use resources::anywhere::Cluster;
 use resources::gantry::{Plan, ReleaseSpec};
 
 use crate::access::Access;
 use crate::observe::{Connection, Snapshot};
 use crate::options::Options;
 use crate::pin::Pin;
+
+/// Annotation on a Cluster: `lab` asks for probes and elections that bear slow machines.
+pub const PROFILE_ANNOTATION: &str = "gantry.dev/profile";
 
 /// One decision's surroundings.
 pub(crate) struct Work<'a> {
@@ -27,5 +32,14 @@ impl Work<'_> {
     /// The Release of the cluster.
     pub(crate) fn release(&self) -> ReleaseSpec {
         self.pin.map(|pin| pin.release.clone()).unwrap_or_default()
+    }
+}
+
+/// The profile of a cluster; `ordinary` is that of clusters that do not name one.
+pub(crate) fn profile(cluster: &Cluster, ordinary: Profile) -> Profile {
+    match cluster.annotations().get(PROFILE_ANNOTATION).map(String::as_str) {
+        Some("lab") => Profile::Lab,
+        Some("standard") => Profile::Standard,
+        _ => ordinary,
     }
 }

@@ -1,7 +1,7 @@
 //! The views of all kinds that the coordinator looks at, and which cluster is looked at again when one of their objects
 //! changes.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::api::Api;
@@ -46,16 +46,26 @@ pub(crate) struct Views {
     pub(crate) releases: View<Release>,
     /// Secrets of clusters without what is in them.
     pub(crate) secrets: View<PartialObjectMeta<KubeSecret>>,
+    /// Whom changes wake, once the watches have begun.
+    wakes: OnceLock<Wakes>,
 }
 
 impl Views {
     /// Keeps the views current until the watches end.
     pub(crate) async fn follow(self: Arc<Self>, client: Client, wakes: Wakes) {
+        let wakes = self.wakes.get_or_init(|| wakes).clone();
         let mut tasks = JoinSet::new();
         self.follow_documents(&mut tasks, &client, &wakes);
         self.follow_machines(&mut tasks, &client, &wakes);
         self.follow_secrets(&mut tasks, &client);
         while tasks.join_next().await.is_some() {}
+    }
+
+    /// Has a cluster looked at soon, for what is no object. Where that many wait it is looked at by and by.
+    pub(crate) fn wake(&self, namespace: &str, cluster: &str) {
+        if let Some(wakes) = self.wakes.get() {
+            let _ = wakes.try_send(ObjectRef::new(cluster).within(namespace));
+        }
     }
 
     /// What clusters are made from.

@@ -59,6 +59,7 @@ pub(super) fn status(
     if let Some(snapshot) = snapshot {
         let plan = snapshot.plan().map(|plan| plan.name_any());
         status.plan = plan.or(before.plan);
+        status.etcd_drills.clone_from(&report.etcd.drills);
         let facts = facts(cluster, snapshot, report, failure.as_deref(), now);
         status.cluster_certificate_info = certificates::info(snapshot, now);
         status.conditions = conditions(&before.conditions, &facts, generation, now);
@@ -152,7 +153,7 @@ fn facts(
         progressing(report, &snapshot.api),
         ready(all, failure),
     ];
-    facts.extend(report.snapshots.clone());
+    facts.extend(report.etcd.facts.clone());
     facts
 }
 

@@ -1,7 +1,7 @@
 //! What is said of a cluster as a whole.
 
 use jiff::Timestamp;
-use resources::anywhere::FailureReason;
+use resources::anywhere::{EtcdDrills, FailureReason};
 use resources::conditions::Fact;
 
 /// What is said of the cluster as a whole.
@@ -22,5 +22,14 @@ pub(crate) struct Report {
     /// Whether the cluster is as it is wanted and nothing is under way.
     pub(crate) settled: bool,
     /// Whether its etcd is saved as it should be.
-    pub(crate) snapshots: Option<Fact>,
+    pub(crate) etcd: EtcdFacts,
+}
+
+/// What is said of the snapshots of a cluster's etcd.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct EtcdFacts {
+    /// Conditions.
+    pub(crate) facts: Vec<Fact>,
+    /// Rehearsals of a restore; none where nothing is known.
+    pub(crate) drills: Option<EtcdDrills>,
 }

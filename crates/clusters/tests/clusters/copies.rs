@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use clusters::{Options, SnapshotCopies};
+use clusters::{Options, Sink, SnapshotCopies};
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use resources::gantry::{EtcdSnapshot, SnapshotCopy};
-use sealed_files::{Reader, Writer};
+use sealed_files::Reader;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
@@ -18,10 +18,10 @@ use crate::world::World;
 
 /// A place in memory.
 #[derive(Debug, Default)]
-struct Memory {
-    files: Mutex<BTreeMap<String, Vec<u8>>>,
+pub(crate) struct Memory {
+    pub(crate) files: Mutex<BTreeMap<String, Vec<u8>>>,
     /// Why it takes nothing.
-    full: Mutex<Option<String>>,
+    pub(crate) full: Mutex<Option<String>>,
 }
 
 impl SnapshotCopies for Memory {
@@ -42,7 +42,7 @@ impl SnapshotCopies for Memory {
         .boxed()
     }
 
-    fn fetch<'a>(&'a self, copy: &'a SnapshotCopy, to: &'a mut Writer) -> BoxFuture<'a, Result<(), String>> {
+    fn fetch<'a>(&'a self, copy: &'a SnapshotCopy, to: &'a mut Sink) -> BoxFuture<'a, Result<(), String>> {
         async move {
             let found = self.files.lock().unwrap().get(&self.location(copy)).cloned();
             let data = found.ok_or_else(|| format!("there is no copy {}", self.location(copy)))?;
@@ -65,7 +65,7 @@ async fn with_copies() -> (World, Arc<Memory>) {
 }
 
 /// Until the newest snapshot is copied.
-async fn copied(world: &World) -> EtcdSnapshot {
+pub(crate) async fn copied(world: &World) -> EtcdSnapshot {
     let is_copied = async |world: &World| {
         // The copy is made beside everything else.
         tokio::task::yield_now().await;

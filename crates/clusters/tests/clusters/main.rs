@@ -5,6 +5,7 @@
 mod certificates;
 mod coordinator;
 mod copies;
+mod drills;
 mod edits;
 mod endpoint;
 mod first_boot;

@@ -107,6 +107,11 @@ impl World {
         world
     }
 
+    /// The coordinator is asked to end.
+    pub(crate) async fn end(&self) {
+        self.coordinator.coordinator.end().await;
+    }
+
     /// Another coordinator, which knows nothing but objects and clusters, goes on.
     pub(crate) fn restart(&mut self) {
         self.coordinator = Followed::new(self.client.clone(), &self.options, self.around.clusters());

@@ -6,6 +6,7 @@ mod server;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use resources::Time;
+use resources::anywhere::{ClusterStatus, EtcdDrillOutcome};
 use resources::gantry::{Plan, StepState};
 
 use super::evidence::{Evidence, Record};
@@ -112,6 +113,7 @@ impl<'a> Chain<'a> {
             );
             self.say(1, text.trim_end());
         }
+        self.drills(&status);
         if let Some(plan) = snapshot.plan_of(name) {
             self.plan(plan);
         }
@@ -120,6 +122,23 @@ impl<'a> Chain<'a> {
         }
         for machine in snapshot.provider_machines_of(name) {
             self.provider_machine(1, machine);
+        }
+    }
+
+    /// Rehearsals of a restore; the condition has what came of one that did not pass.
+    fn drills(&mut self, status: &ClusterStatus) {
+        let Some(drills) = &status.etcd_drills else {
+            return;
+        };
+        if let Some(under_way) = &drills.under_way {
+            let ago = time::ago(under_way.started_at.0, self.now);
+            let stage = under_way.stage.text();
+            self.say(1, format!("etcd drill for {ago}: {stage}"));
+        }
+        let last = drills.last.as_ref();
+        if let Some(last) = last.filter(|last| last.outcome == EtcdDrillOutcome::Passed) {
+            let ago = time::ago(last.ended_at.0, self.now);
+            self.say(1, format!("etcd drill passed {ago} ago: {}", last.summary()));
         }
     }
 

@@ -17,7 +17,8 @@ pub(crate) enum ImageCommand {
     Build(BuildArgs),
     /// List the parts and which are in the cache.
     List(ListArgs),
-    /// Put kernel, installer, iPXE, and the node images and releases that are built into a folder for `gantry serve --parts`.
+    /// Put kernel, installer, iPXE, kubectl, etcd, and the node images and releases that are built into a folder for `gantry serve
+    /// --parts`.
     Export(ExportArgs),
 }
 

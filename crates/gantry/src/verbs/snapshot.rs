@@ -216,7 +216,12 @@ async fn cancel(
     Ok(())
 }
 
-async fn read(control_planes: &Api<ControlPlane>, name: &str, namespace: &str) -> Outcome<ControlPlane> {
+/// What the appliance knows of the control plane of a cluster.
+pub(crate) async fn read(
+    control_planes: &Api<ControlPlane>,
+    name: &str,
+    namespace: &str,
+) -> Outcome<ControlPlane> {
     control_planes.get_opt(name).await?.ok_or_else(|| {
         Failure::text(format!(
             "there is no cluster {name} with machines in {namespace}; see: gantry get clusters -A"
@@ -257,9 +262,15 @@ async fn planned(client: &Client, args: &RestoreArgs, before: &[Plan]) -> Outcom
 }
 
 /// The snapshot that is meant: the newest one without a digest.
-fn choose<'a>(known: &'a [EtcdSnapshot], digest: Option<&str>) -> Result<&'a EtcdSnapshot, String> {
+pub(crate) fn choose<'a>(
+    known: &'a [EtcdSnapshot],
+    digest: Option<&str>,
+) -> Result<&'a EtcdSnapshot, String> {
     let Some(newest) = known.last() else {
-        return Err("the appliance keeps no snapshot of this cluster".to_owned());
+        return Err(
+            "the appliance keeps no snapshot of this cluster; take one with: gantry snapshot cluster NAME"
+                .to_owned(),
+        );
     };
     let Some(digest) = digest else {
         return Ok(newest);
@@ -282,7 +293,7 @@ fn choose<'a>(known: &'a [EtcdSnapshot], digest: Option<&str>) -> Result<&'a Etc
 }
 
 /// The snapshot that lies at a place. Whether it does, and whether it is whole, the appliance finds out.
-fn copied(place: &str, namespace: &str, cluster: &str, uid: &str) -> Result<EtcdSnapshot, String> {
+pub(crate) fn copied(place: &str, namespace: &str, cluster: &str, uid: &str) -> Result<EtcdSnapshot, String> {
     let Some(copy) = SnapshotCopy::read(place) else {
         return Err(format!(
             "{place} is no name of a copy: it ends in NAMESPACE/CLUSTER/ID/TIME-BYTES-SHA256.sealed"
@@ -328,6 +339,7 @@ mod tests {
             size: 4096,
             taken_at: Time(Timestamp::from_second(i64::from(second)).unwrap()),
             copy: None,
+            contents: None,
         }
     }
 

@@ -27,6 +27,7 @@ use super::registry_mirror::RegistryMirrorConfiguration;
     printcolumn = r#"{"name":"Endpoint","type":"string","jsonPath":".spec.controlPlaneConfiguration.endpoint.host","priority":1}"#,
     printcolumn = r#"{"name":"Control-Planes","type":"integer","jsonPath":".spec.controlPlaneConfiguration.count","priority":1}"#,
     printcolumn = r#"{"name":"Workers","type":"string","jsonPath":".spec.workerNodeGroupConfigurations[*].count","priority":1}"#,
+    printcolumn = r#"{"name":"Restorable","type":"string","jsonPath":".status.conditions[?(@.type==\"EtcdRestorable\")].status","priority":1}"#,
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.reason"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]

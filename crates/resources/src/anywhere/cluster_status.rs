@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::etcd_drill::EtcdDrills;
 use crate::Time;
 
 /// Observed state.
@@ -16,7 +17,8 @@ pub struct ClusterStatus {
     /// The class of what is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_reason: Option<FailureReason>,
-    /// ControlPlaneInitialized, ControlPlaneReady, DefaultCNIConfigured, WorkersReady, CertificatesValid, Progressing, Ready.
+    /// ControlPlaneInitialized, ControlPlaneReady, DefaultCNIConfigured, WorkersReady, CertificatesValid, Progressing, Ready,
+    /// EtcdSnapshots and EtcdRestorable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// How long the certificates of the members of the control plane count.
@@ -40,6 +42,9 @@ pub struct ClusterStatus {
     /// Name of the Plan being executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
+    /// Rehearsals of a restore of its etcd.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etcd_drills: Option<EtcdDrills>,
 }
 
 /// How long the certificates of a member of the control plane count: that of its API server and that of its etcd.

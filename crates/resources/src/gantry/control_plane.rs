@@ -73,6 +73,9 @@ pub struct ControlPlaneSpec {
     /// When a person asked for a snapshot. One that was taken before that does not do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot_requested_at: Option<Time>,
+    /// A person asked for a drill: a rehearsal of a restore. It is taken away when that has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill_request: Option<EtcdDrillRequest>,
     /// When a person asked for new certificates. Members of the control plane and the kubeconfig whose certificates were
     /// made before that get new ones; then it is taken away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,6 +135,32 @@ pub struct EtcdSnapshot {
     /// Where a sealed copy of it lies outside of the appliance: a path, or `s3://BUCKET/KEY`. Absent while there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy: Option<String>,
+    /// What the member that sent it said of its data before. Absent when it did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contents: Option<EtcdContents>,
+}
+
+/// The data of a member of etcd: their hash (HashKV) between two revisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EtcdContents {
+    /// Revision up to which they were hashed. A snapshot that is taken later holds it too.
+    pub revision: i64,
+    /// Revision up to which the member had thrown old values away.
+    pub compact_revision: i64,
+    /// The hash.
+    pub hash: u32,
+}
+
+/// A wish for a drill.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EtcdDrillRequest {
+    /// When the person asked.
+    pub requested_at: Time,
+    /// The snapshot that is rehearsed with. Absent: the newest one, from its copy where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<EtcdSnapshot>,
 }
 
 /// The right to take a node or a member of etcd away from a cluster.

@@ -83,6 +83,7 @@ impl SnapshotCopy {
             size: self.size,
             taken_at: Time(self.taken_at),
             copy: Some(place.to_owned()),
+            contents: None,
         }
     }
 }
@@ -111,6 +112,7 @@ mod tests {
             size: 4096,
             taken_at: Time("2026-01-02T03:04:05.678Z".parse().unwrap()),
             copy: None,
+            contents: None,
         };
         let copy = SnapshotCopy::of("eksa-system", "prod", "7c9e6679-7425", &snapshot);
         let text = copy.to_string();

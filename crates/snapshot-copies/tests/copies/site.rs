@@ -48,6 +48,7 @@ impl Appliance {
             size: stored.size,
             taken_at: Time(Timestamp::from_second(1_800_000_000 + at).unwrap()),
             copy: None,
+            contents: None,
         };
         SnapshotCopy::of("eksa-system", "prod", UID, &snapshot)
     }
