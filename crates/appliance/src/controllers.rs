@@ -149,7 +149,7 @@ fn coordinator(foundation: &Foundation, client: &Client, site: Option<&Site>) ->
         files: Some(foundation.sealed_files.clone()),
         snapshot_every: (hours > 0).then(|| SignedDuration::from_hours(hours)),
         snapshots_kept: usize::try_from(settings.etcd_snapshots_kept).unwrap_or(usize::MAX),
-        copies: snapshot_copies::open(&settings.snapshot_copies, foundation.data())?,
+        copies: snapshot_copies::open(&settings.snapshot_copies, foundation.data(), client)?,
         drills: Some(etcd_drills::open(settings, foundation.parts.as_ref())),
         drill_every: (drill_days > 0).then(|| SignedDuration::from_hours(24 * drill_days)),
         ..clusters::Options::default()

@@ -42,7 +42,7 @@ pub use logs::start_logs;
 pub use parts::Parts;
 pub use settings::{
     CopyPlace, DEFAULT_DATA, DEFAULT_FILE, Fault, Given, KEYS, Key, LogFormat, Settings,
-    SnapshotCopySettings, example, flag, variable,
+    SnapshotCopySettings, StoreKey, example, flag, variable,
 };
 
 /// Name of the admin's kubeconfig in the data directory.

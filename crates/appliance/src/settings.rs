@@ -15,7 +15,7 @@ mod values;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use copies::{CopyPlace, SnapshotCopySettings};
+pub use copies::{CopyPlace, SnapshotCopySettings, StoreKey};
 pub use example::example;
 pub use fault::Fault;
 pub use given::Given;

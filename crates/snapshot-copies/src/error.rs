@@ -65,6 +65,20 @@ pub enum Error {
         #[source]
         source: sealed_files::Error,
     },
+    /// There is no key for the store.
+    #[error("{place} has no key for the store: it must have AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")]
+    NoKey {
+        /// Where it should be.
+        place: String,
+    },
+    /// The key for the store can't be read.
+    #[error("cannot read the key for the store from {place}: {why}")]
+    Key {
+        /// Where it should be.
+        place: String,
+        /// What was found.
+        why: String,
+    },
     /// The store can't be asked.
     #[error("cannot ask for {place}")]
     Request {
@@ -112,6 +126,15 @@ fn suspicion(found: &sealed_files::Error) -> &'static str {
 }
 
 impl Error {
+    /// Whether the same request may succeed when it is sent again: the way there or the store has failed.
+    pub(crate) const fn may_pass(&self) -> bool {
+        match self {
+            Self::Request { .. } | Self::Slow { .. } => true,
+            Self::Refused { status, .. } => *status >= 500 || *status == 429,
+            _ => false,
+        }
+    }
+
     pub(crate) fn file(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { what, path, source }

@@ -21,4 +21,4 @@ pub use directory::Directory;
 pub use error::Error;
 pub use key::Key;
 pub use place::Place;
-pub use s3::{S3, S3Settings};
+pub use s3::{S3, S3Key, S3KeyEnvironment, S3KeyFile, S3KeySource, S3Settings};

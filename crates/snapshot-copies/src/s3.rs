@@ -1,33 +1,36 @@
 //! Copies in a bucket of an S3-compatible store (Amazon S3 API, Signature Version 4 in the query).
 
+mod credentials;
+mod upload;
+
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use reqwest::header::CONTENT_LENGTH;
 use reqwest::{Certificate, Client, Response, StatusCode};
 use rusty_s3::actions::ListObjectsV2;
 use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
 use tokio::fs;
 use tokio::io::AsyncWriteExt as _;
-use tokio_util::io::ReaderStream;
 use url::{Host, Url};
 
+pub use self::credentials::{S3Key, S3KeyEnvironment, S3KeyFile, S3KeySource};
 use crate::Error;
 
 /// How long a signed URL counts, and a transfer may take.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 const CONNECT: Duration = Duration::from_secs(20);
+/// How long nothing may come from a store that was asked for something.
 const SILENCE: Duration = Duration::from_secs(60);
-/// Bytes of an answer that refuses which are looked at.
-const SAID: usize = 64 * 1024;
-/// Bytes of the largest object that one request takes.
-const LARGEST: u64 = 5 << 30;
+/// Bytes a second that at least go to a store: its answer comes when it has the last one.
+const SLOWEST: u64 = 64 * 1024;
+/// Bytes of the longest answer that is read as a text: a page of a list has 1,000 keys of at most 1,024 bytes.
+const SAID: usize = 8 << 20;
 
 /// Which bucket, and who asks it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct S3Settings {
     /// URL of the store.
     pub endpoint: String,
@@ -37,8 +40,8 @@ pub struct S3Settings {
     pub bucket: String,
     /// What all keys begin with, without `/` at the end; may be empty.
     pub prefix: String,
-    /// File with `aws_access_key_id` and `aws_secret_access_key`, as AWS' tools have it; read for each request.
-    pub credentials: PathBuf,
+    /// Where the key is with which requests are signed.
+    pub key: Arc<dyn S3KeySource>,
     /// Authorities that the store's certificate may come from, beside those that the host trusts.
     pub authorities: Option<PathBuf>,
 }
@@ -92,37 +95,6 @@ impl S3 {
         format!("s3://{}/{}", self.settings.bucket, self.object(key))
     }
 
-    pub(crate) async fn put(&self, key: &str, from: &Path) -> Result<(), Error> {
-        let (object, credentials) = (self.object(key), self.credentials().await?);
-        let file = fs::File::open(from).await.map_err(Error::file("open", from))?;
-        let metadata = file.metadata().await.map_err(Error::file("look at", from))?;
-        let size = metadata.len();
-        if size > LARGEST {
-            return Err(Error::Refused {
-                place: self.url(key),
-                status: StatusCode::PAYLOAD_TOO_LARGE.as_u16(),
-                said: format!("{size} bytes are more than one request may have"),
-            });
-        }
-        let url = self.bucket.put_object(Some(&credentials), &object).sign(LIMIT);
-        let body = reqwest::Body::wrap_stream(ReaderStream::new(file));
-        let request = self.client()?.put(url).header(CONTENT_LENGTH, size).body(body);
-        self.ask(key, request).await?;
-        // What was acknowledged is there, whole.
-        let url = self.bucket.head_object(Some(&credentials), &object).sign(LIMIT);
-        let answer = self.ask(key, self.client()?.head(url)).await?;
-        let length = answer.headers().get(CONTENT_LENGTH);
-        let there = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        if there != Some(size) {
-            return Err(Error::Refused {
-                place: self.url(key),
-                status: answer.status().as_u16(),
-                said: format!("{size} bytes were sent, and it has {}", there.unwrap_or(0)),
-            });
-        }
-        Ok(())
-    }
-
     pub(crate) async fn get(&self, key: &str, to: &Path) -> Result<(), Error> {
         let (object, credentials) = (self.object(key), self.credentials().await?);
         let url = self.bucket.get_object(Some(&credentials), &object).sign(LIMIT);
@@ -130,13 +102,17 @@ impl S3 {
         let write = async {
             let mut file = fs::File::create(to).await.map_err(Error::file("make", to))?;
             let mut parts = answer.bytes_stream();
-            while let Some(part) = parts.next().await {
+            let mut next = async || {
+                let next = async { Ok(parts.next().await) };
+                self.limited(key, SILENCE, next).await
+            };
+            while let Some(part) = next().await? {
                 let part = part.map_err(|source| self.failed(key, source))?;
                 file.write_all(&part).await.map_err(Error::file("write", to))?;
             }
             file.flush().await.map_err(Error::file("write", to))
         };
-        self.limited(key, write).await
+        self.limited(key, LIMIT, write).await
     }
 
     pub(crate) async fn list(&self, folder: &str) -> Result<Vec<String>, Error> {
@@ -150,10 +126,7 @@ impl S3 {
                 action.with_continuation_token(after);
             }
             let answer = self.ask(folder, self.client()?.get(action.sign(LIMIT))).await?;
-            let text = answer
-                .bytes()
-                .await
-                .map_err(|source| self.failed(folder, source))?;
+            let text = self.text(folder, answer).await?;
             let page = ListObjectsV2::parse_response(&text).map_err(|error| Error::Refused {
                 place: self.url(folder),
                 status: StatusCode::OK.as_u16(),
@@ -181,28 +154,41 @@ impl S3 {
     }
 
     async fn ask(&self, key: &str, request: reqwest::RequestBuilder) -> Result<Response, Error> {
+        self.send(key, request, 0).await
+    }
+
+    /// A request with so many bytes.
+    async fn send(&self, key: &str, request: reqwest::RequestBuilder, bytes: u64) -> Result<Response, Error> {
         let send = async { request.send().await.map_err(|source| self.failed(key, source)) };
-        let answer = self.limited(key, send).await?;
+        let limit = SILENCE.saturating_add(Duration::from_secs(bytes / SLOWEST));
+        let answer = self.limited(key, limit, send).await?;
         let status = answer.status();
         if status.is_success() {
             return Ok(answer);
         }
         let place = self.url(key);
-        let body = answer.bytes().await.unwrap_or_default();
-        let body = String::from_utf8_lossy(body.get(..SAID).unwrap_or(&body)).into_owned();
+        let body = self.text(key, answer).await.unwrap_or_default();
         if status == StatusCode::NOT_FOUND && !body.contains("<Code>NoSuchBucket<") {
             return Err(Error::Missing { place });
         }
-        let part = |tag: &str| {
-            let (_, rest) = body.split_once(&format!("<{tag}>"))?;
-            Some(rest.split_once('<')?.0)
+        Err(refusal(place, status, &body))
+    }
+
+    /// The text of an answer, as far as it is looked at.
+    async fn text(&self, key: &str, mut answer: Response) -> Result<String, Error> {
+        let mut text = Vec::new();
+        let read = async {
+            while text.len() < SAID {
+                let part = answer.chunk().await.map_err(|source| self.failed(key, source))?;
+                let Some(part) = part else {
+                    break;
+                };
+                text.extend_from_slice(&part);
+            }
+            Ok(())
         };
-        let said: Vec<&str> = [part("Code"), part("Message")].into_iter().flatten().collect();
-        Err(Error::Refused {
-            place,
-            status: status.as_u16(),
-            said: resources::printable(&said.join(": ")).to_string(),
-        })
+        self.limited(key, SILENCE, read).await?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
     /// Without the URL, whose query holds a signature.
@@ -213,37 +199,22 @@ impl S3 {
         }
     }
 
-    async fn limited<T>(&self, key: &str, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| {
+    async fn limited<T>(
+        &self,
+        key: &str,
+        limit: Duration,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
             Err(Error::Slow {
                 place: self.url(key),
-                seconds: LIMIT.as_secs(),
+                seconds: limit.as_secs(),
             })
         })
     }
 
     async fn credentials(&self) -> Result<Credentials, Error> {
-        let path = &self.settings.credentials;
-        let text = fs::read_to_string(path)
-            .await
-            .map_err(Error::file("read", path))?;
-        let field = |name: &str| {
-            let mut lines = text.lines().filter_map(|line| line.split_once('='));
-            let found = lines.find(|(key, _)| key.trim() == name);
-            found
-                .map(|(_, value)| value.trim())
-                .filter(|value| !value.is_empty())
-        };
-        match (field("aws_access_key_id"), field("aws_secret_access_key")) {
-            (Some(id), Some(secret)) => Ok(match field("aws_session_token") {
-                Some(token) => Credentials::new_with_token(id, secret, token),
-                None => Credentials::new(id, secret),
-            }),
-            _ => Err(Error::Setting {
-                path: path.clone(),
-                what: "it must have lines aws_access_key_id = ... and aws_secret_access_key = ...",
-            }),
-        }
+        credentials::credentials(&*self.settings.key).await
     }
 
     /// Made at the first use: it reads every certificate that the host trusts.
@@ -253,7 +224,6 @@ impl S3 {
         }
         let mut builder = Client::builder()
             .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
             .redirect(reqwest::redirect::Policy::none());
         if let Some(path) = &self.settings.authorities {
             let bundle = match std::fs::read(path) {
@@ -280,5 +250,19 @@ impl S3 {
             source,
         })?;
         Ok(self.client.get_or_init(|| made))
+    }
+}
+
+/// What a store says when it refuses, by code and message in its answer.
+fn refusal(place: String, status: StatusCode, body: &str) -> Error {
+    let part = |tag: &str| {
+        let (_, rest) = body.split_once(&format!("<{tag}>"))?;
+        Some(rest.split_once('<')?.0)
+    };
+    let said: Vec<&str> = [part("Code"), part("Message")].into_iter().flatten().collect();
+    Error::Refused {
+        place,
+        status: status.as_u16(),
+        said: resources::printable(&said.join(": ")).to_string(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::parse::path;
+use super::parse::{optional_path, path};
 
 /// Where snapshots are copied to, and how they are sealed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub struct SnapshotCopySettings {
     pub endpoint: Option<String>,
     /// Region of a bucket.
     pub region: String,
-    /// File with the credentials for a bucket.
-    pub credentials: Option<PathBuf>,
+    /// Where the key for a bucket is.
+    pub credentials: Option<StoreKey>,
     /// File with the authorities of the store's certificate.
     pub authorities: Option<PathBuf>,
 }
@@ -30,6 +30,33 @@ pub enum CopyPlace {
     Directory(PathBuf),
     /// A bucket and what its keys begin with.
     Bucket(String, String),
+}
+
+/// Where the key for a bucket is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreKey {
+    /// In a file as AWS' tools have it.
+    File(PathBuf),
+    /// In the environment of the appliance.
+    Environment,
+    /// In a Secret of the appliance's API, by namespace and name.
+    Secret(String, String),
+}
+
+/// `FILE`, `env` or `secret:NAMESPACE/NAME`.
+pub(super) fn store_key(text: &str) -> Result<Option<StoreKey>, String> {
+    if text == "env" {
+        return Ok(Some(StoreKey::Environment));
+    }
+    let Some(rest) = text.strip_prefix("secret:") else {
+        return optional_path(text).map(|path| path.map(StoreKey::File));
+    };
+    match rest.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+            Ok(Some(StoreKey::Secret(namespace.to_owned(), name.to_owned())))
+        }
+        _ => Err("it must be an absolute path, env, or secret:NAMESPACE/NAME".to_owned()),
+    }
 }
 
 /// `DIR` or `s3://BUCKET/PREFIX`.
@@ -94,12 +121,31 @@ mod tests {
     }
 
     #[test]
+    fn the_key_of_a_bucket_is_in_a_file_the_environment_or_a_secret() {
+        let secret = StoreKey::Secret("eksa-system".to_owned(), "s3".to_owned());
+        assert_eq!(store_key(""), Ok(None));
+        assert_eq!(store_key("env"), Ok(Some(StoreKey::Environment)));
+        assert_eq!(store_key("/etc/x"), Ok(Some(StoreKey::File("/etc/x".into()))));
+        assert_eq!(store_key("secret:eksa-system/s3"), Ok(Some(secret)));
+        for wrong in [
+            "x",
+            "secret:",
+            "secret:s3",
+            "secret:/s3",
+            "secret:a/",
+            "secret:a/b/c",
+        ] {
+            assert!(store_key(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_lost_disk_takes_neither_copies_nor_key() {
         let faults = |place: &str, key: Option<&str>, credentials: Option<&str>| {
             let settings = SnapshotCopySettings {
                 place: super::place(place).unwrap(),
                 key: key.map(PathBuf::from),
-                credentials: credentials.map(PathBuf::from),
+                credentials: credentials.map(|file| StoreKey::File(file.into())),
                 ..SnapshotCopySettings::default()
             };
             settings.contradictions(Path::new("/data")).join("\n")

@@ -272,11 +272,13 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "etcdSnapshotS3Credentials",
-        value: "FILE",
+        value: "FILE|env|secret:NAMESPACE/NAME",
         default: "",
         example: "/etc/gantry/s3-credentials",
-        about: "File with lines `aws_access_key_id = ...` and `aws_secret_access_key = ...`; read for each request.",
-        set: |s, text| optional_path(text).map(|path| s.snapshot_copies.credentials = path),
+        about: "Where the key for the bucket is: a file with lines `aws_access_key_id = ...` and `aws_secret_access_key = ...`; the\n\
+                environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN); or a Secret of this API with these\n\
+                names as keys. File and Secret are read each time.",
+        set: |s, text| copies::store_key(text).map(|key| s.snapshot_copies.credentials = key),
     },
     Key {
         name: "etcdSnapshotS3Authorities",
@@ -476,6 +478,7 @@ mod tests {
             ("etcdSnapshotCopies", "backup"),
             ("etcdSnapshotCopiesKept", "0"),
             ("etcdSnapshotKeyFile", "key"),
+            ("etcdSnapshotS3Credentials", "secret:s3"),
             ("etcdDrillDays", "366"),
             ("etcdDrillFolder", "shm"),
             ("keepFailedServers", "always"),

@@ -3,11 +3,12 @@
 //! They are ignored by default, because the program is not built by cargo: `cargo xtask peers`, which CI runs before.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use resources::gantry::SnapshotCopy;
 use sim::Program;
-use snapshot_copies::{Copies, Error, Place, S3, S3Settings};
+use snapshot_copies::{Copies, Error, Place, S3, S3KeyEnvironment, S3KeyFile, S3Settings};
 
 use crate::site::{Appliance, fetched, keeps};
 
@@ -63,7 +64,7 @@ impl Store {
             region: "us-east-1".to_owned(),
             bucket: BUCKET.to_owned(),
             prefix: "sites/gantry".to_owned(),
-            credentials,
+            key: Arc::new(S3KeyFile(credentials)),
             authorities: Some(self.authorities.clone()),
         }
     }
@@ -89,6 +90,12 @@ async fn real_bucket_keeps_the_newest_copies() {
         "{place}"
     );
     assert_eq!(SnapshotCopy::read(&place), Some(copy));
+
+    // In parts, the last of which is shorter.
+    let large = appliance.taken((40 << 20) + 7, 10).await;
+    appliance.put(&copies, &large).await.unwrap();
+    let data = fetched(&copies, &large).await.unwrap();
+    assert_eq!(data.len(), (40 << 20) + 7);
 }
 
 #[tokio::test]
@@ -119,6 +126,13 @@ async fn real_bucket_refuses_and_the_reason_is_told() {
     });
     let elsewhere = elsewhere.await.to_string();
     assert!(elsewhere.contains("NoSuchBucket"), "{elsewhere}");
+    // This process has none.
+    let no_key = refused(S3Settings {
+        key: Arc::new(S3KeyEnvironment),
+        ..settings("correct")
+    });
+    let no_key = no_key.await.to_string();
+    assert!(no_key.contains("AWS_ACCESS_KEY_ID"), "{no_key}");
     // Its authority is not known.
     let unknown = refused(S3Settings {
         authorities: None,
