@@ -57,7 +57,7 @@ pub fn flannel(cluster: &ClusterSettings) -> Vec<Value> {
     ]
 }
 
-fn daemon_set(cluster: &ClusterSettings, labels: &Value) -> Value {
+pub(crate) fn daemon_set(cluster: &ClusterSettings, labels: &Value) -> Value {
     let from_pod =
         |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
     let mount = |name: &str, path: &str| json!({ "name": name, "mountPath": path });

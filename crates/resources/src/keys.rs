@@ -73,6 +73,9 @@ pub const JOINS_WITH: &str = "gantry.dev/control-plane-revision";
 pub const ADDONS_VERSION: &str = "gantry.dev/addons-version";
 /// Value of [`ADDONS_VERSION`] from the beginning of an upgrade until the control plane has the new version.
 pub const ADDONS_PENDING: &str = "pending";
+/// Label of a node in a cluster, and of the DaemonSets for the nodes of one version alone: the version of Kubernetes that the
+/// node was installed with, such as `v1.34.2`.
+pub const KUBERNETES_VERSION: &str = "gantry.dev/kubernetes-version";
 /// Label of a Pod in a cluster that renews certificates: the machine on whose node it runs.
 pub const RENEWS_CERTIFICATES: &str = "gantry.dev/renews-certificates-of";
 /// Annotation of Cluster API on a Machine: it is the first to go when its pool shrinks.

@@ -11,7 +11,10 @@ mod real_keepalived;
 mod renewal;
 
 use node_config::install::{InstallInputs, template};
-use node_config::{FIRST_BOOT_SCRIPT, HostNetwork, Profile, flannel, meta_data, netplan, user_data};
+use node_config::{
+    FIRST_BOOT_SCRIPT, HostNetwork, Profile, flannel, flannel_for_version, kube_proxy_for_version, meta_data,
+    netplan, user_data,
+};
 use resources::gantry::HandoverPolicy;
 use resources::{Compression, Digest, GuidReference, ImageManifest};
 use serde_json::Value;
@@ -28,6 +31,31 @@ fn flannel_objects() {
     insta::assert_snapshot!("flannel", text.join("\n"));
     let network: Value = serde_json::from_str(objects[4]["data"]["net-conf.json"].as_str().unwrap()).unwrap();
     assert_eq!(network["Backend"]["Type"], "host-gw");
+}
+
+/// What a cluster of 1.36 has for the nodes that stay at 1.35.
+#[test]
+fn objects_for_older_nodes() {
+    let proxy = kube_proxy_for_version("registry.k8s.io/kube-proxy:v1.36.0", "v1.35.4");
+    let sets = [proxy, flannel_for_version(&cluster(Profile::Standard))];
+    let text: Vec<String> = sets
+        .iter()
+        .map(|object| serde_json::to_string_pretty(object).unwrap())
+        .collect();
+    insta::assert_snapshot!("older-nodes", text.join("\n"));
+    let mut names = std::collections::BTreeSet::new();
+    for set in &sets {
+        let spec = &set["spec"];
+        assert_eq!(
+            spec["selector"]["matchLabels"],
+            spec["template"]["metadata"]["labels"]
+        );
+        assert!(names.insert(set["metadata"]["name"].as_str()));
+    }
+    // No set of all nodes takes its pods for its own.
+    let flannel = flannel(&cluster(Profile::Standard)).pop().unwrap();
+    let own = &flannel["spec"]["selector"]["matchLabels"]["app"];
+    assert_ne!(own, &sets[1]["spec"]["template"]["metadata"]["labels"]["app"]);
 }
 
 #[test]
