@@ -151,10 +151,18 @@ fn changes(
     // The rest of the rules, with the refused fields put back, so that no field is named twice.
     if let Some(spec) = &control_plane.spec.release {
         let name = control_plane.spec.release_ref.as_deref().unwrap_or_default();
-        let pinned = [Release::new(name, spec.clone())];
+        let older = control_plane.spec.older_release.iter();
+        let older = older.map(|older| Release::new(&older.name, older.release.clone()));
+        let pinned: Vec<Release> = [Release::new(name, spec.clone())]
+            .into_iter()
+            .chain(older)
+            .collect();
         let before = validate(&known, &pinned);
         // Another version is one of another Release.
-        let version = |bundle: &ClusterBundle| bundle.cluster.spec.kubernetes_version.clone();
+        let version = |bundle: &ClusterBundle| {
+            let own = bundle.cluster.spec.kubernetes_version.clone();
+            (own, bundle.older_version().map(str::to_owned))
+        };
         let upgraded = version(&known) != version(&compared.effective);
         let (all, releases) = (releases, if upgraded { releases } else { &pinned });
         let mut broken = validate(&without_unknown_documents(&compared.effective), releases);
@@ -169,9 +177,14 @@ fn changes(
         let written = update(&before, &wanted, releases).changed;
         let is_written = |violation: &Violation| {
             written.iter().any(|change| {
+                // A worker group that comes is written as a whole.
+                let whole = change
+                    .path
+                    .strip_suffix(".name")
+                    .filter(|_| change.old.is_empty());
                 change.kind == violation.kind
                     && change.name == violation.name
-                    && violation.path.starts_with(change.path.as_str())
+                    && violation.path.starts_with(whole.unwrap_or(&change.path))
             })
         };
         found.retain(is_written);
@@ -195,10 +208,21 @@ fn in_another_version(
         version.clone_into(&mut bundle.cluster.spec.kubernetes_version);
         bundle
     };
+    // Worker groups that were behind may follow, too.
+    let were = &known.cluster.spec.worker_node_group_configurations;
+    let follows = |mut bundle: ClusterBundle| {
+        for group in &mut bundle.cluster.spec.worker_node_group_configurations {
+            let was = were.iter().find(|was| was.name == group.name);
+            let was = was.and_then(|was| was.kubernetes_version.as_ref());
+            group.kubernetes_version = group.kubernetes_version.take().filter(|own| was != Some(own));
+        }
+        bundle
+    };
     versions
         .into_iter()
-        .filter(|version| *version != known.cluster.spec.kubernetes_version)
         .map(with)
+        .flat_map(|bundle| [bundle.clone(), follows(bundle)])
+        .filter(|bundle| bundle.cluster.spec != known.cluster.spec)
         .filter(|bundle| update(known, bundle, releases).refused.is_empty())
         .map(|bundle| validate(&bundle, releases))
         .collect()

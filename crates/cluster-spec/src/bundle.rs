@@ -11,6 +11,8 @@ use resources::anywhere::{
 use resources::gantry::{MachineRole, SelectorTerm};
 use serde_json::Value;
 
+use crate::version::version;
+
 /// One cluster with everything that it refers to. After [`crate::parse`] the references resolve and defaults are set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClusterBundle {
@@ -41,6 +43,8 @@ pub struct Group<'a> {
     pub role: MachineRole,
     /// Members.
     pub count: usize,
+    /// Minor version of Kubernetes as the Cluster writes it: the group's own, else the cluster's.
+    pub kubernetes_version: &'a str,
     /// What to take and what to install.
     pub machine_config: &'a TinkerbellMachineConfig,
     /// Path of the group in the Cluster.
@@ -105,6 +109,7 @@ impl ClusterBundle {
                 name: CONTROL_PLANE_GROUP,
                 role: MachineRole::ControlPlane,
                 count: usize::try_from(control_plane.count).unwrap_or(0),
+                kubernetes_version: &self.cluster.spec.kubernetes_version,
                 machine_config,
                 path: "spec.controlPlaneConfiguration".to_owned(),
                 labels: &control_plane.labels,
@@ -126,6 +131,7 @@ impl ClusterBundle {
                 name: group.name.as_deref().unwrap_or("md-0"),
                 role: MachineRole::Worker,
                 count: usize::try_from(group.count.unwrap_or(1)).unwrap_or(0),
+                kubernetes_version: self.version_of(group),
                 machine_config,
                 path: format!("spec.workerNodeGroupConfigurations[{at}]"),
                 labels: &group.labels,
@@ -141,6 +147,38 @@ impl ClusterBundle {
     pub fn worker_group(&self, group: &Group<'_>) -> Option<&WorkerNodeGroup> {
         let mut groups = self.cluster.spec.worker_node_group_configurations.iter();
         groups.find(|worker| group.role == MachineRole::Worker && worker.name.as_deref() == Some(group.name))
+    }
+
+    /// The minor version of a worker group: its own, else the cluster's.
+    #[must_use]
+    pub fn version_of<'a>(&'a self, group: &'a WorkerNodeGroup) -> &'a str {
+        let own = group.kubernetes_version.as_deref();
+        own.unwrap_or(&self.cluster.spec.kubernetes_version)
+    }
+
+    /// The minor versions of the machines: the control plane's, and that of worker groups that are behind.
+    #[must_use]
+    pub fn versions(&self) -> Vec<&str> {
+        let own = self.cluster.spec.kubernetes_version.as_str();
+        [own].into_iter().chain(self.older_version()).collect()
+    }
+
+    /// The minor version of the worker groups that are behind the control plane; `None` where none is.
+    #[must_use]
+    pub fn older_version(&self) -> Option<&str> {
+        let of_cluster = version(&self.cluster.spec.kubernetes_version);
+        let mut groups = self.cluster.spec.worker_node_group_configurations.iter();
+        let own = |group: &'_ WorkerNodeGroup| version(self.version_of(group));
+        let behind = groups.find(|group| own(group).is_some_and(|own| Some(own) < of_cluster));
+        behind.map(|group| self.version_of(group))
+    }
+
+    /// The groups of a minor version.
+    #[must_use]
+    pub fn groups_of(&self, minor: &str) -> Vec<Group<'_>> {
+        let mut groups = self.groups();
+        groups.retain(|group| version(group.kubernetes_version) == version(minor));
+        groups
     }
 
     /// The image of a machine configuration: its own, else the datacenter's.

@@ -49,7 +49,7 @@ pub use management::{
 };
 pub use passes::{next_pass, versions_between};
 pub use problem::{Problem, Problems};
-pub use releases::{candidates, choose_release};
+pub use releases::{candidates, choose_release, is_older};
 pub use remarks::remarks;
 pub use rules::validate;
 pub use surroundings::{Hosts, Surroundings, check_surroundings, endpoint_to_probe};

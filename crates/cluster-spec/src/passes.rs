@@ -1,10 +1,12 @@
 //! An upgrade over several minor versions of Kubernetes, which goes through each of them: what the cluster is brought to next.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use kube::ResourceExt as _;
+use resources::anywhere::TinkerbellMachineConfig;
 use resources::gantry::Release;
 
-use crate::bundle::ClusterBundle;
+use crate::bundle::{ClusterBundle, Group};
 use crate::releases::{candidates, family_name};
 use crate::rules::holds_digits;
 use crate::version::version;
@@ -15,14 +17,24 @@ use crate::violation::Violation;
 pub(crate) fn passable(bundle: &ClusterBundle, releases: &[Release]) -> BTreeSet<(u32, u32)> {
     let versions = releases.iter().map(|release| &release.spec.kubernetes_version);
     let is_passable = |version: &&String| {
-        let mut bundle = bundle.clone();
-        bundle.cluster.spec.kubernetes_version.clone_from(version);
-        !candidates(&bundle, releases).is_empty()
+        let pass = with_version(bundle, version);
+        !candidates(&pass, version, releases).is_empty()
     };
     versions
         .filter(is_passable)
         .filter_map(|text| version(text))
         .collect()
+}
+
+/// The documents with one version for all machines.
+fn with_version(bundle: &ClusterBundle, text: &str) -> ClusterBundle {
+    let mut pass = bundle.clone();
+    let spec = &mut pass.cluster.spec;
+    text.clone_into(&mut spec.kubernetes_version);
+    for group in &mut spec.worker_node_group_configurations {
+        group.kubernetes_version = None;
+    }
+    pass
 }
 
 /// The minor versions between two versions, both without.
@@ -56,15 +68,9 @@ pub fn next_pass(
     if before.0 != after.0 || after <= next {
         return Ok(None);
     }
-    let mut pass = wanted.clone();
     let text = format!("{}.{}", next.0, next.1);
-    let spec = &mut pass.cluster.spec;
-    spec.kubernetes_version.clone_from(&text);
-    for group in &mut spec.worker_node_group_configurations {
-        if let Some(own) = &mut group.kubernetes_version {
-            own.clone_from(&text);
-        }
-    }
+    // Also the groups that are to be behind in the end: they would be two versions behind there without having come this far.
+    let mut pass = with_version(wanted, &text);
     let (from, to) = (
         &known.cluster.spec.kubernetes_version,
         &wanted.cluster.spec.kubernetes_version,
@@ -76,40 +82,71 @@ pub fn next_pass(
         message: format!("the way from Kubernetes {from} to {to} goes through {text}, and {what}"),
         next_step: format!("apply it, and the upgrade begins; or put {from} back"),
     };
-    let found = candidates(&pass, releases);
+    let found = candidates(&pass, &text, releases);
     let Some(newest) = found.first() else {
         return Err(missing(format!(
             "no Release has Kubernetes {text} with a node image of the cluster's osFamily and CNI"
         )));
     };
-    let families: BTreeSet<&str> = pass
-        .machine_configs
-        .values()
-        .filter_map(|config| config.spec.os_family.map(family_name))
-        .collect();
-    let image_url = |release: &Release, family: &str| {
-        let mut urls = images(release, family).into_iter();
-        urls.find(|url| holds_digits(url, &text))
+    let own = own_urls(wanted, &text);
+    // What a group keeps in the end it gets at once.
+    let image_url = |release: &Release, name: &str, config: &TinkerbellMachineConfig| {
+        let family = config.spec.os_family.map(family_name)?;
+        let urls = images(release, family);
+        let own = own.get(name).filter(|own| urls.contains(own));
+        let mut urls = urls.iter();
+        own.or_else(|| urls.find(|url| holds_digits(url, &text))).cloned()
     };
-    let has_all = |release: &&&Release| families.iter().all(|family| image_url(release, family).is_some());
-    let release = found.iter().find(has_all).unwrap_or(newest);
-    for config in pass.machine_configs.values_mut() {
-        let Some(family) = config.spec.os_family.map(family_name) else {
-            continue;
-        };
-        let url = image_url(release, family).ok_or_else(|| {
+    let configs = || {
+        let configs = pass.machine_configs.iter();
+        configs.filter(|(_, config)| config.spec.os_family.is_some())
+    };
+    let has_all =
+        |release: &&&Release| configs().all(|(name, config)| image_url(release, name, config).is_some());
+    let keeps_own = |release: &&&Release| {
+        configs().all(|(name, config)| {
+            own.get(name)
+                .is_none_or(|own| image_url(release, name, config).as_ref() == Some(own))
+        })
+    };
+    let release = found
+        .iter()
+        .find(|release| has_all(release) && keeps_own(release))
+        .or_else(|| found.iter().find(has_all))
+        .unwrap_or(newest);
+    let mut urls = BTreeMap::new();
+    for (name, config) in configs() {
+        let url = image_url(release, name, config).ok_or_else(|| {
             missing(format!(
-                "no Image with {text} in its URL holds Kubernetes {} on {family}",
-                release.spec.patch_version
+                "no Image with {text} in its URL holds Kubernetes {} on {}",
+                release.spec.patch_version,
+                config.spec.os_family.map(family_name).unwrap_or_default()
             ))
         })?;
+        urls.insert(name.clone(), url);
+    }
+    for (name, url) in urls {
         // One of the two has it.
-        match &mut pass.datacenter.spec.os_image_url {
-            Some(shared) => *shared = url,
-            None => config.spec.os_image_url = Some(url),
+        match (
+            &mut pass.datacenter.spec.os_image_url,
+            pass.machine_configs.get_mut(&name),
+        ) {
+            (Some(shared), _) => *shared = url,
+            (None, Some(config)) => config.spec.os_image_url = Some(url),
+            (None, None) => {}
         }
     }
     Ok(Some(pass))
+}
+
+/// The images of the machine configurations whose groups stay at this version in the end.
+fn own_urls(wanted: &ClusterBundle, minor: &str) -> BTreeMap<String, String> {
+    let groups = wanted.groups_of(minor);
+    let url = |group: &Group<'_>| {
+        let config = group.machine_config;
+        Some((config.name_any(), wanted.image_url(config)?.to_owned()))
+    };
+    groups.iter().filter_map(url).collect()
 }
 
 #[cfg(test)]

@@ -12,6 +12,12 @@ use crate::version::version;
 /// Major, minor, patch, and whether it is no pre-release; in the order of versions.
 type Order = (u32, u32, u32, bool);
 
+/// Whether a patch version such as `v1.35.10` comes before another one. What is no version comes first.
+#[must_use]
+pub fn is_older(one: &str, other: &str) -> bool {
+    order(one) < order(other)
+}
+
 /// The order of a patch version such as `v1.35.10`; what is none comes first.
 fn order(patch_version: &str) -> Order {
     let text = patch_version.strip_prefix('v').unwrap_or(patch_version);
@@ -23,9 +29,9 @@ fn order(patch_version: &str) -> Order {
     (next(), next(), next(), rest.is_empty())
 }
 
-/// The Releases of the bundle's Kubernetes version, the newest patch version first.
-pub(crate) fn of_version<'a>(bundle: &ClusterBundle, releases: &'a [Release]) -> Vec<&'a Release> {
-    let Some(wanted) = version(&bundle.cluster.spec.kubernetes_version) else {
+/// The Releases of a minor version of Kubernetes, the newest patch version first.
+pub(crate) fn of_version<'a>(minor: &str, releases: &'a [Release]) -> Vec<&'a Release> {
+    let Some(wanted) = version(minor) else {
         return Vec::new();
     };
     let mut found: Vec<&Release> = releases
@@ -36,11 +42,11 @@ pub(crate) fn of_version<'a>(bundle: &ClusterBundle, releases: &'a [Release]) ->
     found
 }
 
-/// The Releases that a new cluster can be made of, the newest patch version first: those of its Kubernetes version with
-/// a node image of its operating system and its CNI.
+/// The Releases that the groups of a cluster with this minor version of Kubernetes can be made of, the newest patch version
+/// first: those with a node image of their operating system and the cluster's CNI.
 #[must_use]
-pub fn candidates<'a>(bundle: &ClusterBundle, releases: &'a [Release]) -> Vec<&'a Release> {
-    let groups = bundle.groups();
+pub fn candidates<'a>(bundle: &ClusterBundle, minor: &str, releases: &'a [Release]) -> Vec<&'a Release> {
+    let groups = bundle.groups_of(minor);
     let families: BTreeSet<&str> = groups
         .iter()
         .filter_map(|group| group.machine_config.spec.os_family.map(family_name))
@@ -48,7 +54,7 @@ pub fn candidates<'a>(bundle: &ClusterBundle, releases: &'a [Release]) -> Vec<&'
     let fits = |image: &&ReleaseNodeImage, family: &str| {
         image.os_family == family && bundle.cni().is_none_or(|cni| cni == image.cni)
     };
-    let mut found = of_version(bundle, releases);
+    let mut found = of_version(minor, releases);
     found.retain(|release| {
         let images = &release.spec.node_images;
         let has_one = |family: &&str| images.iter().any(|image| fits(&image, family));
@@ -57,20 +63,21 @@ pub fn candidates<'a>(bundle: &ClusterBundle, releases: &'a [Release]) -> Vec<&'
     found
 }
 
-/// The Release of a new cluster. `inside` are the patch versions that its images hold, as far as they are known.
+/// The Release of the groups of a cluster with this minor version. `inside` are the patch versions that their images hold, as
+/// far as they are known.
 ///
 /// # Errors
 /// What is missing, with a next step.
 pub fn choose_release<'a>(
     bundle: &ClusterBundle,
+    minor: &str,
     releases: &'a [Release],
     inside: &BTreeSet<String>,
 ) -> Result<&'a Release, String> {
-    let found = candidates(bundle, releases);
+    let found = candidates(bundle, minor, releases);
     let Some(newest) = found.first() else {
         return Err(format!(
-            "no Release has Kubernetes {} with a node image of the cluster's osFamily and CNI",
-            bundle.cluster.spec.kubernetes_version
+            "no Release has Kubernetes {minor} with a node image of the cluster's osFamily and CNI"
         ));
     };
     let Some(held) = inside.first() else {
@@ -83,15 +90,16 @@ pub fn choose_release<'a>(
     if inside.len() > 1 {
         let held: Vec<&str> = inside.iter().map(String::as_str).collect();
         return Err(format!(
-            "the images of the cluster hold different versions of Kubernetes: {}; name images of one version",
+            "the images of the machines with Kubernetes {minor} hold different versions of it: {}; name images of one \
+             version",
             held.join(", ")
         ));
     }
     let exact = found.iter().find(|release| release.spec.patch_version == *held);
     exact.copied().ok_or_else(|| {
         format!(
-            "the image of the cluster holds Kubernetes {held}, and the Releases are {}; build the image again with \
-             `gantry image build`, or name one that holds one of these",
+            "the image of the machines with Kubernetes {minor} holds {held}, and the Releases are {}; build the image again \
+             with `gantry image build`, or name one that holds one of these",
             known.join(", ")
         )
     })

@@ -4,6 +4,7 @@
 mod fields;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,10 +20,10 @@ use serde_json::{Map, Value};
 use self::fields::{
     ANNOTATIONS, CLUSTER, DATACENTER, Decision, GROUPS, MACHINE_CONFIG, OIDC_CONFIG, Row, TEMPLATE,
 };
+use self::versions::{Machines, Versions};
 use crate::address_holder::{AddressHolder, KEEPALIVED, KUBE_VIP, address_holder, annotation_path};
 use crate::bundle::{ClusterBundle, OIDC};
-use crate::passes::{passable, versions_between};
-use crate::version::version;
+use crate::passes::passable;
 use crate::violation::{Report, Violation};
 use crate::vrrp::vrrp_id;
 
@@ -90,7 +91,7 @@ fn compared(old: &ClusterBundle, new: &ClusterBundle, releases: &[Release], in_p
     };
     let compare = |kind: &'static str, name: &str, rows| Comparison {
         cluster: old.name(),
-        passable: passable.clone(),
+        versions: Versions::new(old, new, passable.clone()),
         in_place,
         rows,
         report: Report::new(kind, name),
@@ -197,8 +198,7 @@ fn annotation(cluster: &Cluster, key: &str) -> Value {
 /// Two specs of one object.
 struct Comparison {
     cluster: String,
-    /// Minor versions of Kubernetes that an upgrade may go through.
-    passable: BTreeSet<(u32, u32)>,
+    versions: Versions,
     /// What needs new machines keeps its old value.
     in_place: bool,
     rows: &'static [Row],
@@ -320,102 +320,45 @@ impl Comparison {
 
     /// The value that counts: the new one when its change is accepted.
     fn decide(&mut self, decision: Decision, path: &str, old: &Value, new: &Value) -> Value {
-        let effect = match decision {
-            Decision::RollsOut => ChangeEffect::NewMachines,
-            Decision::Version if step(old, new, &self.passable).is_ok() => ChangeEffect::NewMachines,
-            Decision::CarriedOut => ChangeEffect::InPlace,
-            Decision::NoEffect => ChangeEffect::None,
-            Decision::Version | Decision::Fixed | Decision::NotCarriedOut => ChangeEffect::Refused,
+        let version = match decision {
+            Decision::Version => Some(self.versions.of_cluster(old, new)),
+            Decision::GroupVersion => Some(self.versions.of_group(old, new)),
+            _ => None,
+        };
+        let effect = match (decision, &version) {
+            (Decision::RollsOut, _) => ChangeEffect::NewMachines,
+            (_, Some(Ok(Machines::Replaced))) => ChangeEffect::NewMachines,
+            (_, Some(Ok(Machines::Stay))) => ChangeEffect::None,
+            (Decision::CarriedOut, _) => ChangeEffect::InPlace,
+            (Decision::NoEffect, _) => ChangeEffect::None,
+            _ => ChangeEffect::Refused,
         };
         self.note(path, old, new, effect);
-        if self.in_place && effect == ChangeEffect::NewMachines {
+        if effect == ChangeEffect::NewMachines && self.in_place {
             return old.clone();
         }
+        if effect != ChangeEffect::Refused {
+            return new.clone();
+        }
         let cluster = &self.cluster;
-        let back = "put the old value back, or delete the cluster and create it anew";
-        let (message, next_step) = match decision {
-            Decision::CarriedOut | Decision::RollsOut | Decision::NoEffect => return new.clone(),
-            Decision::Version => match step(old, new, &self.passable) {
-                Ok(()) => return new.clone(),
-                Err((message, next_step)) => (message, next_step),
-            },
-            Decision::Fixed => (
+        let back = || "put the old value back, or delete the cluster and create it anew".to_owned();
+        let (message, next_step) = match (version, decision) {
+            (Some(Err(why)), _) => why,
+            (_, Decision::Fixed) => (
                 format!(
                     "the field cannot change: cluster {cluster} has machines that are made from the old value"
                 ),
-                back.to_owned(),
+                back(),
             ),
-            Decision::NotCarriedOut => (
+            _ => (
                 format!(
                     "this version does not carry the change out: cluster {cluster} has machines that are made from the \
                      old value"
                 ),
-                back.to_owned(),
+                back(),
             ),
         };
         self.report.add(path, message, next_step);
         old.clone()
-    }
-}
-
-/// Whether a cluster can be upgraded from one version to the other: within a minor version, to the next one, or to a later one
-/// through minor versions that are passable. The error says why not, and what to do instead.
-fn step(old: &Value, new: &Value, passable: &BTreeSet<(u32, u32)>) -> Result<(), (String, String)> {
-    let number = |value: &Value| value.as_str().and_then(version);
-    // A group without a version has the cluster's.
-    let (Some(before), Some(after)) = (number(old), number(new)) else {
-        return match old.is_null() || new.is_null() {
-            true => Ok(()),
-            false => Err((
-                format!("{} is not a Kubernetes minor version", text(new)),
-                format!("put {} back, or write the next minor version", text(old)),
-            )),
-        };
-    };
-    if after < before {
-        return Err((
-            format!(
-                "Kubernetes can't go back from {} to {}: etcd's data are of the newer version",
-                text(old),
-                text(new)
-            ),
-            format!("put {} back", text(old)),
-        ));
-    }
-    let next = (before.0, before.1.saturating_add(1));
-    if before.0 != after.0 {
-        return Err((
-            format!(
-                "Kubernetes {} is of another major version than {}",
-                text(new),
-                text(old)
-            ),
-            format!("write {}.{} first", next.0, next.1),
-        ));
-    }
-    let between = versions_between(&text(old), &text(new));
-    let is_missing = |minor: &&String| version(minor).is_none_or(|minor| !passable.contains(&minor));
-    match between.iter().find(is_missing) {
-        None => Ok(()),
-        Some(minor) => Err((
-            format!(
-                "the way from Kubernetes {} to {} goes through {minor}, and no Release has that with a node image of the \
-                 cluster's osFamily and CNI",
-                text(old),
-                text(new)
-            ),
-            format!(
-                "apply a Release of {minor} and an Image of it, or put {} back",
-                text(old)
-            ),
-        )),
-    }
-}
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "of no other version than its own".to_owned(),
-        other => other.to_string(),
     }
 }

@@ -112,7 +112,8 @@ pub fn next_release() -> Release {
     next.spec.kubernetes_version = "1.36".to_owned();
     next.spec.patch_version = "v1.36.0".to_owned();
     for component in &mut next.spec.components {
-        component.image = component.image.replace("coredns:v1.13.1", "coredns:v1.14.0");
+        let image = component.image.replace("coredns:v1.13.1", "coredns:v1.14.0");
+        component.image = image.replace("flannel:v0.26.7", "flannel:v0.27.4");
     }
     next
 }

@@ -28,6 +28,7 @@ mod machine;
 mod played;
 mod played_clusters;
 mod played_etcd;
+mod proxies;
 mod renewals;
 mod renewing;
 mod site;

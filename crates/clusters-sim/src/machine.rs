@@ -1,6 +1,8 @@
 //! One machine in the hands of its driver, which claims a server, installs it in steps and gives it back when its power is off;
 //! and the system that it installs, which asks for its data and becomes a node.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use clusters::NodeView;
 use jiff::{SignedDuration, Timestamp};
@@ -265,15 +267,21 @@ impl Site {
                 effect: "NoSchedule".to_owned(),
                 ..Taint::default()
             });
+            let labels = node_labels(&kubeadm);
             let view = NodeView {
                 name: node.clone(),
+                labels: labels.clone(),
                 taints: taint.into_iter().collect(),
                 ready: true,
                 provider_id: Some(self.provider_id(host)),
                 created: Some(Timestamp::now()),
                 ..NodeView::default()
             };
+            if let Some(version) = labels.get(keys::KUBERNETES_VERSION) {
+                inside.runs(&node, version);
+            }
             inside.nodes.insert(node, view);
+            inside.move_proxies();
         });
         true
     }
@@ -283,4 +291,15 @@ impl Site {
 fn document(secret: &KubeSecret) -> Option<Value> {
     let value = secret.data.as_ref()?.get("value")?;
     Some(serde_json::from_slice(&value.0).unwrap())
+}
+
+/// The labels that the kubelet registers its node with.
+fn node_labels(kubeadm: &str) -> BTreeMap<String, String> {
+    let after = kubeadm.split_once("name: node-labels").map(|(_, after)| after);
+    let value = after.and_then(|after| after.split_once("value: ")?.1.lines().next());
+    let labels = value.unwrap_or_default().trim().trim_matches('"').split(',');
+    labels
+        .filter_map(|label| label.split_once('='))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }

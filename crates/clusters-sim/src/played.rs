@@ -15,6 +15,7 @@ use resources::Digest;
 use serde_json::Value;
 
 use crate::gates::Gates;
+use crate::proxies::Proxies;
 use crate::renewals::Renewals;
 
 /// A member of the played etcd.
@@ -67,6 +68,8 @@ pub struct Inside {
     pub renewals: Renewals,
     /// Upgrade gates.
     pub gates: Gates,
+    /// Pods of kube-proxy.
+    pub proxies: Proxies,
     next_member: u64,
 }
 
@@ -132,10 +135,31 @@ impl Inside {
         self.check_quorum();
     }
 
+    /// A node is there that was installed with this version.
+    pub(crate) fn runs(&mut self, node: &str, version: &str) {
+        self.proxies.runs(node, version);
+        if self.addons.proxy.is_none() {
+            self.addons.proxy = Some(format!("registry.k8s.io/kube-proxy:{version}"));
+        }
+    }
+
+    /// The pods of every node follow.
+    pub(crate) fn move_proxies(&mut self) {
+        self.proxies.follow(&self.nodes, &self.addons);
+    }
+
     /// Takes over what is applied of the objects that every cluster has.
     fn note_addons(&mut self, object: &Value) {
         let text = |path: &str| object.pointer(path).and_then(Value::as_str).map(str::to_owned);
         let image = text("/spec/template/spec/containers/0/image");
+        if let Some(version) = text("/metadata/labels/gantry.dev~1kubernetes-version") {
+            self.log.push(format!("pods for {version}"));
+            match text("/metadata/namespace").as_deref() {
+                Some("kube-system") => self.addons.of_versions.insert(version),
+                _ => self.addons.cni_of_versions.insert(version),
+            };
+            return;
+        }
         match text("/metadata/name").as_deref() {
             Some("coredns") => self.addons.dns = image,
             Some("kube-proxy") => {
@@ -143,6 +167,15 @@ impl Inside {
                 self.addons.version = text("/metadata/annotations/gantry.dev~1addons-version");
                 self.addons.proxy = image.or(self.addons.proxy.take());
                 self.addons.held = text("/spec/updateStrategy/type").as_deref() == Some("OnDelete");
+                let rule = "/spec/template/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution\
+                            /nodeSelectorTerms/0/matchExpressions/0/values";
+                let values = object
+                    .pointer(rule)
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten();
+                let values = values.filter_map(Value::as_str).map(str::to_owned);
+                self.addons.left_out = values.collect();
                 self.log.push("kube-proxy".to_owned());
             }
             Some("kubeadm-config") => self.log.push("kubeadm-config".to_owned()),
@@ -280,7 +313,26 @@ impl Workload for Played {
                 if object["type"] == "bootstrap.kubernetes.io/token" {
                     inside.tokens.insert(name);
                 }
+                inside.move_proxies();
             }
+            Ok(())
+        }))
+    }
+
+    fn delete_daemon_set(&self, set: NamespacedName) -> BoxFuture<'_, Result<(), String>> {
+        ready(self.with(|inside| {
+            inside.writes()?;
+            let addons = &mut inside.addons;
+            let versions = match set.namespace.as_str() {
+                "kube-system" => &mut addons.of_versions,
+                _ => &mut addons.cni_of_versions,
+            };
+            let before = versions.len();
+            versions.retain(|version| !set.name.ends_with(&version.replace('.', "-")));
+            if versions.len() < before {
+                inside.log.push(format!("delete {}", set.name));
+            }
+            inside.move_proxies();
             Ok(())
         }))
     }
@@ -312,7 +364,9 @@ impl Workload for Played {
                 view.labels = change.labels(std::mem::take(&mut view.labels));
                 view.taints = change.taints(std::mem::take(&mut view.taints));
             }
-            Ok(view.clone())
+            let view = view.clone();
+            inside.move_proxies();
+            Ok(view)
         }))
     }
 

@@ -24,7 +24,9 @@ mod views;
 mod worker_groups;
 mod workload;
 
-pub(crate) use addons::{addons_behind, is_mixed};
+pub(crate) use addons::{
+    addons_behind, is_mixed, is_upgrading, older_unserved, own_daemon_sets, stale_daemon_sets, versions,
+};
 pub use certificates::{Certificates, TlsCertificates};
 pub(crate) use connections::{Connection, Connections};
 pub use gates::is_rollout;

@@ -47,4 +47,5 @@ pub use seen::{
     Seen, Stage,
 };
 pub use verdict::{Block, Verdict};
+pub(crate) use wanted::is_minor;
 pub use wanted::{Pool, Wanted, image_name};

@@ -18,7 +18,7 @@ mod wipe;
 pub use boot_session::{BootSession, Contender, LastPacket, SessionClaim, SessionPhase};
 pub use control_plane::{
     ClusterDocuments, ControlPlane, ControlPlaneSpec, ControlPlaneStatus, DisruptionToken, EtcdContents,
-    EtcdDrillRequest, EtcdSnapshot, Founder, NodeKeys, SavedEtcd,
+    EtcdDrillRequest, EtcdSnapshot, Founder, NodeKeys, OlderRelease, SavedEtcd,
 };
 pub use disk::{InventoryDisk, PinnedDisk, RootDeviceHints};
 pub use first_boot::{FirstBoot, FirstBootFailure, FirstBootStage};

@@ -371,25 +371,22 @@ fn a_release_is_chosen_by_version_and_by_what_the_image_holds() {
     known.append(&mut bare);
     let chosen = |inside: &[&str]| {
         let inside: BTreeSet<String> = inside.iter().map(|version| (*version).to_owned()).collect();
-        crate::choose_release(&bundle, &known, &inside).map(|release| release.spec.patch_version.clone())
+        crate::choose_release(&bundle, "1.35", &known, &inside)
+            .map(|release| release.spec.patch_version.clone())
     };
     assert_eq!(chosen(&[]).unwrap(), "v1.35.11-rc.1");
     assert_eq!(chosen(&["v1.35.4"]).unwrap(), "v1.35.4");
-    assert!(
-        chosen(&["v1.35.5"])
-            .unwrap_err()
-            .contains("holds Kubernetes v1.35.5")
-    );
+    assert!(chosen(&["v1.35.5"]).unwrap_err().contains("holds v1.35.5"));
     assert!(
         chosen(&["v1.35.4", "v1.35.9"])
             .unwrap_err()
             .contains("different versions")
     );
-    let order: Vec<&str> = crate::candidates(&bundle, &known)
+    let order: Vec<&str> = crate::candidates(&bundle, "1.35", &known)
         .iter()
         .map(|release| release.spec.patch_version.as_str())
         .collect();
     assert_eq!(order, ["v1.35.11-rc.1", "v1.35.10", "v1.35.9", "v1.35.4"]);
     let none: [Release; 1] = [Release::new("x", ReleaseSpec::default())];
-    assert!(crate::choose_release(&bundle, &none, &BTreeSet::new()).is_err());
+    assert!(crate::choose_release(&bundle, "1.35", &none, &BTreeSet::new()).is_err());
 }

@@ -1,6 +1,9 @@
-//! Whether there is a Release of this version, and a node image with this operating system and this CNI in it.
+//! Whether there is a Release of each version, and a node image with its operating systems and this CNI in it.
+
+use std::collections::BTreeMap;
 
 use kube::ResourceExt;
+use resources::anywhere::TinkerbellMachineConfig;
 use resources::gantry::{Release, ReleaseNodeImage};
 
 use crate::bundle::ClusterBundle;
@@ -8,96 +11,139 @@ use crate::releases::{family_name, of_version};
 use crate::version::version;
 use crate::violation::{Report, Violation};
 
-/// Node images of all Releases of the bundle's version, the newest first; `None` without such a Release.
-fn node_images<'a>(bundle: &ClusterBundle, releases: &'a [Release]) -> Option<Vec<&'a ReleaseNodeImage>> {
-    let found = of_version(bundle, releases);
+/// Node images of all Releases of a minor version, the newest first; `None` without such a Release.
+fn node_images<'a>(minor: &str, releases: &'a [Release]) -> Option<Vec<&'a ReleaseNodeImage>> {
+    let found = of_version(minor, releases);
     let images = found.iter().flat_map(|release| &release.spec.node_images);
     (!found.is_empty()).then(|| images.collect())
 }
 
-/// Version and CNI, which are fields of the Cluster.
+/// Versions and CNI, which are fields of the Cluster.
 pub(super) fn check_version(bundle: &ClusterBundle, releases: &[Release], report: &mut Report) {
-    let wanted = &bundle.cluster.spec.kubernetes_version;
+    let spec = &bundle.cluster.spec;
+    let of_cluster = version(&spec.kubernetes_version);
+    if check_release(
+        "spec.kubernetesVersion",
+        &spec.kubernetes_version,
+        releases,
+        report,
+    ) {
+        check_cni(bundle, &spec.kubernetes_version, releases, report);
+    }
+    for (at, group) in spec.worker_node_group_configurations.iter().enumerate() {
+        let Some(own) = &group.kubernetes_version else {
+            continue;
+        };
+        let path = format!("spec.workerNodeGroupConfigurations[{at}].kubernetesVersion");
+        // The rules of worker groups say of any other one what it may be.
+        let before = of_cluster.map(|(major, minor)| (major, minor.saturating_sub(1)));
+        if before.is_some() && version(own) == before {
+            check_release(&path, own, releases, report);
+        }
+    }
+    if let Some(older) = bundle.older_version() {
+        check_cni(bundle, older, releases, report);
+    }
+}
+
+/// Whether there is a Release of a version.
+fn check_release(path: &str, minor: &str, releases: &[Release], report: &mut Report) -> bool {
     let known: Vec<&str> = releases
         .iter()
         .map(|release| release.spec.kubernetes_version.as_str())
         .collect();
     let list = format!("write one of {}", known.join(", "));
-    if version(wanted).is_none() {
-        report.add(
-            "spec.kubernetesVersion",
-            format!("{wanted:?} is not a Kubernetes minor version"),
-            list,
-        );
-        return;
+    if version(minor).is_none() {
+        report.add(path, format!("{minor:?} is not a Kubernetes minor version"), list);
+        return false;
     }
-    let Some(images) = node_images(bundle, releases) else {
-        report.add(
-            "spec.kubernetesVersion",
-            format!("no Release has Kubernetes {wanted}"),
-            list,
-        );
+    let is_there = node_images(minor, releases).is_some();
+    if !is_there {
+        report.add(path, format!("no Release has Kubernetes {minor}"), list);
+    }
+    is_there
+}
+
+fn check_cni(bundle: &ClusterBundle, minor: &str, releases: &[Release], report: &mut Report) {
+    let (Some(cni), Some(images)) = (bundle.cni(), node_images(minor, releases)) else {
         return;
     };
-    if let Some(cni) = bundle.cni().filter(|cni| *cni != "kindnetd") {
-        let cnis: Vec<&str> = images.iter().map(|image| image.cni.as_str()).collect();
-        if !cnis.contains(&cni) {
-            report.add(
-                format!("spec.clusterNetwork.cniConfig.{cni}"),
-                format!("no node image of Kubernetes {wanted} has {cni} in it"),
-                format!(
-                    "write cniConfig: {{{}: {{}}}}",
-                    cnis.first().copied().unwrap_or("flannel")
-                ),
-            );
-        }
+    let cnis: Vec<&str> = images.iter().map(|image| image.cni.as_str()).collect();
+    if cni != "kindnetd" && !cnis.contains(&cni) {
+        report.add(
+            format!("spec.clusterNetwork.cniConfig.{cni}"),
+            format!("no node image of Kubernetes {minor} has {cni} in it"),
+            format!(
+                "write cniConfig: {{{}: {{}}}}",
+                cnis.first().copied().unwrap_or("flannel")
+            ),
+        );
     }
 }
 
 /// Operating systems and URLs, which are fields of the machine configurations and the datacenter.
 pub(super) fn check(bundle: &ClusterBundle, releases: &[Release]) -> Vec<Violation> {
     let mut found = Vec::new();
-    let Some(images) = node_images(bundle, releases) else {
-        return found;
-    };
-    let families: Vec<&str> = images.iter().map(|image| image.os_family.as_str()).collect();
+    let groups = bundle.groups();
+    let shared = bundle.datacenter.spec.os_image_url.as_ref();
+    let mut of_shared = Versions::default();
     for config in bundle.machine_configs.values() {
-        let Some(family) = config.spec.os_family.map(family_name) else {
-            continue;
-        };
-        if !families.contains(&family) {
-            let mut report = Report::new("TinkerbellMachineConfig", &config.name_any());
-            report.add(
-                "spec.osFamily",
-                format!(
-                    "there is no {family} node image of Kubernetes {}",
-                    bundle.cluster.spec.kubernetes_version
-                ),
-                format!(
-                    "write osFamily: {}",
-                    families.first().copied().unwrap_or("debian")
-                ),
-            );
-            found.extend(report.found);
+        let name = config.name_any();
+        let mut versions: Versions<'_> = groups
+            .iter()
+            .filter(|group| group.machine_config.name_any() == name)
+            .map(|group| (version(group.kubernetes_version), group.kubernetes_version))
+            .collect();
+        if versions.is_empty() {
+            versions = of_cluster(bundle);
         }
-        if let Some(image) = &config.spec.os_image_url {
-            found.extend(digits(
-                bundle,
-                image,
-                "TinkerbellMachineConfig",
-                &config.name_any(),
-            ));
+        let mut report = Report::new("TinkerbellMachineConfig", &name);
+        for minor in versions.values() {
+            check_family(config, minor, releases, &mut report);
         }
+        match &config.spec.os_image_url {
+            Some(image) => digits(image, &versions, releases, &mut report),
+            None => of_shared.extend(versions),
+        }
+        found.extend(report.found);
     }
-    if let Some(image) = &bundle.datacenter.spec.os_image_url {
-        found.extend(digits(
-            bundle,
-            image,
-            "TinkerbellDatacenterConfig",
-            &bundle.datacenter.name_any(),
-        ));
+    if let Some(image) = shared {
+        if of_shared.is_empty() {
+            of_shared = of_cluster(bundle);
+        }
+        let mut report = Report::new("TinkerbellDatacenterConfig", &bundle.datacenter.name_any());
+        digits(image, &of_shared, releases, &mut report);
+        found.extend(report.found);
     }
     found
+}
+
+/// Minor versions of the machines that an image is for, as the Cluster writes them.
+type Versions<'a> = BTreeMap<Option<(u32, u32)>, &'a str>;
+
+fn of_cluster(bundle: &ClusterBundle) -> Versions<'_> {
+    let minor = bundle.cluster.spec.kubernetes_version.as_str();
+    BTreeMap::from([(version(minor), minor)])
+}
+
+fn check_family(config: &TinkerbellMachineConfig, minor: &str, releases: &[Release], report: &mut Report) {
+    let (Some(family), Some(images)) = (
+        config.spec.os_family.map(family_name),
+        node_images(minor, releases),
+    ) else {
+        return;
+    };
+    let families: Vec<&str> = images.iter().map(|image| image.os_family.as_str()).collect();
+    if !families.contains(&family) {
+        report.add(
+            "spec.osFamily",
+            format!("there is no {family} node image of Kubernetes {minor}"),
+            format!(
+                "write osFamily: {}",
+                families.first().copied().unwrap_or("debian")
+            ),
+        );
+    }
 }
 
 /// The spellings of a version in the URL of its image.
@@ -112,18 +158,27 @@ pub(crate) fn holds_digits(image: &str, version: &str) -> bool {
 }
 
 /// EKS Anywhere's guard against an image of another version: its URL holds the version's digits.
-fn digits(bundle: &ClusterBundle, image: &str, kind: &'static str, name: &str) -> Vec<Violation> {
-    let mut report = Report::new(kind, name);
-    let wanted = &bundle.cluster.spec.kubernetes_version;
-    if !holds_digits(image, wanted) {
+fn digits(image: &str, versions: &Versions<'_>, releases: &[Release], report: &mut Report) {
+    for minor in versions.values() {
+        if node_images(minor, releases).is_none() || holds_digits(image, minor) {
+            continue;
+        }
+        let next_step = match versions.len() {
+            1 => format!(
+                "name an image of that version; its URL holds {minor} or {}",
+                spellings(minor)[1]
+            ),
+            _ if report.kind() == "TinkerbellDatacenterConfig" => {
+                "write osImageURL in each TinkerbellMachineConfig and not here, with an image of its group's version".to_owned()
+            }
+            _ => "groups of two versions have this TinkerbellMachineConfig: add a worker group with one of its own, because a \
+                  group that has machines keeps it"
+                .to_owned(),
+        };
         report.add(
             "spec.osImageURL",
-            format!("the URL does not hold the Kubernetes version {wanted}"),
-            format!(
-                "name an image of that version; its URL holds {wanted} or {}",
-                spellings(wanted)[1]
-            ),
+            format!("the URL does not hold the Kubernetes version {minor}"),
+            next_step,
         );
     }
-    report.found
 }

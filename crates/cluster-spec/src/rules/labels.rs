@@ -2,11 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use resources::keys;
+
 use crate::violation::Report;
 
 /// Labels by Kubernetes' syntax.
 pub(super) fn check_labels(labels: &BTreeMap<String, String>, path: &str, report: &mut Report) {
     for (key, value) in labels {
+        if key == keys::KUBERNETES_VERSION {
+            report.add(
+                format!("{path}.{key}"),
+                "Gantry gives each node this label, with the version that it was installed with",
+                "remove it",
+            );
+        }
         if !is_key(key) || !is_value(value) {
             report.add(
                 format!("{path}.{key}"),

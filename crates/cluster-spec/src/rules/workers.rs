@@ -49,15 +49,7 @@ pub(super) fn check(bundle: &ClusterBundle, report: &mut Report) {
         counts(group, &path, report);
         check_labels(&group.labels, &format!("{path}.labels"), report);
         check_taints(&group.taints, &format!("{path}.taints"), report);
-        if let Some(own) = &group.kubernetes_version
-            && version(own) != version(&bundle.cluster.spec.kubernetes_version)
-        {
-            report.add(
-                format!("{path}.kubernetesVersion"),
-                format!("{own} is not the cluster's version"),
-                "this version of the planner creates all groups with the cluster's version; remove the field",
-            );
-        }
+        own_version(&bundle.cluster.spec.kubernetes_version, group, &path, report);
     }
     let own = named(&bundle.cluster).is_none();
     let tainted = |group: &WorkerNodeGroup| {
@@ -73,6 +65,35 @@ pub(super) fn check(bundle: &ClusterBundle, report: &mut Report) {
             "remove the taints of one group",
         );
     }
+}
+
+/// A kubelet must not be newer than the API servers. It could be three minor versions older; every step of an upgrade then had to
+/// keep to that for each group, so it is one.
+fn own_version(of_cluster: &str, group: &WorkerNodeGroup, path: &str, report: &mut Report) {
+    let (Some(own), Some((major, minor))) = (&group.kubernetes_version, version(of_cluster)) else {
+        return;
+    };
+    let before = (major, minor.saturating_sub(1));
+    let message = match version(own) {
+        None => format!("{own:?} is not a Kubernetes minor version"),
+        Some(known) if known > (major, minor) => {
+            format!(
+                "{own} is newer than the control plane's {of_cluster}, and a kubelet must not be newer than its API server"
+            )
+        }
+        Some(known) if known < before => {
+            format!("{own} is more than one minor version older than the control plane's {of_cluster}")
+        }
+        Some(_) => return,
+    };
+    report.add(
+        format!("{path}.kubernetesVersion"),
+        message,
+        format!(
+            "write \"{}.{}\", or remove the field, and the group has the cluster's version",
+            before.0, before.1
+        ),
+    );
 }
 
 fn counts(group: &WorkerNodeGroup, path: &str, report: &mut Report) {

@@ -16,11 +16,13 @@ pub(super) enum Decision {
     Fixed,
     /// EKS Anywhere replaces machines for it, or changes them; the coordinator does neither.
     NotCarriedOut,
-    /// A version of Kubernetes: the same, the next minor version, or a later one through those between, rolls out.
+    /// The cluster's version of Kubernetes: the same, the next minor version, or a later one through those between, rolls out.
     Version,
+    /// The version of a worker group, which is the cluster's where it has none: later ones roll out.
+    GroupVersion,
 }
 
-use Decision::{CarriedOut, Fixed, NoEffect, NotCarriedOut, RollsOut, Version};
+use Decision::{CarriedOut, Fixed, GroupVersion, NoEffect, NotCarriedOut, RollsOut, Version};
 
 /// Path below the object, with `[]` for every item of a list, and the decision for it and all that is below it.
 pub(super) type Row = (&'static str, Decision);
@@ -73,7 +75,10 @@ pub(super) const CLUSTER: &[Row] = &[
         "spec.workerNodeGroupConfigurations[].upgradeRolloutStrategy",
         CarriedOut,
     ),
-    ("spec.workerNodeGroupConfigurations[].kubernetesVersion", Version),
+    (
+        "spec.workerNodeGroupConfigurations[].kubernetesVersion",
+        GroupVersion,
+    ),
     (
         "spec.workerNodeGroupConfigurations[].machineHealthCheck",
         CarriedOut,

@@ -12,13 +12,15 @@ use cluster_spec::{
 use jiff::Timestamp;
 use kube::ResourceExt;
 use resources::Mac;
-use resources::anywhere::{Cluster, FailureReason};
+use resources::anywhere::{Cluster, FailureReason, WorkerNodeGroup};
 use resources::gantry::{ControlPlane, Release};
 
-use super::upgrade::{Change, Upgrade, all_releases, change, fetched, held_versions, images_of, upgrade};
+use super::upgrade::{
+    Change, Upgrade, all_releases, change, fetched, held_versions, images_of, is_patch_of, upgrade,
+};
 use crate::access::Access;
 use crate::error::Error;
-use crate::observe::{Snapshot, Views};
+use crate::observe::{Snapshot, Views, versions};
 use crate::pin::Pin;
 use crate::plan::{rollout_paused, to_resume};
 
@@ -88,17 +90,17 @@ pub(crate) async fn read(
         .as_ref()
         .map_or(Change::None, |known| change(known, &bundle));
     let releases = match &pinned {
-        Some(pin) if change != Change::Version => vec![Release::new(&pin.release_ref, pin.release.clone())],
+        Some(pin) if change != Change::Version => pin.releases(),
         _ => all,
     };
     let violations = validate(&bundle, &releases);
     if let Some(first) = violations.first() {
         return Ok(Documents::Bad(class(first), lines(&violations)));
     }
-    let pin = match pinned {
-        Some(pin) if change == Change::None => pin,
-        Some(pin) => match upgrade(access, views, &bundle, &pin, snapshot).await? {
-            Upgrade::To(release) => Pin::new(&release, &bundle),
+    let pin = match (pinned, &known) {
+        (Some(pin), _) if change == Change::None => pin,
+        (Some(pin), Some(before)) => match upgrade(access, views, (before, &bundle), &pin, snapshot).await? {
+            Upgrade::To(pin) => *pin,
             // The cluster is driven on as it is.
             Upgrade::Waits(reason) => {
                 return Ok(as_before(control_plane, known, bundle, Some(reason), refused));
@@ -108,8 +110,8 @@ pub(crate) async fn read(
                 return Ok(as_before(control_plane, known, bundle, None, refused));
             }
         },
-        None => match release(access, views, &bundle, &releases, snapshot).await? {
-            Ok(release) => Pin::new(release, &bundle),
+        _ => match first_pin(access, views, &bundle, &releases, snapshot).await? {
+            Ok(pin) => pin,
             Err(other) => return Ok(other),
         },
     };
@@ -145,12 +147,21 @@ fn as_before(
     refused: Vec<Violation>,
 ) -> Documents {
     if let Some(known) = known {
+        let minors: Vec<String> = known.versions().into_iter().map(str::to_owned).collect();
         let (new, old) = (&mut bundle.cluster.spec, known.cluster.spec);
         new.kubernetes_version = old.kubernetes_version;
+        // A new one of another version waits, too.
+        new.worker_node_group_configurations.retain(|group| {
+            let is_old = |before: &WorkerNodeGroup| before.name == group.name;
+            let own = group.kubernetes_version.as_ref();
+            own.is_none_or(|own| minors.contains(own))
+                || old.worker_node_group_configurations.iter().any(is_old)
+        });
         for group in &mut new.worker_node_group_configurations {
             let mut groups = old.worker_node_group_configurations.iter();
-            let before = groups.find(|before| before.name == group.name);
-            group.kubernetes_version = before.and_then(|before| before.kubernetes_version.clone());
+            if let Some(before) = groups.find(|before| before.name == group.name) {
+                group.kubernetes_version.clone_from(&before.kubernetes_version);
+            }
         }
         bundle.datacenter.spec.os_image_url = known.datacenter.spec.os_image_url;
         for (name, config) in &mut bundle.machine_configs {
@@ -242,27 +253,54 @@ fn bundle(
     }))
 }
 
-/// The Release of a cluster that has none yet. Where there are several, what the cluster's images hold decides, so they
-/// are fetched first.
-async fn release<'a>(
+/// What a cluster is made from that has no Release yet.
+async fn first_pin(
     access: &Access,
     views: &Views,
     bundle: &ClusterBundle,
-    releases: &'a [Release],
+    releases: &[Release],
     snapshot: &Snapshot,
+) -> Result<Result<Pin, Documents>, Error> {
+    let surroundings = (access, views, snapshot);
+    let own = match first_release(
+        surroundings,
+        bundle,
+        &bundle.cluster.spec.kubernetes_version,
+        releases,
+    )
+    .await?
+    {
+        Ok(release) => release,
+        Err(other) => return Ok(Err(other)),
+    };
+    let older = match bundle.older_version() {
+        None => None,
+        Some(minor) => match first_release(surroundings, bundle, minor, releases).await? {
+            Ok(release) => Some(release),
+            Err(other) => return Ok(Err(other)),
+        },
+    };
+    Ok(Ok(Pin::new(own, older, bundle)))
+}
+
+/// The Release of the groups of a minor version. Where there are several, what their images hold decides, so they are fetched
+/// first.
+async fn first_release<'a>(
+    (access, views, snapshot): (&Access, &Views, &Snapshot),
+    bundle: &ClusterBundle,
+    minor: &str,
+    releases: &'a [Release],
 ) -> Result<Result<&'a Release, Documents>, Error> {
-    let mut inside: BTreeSet<String> = snapshot
-        .machines
-        .values()
-        .filter_map(|machine| machine.spec.version.clone())
-        .collect();
-    if inside.is_empty() && candidates(bundle, releases).len() > 1 {
-        match held_versions(access, views, bundle, snapshot).await? {
+    let made = versions(snapshot).map(|(_, version)| version);
+    let made = made.filter(|version| is_patch_of(version, minor));
+    let mut inside: BTreeSet<String> = made.cloned().collect();
+    if inside.is_empty() && candidates(bundle, minor, releases).len() > 1 {
+        match held_versions(access, views, bundle, minor, snapshot).await? {
             Ok(versions) => inside = versions,
             Err(url) => return Ok(Err(Documents::Waits(fetched(&url)))),
         }
     }
-    Ok(choose_release(bundle, releases, &inside)
+    Ok(choose_release(bundle, minor, releases, &inside)
         .map_err(|message| Documents::Bad(FailureReason::BundleNotFoundForCluster, message)))
 }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use cluster_spec::{ClusterBundle, Violation, choose_release};
 use kube::ResourceExt as _;
-use resources::gantry::{Image, ImageState, ImageStatus, Plan, PlanClass, PlanPhase, Release};
+use resources::anywhere::WorkerNodeGroup;
+use resources::gantry::{Image, ImageState, ImageStatus, MachineRole, Plan, PlanClass, PlanPhase, Release};
 
 use crate::access::Access;
 use crate::error::Error;
 use crate::execute::make_image;
-use crate::observe::{Snapshot, Views, image_of, named};
+use crate::observe::{Snapshot, Views, image_of, named, versions};
 use crate::pin::Pin;
 use crate::plan::{Founding, image_name};
 
@@ -26,48 +27,57 @@ pub(super) enum Change {
 }
 
 pub(super) fn change(known: &ClusterBundle, wanted: &ClusterBundle) -> Change {
-    if known.cluster.spec.kubernetes_version != wanted.cluster.spec.kubernetes_version {
+    if known.versions() != wanted.versions() || is_behind_otherwise(known, wanted) {
         Change::Version
-    } else if image_urls(known) != image_urls(wanted) {
+    } else if image_urls(known, None) != image_urls(wanted, None) {
         Change::Images
     } else {
         Change::None
     }
 }
 
+/// Whether a worker group that stays has another version than before.
+fn is_behind_otherwise(known: &ClusterBundle, wanted: &ClusterBundle) -> bool {
+    let mut groups = wanted.cluster.spec.worker_node_group_configurations.iter();
+    groups.any(|group| {
+        let known_group = known.cluster.spec.worker_node_group_configurations.iter();
+        let mut known_group = known_group.filter(|before| before.name == group.name);
+        let before = known_group.next().map(|before| known.version_of(before));
+        before.is_some_and(|before| before != wanted.version_of(group))
+    })
+}
+
 /// What becomes of a change of version or images.
 pub(super) enum Upgrade {
-    /// It is carried out, with machines of this Release.
-    To(Box<Release>),
+    /// It is carried out, with machines that are made from this.
+    To(Box<Pin>),
     /// Something has to happen first.
     Waits(String),
     /// It can't be carried out.
     Refused(Violation),
 }
 
-/// The Release that a cluster with machines is upgraded to: the one whose Kubernetes its new images hold, which are fetched
-/// first, so that no machine goes for one that can't be installed. Images that say nothing of it leave the recorded one, as
-/// long as its version is wanted.
+/// The Releases that a cluster with machines is upgraded to: those whose Kubernetes its new images hold, which are fetched
+/// first, so that no machine goes for one that can't be installed. Images that say nothing of it leave the recorded ones, as
+/// long as their versions are wanted.
 pub(super) async fn upgrade(
     access: &Access,
     views: &Views,
-    bundle: &ClusterBundle,
+    (known, bundle): (&ClusterBundle, &ClusterBundle),
     pinned: &Pin,
     snapshot: &Snapshot,
 ) -> Result<Upgrade, Error> {
-    let other_version = version_of(bundle) != pinned.release.kubernetes_version.trim_start_matches('v');
-    if other_version && snapshot.founding() != Founding::Done {
-        let reason = "the new version of Kubernetes waits until the cluster is created with the one before";
-        return Ok(Upgrade::Waits(reason.to_owned()));
+    if change(known, bundle) == Change::Version {
+        if snapshot.founding() != Founding::Done {
+            let reason =
+                "the new version of Kubernetes waits until the cluster is created with the one before";
+            return Ok(Upgrade::Waits(reason.to_owned()));
+        }
+        if let Some(reason) = between_versions(known, snapshot) {
+            return Ok(Upgrade::Waits(reason));
+        }
     }
-    if other_version && let Some(reason) = between_versions(pinned, snapshot) {
-        return Ok(Upgrade::Waits(reason));
-    }
-    let inside = match held_versions(access, views, bundle, snapshot).await? {
-        Ok(inside) => inside,
-        Err(url) => return Ok(Upgrade::Waits(fetched(&url))),
-    };
-    for url in image_urls(bundle) {
+    for url in image_urls(bundle, None) {
         let image = image_of(views, &access.namespace, &snapshot.cluster, &url);
         let failed = |status: &ImageStatus| status.state == ImageState::Failed;
         if let Some(status) = image
@@ -85,40 +95,87 @@ pub(super) async fn upgrade(
             return Ok(Upgrade::Refused(violation));
         }
     }
-    let is_held = |version: &String| *version == pinned.release.patch_version;
-    if !other_version && inside.iter().all(is_held) {
-        let recorded = Release::new(&pinned.release_ref, pinned.release.clone());
-        return Ok(Upgrade::To(Box::new(recorded)));
+    let surroundings = (access, views, snapshot);
+    let own = match release_for(
+        surroundings,
+        bundle,
+        &bundle.cluster.spec.kubernetes_version,
+        pinned,
+    )
+    .await?
+    {
+        Ok(release) => release,
+        Err(other) => return Ok(other),
+    };
+    let older = match bundle.older_version() {
+        None => None,
+        Some(minor) => match release_for(surroundings, bundle, minor, pinned).await? {
+            Ok(release) => Some(release),
+            Err(other) => return Ok(other),
+        },
+    };
+    Ok(Upgrade::To(Box::new(Pin::new(&own, older.as_ref(), bundle))))
+}
+
+/// The Release of the groups of a minor version, or what becomes of the upgrade without one.
+async fn release_for(
+    (access, views, snapshot): (&Access, &Views, &Snapshot),
+    bundle: &ClusterBundle,
+    minor: &str,
+    pinned: &Pin,
+) -> Result<Result<Release, Upgrade>, Error> {
+    let inside = match held_versions(access, views, bundle, minor, snapshot).await? {
+        Ok(inside) => inside,
+        Err(url) => return Ok(Err(Upgrade::Waits(fetched(&url)))),
+    };
+    let is_held = |release: &Release| {
+        let mut inside = inside.iter();
+        inside.all(|version| *version == release.spec.patch_version)
+    };
+    if let Some(recorded) = pinned.release_of(minor).filter(is_held) {
+        return Ok(Ok(recorded));
     }
-    Ok(match choose_release(bundle, &all_releases(views), &inside) {
-        Ok(release) => Upgrade::To(Box::new(release.clone())),
-        Err(message) => Upgrade::Refused(Violation {
+    let chosen = choose_release(bundle, minor, &all_releases(views), &inside).cloned();
+    Ok(chosen.map_err(|message| {
+        Upgrade::Refused(Violation {
             kind: "Cluster",
             name: bundle.name(),
             path: "spec.kubernetesVersion".to_owned(),
             message,
             next_step: "put the old version and images back, or name images of a Release that is here"
                 .to_owned(),
-        }),
-    })
+        })
+    }))
+}
+
+/// Whether a patch version such as `v1.35.4` is of a minor version such as `1.35`.
+pub(super) fn is_patch_of(version: &str, minor: &str) -> bool {
+    let patch = version
+        .trim_start_matches('v')
+        .strip_prefix(minor.trim_start_matches('v'));
+    patch.is_some_and(|patch| patch.starts_with('.'))
 }
 
 /// What the upgrade to the recorded version has not come to yet: API servers and nodes are never two minor versions apart, so the
 /// next version waits.
-fn between_versions(pinned: &Pin, snapshot: &Snapshot) -> Option<String> {
-    let recorded = pinned.release.kubernetes_version.trim_start_matches('v');
-    let is_of_recorded = |version: &str| {
-        let patch = version.trim_start_matches('v').strip_prefix(recorded);
-        patch.is_some_and(|patch| patch.starts_with('.'))
+fn between_versions(known: &ClusterBundle, snapshot: &Snapshot) -> Option<String> {
+    let of_machine = |name: &str| {
+        let pool = snapshot.pool_of(name);
+        let mut groups = known.cluster.spec.worker_node_group_configurations.iter();
+        let is_it = |group: &&WorkerNodeGroup| group.name.as_deref() == pool;
+        let group = groups
+            .find(is_it)
+            .filter(|_| snapshot.role(name) == MachineRole::Worker);
+        let own = group.map_or(&*known.cluster.spec.kubernetes_version, |group| {
+            known.version_of(group)
+        });
+        own.to_owned()
     };
-    let staying = snapshot
-        .machines
-        .iter()
-        .filter(|(name, _)| !snapshot.is_going(name));
-    let mut versions = staying.filter_map(|(name, machine)| Some((name, machine.spec.version.as_ref()?)));
-    if let Some((name, version)) = versions.find(|(_, version)| !is_of_recorded(version)) {
+    let mut staying = versions(snapshot).filter(|(name, _)| !snapshot.is_going(name));
+    if let Some((name, version)) = staying.find(|(name, version)| !is_patch_of(version, &of_machine(name))) {
         return Some(format!(
-            "the new version of Kubernetes waits until every machine has {recorded}: {name} has {version}"
+            "the new version of Kubernetes waits until every machine has the one before: {name} has {version}, and is to have {}",
+            of_machine(name)
         ));
     }
     let is_rollout =
@@ -168,19 +225,17 @@ pub(super) fn images_of(
     urls
 }
 
-fn version_of(bundle: &ClusterBundle) -> &str {
-    bundle.cluster.spec.kubernetes_version.trim_start_matches('v')
-}
-
-/// Patch versions in the images of a cluster, as far as these say one; or the URL of one that is being fetched.
+/// Patch versions in the images of the groups of a minor version, as far as these say one; or the URL of one that is being
+/// fetched.
 pub(super) async fn held_versions(
     access: &Access,
     views: &Views,
     bundle: &ClusterBundle,
+    minor: &str,
     snapshot: &Snapshot,
 ) -> Result<Result<BTreeSet<String>, String>, Error> {
     let mut inside = BTreeSet::new();
-    for url in image_urls(bundle) {
+    for url in image_urls(bundle, Some(minor)) {
         let Some(image) = image_of(views, &access.namespace, &snapshot.cluster, &url) else {
             make_image(access, &url).await?;
             return Ok(Err(url));
@@ -197,9 +252,9 @@ pub(super) fn fetched(url: &str) -> String {
     format!("image {url} is being fetched; the version of Kubernetes in it decides which Release is used")
 }
 
-/// URLs of the images of all groups.
-fn image_urls(bundle: &ClusterBundle) -> BTreeSet<String> {
-    let groups = bundle.groups();
+/// URLs of the images of all groups, or of those of a minor version.
+fn image_urls(bundle: &ClusterBundle, minor: Option<&str>) -> BTreeSet<String> {
+    let groups = minor.map_or_else(|| bundle.groups(), |minor| bundle.groups_of(minor));
     let urls = groups
         .iter()
         .filter_map(|group| bundle.image_url(group.machine_config));

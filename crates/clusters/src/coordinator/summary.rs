@@ -76,8 +76,8 @@ pub(crate) fn summary(round: &Round<'_>, progress: Option<&Progress>, verdict: &
 fn image_fault_of(round: &Round<'_>) -> Option<String> {
     let snapshot = &round.snapshot;
     let wanted = snapshot.wanted.as_ref().filter(|_| !snapshot.exists())?;
-    let mut images = snapshot.images.values();
-    images.find_map(|image| image_fault(image, &wanted.version))
+    let mut pools = wanted.pools.iter();
+    pools.find_map(|pool| image_fault(snapshot.images.get(&pool.image_url)?, &pool.version))
 }
 
 /// When to look again although nothing was observed to change.

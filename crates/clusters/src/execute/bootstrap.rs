@@ -45,7 +45,7 @@ pub(crate) async fn deliver(work: &Work<'_>, machine: &str, init: bool) -> Resul
         machine: machine.to_owned(),
         source,
     };
-    let mut cluster = settings(work, wanted)?;
+    let mut cluster = settings(work, wanted, &pool.version)?;
     if wanted
         .registry_mirror
         .as_ref()
@@ -56,7 +56,9 @@ pub(crate) async fn deliver(work: &Work<'_>, machine: &str, init: bool) -> Resul
             Err(missing) => return Ok(Some(format!("{machine}: {missing}"))),
         }
     }
-    let node = node(pool, machine, provider)?;
+    let made = work.snapshot.machines.get(machine);
+    let version = made.and_then(|made| made.spec.version.as_ref());
+    let node = node((pool, version.unwrap_or(&pool.version)), machine, provider)?;
     let saved = work.snapshot.saved_snapshot().filter(|_| init);
     let saved = saved.map(|saved| EtcdSnapshot {
         sha256: saved.sha256,
@@ -117,9 +119,9 @@ fn ca_files(pki: &ClusterPki) -> CaFiles {
     }
 }
 
-/// What all nodes share, without what is secret.
-pub(crate) fn settings(work: &Work<'_>, wanted: &Wanted) -> Result<ClusterSettings, Error> {
-    let images = Images::from_release(&work.release()).map_err(|source| Error::NodeConfig {
+/// What all nodes with this version of Kubernetes share, without what is secret.
+pub(crate) fn settings(work: &Work<'_>, wanted: &Wanted, version: &str) -> Result<ClusterSettings, Error> {
+    let images = Images::from_release(&work.release(version)).map_err(|source| Error::NodeConfig {
         machine: wanted.name.clone(),
         source,
     })?;
@@ -134,7 +136,7 @@ pub(crate) fn settings(work: &Work<'_>, wanted: &Wanted) -> Result<ClusterSettin
             .parse()
             .map_err(|_| incomplete("an endpoint that is an address"))?,
         address_holder: wanted.address_holder.clone(),
-        kubernetes_version: wanted.version.clone(),
+        kubernetes_version: version.to_owned(),
         pod_cidr: wanted.pod_cidr.clone(),
         service_cidr: wanted.service_cidr.clone(),
         node_mask: wanted.node_mask,
@@ -151,7 +153,11 @@ pub(crate) fn settings(work: &Work<'_>, wanted: &Wanted) -> Result<ClusterSettin
     })
 }
 
-fn node(pool: &Pool, machine: &str, provider: &ProviderMachine) -> Result<NodeSettings, Error> {
+fn node(
+    (pool, version): (&Pool, &str),
+    machine: &str,
+    provider: &ProviderMachine,
+) -> Result<NodeSettings, Error> {
     let status = provider.status.clone().unwrap_or_default();
     let incomplete = |field| Error::Incomplete {
         what: format!("ProviderMachine {machine}"),
@@ -171,7 +177,7 @@ fn node(pool: &Pool, machine: &str, provider: &ProviderMachine) -> Result<NodeSe
             .provider_id
             .clone()
             .ok_or_else(|| incomplete("a providerID"))?,
-        labels: pool.labels.clone(),
+        labels: pool.node_labels(version),
         taints: pool.taints.clone(),
         kubelet: pool.kubelet.clone(),
         time_servers: pool.time_servers.clone(),

@@ -38,8 +38,9 @@ pub(crate) fn wanted_of(snapshot: &Snapshot, machine: &str) -> Option<LabelsAndT
         .pool(&snapshot.provider_machines.get(machine)?.spec.pool)?;
     let recorded = snapshot.control_plane.as_ref();
     let keys = recorded.and_then(|known| known.spec.node_keys.get(&pool.name).cloned());
+    let version = snapshot.machines.get(machine)?.spec.version.as_deref();
     Some(LabelsAndTaints {
-        labels: pool.labels.clone(),
+        labels: pool.node_labels(version.unwrap_or_default()),
         taints: pool.node_taints(),
         keys: keys.unwrap_or_default(),
     })

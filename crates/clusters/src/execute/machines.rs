@@ -75,7 +75,7 @@ pub(crate) async fn make(
         },
         "spec": {
             "clusterName": wanted.name,
-            "version": wanted.version,
+            "version": pool.version,
             "bootstrap": { "dataSecretName": bootstrap_secret(name) },
             "infrastructureRef": { "apiGroup": "gantry.dev", "kind": "ProviderMachine", "name": name },
         },
@@ -125,6 +125,7 @@ pub(crate) async fn make_control_plane(
         version: wanted.version.clone(),
         release_ref: pin.map(|pin| pin.release_ref.clone()),
         release: pin.map(|pin| pin.release.clone()),
+        older_release: pin.and_then(|pin| pin.older.clone()),
         documents: pin.map(|pin| Box::new(pin.documents.clone())),
         revisions: pin.map(|_| wanted.revisions()).unwrap_or_default(),
         node_keys: pin.map(|_| node_keys).unwrap_or_default(),

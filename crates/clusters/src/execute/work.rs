@@ -29,9 +29,15 @@ pub(crate) struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// The Release of the cluster.
-    pub(crate) fn release(&self) -> ReleaseSpec {
-        self.pin.map(|pin| pin.release.clone()).unwrap_or_default()
+    /// The Release of machines with this version of Kubernetes, such as `v1.35.4`: that of the groups that are behind, or the
+    /// cluster's.
+    pub(crate) fn release(&self, version: &str) -> ReleaseSpec {
+        let Some(pin) = self.pin else {
+            return ReleaseSpec::default();
+        };
+        let older = pin.older.as_ref().map(|older| &older.release);
+        let older = older.filter(|older| older.patch_version == version);
+        older.unwrap_or(&pin.release).clone()
     }
 }
 

@@ -140,7 +140,7 @@ impl<'a> Group<'a> {
             cluster_name: self.wanted.name.clone(),
             replicas: Some(number(self.pool.count)),
             selector: selecting(self.selector()),
-            template: self.template(labels.clone(), &self.wanted.version),
+            template: self.template(labels.clone(), &self.pool.version),
         };
         let above = Above {
             labels,
@@ -224,7 +224,7 @@ impl<'a> Group<'a> {
             let known = snapshot.set(&self.pool.name, revision);
             let name = known.map_or_else(|| self.set_name(revision), |known| known.name_any());
             let (replicas, version) = if revision == current {
-                (number(self.pool.count), Some(self.wanted.version.clone()))
+                (number(self.pool.count), Some(self.pool.version.clone()))
             } else {
                 (0, version_of(snapshot, &self.pool.name, revision))
             };

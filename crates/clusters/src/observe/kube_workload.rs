@@ -1,14 +1,16 @@
 //! The API of a real cluster.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use compare_and_set::{Change, Outcome, Writer};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
-use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, PodTemplateSpec, Secret as KubeSecret};
+use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetStatus, Deployment};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Node, NodeSelectorRequirement, Pod, PodTemplateSpec, Secret as KubeSecret,
+};
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -36,6 +38,8 @@ const WRITER: Writer = Writer::new(keys::MANAGER_CLUSTERS);
 const CALL: Duration = Duration::from_secs(20);
 /// A watch on which nothing was heard for so long has ended: an API server sends a bookmark every minute.
 const QUIET: Duration = Duration::from_secs(90);
+/// DaemonSets of kube-proxy and their pods: kubeadm's, and those for nodes of one version.
+const PROXIES: &str = "k8s-app in (kube-proxy, kube-proxy-older)";
 
 /// Real clusters.
 #[derive(Debug, Clone, Copy, Default)]
@@ -87,10 +91,10 @@ impl KubeWorkload {
     /// What the cluster's nodes can't do without and is not ready, and why its pods are not.
     async fn missing(
         &self,
-        proxy: Option<&DaemonSet>,
+        proxies: &[DaemonSet],
         dns: Option<&Deployment>,
     ) -> Result<Option<String>, Failure> {
-        let Some((what, label)) = missing(proxy, dns) else {
+        let Some((what, label)) = missing(proxies, dns) else {
             return Ok(None);
         };
         let params = ListParams::default().labels(label);
@@ -150,20 +154,24 @@ impl Workload for KubeWorkload {
             let flannel: Api<DaemonSet> = Api::namespaced(self.client.clone(), "kube-flannel");
             let daemons: Api<DaemonSet> = Api::namespaced(self.client.clone(), "kube-system");
             let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), "kube-system");
-            let cni = limited(flannel.get_opt("kube-flannel-ds")).await?;
-            let proxy = limited(daemons.get_opt("kube-proxy")).await?;
+            let cnis = limited(flannel.list(&ListParams::default())).await?.items;
+            let proxies = ListParams::default().labels(PROXIES);
+            let proxies = limited(daemons.list(&proxies)).await?.items;
+            let (cni, proxy) = (named(&cnis, "kube-flannel-ds"), named(&proxies, "kube-proxy"));
             let dns = limited(deployments.get_opt("coredns")).await?;
             let notes: Api<ConfigMap> = Api::namespaced(self.client.clone(), LAST_PLAN_NAMESPACE);
             let note = limited(notes.get_opt(LAST_PLAN)).await?;
             let number = note.and_then(|note| note.data?.get("number")?.parse().ok());
-            let joins_with = proxy
-                .as_ref()
-                .and_then(|proxy| proxy.annotations().get(keys::JOINS_WITH));
+            let joins_with = proxy.and_then(|proxy| proxy.annotations().get(keys::JOINS_WITH));
             Ok(SystemView {
                 joins_with: joins_with.cloned(),
-                addons: addons(cni.as_ref(), proxy.as_ref(), dns.as_ref()),
+                addons: AddonsView {
+                    of_versions: of_versions(&proxies),
+                    cni_of_versions: of_versions(&cnis),
+                    ..addons(cni, proxy, dns.as_ref())
+                },
                 cni_applied: cni.is_some(),
-                missing: self.missing(proxy.as_ref(), dns.as_ref()).await?,
+                missing: self.missing(&proxies, dns.as_ref()).await?,
                 last_plan: number,
             })
         }
@@ -188,6 +196,14 @@ impl Workload for KubeWorkload {
                     .map_err(|why| format!("{} {name}: {why}", types.kind))?;
             }
             Ok(())
+        }
+        .boxed()
+    }
+
+    fn delete_daemon_set(&self, set: NamespacedName) -> BoxFuture<'_, Result<(), Failure>> {
+        async move {
+            let api: Api<DaemonSet> = Api::namespaced(self.client.clone(), &set.namespace);
+            gone(api.delete(&set.name, &DeleteParams::default())).await
         }
         .boxed()
     }
@@ -308,6 +324,38 @@ fn changes(change: &NodeChange, node: NodeView) -> Vec<Change> {
     changes
 }
 
+fn named<'a>(sets: &'a [DaemonSet], name: &str) -> Option<&'a DaemonSet> {
+    sets.iter().find(|set| set.name_any() == name)
+}
+
+/// Versions whose nodes have one of these sets for themselves.
+fn of_versions(sets: &[DaemonSet]) -> BTreeSet<String> {
+    let versions = sets
+        .iter()
+        .filter_map(|set| set.labels().get(keys::KUBERNETES_VERSION));
+    versions.cloned().collect()
+}
+
+/// Versions whose nodes a set leaves out.
+fn left_out(set: &DaemonSet) -> Option<BTreeSet<String>> {
+    let affinity = set.spec.as_ref()?.template.spec.as_ref()?.affinity.as_ref()?;
+    let nodes = affinity.node_affinity.as_ref()?;
+    let required = nodes
+        .required_during_scheduling_ignored_during_execution
+        .as_ref()?;
+    let terms = required.node_selector_terms.iter();
+    let rules = terms.flat_map(|term| term.match_expressions.iter().flatten());
+    let is_ours =
+        |rule: &&NodeSelectorRequirement| rule.key == keys::KUBERNETES_VERSION && rule.operator == "NotIn";
+    Some(
+        rules
+            .filter(is_ours)
+            .flat_map(|rule| rule.values.iter().flatten())
+            .cloned()
+            .collect(),
+    )
+}
+
 fn addons(cni: Option<&DaemonSet>, proxy: Option<&DaemonSet>, dns: Option<&Deployment>) -> AddonsView {
     let image = |pods: &PodTemplateSpec| {
         let first = pods.spec.as_ref()?.containers.first()?;
@@ -326,21 +374,30 @@ fn addons(cni: Option<&DaemonSet>, proxy: Option<&DaemonSet>, dns: Option<&Deplo
             .and_then(|proxy| proxy.annotations().get(keys::ADDONS_VERSION))
             .cloned(),
         held: is_held(proxy) || is_held(cni),
+        left_out: proxy.and_then(left_out).unwrap_or_default(),
+        ..AddonsView::default()
     }
 }
 
 /// What is missing, and the label of the pods that it is made of.
 type Missing = (String, &'static str);
 
-fn missing(proxy: Option<&DaemonSet>, dns: Option<&Deployment>) -> Option<Missing> {
-    const PROXY: &str = "k8s-app=kube-proxy";
+fn missing(proxies: &[DaemonSet], dns: Option<&Deployment>) -> Option<Missing> {
     const DNS: &str = "k8s-app=kube-dns";
-    let Some(status) = proxy.and_then(|proxy| proxy.status.as_ref()) else {
-        return Some(("kube-proxy is not there yet".to_owned(), PROXY));
+    let statuses: Option<Vec<_>> = proxies.iter().map(|proxy| proxy.status.as_ref()).collect();
+    let Some(statuses) = statuses.filter(|_| named(proxies, "kube-proxy").is_some()) else {
+        return Some(("kube-proxy is not there yet".to_owned(), PROXIES));
     };
-    if status.number_ready < status.desired_number_scheduled || status.desired_number_scheduled == 0 {
-        let (ready, wanted) = (status.number_ready, status.desired_number_scheduled);
-        return Some((format!("kube-proxy is ready on {ready} of {wanted} nodes"), PROXY));
+    let sum = |of: fn(&DaemonSetStatus) -> i32| statuses.iter().map(|status| of(status)).sum::<i32>();
+    let (ready, wanted) = (
+        sum(|status| status.number_ready),
+        sum(|status| status.desired_number_scheduled),
+    );
+    if ready < wanted || wanted == 0 {
+        return Some((
+            format!("kube-proxy is ready on {ready} of {wanted} nodes"),
+            PROXIES,
+        ));
     }
     let available = dns
         .and_then(|dns| dns.status.as_ref()?.available_replicas)

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use resources::gantry::{MachineRole, ProviderMachinePhase, ProviderMachineStatus, StepState};
 use resources::keys;
 
-use super::addons::addons_behind;
+use super::addons::{addons_behind, older_unserved};
 use super::node_view::NodeView;
 use super::snapshot::{ApiSeen, EtcdSeen, Snapshot};
 use crate::plan::{
@@ -71,6 +71,7 @@ pub(crate) fn seen(snapshot: &Snapshot, now: Timestamp) -> Seen {
         }),
         joins_with: system.and_then(|system| system.joins_with.clone()),
         addons_behind: addons_behind(snapshot),
+        older_unserved: older_unserved(snapshot),
         certificates: snapshot.certificate_state(now),
         gates: snapshot.gates(),
     }

@@ -1,6 +1,8 @@
 //! The API of a cluster, on any day of its life: what is read of it and the few things that are written. A trait, because
 //! tests play a cluster.
 
+use std::collections::BTreeSet;
+
 use futures::future::BoxFuture;
 use resources::Secret;
 use serde_json::{Value, json};
@@ -36,6 +38,12 @@ pub struct AddonsView {
     pub version: Option<String>,
     /// Pods of kube-proxy and flannel keep their images until they are deleted with their nodes (`OnDelete`).
     pub held: bool,
+    /// Versions whose nodes have a DaemonSet of kube-proxy of their own, as [`resources::keys::KUBERNETES_VERSION`] says them.
+    pub of_versions: BTreeSet<String>,
+    /// The same of flannel.
+    pub cni_of_versions: BTreeSet<String>,
+    /// Versions whose nodes the DaemonSet of kube-proxy for all nodes leaves out.
+    pub left_out: BTreeSet<String>,
 }
 
 /// Why a call did not succeed, for people.
@@ -98,6 +106,8 @@ pub trait Workload: Send + Sync {
     fn system(&self) -> BoxFuture<'_, Result<SystemView, Failure>>;
     /// Server-side apply of objects, in order.
     fn apply(&self, objects: Vec<Value>) -> BoxFuture<'_, Result<(), Failure>>;
+    /// Deletes a DaemonSet by namespace and name.
+    fn delete_daemon_set(&self, set: NamespacedName) -> BoxFuture<'_, Result<(), Failure>>;
     /// Deletes a Secret of kube-system.
     fn delete_token(&self, name: String) -> BoxFuture<'_, Result<(), Failure>>;
     /// Gives a node, which must be there, the labels and taints that it lacks, and takes those away that it is not to have any

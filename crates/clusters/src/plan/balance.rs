@@ -112,7 +112,7 @@ pub(crate) fn balance<'a>(
     verdict: &mut Verdict,
 ) -> Balance<'a> {
     // A node of the new version could not join yet, so one of the old version may as well.
-    let too_early = pool.role == MachineRole::Worker && seen.behind(wanted).is_some();
+    let too_early = pool.role == MachineRole::Worker && seen.older_than(wanted, pool).is_some();
     let mut sorted = Balance::default();
     let mut faulty = Faulty::default();
     let mut follow = Vec::new();

@@ -47,6 +47,13 @@ pub(crate) fn creation(
             MachineRole::Worker => workers(&mut draft, verdict, seen, names, pool, sorted, &before),
         }
     }
+    // Machines of groups that are behind are installed meanwhile, and join after it.
+    let first = draft
+        .find(PlanStepKind::InstallCni)
+        .or_else(|| draft.find(PlanStepKind::InitControlPlane));
+    if let Some(first) = first.filter(|_| seen.older_unserved) {
+        draft.add(PlanStepKind::UpdateAddons, None, vec![first]);
+    }
     draft
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use node_config::version_label;
 use resources::anywhere::Taint;
 use resources::gantry::{MachineRole, NodeKeys};
+use resources::keys::KUBERNETES_VERSION;
 
 use super::wanted::{Pool, Wanted};
 
@@ -22,6 +24,15 @@ impl Pool {
                 ..Taint::default()
             }],
         }
+    }
+
+    /// The labels of its nodes that are of this version of Kubernetes: the documents' and the one that says the version.
+    pub(crate) fn node_labels(&self, version: &str) -> BTreeMap<String, String> {
+        let mut labels = self.labels.clone();
+        if !version.is_empty() {
+            labels.insert(KUBERNETES_VERSION.to_owned(), version_label(version));
+        }
+        labels
     }
 
     /// The keys of the labels and taints of its nodes.

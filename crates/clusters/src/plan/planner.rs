@@ -111,6 +111,10 @@ fn change(
         all.push((pool, settled));
     }
     without_pool(wanted, seen, &mut draft, verdict);
+    // Machines that join wait for it. Kube-proxy may not be newer than the API servers.
+    if seen.older_unserved && seen.behind(wanted).is_none() && !draft.is_empty() {
+        draft.add(PlanStepKind::UpdateAddons, None, Vec::new());
+    }
     verdict.paused = paused(wanted, seen);
     if draft.is_empty() && seen.network && wanted.paused.is_none() {
         draft = upgrade(wanted, seen, names, &all, verdict);
@@ -138,7 +142,7 @@ fn paused(wanted: &Wanted, seen: &Seen) -> Option<String> {
     waits.then(|| format!("{paused} at {current} of {all} machines; {resume}"))
 }
 
-/// A new node must not be newer than the API servers, so none is made while one of these is to be upgraded.
+/// A new node must not be newer than the API servers, so none is made while one of these is to be upgraded to its version.
 fn wait_for_control_plane(
     wanted: &Wanted,
     seen: &Seen,
@@ -146,7 +150,7 @@ fn wait_for_control_plane(
     sorted: &mut Balance<'_>,
     verdict: &mut Verdict,
 ) {
-    let Some(behind) = seen.behind(wanted) else {
+    let Some(behind) = seen.older_than(wanted, pool) else {
         return;
     };
     if pool.role != MachineRole::Worker || sorted.missing.is_empty() {
@@ -157,7 +161,7 @@ fn wait_for_control_plane(
     let reason = format!(
         "machines of {} wait until the control plane has Kubernetes {}: {} has {}{}",
         pool.name,
-        wanted.version,
+        pool.version,
         behind.name,
         behind.version,
         paused.unwrap_or_default()

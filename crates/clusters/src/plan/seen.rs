@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cluster_spec::is_older;
 use jiff::Timestamp;
 use resources::gantry::MachineRole;
 
@@ -38,8 +39,10 @@ pub struct Seen {
     pub joins_with: Option<String>,
     /// The data of etcd while the only member of the control plane is installed anew.
     pub saved: Option<SavedData>,
-    /// DNS, kube-proxy or the CNI have other images than the cluster's Release.
+    /// DNS, kube-proxy or the CNI have other images than the cluster's Releases.
     pub addons_behind: bool,
+    /// Nodes of the worker groups that are behind the control plane would have no pods of kube-proxy and the CNI.
+    pub older_unserved: bool,
     /// The certificates of its control plane.
     pub certificates: CertificateState,
     /// What a person has tested between two machines of a rollout.
@@ -281,6 +284,18 @@ impl Seen {
         self.members.iter().find(is_behind)
     }
 
+    /// The first member of the control plane that a new node of this pool would be newer than.
+    pub(crate) fn older_than<'a>(&'a self, wanted: &Wanted, pool: &Pool) -> Option<&'a Member> {
+        if pool.version == wanted.version {
+            return self.behind(wanted);
+        }
+        let is_older = |member: &&Member| {
+            let counts = member.role == MachineRole::ControlPlane && !member.is_leaving();
+            counts && !member.version.is_empty() && is_older(&member.version, &pool.version)
+        };
+        self.members.iter().find(is_older)
+    }
+
     /// A nothing: the observation before the first plan.
     #[must_use]
     pub fn nothing() -> Self {
@@ -299,6 +314,7 @@ impl Seen {
             joins_with: None,
             saved: None,
             addons_behind: false,
+            older_unserved: false,
             certificates: CertificateState::default(),
             gates: Gates::None,
         }

@@ -59,7 +59,7 @@ pub(crate) fn upgrade(
     }
     let mut exchanged = false;
     for (pool, balance) in of_role(MachineRole::Worker) {
-        let waits = !balance.missing.is_empty() && seen.behind(wanted).is_some();
+        let waits = !balance.missing.is_empty() && seen.older_than(wanted, pool).is_some();
         if balance.outdated(pool).is_empty() && !waits {
             continue;
         }

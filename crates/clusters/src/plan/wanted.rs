@@ -30,7 +30,7 @@ pub struct Wanted {
     pub endpoint: String,
     /// What holds that address.
     pub address_holder: AddressHolder,
-    /// Version of Kubernetes such as `v1.35.4`.
+    /// Version of Kubernetes of the control plane, such as `v1.35.4`.
     pub version: String,
     /// Range of the pods.
     pub pod_cidr: String,
@@ -78,6 +78,9 @@ pub struct Pool {
     /// Digest of what is installed on a machine: Release, image and configuration of the node. Labels and taints are not
     /// part of it, because they are changed in place.
     pub revision: String,
+    /// Version of Kubernetes: the control plane's, or one of the minor version before. The revision says it too.
+    #[serde(skip)]
+    pub version: String,
     /// Which hardware.
     pub selector: Vec<SelectorTerm>,
     /// URL of the image.
@@ -110,9 +113,9 @@ pub struct Pool {
 }
 
 impl Wanted {
-    /// Resolves a checked bundle with the Release of its version.
+    /// Resolves a checked bundle with the Release of its version, and that of the worker groups that are behind.
     #[must_use]
-    pub fn new(bundle: &ClusterBundle, release: &ReleaseSpec) -> Self {
+    pub fn new(bundle: &ClusterBundle, release: &ReleaseSpec, older: Option<&ReleaseSpec>) -> Self {
         let spec = &bundle.cluster.spec;
         let control = &spec.control_plane_configuration;
         let network = &spec.cluster_network;
@@ -144,7 +147,7 @@ impl Wanted {
             registry_mirror: spec.registry_mirror_configuration.clone(),
             cni: bundle.cni().unwrap_or("none").to_owned(),
             paused: rollout_paused(&bundle.cluster),
-            pools: pools(bundle, release),
+            pools: pools(bundle, release, older),
         }
     }
 
@@ -183,6 +186,13 @@ impl Wanted {
         }
     }
 
+    /// The version of the worker groups that are behind the control plane; `None` where none is.
+    pub(crate) fn older_version(&self) -> Option<&str> {
+        let mut pools = self.pools.iter();
+        let behind = pools.find(|pool| pool.version != self.version);
+        behind.map(|pool| pool.version.as_str())
+    }
+
     /// How many members the control plane is to have.
     pub(crate) fn control_planes(&self) -> usize {
         let members = self
@@ -208,7 +218,13 @@ fn holder(bundle: &ClusterBundle, release: &ReleaseSpec) -> AddressHolder {
     }
 }
 
-fn pools(bundle: &ClusterBundle, release: &ReleaseSpec) -> Vec<Pool> {
+/// Whether a Release is of a minor version.
+pub(crate) fn is_minor(release: &ReleaseSpec, minor: &str) -> bool {
+    let plain = |text: &str| text.trim_start_matches('v').to_owned();
+    plain(&release.kubernetes_version) == plain(minor)
+}
+
+fn pools(bundle: &ClusterBundle, release: &ReleaseSpec, older: Option<&ReleaseSpec>) -> Vec<Pool> {
     let groups = bundle.groups();
     // A group that an autoscaler has left empty may have workers at any moment.
     let scales = |group: &cluster_spec::Group<'_>| {
@@ -219,9 +235,14 @@ fn pools(bundle: &ClusterBundle, release: &ReleaseSpec) -> Vec<Pool> {
         group.role == MachineRole::Worker && (group.count > 0 || scales(group))
     };
     let no_workers = !groups.iter().any(has_workers);
+    // A group of another version than the cluster's is of the older one; the rules see to that.
+    let release_of = |group: &cluster_spec::Group<'_>| {
+        let older = older.filter(|older| is_minor(older, group.kubernetes_version));
+        older.unwrap_or(release)
+    };
     groups
         .iter()
-        .map(|group| pool(bundle, release, group, no_workers))
+        .map(|group| pool(bundle, release_of(group), group, no_workers))
         .collect()
 }
 
@@ -278,6 +299,7 @@ fn pool(
         role: group.role,
         count: group.count,
         revision: revision(&made_of),
+        version: release.patch_version.clone(),
         selector: selector_terms(config),
         image_url: image_url.to_owned(),
         os_family: family.to_owned(),
@@ -319,6 +341,7 @@ mod tests {
                 role: MachineRole::Worker,
                 count: 1,
                 revision: (*revision).to_owned(),
+                version: String::new(),
                 selector: Vec::new(),
                 image_url: String::new(),
                 os_family: String::new(),

@@ -21,8 +21,9 @@ use resources::anywhere::Cluster;
 use self::operation::Operation;
 use crate::certificates::ask;
 use crate::gates::name_gates;
+use crate::group_versions::{IMAGE, catch_up, leave_behind, next};
 use crate::only_member::alone;
-use crate::upgrade::{OTHER_IMAGE, use_image};
+use crate::upgrade::{NEXT_IMAGE, OTHER_IMAGE, use_image};
 use crate::world::World;
 
 /// How many writes the second coordinator makes, by those of the first: so that pairs of kills differ.
@@ -80,7 +81,17 @@ const UPGRADE: Operation = Operation::new(
     |world| use_image(world, OTHER_IMAGE).boxed(),
     (1, 1),
 )
-.with_image(OTHER_IMAGE);
+.with_images(&[("cp", OTHER_IMAGE), ("md-0", OTHER_IMAGE)]);
+
+/// A worker group stays behind, and follows.
+const LEAVE_BEHIND: Operation = Operation::new(
+    "leave a group behind",
+    |world| leave_behind(world).boxed(),
+    (1, 1),
+)
+.with_images(&[("cp", NEXT_IMAGE), ("md-0", IMAGE)]);
+const CATCH_UP: Operation = Operation::new("let the group follow", |world| catch_up(world).boxed(), (1, 1))
+    .with_images(&[("cp", NEXT_IMAGE), ("md-0", NEXT_IMAGE)]);
 
 const UPGRADE_WITH_GATES: Operation = UPGRADE.with_gates();
 
@@ -174,28 +185,39 @@ where
 /// Carried out by coordinators of which each makes so many writes and is killed. With fewer than three none would get past
 /// the writes that it begins with: a number is taken before the plan of that number is stored.
 macro_rules! carried_out_by_short_lives {
-    ($($test:ident: $begin:expr, $operation:expr;)+) => {
+    ($($test:ident: $begin:expr, [$($operation:expr),+];)+) => {
         $(#[test]
         fn $test() {
             side_by_side(3..=6, |writes| async move {
-                let killed = $operation.carry_out(&$begin.await, [writes; LIVES]).await;
-                let name = $operation.name();
-                eprintln!("{name}: {killed} coordinators of {writes} writes each were killed");
-                assert!(killed < LIVES, "{name} is not carried out by coordinators of {writes} writes");
+                let world = $begin.await;
+                for operation in [$($operation),+] {
+                    let killed = operation.carry_out(&world, [writes; LIVES]).await;
+                    let name = operation.name();
+                    eprintln!("{name}: {killed} coordinators of {writes} writes each were killed");
+                    assert!(killed < LIVES, "{name} is not carried out by coordinators of {writes} writes");
+                }
             });
         })+
     };
 }
 
 carried_out_by_short_lives! {
-    create_three: documents(), CREATE_THREE;
-    first_boots_that_fail: documents(), FIRST_BOOTS;
-    remediate: three(), REMEDIATE;
-    renew_three: three(), RENEW_THREE;
-    upgrade: made(), UPGRADE;
-    upgrade_alone: alone(), UPGRADE;
-    upgrade_with_gates: with_gates(made()), UPGRADE_WITH_GATES;
-    upgrade_alone_with_gates: with_gates(alone()), UPGRADE_WITH_GATES;
+    create_three: documents(), [CREATE_THREE];
+    first_boots_that_fail: documents(), [FIRST_BOOTS];
+    remediate: three(), [REMEDIATE];
+    renew_three: three(), [RENEW_THREE];
+    upgrade: made(), [UPGRADE];
+    upgrade_alone: alone(), [UPGRADE];
+    a_group_stays_behind: with_next_release(), [LEAVE_BEHIND, CATCH_UP];
+    upgrade_with_gates: with_gates(made()), [UPGRADE_WITH_GATES];
+    upgrade_alone_with_gates: with_gates(alone()), [UPGRADE_WITH_GATES];
+}
+
+/// A cluster for whose version there is a next one.
+async fn with_next_release() -> World {
+    let world = made().await;
+    next(&world).await;
+    world
 }
 
 /// A cluster with upgrade gates that succeed.

@@ -45,8 +45,13 @@ async fn node_of_role(world: &World, role: MachineRole) -> NodeView {
     node(world, &machine)
 }
 
+/// But for the one that every node has.
 fn labels(node: &NodeView) -> Vec<String> {
-    let labels = node.labels.iter();
+    assert_eq!(node.labels[keys::KUBERNETES_VERSION], "v1.35.4");
+    let labels = node
+        .labels
+        .iter()
+        .filter(|(key, _)| *key != keys::KUBERNETES_VERSION);
     labels.map(|(key, value)| format!("{key}={value}")).collect()
 }
 

@@ -31,6 +31,8 @@ pub(crate) async fn settles(world: &World, control_planes: usize, workers: usize
 pub(crate) fn quorum_held(world: &World) {
     let lost = world.inside.with(|inside| inside.lost_quorum);
     assert_eq!(lost, None, "voters and healthy ones: {:?}", world.log());
+    let without = world.inside.with(|inside| inside.proxies.without.clone());
+    assert_eq!(without, None, "{:#?}", world.log());
 }
 
 #[tokio::test]

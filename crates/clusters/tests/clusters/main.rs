@@ -12,6 +12,7 @@ mod first_boot;
 mod fleet;
 mod founding;
 mod gates;
+mod group_versions;
 mod kills;
 mod labels_and_taints;
 mod life;

@@ -14,7 +14,7 @@ use crate::life::{made, quorum_held, settles};
 use crate::world::{TURNS, World};
 
 pub(crate) const OTHER_IMAGE: &str = "file:///srv/other-1.35.raw.zst";
-const NEXT_IMAGE: &str = "file:///srv/debian-13-kubernetes-1.36.raw.zst";
+pub(crate) const NEXT_IMAGE: &str = "file:///srv/debian-13-kubernetes-1.36.raw.zst";
 const LAST_IMAGE: &str = "file:///srv/debian-13-kubernetes-1.37.raw.zst";
 
 /// Names another image for all machines.
@@ -107,7 +107,7 @@ async fn another_version_brings_control_plane_add_ons_and_workers() {
 }
 
 /// Releases of the two versions after that of the cluster.
-async fn later_releases(world: &World) {
+pub(crate) async fn later_releases(world: &World) {
     let mut after = next_release();
     after.metadata.name = Some("v1.37.0".to_owned());
     (after.spec.kubernetes_version, after.spec.patch_version) = ("1.37".to_owned(), "v1.37.0".to_owned());

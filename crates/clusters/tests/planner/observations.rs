@@ -67,7 +67,19 @@ fn some_wanted(tape: &mut Tape<'_>) -> Wanted {
     let control_planes = tape.of(&[1, 3, 3, 5]);
     let pools = tape.below(3);
     let workers: Vec<usize> = (0..pools).map(|_| tape.below(5)).collect();
-    wanted(control_planes, &workers)
+    let mut wanted = wanted(control_planes, &workers);
+    for pool in wanted.pools.iter_mut().skip(1).filter(|_| tape.chance(15)) {
+        OLDER.clone_into(&mut pool.version);
+    }
+    wanted
+}
+
+/// The version before [`crate::samples::VERSION`].
+const OLDER: &str = "v1.34.9";
+
+/// Whether a worker group is behind the control plane.
+fn is_behind(wanted: &Wanted) -> bool {
+    wanted.pools.iter().any(|pool| pool.version != wanted.version)
 }
 
 /// A cluster that exists, with all that may have happened to it.
@@ -82,7 +94,8 @@ fn existing(tape: &mut Tape<'_>, wanted: &Wanted) -> Seen {
     seen.network = !tape.chance(10);
     seen.finished = !tape.chance(10);
     seen.joins_with = tape.chance(30).then(|| wanted.pools[0].revision.clone());
-    seen.addons_behind = seen.api == ApiState::Answers && tape.chance(10);
+    seen.older_unserved = seen.api == ApiState::Answers && is_behind(wanted) && tape.chance(30);
+    seen.addons_behind = seen.older_unserved || seen.api == ApiState::Answers && tape.chance(10);
     let ahead = seen.api == ApiState::Answers && tape.chance(15);
     seen.unknown_plan = ahead.then_some(9);
     for pool in &wanted.pools {
@@ -122,10 +135,12 @@ fn upgrading(tape: &mut Tape<'_>, wanted: &Wanted) -> Seen {
     for known in seen.members.iter_mut().filter(|_| tape.chance(70)) {
         known.revision = "fedcba987654".to_owned();
         if version {
-            known.version = "v1.34.9".to_owned();
+            known.version = OLDER.to_owned();
         }
     }
     seen.joins_with = tape.chance(30).then(|| wanted.pools[0].revision.clone());
+    seen.older_unserved = is_behind(wanted) && tape.chance(30);
+    seen.addons_behind = seen.older_unserved;
     for pool in &wanted.pools {
         seen.free.insert(pool.name.clone(), free(tape.below(3)));
     }
@@ -163,7 +178,7 @@ fn happens(tape: &mut Tape<'_>, member: &mut Member, api: ApiState) {
     if tape.chance(20) {
         member.revision = "fedcba987654".to_owned();
         if tape.chance(50) {
-            member.version = "v1.34.9".to_owned();
+            member.version = OLDER.to_owned();
         }
     }
     if tape.chance(4) {
@@ -223,6 +238,7 @@ fn etcd(tape: &mut Tape<'_>, members: &mut [Member], api: ApiState) -> EtcdState
 /// A cluster that does not exist yet.
 fn begun(tape: &mut Tape<'_>, wanted: &Wanted) -> Seen {
     let mut seen = Seen::nothing();
+    seen.older_unserved = is_behind(wanted);
     seen.pki = tape.chance(60);
     let doomed = tape.chance(25);
     for pool in &wanted.pools {

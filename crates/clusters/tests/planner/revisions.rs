@@ -255,7 +255,7 @@ fn what_is_rolled_out_is_part_of_what_machines_are_made_of() {
         "one change for each field that is rolled out"
     );
     let (old, release) = (base(), release().spec);
-    let revisions = |bundle: &ClusterBundle| Wanted::new(bundle, &release).revisions();
+    let revisions = |bundle: &ClusterBundle| Wanted::new(bundle, &release, None).revisions();
     let before: BTreeMap<String, String> = revisions(&old);
     for (kind, field, change, pools) in CHANGES {
         let mut new = old.clone();

@@ -56,12 +56,14 @@ pub(crate) fn upgrades_are_in_order(case: &Case, graph: &Graph<'_>) -> Holds {
             })?;
         }
     }
-    let old = |member: &&Member| {
-        member.role == MachineRole::ControlPlane
-            && member.stage != Stage::Leaving
-            && member.version != crate::samples::VERSION
-    };
     for join in graph.of(PlanStepKind::JoinWorker) {
+        let pool = join.pool.as_deref().and_then(|pool| case.wanted.pool(pool));
+        let version = pool.map_or(crate::samples::VERSION, |pool| pool.version.as_str());
+        let old = |member: &&Member| {
+            member.role == MachineRole::ControlPlane
+                && member.stage != Stage::Leaving
+                && member.version.as_str() < version
+        };
         let made = !seen.members.iter().any(|member| member.name == name(join));
         for member in seen.members.iter().filter(old).filter(|_| made) {
             ensure(graph.leaves_etcd_before(&member.name, join), || {

@@ -46,6 +46,9 @@ pub struct ControlPlaneSpec {
     /// Content of that Release when it was chosen. Machines that are added later are made from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseSpec>,
+    /// The Release of the minor version before, while a worker group has it. The machines of such groups are made from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub older_release: Option<OlderRelease>,
     /// Machine that was given `kubeadm init`. It is written before that. Once `answeredAt` is set it changes only with a
     /// snapshot in `savedEtcd`, after whose machine nobody serves those data: a second `kubeadm init` would start a second
     /// etcd.
@@ -89,6 +92,16 @@ pub struct ControlPlaneSpec {
     /// stays on the nodes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub node_keys: BTreeMap<String, NodeKeys>,
+}
+
+/// The Release of worker groups that are one minor version behind the control plane.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OlderRelease {
+    /// Name of the Release.
+    pub name: String,
+    /// Its content when it was chosen.
+    pub release: ReleaseSpec,
 }
 
 /// Labels and taints of the nodes of a pool that the documents decide about.

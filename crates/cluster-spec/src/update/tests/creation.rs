@@ -131,7 +131,10 @@ const CLUSTER_AT_CREATION: &[CreationRow] = &[
     ),
     (
         "spec.workerNodeGroupConfigurations[].kubernetesVersion",
-        Decides("must be the version of the cluster", "\"1.35\""),
+        Decides(
+            "version of its machines: the cluster's, which is meant without it, or the minor version before",
+            "\"1.35\"",
+        ),
     ),
     (
         "spec.workerNodeGroupConfigurations[].machineHealthCheck",
@@ -410,6 +413,9 @@ fn later(decision: Decision) -> &'static str {
         Decision::CarriedOut => "carried out; machines that work are kept",
         Decision::RollsOut => "machines are exchanged",
         Decision::Version => "a later minor version, through each between: machines are exchanged",
+        Decision::GroupVersion => {
+            "a later minor version, up to the cluster's: machines of the group are exchanged; no field means the cluster's"
+        }
         Decision::NoEffect => "no effect",
         Decision::Fixed | Decision::NotCarriedOut => "refused",
     }

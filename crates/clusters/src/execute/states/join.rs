@@ -13,7 +13,7 @@ use super::provision::asks;
 use crate::execute::bootstrap::is_over;
 use crate::execute::decision::{Decision, Effect, View, done, fail};
 use crate::execute::labels_and_taints;
-use crate::observe::{ApiSeen, BootstrapSeen, EtcdSeen, NodeView, is_subject, uses_flannel};
+use crate::observe::{ApiSeen, BootstrapSeen, EtcdSeen, NodeView, is_subject, older_unserved, uses_flannel};
 
 /// First member, another one, or a worker.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -139,6 +139,13 @@ fn deliver(view: View<'_>, how: How) -> Decision {
     if uses_flannel(snapshot) && !system.cni_applied {
         return view.wait_for_others(format!("{machine}: asks to join; the cluster has no network yet"));
     }
+    if how == How::Worker
+        && let Some(version) = lacks_pods(view)
+    {
+        return view.wait_for_others(format!(
+            "{machine}: asks to join; there is no kube-proxy of {version} in the cluster yet"
+        ));
+    }
     if how == How::ControlPlane
         && let Some(why) = etcd_takes_nobody(&snapshot.etcd)
     {
@@ -148,6 +155,13 @@ fn deliver(view: View<'_>, how: How) -> Decision {
         machine: machine.to_owned(),
         init: false,
     })
+}
+
+/// The version of a worker whose node would have no pods of kube-proxy and the CNI, because none of its version are there yet.
+fn lacks_pods(view: View<'_>) -> Option<&str> {
+    let (snapshot, wanted) = (view.snapshot, view.snapshot.wanted.as_ref()?);
+    let version = snapshot.machines.get(view.machine())?.spec.version.as_ref()?;
+    (*version != wanted.version && older_unserved(snapshot)).then_some(version)
 }
 
 fn init(view: View<'_>) -> Decision {

@@ -60,7 +60,7 @@ fn begin(view: View<'_>) -> Decision {
     }
     match snapshot.images.get(&pool.image_url) {
         None => Step::Do(Effect::MakeImage(pool.image_url.clone())),
-        Some(image) => image_ready(view, image, &wanted.version).unwrap_or_else(|| make(view, &pool.name)),
+        Some(image) => image_ready(view, image, &pool.version).unwrap_or_else(|| make(view, &pool.name)),
     }
 }
 

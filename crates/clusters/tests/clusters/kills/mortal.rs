@@ -146,7 +146,24 @@ impl Workload for Mortal<dyn Workload> {
     }
 
     fn apply(&self, objects: Vec<Value>) -> Answer<'_, ()> {
-        self.answer(self.life.write(), |inner| inner.apply(objects), killed())
+        let lived = self.life.goes_on();
+        if self.life.write() {
+            return self.inner.apply(objects);
+        }
+        async move {
+            // It is killed before the last of them.
+            let most = objects.len().saturating_sub(1);
+            let written: Vec<Value> = objects.into_iter().take(most).collect();
+            if lived && !written.is_empty() {
+                self.inner.apply(written).await?;
+            }
+            Err(killed())
+        }
+        .boxed()
+    }
+
+    fn delete_daemon_set(&self, set: NamespacedName) -> Answer<'_, ()> {
+        self.answer(self.life.write(), |inner| inner.delete_daemon_set(set), killed())
     }
 
     fn delete_token(&self, name: String) -> Answer<'_, ()> {

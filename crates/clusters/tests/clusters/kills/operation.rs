@@ -24,8 +24,8 @@ pub(super) struct Operation {
     machines: (usize, usize),
     approved: bool,
     fails: bool,
-    /// The image that all machines have afterwards.
-    image: Option<&'static str>,
+    /// The images that machines have afterwards, by pool.
+    images: &'static [(&'static str, &'static str)],
     /// Whether upgrade gates are run after each machine.
     gates: bool,
 }
@@ -38,16 +38,16 @@ impl Operation {
             machines,
             approved: false,
             fails: false,
-            image: None,
+            images: &[],
             gates: false,
         }
     }
 
-    /// All machines are made of this image afterwards, and a person approves that.
-    pub(super) const fn with_image(self, url: &'static str) -> Self {
+    /// The machines of each pool are made of these images afterwards, and a person approves that.
+    pub(super) const fn with_images(self, images: &'static [(&'static str, &'static str)]) -> Self {
         Self {
             approved: true,
-            image: Some(url),
+            images,
             ..self
         }
     }
@@ -143,8 +143,12 @@ impl Operation {
             return false;
         }
         let machines = world.machines().await;
-        let mut images = machines.iter().map(|machine| machine.spec.image_url.as_str());
-        if self.image.is_some_and(|url| images.any(|known| known != url)) {
+        let mut all = machines.iter();
+        let differs = |pool: &str, url: &str| {
+            let images = &self.images;
+            images.iter().any(|(of, wanted)| *of == pool && *wanted != url)
+        };
+        if all.any(|machine| differs(&machine.spec.pool, &machine.spec.image_url)) {
             return false;
         }
         let count = |name: &str| machines.iter().filter(|known| known.spec.pool == name).count();
@@ -187,6 +191,8 @@ impl Operation {
             hosts.values().map(|host| node_of(host)).collect(),
             "{what}"
         );
+        let without = world.inside.with(|inside| inside.proxies.without.clone());
+        assert_eq!(without, None, "{what}");
         assert_eq!(
             (etcd, voters, lost),
             (members, (members, members), None),

@@ -38,7 +38,7 @@ impl World {
         let known = wanted.pool(pool);
         let role = known.map_or(MachineRole::Worker, |pool| pool.role);
         let revision = known.map(|pool| pool.revision.clone()).unwrap_or_default();
-        let version = wanted.version.clone();
+        let version = known.map_or(&wanted.version, |pool| &pool.version).clone();
         let machine = Machine {
             pool: pool.to_owned(),
             role,
@@ -154,6 +154,9 @@ impl World {
         }
         let machine = self.records.machines[name].clone();
         if init {
+            if self.reality.pods_version.is_empty() {
+                self.reality.pods_version.clone_from(&machine.version);
+            }
             self.reality.config_version = machine.version;
             return Ok(());
         }
@@ -180,11 +183,16 @@ impl World {
     pub(crate) fn update_config(&mut self, revision: String) -> Result<(), Stop> {
         self.write()?;
         self.log.push(format!("  config {revision}"));
-        if self.is_mixed() {
-            self.reality.addons_version = Some("pending".to_owned());
-            self.reality.held = true;
-        }
         self.reality.config_version = self.records.wanted.version.clone();
+        let version = match self.is_upgrading() {
+            true => Some("pending".to_owned()),
+            false => self.reality.addons_version.clone(),
+        };
+        if let Some(version) = version {
+            self.apply_pods(version)?;
+        } else {
+            self.write()?;
+        }
         self.reality.joins_with = Some(revision);
         Ok(())
     }
@@ -202,8 +210,59 @@ impl World {
         if older && !self.restored {
             return Err(Stop::Wrong("the add-ons are newer than an API server".to_owned()));
         }
+        self.apply_pods(version)?;
+        for stale in self.stale_sets() {
+            self.write()?;
+            self.log.push(format!("  no pods for {stale}"));
+            self.reality.of_versions.remove(&stale);
+        }
+        Ok(())
+    }
+
+    /// The DaemonSet of one version before the one of all nodes, which leaves out nodes that have their own.
+    fn apply_pods(&mut self, version: String) -> Result<(), Stop> {
+        let own = self.own_sets();
+        if let Some(older) = self.older_version() {
+            self.write()?;
+            self.log.push(format!("  pods for {older}"));
+            self.reality.of_versions.insert(older);
+        }
+        let mut missing = own.difference(&self.reality.of_versions);
+        if let Some(missing) = missing.next() {
+            return Err(Stop::Wrong(format!("nodes of {missing} have no pods")));
+        }
+        self.write()?;
         self.reality.addons_version = Some(version);
         self.reality.held = self.is_mixed();
+        self.reality.left_out = own;
+        self.reality.pods_version.clone_from(&self.records.wanted.version);
+        Ok(())
+    }
+
+    /// No kubelet is newer than an API server, and none more than one minor version older.
+    pub(crate) fn check_skew(&self) -> Result<(), Stop> {
+        if self.restored {
+            return Ok(());
+        }
+        let joined = |name: &str| self.records.machines.get(name).filter(|machine| machine.joined);
+        let voters = self.reality.etcd.values().filter(|voter| voter.voting);
+        let servers: Vec<&Machine> = voters.filter_map(|voter| joined(&voter.machine)).collect();
+        for (name, machine) in self
+            .reality
+            .nodes
+            .keys()
+            .filter_map(|name| Some((name, joined(name)?)))
+        {
+            for server in &servers {
+                let newer = machine.role == MachineRole::Worker && machine.version > server.version;
+                if newer || minor(&machine.version) + 1 < minor(&server.version) {
+                    return Err(Stop::Wrong(format!(
+                        "{name} has {} beside an API server of {}",
+                        machine.version, server.version
+                    )));
+                }
+            }
+        }
         Ok(())
     }
 
@@ -321,4 +380,9 @@ impl World {
             false => Ok(()),
         }
     }
+}
+
+/// The minor version of one such as `v1.35.4`.
+fn minor(version: &str) -> u32 {
+    version.split('.').nth(1).unwrap().parse().unwrap()
 }

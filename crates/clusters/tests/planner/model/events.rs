@@ -1,10 +1,11 @@
 //! What happens to a cluster: machines that die, people who change their minds, an appliance that is killed or restored.
 
-use clusters::{Founding, Gates};
-use resources::gantry::MachineRole;
+use clusters::{Founding, Gates, Progress};
+use resources::gantry::{MachineRole, PlanClass, PlanPhase};
 
 use super::World;
 use super::reality::Fate;
+use super::records::Machine;
 use crate::tape::Tape;
 
 impl World {
@@ -111,23 +112,43 @@ impl World {
         self.gate_fate = fate(tape);
     }
 
-    /// Somebody wants another image, or the next version of Kubernetes.
+    /// Somebody wants another image, or the next version of Kubernetes: worker groups may stay behind, and come after it with the
+    /// next edit. A version waits until every machine has the one before, as the admission of documents sees to.
     pub(crate) fn edit(&mut self, tape: &mut Tape<'_>, version: bool) {
+        let may = version && self.has_versions();
         let wanted = &mut self.records.wanted;
-        if version {
+        let follows = wanted.pools.iter().any(|pool| pool.version != wanted.version);
+        if may && !follows {
             let minor = 35 + usize::from(wanted.version != "v1.35.4");
             wanted.version = format!("v1.{}.0", minor + 1);
         }
-        // What is installed includes the version.
-        let minor: String = wanted.version.chars().filter(char::is_ascii_digit).collect();
-        let revision = format!("{minor:0>4}{:08x}", 1 + tape.below(200));
-        for pool in &mut wanted.pools {
-            if version || tape.chance(60) {
-                pool.revision.clone_from(&revision);
+        let number = 1 + tape.below(200);
+        for (at, pool) in wanted.pools.iter_mut().enumerate() {
+            let stays = pool.role == MachineRole::Worker && !follows && (number + at).is_multiple_of(3);
+            if may && !stays {
+                pool.version.clone_from(&wanted.version);
+            }
+            if version && may && !stays || !version && tape.chance(60) {
+                // What is installed includes the version.
+                let minor: String = pool.version.chars().filter(char::is_ascii_digit).collect();
+                pool.revision = format!("{minor:0>4}{number:08x}");
             }
             pool.rollout.surge = tape.of(&[1, 1, 0, 2]);
             pool.rollout.unavailable = tape.of(&[None, None, Some(0), Some(1)]);
         }
+    }
+
+    /// Whether every machine that stays has the version of its pool, and no rollout is under way.
+    fn has_versions(&self) -> bool {
+        let is_of = |machine: &Machine| {
+            self.pool_of(machine)
+                .is_none_or(|pool| pool.version == machine.version)
+        };
+        let rolls = self.records.plan().is_some_and(|plan| {
+            let phase = Progress::of(plan).phase();
+            plan.spec.class == PlanClass::Upgrade && phase == PlanPhase::Executing
+        });
+        !rolls && self.records.machines.values().all(is_of)
     }
 
     fn scale_workers(&mut self, tape: &mut Tape<'_>) {

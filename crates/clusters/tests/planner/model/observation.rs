@@ -70,6 +70,10 @@ impl World {
             used: self.used(),
             joins_with: self.reality.joins_with.clone().filter(|_| answers),
             addons_behind: answers && self.addons_behind(),
+            older_unserved: match answers {
+                true => self.older_unserved(),
+                false => !exists && self.older_version().is_some(),
+            },
             certificates: self.certificates(),
             gates: self.records.gates.clone(),
         }
@@ -80,19 +84,62 @@ impl World {
         self.records.may_answer() && self.reality.has_quorum() && self.reality.stopped
     }
 
-    /// Whether machines have another version of Kubernetes than is wanted.
+    /// The version of the worker groups that are behind.
+    pub(crate) fn older_version(&self) -> Option<String> {
+        let wanted = &self.records.wanted;
+        let mut pools = wanted.pools.iter().filter(|pool| pool.version != wanted.version);
+        pools.next().map(|pool| pool.version.clone())
+    }
+
+    /// Versions whose nodes have DaemonSets of their own, or are to have them.
+    pub(crate) fn own_sets(&self) -> BTreeSet<String> {
+        let machines = self.records.machines.values();
+        let there: BTreeSet<String> = machines.map(|machine| machine.version.clone()).collect();
+        let known = self.reality.of_versions.intersection(&there);
+        known.cloned().chain(self.older_version()).collect()
+    }
+
+    pub(crate) fn stale_sets(&self) -> BTreeSet<String> {
+        self.reality
+            .of_versions
+            .difference(&self.own_sets())
+            .cloned()
+            .collect()
+    }
+
+    /// Whether machines have another version of Kubernetes than is wanted, and no DaemonSets of their own.
     pub(crate) fn is_mixed(&self) -> bool {
-        let version = &self.records.wanted.version;
+        let (version, own) = (&self.records.wanted.version, self.own_sets());
         self.records
             .machines
             .values()
-            .any(|machine| machine.version != *version)
+            .any(|machine| machine.version != *version && !own.contains(&machine.version))
+    }
+
+    pub(crate) fn is_upgrading(&self) -> bool {
+        let version = &self.records.wanted.version;
+        let mut machines = self.records.machines.values();
+        let is_old =
+            |machine: &Machine| machine.role == MachineRole::ControlPlane && machine.version != *version;
+        self.is_mixed() || machines.any(is_old)
+    }
+
+    /// Whether nodes of the worker groups that are behind would have no pods.
+    pub(crate) fn older_unserved(&self) -> bool {
+        let reality = &self.reality;
+        self.older_version()
+            .is_some_and(|older| match reality.left_out.contains(&older) {
+                true => !reality.of_versions.contains(&older),
+                false => reality.pods_version != older,
+            })
     }
 
     pub(crate) fn addons_behind(&self) -> bool {
         let version = self.reality.addons_version.as_ref();
-        let other = version.is_some_and(|version| *version != self.records.wanted.version);
-        other || self.reality.held && !self.is_mixed()
+        version.is_some_and(|version| *version != self.records.wanted.version)
+            || self.reality.held && !self.is_mixed()
+            || self.older_unserved()
+            || !self.stale_sets().is_empty()
     }
 
     /// The hosts that are free for every pool, where the driver says so.

@@ -1,6 +1,6 @@
 //! Machines, nodes and members of etcd as they really are, whatever the appliance knows of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -22,6 +22,10 @@ pub(crate) struct Reality {
     /// Version that the add-ons were brought to, and whether their pods keep their images.
     pub(crate) addons_version: Option<String>,
     pub(crate) held: bool,
+    /// Versions whose nodes have DaemonSets of their own, those that the ones of all nodes leave out, and the version of these.
+    pub(crate) of_versions: BTreeSet<String>,
+    pub(crate) left_out: BTreeSet<String>,
+    pub(crate) pods_version: String,
     /// Hosts that are free for every pool, where the driver says so.
     pub(crate) spare: Option<usize>,
     /// The API does not answer, though it could.

@@ -24,7 +24,8 @@ impl World {
         }
         self.log.push(format!("{}", self.now));
         for _ in 0..TURNS {
-            match self.turn() {
+            let turn = self.turn().and_then(|acted| self.check_skew().map(|()| acted));
+            match turn {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
                 Err(Stop::Killed) => {

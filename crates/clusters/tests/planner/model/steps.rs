@@ -195,6 +195,9 @@ impl World {
         if !self.reality.cni {
             return Ok(WaitsForOthers("there is no network"));
         }
+        if self.records.machines[name].version != self.records.wanted.version && self.older_unserved() {
+            return Ok(WaitsForOthers("there are no pods of its version"));
+        }
         let mut voters = self.reality.etcd.values().filter(|voter| voter.voting);
         if member && !voters.all(|voter| voter.alive) {
             return Ok(WaitsForOthers("a member of etcd does not answer"));
