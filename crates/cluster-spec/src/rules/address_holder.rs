@@ -21,7 +21,10 @@ pub(super) fn check(bundle: &ClusterBundle, releases: &[Release], report: &mut R
         return;
     }
     let without = |release: &&Release| kube_vip_image(cluster, &release.spec).is_none();
-    if let Some(release) = candidates(bundle, &cluster.spec.kubernetes_version, releases).into_iter().find(without) {
+    if let Some(release) = candidates(bundle, &cluster.spec.kubernetes_version, releases)
+        .into_iter()
+        .find(without)
+    {
         report.add(
             annotation_path(CONTROL_PLANE_VIP),
             format!("Release {} names no image of kube-vip", release.name_any()),

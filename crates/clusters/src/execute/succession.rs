@@ -8,7 +8,7 @@ use resources::gantry::{Plan, PlanClass, PlanPhase, PlanSpec, PlanStepKind, Step
 
 use super::progress::Progress;
 use crate::observe::BY_POLICY;
-use crate::plan::{Seen, Verdict, Wanted, covers, disrupts_no_more, goes_too_far};
+use crate::plan::{Gates, Seen, Verdict, Wanted, covers, disrupts_no_more, goes_too_far};
 
 /// How long a plan that failed stands before it is tried anew.
 pub(crate) const REST: SignedDuration = SignedDuration::from_secs(60);
@@ -45,7 +45,7 @@ pub fn needs_another(current: Option<&Plan>, verdict: &Verdict, now: Timestamp) 
 }
 
 /// The end of a plan under way that nothing is to be done of any more: it goes further than what is `wanted` now, or there is
-/// nothing that could become of it, or it exchanges machines and that is paused; what it has begun another plan goes on with,
+/// nothing that could become of it, or it exchanges machines and that is paused, or has no steps for upgrade gates that can't be run; what it has begun another plan goes on with,
 /// and so it is while the data of an only member are on their way. Also that of a plan that has failed because of an upgrade gate
 /// which holds up nothing any more. `None` when it goes on.
 #[must_use]
@@ -82,6 +82,10 @@ pub fn dropped(
         progress.enter(PlanPhase::Superseded, wanted.paused.clone(), now);
         return Some(progress);
     }
+    if let Some(reason) = is_ungated(&current.spec, seen) {
+        progress.enter(PlanPhase::Superseded, Some(reason), now);
+        return Some(progress);
+    }
     let wish_taken_back = next.is_none() && current.spec.desired != wanted.digest();
     let too_far = goes_too_far(&current.spec, state, verdict, (wanted, seen));
     if !wish_taken_back && !too_far {
@@ -90,6 +94,23 @@ pub fn dropped(
     let reason = "what it would do is not wanted any more".to_owned();
     progress.enter(PlanPhase::Superseded, Some(reason), now);
     Some(progress)
+}
+
+/// Why a plan that was made before upgrade gates were named exchanges nothing any more: they can't be run, so that no plan with
+/// them takes its place. The data of an only member that are on their way are waited for.
+fn is_ungated(current: &PlanSpec, seen: &Seen) -> Option<String> {
+    let gated = || {
+        current
+            .steps
+            .iter()
+            .any(|step| step.kind == PlanStepKind::RunGates)
+    };
+    match &seen.gates {
+        Gates::Unusable(why) if current.class == PlanClass::Upgrade && seen.saved.is_none() && !gated() => {
+            Some(why.clone())
+        }
+        _ => None,
+    }
 }
 
 /// Whether a plan has failed because of an upgrade gate, and nothing is left to be done or to be said of it.

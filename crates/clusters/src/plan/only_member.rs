@@ -108,12 +108,11 @@ pub(crate) fn restore(
     }
     draft.remediates = true;
     let sorted = balance(wanted, pool, &others, policy, now, verdict);
-    // Nothing has started with data that are not whole yet, so what is being given back anyway is not waited for: a plan that did
-    // would be another one than the plan that was approved.
+    // Nothing has started with data that are not whole yet, so what goes anyway is not waited for: a plan that did would be another
+    // one than the plan that was approved, and etcd would go on until that one is approved as well.
     let exists = saved.is_whole || saved.machine.is_empty();
-    let leaving = sorted.leaving.iter().filter(|_| exists);
-    let go = sorted.broken.iter().chain(&sorted.surplus).chain(leaving);
-    for member in go {
+    let go = sorted.broken.iter().chain(&sorted.surplus).chain(&sorted.leaving);
+    for member in go.filter(|_| exists) {
         match remove(&mut draft, verdict, member, Vec::new()) {
             Some(step) => gone.push(step),
             // It may run the saved data.

@@ -114,10 +114,14 @@ impl Exchange<'_, '_> {
             let Some(member) = replaced.pop_front() else {
                 break;
             };
-            let after = match self.joined.pop_front() {
+            let mut after = match self.joined.pop_front() {
                 Some(joined) => vec![joined],
                 None => self.after.to_vec(),
             };
+            // The gates of one that joins beside that one hold this up as well.
+            if self.draft.gated {
+                after.extend(self.joined.iter().cloned());
+            }
             let gone = remove(self.draft, member, after);
             self.freed.extend(gone);
         }

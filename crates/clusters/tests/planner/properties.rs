@@ -255,8 +255,13 @@ fn names_are_new(case: &Case, graph: &Graph<'_>) -> Holds {
     })
 }
 
+/// Whether a machine that failed in the place of others that failed has to be looked at by a person.
+fn has_failed_too_often(member: &Member) -> bool {
+    member.failure.is_some() && member.replacement >= 2 && !member.retry
+}
+
 /// A pool that gets machines has no more than it wants when the plan is done, and a control plane never more than one
-/// above that.
+/// above that. One that has failed too often stays until a person has looked at it, and does not count.
 fn no_more_machines_than_wanted(case: &Case, graph: &Graph<'_>) -> Holds {
     let goes = graph.machines(PlanStepKind::RemoveMachine);
     for pool in &case.wanted.pools {
@@ -270,7 +275,7 @@ fn no_more_machines_than_wanted(case: &Case, graph: &Graph<'_>) -> Holds {
             .count();
         let stay = members
             .iter()
-            .filter(|member| !goes.contains(member.name.as_str()))
+            .filter(|member| !goes.contains(member.name.as_str()) && !has_failed_too_often(member))
             .count();
         ensure(new == 0 || stay + new <= pool.count, || {
             format!(
