@@ -31,7 +31,7 @@ mod workers;
 pub use balance::Policy;
 pub use certificate_state::{CertificateState, MemberCertificates};
 pub(crate) use certificates::{URGENT, is_renewed};
-pub(crate) use continuation::{covers, disrupts_no_more, goes_too_far};
+pub(crate) use continuation::{covers, disrupts_no_more, goes_too_far, takes_more};
 pub use delete::delete;
 pub(crate) use gates::to_retry;
 pub use health::HealthLimits;

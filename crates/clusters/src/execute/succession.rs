@@ -8,7 +8,7 @@ use resources::gantry::{Plan, PlanClass, PlanPhase, PlanSpec, PlanStepKind, Step
 
 use super::progress::Progress;
 use crate::observe::BY_POLICY;
-use crate::plan::{Gates, Seen, Verdict, Wanted, covers, disrupts_no_more, goes_too_far};
+use crate::plan::{Gates, Seen, Verdict, Wanted, covers, disrupts_no_more, goes_too_far, takes_more};
 
 /// How long a plan that failed stands before it is tried anew.
 pub(crate) const REST: SignedDuration = SignedDuration::from_secs(60);
@@ -45,8 +45,8 @@ pub fn needs_another(current: Option<&Plan>, verdict: &Verdict, now: Timestamp) 
 }
 
 /// The end of a plan under way that nothing is to be done of any more: it goes further than what is `wanted` now, or there is
-/// nothing that could become of it, or it exchanges machines and that is paused, or has no steps for upgrade gates that can't be run; what it has begun another plan goes on with,
-/// and so it is while the data of an only member are on their way. Also that of a plan that has failed because of an upgrade gate
+/// nothing that could become of it, or it exchanges machines and that is paused, or without upgrade gates that can't be run; what
+/// it has begun another plan goes on with, and so it is while the data of an only member are on their way. Also that of a plan that has failed because of an upgrade gate
 /// which holds up nothing any more. `None` when it goes on.
 #[must_use]
 pub fn dropped(
@@ -82,8 +82,8 @@ pub fn dropped(
         progress.enter(PlanPhase::Superseded, wanted.paused.clone(), now);
         return Some(progress);
     }
-    if let Some(reason) = is_ungated(&current.spec, seen) {
-        progress.enter(PlanPhase::Superseded, Some(reason), now);
+    if let Some(reason) = is_ungated(&current.spec, state, next, seen) {
+        progress.enter(PlanPhase::Superseded, Some(reason.clone()), now);
         return Some(progress);
     }
     let wish_taken_back = next.is_none() && current.spec.desired != wanted.digest();
@@ -96,18 +96,25 @@ pub fn dropped(
     Some(progress)
 }
 
-/// Why a plan that was made before upgrade gates were named exchanges nothing any more: they can't be run, so that no plan with
-/// them takes its place. The data of an only member that are on their way are waited for.
-fn is_ungated(current: &PlanSpec, seen: &Seen) -> Option<String> {
-    let gated = || {
-        current
-            .steps
-            .iter()
-            .any(|step| step.kind == PlanStepKind::RunGates)
-    };
+/// Why a plan that would still take machines away for a rollout ends: there are upgrade gates now that can't be run, so that
+/// `next` takes none of them away. The data of an only member that are on their way are waited for.
+fn is_ungated<'a>(
+    current: &PlanSpec,
+    state: impl Fn(&str) -> StepState,
+    next: Option<&PlanSpec>,
+    seen: &'a Seen,
+) -> Option<&'a String> {
     match &seen.gates {
-        Gates::Unusable(why) if current.class == PlanClass::Upgrade && seen.saved.is_none() && !gated() => {
-            Some(why.clone())
+        Gates::Unusable(why)
+            if current.class == PlanClass::Upgrade
+                && seen.saved.is_none()
+                && !current
+                    .steps
+                    .iter()
+                    .any(|step| step.kind == PlanStepKind::RunGates)
+                && takes_more(current, state, next) =>
+        {
+            Some(why)
         }
         _ => None,
     }

@@ -210,6 +210,16 @@ pub(crate) fn goes_too_far(
     })
 }
 
+/// Whether `current` would still take something away that `next` does not.
+pub(crate) fn takes_more(
+    current: &PlanSpec,
+    state: impl Fn(&str) -> StepState,
+    next: Option<&PlanSpec>,
+) -> bool {
+    let planned = Steps::of(next.iter().flat_map(|next| &next.steps));
+    open(current, state).any(|step| is_removal(step.kind) && !planned.contain(step))
+}
+
 /// Whether `next` takes nothing away that `current` would not have taken: then an approval of `current` holds for it.
 pub(crate) fn disrupts_no_more(current: &PlanSpec, next: &PlanSpec) -> bool {
     let known = Steps::of(current.steps.iter());

@@ -207,6 +207,29 @@ fn executing(spec: PlanSpec, done: &[PlanStepKind]) -> Plan {
     plan
 }
 
+/// A plan from before the gates were named ends when they can't be run, unless the planner would take the same away.
+#[test]
+fn a_plan_without_gates_that_can_not_be_run_ends() {
+    let wanted = wanted(1, &[1]);
+    let mut seen = outdated(&wanted);
+    only_workers(&mut seen);
+    seen.free.insert("md-0".to_owned(), free(1));
+    let plan = executing(answer(&wanted, &seen).plan.unwrap(), &[]);
+    let ended = |plan: &Plan, seen: &Seen| {
+        let verdict = answer(&wanted, seen);
+        dropped(plan, seen, &wanted, &verdict, now()).map(|progress| progress.phase())
+    };
+    assert_eq!(ended(&plan, &seen), None);
+    seen.gates = Gates::Unusable("upgrade gate shop/check is not in the cluster".to_owned());
+    assert_eq!(ended(&plan, &seen), Some(PlanPhase::Superseded));
+
+    let mut seen = as_wanted(&wanted);
+    seen.addons_behind = true;
+    seen.gates = Gates::Unusable("upgrade gate shop/check is not in the cluster".to_owned());
+    let plan = executing(answer(&wanted, &seen).plan.unwrap(), &[]);
+    assert_eq!(ended(&plan, &seen), None);
+}
+
 /// The plan goes on while the gates after the machine that has joined run; when it has failed the plan has ended, and its approval
 /// holds for the one that goes on.
 #[test]
