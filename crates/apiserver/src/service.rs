@@ -28,7 +28,7 @@ use crate::wire::body::{self, Body};
 use crate::wire::negotiate::{self, View};
 use crate::wire::path::{self, Route, Target};
 use crate::wire::query::Query;
-use crate::wire::{discovery, openapi};
+use crate::wire::{discovery, openapi, openapi_v2};
 
 /// Put by a listener into the extensions of its requests: cancelled when it ends, so that watches end too.
 #[derive(Debug, Clone)]
@@ -232,6 +232,10 @@ impl Router {
             Route::Groups => Some(discovery::groups(&registry)),
             Route::Group(group) => discovery::group(&registry, &group),
             Route::Resources { group, version } => discovery::resources(&registry, &group, &version),
+            Route::OpenApi2 if openapi_v2::is_wanted(headers) => {
+                let body = Body::full(openapi_v2::encode(&openapi::v2(&registry)));
+                return Ok(negotiate::with_type(StatusCode::OK, openapi_v2::MEDIA_TYPE, body));
+            }
             Route::OpenApi2 => Some(openapi::v2(&registry)),
             Route::OpenApi3Index => Some(openapi::index(&registry)),
             Route::OpenApi3 { group, version } => openapi::v3(&registry, &group, &version),

@@ -7,6 +7,7 @@ pub(crate) mod body;
 pub(crate) mod discovery;
 pub(crate) mod negotiate;
 pub(crate) mod openapi;
+pub(crate) mod openapi_v2;
 pub(crate) mod path;
 pub(crate) mod protobuf;
 pub(crate) mod query;

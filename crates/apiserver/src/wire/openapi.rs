@@ -1,4 +1,4 @@
-//! OpenAPI v3 per group and version, and v2 for all, from the schemas of the kinds. Pure.
+//! OpenAPI v3 per group and version, and v2 for all (see [`older`] for what v2 leaves out), from the schemas of the kinds. Pure.
 //!
 //! kubectl reads from them what `explain` prints, whether the server validates fields, and how lists merge.
 
@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{Map, Value, json};
 
+use super::openapi_v2::older;
 use crate::endpoint::{self, Place, Verb};
 use crate::kinds::{Kind, Origin, Registry, Version, scale};
 
@@ -64,6 +65,7 @@ pub(crate) fn v2(registry: &Registry) -> Value {
     }
     definitions.insert(META.to_owned(), crate::kinds::object_meta_published().clone());
     definitions.insert(LIST_META.to_owned(), list_meta());
+    definitions.values_mut().for_each(older);
     json!({"swagger": "2.0", "info": info(), "paths": {}, "definitions": definitions})
 }
 

@@ -130,6 +130,7 @@ async fn kubectl_works_on_custom_and_core_kinds() {
         core(&tool);
         discovery(&tool);
         product(&tool);
+        lists(&tool);
         let faults = tool.faults.lock().unwrap();
         assert!(faults.is_empty(), "{}", faults.join("\n"));
     })
@@ -295,6 +296,42 @@ fn product(tool: &Tool) {
         &["condition met"],
     );
     tool.good("delete -f cluster.yaml -f hardware.yaml", &["deleted"]);
+}
+
+/// Before kubectl sends the items of a `List` it reads the definitions of OpenAPI v2.
+fn lists(tool: &Tool) {
+    const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: bmc}\ntype: Opaque\nstringData: {username: fake-user}\n";
+    const NAMESPACE: &str = "apiVersion: v1\nkind: Namespace\nmetadata: {name: rack}\n";
+    let list = |documents: &[&str]| {
+        let item = |document: &&str| document.trim_end().replace('\n', "\n  ");
+        let items: Vec<String> = documents
+            .iter()
+            .map(|document| format!("- {}\n", item(document)))
+            .collect();
+        format!("apiVersion: v1\nkind: List\nitems:\n{}", items.concat())
+    };
+    let documents = [HARDWARE, CLUSTER, SECRET, NAMESPACE, MAP, WIDGET];
+    tool.good("delete configmap m", &["deleted"]);
+    tool.file("list.yaml", &list(&documents));
+    let created = [
+        "node-1",
+        "spine",
+        "bmc",
+        "rack",
+        "configmap/m",
+        "widget.example.dev/w",
+    ];
+    tool.good("apply --server-side -f list.yaml", &created);
+    tool.good("apply -f list.yaml", &created);
+    tool.file(
+        "bad-list.yaml",
+        &list(&[SECRET, &HARDWARE.replace("allowPXE", "allowPxe")]),
+    );
+    tool.bad(
+        "apply -f bad-list.yaml",
+        "unknown field \"spec.interfaces[0].netboot.allowPxe\"",
+    );
+    tool.good("delete -f list.yaml", &["deleted"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
