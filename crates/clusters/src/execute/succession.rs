@@ -83,7 +83,7 @@ pub fn dropped(
         return Some(progress);
     }
     if let Some(reason) = is_ungated(&current.spec, state, next, seen) {
-        progress.enter(PlanPhase::Superseded, Some(reason.clone()), now);
+        progress.enter(PlanPhase::Superseded, Some(reason.to_owned()), now);
         return Some(progress);
     }
     let wish_taken_back = next.is_none() && current.spec.desired != wanted.digest();
@@ -96,28 +96,28 @@ pub fn dropped(
     Some(progress)
 }
 
-/// Why a plan that would still take machines away for a rollout ends: there are upgrade gates now that can't be run, so that
-/// `next` takes none of them away. The data of an only member that are on their way are waited for.
+/// Why a plan that would still take machines away for a rollout ends: there are upgrade gates now that it does not run, and
+/// `next` takes none of them away before. The data of an only member that are on their way are waited for.
 fn is_ungated<'a>(
     current: &PlanSpec,
     state: impl Fn(&str) -> StepState,
     next: Option<&PlanSpec>,
     seen: &'a Seen,
-) -> Option<&'a String> {
-    match &seen.gates {
-        Gates::Unusable(why)
-            if current.class == PlanClass::Upgrade
-                && seen.saved.is_none()
-                && !current
-                    .steps
-                    .iter()
-                    .any(|step| step.kind == PlanStepKind::RunGates)
-                && takes_more(current, state, next) =>
-        {
-            Some(why)
-        }
-        _ => None,
-    }
+) -> Option<&'a str> {
+    let reason = match &seen.gates {
+        Gates::None => return None,
+        Gates::Named => "there are upgrade gates now that it does not run",
+        Gates::Unusable(why) => why,
+    };
+    let runs_them = || {
+        let mut steps = current.steps.iter();
+        steps.any(|step| step.kind == PlanStepKind::RunGates)
+    };
+    let ends = current.class == PlanClass::Upgrade
+        && seen.saved.is_none()
+        && !runs_them()
+        && takes_more(current, state, next);
+    ends.then_some(reason)
 }
 
 /// Whether a plan has failed because of an upgrade gate, and nothing is left to be done or to be said of it.

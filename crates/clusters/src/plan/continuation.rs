@@ -176,7 +176,7 @@ pub(crate) fn goes_too_far(
     (wanted, seen): (&Wanted, &Seen),
 ) -> bool {
     // What else a plan does comes when somebody serves the data of etcd again, and is judged then.
-    if seen.saved.is_some() {
+    if seen.saved().is_some() {
         return false;
     }
     let planned = Steps::of(verdict.plan.iter().flat_map(|next| &next.steps));

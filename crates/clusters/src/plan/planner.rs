@@ -38,7 +38,7 @@ pub fn plan(wanted: &Wanted, seen: &Seen, policy: Policy, identity: Identity<'_>
     used.extend(seen.members.iter().map(|member| member.name.clone()));
     let mut names = Names::new(&wanted.name, identity.cluster_uid, identity.number, used);
     let exists = seen.founding == Founding::Done || seen.saved.is_some();
-    let mut draft = match &seen.saved {
+    let mut draft = match seen.saved() {
         Some(saved) => {
             let mut draft = restore(wanted, seen, saved, policy, &mut names, now, &mut verdict);
             complete(&mut draft, seen);

@@ -249,6 +249,15 @@ impl Member {
 }
 
 impl Seen {
+    /// The saved data that a plan goes on with. Nothing is when etcd has got other members before it was stopped: that is taken
+    /// back, and they come first.
+    pub(crate) fn saved(&self) -> Option<&SavedData> {
+        let has_others = matches!(&self.etcd, EtcdState::Members(members) if members.len() > 1);
+        let saved = self.saved.as_ref()?;
+        let is_open = !saved.is_whole && !saved.is_stopped && !saved.machine.is_empty();
+        (!(is_open && has_others)).then_some(saved)
+    }
+
     /// The members of a pool. A cluster has one control plane, so its members are known by their role, even those whose
     /// pool is lost.
     pub(crate) fn of_pool<'a>(&'a self, pool: &'a Pool) -> impl Iterator<Item = &'a Member> {

@@ -22,10 +22,16 @@ pub(super) fn save(view: View<'_>) -> Decision {
             saved.machine
         )),
         Some(saved) if saved.snapshot.is_some() => done(),
-        Some(_) if !matches!(view.snapshot.etcd, EtcdSeen::Members(_)) => {
-            view.wait(format!("{machine}: etcd does not say who its members are"))
-        }
-        Some(_) => Step::Do(Effect::Data(DataEffect::Save(machine.to_owned()))),
+        Some(_) => match &view.snapshot.etcd {
+            EtcdSeen::Members(etcd) if etcd.members.len() == 1 || etcd.is_frozen() => {
+                Step::Do(Effect::Data(DataEffect::Save(machine.to_owned())))
+            }
+            EtcdSeen::Members(etcd) => view.wait(format!(
+                "{machine}: its etcd is stopped only while it is alone, and it has {} members",
+                etcd.members.len()
+            )),
+            _ => view.wait(format!("{machine}: etcd does not say who its members are")),
+        },
         None => view
             .mark()
             .unwrap_or_else(|| Step::Do(Effect::Data(DataEffect::Begin(machine.to_owned())))),

@@ -318,6 +318,9 @@ impl World {
         if !self.reality.stopped && !self.answers() || !self.reality.has_quorum() || self.reality.silent {
             return Ok(WaitsForOthers("the API"));
         }
+        if !self.reality.stopped && self.reality.voters().0 > 1 {
+            return Ok(WaitsForOthers("etcd to be alone"));
+        }
         Ok(if self.save(name)? {
             Acted
         } else {

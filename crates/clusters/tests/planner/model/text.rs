@@ -15,7 +15,8 @@ impl fmt::Debug for World {
         let pools: Vec<_> = pools
             .map(|pool| format!("{} {}", pool.name, pool.count))
             .collect();
-        writeln!(f, "at {}: wanted {}", self.now, pools.join(", "))?;
+        let gates = &self.records.gates;
+        writeln!(f, "at {}: wanted {}, gates {gates:?}", self.now, pools.join(", "))?;
         writeln!(
             f,
             "founder {:?}, token {:?}",
@@ -39,8 +40,8 @@ impl fmt::Debug for World {
             let (number, status) = (plan.spec.number, progress.status());
             writeln!(
                 f,
-                "plan {number}: {:?} {:?} {:?}",
-                status.phase, status.reason, plan.spec.requires_approval
+                "plan {number}: {:?} {:?} {:?} {:?}",
+                plan.spec.class, status.phase, status.reason, plan.spec.requires_approval
             )?;
             for step in &plan.spec.steps {
                 let state = progress.state(&step.id);
