@@ -70,7 +70,22 @@ pub(crate) fn covers(current: &PlanSpec, state: impl Fn(&str) -> StepState, next
     };
     let mut all = next.steps.iter();
     let does_all = all.all(|step| steps.contain(step) || is_drained(step));
-    does_all && !is_late(current, &state, next) && !is_turned(current, &state, next)
+    does_all
+        && !is_late(current, &state, next)
+        && !is_turned(current, &state, next)
+        && !joins_another_first(current, &state, next)
+}
+
+/// Whether another machine than in `current` joins the control plane first in `next`, of those that both join: members join one
+/// after the other, and none does while etcd waits for one whose turn has not come.
+fn joins_another_first(current: &PlanSpec, state: impl Fn(&str) -> StepState, next: &PlanSpec) -> bool {
+    fn joining<'a>(steps: impl Iterator<Item = &'a PlanStep>) -> Vec<&'a str> {
+        let joins = steps.filter(|step| step.kind == PlanStepKind::JoinControlPlane);
+        joins.filter_map(|step| step.machine.as_deref()).collect()
+    }
+    let (known, wanted) = (joining(open(current, state)), joining(next.steps.iter()));
+    let known_first = known.iter().find(|name| wanted.contains(name));
+    known_first != wanted.iter().find(|name| known.contains(name))
 }
 
 /// Whether `next` begins with taking something away that comes in `current` after a step that both have still to do: that step may

@@ -296,8 +296,14 @@ impl ControlPlane<'_, '_> {
     /// than `more` above the wanted number are.
     fn successors(&self, more: usize) -> Vec<Successor> {
         let made = self.balance.keep.iter().filter(|member| !member.has_joined());
+        let mut made: Vec<&Member> = made.copied().collect();
+        // One that etcd knows, or that etcd is about to know, comes first: while it is silent no other one can join, and its time
+        // has to begin.
+        made.sort_by_key(|member| !(member.joining || self.is_in_etcd(&member.name)));
         let spares = &self.draft.spares;
-        let made = made.map(|member| Successor::made(member, spares.has_host(member)));
+        let made = made
+            .into_iter()
+            .map(|member| Successor::made(member, spares.has_host(member)));
         let room = self.pool.count.saturating_add(more).saturating_sub(self.there);
         let missing = self.balance.missing.iter().take(room);
         made.chain(missing.map(|number| Successor::new(*number, false)))
@@ -309,10 +315,15 @@ impl ControlPlane<'_, '_> {
     fn has_started(&self, name: &str) -> bool {
         let is_founder = self.seen.founder.as_deref() == Some(name);
         let runs_etcd = match &self.seen.etcd {
-            EtcdState::Members(etcd) => etcd.iter().any(|member| member.machine.as_deref() == Some(name)),
+            EtcdState::Members(_) => self.is_in_etcd(name),
             EtcdState::Unknown => !self.seen.of_pool(self.pool).any(Member::has_joined),
         };
         is_founder && runs_etcd
+    }
+
+    fn is_in_etcd(&self, name: &str) -> bool {
+        let is_it = |known: &EtcdMember| known.machine.as_deref() == Some(name);
+        matches!(&self.seen.etcd, EtcdState::Members(etcd) if etcd.iter().any(is_it))
     }
 
     fn join_all(&mut self, after: Option<String>) {
