@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use compare_and_set::{Change, Outcome, Writer};
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, DynamicObject, NamespaceResourceScope};
 use kube::{Client, Resource, ResourceExt as _};
 use resources::keys;
@@ -38,7 +38,14 @@ impl<K> Kind for K where
 pub(crate) struct Access {
     pub(crate) client: Client,
     pub(crate) namespace: String,
-    written: Mutex<BTreeMap<String, Written>>,
+    written: Mutex<BTreeMap<WrittenKind, Written>>,
+}
+
+/// Group and name of a kind.
+pub(crate) type WrittenKind = (String, String);
+
+fn kind_of<K: Kind>() -> WrittenKind {
+    (K::group(&()).into_owned(), K::kind(&()).into_owned())
 }
 
 /// What was written of one kind.
@@ -97,19 +104,23 @@ impl Access {
     }
 
     /// What was written since this was asked last, by kind.
-    pub(crate) fn take_written(&self) -> BTreeMap<String, Written> {
+    pub(crate) fn take_written(&self) -> BTreeMap<WrittenKind, Written> {
         std::mem::take(&mut *self.written.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn note<K: Kind>(&self, object: &K) {
+        self.note_version::<K>(version(object));
+    }
+
+    fn note_version<K: Kind>(&self, version: u64) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_kind = written.entry(K::kind(&()).into_owned()).or_default();
-        of_kind.version = of_kind.version.max(version(object));
+        let of_kind = written.entry(kind_of::<K>()).or_default();
+        of_kind.version = of_kind.version.max(version);
     }
 
     fn note_gone<K: Kind>(&self, name: &str) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_kind = written.entry(K::kind(&()).into_owned()).or_default();
+        let of_kind = written.entry(kind_of::<K>()).or_default();
         of_kind.gone.push((self.namespace.clone(), name.to_owned()));
     }
 
@@ -173,12 +184,35 @@ impl Access {
         Ok(!matches!(outcome, Outcome::Lost))
     }
 
-    /// Server-side apply of an object without its status. `object` has metadata and what is ours of the rest. Where it
-    /// carries the name of a cluster, an object of somebody else is not written.
-    pub(crate) async fn apply<K: Kind>(&self, name: &str, mut object: Value) -> Result<(), Error> {
-        if let Some(cluster) = object.pointer(&owner_pointer()).and_then(Value::as_str) {
-            self.is_of::<K>(name, cluster).await?;
+    /// Creates an object; one of this name that is there already stays as it is.
+    pub(crate) async fn create<K: Kind>(&self, name: &str, object: Value) -> Result<(), Error> {
+        let object = self.whole::<K>(name, object);
+        let resource = ApiResource::erase::<K>(&());
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &resource);
+        let encode = |source| Error::Json {
+            what: named::<K>(name),
+            source,
+        };
+        let object: DynamicObject = serde_json::from_value(object).map_err(encode)?;
+        let params = PostParams {
+            field_manager: Some(keys::MANAGER_CLUSTERS.to_owned()),
+            ..PostParams::default()
+        };
+        match limited(named::<K>(name), api.create(&params, &object), write).await {
+            Ok(made) => {
+                self.note_version::<K>(version(&made));
+                Ok(())
+            }
+            Err(Error::Write {
+                source: kube::Error::Api(status),
+                ..
+            }) if status.code == 409 => Ok(()),
+            Err(error) => Err(error),
         }
+    }
+
+    /// `object` with its kind, name and namespace.
+    fn whole<K: Kind>(&self, name: &str, mut object: Value) -> Value {
         if let Some(fields) = object.as_object_mut() {
             fields.insert("apiVersion".to_owned(), json!(K::api_version(&())));
             fields.insert("kind".to_owned(), json!(K::kind(&())));
@@ -186,6 +220,16 @@ impl Access {
             meta["name"] = json!(name);
             meta["namespace"] = json!(self.namespace);
         }
+        object
+    }
+
+    /// Server-side apply of an object without its status. `object` has metadata and what is ours of the rest. Where it
+    /// carries the name of a cluster, an object of somebody else is not written.
+    pub(crate) async fn apply<K: Kind>(&self, name: &str, object: Value) -> Result<(), Error> {
+        if let Some(cluster) = object.pointer(&owner_pointer()).and_then(Value::as_str) {
+            self.is_of::<K>(name, cluster).await?;
+        }
+        let object = self.whole::<K>(name, object);
         let params = PatchParams::apply(keys::MANAGER_CLUSTERS).force();
         let api = self.api::<K>();
         let patch = Patch::Apply(&object);

@@ -13,6 +13,7 @@ use etcd::EtcdConnector;
 use futures::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use kube::api::Api;
+use kube::core::{ObjectMeta, PartialObjectMeta};
 use kube::runtime::controller::{Action, Config, applier};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -77,12 +78,16 @@ pub async fn run_coordinator(coordinator: Coordinator, cancel: CancellationToken
     let coordinator = Arc::new(coordinator);
     let ending = Arc::clone(&coordinator);
     let (reader, writer) = reflector::store();
-    let clusters = watcher(Api::<Cluster>::all(client), watcher::Config::default()).default_backoff();
+    // The views have the Clusters themselves; the queue needs to know only which there are.
+    let clusters = watcher(Api::<Named>::all(client), watcher::Config::default())
+        .default_backoff()
+        .modify(keep_name);
     let clusters = reflector::reflector(writer, clusters)
         .touched_objects()
         .filter_map(|cluster| std::future::ready(cluster.ok()))
         .map(|cluster| ObjectRef::from_obj(&cluster));
-    let queue = futures::stream::select(clusters, ReceiverStream::new(woken))
+    let woken = ReceiverStream::new(woken).map(|(namespace, name)| ObjectRef::new(&name).within(&namespace));
+    let queue = futures::stream::select(clusters, woken)
         .take_until(cancel.clone().cancelled_owned())
         .map(Ok::<_, Infallible>);
     let config = Config::default().concurrency(CONCURRENCY);
@@ -96,7 +101,20 @@ pub async fn run_coordinator(coordinator: Coordinator, cancel: CancellationToken
     ending.end().await;
 }
 
-async fn reconcile(cluster: Arc<Cluster>, coordinator: Arc<Coordinator>) -> Result<Action, Error> {
+/// A Cluster as the queue knows it.
+type Named = PartialObjectMeta<Cluster>;
+
+fn keep_name(cluster: &mut Named) {
+    cluster.metadata = ObjectMeta {
+        name: cluster.metadata.name.take(),
+        namespace: cluster.metadata.namespace.take(),
+        uid: cluster.metadata.uid.take(),
+        resource_version: cluster.metadata.resource_version.take(),
+        ..ObjectMeta::default()
+    };
+}
+
+async fn reconcile(cluster: Arc<Named>, coordinator: Arc<Coordinator>) -> Result<Action, Error> {
     let namespace = cluster
         .namespace()
         .unwrap_or_else(|| keys::DEFAULT_NAMESPACE.to_owned());
@@ -104,7 +122,7 @@ async fn reconcile(cluster: Arc<Cluster>, coordinator: Arc<Coordinator>) -> Resu
     Ok(Action::requeue(pause))
 }
 
-fn failed(cluster: Arc<Cluster>, error: &Error, _: Arc<Coordinator>) -> Action {
+fn failed(cluster: Arc<Named>, error: &Error, _: Arc<Coordinator>) -> Action {
     tracing::warn!(cluster = %cluster.name_any(), error = causes::line(error), "a cluster could not be driven on");
     Action::requeue(SOON)
 }
@@ -168,8 +186,15 @@ impl Coordinator {
         self.views.complete().await;
         self.inventories.forget_old();
         let access = Access::new(self.client.clone(), namespace);
+        // Read once as it is now, then from the view, which is to show that and what this run writes.
+        let Some(cluster) = access.get::<Cluster>(name).await? else {
+            return Ok(LATER);
+        };
+        if !self.views.shows(&cluster).await {
+            return Ok(SOON);
+        }
         for _ in 0..ROUNDS {
-            let Some(cluster) = access.get::<Cluster>(name).await? else {
+            let Some(cluster) = self.views.clusters.get(namespace, name) else {
                 return Ok(LATER);
             };
             // On the heap: what a round keeps while it waits is more than belongs on the stack of a thread.

@@ -59,8 +59,14 @@ fn labels(cluster: &str) -> Value {
     json!({ keys::CLUSTER_NAME: cluster })
 }
 
-/// Makes the authorities. What a start before this one made is kept: single Secrets are written only where none is.
-pub(crate) async fn make(access: &Access, cluster: &str, now: Timestamp) -> Result<(), Error> {
+/// Makes the authorities. What a start before this one made is kept: single Secrets are created, and only those that are
+/// not `known`, so that who is killed in between makes progress.
+pub(crate) async fn make(
+    access: &Access,
+    cluster: &str,
+    known: &BTreeSet<String>,
+    now: Timestamp,
+) -> Result<(), Error> {
     let failed = |source| Error::Pki {
         what: format!("the authorities of {cluster}"),
         source,
@@ -81,15 +87,10 @@ pub(crate) async fn make(access: &Access, cluster: &str, now: Timestamp) -> Resu
     ];
     for (part, (certificate, key)) in parts {
         let name = format!("{cluster}-{part}");
-        if access.get::<KubeSecret>(&name).await?.is_none() {
-            write(
-                access,
-                cluster,
-                &name,
-                json!({ "tls.crt": certificate, "tls.key": key }),
-                json!({}),
-            )
-            .await?;
+        if !known.contains(&name) {
+            let strings = json!({ "tls.crt": certificate, "tls.key": key });
+            let object = object(cluster, strings, json!({}));
+            access.create::<KubeSecret>(&name, object).await?;
         }
     }
     Ok(())
@@ -103,6 +104,12 @@ pub(crate) async fn write(
     strings: Value,
     annotations: Value,
 ) -> Result<(), Error> {
+    let object = object(cluster, strings, annotations);
+    access.apply::<KubeSecret>(name, object).await
+}
+
+/// A Secret of the cluster with these texts.
+fn object(cluster: &str, strings: Value, annotations: Value) -> Value {
     let data: BTreeMap<String, ByteString> = strings
         .as_object()
         .into_iter()
@@ -114,51 +121,64 @@ pub(crate) async fn write(
             )
         })
         .collect();
-    let object = json!({
+    json!({
         "metadata": { "labels": labels(cluster), "annotations": annotations },
         "type": keys::CLUSTER_SECRET_TYPE,
         "data": data,
-    });
-    access.apply::<KubeSecret>(name, object).await
+    })
 }
 
 /// Reads the authorities, each by its name: a list would look at every Secret there is.
 pub(crate) async fn read(access: &Access, cluster: &str) -> Result<ClusterPki, Error> {
-    let names = PARTS.map(|part| format!("{cluster}-{part}"));
-    let [ca, etcd, proxy, sa] = names.each_ref().map(|name| access.get::<KubeSecret>(name));
-    let (ca, etcd, proxy, sa) = futures::try_join!(ca, etcd, proxy, sa)?;
-    let pair = |part: Option<KubeSecret>, name: &str| -> Result<(String, Secret<String>), Error> {
-        let text = |key: &'static str| {
-            let value = part.as_ref().and_then(|secret| secret.data.as_ref()?.get(key));
-            let text = value.and_then(|value| String::from_utf8(value.0.clone()).ok());
-            text.ok_or_else(|| Error::Secret {
-                name: name.to_owned(),
-                key,
-            })
-        };
-        Ok((text("tls.crt")?, Secret::new(text("tls.key")?)))
-    };
-    let credential = |(certificate, key)| Credential { certificate, key };
-    let [ca_name, etcd_name, proxy_name, sa_name] = &names;
-    let (public, private) = pair(sa, sa_name)?;
+    let [ca, etcd, proxy, sa] = PARTS.map(|part| pair(access, cluster, part));
+    let (ca, etcd, front_proxy, sa) = futures::try_join!(ca, etcd, proxy, sa)?;
     Ok(ClusterPki {
-        ca: credential(pair(ca, ca_name)?),
-        etcd: credential(pair(etcd, etcd_name)?),
-        front_proxy: credential(pair(proxy, proxy_name)?),
-        service_account: ServiceAccountKeys { public, private },
+        ca,
+        etcd,
+        front_proxy,
+        service_account: ServiceAccountKeys {
+            public: sa.certificate,
+            private: sa.key,
+        },
+    })
+}
+
+/// Reads what makes clients of a cluster: its CA, and that of its etcd.
+pub(crate) async fn read_authorities(
+    access: &Access,
+    cluster: &str,
+) -> Result<(Credential, Credential), Error> {
+    futures::try_join!(pair(access, cluster, "ca"), pair(access, cluster, "etcd"))
+}
+
+/// Both halves of one of the [`PARTS`]; of the service accounts' keys the public one is in the certificate's place.
+async fn pair(access: &Access, cluster: &str, part: &str) -> Result<Credential, Error> {
+    let name = format!("{cluster}-{part}");
+    let secret = access.get::<KubeSecret>(&name).await?;
+    let text = |key: &'static str| {
+        let value = secret.as_ref().and_then(|secret| secret.data.as_ref()?.get(key));
+        let text = value.and_then(|value| String::from_utf8(value.0.clone()).ok());
+        text.ok_or_else(|| Error::Secret {
+            name: name.clone(),
+            key,
+        })
+    };
+    Ok(Credential {
+        certificate: text("tls.crt")?,
+        key: Secret::new(text("tls.key")?),
     })
 }
 
 /// Writes the administrator's kubeconfig.
 pub(crate) async fn write_kubeconfig(
     access: &Access,
-    pki: &ClusterPki,
     cluster: &str,
     endpoint: &str,
     now: Timestamp,
 ) -> Result<(), Error> {
+    let ca = pair(access, cluster, "ca").await?;
     let validity = Validity::lasting(now, KUBECONFIG);
-    let text = kubeconfig(pki, cluster, endpoint, validity)?;
+    let text = kubeconfig(&ca, cluster, endpoint, validity)?;
     write(
         access,
         cluster,
@@ -171,14 +191,14 @@ pub(crate) async fn write_kubeconfig(
 
 /// A kubeconfig for the new cluster.
 pub(crate) fn kubeconfig(
-    pki: &ClusterPki,
+    ca: &Credential,
     cluster: &str,
     endpoint: &str,
     validity: Validity,
 ) -> Result<Secret<String>, Error> {
-    pki.admin_kubeconfig(&format!("https://{endpoint}:6443"), cluster, validity)
-        .map_err(|source| Error::Pki {
-            what: format!("the kubeconfig of {cluster}"),
-            source,
-        })
+    let server = format!("https://{endpoint}:6443");
+    pki::admin_kubeconfig(ca, &server, cluster, validity).map_err(|source| Error::Pki {
+        what: format!("the kubeconfig of {cluster}"),
+        source,
+    })
 }

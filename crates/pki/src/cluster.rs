@@ -71,13 +71,12 @@ impl ClusterPki {
 
     /// Certificate of an administrator (CN `kubernetes-admin`, O `system:masters`).
     pub fn admin_client(&self, validity: Validity) -> Result<Credential, Error> {
-        let group = Some("system:masters");
-        client(&self.ca, "the cluster CA", "kubernetes-admin", group, validity)
+        admin_client(&self.ca, validity)
     }
 
     /// Certificate of a client of etcd (CN `gantry`). kubeadm's etcd lets every certificate of its CA do everything.
     pub fn etcd_client(&self, validity: Validity) -> Result<Credential, Error> {
-        client(&self.etcd, "the etcd CA", "gantry", None, validity)
+        etcd_client(&self.etcd, validity)
     }
 
     /// Certificate with which a member of etcd serves clients and other members at an address.
@@ -95,9 +94,29 @@ impl ClusterPki {
         cluster: &str,
         validity: Validity,
     ) -> Result<Secret<String>, Error> {
-        let client = self.admin_client(validity)?;
-        Ok(kubeconfig::admin(server, cluster, &self.ca.certificate, &client))
+        admin_kubeconfig(&self.ca, server, cluster, validity)
     }
+}
+
+fn admin_client(ca: &Credential, validity: Validity) -> Result<Credential, Error> {
+    let group = Some("system:masters");
+    client(ca, "the cluster CA", "kubernetes-admin", group, validity)
+}
+
+/// As [`ClusterPki::etcd_client`], for who has the CA of etcd alone.
+pub fn etcd_client(etcd: &Credential, validity: Validity) -> Result<Credential, Error> {
+    client(etcd, "the etcd CA", "gantry", None, validity)
+}
+
+/// As [`ClusterPki::admin_kubeconfig`], for who has the cluster CA alone.
+pub fn admin_kubeconfig(
+    ca: &Credential,
+    server: &str,
+    cluster: &str,
+    validity: Validity,
+) -> Result<Secret<String>, Error> {
+    let client = admin_client(ca, validity)?;
+    Ok(kubeconfig::admin(server, cluster, &ca.certificate, &client))
 }
 
 /// `what` names the authority in errors.

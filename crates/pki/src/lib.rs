@@ -33,7 +33,7 @@ mod site_ca;
 mod tls;
 mod validity;
 
-pub use cluster::{ClusterPki, ServiceAccountKeys};
+pub use cluster::{ClusterPki, ServiceAccountKeys, admin_kubeconfig, etcd_client};
 pub use credential::Credential;
 pub use error::Error;
 pub use identity::{Identity, peer_identity};

@@ -52,7 +52,8 @@ async fn act(work: &Work<'_>, effect: &Effect) -> Result<Outcome, Error> {
     let access = work.access;
     let waits = match effect {
         Effect::MakePki => {
-            secrets::make(access, &work.snapshot.cluster, work.now).await?;
+            let snapshot = work.snapshot;
+            secrets::make(access, &snapshot.cluster, &snapshot.secrets, work.now).await?;
             None
         }
         Effect::MakeImage(url) => {
@@ -265,9 +266,7 @@ async fn write_kubeconfig(work: &Work<'_>) -> Result<(), Error> {
     let Some(wanted) = &work.snapshot.wanted else {
         return Ok(());
     };
-    let cluster = &wanted.name;
-    let pki = secrets::read(work.access, cluster).await?;
-    secrets::write_kubeconfig(work.access, &pki, cluster, &wanted.endpoint, work.now).await
+    secrets::write_kubeconfig(work.access, &wanted.name, &wanted.endpoint, work.now).await
 }
 
 async fn drain(work: &Work<'_>, machine: &str) -> Result<Outcome, Error> {

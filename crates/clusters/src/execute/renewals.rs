@@ -136,9 +136,8 @@ pub(crate) async fn renew_kubeconfig(
         return Ok(false);
     };
     if is_due(kubeconfig, requested_at, now) {
-        let pki = secrets::read(access, &snapshot.cluster).await?;
         let issued = snapshot.issue_time(now);
-        secrets::write_kubeconfig(access, &pki, &wanted.name, &wanted.endpoint, issued).await?;
+        secrets::write_kubeconfig(access, &wanted.name, &wanted.endpoint, issued).await?;
         return Ok(true);
     }
     let answers = matches!(snapshot.api, ApiSeen::Answers { .. });

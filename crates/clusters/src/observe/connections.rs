@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use etcd::{Etcd, EtcdConnector, Membership};
 use jiff::{SignedDuration, Timestamp};
-use pki::{ClusterPki, Validity};
+use pki::{Credential, Validity};
 
 use super::certificate_views::CertificateViews;
 use super::certificates::{Authorities, Certificates};
@@ -151,8 +151,8 @@ impl Connections {
         if let Some(connection) = known {
             return Ok(connection);
         }
-        let pki = secrets::read(access, &snapshot.cluster).await?;
-        let connection = self.connect(&pki, snapshot, &endpoints, now).await?;
+        let authorities = secrets::read_authorities(access, &snapshot.cluster).await?;
+        let connection = self.connect(&authorities, snapshot, &endpoints, now).await?;
         let known = Known {
             authority,
             until: now.saturating_add(CONNECTION).unwrap_or(now),
@@ -166,7 +166,7 @@ impl Connections {
 
     async fn connect(
         &self,
-        pki: &ClusterPki,
+        (ca, etcd): &(Credential, Credential),
         snapshot: &Snapshot,
         endpoints: &[IpAddr],
         now: Timestamp,
@@ -174,7 +174,7 @@ impl Connections {
         let cluster = &snapshot.cluster;
         let endpoint = snapshot.wanted.as_ref().map(|wanted| wanted.endpoint.as_str());
         let validity = || Validity::lasting(now, CERTIFICATE);
-        let text = secrets::kubeconfig(pki, cluster, endpoint.unwrap_or_default(), validity())?;
+        let text = secrets::kubeconfig(ca, cluster, endpoint.unwrap_or_default(), validity())?;
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Client {
             cluster: cluster.clone(),
             source,
@@ -184,26 +184,26 @@ impl Connections {
             .connect(text)
             .await
             .map_err(|why| failed(why.into()))?;
-        let client = pki.etcd_client(validity()).map_err(|source| Error::Pki {
+        let client = pki::etcd_client(etcd, validity()).map_err(|source| Error::Pki {
             what: format!("a certificate for the etcd of {cluster}"),
             source,
         })?;
-        let etcd = self.etcd.connect(etcd::Access {
+        let connected = self.etcd.connect(etcd::Access {
             endpoints: endpoints
                 .iter()
                 .map(|ip| SocketAddr::new(*ip, ETCD_PORT))
                 .collect(),
-            ca: pki.etcd.certificate.clone(),
+            ca: etcd.certificate.clone(),
             certificate: client.certificate,
             key: client.key,
             limit: ETCD_LIMIT,
         });
         Ok(Connection {
             api: Arc::from(api),
-            etcd: Arc::from(etcd.map_err(|error| failed(error.into()))?),
+            etcd: Arc::from(connected.map_err(|error| failed(error.into()))?),
             authorities: Authorities {
-                api: pki.ca.certificate.as_str().into(),
-                etcd: pki.etcd.certificate.as_str().into(),
+                api: ca.certificate.as_str().into(),
+                etcd: etcd.certificate.as_str().into(),
             },
         })
     }

@@ -36,7 +36,8 @@ struct Inner<K> {
     /// The highest resource version that was seen.
     version: u64,
     objects: HashMap<Key, Arc<K>>,
-    clusters: HashMap<Key, BTreeMap<String, Arc<K>>>,
+    /// By namespace, cluster and name: one map, since a map for each cluster would take more than most objects.
+    clusters: BTreeMap<(String, String, String), Arc<K>>,
     /// Keys that a list under way has not named yet.
     unlisted: HashSet<Key>,
 }
@@ -51,7 +52,7 @@ impl<K> Default for View<K> {
                 complete: false,
                 version: 0,
                 objects: HashMap::new(),
-                clusters: HashMap::new(),
+                clusters: BTreeMap::new(),
                 unlisted: HashSet::new(),
             }),
             changes: watch::Sender::new(0),
@@ -143,8 +144,13 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> View<K> {
     /// The objects of a cluster by name.
     pub(crate) fn of_cluster(&self, namespace: &str, cluster: &str) -> BTreeMap<String, Arc<K>> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let key = (namespace.to_owned(), cluster.to_owned());
-        inner.clusters.get(&key).cloned().unwrap_or_default()
+        let first = (namespace.to_owned(), cluster.to_owned(), String::new());
+        let objects = inner.clusters.range(first..);
+        let of_cluster =
+            objects.take_while(|((in_namespace, of, _), _)| in_namespace == namespace && of == cluster);
+        of_cluster
+            .map(|((_, _, name), object)| (name.clone(), Arc::clone(object)))
+            .collect()
     }
 
     /// Every object.
@@ -187,8 +193,8 @@ impl<K: Resource<DynamicType = ()> + Clone> Inner<K> {
         self.take(&key, cluster_of);
         let object = Arc::new(object);
         if let Some(cluster) = cluster_of(&object) {
-            let of_cluster = self.clusters.entry((key.0.clone(), cluster)).or_default();
-            of_cluster.insert(key.1.clone(), Arc::clone(&object));
+            let key = (key.0.clone(), cluster, key.1.clone());
+            self.clusters.insert(key, Arc::clone(&object));
         }
         self.objects.insert(key, Arc::clone(&object));
         object
@@ -198,15 +204,8 @@ impl<K: Resource<DynamicType = ()> + Clone> Inner<K> {
         let Some(object) = self.objects.remove(key) else {
             return;
         };
-        let Some(cluster) = cluster_of(&object) else {
-            return;
-        };
-        let cluster = (key.0.clone(), cluster);
-        if let Some(of_cluster) = self.clusters.get_mut(&cluster) {
-            of_cluster.remove(&key.1);
-            if of_cluster.is_empty() {
-                self.clusters.remove(&cluster);
-            }
+        if let Some(cluster) = cluster_of(&object) {
+            self.clusters.remove(&(key.0.clone(), cluster, key.1.clone()));
         }
     }
 

@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::api::Api;
 use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Client, Resource, ResourceExt as _};
 use resources::anywhere::{
@@ -20,10 +19,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::view::{ClusterOf, Key, View};
-use crate::access::Access;
+use crate::access::{Access, WrittenKind, version};
 
-/// Clusters that are to be looked at.
-pub(crate) type Wakes = mpsc::Sender<ObjectRef<Cluster>>;
+/// Clusters that are to be looked at, by namespace and name.
+pub(crate) type Wakes = mpsc::Sender<Key>;
 
 /// What is watched.
 #[derive(Debug, Default)]
@@ -151,7 +150,7 @@ impl Views {
                     };
                     for name in names {
                         // Without a receiver the coordinator has stopped.
-                        let _ = wakes.send(ObjectRef::new(&name).within(&namespace)).await;
+                        let _ = wakes.send((namespace.clone(), name)).await;
                     }
                 }
             };
@@ -180,6 +179,11 @@ impl Views {
         self.secrets.complete().await;
     }
 
+    /// Waits until the views show a Cluster as it was read, or newer. Tells whether they do.
+    pub(crate) async fn shows(&self, cluster: &Cluster) -> bool {
+        self.clusters.settle(version(cluster), &[]).await
+    }
+
     /// Waits until the views show what was written. Tells whether they do.
     pub(crate) async fn show(&self, access: &Access) -> bool {
         let mut shown = true;
@@ -190,8 +194,10 @@ impl Views {
     }
 
     /// Waits until a view shows a write; tells whether it does. A kind that is not watched shows at once.
-    async fn settle(&self, kind: &str, version: u64, gone: &[Key]) -> bool {
-        match kind {
+    async fn settle(&self, (group, kind): &WrittenKind, version: u64, gone: &[Key]) -> bool {
+        match kind.as_str() {
+            // Cluster API's kind has the same name.
+            "Cluster" if *group == Cluster::group(&()) => self.clusters.settle(version, gone).await,
             "ControlPlane" => self.control_planes.settle(version, gone).await,
             "Machine" => self.machines.settle(version, gone).await,
             "MachineSet" => self.sets.settle(version, gone).await,
