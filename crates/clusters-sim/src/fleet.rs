@@ -12,8 +12,10 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use resources::anywhere::Cluster;
 use resources::gantry::ProviderMachine;
+use serde::Serialize;
 use serde_json::json;
-use sim::{Request, Traffic};
+use sim::{Request, Traffic, held_bytes};
+use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::documents::{NewCluster, release};
@@ -38,13 +40,53 @@ pub struct Fleet {
     around: Site,
     traffic: Traffic,
     clusters: Vec<NewCluster>,
-    _running: DropGuard,
+    coordinator: Running,
+    /// What acts around the coordinator.
+    acting: Running,
+    /// Bytes that were held before anything was made.
+    empty: i64,
+}
+
+/// A task that ends when it is told to, or nobody is interested any more.
+#[derive(Debug)]
+struct Running {
+    task: JoinHandle<()>,
+    cancel: DropGuard,
+}
+
+impl Running {
+    fn new<F>(run: impl FnOnce(CancellationToken) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let cancel = CancellationToken::new();
+        let task = tokio::spawn(run(cancel.clone()));
+        let cancel = cancel.drop_guard();
+        Self { task, cancel }
+    }
+
+    async fn end(self) {
+        drop(self.cancel);
+        self.task.await.unwrap();
+    }
+}
+
+/// Bytes of memory by what holds them.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Held {
+    /// The API of the appliance: its objects, and the changes of them that it keeps.
+    pub api: i64,
+    /// The coordinator.
+    pub coordinator: i64,
+    /// What is simulated around it: the driver, and the clusters.
+    pub simulated: i64,
 }
 
 impl Fleet {
     /// So many servers, and a coordinator that has nothing to do yet.
     pub async fn new(count: usize) -> Self {
         let api = sim::Site::start(NAMESPACE).await;
+        let empty = held_bytes();
         let around = Site::new(api.client(), NAMESPACE);
         let releases = Api::all(api.client());
         releases.create(&PostParams::default(), &release()).await.unwrap();
@@ -59,16 +101,30 @@ impl Fleet {
         let (client, traffic) = api.counted_client();
         let all = around.clusters().clone();
         let coordinator = Coordinator::new(client, Options::default(), Box::new(all.clone()), Box::new(all));
-        let cancel = CancellationToken::new();
-        tokio::spawn(run_coordinator(coordinator, cancel.clone()));
-        let (acting, until) = (around.clone(), cancel.clone());
-        tokio::spawn(async move { acting.follow(until).await });
+        let acting = around.clone();
         Self {
             api,
             around,
             traffic,
             clusters,
-            _running: cancel.drop_guard(),
+            coordinator: Running::new(|cancel| run_coordinator(coordinator, cancel)),
+            acting: Running::new(|cancel| async move { acting.follow(cancel).await }),
+            empty,
+        }
+    }
+
+    /// Ends one part after the other, and tells how much less is held without it.
+    pub async fn end(self) -> Held {
+        let whole = held_bytes();
+        self.coordinator.end().await;
+        let without_coordinator = held_bytes();
+        self.acting.end().await;
+        drop((self.around, self.clusters));
+        let without_both = held_bytes();
+        Held {
+            api: without_both - self.empty,
+            coordinator: whole - without_coordinator,
+            simulated: without_coordinator - without_both,
         }
     }
 

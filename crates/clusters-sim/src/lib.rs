@@ -36,7 +36,7 @@ mod site;
 pub use documents::{NewCluster, next_release, release};
 pub use driver::{Driver, node_of};
 pub use failing::{Failing, Leaves};
-pub use fleet::Fleet;
+pub use fleet::{Fleet, Held};
 pub use gates::Gates;
 pub use played::{Inside, Played, Voter};
 pub use played_clusters::PlayedClusters;

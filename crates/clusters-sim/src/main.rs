@@ -15,11 +15,11 @@ use clap::Parser;
 use clusters_sim::Fleet;
 use nix::time::{ClockId, clock_gettime};
 use serde_json::json;
-use sim::Request;
+use sim::{HoldingAllocator, Request, count_held_bytes, held_bytes};
 
 /// As in `gantry serve`, so that memory is comparable.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: HoldingAllocator<mimalloc::MiMalloc> = HoldingAllocator(mimalloc::MiMalloc);
 
 #[derive(Debug, Parser)]
 #[command(about = "Makes single-node clusters through the coordinator and says what it took")]
@@ -30,6 +30,9 @@ struct Cli {
     /// Seconds for which they are watched at rest.
     #[arg(long, default_value_t = 60)]
     rest: u64,
+    /// Also tell what holds the memory. Counting it takes a little time.
+    #[arg(long)]
+    held: bool,
     /// Also print the requests of each kind to standard error.
     #[arg(long)]
     kinds: bool,
@@ -39,6 +42,9 @@ struct Cli {
 async fn main() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let cli = Cli::parse();
+    if cli.held {
+        count_held_bytes();
+    }
     let fleet = Fleet::new(cli.count).await;
     let (began, cpu) = (Instant::now(), cpu_seconds());
     fleet.make().await;
@@ -61,9 +67,11 @@ async fn main() {
         print_kinds("made", &made, cli.count);
         print_kinds("at rest", &at_rest, cli.count);
     }
+    let at_rest_megabytes = memory("VmRSS:");
+    let held = if cli.held { Some(fleet.end().await) } else { None };
     let line = json!({
         "count": cli.count, "wallSeconds": wall, "cpuSeconds": cpu, "peakMegabytes": peak,
-        "megabytesAtRest": memory("VmRSS:"), "requests": by_verb(&made), "restSeconds": cli.rest,
+        "megabytesAtRest": at_rest_megabytes, "held": held, "requests": by_verb(&made), "restSeconds": cli.rest,
         "requestsAtRest": by_verb(&at_rest), "cpuSecondsAtRest": cpu_at_rest,
     });
     println!("{line}");

@@ -1,7 +1,8 @@
 //! What tests put around a crate instead of a rack.
 //!
 //! Owns: [`Site`], the embedded API on scratch files with every kind of this workspace, and the one way of waiting for
-//! its objects: until a condition holds, with the last value in the failure; [`CountingAllocator`], a measure of work;
+//! its objects: until a condition holds, with the last value in the failure; [`CountingAllocator`], a measure of work, and
+//! [`HoldingAllocator`], one of memory;
 //! real programs of the image cache ([`newest_build`], [`Program`]), and of them a real API ([`Kubernetes`]) and etcd ([`EtcdMembers`], [`EtcdGateway`]).
 //! Refuses: to ship; only dev-dependencies may point here, from any layer.
 //!
@@ -23,7 +24,7 @@ mod seal;
 mod site;
 mod traffic;
 
-pub use allocations::CountingAllocator;
+pub use allocations::{CountingAllocator, HoldingAllocator, count_held_bytes, held_bytes};
 pub use etcd_gateway::EtcdGateway;
 pub use etcd_members::EtcdMembers;
 pub use kubernetes::{Kubernetes, serving_certificate};

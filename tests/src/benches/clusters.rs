@@ -31,6 +31,15 @@ struct Run {
     rest_seconds: u64,
     requests_at_rest: BTreeMap<String, u64>,
     cpu_seconds_at_rest: f64,
+    held: Option<Held>,
+}
+
+/// Bytes of memory by what holds them, when all clusters are Ready and nothing happens.
+#[derive(Debug, Deserialize)]
+struct Held {
+    api: f64,
+    coordinator: f64,
+    simulated: f64,
 }
 
 pub(super) fn run(count: Option<usize>) -> anyhow::Result<Findings> {
@@ -38,26 +47,29 @@ pub(super) fn run(count: Option<usize>) -> anyhow::Result<Findings> {
     let (mut few, mut many) = (Vec::new(), Vec::new());
     for run in 0..RUNS {
         let rest = if run == 0 { REST } else { 0 };
-        few.push(make(FEW, rest)?);
-        many.push(make(count, rest)?);
+        few.push(make(FEW, rest, &[])?);
+        many.push(make(count, rest, &[])?);
     }
+    let held = make(count, 0, &["--held"])?;
     let mut notes = vec![
         "nodes, APIs and etcds of the clusters and the driver are simulated in the measured process"
             .to_owned(),
     ];
     notes.extend(few.iter().take(1).chain(many.iter().take(1)).map(Run::note));
+    notes.extend(held.held_note());
     Ok(Findings {
         cases: cases(count, &few, &many),
         notes,
     })
 }
 
-fn make(count: usize, rest: u64) -> anyhow::Result<Run> {
+fn make(count: usize, rest: u64, more: &[&str]) -> anyhow::Result<Run> {
     let program = std::env::var("GANTRY_CLUSTERS_SIM")
         .context("GANTRY_CLUSTERS_SIM names no program; run cargo xtask bench clusters")?;
     let [count_text, rest] = [count.to_string(), rest.to_string()];
     let output = Command::new(program)
         .args(["--count", &count_text, "--rest", &rest])
+        .args(more)
         .stderr(Stdio::inherit())
         .output()?;
     ensure!(
@@ -78,6 +90,19 @@ impl Run {
 
     fn requests_each(&self) -> f64 {
         self.each(self.requests.values().sum::<u64>() as f64)
+    }
+
+    /// What holds the memory, in a run of its own, because counting takes time.
+    fn held_note(&self) -> Option<String> {
+        let held = self.held.as_ref()?;
+        let part = |bytes: f64| format!("{:.1} MB ({:.1} kB)", bytes / 1e6, self.each(bytes) / 1e3);
+        Some(format!(
+            "{} clusters: of the memory at rest, and for each cluster: API of the appliance {}, coordinator {}, what is simulated {}",
+            self.count,
+            part(held.api),
+            part(held.coordinator),
+            part(held.simulated),
+        ))
     }
 
     fn note(&self) -> String {
