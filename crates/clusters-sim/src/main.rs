@@ -15,7 +15,7 @@ use clap::Parser;
 use clusters_sim::Fleet;
 use nix::time::{ClockId, clock_gettime};
 use serde_json::json;
-use sim::{HoldingAllocator, Request, count_held_bytes, held_bytes};
+use sim::{HoldingAllocator, Request, count_held_bytes};
 
 /// As in `gantry serve`, so that memory is comparable.
 #[global_allocator]

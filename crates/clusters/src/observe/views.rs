@@ -63,7 +63,7 @@ impl Views {
     /// Has a cluster looked at soon, for what is no object. Where that many wait it is looked at by and by.
     pub(crate) fn wake(&self, namespace: &str, cluster: &str) {
         if let Some(wakes) = self.wakes.get() {
-            let _ = wakes.try_send(ObjectRef::new(cluster).within(namespace));
+            let _ = wakes.try_send((namespace.to_owned(), cluster.to_owned()));
         }
     }
 
