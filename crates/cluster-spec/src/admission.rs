@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::bundle::{ClusterBundle, OIDC};
 use crate::defaults::with_defaults;
-use crate::rules::{address_holder_faults, validate};
+use crate::rules::{address_holder_faults, machine_groups, validate};
 use crate::update::update;
 use crate::violation::{Report, Violation};
 
@@ -165,7 +165,7 @@ fn changes(
         };
         let upgraded = version(&known) != version(&compared.effective);
         let (all, releases) = (releases, if upgraded { releases } else { &pinned });
-        let mut broken = validate(&without_unknown_documents(&compared.effective), releases);
+        let mut broken = broken_rules(&compared.effective, releases);
         broken.retain(|violation| !before.contains(violation));
         if !broken.is_empty() && !upgraded {
             let next = in_another_version(&known, &compared.effective, all);
@@ -204,7 +204,7 @@ fn in_another_version(
         .map(|release| release.spec.kubernetes_version.as_str())
         .collect();
     let with = |version: &str| {
-        let mut bundle = without_unknown_documents(wanted);
+        let mut bundle = wanted.clone();
         version.clone_into(&mut bundle.cluster.spec.kubernetes_version);
         bundle
     };
@@ -224,7 +224,7 @@ fn in_another_version(
         .flat_map(|bundle| [bundle.clone(), follows(bundle)])
         .filter(|bundle| bundle.cluster.spec != known.cluster.spec)
         .filter(|bundle| update(known, bundle, releases).refused.is_empty())
-        .map(|bundle| validate(&bundle, releases))
+        .map(|bundle| broken_rules(&bundle, releases))
         .collect()
 }
 
@@ -234,9 +234,9 @@ fn names(found: &[Violation], field: &Violation) -> bool {
     found.iter().any(is_it)
 }
 
-/// A template or identity provider that the recorded documents don't have may be beside them; whether it is, the coordinator
-/// sees.
-fn without_unknown_documents(bundle: &ClusterBundle) -> ClusterBundle {
+/// What is wrong with a bundle, as far as its documents are known. A machine configuration, template or identity provider that
+/// the recorded documents don't have may be beside them; whether it is, the coordinator sees.
+fn broken_rules(bundle: &ClusterBundle, releases: &[Release]) -> Vec<Violation> {
     let mut bundle = bundle.clone();
     for config in bundle.machine_configs.values_mut() {
         let known = |reference: &ObjectRef| bundle.templates.contains_key(&reference.name);
@@ -245,7 +245,13 @@ fn without_unknown_documents(bundle: &ClusterBundle) -> ClusterBundle {
     let known =
         |reference: &ObjectRef| reference.kind != OIDC || bundle.oidc_configs.contains_key(&reference.name);
     bundle.cluster.spec.identity_provider_refs.retain(known);
-    bundle
+    let unknown = machine_groups(&bundle).filter(|(_, reference)| {
+        reference.is_some_and(|reference| !bundle.machine_configs.contains_key(&reference.name))
+    });
+    let unknown: BTreeSet<String> = unknown.map(|(path, _)| format!("{path}.name")).collect();
+    let mut broken = validate(&bundle, releases);
+    broken.retain(|violation| violation.kind != "Cluster" || !unknown.contains(&violation.path));
+    broken
 }
 
 /// What is refused of a change of a ControlPlane: its id, and the founder of a cluster whose API has answered, unless another

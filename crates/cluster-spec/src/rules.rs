@@ -26,6 +26,7 @@ use resources::gantry::Release;
 
 pub(crate) use address_holder::faults as address_holder_faults;
 pub(crate) use images::holds_digits;
+pub(crate) use references::machine_groups;
 
 use crate::bundle::ClusterBundle;
 use crate::violation::{Report, Violation};

@@ -115,6 +115,35 @@ fn edits_that_replace_machines_pass() {
     }
 }
 
+/// A worker group whose machine configuration nobody used before: the recorded documents know neither.
+#[test]
+fn a_worker_group_comes_with_a_configuration_of_its_own() {
+    let mut new = base();
+    let mut group = new.cluster.spec.worker_node_group_configurations[0].clone();
+    let reference = group.machine_group_ref.as_mut().unwrap();
+    let mut config = new.machine_configs[&reference.name].clone();
+    let name = "another-config";
+    config.metadata.name = Some(name.to_owned());
+    reference.name = name.to_owned();
+    group.name = Some("another".to_owned());
+    new.cluster.spec.worker_node_group_configurations.push(group);
+    new.machine_configs.insert(name.to_owned(), config);
+    assert_eq!(refused(&base(), &new), []);
+
+    // What is known of the group is checked.
+    let groups = &mut new.cluster.spec.worker_node_group_configurations;
+    groups
+        .last_mut()
+        .unwrap()
+        .machine_group_ref
+        .as_mut()
+        .unwrap()
+        .kind = "VSphereMachineConfig".to_owned();
+    let last = groups.len() - 1;
+    let path = format!("spec.workerNodeGroupConfigurations[{last}].machineGroupRef.kind");
+    assert_eq!(refused(&base(), &new), [("Cluster", path)]);
+}
+
 /// An identity provider of a running cluster is checked like the Cluster that names it.
 #[test]
 fn a_provider_in_use_meets_the_rules() {

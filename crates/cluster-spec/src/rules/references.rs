@@ -25,20 +25,25 @@ pub(super) fn check(bundle: &ClusterBundle, report: &mut Report) {
             format!("write {datacenter}"),
         );
     }
-    machine_group(
-        bundle,
-        spec.control_plane_configuration.machine_group_ref.as_ref(),
-        "spec.controlPlaneConfiguration",
-        report,
-    );
-    for (at, group) in spec.worker_node_group_configurations.iter().enumerate() {
-        let path = format!("spec.workerNodeGroupConfigurations[{at}]");
-        machine_group(bundle, group.machine_group_ref.as_ref(), &path, report);
+    for (path, reference) in machine_groups(bundle) {
+        machine_group(bundle, reference, path, report);
     }
 }
 
-fn machine_group(bundle: &ClusterBundle, reference: Option<&ObjectRef>, path: &str, report: &mut Report) {
-    let path = format!("{path}.machineGroupRef");
+/// The fields of a Cluster that name machine configurations.
+pub(crate) fn machine_groups(bundle: &ClusterBundle) -> impl Iterator<Item = (String, Option<&ObjectRef>)> {
+    let spec = &bundle.cluster.spec;
+    let control_plane = spec.control_plane_configuration.machine_group_ref.as_ref();
+    let groups = spec.worker_node_group_configurations.iter().enumerate();
+    let workers = groups.map(|(at, group)| {
+        let path = format!("spec.workerNodeGroupConfigurations[{at}].machineGroupRef");
+        (path, group.machine_group_ref.as_ref())
+    });
+    let path = "spec.controlPlaneConfiguration.machineGroupRef".to_owned();
+    std::iter::once((path, control_plane)).chain(workers)
+}
+
+fn machine_group(bundle: &ClusterBundle, reference: Option<&ObjectRef>, path: String, report: &mut Report) {
     let Some(reference) = reference else {
         return report.add(
             path,
