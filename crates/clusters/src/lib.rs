@@ -29,11 +29,12 @@ mod observe;
 mod options;
 mod pin;
 mod plan;
+mod queue;
 mod registry_credentials;
 mod report;
 mod secrets;
 
-pub use coordinator::{Coordinator, run_coordinator};
+pub use coordinator::Coordinator;
 pub use day_two::{
     BudgetView, Controller, Drain, DrainPolicy, Drainer, Eviction, KubeNodesConnector, LabelsAndTaints,
     Losses, NodeChange, NodeError, NodeOccupancy, Nodes, NodesConnector, PodId, PodView, Readiness, losses,
@@ -52,3 +53,4 @@ pub use plan::{
     HealthLimits, Identity, Member, MemberCertificates, NodeState, Policy, Pool, RolloutLimits, SavedData,
     Seen, Stage, Verdict, Wanted, can_remove, delete, image_name, plan, quorum,
 };
+pub use queue::run_coordinator;
