@@ -10,6 +10,7 @@ mod head;
 mod history;
 mod index;
 mod key;
+mod managers;
 mod quarantine;
 mod seal;
 mod sql;
@@ -37,6 +38,7 @@ use crate::error::Error;
 use crate::extent::Extent;
 use crate::meta::Meta;
 use cache::Cache;
+use managers::Shapes;
 use quarantine::Quarantine;
 
 /// Bytes of JSON that an object may have: what etcd takes in a request.
@@ -56,6 +58,7 @@ pub(crate) struct Storage {
     database: Database,
     sealer: Arc<dyn Sealer>,
     cache: Arc<Cache>,
+    shapes: Shapes,
     quarantine: Quarantine,
     next: Arc<AtomicU64>,
 }
@@ -68,7 +71,8 @@ impl Storage {
         jump: u64,
     ) -> Result<Storage, Error> {
         let database = Database::open(path, store::Options::new(sql::SCHEMA)).await?;
-        let mut loaded = sql::load(&database, sealer.as_ref()).await?;
+        let shapes = Shapes::default();
+        let mut loaded = sql::load(&database, sealer.as_ref(), &shapes).await?;
         let last = loaded.last;
         let quarantine = Quarantine::new(std::mem::take(&mut loaded.unreadable));
         let cache = Arc::new(Cache::new(loaded));
@@ -76,6 +80,7 @@ impl Storage {
             database,
             sealer,
             cache,
+            shapes,
             quarantine,
             next: Arc::new(AtomicU64::new(last + 1 + jump)),
         })
@@ -113,7 +118,13 @@ impl Storage {
         let sealer = self.sealer.as_ref();
         let value = sql::read_tombstone(&self.database, sealer, &change.key, change.version).await?;
         Ok(value.map(|value| Change {
-            state: Some(Arc::new(Stored::new(value, change.version, change.version, 0))),
+            state: Some(Arc::new(Stored::new(
+                value,
+                change.version,
+                change.version,
+                0,
+                &self.shapes,
+            ))),
             ..change.clone()
         }))
     }
@@ -270,6 +281,7 @@ impl Storage {
             sealed,
             prune,
             next,
+            shapes: self.shapes.clone(),
         };
         let (_, object) = self
             .database
@@ -302,6 +314,7 @@ struct Pending {
     /// Tombstones up to this version go, too.
     prune: Option<u64>,
     next: Arc<AtomicU64>,
+    shapes: Shapes,
 }
 
 impl Pending {
@@ -318,7 +331,13 @@ impl Pending {
             .created
             .filter(|_| self.expected.is_some())
             .unwrap_or(version);
-        let object = Arc::new(Stored::new(self.object, version, created, self.bytes));
+        let object = Arc::new(Stored::new(
+            self.object,
+            version,
+            created,
+            self.bytes,
+            &self.shapes,
+        ));
         let row = sql::Row {
             key: &self.key,
             version,
@@ -327,7 +346,7 @@ impl Pending {
         };
         match self.sealed {
             Some(sealed) => {
-                let sealed = Stored::new(sealed, version, created, self.bytes);
+                let sealed = Stored::new(sealed, version, created, self.bytes, &self.shapes);
                 sql::write(connection, kind, row, &sealed).await?;
             }
             None => sql::write(connection, kind, row, &object).await?,

@@ -10,7 +10,7 @@ use super::stored::Stored;
 
 /// Bytes that the changes may take together.
 const MOST_BYTES: usize = 12 * 1024 * 1024;
-/// Bytes of a change beside its JSON: keys, labels and what holds them.
+/// Bytes of a change beside its states: keys, labels and what holds them.
 const OVERHEAD: usize = 512;
 
 /// What happened to an object.
@@ -37,8 +37,8 @@ pub(crate) struct Change {
 impl Change {
     fn bytes(&self) -> usize {
         let states = [&self.state, &self.before].into_iter().flatten();
-        let json: usize = states.map(|state| state.json().len()).sum();
-        json + OVERHEAD
+        let states: usize = states.map(|state| state.size()).sum();
+        states + OVERHEAD
     }
 }
 
@@ -109,6 +109,7 @@ impl History {
 
 #[cfg(test)]
 mod tests {
+    use super::super::managers::Shapes;
     use super::*;
     use serde_json::json;
 
@@ -122,7 +123,13 @@ mod tests {
                 namespace: String::new(),
                 name: "a".into(),
             },
-            state: Some(Arc::new(Stored::new(value, version, version, 0))),
+            state: Some(Arc::new(Stored::new(
+                value,
+                version,
+                version,
+                0,
+                &Shapes::default(),
+            ))),
             before: before.and_then(|change| change.state.clone()),
         }
     }
@@ -141,7 +148,7 @@ mod tests {
         let recent = &history.resources["configmaps"].changes;
         let held: usize = recent
             .iter()
-            .map(|c| c.state.as_ref().map_or(0, |s| s.json().len()))
+            .map(|c| c.state.as_ref().map_or(0, |s| s.size()))
             .sum();
         assert!(
             held <= MOST_BYTES && recent.len() >= 20,

@@ -31,7 +31,9 @@ impl Term {
                 let found = labels.find(|(key, _)| key == wanted);
                 found.map(|(_, value)| value.to_owned())
             }
-            Term::Field(path) => Some(fields::text_in(&object.json(), path)).filter(|text| !text.is_empty()),
+            Term::Field(path) => {
+                Some(fields::text_in(object.json_without_managers(), path)).filter(|text| !text.is_empty())
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use sqlx::Row as _;
 use store::{Database, Migrations, SqliteConnection};
 
 use super::history::ChangeKind;
+use super::managers::Shapes;
 use super::seal::{self, Sealer};
 use super::stored::Stored;
 use super::tombstones::{Tombstone, Tombstones};
@@ -58,7 +59,7 @@ pub(super) struct Row<'a> {
 
 /// Reads everything but the objects behind tombstones. A row that cannot be read is left out and named; only when no
 /// sealed object of several opens it is the key, and nothing starts.
-pub(super) async fn load(database: &Database, sealer: &dyn Sealer) -> Result<Loaded, Error> {
+pub(super) async fn load(database: &Database, sealer: &dyn Sealer, shapes: &Shapes) -> Result<Loaded, Error> {
     let statement = |e: sqlx::Error| Error::Store(e.into());
     let mut names = BTreeMap::new();
     let (mut objects, mut unreadable) = (Vec::new(), BTreeMap::new());
@@ -71,14 +72,17 @@ pub(super) async fn load(database: &Database, sealer: &dyn Sealer) -> Result<Loa
         sealed += usize::from(seal::is_sealed(&key));
         let json: &[u8] = row.try_get("json").map_err(statement)?;
         let as_it_is = (!seal::is_sealed(&key))
-            .then(|| Stored::of_row(json, version, created))
+            .then(|| Stored::of_row(json, version, created, shapes))
             .flatten();
         if let Some(object) = as_it_is {
             objects.push((key, Arc::new(object)));
             continue;
         }
         match decode(&key, json, sealer) {
-            Ok(value) => objects.push((key, Arc::new(Stored::new(value, version, created, json.len())))),
+            Ok(value) => {
+                let object = Stored::new(value, version, created, json.len(), shapes);
+                objects.push((key, Arc::new(object)));
+            }
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
                 unreadable.insert(key, format!("{error}{}", cause.unwrap_or_default()));
@@ -237,7 +241,7 @@ fn bind_all<'q>(
         .bind(&row.key.name)
         .bind(int(row.version))
         .bind(int(row.created))
-        .bind(object.json().to_vec())
+        .bind(object.json())
 }
 
 pub(super) async fn prune(connection: &mut SqliteConnection, floor: u64) -> Result<(), store::Error> {

@@ -4,13 +4,16 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::head::{self, Head};
+use super::managers::{Managers, Shapes};
 use crate::meta::set_meta;
 
 /// A committed object: its JSON, and what is asked so often that nobody should have to decode it for that.
 #[derive(Debug)]
 pub(crate) struct Stored {
-    /// With its resourceVersion.
+    /// Its JSON with its resourceVersion, without `metadata.managedFields` where these are apart.
     json: Bytes,
+    /// `metadata.managedFields`, and where they belong.
+    managers: Option<(usize, Managers)>,
     pub(super) head: Head,
     /// Its resourceVersion.
     pub(crate) version: u64,
@@ -21,11 +24,12 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    pub(super) fn new(mut value: Value, version: u64, created: u64, bytes: usize) -> Stored {
+    pub(super) fn new(mut value: Value, version: u64, created: u64, bytes: usize, shapes: &Shapes) -> Stored {
         set_meta(&mut value, "resourceVersion", Some(version.to_string().into()));
+        let (json, managers) = apart(&value.to_string(), shapes);
         Stored {
-            // A copy of its size: the text grows by doubling, and what it has too much would stay.
-            json: Bytes::copy_from_slice(value.to_string().as_bytes()),
+            json,
+            managers,
             head: Head::of(&value),
             version,
             created,
@@ -34,31 +38,55 @@ impl Stored {
     }
 
     /// An object as its row holds it; none if it has to be decoded to tell what is wrong.
-    pub(super) fn of_row(json: &[u8], version: u64, created: u64) -> Option<Stored> {
+    pub(super) fn of_row(json: &[u8], version: u64, created: u64, shapes: &Shapes) -> Option<Stored> {
+        let head = Head::read(json, version)?;
+        let bytes = json.len();
+        let (json, managers) = apart(std::str::from_utf8(json).ok()?, shapes);
         Some(Stored {
-            head: Head::read(json, version)?,
-            json: Bytes::copy_from_slice(json),
+            json,
+            managers,
+            head,
             version,
             created,
-            bytes: json.len(),
+            bytes,
         })
     }
 
-    /// Its JSON, for the row and for every reader.
-    pub(crate) fn json(&self) -> Bytes {
-        self.json.clone()
+    /// Its JSON, for the row and for readers.
+    pub(crate) fn json(&self) -> Vec<u8> {
+        let mut json = Vec::with_capacity(self.bytes);
+        self.write(&mut json);
+        json
     }
 
-    /// The parts of its JSON that make the object without `metadata.managedFields`.
-    pub(crate) fn json_without_managers(&self) -> [&[u8]; 2] {
-        head::without_managers(&self.json)
+    /// Appends its JSON.
+    pub(crate) fn write(&self, to: &mut Vec<u8>) {
+        match &self.managers {
+            Some((at, managers)) => {
+                let (before, behind) = self.json.split_at(*at);
+                to.extend_from_slice(before);
+                managers.write(to);
+                to.extend_from_slice(behind);
+            }
+            None => to.extend_from_slice(&self.json),
+        }
+    }
+
+    /// Its JSON without `metadata.managedFields`.
+    pub(crate) fn json_without_managers(&self) -> &Bytes {
+        &self.json
+    }
+
+    /// Bytes of memory that it takes, beside what others have too.
+    pub(super) fn size(&self) -> usize {
+        let managers = self.managers.as_ref();
+        self.json.len() + managers.map_or(0, |(_, managers)| managers.size())
     }
 
     /// The object, decoded anew: a tree takes several times the memory of its JSON, so nobody should keep it.
     pub(crate) fn value(&self) -> Value {
         // It was made from a tree, or read once, so it is always JSON.
-        let text = std::str::from_utf8(&self.json).unwrap_or_default();
-        text.parse().unwrap_or_default()
+        serde_json::from_slice(&self.json()).unwrap_or_default()
     }
 
     pub(crate) fn uid(&self) -> &str {
@@ -96,5 +124,21 @@ impl Stored {
 
     pub(crate) fn is_terminating(&self) -> bool {
         self.head.terminating
+    }
+}
+
+/// The JSON of an object and its managers, each in memory of its size.
+fn apart(json: &str, shapes: &Shapes) -> (Bytes, Option<(usize, Managers)>) {
+    let found = head::managers(json.as_bytes());
+    let parts = found
+        .and_then(|(start, end)| Some((start, json.get(..start)?, json.get(start..end)?, json.get(end..)?)));
+    match parts {
+        Some((start, before, managers, behind)) => {
+            let mut whole = Vec::with_capacity(before.len() + behind.len());
+            whole.extend_from_slice(before.as_bytes());
+            whole.extend_from_slice(behind.as_bytes());
+            (whole.into(), Some((start, shapes.take(managers))))
+        }
+        None => (Bytes::copy_from_slice(json.as_bytes()), None),
     }
 }
