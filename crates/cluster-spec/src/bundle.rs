@@ -30,6 +30,8 @@ pub struct ClusterBundle {
 
 /// Kind of an [`OidcConfig`].
 pub const OIDC: &str = "OIDCConfig";
+/// Kind of a provider that is taken and has no effect.
+pub(crate) const AWS_IAM: &str = "AWSIamConfig";
 
 /// Name of the group that the control plane is; no worker group may have it.
 pub const CONTROL_PLANE_GROUP: &str = "cp";
@@ -71,6 +73,13 @@ impl ClusterBundle {
     pub(crate) fn referenced_templates(&self) -> Vec<String> {
         let configs = self.machine_configs.values();
         names(configs.filter_map(|config| config.spec.template_ref.as_ref()))
+    }
+
+    /// Issuer of the tokens of service accounts, where `podIamConfig` names one.
+    #[must_use]
+    pub fn service_account_issuer(&self) -> Option<&str> {
+        let config = self.cluster.spec.pod_iam_config.as_ref()?;
+        config.get("serviceAccountIssuer")?.as_str()
     }
 
     /// Names of the OIDCConfigs that the Cluster refers to.

@@ -16,6 +16,7 @@ pub fn with_defaults(mut bundle: ClusterBundle) -> ClusterBundle {
         .metadata
         .namespace
         .get_or_insert_with(|| keys::DEFAULT_NAMESPACE.to_owned());
+    without_empty(&mut bundle.datacenter.spec.os_image_url);
     for config in bundle.machine_configs.values_mut() {
         machine_config(config);
         config.metadata.namespace = config.namespace().or_else(|| namespace.clone());
@@ -54,7 +55,16 @@ fn cluster(cluster: &mut Cluster) {
     nodes.cidr_mask_size.get_or_insert(24);
 }
 
+/// A text that EKS Anywhere writes into its files with nothing in it is none.
+fn without_empty(text: &mut Option<String>) {
+    *text = text.take().filter(|text| !text.is_empty());
+}
+
 fn machine_config(config: &mut TinkerbellMachineConfig) {
+    without_empty(&mut config.spec.os_image_url);
+    let template = config.spec.template_ref.take();
+    config.spec.template_ref =
+        template.filter(|template| !(template.name.is_empty() && template.kind.is_empty()));
     config.spec.os_family.get_or_insert(OsFamily::Bottlerocket);
     if config.spec.users.is_empty() {
         config.spec.users.push(User {

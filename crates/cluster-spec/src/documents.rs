@@ -11,15 +11,18 @@ use resources::gantry::Release;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::bundle::{ClusterBundle, OIDC};
+use crate::bundle::{AWS_IAM, ClusterBundle, OIDC};
 use crate::defaults::with_defaults;
 use crate::node::{self, Node, Place};
 use crate::problem::{Problem, Problems};
 use crate::rules::validate;
 use crate::schema::Walk;
+use crate::secrets;
 use crate::violation::Violation;
 
 const GROUP_VERSION: &str = "anywhere.eks.amazonaws.com/v1alpha1";
+/// Kinds that EKS Anywhere's files hold, and that decide nothing here.
+const WITHOUT_EFFECT: [&str; 3] = [AWS_IAM, "FluxConfig", "GitOpsConfig"];
 
 /// Reads, defaults and checks a file. `releases` are those that the appliance knows.
 ///
@@ -107,6 +110,17 @@ impl Reader {
                 "add apiVersion and kind",
             );
         };
+        if secrets::is_secret(node) {
+            return self.secret(node);
+        }
+        if (version, kind) == ("v1", "Namespace") {
+            // That of the cluster is there as soon as something is in it.
+            return;
+        }
+        if version == GROUP_VERSION && WITHOUT_EFFECT.contains(&kind) {
+            // The fields that name them are remarked on.
+            return;
+        }
         if version != GROUP_VERSION {
             let place = node.get("apiVersion").map_or(node.place, |node| node.place);
             let message = format!("apiVersion {version:?} of {kind} does not belong in a cluster file");
@@ -146,6 +160,24 @@ impl Reader {
         }
     }
 
+    /// A Secret is applied as it is.
+    fn secret(&mut self, node: &Node) {
+        let name = name_of(node);
+        let (secret, walk) = secrets::read(node);
+        for (path, place, message, next_step) in walk.faults {
+            self.problem_at(Some(place), field("Secret", name, &path), &message, &next_step);
+        }
+        if secret.is_none() && self.problems.is_empty() {
+            let message = "a value of data is not in base64";
+            self.problem_at(
+                Some(node.place),
+                field("Secret", name, "data"),
+                message,
+                "write it in base64, or as it is under stringData",
+            );
+        }
+    }
+
     /// Walks one document and reads what is left of it.
     fn typed<T: DeserializeOwned + CustomResourceExt>(
         &mut self,
@@ -154,11 +186,7 @@ impl Reader {
     ) -> Option<T> {
         let mut walk = Walk::default();
         let value = walk.node(node, &document_schema::<T>(), "");
-        let name = node
-            .get("metadata")
-            .and_then(|meta| meta.get("name"))
-            .and_then(Node::text)
-            .unwrap_or_default();
+        let name = name_of(node);
         let faulty = walk.faults.iter().map(|(path, ..)| path.clone()).collect();
         for (path, place, message, next_step) in walk.faults {
             self.problem_at(Some(place), field(kind, name, &path), &message, &next_step);
@@ -253,6 +281,12 @@ impl Reader {
         };
         Some(with_defaults(bundle))
     }
+}
+
+fn name_of(node: &Node) -> &str {
+    let meta = node.get("metadata");
+    let name = meta.and_then(|meta| meta.get("name")).and_then(Node::text);
+    name.unwrap_or_default()
 }
 
 fn by_name<T: ResourceExt + Clone>(objects: &[T]) -> BTreeMap<String, T> {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::address_holder::{AddressHolder, address_holder, annotation_path};
 use crate::admission::Document;
-use crate::bundle::ClusterBundle;
+use crate::bundle::{AWS_IAM, ClusterBundle};
 use crate::violation::{Report, Violation};
 
 const MAY_STAY: &str = "it may stay";
@@ -50,6 +50,24 @@ fn of_cluster(cluster: &Cluster) -> Vec<Violation> {
         spec.license_token.is_some(),
         "has no effect: no licence is needed",
     );
+    note(
+        "spec.gitOpsRef",
+        spec.git_ops_ref.is_some(),
+        "has no effect: let Flux or Argo CD of yours apply the documents to the appliance's API (docs/kubectl.md)",
+    );
+    let disabled = |packages: &Value| packages.get("disable").and_then(Value::as_bool) == Some(true);
+    note(
+        "spec.packages",
+        spec.packages.as_ref().is_some_and(|packages| !disabled(packages)),
+        "has no effect: curated packages are not installed; install what you need with Helm or kubectl",
+    );
+    for (at, reference) in spec.identity_provider_refs.iter().enumerate() {
+        note(
+            &format!("spec.identityProviderRefs[{at}]"),
+            reference.kind == AWS_IAM,
+            "has no effect: the authenticator of AWS IAM is not installed; log in with the cluster's kubeconfig or an OIDCConfig",
+        );
+    }
     let in_place = |strategy: &Option<Value>| {
         let kind = strategy.as_ref().and_then(|strategy| strategy.get("type"));
         kind.and_then(Value::as_str) == Some("InPlace")
@@ -100,6 +118,10 @@ fn of_datacenter(datacenter: &TinkerbellDatacenterConfig) -> Vec<Violation> {
     }
     if spec.load_balancer_interface.is_some() {
         report.add("spec.loadBalancerInterface", why, MAY_STAY);
+    }
+    if spec.hook_images_url_path.is_some() {
+        let why = "has no effect: machines boot Gantry's own installer, and not HookOS";
+        report.add("spec.hookImagesURLPath", why, MAY_STAY);
     }
     report.found
 }

@@ -51,7 +51,6 @@ impl Walk {
     fn wrong_type(&mut self, node: &Node, wanted: &str, path: &str) {
         let found = node.json();
         let next_step = match (wanted, &found) {
-            ("string", Value::Bool(_) | Value::Number(_)) => "put it in quotes",
             ("array", _) => "write a list: each item after a '-'",
             ("object", _) => "write a mapping: key and value with a ':' between",
             ("integer" | "number", Value::String(_)) => "write it as a number, without quotes",
@@ -88,10 +87,9 @@ impl Walk {
         } else {
             Value::String(text.to_owned())
         };
-        // An unquoted 1.30 is the version 1.30, not the number 1.3.
-        let version = path.ends_with("kubernetesVersion") && value.is_number();
         let value = match (wanted, value) {
-            ("string", Value::Number(_)) if version => Value::String(text.to_owned()),
+            // As it is written: an unquoted 1.30 is the version 1.30, and not the number 1.3.
+            ("string", Value::Number(_) | Value::Bool(_)) => Value::String(text.to_owned()),
             ("string", value @ Value::String(_))
             | ("boolean", value @ Value::Bool(_))
             | ("number", value @ Value::Number(_)) => value,

@@ -103,12 +103,6 @@ fn one_fault_is_one_problem_at_its_field() {
         ),
         (
             "kind: OIDCConfig\n    name",
-            "kind: AWSIamConfig\n    name",
-            "identityProviderRefs[0].kind",
-            "AWS IAM",
-        ),
-        (
-            "kind: OIDCConfig\n    name",
             "kind: Ldap\n    name",
             "identityProviderRefs[0].kind",
             "not an identity provider",

@@ -257,9 +257,9 @@ fn one_fault_is_one_problem_at_its_field() {
         ),
         (
             "  kubernetesVersion",
-            "  gitOpsRef: {kind: FluxConfig, name: x}\n  kubernetesVersion",
-            "spec.gitOpsRef",
-            "does not carry",
+            "  podIamConfig: {serviceAccountIssuer: issuer}\n  kubernetesVersion",
+            "spec.podIamConfig.serviceAccountIssuer",
+            "is not the URL of an issuer",
         ),
         (
             "  kubernetesVersion",
@@ -317,7 +317,7 @@ fn one_fault_is_one_problem_at_its_field() {
         ),
         (
             "    type: cp\n",
-            "    type: 7\n",
+            "    type: [cp]\n",
             "spec.hardwareSelector.type",
             "a string is wanted",
         ),

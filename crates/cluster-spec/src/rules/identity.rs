@@ -3,20 +3,18 @@
 use kube::ResourceExt as _;
 use url::Url;
 
-use crate::bundle::{ClusterBundle, OIDC};
+use crate::bundle::{AWS_IAM, ClusterBundle, OIDC};
 use crate::violation::{Report, Violation};
 
 pub(super) fn check(bundle: &ClusterBundle, report: &mut Report) {
     let references = &bundle.cluster.spec.identity_provider_refs;
     for (at, reference) in references.iter().enumerate() {
         let path = format!("spec.identityProviderRefs[{at}]");
-        if reference.kind == "AWSIamConfig" {
-            report.add(
-                format!("{path}.kind"),
-                "this version does not install the AWS IAM authenticator",
-                "remove the reference, or name an OIDCConfig",
-            );
-        } else if reference.kind != OIDC {
+        if reference.kind == AWS_IAM {
+            // A remark says that it has no effect.
+            continue;
+        }
+        if reference.kind != OIDC {
             report.add(
                 format!("{path}.kind"),
                 format!("{:?} is not an identity provider", reference.kind),

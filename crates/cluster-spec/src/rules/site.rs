@@ -69,11 +69,6 @@ fn datacenter(bundle: &ClusterBundle) -> Vec<Violation> {
         }
     };
     absent(
-        "spec.hookImagesURLPath",
-        spec.hook_images_url_path.is_some(),
-        "HookOS is not booted by this version",
-    );
-    absent(
         "spec.hookIsoURL",
         spec.hook_iso_url.is_some(),
         "an ISO is not booted by this version",

@@ -1,8 +1,6 @@
 //! Known fields that are forbidden on bare metal, or that this version does not carry out. None is passed over in
 //! silence.
 
-use serde_json::Value;
-
 use crate::bundle::ClusterBundle;
 use crate::violation::Report;
 
@@ -29,13 +27,6 @@ pub(super) fn check(bundle: &ClusterBundle, report: &mut Report) {
             report.add(path, "this version does not carry the field out", REMOVE);
         }
     };
-    absent("spec.gitOpsRef", spec.git_ops_ref.is_some());
-    absent("spec.podIamConfig", spec.pod_iam_config.is_some());
-    let disabled = |packages: &Value| packages.get("disable").and_then(Value::as_bool) == Some(true);
-    absent(
-        "spec.packages",
-        spec.packages.as_ref().is_some_and(|packages| !disabled(packages)),
-    );
     for (at, group) in spec.worker_node_group_configurations.iter().enumerate() {
         absent(
             &format!("spec.workerNodeGroupConfigurations[{at}].failureDomains"),

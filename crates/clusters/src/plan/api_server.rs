@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use cluster_spec::ClusterBundle;
 
-/// The user's arguments of kube-apiserver and those of the identity provider; rules keep them apart.
+/// The user's arguments of kube-apiserver, the issuer of service accounts and those of the identity provider; rules keep them
+/// apart.
 pub(super) fn api_server_arguments(bundle: &ClusterBundle) -> BTreeMap<String, String> {
     let control = &bundle.cluster.spec.control_plane_configuration;
     let mut arguments = control.api_server_extra_args.clone();
+    let issuer = bundle.service_account_issuer();
+    arguments.extend(issuer.map(|issuer| ("service-account-issuer".to_owned(), issuer.to_owned())));
     let Some(provider) = bundle.oidc().map(|config| &config.spec) else {
         return arguments;
     };

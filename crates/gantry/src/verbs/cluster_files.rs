@@ -99,6 +99,10 @@ pub(crate) async fn apply(client: &Client, checked: &Checked, screen: &mut Scree
             screen.say(&format!("hardware {line}"));
         }
     }
+    for secret in cluster_spec::secrets(&checked.text) {
+        let own = secret.namespace();
+        put(client, own.as_deref().unwrap_or(namespace), &secret).await?;
+    }
     let bundle = &checked.bundle;
     put(client, namespace, &bundle.datacenter).await?;
     for config in bundle.machine_configs.values() {

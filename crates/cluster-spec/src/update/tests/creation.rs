@@ -167,7 +167,7 @@ const CLUSTER_AT_CREATION: &[CreationRow] = &[
     ),
     (
         "spec.gitOpsRef",
-        Refused(r#"{"kind": "FluxConfig", "name": "x"}"#),
+        Nothing(r#"{"kind": "FluxConfig", "name": "x"}"#),
     ),
     (
         "spec.clusterNetwork.pods",
@@ -214,9 +214,12 @@ const CLUSTER_AT_CREATION: &[CreationRow] = &[
     ("spec.externalEtcdConfiguration", Refused(r#"{"count": 3}"#)),
     (
         "spec.podIamConfig",
-        Refused(r#"{"serviceAccountIssuer": "https://x"}"#),
+        Decides(
+            "issuer of the tokens of service accounts, for pods that log in to AWS",
+            r#"{"serviceAccountIssuer": "https://issuer.example/x"}"#,
+        ),
     ),
-    ("spec.packages", Refused(r#"{"disable": false}"#)),
+    ("spec.packages", Nothing(r#"{"disable": false}"#)),
     ("spec.bundlesRef", Nothing(r#"{"name": "x"}"#)),
     ("spec.eksaVersion", Nothing("\"v0.26.1\"")),
     (
@@ -233,7 +236,7 @@ const DATACENTER_AT_CREATION: &[CreationRow] = &[
         Decides("address of the appliance", "\"192.0.2.6\""),
     ),
     ("spec.osImageURL", Decides("image of all machines", IMAGE)),
-    ("spec.hookImagesURLPath", Refused("\"http://192.0.2.9\"")),
+    ("spec.hookImagesURLPath", Nothing("\"http://192.0.2.9\"")),
     ("spec.skipLoadBalancerDeployment", Nothing("true")),
     ("spec.loadBalancerInterface", Nothing("\"eth0\"")),
     ("spec.isoBoot", Refused("true")),
