@@ -5,10 +5,10 @@ use std::ops::RangeInclusive;
 
 use kube::ResourceExt;
 use resources::anywhere::{
-    Cluster, ObjectRef, OidcConfig, Taint, TinkerbellDatacenterConfig, TinkerbellMachineConfig,
-    TinkerbellTemplateConfig, WorkerNodeGroup,
+    Cluster, HardwareAffinityTerm, ObjectRef, OidcConfig, Taint, TinkerbellDatacenterConfig,
+    TinkerbellMachineConfig, TinkerbellTemplateConfig, WorkerNodeGroup,
 };
-use resources::gantry::{MachineRole, SelectorTerm};
+use resources::gantry::{LabelExpression, LabelOperator, MachineRole, SelectorTerm};
 use serde_json::Value;
 
 use crate::version::version;
@@ -233,12 +233,39 @@ pub fn autoscaling(group: &WorkerNodeGroup) -> Option<RangeInclusive<i32>> {
 #[must_use]
 pub fn selector_terms(config: &TinkerbellMachineConfig) -> Vec<SelectorTerm> {
     if let Some(affinity) = &config.spec.hardware_affinity {
-        let labels = |term: &resources::anywhere::HardwareAffinityTerm| SelectorTerm {
-            match_labels: term.label_selector.match_labels.clone().unwrap_or_default(),
-        };
-        return affinity.required.iter().map(labels).collect();
+        return affinity.required.iter().map(selector_term).collect();
     }
     vec![SelectorTerm {
         match_labels: config.spec.hardware_selector.clone(),
+        ..SelectorTerm::default()
     }]
+}
+
+/// A term as drivers read it; an expression that the rules refuse is left out.
+fn selector_term(term: &HardwareAffinityTerm) -> SelectorTerm {
+    let selector = &term.label_selector;
+    let expressions = selector.match_expressions.iter().flatten();
+    SelectorTerm {
+        match_labels: selector.match_labels.clone().unwrap_or_default(),
+        match_expressions: expressions
+            .filter_map(|expression| {
+                Some(LabelExpression {
+                    key: expression.key.clone(),
+                    operator: label_operator(&expression.operator)?,
+                    values: expression.values.clone().unwrap_or_default(),
+                })
+            })
+            .collect(),
+    }
+}
+
+/// An operator of Kubernetes' label selectors by its name.
+pub(crate) fn label_operator(name: &str) -> Option<LabelOperator> {
+    Some(match name {
+        "In" => LabelOperator::In,
+        "NotIn" => LabelOperator::NotIn,
+        "Exists" => LabelOperator::Exists,
+        "DoesNotExist" => LabelOperator::DoesNotExist,
+        _ => return None,
+    })
 }

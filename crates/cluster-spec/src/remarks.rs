@@ -2,7 +2,7 @@
 //! not refused for them, and nobody believes that they do something. And what a choice asks of the site.
 
 use kube::ResourceExt as _;
-use resources::anywhere::{Cluster, TinkerbellDatacenterConfig};
+use resources::anywhere::{Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig};
 use resources::keys::{CONTROL_PLANE_VIP, VRRP_ID};
 use serde_json::Value;
 
@@ -18,6 +18,7 @@ const MAY_STAY: &str = "it may stay";
 pub fn remarks(bundle: &ClusterBundle) -> Vec<Violation> {
     let mut found = of_cluster(&bundle.cluster);
     found.extend(of_datacenter(&bundle.datacenter));
+    found.extend(bundle.machine_configs.values().flat_map(of_machine_config));
     found
 }
 
@@ -28,7 +29,8 @@ impl Document {
         match self {
             Self::Cluster(cluster) => of_cluster(cluster),
             Self::Datacenter(datacenter) => of_datacenter(datacenter),
-            Self::MachineConfig(_) | Self::Template(_) | Self::Oidc(_) => Vec::new(),
+            Self::MachineConfig(config) => of_machine_config(config),
+            Self::Template(_) | Self::Oidc(_) => Vec::new(),
         }
     }
 }
@@ -107,6 +109,16 @@ fn pulled_image(cluster: &Cluster, report: &mut Report) {
         ),
         "let the machines reach its registry, or let registryMirrorConfiguration stand for that registry and have the image",
     );
+}
+
+fn of_machine_config(config: &TinkerbellMachineConfig) -> Vec<Violation> {
+    let mut report = Report::new("TinkerbellMachineConfig", &config.name_any());
+    let affinity = config.spec.hardware_affinity.as_ref();
+    if affinity.is_some_and(|affinity| !affinity.preferred.is_empty()) {
+        let why = "has no effect: of the hardware that is required the first free machine by name is taken";
+        report.add("spec.hardwareAffinity.preferred", why, MAY_STAY);
+    }
+    report.found
 }
 
 fn of_datacenter(datacenter: &TinkerbellDatacenterConfig) -> Vec<Violation> {

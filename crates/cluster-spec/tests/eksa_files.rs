@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use cluster_spec::{ClusterBundle, parse, remarks, secrets};
-use resources::gantry::{Release, ReleaseNodeImage, ReleaseSpec};
+use cluster_spec::{ClusterBundle, parse, remarks, secrets, selector_terms};
+use resources::gantry::{Release, ReleaseNodeImage, ReleaseSpec, SelectorTerm};
 
 const ALL_SECTIONS: &str = include_str!("eksa/all-sections.yaml");
 
@@ -39,12 +39,54 @@ fn a_file_with_every_section_loads_with_remarks() {
         "spec.skipLoadBalancerDeployment",
         "spec.loadBalancerInterface",
         "spec.hookImagesURLPath",
+        "spec.hardwareAffinity.preferred",
     ];
     assert_eq!(remarks, expected);
     assert_eq!(
         bundle.service_account_issuer(),
         Some("https://issuer.example.com")
     );
+}
+
+#[test]
+fn hardware_is_chosen_by_expressions_too() {
+    let bundle = read(ALL_SECTIONS);
+    let terms = selector_terms(&bundle.machine_configs["warehouse-worker"]);
+    assert_eq!(
+        SelectorTerm::alternatives(&terms),
+        "{type=worker} or {bay in (12,13),!broken}"
+    );
+    let selects = |labels: &[(&str, &str)]| {
+        let labels = labels
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let labels = labels.collect();
+        terms.iter().any(|term| term.selects(&labels))
+    };
+    assert!(selects(&[("type", "worker"), ("broken", "yes")]));
+    assert!(selects(&[("bay", "13")]));
+    assert!(!selects(&[("bay", "13"), ("broken", "yes")]));
+    assert!(!selects(&[("bay", "14")]));
+    for (from, to, place) in [
+        ("operator: In", "operator: Is", "[0].operator"),
+        ("values: [\"12\", \"13\"]", "values: []", "[0].values"),
+        (
+            "operator: DoesNotExist",
+            "operator: Exists\n          values: [a]",
+            "[1].values",
+        ),
+    ] {
+        let text = ALL_SECTIONS.replacen(from, to, 1);
+        let problems = parse(&text, "cluster.yaml", &releases()).unwrap_err();
+        let path = "spec.hardwareAffinity.required[1].labelSelector.matchExpressions";
+        let expected = format!("TinkerbellMachineConfig warehouse-worker: {path}{place}");
+        let places: Vec<&str> = problems
+            .problems
+            .iter()
+            .map(|problem| problem.place.as_str())
+            .collect();
+        assert_eq!(places, [expected], "{problems}");
+    }
 }
 
 #[test]

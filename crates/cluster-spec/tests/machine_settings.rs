@@ -145,7 +145,7 @@ fn one_fault_is_one_problem_at_its_field() {
         ),
         (
             "endpoint: mirror.example",
-            "endpoint: m\n    port: 5000",
+            "endpoint: m\n    port: [5000]",
             "port",
             "a string is wanted",
         ),

@@ -387,13 +387,17 @@ fn files_that_are_no_cluster() {
         ("---\n---\n", "the file holds no document"),
         ("a: [1, 2\n", "this is not YAML"),
         (
-            "apiVersion: v1\nkind: Secret\n",
+            "apiVersion: v1\nkind: ConfigMap\n",
             "does not belong in a cluster file",
         ),
         ("kind: Cluster\n", "apiVersion \"\" of Cluster"),
         (
+            "apiVersion: anywhere.eks.amazonaws.com/v1alpha1\nkind: SnowIPPool\n",
+            "kind SnowIPPool is not carried out",
+        ),
+        (
             "apiVersion: anywhere.eks.amazonaws.com/v1alpha1\nkind: FluxConfig\n",
-            "kind FluxConfig is not carried out",
+            "the file holds 0 documents of kind Cluster",
         ),
         ("- a\n", "the document has no kind"),
     ] {

@@ -2,12 +2,14 @@
 
 use std::net::IpAddr;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
 use resources::anywhere::TinkerbellMachineConfig;
+use resources::gantry::LabelOperator;
 use url::Url;
 
 use super::host_os;
-use crate::bundle::ClusterBundle;
+use crate::bundle::{ClusterBundle, label_operator};
 use crate::violation::{Report, Violation};
 
 pub(super) fn check(bundle: &ClusterBundle) -> Vec<Violation> {
@@ -177,30 +179,41 @@ fn hardware(config: &TinkerbellMachineConfig, report: &mut Report) {
                 );
             }
             for (at, term) in affinity.required.iter().enumerate() {
-                let labels = term.label_selector.match_labels.as_ref();
                 let path = format!("spec.hardwareAffinity.required[{at}].labelSelector");
-                if term
-                    .label_selector
-                    .match_expressions
-                    .as_ref()
-                    .is_some_and(|rules| !rules.is_empty())
-                {
-                    report.add(
-                        format!("{path}.matchExpressions"),
-                        "this version chooses by matchLabels only",
-                        "write matchLabels; several terms are alternatives",
-                    );
-                } else if labels.is_none_or(std::collections::BTreeMap::is_empty) {
-                    report.add(path, "the term names no label", "write matchLabels");
-                }
+                required(&term.label_selector, &path, report);
             }
-            if !affinity.preferred.is_empty() {
-                report.add(
-                    "spec.hardwareAffinity.preferred",
-                    "this version does not weigh hardware",
-                    "remove the field; it would have no effect",
-                );
-            }
+        }
+    }
+}
+
+/// A term of which one must hold.
+fn required(selector: &LabelSelector, path: &str, report: &mut Report) {
+    let labels = selector.match_labels.iter().flatten().count();
+    let expressions: Vec<_> = selector.match_expressions.iter().flatten().collect();
+    if labels == 0 && expressions.is_empty() {
+        let step = "write matchLabels or matchExpressions";
+        report.add(path, "the term names no label", step);
+    }
+    for (at, expression) in expressions.into_iter().enumerate() {
+        let path = format!("{path}.matchExpressions[{at}]");
+        let values = expression.values.iter().flatten().count();
+        match label_operator(&expression.operator) {
+            None => report.add(
+                format!("{path}.operator"),
+                format!("{:?} is not an operator", expression.operator),
+                "write In, NotIn, Exists or DoesNotExist",
+            ),
+            Some(LabelOperator::In | LabelOperator::NotIn) if values == 0 => report.add(
+                format!("{path}.values"),
+                format!("{} needs values", expression.operator),
+                "write at least one",
+            ),
+            Some(LabelOperator::Exists | LabelOperator::DoesNotExist) if values > 0 => report.add(
+                format!("{path}.values"),
+                format!("{} takes no values", expression.operator),
+                "remove them, or write In or NotIn",
+            ),
+            Some(_) => {}
         }
     }
 }

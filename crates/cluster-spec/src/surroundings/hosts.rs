@@ -11,7 +11,7 @@ use ipnet::Ipv4Net;
 use kube::ResourceExt;
 use resources::Mac;
 use resources::bmc;
-use resources::gantry::SelectorTerm;
+use resources::gantry::{LabelOperator, SelectorTerm};
 use resources::tinkerbell::{Dhcp, Hardware};
 
 /// Place of a machine among all.
@@ -145,6 +145,26 @@ impl Hosts {
     }
 
     fn places(&self, term: &SelectorTerm) -> Vec<Place> {
+        let mut places = self.labelled(term);
+        for expression in &term.match_expressions {
+            let values = self.labels.get(&expression.key).into_iter().flatten();
+            let any = matches!(
+                expression.operator,
+                LabelOperator::Exists | LabelOperator::DoesNotExist
+            );
+            let is_named = |value: &String| any || expression.values.contains(value);
+            let named: BTreeSet<Place> = values
+                .filter(|(value, _)| is_named(value))
+                .flat_map(|(_, places)| places.iter().copied())
+                .collect();
+            let keeps = matches!(expression.operator, LabelOperator::In | LabelOperator::Exists);
+            places.retain(|place| named.contains(place) == keeps);
+        }
+        places
+    }
+
+    /// Machines with all labels of a term.
+    fn labelled(&self, term: &SelectorTerm) -> Vec<Place> {
         let having = |(key, value): (&String, &String)| {
             let places = self.labels.get(key).and_then(|values| values.get(value));
             places.map_or(&[][..], Vec::as_slice)
@@ -205,8 +225,21 @@ mod tests {
         let term = |labels: serde_json::Value| -> SelectorTerm {
             serde_json::from_value(json!({ "matchLabels": labels })).unwrap()
         };
+        let about = |key: &str, operator: &str, values: &[&str]| -> SelectorTerm {
+            let expression = json!({ "key": key, "operator": operator, "values": values });
+            serde_json::from_value(json!({ "matchExpressions": [expression] })).unwrap()
+        };
         for terms in [
             vec![],
+            vec![about("type", "In", &["cp", "worker"])],
+            vec![about("type", "In", &[])],
+            vec![about("type", "NotIn", &["cp"])],
+            vec![about("rack", "Exists", &[])],
+            vec![about("rack", "DoesNotExist", &[]), about("other", "Exists", &[])],
+            vec![SelectorTerm {
+                match_expressions: about("rack", "DoesNotExist", &[]).match_expressions,
+                ..term(json!({ "type": "worker" }))
+            }],
             vec![term(json!({}))],
             vec![term(json!({ "type": "worker" }))],
             vec![term(json!({ "type": "worker", "rack": "7" }))],

@@ -35,6 +35,7 @@ fn claimed_by(machine: &str) -> Value {
 fn selector(kind: &str) -> Vec<SelectorTerm> {
     vec![SelectorTerm {
         match_labels: [("type".to_owned(), kind.to_owned())].into(),
+        ..SelectorTerm::default()
     }]
 }
 

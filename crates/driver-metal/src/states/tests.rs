@@ -35,6 +35,7 @@ fn snapshot(state: MetalState) -> Snapshot {
             metal: Some(MetalMachine {
                 selector: vec![SelectorTerm {
                     match_labels: [("type".to_owned(), "cp".to_owned())].into(),
+                    ..SelectorTerm::default()
                 }],
                 template_ref: None,
             }),

@@ -181,22 +181,83 @@ pub enum MachineRole {
     Worker,
 }
 
-/// Labels that all must match.
+/// Labels and expressions that all must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SelectorTerm {
     /// Labels.
     #[serde(default)]
     pub match_labels: BTreeMap<String, String>,
+    /// Expressions about labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub match_expressions: Vec<LabelExpression>,
+}
+
+/// An expression about one label.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LabelExpression {
+    /// Key of the label.
+    pub key: String,
+    /// How the label and the values belong together.
+    pub operator: LabelOperator,
+    /// Values of `In` and `NotIn`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
+}
+
+impl LabelExpression {
+    /// Whether the expression holds of an object with these labels, by Kubernetes' rules: `NotIn` holds where there is no such
+    /// label.
+    #[must_use]
+    pub fn holds(&self, labels: &BTreeMap<String, String>) -> bool {
+        let value = labels.get(&self.key);
+        let is_in = || value.is_some_and(|value| self.values.contains(value));
+        match self.operator {
+            LabelOperator::In => is_in(),
+            LabelOperator::NotIn => !is_in(),
+            LabelOperator::Exists => value.is_some(),
+            LabelOperator::DoesNotExist => value.is_none(),
+        }
+    }
+}
+
+impl fmt::Display for LabelExpression {
+    /// As `kubectl -l` has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (key, values) = (&self.key, self.values.join(","));
+        match self.operator {
+            LabelOperator::In => write!(f, "{key} in ({values})"),
+            LabelOperator::NotIn => write!(f, "{key} notin ({values})"),
+            LabelOperator::Exists => f.write_str(key),
+            LabelOperator::DoesNotExist => write!(f, "!{key}"),
+        }
+    }
+}
+
+/// Operators of expressions about labels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum LabelOperator {
+    /// The label has one of the values.
+    #[default]
+    In,
+    /// There is no such label, or it has none of the values.
+    NotIn,
+    /// There is such a label.
+    Exists,
+    /// There is no such label.
+    DoesNotExist,
 }
 
 impl SelectorTerm {
-    /// Whether an object with these labels is one that the term selects. A term without labels selects every object.
+    /// Whether an object with these labels is one that the term selects. A term without labels and expressions selects every
+    /// object.
     #[must_use]
     pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.match_labels
-            .iter()
-            .all(|(key, value)| labels.get(key) == Some(value))
+        let mut own = self.match_labels.iter();
+        let mut expressions = self.match_expressions.iter();
+        own.all(|(key, value)| labels.get(key) == Some(value))
+            && expressions.all(|expression| expression.holds(labels))
     }
 
     /// Terms of which one must hold, for people: `{type=cp} or {rack=7}`.
@@ -211,12 +272,13 @@ impl SelectorTerm {
 }
 
 impl fmt::Display for SelectorTerm {
-    /// `key=value,key=value`, for people.
+    /// `key=value,key in (value,value)`, for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pairs = self
             .match_labels
             .iter()
-            .map(|(key, value)| format!("{key}={value}"));
+            .map(|(key, value)| format!("{key}={value}"))
+            .chain(self.match_expressions.iter().map(ToString::to_string));
         f.write_str(&pairs.collect::<Vec<_>>().join(","))
     }
 }

@@ -71,6 +71,7 @@ mod tests {
         ];
         let terms = [SelectorTerm {
             match_labels: [("type".to_owned(), "cp".to_owned())].into(),
+            ..SelectorTerm::default()
         }];
         let said = of(&terms, &hardware);
         assert_eq!(said.len(), 2, "{said:?}");
