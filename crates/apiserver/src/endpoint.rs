@@ -77,7 +77,9 @@ pub(crate) enum Place {
 pub(crate) fn verbs(origin: Origin, place: Place) -> &'static [Verb] {
     use Verb::{Create, Delete, DeleteCollection, Get, List, Patch, Update, Watch};
     match (origin, place) {
-        (Origin::Builtin | Origin::Custom, Place::Collection) => &[Create, DeleteCollection, List, Watch],
+        (Origin::Builtin | Origin::Custom, Place::Collection) => {
+            &[Create, DeleteCollection, List, Patch, Watch]
+        }
         (Origin::Builtin | Origin::Custom, Place::AllNamespaces) => &[List, Watch],
         (Origin::Builtin | Origin::Custom, Place::Object) => &[Delete, Get, Patch, Update, Watch],
         (Origin::Builtin | Origin::Custom, Place::Status) | (Origin::Custom, Place::Scale) => {
@@ -160,7 +162,7 @@ mod tests {
         assert_eq!(allow(verbs(Origin::Custom, Place::Status)), "GET, PATCH, PUT");
         assert_eq!(
             allow(verbs(Origin::Custom, Place::Collection)),
-            "DELETE, GET, POST"
+            "DELETE, GET, PATCH, POST"
         );
     }
 

@@ -5,7 +5,8 @@
 //! authorization. Core kinds are built in; every other kind comes from a CustomResourceDefinition; records are
 //! shown read-only.
 //!
-//! Refuses: to know what the kinds of Gantry mean, and to be spoken to in any other way than the Kubernetes API.
+//! Refuses: to know what the kinds of Gantry mean, and to be spoken to in any other way than the Kubernetes API. The one
+//! addition to it is that a list is applied by a PATCH of its collection.
 //!
 //! Invariant: a response that acknowledges a write leaves only after its commit, and no watch shows a change before.
 

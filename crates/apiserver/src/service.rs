@@ -312,6 +312,10 @@ async fn run(
             let object = decoded(&call)?;
             verbs::write::update(&mut call, object).await
         }
+        Verb::Patch if call.target.name.is_none() => {
+            let list = decoded(&call)?;
+            verbs::apply_list::apply_list(&mut call, body::content_type(headers), list).await
+        }
         Verb::Patch => {
             let patch = decoded(&call)?;
             verbs::write::patch(&mut call, body::content_type(headers), patch).await

@@ -114,6 +114,32 @@ impl Cause {
     }
 }
 
+/// An object of a list that was not applied.
+#[derive(Debug, Clone)]
+pub(crate) struct ItemFailure {
+    /// Its place in the list.
+    pub(crate) index: usize,
+    name: String,
+    reason: &'static str,
+    message: String,
+}
+
+impl ItemFailure {
+    pub(crate) fn new(index: usize, name: &str, error: &ApiError) -> ItemFailure {
+        ItemFailure {
+            index,
+            name: name.to_owned(),
+            reason: error.reason,
+            message: error.message.clone(),
+        }
+    }
+
+    fn json(&self) -> Value {
+        let field = format!("items[{}]", self.index);
+        json!({"reason": self.reason, "field": field, "message": self.message})
+    }
+}
+
 fn quoted_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "\"null\"",
@@ -344,6 +370,25 @@ impl ApiError {
         ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
             .about(group, kind, name)
             .caused_by(causes)
+    }
+
+    /// 422 of a list of `count` objects, with the place of each one that was not applied in `details.causes`.
+    pub(crate) fn not_all_applied(
+        group: &str,
+        plural: &str,
+        count: usize,
+        failures: &[ItemFailure],
+    ) -> ApiError {
+        let of = group_resource(group, plural);
+        let first = failures.first().map_or(String::new(), |first| {
+            format!(": items[{}] ({}): {}", first.index, first.name, first.message)
+        });
+        let message = format!("{} of {count} {of} were not applied{first}", failures.len());
+        let mut error =
+            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message).about(group, plural, "");
+        let causes = failures.iter().map(ItemFailure::json).collect();
+        error.details.insert("causes".to_owned(), causes);
+        error
     }
 
     /// 422 of a patch that does not fit its object.

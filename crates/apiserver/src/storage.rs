@@ -11,6 +11,7 @@ mod history;
 mod index;
 mod key;
 mod managers;
+mod pending;
 mod quarantine;
 mod seal;
 mod sql;
@@ -19,17 +20,18 @@ mod tombstones;
 mod write_error;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use futures::FutureExt;
 use serde_json::Value;
-use store::{Database, SqliteConnection};
+use store::Database;
 use tokio::sync::watch;
 
 pub(crate) use cache::{Expired, Snapshot, Touched};
 pub(crate) use history::{Change, ChangeKind};
 pub(crate) use index::Term;
 pub(crate) use key::Key;
+pub(crate) use pending::Pending;
 pub use seal::{AesGcmSealer, SealError, Sealer};
 pub(crate) use stored::Stored;
 pub(crate) use write_error::WriteError;
@@ -39,6 +41,7 @@ use crate::extent::Extent;
 use crate::meta::Meta;
 use cache::Cache;
 use managers::Shapes;
+use pending::Written;
 use quarantine::Quarantine;
 
 /// Bytes of JSON that an object may have: what etcd takes in a request.
@@ -239,6 +242,59 @@ impl Storage {
         object: Value,
         kind: ChangeKind,
     ) -> Result<Arc<Stored>, WriteError> {
+        let pending = self.judge(key, expected, object, kind)?;
+        let (next, cache) = (self.next.clone(), self.cache.clone());
+        // Each deletion may make older ones superfluous, which go with the next.
+        let prune = (kind == ChangeKind::Deleted)
+            .then(|| self.cache.tombstones_to_prune())
+            .flatten();
+        let publish = move |write: &Written| {
+            cache.apply([write]);
+            if let Some(floor) = prune {
+                cache.tombstones_pruned(floor);
+            }
+        };
+        let writer = self.database.writer();
+        let written = writer.write_then(move |c| pending.write(c, next, prune).boxed(), publish);
+        let written = written.await;
+        written.map(|written: Written| written.object)
+    }
+
+    /// A new object, or another state of the one that has version `expected`, for [`Storage::write_all`].
+    pub(crate) fn pending(
+        &self,
+        key: Key,
+        expected: Option<u64>,
+        object: Value,
+    ) -> Result<Pending, WriteError> {
+        let kind = match expected {
+            None => ChangeKind::Added,
+            Some(_) => ChangeKind::Modified,
+        };
+        self.judge(key, expected, object, kind)
+    }
+
+    /// Stores all of them in one commit, or none: with one that is refused the others are, too.
+    pub(crate) async fn write_all(&self, writes: Vec<Pending>) -> Result<Vec<Arc<Stored>>, WriteError> {
+        if writes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (next, cache) = (self.next.clone(), self.cache.clone());
+        let publish = move |writes: &Vec<Written>| cache.apply(writes);
+        let writer = self.database.writer();
+        let written = writer.write_then(move |c| pending::write_all(writes, c, next).boxed(), publish);
+        let written: Vec<Written> = written.await?;
+        Ok(written.into_iter().map(|written| written.object).collect())
+    }
+
+    /// Judges a write without knowing whether it loses a race.
+    fn judge(
+        &self,
+        key: Key,
+        expected: Option<u64>,
+        object: Value,
+        kind: ChangeKind,
+    ) -> Result<Pending, WriteError> {
         let before = self.cache.get(&key);
         let extent = Extent::of(&object);
         if kind != ChangeKind::Deleted {
@@ -258,37 +314,17 @@ impl Storage {
         if let Some(reason) = self.quarantine.reason(&key) {
             return Err(WriteError::Unreadable(reason));
         }
-        let created = before.map(|s| s.created);
         let sealed = seal::seal_object(self.sealer.as_ref(), &key, &object);
-        let sealed = sealed.map_err(|_| WriteError::Unsealed)?;
-        let (next, cache) = (self.next.clone(), self.cache.clone());
-        // Each deletion may make older ones superfluous, which go with the next.
-        let prune = (kind == ChangeKind::Deleted)
-            .then(|| self.cache.tombstones_to_prune())
-            .flatten();
-        let publish = move |(key, object): &(Key, Arc<Stored>)| {
-            cache.apply(kind, key, object);
-            if let Some(floor) = prune {
-                cache.tombstones_pruned(floor);
-            }
-        };
-        let row = Pending {
-            key,
+        Ok(Pending {
+            kind,
             expected,
-            created,
-            object,
+            created: before.map(|s| s.created),
             bytes: extent.bytes,
-            sealed,
-            prune,
-            next,
             shapes: self.shapes.clone(),
-        };
-        let (_, object) = self
-            .database
-            .writer()
-            .write_then(move |c| row.write(c, kind).boxed(), publish)
-            .await?;
-        Ok(object)
+            sealed: sealed.map_err(|_| WriteError::Unsealed)?,
+            key,
+            object,
+        })
     }
 
     /// Removes tombstones that are of no use from the database; deletions do so, too.
@@ -300,57 +336,5 @@ impl Storage {
         writer.write(move |c| sql::prune(c, floor).boxed()).await?;
         self.cache.tombstones_pruned(floor);
         Ok(())
-    }
-}
-
-/// A write on its way to the writer, which gives it its version.
-struct Pending {
-    key: Key,
-    expected: Option<u64>,
-    created: Option<u64>,
-    object: Value,
-    bytes: usize,
-    sealed: Option<Value>,
-    /// Tombstones up to this version go, too.
-    prune: Option<u64>,
-    next: Arc<AtomicU64>,
-    shapes: Shapes,
-}
-
-impl Pending {
-    async fn write(
-        self,
-        connection: &mut SqliteConnection,
-        kind: ChangeKind,
-    ) -> Result<(Key, Arc<Stored>), WriteError> {
-        if let Some(floor) = self.prune {
-            sql::prune(connection, floor).await?;
-        }
-        let version = self.next.fetch_add(1, Ordering::SeqCst);
-        let created = self
-            .created
-            .filter(|_| self.expected.is_some())
-            .unwrap_or(version);
-        let object = Arc::new(Stored::new(
-            self.object,
-            version,
-            created,
-            self.bytes,
-            &self.shapes,
-        ));
-        let row = sql::Row {
-            key: &self.key,
-            version,
-            created,
-            expected: self.expected,
-        };
-        match self.sealed {
-            Some(sealed) => {
-                let sealed = Stored::new(sealed, version, created, self.bytes, &self.shapes);
-                sql::write(connection, kind, row, &sealed).await?;
-            }
-            None => sql::write(connection, kind, row, &object).await?,
-        }
-        Ok((self.key, object))
     }
 }

@@ -1,5 +1,6 @@
 //! The verbs on objects. Each takes a `Call` and gives an `Outcome`.
 
+pub(crate) mod apply_list;
 pub(crate) mod builtin;
 pub(crate) mod delete;
 pub(crate) mod form;

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::Key;
 use super::history::{Change, ChangeKind, History};
 use super::index::{Indexes, Place, Term};
+use super::pending::Written;
 use super::sql::Loaded;
 use super::stored::Stored;
 use super::tombstones::{Tombstone, Tombstones};
@@ -251,45 +252,23 @@ impl Cache {
         self.lock().tombstones.pruned(floor);
     }
 
-    /// Takes in a committed change. Called by the writer in commit order.
-    pub(super) fn apply(&self, kind: ChangeKind, key: &Key, object: &Arc<Stored>) {
-        let version = object.version;
-        {
-            let mut state = self.lock();
-            let place = (key.namespace.clone(), key.name.clone());
-            let resource = state.resource(&key.resource);
-            let previous = match kind {
-                ChangeKind::Deleted => resource.objects.remove(&place),
-                _ => resource.objects.insert(place.clone(), object.clone()),
-            };
-            let now = (kind != ChangeKind::Deleted).then_some(&**object);
-            resource.indexes.change(&place, previous.as_deref(), now);
-            state.history.add(Change {
-                kind,
-                version,
-                key: key.clone(),
-                state: Some(object.clone()),
-                before: previous.clone(),
-            });
-            state.version = version;
-            if let Some(previous) = &previous {
-                state.unindex(key, previous);
+    /// Takes in changes of one commit. Called by the writer in commit order.
+    pub(super) fn apply<'a>(&self, changes: impl IntoIterator<Item = &'a Written>) {
+        let mut state = self.lock();
+        let mut changed = BTreeSet::new();
+        for change in changes {
+            state.take(change);
+            if !changed.contains(&change.key.resource) {
+                changed.insert(change.key.resource.clone());
             }
-            state.note(kind, key, object, previous.as_ref());
-            if kind == ChangeKind::Deleted {
-                let tombstone = Tombstone {
-                    key: key.clone(),
-                    created: object.created,
-                    bytes: object.bytes,
-                };
-                state.tombstones.add(version, tombstone);
-            } else {
-                state.index(key, object);
-            }
-            if let Some(resource) = state.resources.get(&*key.resource) {
+        }
+        let version = state.version;
+        for resource in changed {
+            if let Some(resource) = state.resources.get(&*resource) {
                 resource.changed.send_replace(version);
             }
         }
+        drop(state);
         self.changed.send_replace(version);
     }
 }
@@ -363,6 +342,43 @@ impl State {
             indexes: Indexes::default(),
             changed: watch::Sender::new(version),
         })
+    }
+
+    /// Takes in a committed change.
+    fn take(&mut self, change: &Written) {
+        let Written {
+            kind, key, object, ..
+        } = change;
+        let place = (key.namespace.clone(), key.name.clone());
+        let resource = self.resource(&key.resource);
+        let previous = match kind {
+            ChangeKind::Deleted => resource.objects.remove(&place),
+            _ => resource.objects.insert(place.clone(), object.clone()),
+        };
+        let now = (*kind != ChangeKind::Deleted).then_some(&**object);
+        resource.indexes.change(&place, previous.as_deref(), now);
+        self.history.add(Change {
+            kind: *kind,
+            version: object.version,
+            key: key.clone(),
+            state: Some(object.clone()),
+            before: previous.clone(),
+        });
+        self.version = object.version;
+        if let Some(previous) = &previous {
+            self.unindex(key, previous);
+        }
+        self.note(*kind, key, object, previous.as_ref());
+        if *kind == ChangeKind::Deleted {
+            let tombstone = Tombstone {
+                key: key.clone(),
+                created: object.created,
+                bytes: object.bytes,
+            };
+            self.tombstones.add(object.version, tombstone);
+        } else {
+            self.index(key, object);
+        }
     }
 
     fn index(&mut self, key: &Key, object: &Stored) {

@@ -1,7 +1,7 @@
 //! The rows behind the objects.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use futures::TryStreamExt;
 use serde_json::Value;
@@ -188,6 +188,36 @@ fn int(version: u64) -> i64 {
     i64::try_from(version).unwrap_or(i64::MAX)
 }
 
+/// New objects that one statement stores, so that each of them does not go to the thread of SQLite and back.
+const TOGETHER: usize = 32;
+const INSERT: &str = "INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+static INSERT_TOGETHER: LazyLock<String> = LazyLock::new(|| {
+    let further = ", (?, ?, ?, ?, ?, ?)".repeat(TOGETHER - 1);
+    INSERT.replace(" ON", &format!("{further} ON"))
+});
+
+/// Stores new objects. One that is there already is an error, after which some of the others are stored.
+pub(super) async fn insert_all(
+    connection: &mut SqliteConnection,
+    rows: &[(Row<'_>, &Stored)],
+) -> Result<(), WriteError> {
+    let (together, rest) = rows.as_chunks::<TOGETHER>();
+    let statements = together.iter().map(|rows| (INSERT_TOGETHER.as_str(), &rows[..]));
+    for (sql, rows) in statements.chain(rest.chunks(1).map(|row| (INSERT, row))) {
+        let mut query = sqlx::query(sql);
+        for (row, object) in rows {
+            query = bind_all(query, *row, object);
+        }
+        let done = query.execute(&mut *connection).await?;
+        if done.rows_affected() != rows.len() as u64 {
+            return Err(WriteError::Exists);
+        }
+    }
+    Ok(())
+}
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+
 pub(super) async fn write(
     connection: &mut SqliteConnection,
     kind: ChangeKind,
@@ -196,13 +226,12 @@ pub(super) async fn write(
 ) -> Result<(), WriteError> {
     let done = match kind {
         ChangeKind::Added => {
-            let sql = "INSERT INTO objects VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
-            bind_all(sql, row, object).execute(connection).await?
+            return insert_all(connection, &[(row, object)]).await;
         }
         ChangeKind::Modified => {
             let sql = "UPDATE objects SET version = ?4, json = ?6 WHERE resource = ?1 AND namespace = ?2 AND name = ?3 \
                        AND version = ?7";
-            let query = bind_all(sql, row, object).bind(row.expected.map(int));
+            let query = bind_all(sqlx::query(sql), row, object).bind(row.expected.map(int));
             query.execute(connection).await?
         }
         ChangeKind::Deleted => {
@@ -218,7 +247,9 @@ pub(super) async fn write(
             if done.rows_affected() == 1 {
                 let sql = "INSERT INTO tombstones (resource, namespace, name, version, created, json) \
                            VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-                bind_all(sql, row, object).execute(connection).await?;
+                bind_all(sqlx::query(sql), row, object)
+                    .execute(connection)
+                    .await?;
             }
             done
         }
@@ -230,12 +261,8 @@ pub(super) async fn write(
     }
 }
 
-fn bind_all<'q>(
-    sql: &'static str,
-    row: Row<'q>,
-    object: &'q Stored,
-) -> sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
-    sqlx::query(sql)
+fn bind_all<'q>(query: Query<'q>, row: Row<'q>, object: &Stored) -> Query<'q> {
+    query
         .bind(&*row.key.resource)
         .bind(&row.key.namespace)
         .bind(&row.key.name)

@@ -1,7 +1,7 @@
 //! Why a write did not happen.
 
 /// Why a write did not happen.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum WriteError {
     /// Create: there is such an object.
     #[error("it exists already")]

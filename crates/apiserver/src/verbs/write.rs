@@ -61,15 +61,21 @@ async fn insert(call: &Call, object: Value, ownership: Ownership) -> Result<Outc
     };
     let created = created.map_err(|e| failed(call, &name, e))?;
     call.core.after_write(&kind.resource);
-    if let Err(refused) = surroundings_are_there(call) {
-        // They went between the check and the commit, and nobody looks at what is in them any more.
-        let (key, last) = (call.key_of(&name), created.value());
-        match call.core.storage.delete(key, created.version, last).await {
-            Ok(_) | Err(WriteError::Conflict | WriteError::Exists) => return Err(refused),
-            Err(error) => return Err(failed(call, &name, error)),
-        }
-    }
+    stays(call, &created).await?;
     Ok(Outcome::Stored(StatusCode::CREATED, created))
+}
+
+/// Takes a new object back when what is around it went between the check and the commit: nobody looks at what is in there
+/// any more.
+pub(super) async fn stays(call: &Call, created: &Stored) -> Result<(), ApiError> {
+    let Err(refused) = surroundings_are_there(call) else {
+        return Ok(());
+    };
+    let (key, last) = (call.key_of(created.name()), created.value());
+    match call.core.storage.delete(key, created.version, last).await {
+        Ok(_) | Err(WriteError::Conflict | WriteError::Exists) => Err(refused),
+        Err(error) => Err(failed(call, created.name(), error)),
+    }
 }
 
 /// The object without its field managers, to be stored when the whole is too large. An apply is its managers.
@@ -238,10 +244,19 @@ pub(crate) async fn patch(call: &mut Call, media: &str, body: Value) -> Result<O
         ));
     }
     options::check_patch(call, kind)?;
+    patch_in_turn(call, kind, &body).await
+}
+
+/// Computes a patch again on newer states until it wins.
+pub(super) async fn patch_in_turn(
+    call: &mut Call,
+    kind: PatchKind,
+    body: &Value,
+) -> Result<Outcome, ApiError> {
     let began = Instant::now();
     while began.elapsed() < RETRY {
         let current = call.stored()?;
-        match patch_once(call, kind, current, &body).await {
+        match patch_once(call, kind, current, body).await {
             Err(e) if e.reason == "Conflict" && e.is_lost_race() => {}
             // Another request made the object between our look and our insert.
             Err(e) if e.reason == "AlreadyExists" => {}
@@ -280,12 +295,27 @@ async fn patch_once(
 }
 
 async fn apply(call: &mut Call, current: Option<Arc<Stored>>, body: &Value) -> Result<Outcome, ApiError> {
-    let mut config = body.clone();
+    let object = applied(call, current.as_deref(), body.clone())?;
+    match current {
+        Some(current) => store(call, &current, object, Ownership::Applied).await,
+        None => {
+            let object = prepare::finish(call, None, object, Ownership::Applied)?;
+            insert(call, object, Ownership::Applied).await
+        }
+    }
+}
+
+/// What an apply makes of the object that the call names.
+pub(super) fn applied(
+    call: &mut Call,
+    current: Option<&Stored>,
+    mut config: Value,
+) -> Result<Value, ApiError> {
     prepare::shape(call, &mut config)?;
     // Not the whole version: its published schema is a large tree.
     let version = call.found.version();
     let (version, schema) = (version.name.clone(), version.schema.clone());
-    if let Some(current) = &current {
+    if let Some(current) = current {
         check_expected(call, current, config.meta_str("resourceVersion"), config.uid())
             .map_err(ApiError::for_good)?;
     } else {
@@ -303,9 +333,7 @@ async fn apply(call: &mut Call, current: Option<Arc<Stored>>, body: &Value) -> R
     // Unknown fields are judged on the configuration, before the merge hides where they came from.
     prepare::validate_fields(call, &mut config)?;
     prepare::limit_to_endpoint(call, &mut config);
-    let live = current
-        .as_ref()
-        .map(|c| call.found.kind.view_of(&version, &c.value()));
+    let live = current.map(|c| call.found.kind.view_of(&version, &c.value()));
     let api_version = call.found.api_version();
     let writer = Writer {
         manager: &call.manager,
@@ -314,21 +342,8 @@ async fn apply(call: &mut Call, current: Option<Arc<Stored>>, body: &Value) -> R
         status_apart: call.found.version().status,
         now: call.now,
     };
-    let merged = patch::apply::apply(
-        &schema,
-        live.as_ref(),
-        &config,
-        writer,
-        call.query.force == Some(true),
-    )
-    .map_err(ApiError::for_good)?;
-    match current {
-        Some(current) => store(call, &current, merged, Ownership::Applied).await,
-        None => {
-            let object = prepare::finish(call, None, merged, Ownership::Applied)?;
-            insert(call, object, Ownership::Applied).await
-        }
-    }
+    let force = call.query.force == Some(true);
+    patch::apply::apply(&schema, live.as_ref(), &config, writer, force).map_err(ApiError::for_good)
 }
 
 /// Completes a changed object and stores it over `current`; removes it when its last finalizer went.
@@ -338,18 +353,11 @@ pub(super) async fn store(
     object: Value,
     ownership: Ownership,
 ) -> Result<Outcome, ApiError> {
-    let version = call.found.version().name.clone();
-    let old = call.found.kind.view_of(&version, &current.value());
-    let object = prepare::finish(call, Some(&old), object, ownership)?;
-    if call.query.dry_run {
-        return Ok(Outcome::Object(StatusCode::OK, object));
-    }
-    // A write without change still brings an object into a storage version that has moved.
-    if prepare::is_same(&old, &object) && call.found.kind.has_storage_version(current.api_version()) {
-        return Ok(Outcome::Object(StatusCode::OK, old));
-    }
-    let gone = object.is_terminating() && object.finalizers().is_empty() && !is_namespace(call);
-    let stored = call.found.kind.to_stored(object);
+    let stored = match completed(call, current, object, ownership)? {
+        Completed::Nothing(object) => return Ok(Outcome::Object(StatusCode::OK, object)),
+        Completed::Written(object) => object,
+    };
+    let gone = is_gone(call, &stored);
     let (key, name) = (call.key(), call.name().to_owned());
     let storage = &call.core.storage;
     let slim = slimmer(&stored, ownership);
@@ -366,6 +374,39 @@ pub(super) async fn store(
     let written = written.map_err(|e| failed(call, &name, e))?;
     call.core.after_write(&call.found.kind.resource);
     Ok(Outcome::Stored(StatusCode::OK, written))
+}
+
+/// What is to be done with a changed object.
+pub(super) enum Completed {
+    /// Nothing: here it is in the version of the request.
+    Nothing(Value),
+    /// It is to be stored in this form.
+    Written(Value),
+}
+
+/// Completes a changed object.
+pub(super) fn completed(
+    call: &mut Call,
+    current: &Stored,
+    object: Value,
+    ownership: Ownership,
+) -> Result<Completed, ApiError> {
+    let version = call.found.version().name.clone();
+    let old = call.found.kind.view_of(&version, &current.value());
+    let object = prepare::finish(call, Some(&old), object, ownership)?;
+    if call.query.dry_run {
+        return Ok(Completed::Nothing(object));
+    }
+    // A write without change still brings an object into a storage version that has moved.
+    if prepare::is_same(&old, &object) && call.found.kind.has_storage_version(current.api_version()) {
+        return Ok(Completed::Nothing(old));
+    }
+    Ok(Completed::Written(call.found.kind.to_stored(object)))
+}
+
+/// True when the last finalizer of an object that is being deleted went.
+pub(super) fn is_gone(call: &Call, object: &Value) -> bool {
+    object.is_terminating() && object.finalizers().is_empty() && !is_namespace(call)
 }
 
 /// Namespaces go when the collector has emptied them.

@@ -1,15 +1,16 @@
 //! `kill -9` while many writers write: everything that was acknowledged is there afterwards. And by strace: no
 //! acknowledgement before its sync.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use apiserver::ApiServer;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Api;
-use kube::api::PostParams;
-use serde_json::json;
+use kube::api::{ListParams, PostParams};
+use kube::{Api, ResourceExt as _};
+use serde_json::{Value, json};
 
 use crate::fixture::config;
 
@@ -39,6 +40,88 @@ async fn writer_process() {
         }
     });
     futures::future::join_all(writers).await;
+}
+
+const LISTS: &str = "GANTRY_TEST_DURABILITY_LISTS";
+/// Objects of a list.
+const TOGETHER: usize = 100;
+
+/// Applies lists one after the other, one line for each acknowledged list.
+async fn apply_lists(server: &ApiServer, count: usize) {
+    for number in 0..count {
+        let items: Vec<Value> = (0..TOGETHER)
+            .map(|item| {
+                let name = format!("l{number}-{item}");
+                json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name},
+                    "data": {"n": number.to_string()}})
+            })
+            .collect();
+        let list = json!({"apiVersion": "v1", "kind": "ConfigMapList", "items": items});
+        let request =
+            http::Request::patch("/api/v1/namespaces/default/configmaps?fieldManager=one&force=true")
+                .header(http::header::CONTENT_TYPE, "application/apply-patch+yaml")
+                .body(list.to_string().into_bytes());
+        let done = server.client().request::<Value>(request.unwrap()).await;
+        done.unwrap();
+        println!("acknowledged list {number}");
+    }
+}
+
+/// The child: applies lists until it is killed.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by the test below in a process of its own"]
+async fn list_process() {
+    let Ok(directory) = std::env::var(LISTS) else {
+        return;
+    };
+    let server = ApiServer::open(config(directory.as_ref())).await.unwrap();
+    apply_lists(&server, usize::MAX).await;
+}
+
+/// What an import meets that is killed and run again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_there_as_a_whole_after_kill_9_and_may_be_applied_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "durability::list_process", "--ignored", "--nocapture"])
+        .env(LISTS, dir.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    let mut acknowledged = 0;
+    for line in output.lines().map_while(Result::ok) {
+        if line.contains("acknowledged list ") {
+            acknowledged += 1;
+        }
+        if acknowledged == 5 {
+            child.kill().unwrap();
+        }
+    }
+    child.wait().unwrap();
+    assert!(acknowledged >= 5, "{acknowledged}");
+    let server = ApiServer::open(config(dir.path())).await.unwrap();
+    let api: Api<ConfigMap> = Api::namespaced(server.client(), "default");
+    let all = api.list(&ListParams::default()).await.unwrap().items;
+    // One more list may have been committed and not acknowledged any more.
+    assert!(
+        all.len() == acknowledged * TOGETHER || all.len() == (acknowledged + 1) * TOGETHER,
+        "{acknowledged} lists were acknowledged, {} objects are there",
+        all.len()
+    );
+    let uids = |all: Vec<ConfigMap>| -> BTreeMap<String, String> {
+        let named = all.into_iter().map(|map| (map.name_any(), map.uid().unwrap()));
+        named.collect()
+    };
+    let before = uids(all);
+    apply_lists(&server, acknowledged + 2).await;
+    let after = uids(api.list(&ListParams::default()).await.unwrap().items);
+    assert_eq!(after.len(), (acknowledged + 2) * TOGETHER);
+    assert!(
+        before.iter().all(|(name, uid)| after.get(name) == Some(uid)),
+        "an object was made anew"
+    );
 }
 
 fn child(mut command: Command, directory: &Path, writers: u32, count: u32) -> Command {

@@ -14,7 +14,7 @@ async fn send(f: &Fixture, method: &Method, path: &str) -> Response<kube::client
     f.client.send(request).await.unwrap()
 }
 
-/// Method of a verb, and whether its path names an object.
+/// Method of a verb, and whether its path names an object. Lists are applied by a patch of their collection.
 fn method(verb: &str) -> (Method, bool) {
     match verb {
         "create" => (Method::POST, false),
@@ -81,7 +81,9 @@ async fn methods_are_those_of_discovery() {
                 if is_subresource && !named {
                     continue;
                 }
-                let allowed = verbs.iter().map(|verb| method(verb));
+                let lists = verbs.iter().any(|verb| verb == "deletecollection");
+                let patched = lists.then_some((Method::PATCH, false));
+                let allowed = verbs.iter().map(|verb| method(verb)).chain(patched);
                 let allowed: BTreeSet<String> = allowed
                     .filter(|(_, of_object)| *of_object == named)
                     .map(|(method, _)| method.to_string())

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod apply;
+mod apply_list;
 mod collect;
 mod conversion;
 mod crud;
