@@ -1,14 +1,14 @@
 //! Import of a hardware CSV: read everything, compare with what exists, then apply; nothing is applied if one row is
 //! bad.
 
-use std::collections::{HashMap, HashSet};
+mod import;
+
+use std::collections::HashMap;
 use std::path::Path;
 
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
-use hardware_csv::{Diff, Existing, Row, RowObjects};
+use hardware_csv::{Diff, Existing, Row};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, DeleteParams, ListParams, ObjectList, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, ObjectList};
 use kube::{Client, Resource, ResourceExt};
 use resources::bmc::Machine;
 use resources::gantry::Server;
@@ -17,6 +17,8 @@ use resources::tinkerbell::Hardware;
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
+use import::Import;
+pub(crate) use import::keep;
 
 /// A file that was read and has no fault.
 #[derive(Debug)]
@@ -120,7 +122,9 @@ pub(crate) async fn apply(
             names.join(", ")
         )));
     }
-    Import::new(client, namespace, diff).run(csv).await?;
+    Import::new(client, namespace, diff)
+        .run(&csv.source, &csv.rows)
+        .await?;
     let mut lines = told(diff);
     if prune {
         for name in &diff.gone_free {
@@ -134,130 +138,6 @@ pub(crate) async fn apply(
         ));
     }
     Ok(lines)
-}
-
-/// Rows on their way to the server at once.
-const AT_ONCE: usize = 64;
-
-/// Brings rows to the server, each with its objects in order.
-struct Import<'a> {
-    namespace: &'a str,
-    hardware: Api<Hardware>,
-    bmcs: Api<Machine>,
-    secrets: Api<Secret>,
-    params: PatchParams,
-    new: HashSet<&'a str>,
-    /// Those whose Hardware changes.
-    changed: HashSet<&'a str>,
-    unchanged: HashSet<&'a str>,
-}
-
-/// A row that the server did not take.
-struct RowFailure {
-    line: u64,
-    name: String,
-    error: kube::Error,
-}
-
-impl<'a> Import<'a> {
-    fn new(client: &Client, namespace: &'a str, diff: &'a Diff) -> Self {
-        Self {
-            namespace,
-            hardware: Api::namespaced(client.clone(), namespace),
-            bmcs: Api::namespaced(client.clone(), namespace),
-            secrets: Api::namespaced(client.clone(), namespace),
-            params: PatchParams::apply(keys::MANAGER_CLI).force(),
-            new: diff.create.iter().map(String::as_str).collect(),
-            changed: diff.update.iter().map(|change| change.name.as_str()).collect(),
-            unchanged: diff.unchanged.iter().map(String::as_str).collect(),
-        }
-    }
-
-    /// Begins no further row after one that failed.
-    async fn run(&self, csv: &Csv) -> Outcome {
-        let objects = hardware_csv::to_objects(&csv.rows, self.namespace, &csv.source);
-        let mut rows = csv.rows.iter().zip(objects);
-        let mut under_way = FuturesUnordered::new();
-        let mut failures = Vec::new();
-        loop {
-            while failures.is_empty()
-                && under_way.len() < AT_ONCE
-                && let Some((row, objects)) = rows.next()
-            {
-                under_way.push(self.row(row, objects));
-            }
-            match under_way.next().await {
-                None => break,
-                Some(Ok(())) => {}
-                Some(Err(failure)) => failures.push(failure),
-            }
-        }
-        if failures.is_empty() {
-            return Ok(());
-        }
-        failures.sort_by_key(|failure| failure.line);
-        let mut lines: Vec<String> = failures
-            .iter()
-            .map(|RowFailure { line, name, error }| {
-                format!("{}: row {line} ({name}): {}", csv.source, causes::line(error))
-            })
-            .collect();
-        lines.push(
-            "run the command again when that is fixed: rows that are imported stay as they are".to_owned(),
-        );
-        Err(Failure::text(lines.join("\n")))
-    }
-
-    async fn row(&self, row: &Row, objects: RowObjects) -> Result<(), RowFailure> {
-        let applied = self.apply(objects).await;
-        applied.map_err(|error| RowFailure {
-            line: row.line,
-            name: row.hostname.clone(),
-            error,
-        })
-    }
-
-    async fn apply(&self, objects: RowObjects) -> kube::Result<()> {
-        let mut wanted = objects.hardware;
-        let name = wanted.name_any();
-        if self.unchanged.contains(name.as_str()) {
-            return Ok(());
-        }
-        // BMC and password first: whoever sees the Hardware finds what it names.
-        if let Some(secret) = &objects.secret {
-            let patch = Patch::Apply(secret);
-            self.secrets
-                .patch(&secret.name_any(), &self.params, &patch)
-                .await?;
-        }
-        if let Some(bmc) = &objects.bmc {
-            let patch = Patch::Apply(bmc);
-            self.bmcs.patch(&bmc.name_any(), &self.params, &patch).await?;
-        }
-        let is_new = self.new.contains(name.as_str());
-        if !is_new && !self.changed.contains(name.as_str()) {
-            return Ok(());
-        }
-        if !is_new && let Some(known) = self.hardware.get_opt(&name).await? {
-            keep(&mut wanted, &known);
-        }
-        let patch = Patch::Apply(&wanted);
-        self.hardware.patch(&name, &self.params, &patch).await?;
-        Ok(())
-    }
-}
-
-/// Keeps what an import does not change: allowPXE, which the workflow engine switches, and the BMC of a row that names
-/// none, for a machine without its BMC can no longer be switched off.
-pub(crate) fn keep(wanted: &mut Hardware, known: &Hardware) {
-    if wanted.spec.bmc_ref.is_none() {
-        wanted.spec.bmc_ref.clone_from(&known.spec.bmc_ref);
-    }
-    for (wanted, known) in wanted.spec.interfaces.iter_mut().zip(&known.spec.interfaces) {
-        if let (Some(wanted), Some(known)) = (&mut wanted.netboot, &known.netboot) {
-            wanted.allow_pxe = known.allow_pxe;
-        }
-    }
 }
 
 fn told(diff: &Diff) -> Vec<String> {

@@ -3,6 +3,7 @@
 //! Owns verbs, texts and exit codes. Everything that changes a cluster goes through the Kubernetes API, with nothing
 //! that `kubectl apply` of the same objects would not do; after that the verbs only watch.
 
+mod apply_list;
 mod cli;
 mod connection;
 mod explain;

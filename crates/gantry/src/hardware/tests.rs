@@ -1,7 +1,9 @@
 //! An import on the embedded API.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use resources::tinkerbell::HardwareSpec;
 use sim::{Site, Traffic};
 
 use super::*;
@@ -98,5 +100,59 @@ async fn cost(rows: u32) -> [u64; 4] {
 async fn an_import_asks_for_what_changes_and_for_each_list_once() {
     let (few, many) = (cost(100).await, cost(1_000).await);
     assert_eq!(few[1..], many[1..]);
-    assert_eq!((few[0], many[0]), (few[1] + 3 * 100, many[1] + 3 * 1_000));
+    // Three kinds, 256 rows in a request.
+    assert_eq!((few[0], many[0]), (few[1] + 3, many[1] + 3 * 4));
+}
+
+/// Hardware as an import leaves it, by name.
+async fn imported_specs(site: &Site) -> BTreeMap<String, HardwareSpec> {
+    let all = site.api::<Hardware>().list(&ListParams::default()).await.unwrap();
+    let named = all
+        .into_iter()
+        .map(|hardware| (hardware.name_any(), hardware.spec));
+    named.collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_that_was_interrupted_is_completed_by_the_next_one() {
+    // More than are on their way at once.
+    const ROWS: u32 = 1_400;
+    let (whole, site) = (Site::start("eksa-system").await, Site::start("eksa-system").await);
+    let csv = file(ROWS, None, None);
+    import(&whole, &csv).await;
+    let some_are_there = async {
+        while imported_specs(&site).await.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        _ = import(&site, &csv) => panic!("the import was not interrupted"),
+        () = some_are_there => {}
+    }
+    let (_, lines) = import(&site, &csv).await;
+    assert!(
+        lines.last().unwrap().ends_with(" unchanged"),
+        "nothing was imported before"
+    );
+    assert!(imported_specs(&site).await == imported_specs(&whole).await);
+    let (_, lines) = import(&site, &csv).await;
+    assert_eq!(lines, [format!("{ROWS} unchanged")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_row_that_the_server_refuses_is_named() {
+    let site = Site::start("eksa-system").await;
+    let (client, _) = site.counted_client();
+    let csv = file(300, None, None);
+    let diff = compare(&client, "nowhere", &csv).await.unwrap();
+    let failure = apply(&client, "nowhere", &csv, &diff, false).await.unwrap_err();
+    let text = failure.to_string();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 301, "{text}");
+    assert_eq!(lines[0], "a.csv: row 2 (n-0): namespaces \"nowhere\" not found");
+    assert_eq!(
+        lines[299],
+        "a.csv: row 301 (n-299): namespaces \"nowhere\" not found"
+    );
+    assert!(lines[300].starts_with("run the command again"), "{text}");
 }
