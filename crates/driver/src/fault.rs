@@ -18,7 +18,7 @@ pub struct Fault {
     /// What went wrong, and what a person can do.
     pub message: String,
     /// What the core decides by.
-    pub detail: ErrorDetail,
+    pub detail: Box<ErrorDetail>,
 }
 
 impl Fault {
@@ -30,13 +30,13 @@ impl Fault {
         Self {
             code,
             message: message.into(),
-            detail: ErrorDetail {
+            detail: Box::new(ErrorDetail {
                 reason: reason.into(),
                 retry: retry.into(),
                 blast: blast.into(),
                 may_have_side_effects: true,
                 ..ErrorDetail::default()
-            },
+            }),
         }
     }
 
@@ -50,7 +50,7 @@ impl Fault {
 
     /// The request provably never left, or was refused before it had an effect.
     #[must_use]
-    pub const fn without_effect(mut self) -> Self {
+    pub fn without_effect(mut self) -> Self {
         self.detail.may_have_side_effects = false;
         self
     }
@@ -84,7 +84,7 @@ impl Fault {
     /// Whether nothing is known of what the call has done: only then, and after a dead process, an object may exist of
     /// which no answer tells.
     #[must_use]
-    pub const fn is_outcome_unknown(&self) -> bool {
+    pub fn is_outcome_unknown(&self) -> bool {
         matches!(
             self.code,
             Code::Unknown | Code::DeadlineExceeded | Code::Internal | Code::Cancelled
@@ -144,10 +144,10 @@ impl From<&Status> for Fault {
         Self {
             code: status.code(),
             message: status.message().to_owned(),
-            detail: detail.unwrap_or_else(|| ErrorDetail {
+            detail: Box::new(detail.unwrap_or_else(|| ErrorDetail {
                 may_have_side_effects: true,
                 ..ErrorDetail::default()
-            }),
+            })),
         }
     }
 }
