@@ -3,12 +3,14 @@
 //! Owns the contract `machine.driver.v1` ([`v1`], from `proto/machine/driver/v1/*.proto`, whose comments are its reference),
 //! its errors ([`Fault`]), and JSON in its messages ([`json`]). On the core's side: the processes of drivers
 //! ([`supervisor`]), and how one is confined before it begins ([`launch`]). On the driver's side: everything but the
-//! provider's API ([`sdk`]). Knows no provider and no object of the API.
+//! provider's API ([`sdk`]). Between them: whether a driver keeps the
+//! contract ([`conformance`]). Knows no provider and no object of the API.
 //!
 //! Invariant: fields are only ever added; a number is never used twice. What a driver gets is in the call, so a driver that
 //! dies loses nothing.
 #![forbid(unsafe_code)]
 
+pub mod conformance;
 mod fault;
 pub mod handshake;
 pub mod json;
