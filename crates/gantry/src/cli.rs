@@ -89,6 +89,9 @@ pub(crate) enum Command {
     /// The virtual rack: QEMU machines with blank disks and virtual BMCs.
     #[command(subcommand)]
     Lab(verbs::lab::LabCommand),
+    /// Plugin drivers: programs that make machines at a provider.
+    #[command(subcommand)]
+    Driver(verbs::driver::DriverCommand),
     /// About the configuration file of `gantry serve`.
     #[command(subcommand)]
     Config(Config),

@@ -31,6 +31,11 @@ use failure::Failure;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some(verbs::driver::LAUNCH) {
+        // Before there are threads: this process becomes a driver.
+        return driver::launch::launch_main(&arguments.next().unwrap_or_default());
+    }
     // The only place that chooses the TLS provider for the process. Fails only when called twice.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let cli = cli::Cli::parse();

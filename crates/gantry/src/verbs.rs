@@ -7,6 +7,7 @@ mod cluster_files;
 pub(crate) mod completion;
 pub(crate) mod create_cluster;
 pub(crate) mod delete_cluster;
+pub(crate) mod driver;
 mod eksa_flags;
 pub(crate) mod etcd_drill;
 pub(crate) mod evidence;
@@ -39,6 +40,7 @@ use crate::global::Global;
 use crate::output;
 
 /// Runs the verb.
+#[expect(clippy::cognitive_complexity, reason = "one arm for each verb")]
 pub(crate) async fn run(cli: Cli) -> Outcome {
     let global = &cli.global;
     match cli.command {
@@ -66,6 +68,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Explain(args) => explain::run(global, &args).await,
         Command::Evidence(args) => evidence::run(global, &args).await,
         Command::Image(command) => image::run(command).await,
+        Command::Driver(command) => driver::run(command).await,
         Command::Lab(command) => lab::run(global, command).await,
         Command::Config(Config::Example) => {
             output::text(&appliance::example());
