@@ -24,11 +24,13 @@ pub enum ActionKind {
     Wipe,
     /// Report what the machine is, and stay for a while.
     Inspect,
+    /// Renew certificates that have ended, in the installed system of a member of a control plane.
+    RenewCertificates,
 }
 
 impl ActionKind {
     /// Every kind, in the order of an installation; what undoes one comes last.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Image2disk,
         Self::Writefile,
         Self::Seed,
@@ -37,6 +39,7 @@ impl ActionKind {
         Self::Handover,
         Self::Wipe,
         Self::Inspect,
+        Self::RenewCertificates,
     ];
 
     /// The name on the wire.
@@ -51,6 +54,7 @@ impl ActionKind {
             Self::Handover => "handover",
             Self::Wipe => "wipe",
             Self::Inspect => "inspect",
+            Self::RenewCertificates => "renew-certificates",
         }
     }
 
@@ -129,6 +133,7 @@ mod tests {
             ("gantry/seed", Some(ActionKind::Seed)),
             ("handover", Some(ActionKind::Handover)),
             ("gantry/wipe", Some(ActionKind::Wipe)),
+            ("gantry/renew-certificates", Some(ActionKind::RenewCertificates)),
             ("quay.io/tinkerbell/actions/oci2disk:latest", None),
             ("image2disk/other:1", None),
             ("", None),

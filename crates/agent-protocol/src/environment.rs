@@ -17,7 +17,7 @@ pub const PARTITION_GUIDS: &str = "PARTITION_GUIDS";
 /// `image2disk`: where the image refers to its partitions by GUID: `PARTITION@OFFSET`, separated by commas, as in
 /// `guidReferences` of its manifest.
 pub const GUID_REFERENCES: &str = "GUID_REFERENCES";
-/// A disk (`image2disk`, `reboot`, `handover`, `wipe`) or a partition (`writefile`, `seed`): `/dev/NAME`, or a name under
+/// A disk (`image2disk`, `reboot`, `handover`, `wipe`, `renew-certificates`) or a partition (`writefile`, `seed`): `/dev/NAME`, or a name under
 /// `/dev/disk/by-id` or `/dev/disk/by-path`. The action carries the identity of the disk that the name stands for.
 pub const DEST_DISK: &str = "DEST_DISK";
 /// `writefile`, `seed`, `kexec`, `handover`: type of the file system, such as `ext4`.
@@ -56,6 +56,11 @@ pub const GRUBCFG_PATH: &str = "GRUBCFG_PATH";
 pub const HANDOVER: &str = "HANDOVER";
 /// `inspect`: minutes that the installer stays up; 60 when absent.
 pub const HOLD_MINUTES: &str = "HOLD_MINUTES";
+/// `renew-certificates`: the shell text that renews them; its first argument is `NODE_NAME` when the kubelet's certificate has
+/// ended as well, and empty otherwise.
+pub const RENEWAL_SCRIPT: &str = "RENEWAL_SCRIPT";
+/// `renew-certificates`: name of the node.
+pub const NODE_NAME: &str = "NODE_NAME";
 
 /// Facts in a report: `bios` or `uefi`.
 pub const FACT_FIRMWARE: &str = "firmware";
@@ -69,6 +74,10 @@ pub const FACT_ESP_GUID: &str = "esp_guid";
 pub const FACT_IMAGE_DIGEST: &str = "image_digest";
 /// How the machine leaves the installer: `kexec` or `reboot`.
 pub const FACT_HANDOVER: &str = "handover";
+/// SHA-256 (`sha256:HEX`) of the certificate of the API server that was put in place.
+pub const FACT_API_SERVER_CERTIFICATE: &str = "api_server_certificate";
+/// SHA-256 (`sha256:HEX`) of the certificate of etcd that was put in place.
+pub const FACT_ETCD_CERTIFICATE: &str = "etcd_certificate";
 
 /// In the installer: the site CA, PEM; from a cpio archive that the appliance appends when serving.
 pub const SITE_CA_PATH: &str = "/etc/gantry/site-ca.pem";

@@ -9,7 +9,9 @@ mod inspect;
 mod kexec;
 mod other_systems;
 mod outcome;
+mod parts;
 mod reboot;
+mod renew_certificates;
 mod seed;
 mod settings;
 mod wipe;
@@ -40,5 +42,6 @@ pub fn run(kind: &str, context: &ActionContext) -> Result<Outcome, Error> {
         ActionKind::Handover => handover::run(context),
         ActionKind::Wipe => wipe::run(context),
         ActionKind::Inspect => inspect::run(context),
+        ActionKind::RenewCertificates => renew_certificates::run(context),
     }
 }

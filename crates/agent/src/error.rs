@@ -128,6 +128,33 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// The disk holds no member of a control plane.
+    #[error("{disk} holds no member of a control plane: no file system on it has {path}")]
+    NoMember {
+        /// Disk.
+        disk: String,
+        /// What was looked for.
+        path: &'static str,
+    },
+    /// Certificates that are to be renewed here have not ended.
+    #[error(
+        "the certificates of this machine count until {ends:.0}, so they are not renewed in the installer; while the cluster's API \
+         answers: gantry renew certificates CLUSTER"
+    )]
+    StillValid {
+        /// When the first of them ends.
+        ends: jiff::Timestamp,
+    },
+    /// A program of the installed system.
+    #[error("{what} has failed ({status}): {last}")]
+    Program {
+        /// What it was to do.
+        what: &'static str,
+        /// How it ended.
+        status: String,
+        /// The last line that it said.
+        last: String,
+    },
     /// Cancelled by the appliance or by time.
     #[error("stopped: {reason}")]
     Stopped {
@@ -152,6 +179,8 @@ impl Error {
             | Self::Setting { .. }
             | Self::NoDisk { .. }
             | Self::DiskRefused { .. }
+            | Self::NoMember { .. }
+            | Self::StillValid { .. }
             | Self::Path { .. } => true,
             _ => false,
         }

@@ -75,6 +75,25 @@ impl FileTree {
             .map_err(Error::file(self.path.join(relative), "opening"))
     }
 
+    /// Whether there is a file or directory; symbolic links count as below the root.
+    ///
+    /// # Errors
+    /// When the path is malformed or can't be looked at.
+    pub fn has(&self, path: &str) -> Result<bool, Error> {
+        let relative = components(path)?.join("/");
+        match openat2(
+            &self.root,
+            relative.as_str(),
+            how(OFlag::O_PATH | OFlag::O_CLOEXEC),
+        ) {
+            Ok(_) => Ok(true),
+            Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ENOTDIR) => Ok(false),
+            Err(error) => Err(Error::file(self.path.join(relative), "looking for it")(
+                error.into(),
+            )),
+        }
+    }
+
     /// Puts a file in place: a new one beside it, flushed, then renamed over it. A file with this content, owner and
     /// mode stays untouched.
     ///

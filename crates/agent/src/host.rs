@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use agent_protocol::v1::{self, Firmware};
 use disk_image::Target;
 
+use crate::system::InstalledProgram;
 use crate::{BootOptions, Error};
 
 /// A machine, as actions see it.
@@ -46,6 +47,16 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// When the kernel refuses.
     fn mount(&self, device: &Path, fs_type: &str, read_only: bool) -> Result<Mounted, Error>;
+
+    /// Runs a program of an installed system, without a network. What it says is given to `line` as it comes.
+    ///
+    /// # Errors
+    /// When it can't be started, does not succeed, or was cancelled.
+    fn run_installed(
+        &self,
+        program: &InstalledProgram<'_>,
+        line: &mut dyn FnMut(String),
+    ) -> Result<(), Error>;
 
     /// Starts fetching; the stream carries on after breaks.
     ///

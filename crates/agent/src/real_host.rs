@@ -13,7 +13,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::host::{Host, Mounted};
 use crate::inventory::{Disks, bios_drives, firmware, secure_boot};
-use crate::system::{self, Modules, kexec_file_load, make_mutable};
+use crate::system::{self, InstalledProgram, Modules, kexec_file_load, make_mutable};
 use crate::{BootOptions, Error, image_stream};
 
 /// Slow controllers find their disks within this time.
@@ -118,6 +118,14 @@ impl Host for RealHost {
             format!("mounting {} as {fs_type}", device.display()),
         ))?;
         Ok(Mounted::new(PathBuf::from(MOUNT_POINT), Box::new(unmount)))
+    }
+
+    fn run_installed(
+        &self,
+        program: &InstalledProgram<'_>,
+        line: &mut dyn FnMut(String),
+    ) -> Result<(), Error> {
+        system::run_installed(program, line)
     }
 
     fn fetch(&self, url: &str) -> Result<Box<dyn Read + Send>, Error> {

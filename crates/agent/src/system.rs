@@ -1,6 +1,7 @@
 //! The machine below the agent: file systems, modules, clock, system calls.
 
 mod clock;
+mod installed;
 mod kernel_log;
 mod modalias;
 mod modules;
@@ -8,6 +9,7 @@ mod mounts;
 mod syscalls;
 
 pub use clock::{build_time, first_time, set_clock};
+pub use installed::{InstalledProgram, run_installed};
 pub(crate) use kernel_log::kernel_complaints;
 pub use modalias::glob;
 pub use modules::{ModuleIndex, Modules};

@@ -27,6 +27,15 @@ pub struct ServedCertificate {
     pub sha256: Digest,
 }
 
+impl ServedCertificate {
+    /// What a server shows that has the first certificate of a PEM file. `None` where there is none in it.
+    #[must_use]
+    pub fn of_pem(pem: &[u8]) -> Option<Self> {
+        let first = CertificateDer::pem_slice_iter(pem).next()?;
+        served(&first.ok()?)
+    }
+}
+
 /// TLS settings for one handshake with one server, which say afterwards what certificate it has shown. It must be of the
 /// authority and for the server's name, and may have ended: that is what is asked for. Nothing may be sent over such a
 /// connection. The client shows no certificate, so a server that wants one ends the connection after its own.

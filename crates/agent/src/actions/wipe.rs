@@ -9,7 +9,6 @@
 //! tables go ([`disk_image::wipe`]), because they are what leads to the files: a run that was cut off begins again.
 
 mod files;
-mod parts;
 
 use std::path::Path;
 
@@ -17,7 +16,7 @@ use agent_protocol::environment::DEST_DISK;
 use agent_protocol::v1::Firmware;
 use disk_image::{WipeAuthorized, WipeJob, wipe, zero_whole};
 
-use self::parts::{Holds, Part, parts};
+use super::parts::{Holds, Part, parts};
 use super::settings::wrong;
 use super::{ActionContext, Outcome};
 use crate::{Error, without_our_boot_options};
@@ -94,10 +93,7 @@ fn wiped(context: &ActionContext) -> Result<String, Error> {
 
 /// How many files were overwritten.
 fn overwrite_files(context: &ActionContext, device: &Path, part: &Part, fs_type: &str) -> Result<u64, Error> {
-    let device = match part.number {
-        Some(number) => context.partition(DEST_DISK, number)?,
-        None => device.to_owned(),
-    };
+    let device = part.device(context, device)?;
     context.admit()?;
     let mounted = context.host.mount(&device, fs_type, false)?;
     let done = files::overwrite(context, mounted.path())?;

@@ -9,6 +9,7 @@ use agent_protocol::v1::{Firmware, PinnedDisk};
 use disk_image::{ImageReader, gpt, measure};
 
 use crate::host::{DISK, Machine, context, public_key};
+use crate::renewal;
 
 const MIB: usize = 1 << 20;
 
@@ -109,6 +110,10 @@ fn settings(kind: ActionKind, machine: &Machine) -> Settings {
         ActionKind::Kexec => owned(&[("BLOCK_DEVICE", "/dev/part2"), ("FS_TYPE", "ext4")]),
         ActionKind::Reboot | ActionKind::Wipe => owned(&[("DEST_DISK", "/dev/disk")]),
         ActionKind::Inspect => owned(&[("HOLD_MINUTES", "0")]),
+        ActionKind::RenewCertificates => {
+            renewal::install(machine, -1, -1);
+            owned(&renewal::SETTINGS)
+        }
         ActionKind::Handover => owned(&[("BLOCK_DEVICE", "/dev/part2"), ("FS_TYPE", "ext4")]),
     }
 }

@@ -15,6 +15,9 @@ use agent_protocol::v1::{Disk, Firmware, FirstBootResponse, PinnedDisk};
 use disk_image::{DiskTarget, Target};
 use tokio_util::sync::CancellationToken;
 
+/// What a program of the installed system does, with its root and arguments.
+pub(crate) type Program = fn(&Path, &[&str]);
+
 pub(crate) struct Machine {
     pub(crate) root: tempfile::TempDir,
     pub(crate) firmware: Firmware,
@@ -32,6 +35,8 @@ pub(crate) struct Machine {
     /// Calls that still work.
     pub(crate) budget: AtomicUsize,
     pub(crate) requests: Mutex<Vec<String>>,
+    /// What programs of the installed system do, with its root and their arguments.
+    pub(crate) program: Mutex<Option<Program>>,
 }
 
 pub(crate) const DISK: u64 = 16 << 20;
@@ -60,6 +65,7 @@ impl Machine {
             bios_drive: None,
             budget: AtomicUsize::new(usize::MAX),
             requests: Mutex::default(),
+            program: Mutex::default(),
         }
     }
 
@@ -151,7 +157,27 @@ impl Host for Simulated {
     fn mount(&self, device: &Path, fs_type: &str, _: bool) -> Result<Mounted, Error> {
         self.0.step("mounting")?;
         assert_eq!(fs_type, "ext4");
-        Ok(Mounted::new(device.to_owned(), Box::new(|| Ok(()))))
+        // A whole disk with a file system has its files beside it.
+        let path = match device.ends_with("disk") {
+            true => self.0.file("part2"),
+            false => device.to_owned(),
+        };
+        Ok(Mounted::new(path, Box::new(|| Ok(()))))
+    }
+    fn run_installed(
+        &self,
+        program: &agent::system::InstalledProgram<'_>,
+        line: &mut dyn FnMut(String),
+    ) -> Result<(), Error> {
+        self.0.step("starting a program of the installed system")?;
+        assert_eq!(program.script, "renew");
+        let arguments = program.arguments;
+        if let Some(does) = *self.0.program.lock().unwrap() {
+            does(program.root, arguments);
+        }
+        line(format!("renewed {arguments:?}"));
+        // Its power goes before anybody hears that it is done.
+        self.0.step("waiting for it")
     }
     fn fetch(&self, url: &str) -> Result<Box<dyn Read + Send>, Error> {
         self.0.step("fetching")?;

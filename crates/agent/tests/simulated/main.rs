@@ -5,4 +5,5 @@
 mod actions;
 mod files;
 mod host;
+mod renewal;
 mod wipe;

@@ -258,6 +258,14 @@ impl Target for Plain {
 }
 
 impl Host for RealDisk {
+    fn run_installed(
+        &self,
+        _: &agent::system::InstalledProgram<'_>,
+        _: &mut dyn FnMut(String),
+    ) -> Result<(), Error> {
+        unreachable!("a wipe runs no program of the installed system")
+    }
+
     fn disks(&self) -> Vec<Disk> {
         vec![Disk {
             device: self.disk.0.display().to_string(),

@@ -1,12 +1,14 @@
-//! The parts of a disk that are wiped each by itself: its partitions, or the whole disk where it has none.
+//! The parts of a disk: its partitions, or the whole disk where it has none.
 
 use std::fmt;
 use std::fs::File;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use agent_protocol::environment::DEST_DISK;
 use disk_image::{HEAD, Target, partitions};
 
+use super::ActionContext;
 use crate::Error;
 use crate::inventory::{Signature, signature};
 
@@ -35,6 +37,16 @@ impl fmt::Display for Part {
         match self.number {
             Some(number) => write!(f, "partition {number}"),
             None => f.write_str("the disk"),
+        }
+    }
+}
+
+impl Part {
+    /// The device of the part of the disk that `DEST_DISK` names.
+    pub(super) fn device(&self, context: &ActionContext, disk: &Path) -> Result<PathBuf, Error> {
+        match self.number {
+            Some(number) => context.partition(DEST_DISK, number),
+            None => Ok(disk.to_owned()),
         }
     }
 }
