@@ -4,7 +4,7 @@
 //! script of the first boot ([`FIRST_BOOT_SCRIPT`]), the document that this script pulls ([`BootstrapDocument`], made by
 //! [`init`], [`restore`], [`join_worker`] and [`join_control_plane`]) with kubeadm's configuration (kubeadm.k8s.io/v1beta4) and the
 //! static pod of the control-plane address (keepalived or kube-vip), the audit policy, containerd's registries and proxy, what joining machines read in the cluster ([`cluster_config`]),
-//! flannel's objects ([`flannel`]), what nodes of an older version have instead ([`kube_proxy_for_version`]), the Pod that renews a member's certificates ([`renewal_pod`]) and the workflow that installs a
+//! flannel's objects ([`flannel`]), what nodes of an older version have instead ([`kube_proxy_for_version`]), the Pod that renews a member's certificates ([`renewal_pod`]), the workflow that does it when they have ended ([`renewal_template`]) and the workflow that installs a
 //! node ([`install::template`]) or takes one off its disks ([`wipe::template`]), and how a snapshot of etcd is restored, which drills do as well
 //! ([`restore_etcd_script`]). Does no I/O and reads no clock.
 //!
@@ -48,5 +48,5 @@ pub use older_nodes::{
     affinity_without, flannel_for_version, kube_proxy_for_version, name_for_version, version_label,
 };
 pub use registry_credentials::RegistryCredentials;
-pub use renewal::{RESTART_SECONDS, Renewal, RenewalReport, renewal_pod};
+pub use renewal::{RESTART_SECONDS, Renewal, RenewalReport, renewal_pod, renewal_template};
 pub use restore_etcd::{REVISION_BUMP, restore_etcd_script};

@@ -1,4 +1,5 @@
-//! The Pod that renews the certificates of a member of a control plane, on its node, and what it says when it is done.
+//! How the certificates of a member of a control plane are renewed: by a Pod on its node, and what that says when it is done; or,
+//! when they have ended and no Pod can be started, by a Workflow that does it in the installer.
 //!
 //! Its program is the host's own: the Pod shows it the host's `/usr`, and enters the host's namespaces. So any image that is on
 //! the node will do, even one without a shell.
@@ -8,7 +9,20 @@ use std::net::IpAddr;
 use resources::{Digest, keys};
 use serde_json::{Value, json};
 
-const SCRIPT: &str = include_str!("renewal/renew.sh");
+use crate::install::quoted;
+
+const SCRIPT: &str = concat!(
+    include_str!("renewal/files.sh"),
+    "\n",
+    include_str!("renewal/restart.sh")
+);
+const SCRIPT_IN_INSTALLER: &str = concat!(
+    include_str!("renewal/files.sh"),
+    "\n",
+    include_str!("renewal/ended.sh")
+);
+/// Seconds that the installer has for it: disks are looked through, and kubeadm is called twice.
+const INSTALLER_SECONDS: u64 = 600;
 /// Longest time in which a static pod restarts. Etcd and API server do one after the other.
 pub const RESTART_SECONDS: u32 = 180;
 /// Longest time of the whole: kubeadm, and five static pods.
@@ -72,6 +86,23 @@ pub fn renewal_pod(renewal: &Renewal<'_>) -> Value {
             "volumes": volumes,
         },
     })
+}
+
+/// The Template's text of the Workflow that renews, in the installer, the certificates of the member on node `node` that have
+/// ended, and starts its system again. `disk` is the name that the system's disk is pinned under. `patience` multiplies the
+/// timeouts; 1 on real machines.
+#[must_use]
+pub fn renewal_template(workflow: &str, node: &str, disk: &str, patience: u32) -> String {
+    let (name, disk) = (quoted(workflow), quoted(disk));
+    let timeout = INSTALLER_SECONDS.saturating_mul(patience.max(1).into());
+    let (script, node) = (quoted(SCRIPT_IN_INSTALLER), quoted(node));
+    format!(
+        "version: \"0.1\"\nname: {name}\nglobal_timeout: {}\ntasks:\n- name: {name}\n  worker: \"{{{{.device_1}}}}\"\n  actions:\n  - \
+         name: renew-certificates\n    image: gantry/renew-certificates\n    timeout: {timeout}\n    environment:\n      DEST_DISK: \
+         {disk}\n      NODE_NAME: {node}\n      RENEWAL_SCRIPT: {script}\n  - name: restart\n    image: gantry/reboot\n    timeout: \
+         300\n    environment:\n      DEST_DISK: {disk}\n",
+        timeout.saturating_mul(2).saturating_add(600)
+    )
 }
 
 /// The certificates that a renewal has put in place.

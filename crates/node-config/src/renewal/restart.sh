@@ -1,64 +1,10 @@
-#!/bin/sh
-#   renew.sh ADDRESS SECONDS
-# Renews the certificates of this member of a control plane as `kubeadm certs renew all` does, and restarts its static pods,
-# one after the other: each may take so many seconds. Runs on the host of the member, and needs no API to go on. Killed
-# anywhere, it leaves certificates that fit their keys and whole manifests; started again it does everything anew. At its end
-# it writes the SHA-256 of the certificates of API server and etcd to descriptor 3, for whoever compares them with those
-# that are served.
-set -eu
-PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-export PATH
+#   restart.sh ADDRESS SECONDS, after files.sh
+# Renews the certificates of this member, and restarts its static pods, one after the other: each may take so many seconds. Runs
+# on the host of the member, and needs no API to go on. Killed anywhere, it leaves whole manifests; started again it does
+# everything anew. At its end it writes the SHA-256 of the certificates of API server and etcd to descriptor 3, for whoever
+# compares them with those that are served.
 address=$1 limit=$2
-kubernetes=/etc/kubernetes
-# On the file system of what it replaces, so that each file is replaced in one step. The kubelet reads no directory in it.
-new=$kubernetes/.gantry-renewal
-
-for tool in flock unshare ss kubeadm kubectl; do
-    if ! command -v "$tool" > /dev/null; then
-        echo "this machine has no $tool" >&2
-        exit 1
-    fi
-done
-
-exec 9> /run/gantry-renewal.lock
-if ! flock -w 30 9; then
-    echo "another renewal is at work on this machine" >&2
-    exit 1
-fi
-
-for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
-    if [ ! -s "$kubernetes/manifests/$name.yaml" ]; then
-        echo "$kubernetes/manifests/$name.yaml is not there: kubeadm has not made a member of the control plane of this machine" >&2
-        exit 1
-    fi
-done
-
-# kubeadm writes a key and its certificate one after the other, so it works on a copy that it takes for /etc/kubernetes.
-rm -rf "$new"
-mkdir -m 0700 "$new"
-trap 'rm -rf "$new"' EXIT
-cp -a "$kubernetes/pki" "$kubernetes"/*.conf "$new/"
-# Without an answer of the API it takes its own defaults, which name the same files.
-unshare --mount sh -c 'mount --bind "$1" /etc/kubernetes && exec timeout 120 kubeadm certs renew all' renew "$new" 9>&- 3>&-
-
-for name in apiserver etcd/server; do
-    if cmp -s "$new/pki/$name.crt" "$kubernetes/pki/$name.crt"; then
-        echo "kubeadm has not renewed $kubernetes/pki/$name.crt: is the key of its authority on this machine?" >&2
-        exit 1
-    fi
-done
-
-sync
-for certificate in "$new"/pki/*.crt "$new"/pki/etcd/*.crt; do
-    name=${certificate#"$new/"}
-    ! cmp -s "$certificate" "$kubernetes/$name" || continue
-    mv -f "${certificate%.crt}.key" "$certificate" "$kubernetes/${name%/*}/"
-done
-for config in "$new"/*.conf; do
-    name=${config##*/}
-    cmp -s "$config" "$kubernetes/$name" || mv -f "$config" "$kubernetes/$name"
-done
-sync
+renew_files ss kubectl
 
 # Seconds, by a clock that nobody sets.
 seconds() {
