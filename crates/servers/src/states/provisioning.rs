@@ -34,6 +34,9 @@ pub(super) fn decide(snapshot: &Snapshot<'_>, now: Timestamp) -> Step {
     if attempt.purpose == Purpose::Inspect {
         return end(snapshot, "its inspection is over");
     }
+    if attempt.purpose == Purpose::Repair {
+        return repaired(snapshot, attempt, workflow);
+    }
     match workflow.and_then(|status| status.state) {
         Some(WorkflowState::Success) => installed(snapshot, attempt, workflow, now),
         Some(state @ (WorkflowState::Failed | WorkflowState::Timeout)) => {
@@ -60,6 +63,26 @@ fn end(snapshot: &Snapshot<'_>, reason: &str) -> Step {
         ServerState::Releasing
     };
     Step::go(to, reason)
+}
+
+/// A repair installs nothing: however it ends, the system on the disks is the one that was there before.
+fn repaired(snapshot: &Snapshot<'_>, attempt: &Attempt, workflow: Option<&WorkflowStatus>) -> Step {
+    let name = &attempt.workflow;
+    let reason = match workflow.and_then(|status| status.state) {
+        Some(WorkflowState::Success) => format!("repaired by workflow {name}; its system boots again"),
+        Some(_) => {
+            let why = workflow.and_then(|status| status.reason.clone());
+            format!(
+                "workflow {name} did not repair it: {}",
+                why.unwrap_or_else(|| "it gave no reason".to_owned())
+            )
+        }
+        None => format!("workflow {name} was deleted"),
+    };
+    match snapshot.claim() {
+        Some(_) => Step::go(ServerState::Running, reason),
+        None => end(snapshot, &reason),
+    }
 }
 
 /// First boot of this attempt.
@@ -165,6 +188,31 @@ mod tests {
         sample.goes(at(0), ServerState::Claimed);
         sample.server.spec.claim = None;
         sample.goes(at(0), ServerState::Releasing);
+    }
+
+    #[test]
+    fn a_repair_leaves_the_system_that_was_installed() {
+        for (state, part) in [
+            (WorkflowState::Success, "repaired by workflow w"),
+            (WorkflowState::Failed, "did not repair it: no kubeadm"),
+            (WorkflowState::Timeout, "did not repair it: no kubeadm"),
+        ] {
+            let mut sample = sample();
+            sample.server.spec.attempt.as_mut().unwrap().purpose = Purpose::Repair;
+            sample.first_boot(2);
+            sample.waits(at(0));
+            sample.workflow_ends(state, "no kubeadm");
+            // What its last action reported is no installation.
+            for (name, value) in [("firmware", "uefi"), ("disk", "/dev/disk/by-id/x")] {
+                sample.fact(name, value);
+            }
+            let reason = sample.goes(at(100_000), ServerState::Running);
+            assert!(reason.contains(part), "{reason}");
+            sample.workflow = None;
+            sample.goes(at(0), ServerState::Running);
+            sample.server.spec.claim = None;
+            sample.goes(at(0), ServerState::Releasing);
+        }
     }
 
     #[test]

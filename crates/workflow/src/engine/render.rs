@@ -37,21 +37,29 @@ pub fn rendered(document: &Document, mut mint: impl FnMut() -> String) -> Result
     })
 }
 
-/// What else an attempt does besides wiping or inspecting, if it does: each of these decides what follows for the server.
+/// What else an attempt does besides wiping, inspecting or repairing, if it does: each of these decides what follows for the
+/// server. After a repair the machine starts its system again.
 fn mixed(document: &Document) -> Option<String> {
     let actions = || document.tasks.iter().flat_map(|task| &task.actions);
-    [ActionKind::Wipe, ActionKind::Inspect]
-        .into_iter()
-        .find_map(|kind| {
-            let is_kind = |action: &&Action| ActionKind::of_image(&action.image) == Some(kind);
-            let other = actions().find(|action| !is_kind(action))?;
-            actions().find(is_kind).map(|alone| {
+    let kinds = [
+        ActionKind::Wipe,
+        ActionKind::Inspect,
+        ActionKind::RenewCertificates,
+    ];
+    kinds.into_iter().find_map(|kind| {
+        let is_kind = |action: &&Action| ActionKind::of_image(&action.image) == Some(kind);
+        let may_follow = |action: &Action| {
+            kind == ActionKind::RenewCertificates
+                && ActionKind::of_image(&action.image).is_some_and(ActionKind::leaves_installer)
+        };
+        let other = actions().find(|action| !is_kind(action) && !may_follow(action))?;
+        actions().find(is_kind).map(|alone| {
             format!(
                 "rendered line {}: {} must stand alone, and {} is in the same template; make two Workflows",
                 alone.image_line, alone.image, other.image
             )
         })
-        })
+    })
 }
 
 fn row(task: &Task, mint: &mut impl FnMut() -> String) -> WorkflowTask {
@@ -157,6 +165,15 @@ mod tests {
             );
             let error = rendered(&document(&[leaving, "writefile"]), String::new).unwrap_err();
             assert!(error.contains("must be the last action"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_repair_may_be_followed_by_the_start_of_the_system_alone() {
+        assert!(rendered(&document(&["renew-certificates", "reboot"]), String::new).is_ok());
+        for other in ["image2disk", "wipe", "seed"] {
+            let error = rendered(&document(&["renew-certificates", other]), String::new).unwrap_err();
+            assert!(error.contains("must stand alone"), "{other}: {error}");
         }
     }
 

@@ -50,12 +50,14 @@ pub(crate) fn leaves(action: &WorkflowAction) -> bool {
     kind(action).is_some_and(ActionKind::leaves_installer)
 }
 
-/// What the rows are for. Rendering refused those in which a wipe or an inspection does not stand alone.
+/// What the rows are for. Rendering refused those in which a wipe or an inspection does not stand alone, or a
+/// repair beside something that installs.
 pub(crate) fn purpose(status: &WorkflowStatus) -> Purpose {
     let has = |wanted| places(status).any(|(_, _, action)| kind(action) == Some(wanted));
     match () {
         () if has(ActionKind::Wipe) => Purpose::Wipe,
         () if has(ActionKind::Inspect) => Purpose::Inspect,
+        () if has(ActionKind::RenewCertificates) => Purpose::Repair,
         () => Purpose::Install,
     }
 }

@@ -52,7 +52,7 @@ pub(super) async fn action_disks(
         Err(reason) => return Ok(ActionDisks::Unclear(reason)),
     };
     let seen = seen_disks(&present.server, seen);
-    if purpose(&status) == Purpose::Wipe {
+    if matches!(purpose(&status), Purpose::Wipe | Purpose::Repair) {
         return Ok(written(&names, &present.server.spec.disks, &seen, &rules));
     }
     let attempt = present.attempt;
@@ -93,7 +93,7 @@ pub(super) async fn action_disks(
     ))
 }
 
-/// The disks of a wipe: those that earlier attempts have pinned, as they are.
+/// The disks of a wipe or a repair: those that earlier attempts have pinned, as they are.
 fn written(
     names: &[String],
     pins: &[PinnedDisk],
