@@ -8,7 +8,6 @@ mod listed;
 mod machine;
 mod provider_clusters;
 mod read;
-mod status;
 mod wakes;
 mod watched;
 

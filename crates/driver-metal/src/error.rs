@@ -48,6 +48,15 @@ pub enum Error {
         #[source]
         source: serde_saphyr::SerializeError,
     },
+    /// Nothing says which disk the installed system is on.
+    #[error(
+        "Server {server} names no disk that the installation of its machine has written to, so its system can't be repaired; replace \
+         the machine instead: gantry replace machine NAME"
+    )]
+    SystemDisk {
+        /// Name of the Server.
+        server: String,
+    },
     /// The Hardware lacks something that an installation needs.
     #[error("Hardware {hardware} has no {field}; add it and the installation goes on")]
     Hardware {

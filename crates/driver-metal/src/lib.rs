@@ -18,9 +18,11 @@ mod hosts;
 mod installation;
 mod metal_state;
 mod provider_cluster;
+mod repair;
 mod selection;
 mod snapshot;
 mod states;
+mod status;
 mod step;
 mod wipe;
 

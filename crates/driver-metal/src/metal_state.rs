@@ -16,6 +16,8 @@ pub enum MetalState {
     Booting,
     /// The installed system has shown itself.
     Running,
+    /// The installer repairs the installed system.
+    Repairing,
     /// Its server is being given back.
     Releasing,
     /// The disks of its server are being wiped, before that is given back.
@@ -26,12 +28,13 @@ pub enum MetalState {
 
 impl MetalState {
     /// Every state, in the order in which a machine goes through them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Pending,
         Self::Preparing,
         Self::Installing,
         Self::Booting,
         Self::Running,
+        Self::Repairing,
         Self::Releasing,
         Self::Wiping,
         Self::Failed,
@@ -46,6 +49,7 @@ impl MetalState {
             Self::Installing => "installing",
             Self::Booting => "booting",
             Self::Running => "running",
+            Self::Repairing => "repairing",
             Self::Releasing => "releasing",
             Self::Wiping => "wiping",
             Self::Failed => "failed",
@@ -59,7 +63,7 @@ impl MetalState {
             Self::Pending => ProviderMachinePhase::Pending,
             Self::Preparing | Self::Installing => ProviderMachinePhase::Creating,
             Self::Booting => ProviderMachinePhase::Booting,
-            Self::Running => ProviderMachinePhase::Running,
+            Self::Running | Self::Repairing => ProviderMachinePhase::Running,
             Self::Releasing | Self::Wiping => ProviderMachinePhase::Deleting,
             Self::Failed => ProviderMachinePhase::Failed,
         }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use resources::anywhere::TinkerbellTemplateConfig;
 use resources::bmc::{self, ConditionKind, Job};
-use resources::gantry::{FirstBoot, Image, ProviderMachine, Server, WipePolicy};
+use resources::gantry::{FirstBoot, Image, ProviderMachine, Purpose, Server, WipePolicy};
 use resources::keys;
 use resources::tinkerbell::{Hardware, Workflow, WorkflowState};
 use steps::later;
@@ -150,12 +150,20 @@ impl Snapshot {
         self.first_boot_of(self.workflow_of_status()?)
     }
 
-    /// The first boot of the system that a Workflow has installed, while no newer attempt is wanted.
+    /// The first boot of the system that a Workflow has installed, while no newer installation is wanted. A repair is none.
     pub(crate) fn first_boot_of(&self, workflow: &str) -> Option<&FirstBoot> {
         let server = self.claimed()?;
         let attempt = server.spec.attempt.as_ref()?;
         let first = server.status.as_ref()?.first_boot.as_ref()?;
-        (attempt.workflow == workflow && first.attempt == attempt.number).then_some(first)
+        let is_its = match attempt.purpose {
+            Purpose::Repair => {
+                let before = server.spec.claim.as_ref().and_then(|claim| claim.last_attempt);
+                let of_claim = before.is_none_or(|before| first.attempt > before);
+                self.workflow_of_status() == Some(workflow) && of_claim
+            }
+            _ => attempt.workflow == workflow && first.attempt == attempt.number,
+        };
+        is_its.then_some(first)
     }
 
     pub(crate) fn job(&self, name: &str) -> Option<(JobEnd, String)> {

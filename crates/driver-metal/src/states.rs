@@ -8,6 +8,7 @@ mod installing;
 mod pending;
 pub(crate) mod preparing;
 pub(crate) mod releasing;
+mod repairing;
 mod running;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ pub fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
         MetalState::Installing => installing::decide(snapshot, now),
         MetalState::Booting => booting::decide(snapshot, now),
         MetalState::Running => running::decide(snapshot),
+        MetalState::Repairing => repairing::decide(snapshot, now),
         MetalState::Releasing => releasing::decide(snapshot, now),
         MetalState::Wiping => wiping::decide(snapshot, now),
         MetalState::Failed => failed::decide(),

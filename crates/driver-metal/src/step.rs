@@ -20,6 +20,11 @@ pub enum Effect {
         /// Name.
         workflow: String,
     },
+    /// Make Template and Workflow of this name, which repair the installed system.
+    Repair {
+        /// Name.
+        workflow: String,
+    },
     /// Power-cycle the machine once, by a Job of this name.
     Reset {
         /// Name.

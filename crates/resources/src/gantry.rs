@@ -32,8 +32,9 @@ pub use provider_cluster::{
     ProviderClusterStatus, ProviderPool, ProviderPoolStatus,
 };
 pub use provider_machine::{
-    BootstrapMode, BootstrapSource, LabelExpression, LabelOperator, MachineRole, MetalMachine,
-    ProviderMachine, ProviderMachinePhase, ProviderMachineSpec, ProviderMachineStatus, SelectorTerm,
+    BootstrapMode, BootstrapSource, CertificateRepair, CertificateRepairResult, LabelExpression,
+    LabelOperator, MachineRole, MetalMachine, ProviderMachine, ProviderMachinePhase, ProviderMachineSpec,
+    ProviderMachineStatus, SelectorTerm,
 };
 pub use release::{ComponentImage, Release, ReleaseNodeImage, ReleaseSpec};
 pub use restored::Restored;

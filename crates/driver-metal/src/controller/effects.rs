@@ -19,6 +19,7 @@ use serde_json::json;
 use super::driver::Driver;
 use crate::error::Error;
 use crate::installation::{Installation, MACHINE_LABEL, objects};
+use crate::repair;
 use crate::snapshot::Snapshot;
 use crate::step::Effect;
 use crate::wipe;
@@ -44,16 +45,10 @@ impl Driver {
                 self.remove_workflows(snapshot, |_| true).await?;
                 self.hold(snapshot, false).await
             }
-            Effect::Claim { server } => {
-                let mut candidates = snapshot.servers.iter();
-                let Some(server) = candidates.find(|candidate| candidate.name_any() == server) else {
-                    return Ok(());
-                };
-                let claim = Change::set(&CLAIM, json!(claim(&snapshot.machine, server, now)));
-                self.set(snapshot, server, claim).await
-            }
+            Effect::Claim { server } => self.claim(snapshot, &server, now).await,
             Effect::Unclaim { unwiped } => self.unclaim(snapshot, unwiped, now).await,
             Effect::Wipe { workflow } => self.wipe(snapshot, &workflow).await,
+            Effect::Repair { workflow } => self.repair(snapshot, &workflow).await,
             Effect::Install { workflow } => self.install(snapshot, &workflow, now).await,
             Effect::RecordFailure { attempt, reason } => {
                 self.record_failure(snapshot, attempt, reason, now).await
@@ -67,14 +62,7 @@ impl Driver {
                 self.remove_workflows(snapshot, |name| wipe::is_wipe(snapshot, name))
                     .await
             }
-            Effect::PowerOff { job, earlier } => {
-                // The new Job first: how often it was tried is counted from the newest one.
-                self.power(snapshot, &job, &[PowerAction::Off]).await?;
-                for old in earlier {
-                    self.remove::<Job>(snapshot, "Job", &old).await?;
-                }
-                Ok(())
-            }
+            Effect::PowerOff { job, earlier } => self.power_off(snapshot, &job, earlier).await,
             Effect::AskPower { wish } => self.ask_power(snapshot, &wish).await,
             Effect::Reset { job } => {
                 self.power(snapshot, &job, &[PowerAction::Off, PowerAction::On])
@@ -100,6 +88,16 @@ impl Driver {
             .await?;
         note(&outcome, "ProviderMachine", &snapshot.machine.name_any());
         Ok(())
+    }
+
+    /// Claims a server if it is still as it was read.
+    async fn claim(&self, snapshot: &Snapshot, server: &str, now: Timestamp) -> Result<(), Error> {
+        let mut candidates = snapshot.servers.iter();
+        let Some(server) = candidates.find(|candidate| candidate.name_any() == server) else {
+            return Ok(());
+        };
+        let claim = Change::set(&CLAIM, json!(claim(&snapshot.machine, server, now)));
+        self.set(snapshot, server, claim).await
     }
 
     pub(super) async fn set(
@@ -160,6 +158,22 @@ impl Driver {
         self.apply(snapshot, "Workflow", &workflow).await
     }
 
+    /// Makes the Workflow that renews the certificates on the disk of the installed system.
+    async fn repair(&self, snapshot: &Snapshot, name: &str) -> Result<(), Error> {
+        let (Some(server), Some(wish)) = (snapshot.claimed(), &snapshot.machine.spec.certificate_repair)
+        else {
+            return Ok(());
+        };
+        let hardware = hardware(snapshot, server)?;
+        let disk = repair::system_disk(server, hardware).ok_or_else(|| Error::SystemDisk {
+            server: server.name_any(),
+        })?;
+        let text = node_config::renewal_template(name, &wish.node, disk, self.settings.patience);
+        let (template, workflow) = objects(name, &snapshot.machine, server, hardware, text)?;
+        self.apply(snapshot, "Template", &template).await?;
+        self.apply(snapshot, "Workflow", &workflow).await
+    }
+
     /// Removes the claim, and says of the disks what is true from now on.
     async fn unclaim(
         &self,
@@ -211,6 +225,15 @@ impl Driver {
             .controller_owner_ref(&())
             .map(|owner| vec![owner]);
         self.apply(snapshot, "Job", &job).await
+    }
+
+    /// Powers the machine off. The new Job comes first: how often it was tried is counted from the newest one.
+    async fn power_off(&self, snapshot: &Snapshot, job: &str, earlier: Vec<String>) -> Result<(), Error> {
+        self.power(snapshot, job, &[PowerAction::Off]).await?;
+        for old in earlier {
+            self.remove::<Job>(snapshot, "Job", &old).await?;
+        }
+        Ok(())
     }
 
     async fn ask_power(&self, snapshot: &Snapshot, wish: &str) -> Result<(), Error> {

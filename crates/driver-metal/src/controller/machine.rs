@@ -10,12 +10,13 @@ use telemetry::Events;
 
 use super::driver::Driver;
 use super::effects::WRITER;
-use super::status::observed;
+
 use crate::error::Error;
 use crate::metal_state::MetalState;
 use crate::selection::can_be_had;
 use crate::snapshot::Snapshot;
 use crate::states::{decide, preparing, releasing};
+use crate::status::observed;
 use crate::step::{Effect, Step};
 
 /// One ProviderMachine and the driver that carries it out.
@@ -72,6 +73,7 @@ impl StateMachine for MetalMachine<'_> {
             MetalState::Installing => "Installing",
             MetalState::Booting => "Booting",
             MetalState::Running => "Running",
+            MetalState::Repairing => "Repairing",
             MetalState::Releasing => "Releasing",
             MetalState::Wiping => "Wiping",
             MetalState::Failed => "MachineFailed",
@@ -149,9 +151,16 @@ impl StateMachine for MetalMachine<'_> {
     ) -> Result<Option<Step>, Error> {
         match self.driver.perform(&seen.snapshot, effect, now).await {
             // What the objects lack, a person adds.
-            Err(error @ (Error::Hardware { .. } | Error::Texts { .. } | Error::Template { .. })) => {
+            Err(
+                error @ (Error::Hardware { .. }
+                | Error::SystemDisk { .. }
+                | Error::Texts { .. }
+                | Error::Template { .. }),
+            ) => {
                 let reason = causes::line(&error);
-                Ok(Some(match seen.snapshot.deleting() {
+                // Nothing of these is a reason to give up a machine that is a node.
+                let is_node = seen.snapshot.state() == MetalState::Repairing;
+                Ok(Some(match seen.snapshot.deleting() || is_node {
                     true => Step::wait(reason, releasing::a_day_on(&seen.snapshot, now)),
                     false => preparing::wait(&seen.snapshot, reason, None, now),
                 }))

@@ -1,7 +1,9 @@
 //! `running`: the installed system has shown itself, and its first boot goes on, is done or has failed. Left by deletion, with
-//! another installation that is wanted, or to `failed` when the claim was taken away.
+//! another installation that is wanted, to `repairing` with a repair that is wanted, or to `failed` when the claim was taken away.
 
 use super::failures::record_first_boot;
+use crate::metal_state::MetalState;
+use crate::repair;
 use crate::snapshot::Snapshot;
 use crate::step::{Effect, Step, fail};
 
@@ -19,6 +21,12 @@ pub(super) fn decide(snapshot: &Snapshot) -> Step {
     let is_done = first.is_some_and(|first| first.revoked_at.is_some());
     if is_done && server.spec.last_failure.is_some() {
         return Step::Do(Effect::ClearFailure);
+    }
+    if let Some(number) = repair::wanted(snapshot).filter(|_| is_done) {
+        return Step::go(
+            MetalState::Repairing,
+            format!("repair {number} is wanted: its certificates are renewed in the installer"),
+        );
     }
     match first.and_then(|first| first.stage.as_ref()) {
         Some(stage) if !is_done => Step::done(format!("first boot: {}", stage.name)),

@@ -18,6 +18,7 @@ use crate::{Effect, MetalState, Snapshot, Step, decide};
 mod anew;
 mod failures;
 mod releasing;
+mod repairing;
 mod wiping;
 
 const START: Timestamp = Timestamp::UNIX_EPOCH;

@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::first_boot::{FirstBootFailure, FirstBootStage};
-use crate::Time;
 use crate::anywhere::{ObjectRef, User};
 use crate::cluster_api::MachineAddress;
+use crate::{Digest, Time};
 
 /// What the coordinator wants of one machine. The fields up to `deadlineMinutes` mean the same to every provider; what one
 /// provider alone understands is in the section that is named after it.
@@ -88,6 +88,10 @@ pub struct ProviderMachineSpec {
     /// machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificates_renewed_at: Option<Time>,
+    /// A repair that is wanted: the certificates of the member of the control plane on it have ended, so they are renewed while its
+    /// system does not run. The certificates are left alone where they have not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_repair: Option<CertificateRepair>,
     /// Where the machine's first boot gets its data from.
     #[serde(default)]
     pub bootstrap: BootstrapSource,
@@ -106,6 +110,33 @@ const fn first_installation() -> u64 {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 const fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+/// The wish that certificates which have ended are renewed on the disk of a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateRepair {
+    /// Number of the repair: that of the plan that wants it. A higher number is another repair.
+    pub number: u32,
+    /// Name of the machine's node.
+    pub node: String,
+}
+
+/// What came of a repair of certificates.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateRepairResult {
+    /// Number of the repair.
+    pub number: u32,
+    /// Why it has failed; absent where it has not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// SHA-256 of the certificate (DER) of the API server that was put in place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_server: Option<Digest>,
+    /// SHA-256 of the certificate (DER) of etcd that was put in place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etcd: Option<Digest>,
 }
 
 /// Where a machine's first boot gets its data from.
@@ -310,7 +341,7 @@ pub struct ProviderMachineStatus {
     #[serde(default)]
     pub phase: ProviderMachinePhase,
     /// The state by its driver's own name, more exact than the phase. Nothing but the driver decides by it. On bare metal:
-    /// `pending`, `preparing` (waits for the image), `installing`, `booting`, `running`, `releasing`, `wiping`, `failed`.
+    /// `pending`, `preparing` (waits for the image), `installing`, `booting`, `running`, `repairing`, `releasing`, `wiping`, `failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driver_state: Option<String>,
     /// Since when.
@@ -352,6 +383,9 @@ pub struct ProviderMachineStatus {
     /// When the installed system was done with its first boot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap_done_at: Option<Time>,
+    /// What came of the last repair of its certificates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_repair: Option<CertificateRepairResult>,
     /// MAC address of the node's NIC, lower case with colons.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<crate::Mac>,

@@ -7,6 +7,7 @@ use resources::gantry::ProviderMachineStatus;
 
 use crate::installation::{address, boot_mac};
 use crate::metal_state::MetalState;
+use crate::repair;
 use crate::snapshot::Snapshot;
 use crate::wipe;
 
@@ -16,7 +17,7 @@ const fn is_to_come(state: MetalState) -> bool {
 }
 
 /// The status as it was, with what the claimed server and its hardware tell.
-pub(super) fn observed(snapshot: &Snapshot) -> ProviderMachineStatus {
+pub(crate) fn observed(snapshot: &Snapshot) -> ProviderMachineStatus {
     let mut status = snapshot.machine.status.clone().unwrap_or_default();
     if let Some(newest) = newest_workflow(snapshot) {
         status.workflow = Some(newest);
@@ -30,6 +31,9 @@ pub(super) fn observed(snapshot: &Snapshot) -> ProviderMachineStatus {
         return status;
     };
     status.host = Some(server.name_any());
+    if let Some(result) = repair::result(snapshot) {
+        status.certificate_repair = Some(result);
+    }
     let is_pinned = !is_to_come(state) && status.provider_id.is_some();
     let hardware = snapshot.hardware.get(&server.spec.hardware);
     if let Some(hardware) = hardware.filter(|_| !is_pinned) {
