@@ -1,6 +1,6 @@
 //! What the driver of bare metal knows: its servers and who has them, and what is to go wrong with them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::Ipv4Addr;
 
 use crate::failing::{Failing, Leaves};
@@ -30,6 +30,10 @@ pub struct Driver {
     pub leads_nowhere: bool,
     /// Servers on which first boots fail.
     pub failing: BTreeMap<String, Failing>,
+    /// Why the next repairs on these servers fail.
+    pub bad_repairs: BTreeMap<String, VecDeque<String>>,
+    /// Number of the repair that is under way on a server.
+    repairs: BTreeMap<String, u32>,
     history: Vec<String>,
     used: HashSet<String>,
     /// How many servers the machines of a pool have, by the beginning of their names.
@@ -127,6 +131,11 @@ impl Driver {
         let failing = self.failing.get_mut(host)?;
         failing.times = failing.times.checked_sub(1)?;
         Some(failing.leaves)
+    }
+
+    /// Whether the repair of this number begins on a server only now.
+    pub(crate) fn begins_repair(&mut self, host: &str, number: u32) -> bool {
+        self.repairs.insert(host.to_owned(), number) != Some(number)
     }
 
     /// Address of a server.

@@ -31,6 +31,7 @@ mod played_etcd;
 mod proxies;
 mod renewals;
 mod renewing;
+mod repairing;
 mod site;
 
 pub use documents::{NewCluster, next_release, release};

@@ -149,6 +149,7 @@ impl Site {
         });
         let mut done = running;
         done["bootstrapDoneAt"] = json!(status.bootstrap_done_at);
+        done["certificateRepair"] = json!(self.repaired(machine, host, status));
         let secret = self
             .api::<KubeSecret>()
             .get_opt(&format!("{name}-bootstrap"))

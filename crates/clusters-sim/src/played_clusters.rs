@@ -8,6 +8,7 @@ use clusters::{Certificates, Workload, Workloads};
 use etcd::{Etcd, EtcdConnector};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use pki::ServedCertificate;
 use resources::Secret;
 
@@ -74,6 +75,9 @@ impl Certificates for PlayedClusters {
             let alive = members.any(|member| member.address == ip && member.alive);
             let known = inside.renewals.certificates.get(&ip).filter(|_| alive);
             let known = known.ok_or_else(|| "connection refused".to_owned())?;
+            if inside.silent && known.etcd.not_after > Timestamp::now() {
+                return Err("etcd waits for a quorum".to_owned());
+            }
             Ok(match address.port() {
                 6443 => known.api,
                 _ => known.etcd,

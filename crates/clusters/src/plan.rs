@@ -9,6 +9,7 @@ mod continuation;
 mod control_plane;
 mod delete;
 mod draft;
+mod ended_certificates;
 mod founding;
 mod gates;
 mod health;

@@ -97,6 +97,13 @@ pub(crate) enum RenewalEffect {
     Run(String),
     /// Delete such a Pod.
     Drop(String),
+    /// Want those of a machine, which have ended, renewed while its system does not run.
+    Repair {
+        /// Machine.
+        machine: String,
+        /// Its node.
+        node: String,
+    },
     /// Note that a machine has new ones.
     Note(String),
 }

@@ -36,6 +36,11 @@ impl Progress {
         }
     }
 
+    /// What the plan does.
+    pub(crate) const fn spec(&self) -> &PlanSpec {
+        &self.spec
+    }
+
     /// Phase of the plan.
     #[must_use]
     pub const fn phase(&self) -> PlanPhase {

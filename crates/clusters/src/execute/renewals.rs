@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use node_config::{Renewal, renewal_pod};
 use pki::Validity;
+use resources::gantry::CertificateRepair;
 
 use super::decision::RenewalEffect;
 use super::work::Work;
@@ -22,6 +23,22 @@ pub(super) async fn act(work: &Work<'_>, effect: &RenewalEffect) -> Result<Optio
     match effect {
         RenewalEffect::Run(machine) => run(work, machine).await,
         RenewalEffect::Drop(pod) => drop_pod(work, pod).await,
+        RenewalEffect::Repair { machine, node } => {
+            if let Some(provider) = work.snapshot.provider_machines.get(machine) {
+                let wish = CertificateRepair {
+                    number: work.plan.spec.number,
+                    node: node.clone(),
+                };
+                tracing::info!(
+                    cluster = work.snapshot.cluster,
+                    machine,
+                    "certificates that have ended are renewed in the installer"
+                );
+                let path = ["spec", "certificateRepair"];
+                work.access.set(&**provider, &path, &wish).await?;
+            }
+            Ok(None)
+        }
         RenewalEffect::Note(machine) => {
             if let Some(provider) = work.snapshot.provider_machines.get(machine) {
                 let path = ["spec", "certificatesRenewedAt"];

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod drain;
+mod ended_certificates;
 mod first_boot;
 mod gates;
 mod join;
@@ -41,6 +42,7 @@ fn of_kind(view: View<'_>) -> Decision {
         PlanStepKind::SaveEtcd => only_member::save(view),
         PlanStepKind::RestoreControlPlane => only_member::restore(view),
         PlanStepKind::RenewCertificates => certificates::decide(view),
+        PlanStepKind::RepairCertificates => ended_certificates::decide(view),
         PlanStepKind::RemoveMember => member::decide(view),
         PlanStepKind::RemoveMachine => remove::machine(view),
         PlanStepKind::RemoveCluster => remove::cluster(view),

@@ -82,6 +82,10 @@ pub fn dropped(
         progress.enter(PlanPhase::Superseded, wanted.paused.clone(), now);
         return Some(progress);
     }
+    if let Some(reason) = needs_no_repair(&progress, next) {
+        progress.enter(PlanPhase::Superseded, Some(reason), now);
+        return Some(progress);
+    }
     if let Some(reason) = is_ungated(&current.spec, state, next, seen) {
         progress.enter(PlanPhase::Superseded, Some(reason.to_owned()), now);
         return Some(progress);
@@ -94,6 +98,18 @@ pub fn dropped(
     let reason = "what it would do is not wanted any more".to_owned();
     progress.enter(PlanPhase::Superseded, Some(reason), now);
     Some(progress)
+}
+
+/// Why a plan ends that waits for somebody who approves that machines restart into the installer: no certificates are seen any
+/// more that have ended, or the cluster's API answers.
+fn needs_no_repair(progress: &Progress, next: Option<&PlanSpec>) -> Option<String> {
+    let repairs = |plan: &PlanSpec| {
+        let mut steps = plan.steps.iter();
+        steps.any(|step| step.kind == PlanStepKind::RepairCertificates)
+    };
+    let waits = progress.phase() == PlanPhase::Pending && repairs(progress.spec());
+    (waits && !next.is_some_and(repairs))
+        .then(|| "no certificates have to be renewed in the installer any more".to_owned())
 }
 
 /// Why a plan that would still take machines away for a rollout ends: there are upgrade gates now that it does not run, and

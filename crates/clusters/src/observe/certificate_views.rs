@@ -9,10 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 use resources::gantry::MachineRole;
 
 use super::certificates::{Authorities, Certificates, CertificatesSeen};
-use super::snapshot::Snapshot;
+use super::snapshot::{ApiSeen, Snapshot};
 
-/// How long what was seen counts, and after what time a member is asked again that did not answer, or whose certificates have
-/// ended.
+/// How long what was seen counts, and after what time a member is asked again that did not answer, whose certificates have ended,
+/// or whose cluster is silent: they may be others by now, which have.
 const FRESH: SignedDuration = SignedDuration::from_hours(1);
 const AGAIN: SignedDuration = SignedDuration::from_mins(5);
 /// Ports of a member of a control plane.
@@ -28,8 +28,18 @@ struct Known {
     /// Id of the machine: another one of this name has other certificates.
     uid: String,
     seen: CertificatesSeen,
-    /// When it is asked again.
-    again: Timestamp,
+    /// When it was asked.
+    asked: Timestamp,
+    /// Whether both of its ports answered.
+    whole: bool,
+}
+
+impl Known {
+    /// When the member is asked again.
+    fn again(&self, answers: bool, now: Timestamp) -> Timestamp {
+        let counts = self.whole && self.seen.ends().is_some_and(|ends| ends > now);
+        steps::later(self.asked, if counts && answers { FRESH } else { AGAIN })
+    }
 }
 
 impl CertificateViews {
@@ -55,9 +65,13 @@ impl CertificateViews {
         };
         let members = &members(snapshot);
         known.retain(|name, known| members.get(name).is_some_and(|(uid, _)| *uid == known.uid));
+        let answers = matches!(snapshot.api, ApiSeen::Answers { .. });
+        let repairs = snapshot.repair_plan().is_some();
         let due = |name: &&String| {
-            let fresh = known.get(*name).is_some_and(|known| now < known.again);
-            !fresh || snapshot.renewal_under_way() == Some(name.as_str())
+            let fresh = known
+                .get(*name)
+                .is_some_and(|known| now < known.again(answers, now));
+            !fresh || repairs || snapshot.renewal_under_way() == Some(name.as_str())
         };
         let asked = members.keys().filter(due).map(|name| async move {
             let (uid, address) = &members[name];
@@ -71,15 +85,22 @@ impl CertificateViews {
         });
         for (name, uid, api, etcd) in futures::future::join_all(asked).await {
             let before = known.get(&name).map(|known| known.seen).unwrap_or_default();
-            let both = api.is_ok() && etcd.is_ok();
+            let whole = api.is_ok() && etcd.is_ok();
             // Who does not answer has what it had.
             let seen = CertificatesSeen {
                 api: api.ok().or(before.api),
                 etcd: etcd.ok().or(before.etcd),
             };
-            let counts = both && seen.ends().is_some_and(|ends| ends > now);
-            let again = steps::later(now, if counts { FRESH } else { AGAIN });
-            known.insert(name, Known { uid, seen, again });
+            let asked = now;
+            known.insert(
+                name,
+                Known {
+                    uid,
+                    seen,
+                    asked,
+                    whole,
+                },
+            );
         }
         let seen = known
             .iter()

@@ -26,15 +26,17 @@ impl Snapshot {
         let members = members.map(|(name, provider)| {
             let renewed = provider.spec.certificates_renewed_at.as_ref();
             let made = renewed.or(provider.metadata.creation_timestamp.as_ref());
-            let known = MemberCertificates {
-                issued: made.map_or(now, |time| time.0),
-                ends: self.certificates.get(name).and_then(|seen| seen.ends()),
-            };
+            let issued = made.map_or(now, |time| time.0);
+            let ends = self.certificates.get(name).and_then(|seen| seen.ends());
+            // What ended before these were made was seen of those before.
+            let ends = ends.filter(|ends| *ends > issued);
+            let known = MemberCertificates { issued, ends };
             (name.clone(), known)
         });
         CertificateState {
             requested_at: self.renewal_requested_at(),
             members: members.collect(),
+            repairing: self.is_repairing(),
             under_way: self.renewal_under_way().map(str::to_owned),
             again_at: self.renewal_again_at(),
         }
@@ -64,6 +66,20 @@ impl Snapshot {
                 steps.find(|step| step.id == row.id && step.kind == PlanStepKind::RenewCertificates)?;
             step.machine.as_deref()
         })
+    }
+
+    /// The plan that renews certificates which have ended, while it waits for an approval or is carried out.
+    pub(crate) fn repair_plan(&self) -> Option<&Arc<Plan>> {
+        let plan = self.plan().filter(|plan| plan.phase().is_under_way())?;
+        let mut steps = plan.spec.steps.iter();
+        steps
+            .any(|step| step.kind == PlanStepKind::RepairCertificates)
+            .then_some(plan)
+    }
+
+    fn is_repairing(&self) -> bool {
+        let plan = self.repair_plan();
+        plan.is_some_and(|plan| plan.phase() == PlanPhase::Executing)
     }
 
     /// The newest plans that renew certificates, the last one first.

@@ -13,6 +13,8 @@ pub struct CertificateState {
     pub members: BTreeMap<String, MemberCertificates>,
     /// The machine whose certificates are being renewed at this moment.
     pub under_way: Option<String>,
+    /// Whether the plan that is carried out renews certificates that have ended.
+    pub repairing: bool,
     /// A renewal has failed: another one begins at this time.
     pub again_at: Option<Timestamp>,
 }
@@ -27,6 +29,11 @@ pub struct MemberCertificates {
 }
 
 impl MemberCertificates {
+    /// When they have ended, if they have.
+    pub(crate) fn ended(&self, now: Timestamp) -> Option<Timestamp> {
+        self.ends.filter(|ends| *ends <= now)
+    }
+
     /// Whether they were made before somebody asked for new ones, in whole seconds.
     pub(crate) fn is_older_than(&self, requested_at: Option<Timestamp>) -> bool {
         requested_at.is_some_and(|asked| self.issued <= asked)

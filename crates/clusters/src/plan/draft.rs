@@ -50,7 +50,7 @@ const fn minutes(kind: PlanStepKind) -> u32 {
         PlanStepKind::RenewCertificates => 20,
         PlanStepKind::InstallCni | PlanStepKind::UpdateAddons | PlanStepKind::RemoveMachine => 30,
         PlanStepKind::Finish => 45,
-        PlanStepKind::Drain => 60,
+        PlanStepKind::Drain | PlanStepKind::RepairCertificates => 60,
         // A Job has its own time, of four hours at most.
         PlanStepKind::RunGates => 255,
         PlanStepKind::Provision
@@ -66,7 +66,8 @@ const fn disruption(kind: PlanStepKind) -> Disruption {
         PlanStepKind::JoinControlPlane
         | PlanStepKind::RemoveMember
         | PlanStepKind::SaveEtcd
-        | PlanStepKind::RenewCertificates => Disruption::Member,
+        | PlanStepKind::RenewCertificates
+        | PlanStepKind::RepairCertificates => Disruption::Member,
         PlanStepKind::Drain => Disruption::Node,
         _ => Disruption::None,
     }

@@ -9,6 +9,7 @@ use super::balance::{Balance, Policy, balance};
 use super::certificates::renew;
 use super::control_plane::control_plane;
 use super::draft::Draft;
+use super::ended_certificates::repair;
 use super::founding::creation;
 use super::names::Names;
 use super::only_member::restore;
@@ -65,7 +66,9 @@ pub fn plan(wanted: &Wanted, seen: &Seen, policy: Policy, identity: Identity<'_>
         });
     }
     let class = match (exists, draft.upgrades, draft.remediates) {
-        _ if draft.has(PlanStepKind::RenewCertificates) => PlanClass::Maintain,
+        _ if draft.has(PlanStepKind::RenewCertificates) || draft.has(PlanStepKind::RepairCertificates) => {
+            PlanClass::Maintain
+        }
         (false, _, _) => PlanClass::Create,
         (true, true, _) => PlanClass::Upgrade,
         (true, _, true) => PlanClass::Remediate,
@@ -84,6 +87,10 @@ fn change(
     now: Timestamp,
     verdict: &mut Verdict,
 ) -> Draft {
+    // Nothing else can be done while no member trusts another one.
+    if let Some(repairs) = repair(wanted, seen, now, verdict) {
+        return repairs;
+    }
     let mut draft = Draft::new(seen);
     let mut all = Vec::new();
     for pool in &wanted.pools {

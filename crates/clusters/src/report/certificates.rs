@@ -1,8 +1,10 @@
 //! What is said of the certificates of a control plane.
 
 use jiff::Timestamp;
+use kube::ResourceExt as _;
 use resources::anywhere::ClusterCertificateInfo;
 use resources::conditions::{Fact, Holds};
+use resources::gantry::PlanPhase;
 
 use crate::observe::Snapshot;
 use crate::plan::URGENT;
@@ -34,9 +36,8 @@ pub(super) fn fact(snapshot: &Snapshot, now: Timestamp) -> Fact {
     let day = first.strftime("%Y-%m-%d");
     if first <= now {
         let text = format!(
-            "certificates of {machine} ended on {day}, so its API server and its etcd are refused: log in to each machine of the \
-             control plane, run `kubeadm certs renew all`, and move the files of /etc/kubernetes/manifests out of that directory \
-             for a minute and back"
+            "certificates of {machine} ended on {day}, so its API server and its etcd are refused: {}",
+            way_out(snapshot)
         );
         return (kind, Holds::False, "Ended", text);
     }
@@ -58,4 +59,27 @@ pub(super) fn fact(snapshot: &Snapshot, now: Timestamp) -> Fact {
     };
     let text = format!("certificates of {machine} end on {day}: {why}");
     (kind, Holds::False, "EndSoon", text)
+}
+
+/// What is done about certificates that have ended, and what a person can do.
+fn way_out(snapshot: &Snapshot) -> String {
+    if let Some(plan) = snapshot.repair_plan() {
+        let name = plan.name_any();
+        return match plan.phase() {
+            PlanPhase::Pending => format!(
+                "each machine of the control plane has to start the installer once, which renews them; approve that: gantry approve \
+                 {name}"
+            ),
+            _ => format!("plan {name} renews them in the installer"),
+        };
+    }
+    let failed = snapshot
+        .failed_renewal()
+        .and_then(|plan| plan.status.as_ref()?.reason.clone());
+    let failed = failed.map(|why| format!("their renewal has failed ({why}) and is tried again; "));
+    format!(
+        "{}to renew them by hand, log in to each machine of the control plane, run `kubeadm certs renew all`, and move the files of \
+         /etc/kubernetes/manifests out of that directory for a minute and back",
+        failed.unwrap_or_default()
+    )
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::life::{made, quorum_held};
 use crate::world::World;
 
-fn days(days: i64) -> SignedDuration {
+pub(crate) fn days(days: i64) -> SignedDuration {
     SignedDuration::from_hours(24 * days)
 }
 
@@ -39,7 +39,7 @@ pub(crate) async fn ask(world: &World) {
         .unwrap();
 }
 
-async fn fulfilled(world: &World) {
+pub(crate) async fn fulfilled(world: &World) {
     let is_done = async |world: &World| {
         let control_plane: ControlPlane = world.api().get("demo").await.unwrap();
         control_plane.spec.renewal_requested_at.is_none() && world.is_at_rest().await
@@ -47,13 +47,18 @@ async fn fulfilled(world: &World) {
     world.drive("renewed", is_done).await;
 }
 
-fn certificates(world: &World) -> BTreeMap<String, MemberCertificates> {
+pub(crate) fn certificates(world: &World) -> BTreeMap<String, MemberCertificates> {
     world.inside.with(|inside| inside.renewals.certificates.clone())
 }
 
-/// The certificates of all members were made a year before they end, in so many days; the coordinator that sees it has just
-/// started.
-async fn end_in(world: &mut World, left: i64) {
+/// The coordinator that sees when certificates end has just started.
+pub(crate) async fn end_in(world: &mut World, left: i64) {
+    set_end(world, left).await;
+    world.restart();
+}
+
+/// The certificates of all members were made a year before they end, in so many days.
+pub(crate) async fn set_end(world: &World, left: i64) {
     let ends = Timestamp::now() + days(left);
     world.inside.with(|inside| {
         let all = inside.renewals.certificates.values_mut();
@@ -67,10 +72,9 @@ async fn end_in(world: &mut World, left: i64) {
             .await
             .unwrap();
     }
-    world.restart();
 }
 
-fn condition(status: &ClusterStatus) -> (String, String, String) {
+pub(crate) fn condition(status: &ClusterStatus) -> (String, String, String) {
     let mut conditions = status.conditions.iter();
     let known = conditions
         .find(|known| known.type_ == "CertificatesValid")
@@ -83,7 +87,7 @@ async fn kubeconfig(world: &World) -> KubeSecret {
 }
 
 /// The plans that renew certificates, in order.
-async fn renewals(world: &World) -> Vec<Plan> {
+pub(crate) async fn renewals(world: &World) -> Vec<Plan> {
     let mut plans = world.api::<Plan>().list(&Default::default()).await.unwrap().items;
     plans.retain(|plan| plan.spec.class == PlanClass::Maintain);
     plans.sort_by_key(|plan| plan.spec.number);
@@ -288,23 +292,4 @@ async fn the_pod_of_a_plan_that_is_given_up_ends_before_anything_else_is_disrupt
     world.drive("one member", one).await;
     fulfilled(&world).await;
     quorum_held(&world);
-}
-
-#[tokio::test]
-async fn certificates_that_have_ended_are_named_with_the_way_out() {
-    let mut world = made(1).await;
-    let member = world.control_planes().await.remove(0);
-    world.inside.with(|inside| inside.silent = true);
-    end_in(&mut world, -3).await;
-    let status = world.settled().await;
-    let (holds, reason, message) = condition(&status);
-    assert_eq!((holds.as_str(), reason.as_str()), ("False", "Ended"));
-    let day = (Timestamp::now() - days(3)).strftime("%Y-%m-%d").to_string();
-    assert!(
-        message.starts_with(&format!("certificates of {member} ended on {day}")),
-        "{message}"
-    );
-    assert!(message.contains("kubeadm certs renew all"), "{message}");
-    assert!(status.cluster_certificate_info[0].expires_in_days < 0);
-    assert_eq!(renewals(&world).await.len(), 0);
 }

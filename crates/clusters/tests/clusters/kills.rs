@@ -20,6 +20,7 @@ use resources::anywhere::Cluster;
 
 use self::operation::Operation;
 use crate::certificates::ask;
+use crate::ended_certificates::end;
 use crate::gates::name_gates;
 use crate::group_versions::{IMAGE, catch_up, leave_behind, next};
 use crate::only_member::alone;
@@ -55,6 +56,18 @@ const REPLACE_MEMBER: Operation =
     Operation::new("replace a member", |world| replace_member(world).boxed(), (1, 1));
 
 const RENEW: Operation = Operation::new("renew certificates", |world| ask(world).boxed(), (1, 1));
+const REPAIR: Operation = Operation::new(
+    "renew certificates that have ended",
+    |world| end(world).boxed(),
+    (1, 1),
+)
+.approved();
+const REPAIR_THREE: Operation = Operation::new(
+    "renew certificates of three members that have ended",
+    |world| end(world).boxed(),
+    (3, 1),
+)
+.approved();
 const RENEW_THREE: Operation = Operation::new(
     "renew the certificates of three members",
     |world| ask(world).boxed(),
@@ -113,6 +126,7 @@ killed_before_every_write! {
     replace_a_worker: made(), [REPLACE_WORKER];
     replace_a_member: made(), [REPLACE_MEMBER];
     renew_certificates: made(), [RENEW];
+    repair_certificates: made(), [REPAIR];
 }
 
 /// Until every operation comes to its end with the writes that the coordinator has.
@@ -206,6 +220,7 @@ carried_out_by_short_lives! {
     first_boots_that_fail: documents(), [FIRST_BOOTS];
     remediate: three(), [REMEDIATE];
     renew_three: three(), [RENEW_THREE];
+    repair_three: three(), [REPAIR_THREE];
     upgrade: made(), [UPGRADE];
     upgrade_alone: alone(), [UPGRADE];
     a_group_stays_behind: with_next_release(), [LEAVE_BEHIND, CATCH_UP];

@@ -7,6 +7,7 @@ mod coordinator;
 mod copies;
 mod drills;
 mod edits;
+mod ended_certificates;
 mod endpoint;
 mod first_boot;
 mod fleet;

@@ -170,6 +170,8 @@ pub enum PlanStepKind {
     RemoveMachine,
     /// Renew the certificates of a member of the control plane, and restart what uses them.
     RenewCertificates,
+    /// Renew the certificates of a member of the control plane that have ended, while its system does not run, and start it again.
+    RepairCertificates,
     /// Bring DNS, kube-proxy and the CNI to the images of the cluster's Release.
     UpdateAddons,
     /// Check DNS and kube-proxy, and write the kubeconfig.
@@ -250,6 +252,9 @@ impl PlanStep {
             }
             PlanStepKind::RenewCertificates => {
                 format!("renew the certificates of {machine} and restart its control plane")
+            }
+            PlanStepKind::RepairCertificates => {
+                format!("restart {machine} into the installer, and renew its certificates, which have ended")
             }
             PlanStepKind::Finish => "check DNS and kube-proxy, and write the kubeconfig".to_owned(),
             PlanStepKind::RemoveCluster => "drop keys, kubeconfig and records of the cluster".to_owned(),

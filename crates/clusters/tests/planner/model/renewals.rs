@@ -30,6 +30,7 @@ impl World {
         CertificateState {
             requested_at: self.records.renewal_requested_at,
             members: members.collect(),
+            repairing: false,
             under_way: self.renewal_under_way().and_then(|step| step.machine),
             again_at: self.failed_at().map(|at| at + PAUSE),
         }

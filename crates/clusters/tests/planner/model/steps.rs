@@ -39,6 +39,7 @@ impl World {
             PlanStepKind::RemoveMember => self.member_leaves(number, machine),
             PlanStepKind::RemoveMachine => self.machine_goes(machine),
             PlanStepKind::RenewCertificates => self.renew(number, machine),
+            PlanStepKind::RepairCertificates => unreachable!("certificates count longer than a life lasts"),
             PlanStepKind::UpdateClusterConfig => self.config(),
             PlanStepKind::UpdateAddons => self.addons(),
             PlanStepKind::RunGates => self.run_gates(machine),
