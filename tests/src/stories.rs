@@ -5,6 +5,7 @@ mod certificates;
 mod cluster;
 mod disk_names;
 mod durability;
+mod ended_certificates;
 mod faults;
 mod image_fails;
 mod installer_bios;
@@ -84,6 +85,14 @@ pub(crate) const ALL: &[Story] = &[
         needs: "root, strace, udhcpc (hack/needs installs them)",
         minutes: 1,
         run: |options| Box::pin(durability::run(options)),
+    },
+    Story {
+        name: "ended-certificates",
+        tier: "full",
+        about: "UEFI: certificates of the only member end; the installer renews them on its disk when a person has approved it",
+        needs: "root, QEMU, openssl, built images (gantry image build), 6 GB of memory",
+        minutes: 45,
+        run: |options| Box::pin(ended_certificates::run(options)),
     },
     Story {
         name: "faults",

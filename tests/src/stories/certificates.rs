@@ -77,7 +77,7 @@ async fn renewed(rack: &mut Rack) -> anyhow::Result<()> {
 
 /// When the certificates of API server and etcd end that a machine shows, in seconds since 1970. It is asked from beside the
 /// appliance, with a program of somebody else.
-fn ends(rack: &Rack, machine: &MachinePlan) -> anyhow::Result<Vec<i64>> {
+pub(super) fn ends(rack: &Rack, machine: &MachinePlan) -> anyhow::Result<Vec<i64>> {
     let ports = [6443, 2379].into_iter();
     ports
         .map(|port| {
