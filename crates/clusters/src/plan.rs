@@ -37,7 +37,7 @@ pub use delete::delete;
 pub(crate) use gates::to_retry;
 pub use health::HealthLimits;
 pub(crate) use health::STARTUP;
-pub(crate) use names::machine_uid;
+pub(crate) use names::{LABEL, machine_uid, object_name};
 pub(crate) use pause::{rollout_paused, to_resume};
 pub use planner::{Identity, plan};
 pub(crate) use quorum::can_restart;

@@ -14,32 +14,33 @@ use crate::violation::Report;
 
 pub(super) fn check(bundle: &ClusterBundle, report: &mut Report) {
     let groups = &bundle.cluster.spec.worker_node_group_configurations;
-    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut names: BTreeMap<String, usize> = BTreeMap::new();
     for (at, group) in groups.iter().enumerate() {
         let path = format!("spec.workerNodeGroupConfigurations[{at}]");
         let name = group.name.as_deref().unwrap_or("");
-        let inner = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-';
+        let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         if name.is_empty() {
             report.add(
                 format!("{path}.name"),
                 "the worker group has no name",
                 "give it one, such as md-1",
             );
-        } else if !name.bytes().all(inner) || name.starts_with('-') || name.ends_with('-') || name.len() > 20
+        } else if !name.bytes().all(inner) || name.starts_with('-') || name.ends_with('-') || name.len() > 63
         {
             report.add(
                 format!("{path}.name"),
                 format!("{name:?} is not a group name"),
-                "use at most 20 lower-case letters, digits and '-'",
+                "use at most 63 letters, digits and '-', with a letter or digit at both ends",
             );
-        } else if name == "cp" {
+        } else if name.eq_ignore_ascii_case("cp") {
             report.add(
                 format!("{path}.name"),
                 "cp is the control plane's own group",
                 "choose another name",
             );
         }
-        if let Some(first) = names.insert(name, at) {
+        // Their objects are named in lower case.
+        if let Some(first) = names.insert(name.to_ascii_lowercase(), at) {
             report.add(
                 format!("{path}.name"),
                 format!("worker group {first} has the same name"),

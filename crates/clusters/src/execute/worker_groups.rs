@@ -23,10 +23,10 @@ use serde_json::{Value, json};
 use crate::access::{Access, Kind};
 use crate::error::Error;
 use crate::observe::{Snapshot, Views};
-use crate::plan::{Pool, Wanted};
+use crate::plan::{LABEL, Pool, Wanted, object_name};
 
-/// Longest value of a label, which names of MachineSets are.
-const LABEL: usize = 63;
+/// Characters of a revision, which the names of MachineSets end in; the whole is the value of a label, too.
+const REVISION: usize = 12;
 
 type Labels = BTreeMap<String, String>;
 /// Annotations that are to have a value, or not to be there; others are nobody's business here.
@@ -85,11 +85,12 @@ impl<'a> Group<'a> {
     fn new(access: &Access, views: &Views, snapshot: &Snapshot, wanted: &'a Wanted, pool: &'a Pool) -> Self {
         let known = snapshot.deployment(&pool.name).map(|known| known.name_any());
         let name = known.unwrap_or_else(|| {
-            let name = format!("{}-{}", wanted.name, pool.name);
+            let short = |name: String| object_name(&name, LABEL - 1 - REVISION);
+            let name = short(format!("{}-{}", wanted.name, pool.name));
             // Group a-0 of lab, and group 0 of lab-a.
             match views.deployments.get(&access.namespace, &name) {
                 Some(other) if other.spec.cluster_name != wanted.name => {
-                    format!("{}--{}", wanted.name, pool.name)
+                    short(format!("{}--{}", wanted.name, pool.name))
                 }
                 _ => name,
             }

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 
+/// Longest label of DNS (RFC 1123 §2.1), and longest value of a label of Kubernetes.
+pub(crate) const LABEL: usize = 63;
 /// Letters and digits of a name's end, without vowels and what looks alike.
 const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 const LENGTH: usize = 5;
@@ -32,18 +34,29 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// The next name in a pool: `<cluster>-<pool>-<5 characters>`.
+    /// The next name in a pool: `<cluster>-<pool>-<5 characters>`, with a shorter form of what is too long.
     pub(crate) fn next(&mut self, pool: &str) -> String {
+        let begin = object_name(&format!("{}-{pool}", self.cluster), LABEL - 1 - LENGTH);
         let number = self.tried.entry(pool.to_owned()).or_default();
         loop {
             let seed = format!("{}/{}/{pool}/{number}", self.uid, self.plan);
             *number = number.wrapping_add(1);
-            let name = format!("{}-{pool}-{}", self.cluster, letters(&seed));
+            let name = format!("{begin}-{}", letters(&seed));
             if self.used.insert(name.clone()) {
                 return name;
             }
         }
     }
+}
+
+/// A name as objects have it, of at most so many bytes: in lower case, and what is too long ends in five characters of its hash.
+pub(crate) fn object_name(name: &str, most: usize) -> String {
+    let lower = name.to_ascii_lowercase();
+    if lower.len() <= most {
+        return lower;
+    }
+    let begin: String = lower.chars().take(most - 1 - LENGTH).collect();
+    format!("{}-{}", begin.trim_end_matches('-'), letters(name))
 }
 
 fn letters(seed: &str) -> String {
@@ -77,6 +90,23 @@ mod tests {
         assert!(one[0].starts_with("prod-md-0-") && one[0].len() == "prod-md-0-".len() + LENGTH);
         let used: BTreeSet<String> = one[..3].iter().cloned().collect();
         assert_eq!(Names::new("prod", "7c9e", 1, used).next("md-0"), one[3]);
+    }
+
+    #[test]
+    fn long_names_stay_names() {
+        let group = "Workers-of-the-seventh-warehouse-beside-the-old-harbour-no-12345";
+        let mut names = Names::new("a-cluster-with-a-name-of-35-letters", "7c9e", 1, BTreeSet::new());
+        let (one, two) = (names.next(group), names.next(&group.replace('5', "6")));
+        for name in [&one, &two] {
+            assert!(name.len() <= LABEL, "{name}");
+            assert!(
+                name.starts_with("a-cluster-with-a-name-of-35-letters-workers-of"),
+                "{name}"
+            );
+        }
+        let of_group = |name: &str| name[..name.len() - LENGTH].to_owned();
+        assert_ne!(of_group(&one), of_group(&two));
+        assert_eq!(object_name("lab-Md-0", LABEL), "lab-md-0");
     }
 
     #[test]
