@@ -96,7 +96,7 @@ impl Coordinator {
         }
     }
 
-    /// Keeps what the coordinator sees current until cancelled, for a caller of [`Self::reconcile`]. [`run_coordinator`]
+    /// Keeps what the coordinator sees current until cancelled, for a caller of [`Self::reconcile`]. `run_coordinator`
     /// does it by itself.
     pub async fn follow(&self, cancel: CancellationToken) {
         let (wakes, mut woken) = mpsc::channel(WAKES);
