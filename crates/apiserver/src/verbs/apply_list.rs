@@ -13,6 +13,7 @@ use super::prepare::{self, Ownership};
 use super::write::{self, Completed};
 use super::{Outcome, options};
 use crate::call::Call;
+use crate::endpoint::{self, Place, Verb};
 use crate::meta::Meta;
 use crate::patch::PatchKind;
 use crate::status::{ApiError, ItemFailure};
@@ -21,10 +22,14 @@ use crate::storage::{Pending, Stored, WriteError};
 /// Applies the objects of `list`.
 pub(crate) async fn apply_list(call: &mut Call, media: &str, list: Value) -> Result<Outcome, ApiError> {
     if PatchKind::of(media) != Some(PatchKind::Apply) {
-        return Err(ApiError::unsupported_media(format!(
-            "the body of the request was in an unknown format ({media}) - a collection accepts \
-             application/apply-patch+yaml with a list"
-        )));
+        // As Kubernetes answers every PATCH of a collection.
+        let verbs = endpoint::verbs(call.found.kind.origin, Place::Collection);
+        let others: Vec<Verb> = verbs
+            .iter()
+            .copied()
+            .filter(|verb| *verb != Verb::Patch)
+            .collect();
+        return Err(ApiError::method_not_allowed(endpoint::allow(&others)));
     }
     options::check_patch(call, PatchKind::Apply)?;
     let items = items(call, list)?;

@@ -198,7 +198,7 @@ async fn a_list_that_is_none_changes_nothing() {
             manager,
             "application/merge-patch+json",
             list(std::slice::from_ref(&good)),
-            415,
+            405,
         ),
         ("", APPLY, list(std::slice::from_ref(&good)), 422),
         (manager, APPLY, good.clone(), 400),
