@@ -2,8 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::process::{Child, Command};
+
+/// Between two looks at whether a program stands still, and how many of them there are.
+const LOOK: Duration = Duration::from_millis(10);
+const STOPPING: usize = 3_000;
 
 /// A running program; it ends with this value.
 #[derive(Debug)]
@@ -43,9 +48,18 @@ impl Program {
         self.child.kill().await.unwrap();
     }
 
-    /// Stops it by SIGSTOP: connections to its port are accepted and nothing is answered.
+    /// Stops it by SIGSTOP: connections to its port are accepted and nothing is answered. Returns when no thread runs any more.
     pub async fn hang(&self) {
         self.signal("-STOP").await;
+        let id = self.child.id().expect("it runs");
+        let stands_still = || threads(id).all(|state| state == 'T');
+        for _ in 0..STOPPING {
+            if stands_still() {
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        panic!("process {id} does not stop");
     }
 
     /// Goes on after [`Self::hang`].
@@ -58,6 +72,17 @@ impl Program {
         let status = Command::new("kill").args([signal, &id]).status().await;
         assert!(status.unwrap().success());
     }
+}
+
+/// States of the threads of a process, as `proc_pid_stat(5)` has them.
+fn threads(id: u32) -> impl Iterator<Item = char> {
+    let tasks = std::fs::read_dir(format!("/proc/{id}/task")).unwrap();
+    tasks.filter_map(|task| {
+        // A thread that has ended meanwhile has no state.
+        let stat = std::fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
+        let (_, fields) = stat.rsplit_once(')')?;
+        fields.trim_start().chars().next()
+    })
 }
 
 /// A program that `cargo xtask peers` has built, or else the newest build in the image cache that is not of an older release of
