@@ -287,7 +287,7 @@ fn upgrade_gates_stop_a_rollout() {
         }
     });
     let (stopped, passed) = (stopped.into_inner(), passed.into_inner());
-    assert!(stopped >= GATES as usize / 20, "{stopped}");
+    assert!(stopped >= GATES as usize / 40, "{stopped}");
     assert!(passed >= GATES as usize / 4, "{passed}");
 }
 
