@@ -119,12 +119,16 @@ fn may_exchange(draft: &Draft, seen: &Seen, pool: &Pool, balance: &Balance<'_>) 
     if balance.outdated(pool).is_empty() {
         return Ok(());
     }
+    // Where another one has come already, as before a pause, one of another revision can go without a host that is free.
+    let has_come = balance.keep.len() > pool.count;
     match draft.spares.left(&pool.name) {
         None => Err(format!(
             "machines of {} are of another revision than is wanted, and stay until their driver says which hosts are free",
             pool.name
         )),
-        Some(free) if pool.rollout.unavailable == Some(0) && (free == 0 || pool.rollout.surge == 0) => {
+        Some(free)
+            if pool.rollout.unavailable == Some(0) && !has_come && (free == 0 || pool.rollout.surge == 0) =>
+        {
             Err(no_host(pool))
         }
         Some(_) => Ok(()),
