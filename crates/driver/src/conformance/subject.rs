@@ -9,7 +9,7 @@ use super::hooks::{Hook, PeerHooks};
 use super::order::{Order, uuid};
 use super::parameters::Parameters;
 use super::proxy::Proxy;
-use super::verdict::{Checked, Problem};
+use super::verdict::{Checked, Problem, ensure};
 use crate::json;
 use crate::supervisor::{DriverConfiguration, DriverLog, DriverProcess, SupervisorSettings};
 use crate::v1::{Capability, GetInfoResponse, Owner, Scope};
@@ -114,6 +114,18 @@ impl Subject {
             )
             .into()
         })
+    }
+
+    /// There are as many objects at the provider as before; where they can't be counted there is nothing to be said.
+    pub(super) async fn none_are_left(&self, before: Option<u64>) -> Checked {
+        if let Some(before) = before {
+            let after = self.count(Hook::CountObjects).await?;
+            ensure!(
+                before == after,
+                "there were {before} objects before, and {after} are left"
+            );
+        }
+        Ok(())
     }
 
     /// Not run without the capability.

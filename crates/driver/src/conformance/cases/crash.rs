@@ -189,12 +189,5 @@ async fn lost_replies(subject: &Subject) -> Checked {
             }
         }
     }
-    if let Some(before) = before {
-        let after = subject.count(Hook::CountObjects).await?;
-        ensure!(
-            before == after,
-            "there were {before} objects before, and {after} are left"
-        );
-    }
-    Ok(())
+    subject.none_are_left(before).await
 }

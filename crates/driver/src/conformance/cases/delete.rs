@@ -49,14 +49,7 @@ async fn deletes_running(subject: &Subject) -> Checked {
     );
     let listed = driven.list(&order.scope, &subject.owner()).await?.len();
     ensure!(listed == 0, "the list still has {listed} machines");
-    if let Some(before) = before {
-        let after = subject.count(Hook::CountObjects).await?;
-        ensure!(
-            before == after,
-            "there were {before} objects before, and {after} are left"
-        );
-    }
-    Ok(())
+    subject.none_are_left(before).await
 }
 
 async fn deletes_stopped(subject: &Subject) -> Checked {
