@@ -52,6 +52,18 @@ pub(super) fn check(bundle: &ClusterBundle, report: &mut Report) {
     }
 }
 
+/// The URL of an issuer of tokens (OpenID Connect Discovery 1.0 §3).
+pub(super) fn issuer(path: &str, issuer: &str, report: &mut Report) {
+    let url = Url::parse(issuer);
+    if !url.is_ok_and(|url| url.scheme() == "https" && url.has_host()) {
+        report.add(
+            path,
+            format!("{issuer:?} is not the URL of an issuer"),
+            "write one that begins with https://",
+        );
+    }
+}
+
 /// The documents by themselves.
 pub(super) fn providers(bundle: &ClusterBundle) -> Vec<Violation> {
     let mut found = Vec::new();
@@ -65,14 +77,7 @@ pub(super) fn providers(bundle: &ClusterBundle) -> Vec<Violation> {
                 "write the audience of the tokens",
             );
         }
-        let issuer = Url::parse(&spec.issuer_url);
-        if !issuer.is_ok_and(|url| url.scheme() == "https" && url.has_host()) {
-            report.add(
-                "spec.issuerUrl",
-                format!("{:?} is not the URL of an issuer", spec.issuer_url),
-                "write one that begins with https://",
-            );
-        }
+        issuer("spec.issuerUrl", &spec.issuer_url, &mut report);
         if spec.required_claims.len() > 1 {
             report.add(
                 "spec.requiredClaims",
