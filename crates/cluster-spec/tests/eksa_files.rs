@@ -3,24 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod releases;
+
 use cluster_spec::{ClusterBundle, parse, remarks, secrets, selector_terms};
-use resources::gantry::{Release, ReleaseNodeImage, ReleaseSpec, SelectorTerm};
+use resources::gantry::SelectorTerm;
+
+use crate::releases::releases;
 
 const ALL_SECTIONS: &str = include_str!("eksa/all-sections.yaml");
-
-fn releases() -> Vec<Release> {
-    let spec = ReleaseSpec {
-        kubernetes_version: "1.35".to_owned(),
-        patch_version: "v1.35.4".to_owned(),
-        components: Vec::new(),
-        node_images: vec![ReleaseNodeImage {
-            os_family: "debian".to_owned(),
-            cni: "flannel".to_owned(),
-            image: "debian-13-kubernetes-1.35".to_owned(),
-        }],
-    };
-    vec![Release::new("v1.35.4", spec)]
-}
 
 fn read(text: &str) -> ClusterBundle {
     parse(text, "cluster.yaml", &releases()).unwrap_or_else(|problems| panic!("{problems}"))

@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod releases;
+
 use cluster_spec::{ClusterBundle, Problems, parse};
-use resources::gantry::{Release, ReleaseNodeImage, ReleaseSpec};
+
+use crate::releases::releases;
 
 const PROVIDER: &str = "
 ---
@@ -31,22 +34,7 @@ fn read(from: &str, to: &str) -> Result<ClusterBundle, Problems> {
         1,
     ) + PROVIDER;
     assert!(text.contains(from), "{from}");
-    let image = ReleaseNodeImage {
-        os_family: "debian".to_owned(),
-        cni: "flannel".to_owned(),
-        image: "debian-13-kubernetes-1.35".to_owned(),
-    };
-    let release = ReleaseSpec {
-        kubernetes_version: "1.35".to_owned(),
-        patch_version: "v1.35.4".to_owned(),
-        node_images: vec![image],
-        ..ReleaseSpec::default()
-    };
-    parse(
-        &text.replacen(from, to, 1),
-        "cluster.yaml",
-        &[Release::new("v1.35.4", release)],
-    )
+    parse(&text.replacen(from, to, 1), "cluster.yaml", &releases())
 }
 
 #[test]

@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod releases;
+
 use std::collections::BTreeSet;
 use std::process::Command;
 
 use cluster_spec::{ClusterBundle, Problems, parse, validate};
-use resources::gantry::{Release, ReleaseNodeImage, ReleaseSpec};
 use serde_json::{Value, json};
+
+use crate::releases::releases;
 
 const GOOD: &str = include_str!("good.yaml");
 
@@ -41,21 +44,6 @@ const CONTROL_PLANE: &str = "    kubeletConfiguration:
       - level: Metadata
         omitStages: [RequestReceived]
 ";
-
-fn releases() -> Vec<Release> {
-    let images = [ReleaseNodeImage {
-        os_family: "debian".to_owned(),
-        cni: "flannel".to_owned(),
-        image: "debian-13-kubernetes-1.35".to_owned(),
-    }];
-    let spec = ReleaseSpec {
-        kubernetes_version: "1.35".to_owned(),
-        patch_version: "v1.35.4".to_owned(),
-        node_images: images.to_vec(),
-        ..ReleaseSpec::default()
-    };
-    vec![Release::new("v1.35.4", spec)]
-}
 
 /// The good file with all settings.
 fn text() -> String {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod releases;
+
 use std::net::Ipv4Addr;
 
 use cluster_spec::{
@@ -9,24 +11,14 @@ use cluster_spec::{
 };
 use kube::ResourceExt as _;
 use resources::anywhere::Cluster;
-use resources::gantry::{Release, ReleaseNodeImage, ReleaseSpec};
 use resources::tinkerbell::Hardware;
 use resources::{Mac, bmc, keys};
 use serde_json::json;
 
+use crate::releases::releases;
+
 fn bundle(text: &str) -> ClusterBundle {
-    let spec = ReleaseSpec {
-        kubernetes_version: "1.35".to_owned(),
-        patch_version: "v1.35.4".to_owned(),
-        components: Vec::new(),
-        node_images: vec![ReleaseNodeImage {
-            os_family: "debian".to_owned(),
-            cni: "flannel".to_owned(),
-            image: "debian-13-kubernetes-1.35".to_owned(),
-        }],
-    };
-    let releases = [Release::new("v1.35.4", spec)];
-    parse(text, "cluster.yaml", &releases).unwrap_or_else(|problems| panic!("{problems}"))
+    parse(text, "cluster.yaml", &releases()).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// Cluster `demo`: endpoint 192.0.2.10, tinkerbellIP 192.0.2.5, pods 10.244.0.0/16, services 10.96.0.0/12.

@@ -2,24 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod releases;
+
 use cluster_spec::{ClusterBundle, FreeHardware, Problems, check_hardware, parse, remarks, selector_terms};
-use resources::gantry::{MachineRole, Release, ReleaseNodeImage, ReleaseSpec};
+use resources::gantry::MachineRole;
+
+use crate::releases::releases;
 
 const GOOD: &str = include_str!("good.yaml");
-
-fn releases() -> Vec<Release> {
-    let spec = ReleaseSpec {
-        kubernetes_version: "1.35".to_owned(),
-        patch_version: "v1.35.4".to_owned(),
-        components: Vec::new(),
-        node_images: vec![ReleaseNodeImage {
-            os_family: "debian".to_owned(),
-            cni: "flannel".to_owned(),
-            image: "debian-13-kubernetes-1.35".to_owned(),
-        }],
-    };
-    vec![Release::new("v1.35.4", spec)]
-}
 
 fn good() -> ClusterBundle {
     parse(GOOD, "cluster.yaml", &releases()).unwrap_or_else(|problems| panic!("{problems}"))
