@@ -23,12 +23,13 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt as _};
 use resources::bmc::{self, Job};
 use resources::gantry::{Image, ProviderMachine};
+use resources::keys::METAL_PROVIDER;
 use resources::tinkerbell::Workflow;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::installation::MACHINE_LABEL;
-use driver::{Driver, PROVIDER};
+use driver::Driver;
 use host_index::{HostIndex, Queues};
 use machine::MetalMachine;
 use wakes::Wakes;
@@ -110,7 +111,7 @@ async fn run_machines(
 
 impl Driver {
     async fn reconcile(&self, machine: &ProviderMachine) -> Result<Action, Error> {
-        if machine.spec.provider != PROVIDER {
+        if machine.spec.provider != METAL_PROVIDER {
             return Ok(Action::await_change());
         }
         let machine = MetalMachine {

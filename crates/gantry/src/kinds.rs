@@ -131,6 +131,13 @@ pub(crate) const KINDS: &[Kind] = &[
         true,
     ),
     kind(
+        &["providerdrivers", "providerdriver"],
+        "gantry.dev",
+        "v1alpha1",
+        "providerdrivers",
+        false,
+    ),
+    kind(
         &["controlplanes", "controlplane"],
         "gantry.dev",
         "v1alpha1",
@@ -156,6 +163,13 @@ pub(crate) const KINDS: &[Kind] = &[
         "records.gantry.dev",
         "v1alpha1",
         "actionlogs",
+        false,
+    ),
+    kind(
+        &["driverlogs", "driverlog"],
+        "records.gantry.dev",
+        "v1alpha1",
+        "driverlogs",
         false,
     ),
     kind(&["events", "event", "ev"], "", "v1", "events", true),

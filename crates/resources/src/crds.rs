@@ -29,6 +29,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         gantry::Server::crd(),
         gantry::ProviderCluster::crd(),
         gantry::ProviderMachine::crd(),
+        gantry::ProviderDriver::crd(),
         gantry::ControlPlane::crd(),
         gantry::Plan::crd(),
         gantry::PlanApproval::crd(),

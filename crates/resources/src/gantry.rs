@@ -6,7 +6,9 @@ mod disk;
 mod first_boot;
 mod image;
 mod plan;
+mod plugin_machine;
 mod provider_cluster;
+mod provider_driver;
 mod provider_machine;
 mod release;
 mod restored;
@@ -27,9 +29,14 @@ pub use plan::{
     Disruption, FailurePolicy, Plan, PlanApproval, PlanApprovalSpec, PlanClass, PlanPhase, PlanSpec,
     PlanStatus, PlanStep, PlanStepKind, PoolRevision, StepState, StepStatus,
 };
+pub use plugin_machine::{PluginCall, PluginFault, PluginMachine, PluginMachineStatus, UserdataFormat};
 pub use provider_cluster::{
-    HostCapacity, MetalPool, ProviderCluster, ProviderClusterInitialization, ProviderClusterSpec,
+    HostCapacity, MetalPool, PluginPool, ProviderCluster, ProviderClusterInitialization, ProviderClusterSpec,
     ProviderClusterStatus, ProviderPool, ProviderPoolStatus,
+};
+pub use provider_driver::{
+    Orphan, OrphanList, ProviderDriver, ProviderDriverSpec, ProviderDriverStatus, ProviderScope,
+    ProviderScopeStatus, ScopePause, SecretPlace,
 };
 pub use provider_machine::{
     BootstrapMode, BootstrapSource, CertificateRepair, CertificateRepairResult, LabelExpression,

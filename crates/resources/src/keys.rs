@@ -126,10 +126,16 @@ pub const CONTROL_PLANE_VIP: &str = "gantry.dev/control-plane-vip";
 /// cluster's Release.
 pub const KUBE_VIP_IMAGE: &str = "gantry.dev/kube-vip-image";
 
+/// Annotation on a ProviderDriver: any new value asks for a list of the orphans at its provider at once.
+pub const ORPHANS_REQUESTED: &str = "gantry.dev/orphans-requested";
+
 /// Finalizer of the cluster coordinator.
 pub const CLUSTER_FINALIZER: &str = "gantry.dev/cluster";
 /// Finalizer of a provider's driver on the machines it made.
 pub const PROVIDER_MACHINE_FINALIZER: &str = "gantry.dev/provider-machine";
+
+/// Provider of the machines of bare metal, which Gantry drives itself; every other one is a plugin driver's.
+pub const METAL_PROVIDER: &str = "metal";
 
 /// Field manager of the command line.
 pub const MANAGER_CLI: &str = "gantry-cli";
@@ -145,6 +151,8 @@ pub const MANAGER_CLUSTERS: &str = "gantry-clusters";
 pub const MANAGER_CORDON: &str = "gantry-cordon";
 /// Field manager of the bare-metal driver.
 pub const MANAGER_METAL: &str = "gantry-driver-metal";
+/// Field manager of the controller of plugin drivers.
+pub const MANAGER_PLUGIN: &str = "gantry-driver-plugin";
 /// Field manager of the image store.
 pub const MANAGER_ARTIFACTS: &str = "gantry-artifacts";
 

@@ -22,8 +22,6 @@ use crate::pin::Pin;
 use crate::plan::{Pool, Wanted, image_name};
 use crate::secrets::bootstrap_secret;
 
-/// The provider of all clusters: bare metal.
-const PROVIDER: &str = "metal";
 /// Port of the API of a cluster.
 const API_PORT: i32 = 6443;
 
@@ -82,7 +80,7 @@ pub(crate) async fn make(
     });
     access.apply::<Machine>(name, machine).await?;
     let spec = without_nulls(json!({
-        "provider": PROVIDER,
+        "provider": keys::METAL_PROVIDER,
         "clusterName": wanted.name,
         "clusterUid": new.cluster_uid,
         "machine": name,
@@ -177,9 +175,10 @@ pub(crate) async fn make_provider_cluster(
         metal: Some(MetalPool {
             selector: pool.selector.clone(),
         }),
+        plugin: None,
     };
     let spec = ProviderClusterSpec {
-        provider: PROVIDER.to_owned(),
+        provider: keys::METAL_PROVIDER.to_owned(),
         cluster_name: wanted.name.clone(),
         cluster_uid: cluster_uid.to_owned(),
         control_plane_endpoint: endpoint(wanted),

@@ -10,9 +10,6 @@ use resources::gantry::WipePolicy;
 use super::host_index::HostIndex;
 use super::wakes::Wakes;
 
-/// Name of this driver in `spec.provider`.
-pub(super) const PROVIDER: &str = "metal";
-
 /// Where installed machines find the appliance.
 #[derive(Debug, Clone)]
 pub struct Settings {

@@ -13,9 +13,9 @@ use kube::runtime::controller::{Action, Config, applier};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt as _};
 use resources::gantry::{ProviderCluster, ProviderClusterStatus};
+use resources::keys::METAL_PROVIDER;
 use tokio_util::sync::CancellationToken;
 
-use super::driver::PROVIDER;
 use super::effects::WRITER;
 use super::host_index::HostIndex;
 use super::watched::Watched;
@@ -77,7 +77,7 @@ fn failed(object: Arc<ProviderCluster>, error: &Error, _: Arc<Counter>) -> Actio
 
 impl Counter {
     async fn reconcile(&self, object: Arc<ProviderCluster>) -> Result<Action, Error> {
-        if object.spec.provider != PROVIDER || object.metadata.deletion_timestamp.is_some() {
+        if object.spec.provider != METAL_PROVIDER || object.metadata.deletion_timestamp.is_some() {
             return Ok(Action::await_change());
         }
         let now = Timestamp::now();

@@ -7,6 +7,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::plugin_machine::PluginMachine;
 use super::provider_machine::{MachineRole, SelectorTerm};
 use crate::cluster_api::ApiEndpoint;
 
@@ -54,6 +55,20 @@ pub struct ProviderPool {
     /// What the driver of bare metal needs to know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metal: Option<MetalPool>,
+    /// What a plugin driver needs to know of each machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<PluginPool>,
+}
+
+/// A pool of a plugin driver.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PluginPool {
+    /// Image of its machines: URL, or a name that the provider knows.
+    #[serde(rename = "imageURL")]
+    pub image_url: String,
+    /// Its machines.
+    pub machine: PluginMachine,
 }
 
 /// A pool on bare metal.

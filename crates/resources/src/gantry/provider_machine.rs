@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::first_boot::{FirstBootFailure, FirstBootStage};
+use super::plugin_machine::{PluginMachine, PluginMachineStatus};
 use crate::anywhere::{ObjectRef, User};
 use crate::cluster_api::MachineAddress;
 use crate::{Digest, Time};
@@ -101,6 +102,9 @@ pub struct ProviderMachineSpec {
     /// What the driver of bare metal needs to know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metal: Option<MetalMachine>,
+    /// What a plugin driver needs to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<PluginMachine>,
 }
 
 const fn first_installation() -> u64 {
@@ -341,7 +345,8 @@ pub struct ProviderMachineStatus {
     #[serde(default)]
     pub phase: ProviderMachinePhase,
     /// The state by its driver's own name, more exact than the phase. Nothing but the driver decides by it. On bare metal:
-    /// `pending`, `preparing` (waits for the image), `installing`, `booting`, `running`, `repairing`, `releasing`, `wiping`, `failed`.
+    /// `pending`, `preparing` (waits for the image), `installing`, `booting`, `running`, `repairing`, `releasing`, `wiping`, `failed`. With a
+    /// plugin driver: `pending`, `creating`, `running`, `deleting`, `failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driver_state: Option<String>,
     /// Since when.
@@ -389,4 +394,7 @@ pub struct ProviderMachineStatus {
     /// MAC address of the node's NIC, lower case with colons.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<crate::Mac>,
+    /// What stands between the appliance and the plugin driver of the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<PluginMachineStatus>,
 }
