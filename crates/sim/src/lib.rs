@@ -2,7 +2,7 @@
 //!
 //! Owns: [`Site`], the embedded API on scratch files with every kind of this workspace, and the one way of waiting for
 //! its objects: until a condition holds, with the last value in the failure; [`CountingAllocator`], a measure of work, and
-//! [`HoldingAllocator`], one of memory;
+//! [`HoldingAllocator`], one of memory; [`Life`], a process that is killed between two of its writes;
 //! real programs of the image cache ([`newest_build`], [`Program`]), and of them a real API ([`Kubernetes`]) and etcd ([`EtcdMembers`], [`EtcdGateway`]).
 //! Refuses: to ship; only dev-dependencies may point here, from any layer.
 //!
@@ -19,6 +19,7 @@ mod allocations;
 mod etcd_gateway;
 mod etcd_members;
 mod kubernetes;
+mod life;
 mod program;
 mod seal;
 mod site;
@@ -28,6 +29,7 @@ pub use allocations::{CountingAllocator, HoldingAllocator, count_held_bytes, hel
 pub use etcd_gateway::EtcdGateway;
 pub use etcd_members::EtcdMembers;
 pub use kubernetes::{Kubernetes, serving_certificate};
+pub use life::Life;
 pub use program::{Program, newest_build};
 pub use seal::sealed_files;
 pub use site::Site;

@@ -1,9 +1,6 @@
 //! A coordinator that is killed: it makes so many writes, to the API of the appliance, to its cluster and to the etcd of that,
 //! and from then on nothing that it asks for is answered.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use clusters::{
     Drained, Failure, GatesView, LabelsAndTaints, NamespacedName, NodeView, RenewalPod, SystemView, Workload,
     Workloads,
@@ -12,61 +9,19 @@ use clusters_sim::PlayedClusters;
 use etcd::{Etcd, EtcdConnector, EtcdView, HashView, MemberId, Snapshot};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use kube::Client;
-use kube::client::Body;
 use resources::Secret;
 use serde_json::Value;
+use sim::Life;
 use tokio::io::AsyncWrite;
 
-use crate::world::NAMESPACE;
-
-/// How many writes are left, and one more while it lives. Clones are the same life.
-#[derive(Debug, Clone)]
-pub(super) struct Life(Arc<AtomicUsize>);
-
-impl Life {
-    /// Ends instead of the write after so many.
-    pub(super) fn of(writes: usize) -> Self {
-        Self(Arc::new(AtomicUsize::new(writes.saturating_add(1))))
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        self.0.load(Ordering::SeqCst) == 0
-    }
-
-    fn goes_on(&self) -> bool {
-        !self.is_over()
-    }
-
-    /// Counts a write. Tells whether it is made.
-    fn write(&self) -> bool {
-        let less = |left: usize| left.checked_sub(1);
-        let left = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
-        left.is_ok_and(|left| left > 1)
-    }
-
-    /// A client of the appliance's API that lives as long.
-    pub(super) fn client(&self, client: &Client) -> Client {
-        let (life, client) = (self.clone(), client.clone());
-        let service = tower::service_fn(move |request: http::Request<Body>| {
-            let client = client.clone();
-            let answers = match request.method() == http::Method::GET {
-                true => life.goes_on(),
-                false => life.write(),
-            };
-            async move {
-                if answers {
-                    return client.send(request).await.map_err(Into::into);
-                }
-                let killed: Box<dyn std::error::Error + Send + Sync> = "killed".into();
-                Err(killed)
-            }
-        });
-        Client::new(service, NAMESPACE)
-    }
-
+/// What a life can reach besides the API of the appliance.
+pub(super) trait Reaches {
     /// The clusters, reached as long.
-    pub(super) fn clusters(&self, clusters: &PlayedClusters) -> MortalClusters {
+    fn clusters(&self, clusters: &PlayedClusters) -> MortalClusters;
+}
+
+impl Reaches for Life {
+    fn clusters(&self, clusters: &PlayedClusters) -> MortalClusters {
         MortalClusters {
             life: self.clone(),
             clusters: clusters.clone(),

@@ -10,9 +10,11 @@ use resources::gantry::{
     ControlPlane, Plan, PlanApproval, PlanClass, PlanPhase, ProviderCluster, ProviderMachine,
 };
 
-use super::mortal::Life;
+use sim::Life;
+
+use super::mortal::Reaches;
 use crate::gates::GATES;
-use crate::world::{Followed, TURNS, World};
+use crate::world::{Followed, NAMESPACE, TURNS, World};
 
 type Act = for<'a> fn(&'a World) -> BoxFuture<'a, ()>;
 
@@ -88,7 +90,7 @@ impl Operation {
         for writes in lives.into_iter().chain([usize::MAX]) {
             let life = Life::of(writes);
             let coordinator = Followed::new(
-                life.client(&world.client),
+                life.client(&world.client, NAMESPACE),
                 &world.options,
                 &life.clusters(world.clusters()),
             );
