@@ -16,5 +16,5 @@ mod reference;
 
 pub use breach::Breach;
 pub use hooks::MemoryHooks;
-pub use memory::{MemoryProvider, NewObject, Object, ObjectPower, PASSWORD};
+pub use memory::{MemoryProvider, NewObject, Object, ObjectPower, PASSWORD, Trouble};
 pub use reference::MemoryDriver;

@@ -9,8 +9,8 @@ use tokio::task::AbortHandle;
 
 pub(crate) use object::Marks;
 pub use object::{NewObject, Object, ObjectPower};
-pub use state::PASSWORD;
 pub(crate) use state::{IMAGES, NETWORK};
+pub use state::{PASSWORD, Trouble};
 
 use state::Shared;
 
@@ -62,6 +62,11 @@ impl MemoryProvider {
     #[must_use]
     pub fn logins(&self) -> u64 {
         self.state.lock().logins
+    }
+
+    /// From now on something is wrong with it, or nothing any more.
+    pub fn set_trouble(&self, trouble: Option<Trouble>) {
+        self.state.lock().trouble = trouble;
     }
 
     pub(crate) const fn state(&self) -> &Shared {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::object::{Marks, NewObject, Object, ObjectPower};
-use super::state::{IMAGES, NETWORK, PASSWORD, Shared};
+use super::state::{IMAGES, NETWORK, PASSWORD, Shared, Trouble};
 
 /// Header that carries the session.
 pub(crate) const SESSION: &str = "x-session";
@@ -26,6 +26,7 @@ pub(super) fn router(state: Shared) -> Router {
         .route("/session", delete(logout))
         .layer(from_fn_with_state(state.clone(), authenticate))
         .route("/session", post(login))
+        .layer(from_fn_with_state(state.clone(), trouble))
         .with_state(state)
 }
 
@@ -57,6 +58,19 @@ async fn authenticate(
         next.run(request).await
     } else {
         refuse(StatusCode::UNAUTHORIZED, "no such session")
+    }
+}
+
+async fn trouble(Held(state): Held<Shared>, request: Request, next: Next) -> Response {
+    let trouble = state.lock().trouble;
+    match trouble {
+        None => next.run(request).await,
+        Some(Trouble::Unavailable) => refuse(StatusCode::SERVICE_UNAVAILABLE, "maintenance"),
+        Some(Trouble::Slow(time)) => {
+            let answer = next.run(request).await;
+            tokio::time::sleep(time).await;
+            answer
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::object::Object;
 
@@ -24,6 +25,16 @@ pub(crate) struct State {
     pub(crate) last_id: u64,
     pub(crate) last_session: u64,
     pub(crate) logins: u64,
+    pub(crate) trouble: Option<Trouble>,
+}
+
+/// What is wrong with the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// Each answer takes so long; what was asked for is done before.
+    Slow(Duration),
+    /// It answers that it can't be used now, and does nothing.
+    Unavailable,
 }
 
 impl Shared {
