@@ -5,7 +5,7 @@ use super::finding::Finding;
 use crate::workspace::{Edge, Package, Workspace};
 
 /// What the tests of every package may use.
-const FOR_TESTS: [&str; 3] = ["sim", "clusters-sim", "apiserver"];
+const FOR_TESTS: [&str; 4] = ["sim", "clusters-sim", "driver-sim", "apiserver"];
 
 pub(super) fn check(workspace: &Workspace) -> Vec<Finding> {
     let mut findings = Vec::new();
