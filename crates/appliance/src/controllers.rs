@@ -30,6 +30,7 @@ use crate::etcd_drills;
 use crate::foundation::Foundation;
 use crate::gates;
 use crate::listener::Listener;
+use crate::plugin_drivers::PluginDrivers;
 use crate::renewal::{self, Serving};
 use crate::snapshot_copies;
 use crate::tasks::Tasks;
@@ -90,6 +91,10 @@ pub(crate) async fn start(
     begin.controller("workflows", workflows.controller.run(cancel.clone()));
     let clusters = coordinator(foundation, &client, site)?;
     begin.controller("clusters", clusters::run_coordinator(clusters, cancel.clone()));
+
+    let plugins = PluginDrivers::open(settings)?;
+    let plugins = plugins.run(client.clone(), foundation.records.clone(), cancel.clone());
+    begin.controller("plugin drivers", plugins);
 
     if let Some(address) = address {
         let driver = metal_driver(foundation, &client, address);

@@ -14,7 +14,7 @@ use store::records::{Keep, Records};
 use crate::error::Error;
 use crate::parts::Parts;
 use crate::settings::Settings;
-use crate::{admission, credentials};
+use crate::{admission, credentials, plugin_drivers};
 
 /// Folder of the data directory for files that hold secrets and are too big for the database.
 pub(crate) const SEALED_FILES: &str = "sealed-files";
@@ -130,6 +130,11 @@ fn record_kinds() -> Vec<RecordKind> {
             "ActionLog",
             "actionlogs",
             &[("Action", ".action"), ("Percent", ".percent"), ("Text", ".text")],
+        ),
+        kind(
+            plugin_drivers::LOG_KIND,
+            "driverlogs",
+            &[("Level", ".level"), ("Text", ".text")],
         ),
     ]
 }

@@ -27,6 +27,7 @@ mod logs;
 mod metrics;
 mod open_files;
 mod parts;
+mod plugin_drivers;
 mod renewal;
 mod settings;
 mod snapshot_copies;

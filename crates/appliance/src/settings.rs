@@ -4,6 +4,7 @@
 //! parsed from its text by the same function, so an error names its place whatever the source was.
 
 mod copies;
+mod drivers;
 mod example;
 mod fault;
 mod file;
@@ -16,6 +17,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use copies::{CopyPlace, SnapshotCopySettings, StoreKey};
+pub(crate) use drivers::ConfiguredDriver;
+pub(crate) use drivers::read as read_drivers;
 pub use example::example;
 pub use fault::Fault;
 pub use given::Given;

@@ -23,6 +23,9 @@ use serde::{Deserialize, Serialize};
 
 pub use error::{EXIT_REFUSED, EXIT_SYSTEM, LaunchError};
 
+/// First argument of a program of Gantry when it is to become a driver; the second is for [`launch_main`].
+pub const ARGUMENT: &str = "driver-launch";
+
 /// A driver's process, as the supervisor wants it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launch {

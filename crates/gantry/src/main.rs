@@ -32,7 +32,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some(verbs::driver::LAUNCH) {
+    if arguments.next().as_deref() == Some(driver::launch::ARGUMENT) {
         // Before there are threads: this process becomes a driver.
         return driver::launch::launch_main(&arguments.next().unwrap_or_default());
     }

@@ -29,7 +29,7 @@ pub use disk_name::{DiskName, DiskNameError};
 pub use image_manifest::{Compression, GuidReference, ImageChunk, ImageManifest, ParseGuidReferenceError};
 pub use mac::{Mac, MacError};
 pub use printable::printable;
-pub use records::{ActionLog, BootEvent, BootEventKind};
+pub use records::{ActionLog, BootEvent, BootEventKind, DriverLogLine};
 pub use secret::Secret;
 
 /// Time as Kubernetes writes it (RFC 3339, UTC).

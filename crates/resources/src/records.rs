@@ -56,3 +56,12 @@ pub struct ActionLog {
     /// The line.
     pub text: String,
 }
+
+/// A line that a plugin driver has written (kind `DriverLog`); the record's machine is the name of the driver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriverLogLine {
+    /// `debug`, `info`, `warn` or `error`.
+    pub level: String,
+    /// The line.
+    pub text: String,
+}

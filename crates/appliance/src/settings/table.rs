@@ -1,5 +1,8 @@
 //! The table of keys. File, flags, environment and the commented example are all made from it.
 
+#[cfg(test)]
+mod tests;
+
 use std::net::{Ipv4Addr, SocketAddr};
 
 use boot_script::UnknownPolicy;
@@ -316,6 +319,14 @@ pub const KEYS: &[Key] = &[
         set: |s, text| parsed::<bool>(text, "true or false").map(|keep| s.keep_failed_servers = keep),
     },
     Key {
+        name: "driversFile",
+        value: "FILE",
+        default: "",
+        example: "/etc/gantry/drivers.yaml",
+        about: "Plugin drivers that are run, and where they make machines (docs/drivers.md). It is read at the start.",
+        set: |s, text| optional_path(text).map(|path| s.drivers_file = path),
+    },
+    Key {
         name: "kernelArguments",
         value: "WORDS",
         default: "",
@@ -428,67 +439,4 @@ fn words(key: &str, between: char) -> String {
         text.push(letter.to_ascii_lowercase());
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_flags_and_variables() {
-        assert_eq!(
-            (flag("apiListen"), variable("apiListen")),
-            ("api-listen".into(), "GANTRY_API_LISTEN".into())
-        );
-        assert_eq!(variable("data"), "GANTRY_DATA");
-    }
-
-    #[test]
-    fn examples_and_defaults_are_valid_values() {
-        for key in KEYS {
-            let mut settings = Settings::empty();
-            for text in [key.default, key.example] {
-                if !text.is_empty() || key.default.is_empty() {
-                    assert_eq!((key.set)(&mut settings, text), Ok(()), "{} {text:?}", key.name);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn wrong_values_are_refused() {
-        let bad = [
-            ("data", "relative"),
-            ("site", "Not A Name"),
-            ("apiListen", "6443"),
-            ("address", "::1"),
-            ("httpPort", "0"),
-            ("unknownMachines", "maybe"),
-            ("idleInstaller", "yes"),
-            ("serveUserDataByAddress", "1"),
-            ("controlPlaneProof", "tpm"),
-            ("postMinutes", "0"),
-            ("manualMinutes", "43201"),
-            ("serverCooldownMinutes", "0"),
-            ("wipeReleasedServers", "full"),
-            ("etcdSnapshotHours", "8761"),
-            ("etcdSnapshotsKept", "0"),
-            ("renewCertificatesDays", "121"),
-            ("etcdSnapshotCopies", "s3://"),
-            ("etcdSnapshotCopies", "backup"),
-            ("etcdSnapshotCopiesKept", "0"),
-            ("etcdSnapshotKeyFile", "key"),
-            ("etcdSnapshotS3Credentials", "secret:s3"),
-            ("etcdDrillDays", "366"),
-            ("etcdDrillFolder", "shm"),
-            ("keepFailedServers", "always"),
-            ("routerAdvertisement", "off"),
-            ("recordsPerMachine", "99"),
-            ("logFormat", "xml"),
-        ];
-        for (name, text) in bad {
-            let key = KEYS.iter().find(|key| key.name == name).unwrap();
-            assert!((key.set)(&mut Settings::empty(), text).is_err(), "{name}");
-        }
-    }
 }

@@ -58,6 +58,8 @@ pub struct Settings {
     pub etcd_drill_folder: PathBuf,
     /// Whether a server whose installation failed is kept for inspection when its machine is deleted.
     pub keep_failed_servers: bool,
+    /// File of the plugin drivers.
+    pub drivers_file: Option<PathBuf>,
     /// Further kernel arguments of the installer.
     pub kernel_arguments: Vec<String>,
     /// Whether router solicitations are answered.
@@ -97,6 +99,7 @@ impl Settings {
             server_cooldown_minutes: 0,
             wipe_released_servers: WipePolicy::None,
             keep_failed_servers: false,
+            drivers_file: None,
             kernel_arguments: Vec::new(),
             router_advertisement: false,
             records_per_machine: 0,

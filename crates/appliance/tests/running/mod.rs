@@ -16,16 +16,25 @@ use tokio_util::sync::CancellationToken;
 
 /// Settings of an appliance whose data and keys are below `folder`.
 pub(crate) fn settings(folder: &Path) -> Settings {
+    settings_with(folder, [])
+}
+
+/// The same, with more.
+pub(crate) fn settings_with(
+    folder: &Path,
+    more: impl IntoIterator<Item = (&'static str, Given)>,
+) -> Settings {
     let given = |value: String| Given {
         value,
         place: "test".to_owned(),
     };
     let below = |name: &str| given(folder.join(name).display().to_string());
-    let settings = BTreeMap::from([
+    let mut settings = BTreeMap::from([
         ("data", below("data")),
         ("keyDir", below("keys")),
         ("apiListen", given("127.0.0.1:0".to_owned())),
     ]);
+    settings.extend(more);
     Settings::load(None, &settings).unwrap()
 }
 
@@ -58,8 +67,13 @@ impl Running {
 
     /// The one whose data are in `folder`.
     pub(crate) async fn start(folder: Arc<TempDir>) -> Self {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let settings = settings(folder.path());
+        Self::start_with(folder, settings).await
+    }
+
+    /// One with these settings, whose data are in `folder`.
+    pub(crate) async fn start_with(folder: Arc<TempDir>, settings: Settings) -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let (cancel, (said, ready)) = (CancellationToken::new(), oneshot::channel());
         let ended = cancel.clone();
         let task = tokio::spawn(async move {

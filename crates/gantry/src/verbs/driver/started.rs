@@ -10,9 +10,6 @@ use tempfile::TempDir;
 
 use crate::failure::{Failure, Outcome};
 
-/// First argument of this program when it is to become a driver. No verb: it is for the supervisor alone.
-pub(crate) const LAUNCH: &str = "driver-launch";
-
 /// Which driver, and how it is started.
 #[derive(Debug, Args)]
 pub(crate) struct DriverArgs {
@@ -81,7 +78,7 @@ pub(super) fn settings() -> Outcome<(SupervisorSettings, TempDir)> {
     std::fs::set_permissions(directory.path(), mode)?;
     let launcher = Launcher {
         program: std::env::current_exe()?,
-        arguments: vec![LAUNCH.to_owned()],
+        arguments: vec![driver::launch::ARGUMENT.to_owned()],
     };
     Ok((
         SupervisorSettings::new(launcher, directory.path().to_owned()),
