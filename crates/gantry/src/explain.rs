@@ -8,5 +8,5 @@ mod session;
 mod target;
 
 pub(crate) use chain::chain;
-pub(crate) use evidence::{Evidence, Record};
+pub(crate) use evidence::{Evidence, Record, records};
 pub(crate) use target::{Target, find};

@@ -68,7 +68,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Explain(args) => explain::run(global, &args).await,
         Command::Evidence(args) => evidence::run(global, &args).await,
         Command::Image(command) => image::run(command).await,
-        Command::Driver(command) => driver::run(command).await,
+        Command::Driver(command) => driver::run(global, command).await,
         Command::Lab(command) => lab::run(global, command).await,
         Command::Config(Config::Example) => {
             output::text(&appliance::example());

@@ -38,18 +38,28 @@ struct List {
 impl Evidence {
     /// Reads the newest records of a machine; of a stranger by MAC or IP.
     pub(crate) async fn add(&mut self, client: &Client, machine: &str) -> Outcome {
-        self.boot
-            .insert(machine.to_owned(), records(client, "bootevents", machine).await?);
-        self.actions
-            .insert(machine.to_owned(), records(client, "actionlogs", machine).await?);
+        self.boot.insert(
+            machine.to_owned(),
+            records(client, "bootevents", machine, LAST).await?,
+        );
+        self.actions.insert(
+            machine.to_owned(),
+            records(client, "actionlogs", machine, LAST).await?,
+        );
         Ok(())
     }
 }
 
-async fn records(client: &Client, plural: &str, machine: &str) -> Outcome<Vec<Record>> {
+/// The newest records of a machine, so many at most, newest first.
+pub(crate) async fn records(
+    client: &Client,
+    plural: &str,
+    machine: &str,
+    limit: usize,
+) -> Outcome<Vec<Record>> {
     // The label value of a MAC has no colons, so the field is asked for.
     let uri = format!(
-        "/apis/records.gantry.dev/v1alpha1/{plural}?limit={LAST}&fieldSelector=machine%3D{}",
+        "/apis/records.gantry.dev/v1alpha1/{plural}?limit={limit}&fieldSelector=machine%3D{}",
         machine.replace(':', "%3A")
     );
     let list: List = client.request(Request::get(uri).body(Vec::new())?).await?;
