@@ -5,6 +5,7 @@ mod frames;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use lzma_rust2::XzReader;
 use resources::{Compression, Digest};
 use sha2::{Digest as _, Sha256};
 use zstd::bulk::Decompressor;
@@ -14,6 +15,9 @@ use crate::Error;
 use crate::format::{PROBE, detect};
 
 pub(crate) use self::frames::{FrameGroup, GROUP};
+
+/// KiB that decoding xz may take: `xz -9` needs 65 MiB.
+const XZ_MEMORY: u32 = 128 << 10;
 
 /// Size and digest of the served file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +108,11 @@ impl ImageReader {
         let raw = match compression {
             Compression::Raw => Raw::Stream(Box::new(buffered(whole))),
             Compression::Gzip => Raw::Stream(Box::new(flate2::bufread::MultiGzDecoder::new(buffered(whole)))),
+            Compression::Xz => Raw::Stream(Box::new(XzReader::new_mem_limit(
+                buffered(whole),
+                true,
+                XZ_MEMORY,
+            ))),
             Compression::Zstd => Raw::Frames {
                 frames: Frames::new(Box::new(whole)),
                 decoded: Vec::new(),
@@ -260,6 +269,13 @@ mod tests {
         encoder.finish().unwrap()
     }
 
+    fn xz(data: &[u8]) -> Vec<u8> {
+        let options = lzma_rust2::XzOptions::with_preset(1);
+        let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    }
+
     fn read_all(file: Vec<u8>) -> Result<(Vec<u8>, StreamTotals), Error> {
         let mut reader = ImageReader::open(io::Cursor::new(file))?;
         let mut raw = Vec::new();
@@ -283,12 +299,16 @@ mod tests {
         two_frames.extend(zstd::encode_all(&data()[400_000..], 3).unwrap());
         let mut two_members = gzip(&data()[..400_000]);
         two_members.extend(gzip(&data()[400_000..]));
+        let mut two_streams = xz(&data()[..400_000]);
+        two_streams.extend(xz(&data()[400_000..]));
         for file in [
             data(),
             gzip(&data()),
             zstd::encode_all(&data()[..], 3).unwrap(),
+            xz(&data()),
             two_frames,
             two_members,
+            two_streams,
         ] {
             let expected = StreamTotals {
                 size: file.len() as u64,
@@ -300,7 +320,11 @@ mod tests {
 
     #[test]
     fn a_cut_file_is_an_error() {
-        for mut file in [gzip(&data()), zstd::encode_all(&data()[..], 3).unwrap()] {
+        for mut file in [
+            gzip(&data()),
+            xz(&data()),
+            zstd::encode_all(&data()[..], 3).unwrap(),
+        ] {
             file.truncate(file.len() - 5);
             let error = read_all(file).unwrap_err();
             assert!(error.is_retryable(), "{error}");

@@ -9,8 +9,7 @@ use crate::Error;
 pub(crate) const PROBE: usize = 64;
 
 /// Formats that are recognised in order to be refused by name.
-const REFUSED: [(&[u8], &str); 9] = [
-    (b"\xfd7zXZ\0", "xz-compressed"),
+const REFUSED: [(&[u8], &str); 8] = [
     (b"BZh", "bzip2-compressed"),
     (b"QFI\xfb", "qcow2"),
     (b"KDMV", "vmdk"),
@@ -37,6 +36,7 @@ pub fn detect(head: &[u8]) -> Result<Compression, Error> {
     }
     Ok(match head {
         [0x1f, 0x8b, 8, ..] => Compression::Gzip,
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Compression::Xz,
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
         // A skippable frame may come first (RFC 8878, 3.1.2).
         [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Compression::Zstd,
@@ -52,6 +52,7 @@ mod tests {
     fn content_decides() {
         assert_eq!(detect(&[0x1f, 0x8b, 8, 0]).unwrap(), Compression::Gzip);
         assert_eq!(detect(&[0x28, 0xb5, 0x2f, 0xfd]).unwrap(), Compression::Zstd);
+        assert_eq!(detect(b"\xfd7zXZ\0\0").unwrap(), Compression::Xz);
         assert_eq!(detect(&[0x5e, 0x2a, 0x4d, 0x18]).unwrap(), Compression::Zstd);
         assert_eq!(detect(&[0xeb, 0x63]).unwrap(), Compression::Raw);
         assert!(matches!(detect(&[]), Err(Error::Empty)));

@@ -18,6 +18,8 @@ pub enum Compression {
     Gzip,
     /// RFC 8878, one or more frames.
     Zstd,
+    /// The .xz file format, version 1.2; one or more streams.
+    Xz,
 }
 
 /// What is known of one disk image. Sizes are bytes.
