@@ -8,6 +8,7 @@ use resources::{Digest, ImageChunk, ImageManifest};
 use sha2::{Digest as _, Sha256};
 
 use crate::boot_loader::{boot_loader, partitions_end};
+use crate::partitions::root_of_mbr;
 use crate::write::HEAD;
 use crate::{Error, ImageReader, gpt};
 
@@ -31,7 +32,7 @@ pub fn confirm(
     let mut buffer = vec![0; CHUNK];
     let length = reader.read(buffer.get_mut(..HEAD).unwrap_or_default())?;
     let head = buffer.get(..length).unwrap_or_default();
-    let table = examined(head)?;
+    let (root, esp) = partition_numbers(examined(head)?.as_ref(), head);
     let least = partitions_end(head).unwrap_or(length as u64);
     let compression = reader.compression();
     drop(reader);
@@ -47,7 +48,6 @@ pub fn confirm(
         size += length as u64;
         progress(size);
     }
-    let (root, esp) = partition_numbers(table.as_ref());
     Ok(ImageManifest {
         compression,
         raw_size: published.raw_size.max(least),
@@ -72,13 +72,14 @@ pub fn measure(
     let mut whole = Sha256::new();
     let mut chunks = Vec::new();
     let mut raw_size = 0;
-    let mut table = None;
+    let mut numbers = (None, None);
     let mut buffer = vec![0; CHUNK];
     loop {
         let length = reader.read(&mut buffer)?;
         let chunk = buffer.get(..length).unwrap_or_default();
         if raw_size == 0 {
-            table = examined(chunk.get(..HEAD).unwrap_or(chunk))?;
+            let head = chunk.get(..HEAD).unwrap_or(chunk);
+            numbers = partition_numbers(examined(head)?.as_ref(), head);
         }
         // Two digests of the same bytes: the longest part of the work, done side by side.
         let digest = thread::scope(|scope| {
@@ -103,7 +104,7 @@ pub fn measure(
         }
     }
     let totals = reader.finish()?;
-    let (root_partition, esp_partition) = partition_numbers(table.as_ref());
+    let (root_partition, esp_partition) = numbers;
     Ok(ImageManifest {
         name: name.to_owned(),
         compression,
@@ -135,11 +136,11 @@ fn examined(head: &[u8]) -> Result<Option<gpt::Table>, Error> {
     Ok(gpt::parse(head))
 }
 
-/// Numbers of the partitions with the root file system and for EFI.
-fn partition_numbers(table: Option<&gpt::Table>) -> (Option<u32>, Option<u32>) {
+/// Numbers of the partitions with the root file system and for EFI. `head` has a master boot record where there is no table.
+fn partition_numbers(table: Option<&gpt::Table>, head: &[u8]) -> (Option<u32>, Option<u32>) {
     let number = |partition: &gpt::Partition| partition.number;
-    (
-        table.and_then(|table| table.root()).map(number),
-        table.and_then(|table| table.esp()).map(number),
-    )
+    match table {
+        Some(table) => (table.root().map(number), table.esp().map(number)),
+        None => (root_of_mbr(head), None),
+    }
 }

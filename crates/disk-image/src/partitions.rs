@@ -25,21 +25,45 @@ pub fn partitions(head: &[u8]) -> Vec<PartitionRange> {
         });
         return of_gpt.collect();
     }
-    if head.get(510..512) != Some(&[0x55, 0xaa]) {
-        return Vec::new();
-    }
-    let entries = head.get(446..510).unwrap_or_default().chunks_exact(16);
-    let of_mbr = (1..).zip(entries).filter_map(|(number, entry)| {
+    entries_of_mbr(head)
+        .map(|entry| PartitionRange {
+            number: entry.number,
+            range: entry.range,
+        })
+        .collect()
+}
+
+/// Number of the root file system in a master boot record: the biggest Linux partition.
+pub(crate) fn root_of_mbr(head: &[u8]) -> Option<u32> {
+    let linux = entries_of_mbr(head).filter(|entry| entry.kind == MBR_LINUX);
+    let root = linux.max_by_key(|entry| entry.range.end.saturating_sub(entry.range.start))?;
+    Some(root.number)
+}
+
+/// Type of a Linux partition in a master boot record.
+const MBR_LINUX: u8 = 0x83;
+
+struct MbrEntry {
+    number: u32,
+    kind: u8,
+    range: Range<u64>,
+}
+
+/// The primary partitions of a master boot record; none where no valid one is.
+fn entries_of_mbr(head: &[u8]) -> impl Iterator<Item = MbrEntry> {
+    let is_valid = head.get(510..512) == Some(&[0x55, 0xaa]);
+    let table = head.get(446..510).filter(|_| is_valid).unwrap_or_default();
+    (1..).zip(table.chunks_exact(16)).filter_map(|(number, entry)| {
         let field = |at: usize| {
             let bytes = entry.get(at..)?.first_chunk()?;
             Some(u64::from(u32::from_le_bytes(*bytes)))
         };
-        let (first, count) = (field(8)?, field(12)?);
+        let (kind, first, count) = (*entry.get(4)?, field(8)?, field(12)?);
         let end = first.saturating_add(count);
-        (count != 0).then(|| PartitionRange {
+        (count != 0).then(|| MbrEntry {
             number,
+            kind,
             range: first.saturating_mul(SECTOR)..end.saturating_mul(SECTOR),
         })
-    });
-    of_mbr.collect()
+    })
 }

@@ -3,6 +3,7 @@
 
 mod frames;
 mod identities;
+mod layouts;
 mod loop_device;
 mod wipe;
 
