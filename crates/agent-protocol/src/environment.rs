@@ -20,8 +20,10 @@ pub const GUID_REFERENCES: &str = "GUID_REFERENCES";
 /// A disk (`image2disk`, `reboot`, `handover`, `wipe`, `renew-certificates`) or a partition (`writefile`, `seed`): `/dev/NAME`, or a name under
 /// `/dev/disk/by-id` or `/dev/disk/by-path`. The action carries the identity of the disk that the name stands for.
 pub const DEST_DISK: &str = "DEST_DISK";
-/// `writefile`, `seed`, `kexec`, `handover`: type of the file system, such as `ext4`.
+/// `writefile`, `seed`, `kexec`, `handover`: type of the file system, such as `ext4`, or [`ANY_FILE_SYSTEM`].
 pub const FS_TYPE: &str = "FS_TYPE";
+/// Value of [`FS_TYPE`] that has the agent look: ext4, xfs or vfat.
+pub const ANY_FILE_SYSTEM: &str = "auto";
 /// `writefile`: absolute path in the file system.
 pub const DEST_PATH: &str = "DEST_PATH";
 /// `writefile`: what the file holds.

@@ -122,6 +122,14 @@ pub enum Error {
         /// As given.
         path: String,
     },
+    /// What is to be mounted is no file system that can be.
+    #[error("{device} holds {found}, and no file system that can be mounted (ext4, xfs, vfat)", device = device.display())]
+    FileSystem {
+        /// Disk or partition.
+        device: PathBuf,
+        /// What is there.
+        found: &'static str,
+    },
     /// No kernel was found to start.
     #[error("no kernel to start: {reason}; set KERNEL_PATH, INITRD_PATH and CMD_LINE")]
     NoKernel {
@@ -180,6 +188,7 @@ impl Error {
             | Self::NoDisk { .. }
             | Self::DiskRefused { .. }
             | Self::NoMember { .. }
+            | Self::FileSystem { .. }
             | Self::StillValid { .. }
             | Self::Path { .. } => true,
             _ => false,

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use agent_protocol::v1::{Firmware, Inventory};
 
 pub(crate) use bios_drive::bios_drives;
-pub(crate) use contents::{Signature, signature};
+pub(crate) use contents::{file_system, signature};
 pub use disks::{DiskFacts, Disks};
 pub use nics::{Nic, nics};
 use sysfs::text;

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agent_protocol::environment::ANY_FILE_SYSTEM;
 use agent_protocol::v1::{self, Firmware};
 use disk_image::{DiskTarget, Target};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::host::{Host, Mounted};
-use crate::inventory::{Disks, bios_drives, firmware, secure_boot};
+use crate::inventory::{Disks, bios_drives, file_system, firmware, secure_boot};
 use crate::system::{self, InstalledProgram, Modules, kexec_file_load, make_mutable};
 use crate::{BootOptions, Error, image_stream};
 
@@ -106,6 +107,10 @@ impl Host for RealHost {
 
     fn mount(&self, device: &Path, fs_type: &str, read_only: bool) -> Result<Mounted, Error> {
         fs::create_dir_all(MOUNT_POINT).map_err(Error::file(MOUNT_POINT, "making the directory"))?;
+        let fs_type = match fs_type {
+            ANY_FILE_SYSTEM => file_system(device)?,
+            other => other,
+        };
         self.modules.load(fs_type);
         let flags = MsFlags::MS_NOSUID
             | MsFlags::MS_NODEV

@@ -10,7 +10,7 @@ use disk_image::{HEAD, Target, partitions};
 
 use super::ActionContext;
 use crate::Error;
-use crate::inventory::{Signature, signature};
+use crate::inventory::signature;
 
 /// A partition, or a disk without any.
 #[derive(Debug, PartialEq, Eq)]
@@ -86,10 +86,9 @@ pub(super) fn parts(device: &Path, target: &dyn Target) -> Result<Vec<Part>, Err
                 .take(usize::try_from(range.end - tail).unwrap_or(HEAD)),
         );
         let holds = match signature(&file, range.start, length) {
-            Some(Signature::Ext) => Holds::Files("ext4"),
-            Some(Signature::Xfs) => Holds::Files("xfs"),
-            Some(Signature::Fat) => Holds::Files("vfat"),
-            Some(other) => Holds::Other(other.name()),
+            Some(found) => found
+                .file_system()
+                .map_or(Holds::Other(found.name()), Holds::Files),
             None if ends.iter().all(|byte| *byte == 0) => Holds::Nothing,
             None => Holds::Other("nothing known"),
         };

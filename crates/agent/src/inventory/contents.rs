@@ -2,12 +2,14 @@
 //! before it is overwritten, and so that a wipe knows what it can mount. Only well-known places are read.
 
 use std::fs::{self, File};
+use std::io::{Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use disk_image::file_system_label;
 
 use super::sysfs::text;
+use crate::Error;
 
 /// sysfs counts in these, whatever the sectors of the disk are.
 const UNIT: u64 = 512;
@@ -53,6 +55,24 @@ pub(crate) fn signature(file: &File, start: u64, length: u64) -> Option<Signatur
     Stretch::read(file, start, length).signature()
 }
 
+/// Type of the file system on a disk or partition.
+///
+/// # Errors
+/// When it can't be read, or has none that can be mounted: the error says what is there.
+pub(crate) fn file_system(device: &Path) -> Result<&'static str, Error> {
+    let mut file = File::open(device).map_err(Error::file(device, "opening"))?;
+    let length = file
+        .seek(SeekFrom::End(0))
+        .map_err(Error::file(device, "measuring"))?;
+    let found = signature(&file, 0, length);
+    found
+        .and_then(Signature::file_system)
+        .ok_or_else(|| Error::FileSystem {
+            device: device.to_owned(),
+            found: found.map_or("nothing known", Signature::name),
+        })
+}
+
 /// A file system, volume or member of an array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signature {
@@ -71,6 +91,16 @@ pub(crate) enum Signature {
 }
 
 impl Signature {
+    /// Type of a file system that the kernel mounts and writes in place.
+    pub(crate) const fn file_system(self) -> Option<&'static str> {
+        match self {
+            Self::Ext => Some("ext4"),
+            Self::Xfs => Some("xfs"),
+            Self::Fat => Some("vfat"),
+            _ => None,
+        }
+    }
+
     /// For people.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -316,6 +346,11 @@ mod tests {
             }
             fs::write(root.path().join("size"), (length / 512).to_string()).unwrap();
             assert_eq!(contents(root.path(), &device), [expected], "{tool}");
+            let mountable = file_system(&device);
+            match tool {
+                "mkswap" => assert!(mountable.unwrap_err().to_string().contains("holds swap")),
+                _ => assert_eq!(mountable.unwrap(), tool.trim_start_matches("mkfs.")),
+            }
         }
     }
 }
