@@ -1,4 +1,4 @@
-//! The functions that templates may call: Sprig v3 as far as its results are repeatable, and Tinkerbell's own four.
+//! The functions that templates may call: Sprig v3 as far as its results are repeatable, Tinkerbell's own four, and the name that EKS Anywhere gives to one of these.
 //!
 //! Written by hand because no crate has Sprig for this engine. Each entry carries an example and its result, so the
 //! table is its own test.

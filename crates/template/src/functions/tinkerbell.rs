@@ -1,4 +1,5 @@
-//! What Tinkerbell adds: device names of partitions and prefix lengths (reference §5.2).
+//! What Tinkerbell adds: device names of partitions and prefix lengths (reference §5.2). And `netmaskToCIDR`, the name of the
+//! latter in files that EKS Anywhere has generated.
 
 use std::net::Ipv4Addr;
 
@@ -18,6 +19,12 @@ pub(super) const TABLE: &[Function] = &[
         "netmaskToPrefixLength",
         prefix_length,
         r#"{{ netmaskToPrefixLength "255.255.255.0" }}"#,
+        "24",
+    ),
+    entry(
+        "netmaskToCIDR",
+        prefix_length,
+        r#"{{ netmaskToCIDR "255.255.255.0" }}"#,
         "24",
     ),
 ];
