@@ -39,7 +39,7 @@ fn user_entry(user: &User) -> Value {
         "gecos": user.name,
         "shell": "/bin/bash",
         "lock_passwd": true,
-        "sudo": ["ALL=(ALL) NOPASSWD:ALL"],
+        "sudo": "ALL=(ALL) NOPASSWD:ALL",
         "ssh_authorized_keys": user.ssh_authorized_keys,
     })
 }
