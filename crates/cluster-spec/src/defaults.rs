@@ -4,6 +4,7 @@ use kube::ResourceExt;
 use resources::anywhere::{Cluster, NodeMask, OsFamily, TinkerbellMachineConfig, User};
 use resources::keys;
 
+use crate::address_holder::{KUBE_VIP, is_left_out};
 use crate::bundle::{ClusterBundle, autoscaling};
 
 /// Sets the defaults of all objects.
@@ -21,6 +22,7 @@ pub fn with_defaults(mut bundle: ClusterBundle) -> ClusterBundle {
         machine_config(config);
         config.metadata.namespace = config.namespace().or_else(|| namespace.clone());
     }
+    address_holder(&mut bundle);
     for template in bundle.templates.values_mut() {
         template.metadata.namespace = template.namespace().or_else(|| namespace.clone());
     }
@@ -53,6 +55,15 @@ fn cluster(cluster: &mut Cluster) {
     }
     let nodes = spec.cluster_network.nodes.get_or_insert_with(NodeMask::default);
     nodes.cidr_mask_size.get_or_insert(24);
+}
+
+/// keepalived is in no image that a user brings; there kube-vip holds the endpoint, as with EKS Anywhere.
+fn address_holder(bundle: &mut ClusterBundle) {
+    if bundle.brings_images() && !is_left_out(&bundle.cluster) {
+        let annotations = bundle.cluster.annotations_mut();
+        let holder = annotations.entry(keys::CONTROL_PLANE_VIP.to_owned());
+        holder.or_insert_with(|| KUBE_VIP.to_owned());
+    }
 }
 
 /// A text that EKS Anywhere writes into its files with nothing in it is none.

@@ -185,7 +185,11 @@ impl Reader {
         node: &Node,
     ) -> Option<T> {
         let mut walk = Walk::default();
-        let value = walk.node(node, &document_schema::<T>(), "");
+        let mut schema = document_schema::<T>();
+        if kind == "TinkerbellTemplateConfig" {
+            schema["properties"]["spec"]["properties"]["template"] = workflow_schema();
+        }
+        let value = walk.node(node, &schema, "");
         let name = name_of(node);
         let faulty = walk.faults.iter().map(|(path, ..)| path.clone()).collect();
         for (path, place, message, next_step) in walk.faults {
@@ -313,6 +317,18 @@ fn nearest(document: &Document, path: &str) -> Place {
             None => return document.start,
         }
     }
+}
+
+/// What of a workflow is text however it is written: a mode 0600 is no number, and a switch `true` no truth value. The API
+/// takes it as it comes.
+fn workflow_schema() -> Value {
+    let environment = json!({ "type": "object", "additionalProperties": { "type": "string" } });
+    let open = |properties: Value| json!({ "type": "object", "properties": properties, "x-kubernetes-preserve-unknown-fields": true });
+    let list = |items: Value| json!({ "type": "array", "items": items });
+    let version = json!({ "type": "string" });
+    let action = open(json!({ "environment": environment }));
+    let task = open(json!({ "environment": environment, "actions": list(action) }));
+    open(json!({ "version": version, "tasks": list(task) }))
 }
 
 /// The schema of a whole document: the kind's own with Kubernetes' fixed fields.

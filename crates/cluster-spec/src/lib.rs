@@ -15,6 +15,7 @@
 
 mod address_holder;
 mod admission;
+mod brought_images;
 mod bundle;
 mod defaults;
 mod documents;

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use resources::anywhere::OsFamily;
 use resources::gantry::{Release, ReleaseNodeImage};
 
+use crate::brought_images::is_brought;
 use crate::bundle::ClusterBundle;
 use crate::version::version;
 
@@ -43,13 +44,16 @@ pub(crate) fn of_version<'a>(minor: &str, releases: &'a [Release]) -> Vec<&'a Re
 }
 
 /// The Releases that the groups of a cluster with this minor version of Kubernetes can be made of, the newest patch version
-/// first: those with a node image of their operating system and the cluster's CNI.
+/// first: those with a node image of their operating system and the cluster's CNI. Of machines whose images the user brings it
+/// says only which container images they run.
 #[must_use]
 pub fn candidates<'a>(bundle: &ClusterBundle, minor: &str, releases: &'a [Release]) -> Vec<&'a Release> {
     let groups = bundle.groups_of(minor);
     let families: BTreeSet<&str> = groups
         .iter()
-        .filter_map(|group| group.machine_config.spec.os_family.map(family_name))
+        .filter_map(|group| group.machine_config.spec.os_family)
+        .filter(|family| !is_brought(*family))
+        .map(family_name)
         .collect();
     let fits = |image: &&ReleaseNodeImage, family: &str| {
         image.os_family == family && bundle.cni().is_none_or(|cni| cni == image.cni)

@@ -3,20 +3,24 @@
 
 use kube::ResourceExt as _;
 use resources::anywhere::{Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig};
+use resources::gantry::Release;
 use resources::keys::{CONTROL_PLANE_VIP, VRRP_ID};
 use serde_json::Value;
 
 use crate::address_holder::{AddressHolder, address_holder, annotation_path};
 use crate::admission::Document;
+use crate::brought_images::{is_brought, pulled};
 use crate::bundle::{AWS_IAM, ClusterBundle};
+use crate::releases::candidates;
 use crate::violation::{Report, Violation};
 
 const MAY_STAY: &str = "it may stay";
 
-/// The remarks about the documents of a cluster.
+/// The remarks about the documents of a cluster. `releases` are those that the appliance knows.
 #[must_use]
-pub fn remarks(bundle: &ClusterBundle) -> Vec<Violation> {
+pub fn remarks(bundle: &ClusterBundle, releases: &[Release]) -> Vec<Violation> {
     let mut found = of_cluster(&bundle.cluster);
+    found.extend(pulled_images(bundle, releases));
     found.extend(of_datacenter(&bundle.datacenter));
     found.extend(bundle.machine_configs.values().flat_map(of_machine_config));
     found
@@ -111,12 +115,43 @@ fn pulled_image(cluster: &Cluster, report: &mut Report) {
     );
 }
 
+/// The images that machines pull when users bring the node images.
+fn pulled_images(bundle: &ClusterBundle, releases: &[Release]) -> Vec<Violation> {
+    let mut report = Report::new("Cluster", &bundle.name());
+    if !bundle.brings_images() {
+        return Vec::new();
+    }
+    for minor in bundle.versions() {
+        let Some(release) = candidates(bundle, minor, releases).first().copied() else {
+            continue;
+        };
+        report.add(
+            "spec.kubernetesVersion",
+            format!(
+                "the node images are yours: what they do not hold of {} each machine pulls, and the image of pause that their \
+                 containerd names",
+                pulled(&release.spec).join(", ")
+            ),
+            "let the machines reach these registries, or let registryMirrorConfiguration stand for them and have the images",
+        );
+    }
+    report.found
+}
+
 fn of_machine_config(config: &TinkerbellMachineConfig) -> Vec<Violation> {
     let mut report = Report::new("TinkerbellMachineConfig", &config.name_any());
     let affinity = config.spec.hardware_affinity.as_ref();
     if affinity.is_some_and(|affinity| !affinity.preferred.is_empty()) {
         let why = "has no effect: of the hardware that is required the first free machine by name is taken";
         report.add("spec.hardwareAffinity.preferred", why, MAY_STAY);
+    }
+    if config.spec.os_family.is_some_and(is_brought) {
+        report.add(
+            "spec.osFamily",
+            "the machines run what the image brings: its containerd, its kubelet, and a kubeadm of the version that the Cluster \
+             names; which patch version they are is not checked",
+            "build the image for that version, as for EKS Anywhere, with cloud-init and Python 3 in it",
+        );
     }
     report.found
 }

@@ -19,7 +19,10 @@ fn read(text: &str) -> ClusterBundle {
 #[test]
 fn a_file_with_every_section_loads_with_remarks() {
     let bundle = read(ALL_SECTIONS);
-    let remarks: Vec<String> = remarks(&bundle).into_iter().map(|remark| remark.path).collect();
+    let remarks: Vec<String> = remarks(&bundle, &releases())
+        .into_iter()
+        .map(|remark| remark.path)
+        .collect();
     let expected = [
         "spec.eksaVersion",
         "spec.bundlesRef",

@@ -283,9 +283,9 @@ fn one_fault_is_one_problem_at_its_field() {
         ),
         (
             "osFamily: debian",
-            "osFamily: ubuntu",
+            "osFamily: bottlerocket",
             "spec.osFamily",
-            "no ubuntu node image",
+            "its images for bare metal end with 1.28",
         ),
         (
             "osFamily: debian",
@@ -297,7 +297,7 @@ fn one_fault_is_one_problem_at_its_field() {
             "  osFamily: debian\n",
             "",
             "spec.osFamily",
-            "no bottlerocket node image",
+            "a machine configuration without osFamily means it",
         ),
         (
             "    type: cp\n",
@@ -478,7 +478,9 @@ fn said(from: &str, to: &str) -> (Vec<String>, Vec<String>) {
             (places.collect(), Vec::new())
         }
         Ok(bundle) => {
-            let paths = remarks(&bundle).into_iter().map(|remark| remark.path);
+            let paths = remarks(&bundle, &releases())
+                .into_iter()
+                .map(|remark| remark.path);
             (Vec::new(), paths.collect())
         }
     }

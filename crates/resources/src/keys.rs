@@ -120,7 +120,8 @@ pub const SKIP_IP_CHECK: &str = "anywhere.eks.amazonaws.com/skip-ip-check";
 /// that Gantry derives from the endpoint is taken on the segment. Set at creation, fixed afterwards.
 pub const VRRP_ID: &str = "gantry.dev/vrrp-id";
 /// Annotation on an EKS Anywhere cluster: what holds the control-plane endpoint on the machines of the control plane,
-/// `keepalived` (which is also meant without it) or `kube-vip`. Set at creation, fixed afterwards.
+/// `keepalived` or `kube-vip`. Without it the latter is meant for node images that the user brings, and the former for Gantry's
+/// own. Set at creation, fixed afterwards.
 pub const CONTROL_PLANE_VIP: &str = "gantry.dev/control-plane-vip";
 /// Annotation on an EKS Anywhere cluster whose endpoint kube-vip holds: kube-vip's image, where it is not to be the one of the
 /// cluster's Release.

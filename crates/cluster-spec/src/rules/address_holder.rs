@@ -17,6 +17,15 @@ use crate::violation::{Report, Violation};
 pub(super) fn check(bundle: &ClusterBundle, releases: &[Release], report: &mut Report) {
     let cluster = &bundle.cluster;
     report.found.extend(faults(cluster));
+    if bundle.brings_images() && address_holder(cluster) == AddressHolder::Keepalived {
+        report.add(
+            annotation_path(CONTROL_PLANE_VIP),
+            "keepalived is in Gantry's own node images alone, and these machines have images of yours",
+            format!(
+                "write {KUBE_VIP}, or remove the annotation: with such images {KUBE_VIP} is meant without it"
+            ),
+        );
+    }
     if !matches!(address_holder(cluster), AddressHolder::KubeVip { .. }) {
         return;
     }

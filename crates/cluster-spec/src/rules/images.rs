@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use kube::ResourceExt;
-use resources::anywhere::TinkerbellMachineConfig;
+use resources::anywhere::{OsFamily, TinkerbellMachineConfig};
 use resources::gantry::{Release, ReleaseNodeImage};
 
+use crate::brought_images::is_brought;
 use crate::bundle::ClusterBundle;
 use crate::releases::{family_name, of_version};
 use crate::version::version;
@@ -127,12 +128,24 @@ fn of_cluster(bundle: &ClusterBundle) -> Versions<'_> {
 }
 
 fn check_family(config: &TinkerbellMachineConfig, minor: &str, releases: &[Release], report: &mut Report) {
-    let (Some(family), Some(images)) = (
-        config.spec.os_family.map(family_name),
-        node_images(minor, releases),
-    ) else {
+    let (Some(family), Some(images)) = (config.spec.os_family, node_images(minor, releases)) else {
         return;
     };
+    if is_brought(family) {
+        return;
+    }
+    if family == OsFamily::Bottlerocket {
+        report.add(
+            "spec.osFamily",
+            format!(
+                "there is no bottlerocket for machines with Kubernetes {minor} (a machine configuration without osFamily means it): \
+                 its images for bare metal end with 1.28, in EKS Anywhere too"
+            ),
+            "write osFamily: ubuntu or redhat with an image of yours, or debian with one of Gantry's",
+        );
+        return;
+    }
+    let family = family_name(family);
     let families: Vec<&str> = images.iter().map(|image| image.os_family.as_str()).collect();
     if !families.contains(&family) {
         report.add(

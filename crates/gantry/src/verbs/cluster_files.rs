@@ -69,7 +69,7 @@ impl ClusterFiles {
             (Ok(_), Err(faults)) => return Err(faults),
             (Err(problems), Err(faults)) => return Err(Failure::BadInput(format!("{problems}\n\n{faults}"))),
         };
-        for remark in cluster_spec::remarks(&bundle) {
+        for remark in cluster_spec::remarks(&bundle, &releases) {
             output::note(format!("remark: {remark}"));
         }
         let namespace = bundle.cluster.namespace();

@@ -8,7 +8,7 @@ use crate::rules::validate;
 pub(super) const ANNOTATIONS_AT_CREATION: &[(&str, &str, &str)] = &[
     (
         CONTROL_PLANE_VIP,
-        "what holds the endpoint: `keepalived` (as without it) or `kube-vip`; see [control-plane-address.md](control-plane-address.md)",
+        "what holds the endpoint: `keepalived` (as without it, with Gantry's own image) or `kube-vip` (as without it, with one of yours); see [control-plane-address.md](control-plane-address.md)",
         "kube-vip",
     ),
     (

@@ -264,7 +264,10 @@ const MACHINE_CONFIG_AT_CREATION: &[CreationRow] = &[
     ),
     (
         "spec.osFamily",
-        Decides("system of the image: debian", "\"debian\""),
+        Decides(
+            "system of the image: debian for one of Gantry's own, ubuntu or redhat for one of yours",
+            "\"debian\"",
+        ),
     ),
     ("spec.osImageURL", Decides("image of these machines", IMAGE)),
     (
@@ -396,7 +399,7 @@ fn every_field_does_what_the_table_says_when_a_cluster_is_made() {
         for (row, effect) in rows {
             let (Decides(_, example) | Nothing(example) | Refused(example)) = effect;
             let (bundle, path) = with(kind, row, example, spec);
-            let (found, noted) = (validate(&bundle, &releases), remarks(&bundle));
+            let (found, noted) = (validate(&bundle, &releases), remarks(&bundle, &releases));
             let (refused, remark) = (said(&found, kind, &path), said(&noted, kind, &path));
             match effect {
                 Decides(..) => assert_eq!((found, remark), (vec![], None), "{kind} {row}"),
@@ -443,7 +446,7 @@ fn the_page_about_the_fields_is_the_table() {
                 Decides(what, _) => (*what).to_owned(),
                 Nothing(example) => {
                     let (bundle, path) = with(kind, row, example, spec);
-                    said(&remarks(&bundle), kind, &path).unwrap()
+                    said(&remarks(&bundle, &releases), kind, &path).unwrap()
                 }
                 Refused(example) => {
                     let (bundle, path) = with(kind, row, example, spec);

@@ -87,7 +87,7 @@ fn the_image_is_that_of_the_release_or_of_the_annotation() {
     assert_eq!(image(&named).unwrap(), IMAGE);
     // Whoever chooses it hears that it is pulled, and from where.
     let said = |bundle: &ClusterBundle| {
-        remarks(bundle)
+        remarks(bundle, &crate::releases::tests::releases(&["v1.35.4"]))
             .iter()
             .map(ToString::to_string)
             .collect::<String>()

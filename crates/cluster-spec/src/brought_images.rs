@@ -1,0 +1,34 @@
+//! Operating systems whose node images users bring: built for EKS Anywhere, with containerd, kubelet and kubeadm in them and
+//! nothing of Gantry's. No Release has such an image; it says which container images the machines pull.
+
+use resources::anywhere::OsFamily;
+use resources::gantry::ReleaseSpec;
+
+use crate::bundle::ClusterBundle;
+
+/// Component of a Release that is in Gantry's own node images alone, and in no registry.
+const KEEPALIVED: &str = "keepalived";
+
+/// Whether users bring the images of this family.
+pub(crate) const fn is_brought(family: OsFamily) -> bool {
+    matches!(family, OsFamily::Ubuntu | OsFamily::Redhat)
+}
+
+impl ClusterBundle {
+    /// Whether the machines of the control plane, and with them all others, have images that the user brings.
+    #[must_use]
+    pub fn brings_images(&self) -> bool {
+        let groups = self.groups();
+        let family = groups
+            .first()
+            .and_then(|group| group.machine_config.spec.os_family);
+        family.is_some_and(is_brought)
+    }
+}
+
+/// The container images of a Release that machines with images of the user's pull, as far as these do not hold them.
+pub(crate) fn pulled(release: &ReleaseSpec) -> Vec<&str> {
+    let components = release.components.iter();
+    let others = components.filter(|component| component.name != KEEPALIVED);
+    others.map(|component| component.image.as_str()).collect()
+}
