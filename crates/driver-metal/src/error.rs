@@ -39,14 +39,13 @@ pub enum Error {
         /// What stands there.
         state: String,
     },
-    /// The user's own workflow cannot be printed.
-    #[error("cannot print TinkerbellTemplateConfig {name} as YAML")]
+    /// The user's own workflow can't be carried out.
+    #[error("TinkerbellTemplateConfig {name} can't be carried out: {reason}")]
     Template {
         /// Its name.
         name: String,
-        /// Why.
-        #[source]
-        source: serde_saphyr::SerializeError,
+        /// What is wrong with it.
+        reason: String,
     },
     /// Nothing says which disk the installed system is on.
     #[error(

@@ -1,9 +1,7 @@
 //! The Template and Workflow that install one machine. Pure: objects in, objects out.
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use agent_protocol::ActionKind;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
@@ -14,9 +12,11 @@ use resources::gantry::{ProviderMachine, Server};
 use resources::tinkerbell::{
     BootMode, BootOptions, Hardware, Template, TemplateSpec, Workflow, WorkflowSpec,
 };
-use resources::{ImageManifest, Mac, keys};
+use resources::{ImageManifest, keys};
 
+use crate::boot_nic::{boot_mac, hardware_map};
 use crate::error::Error;
+use crate::own_workflow::{Additions, completed, rendered};
 
 /// Label with the ProviderMachine's name on everything that is made for it.
 pub(crate) const MACHINE_LABEL: &str = "gantry.dev/provider-machine";
@@ -42,9 +42,6 @@ impl Installation<'_> {
     }
 
     fn text(&self) -> Result<String, Error> {
-        if let Some(own) = self.own {
-            return own_text(own);
-        }
         let texts = |source| Error::Texts {
             machine: self.machine.name_any(),
             source,
@@ -56,12 +53,27 @@ impl Installation<'_> {
             self.name,
             self.now.as_second()
         );
-        let image_url = format!(
-            "http://{}:{}/images/{}",
-            self.appliance,
-            self.http_port,
-            self.image.digest.hex()
-        );
+        let appliance = format!("http://{}:{}", self.appliance, self.http_port);
+        let image_url = format!("{appliance}/images/{}", self.image.digest.hex());
+        let machine = &self.machine.spec;
+        if let Some(own) = self.own {
+            let additions = Additions {
+                hostname: &hostname(self.hardware),
+                instance_id: &instance,
+                network: &network,
+                users: &machine.users,
+                named_url: &machine.image_url,
+                image_url: &image_url,
+                image: self.image,
+                patience: self.patience,
+            };
+            let failed = |reason| Error::Template {
+                name: own.name_any(),
+                reason,
+            };
+            let workflow = rendered(own, self.hardware, boot_mac(self.hardware)?).map_err(failed)?;
+            return completed(workflow, &additions).map_err(failed);
+        }
         let inputs = InstallInputs {
             workflow: self.name,
             machine: &hostname(self.hardware),
@@ -69,8 +81,9 @@ impl Installation<'_> {
             network: &network,
             image: self.image,
             image_url: &image_url,
-            os_family: &self.machine.spec.os_family,
-            users: &self.machine.spec.users,
+            os_family: &machine.os_family,
+            metadata_url: &appliance,
+            users: &machine.users,
             handover: self.server.spec.handover,
             patience: self.patience,
         };
@@ -122,51 +135,6 @@ fn metadata(name: &str, machine: &ProviderMachine) -> ObjectMeta {
         labels: Some(labels.into()),
         ..ObjectMeta::default()
     }
-}
-
-fn own_text(own: &TinkerbellTemplateConfig) -> Result<String, Error> {
-    serde_saphyr::to_string(&own.spec.template).map_err(|source| Error::Template {
-        name: own.name_any(),
-        source,
-    })
-}
-
-/// Names by which templates call agents.
-fn hardware_map(hardware: &Hardware, mac: Mac) -> BTreeMap<String, String> {
-    let agent = hardware.spec.agent_id.clone().unwrap_or_else(|| mac.to_string());
-    [("device_1".to_owned(), agent)].into()
-}
-
-/// Whether the user's own workflow can be carried out on this hardware; the error is for people.
-pub(crate) fn check_own(own: &TinkerbellTemplateConfig, hardware: &Hardware) -> Result<(), String> {
-    let text = own_text(own).map_err(|error| causes::line(&error))?;
-    let mac = boot_mac(hardware).map_err(|error| causes::line(&error))?;
-    let data =
-        template::data(&hardware_map(hardware, mac), Some(hardware)).map_err(|error| causes::line(&error))?;
-    let name = own.name_any();
-    let yaml = template::render(&name, &text, &data).map_err(|error| causes::line(&error))?;
-    let document = template::parse(&name, &yaml).map_err(|error| causes::line(&error))?;
-    let problems = template::check(&document, |image| {
-        ActionKind::native(image).map(ActionKind::leaves_installer)
-    });
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(problems.join("; "))
-    }
-}
-
-/// MAC address of the NIC that the machine boots from and that carries the node's address.
-pub(crate) fn boot_mac(hardware: &Hardware) -> Result<Mac, Error> {
-    let mac = hardware
-        .spec
-        .interfaces
-        .iter()
-        .find_map(|interface| interface.dhcp.as_ref()?.mac);
-    mac.ok_or_else(|| Error::Hardware {
-        hardware: hardware.name_any(),
-        field: "spec.interfaces[0].dhcp.mac",
-    })
 }
 
 /// Address of the node.

@@ -11,12 +11,14 @@
 #![forbid(unsafe_code)]
 
 mod availability;
+mod boot_nic;
 mod controller;
 mod cooldown;
 mod error;
 mod hosts;
 mod installation;
 mod metal_state;
+mod own_workflow;
 mod provider_cluster;
 mod repair;
 mod selection;
@@ -30,6 +32,7 @@ pub use controller::{MetalDriver, Settings};
 pub use cooldown::Cooldown;
 pub use error::Error;
 pub use metal_state::MetalState;
+pub use own_workflow::check_workflow;
 pub use selection::{NoServer, select};
 pub use snapshot::Snapshot;
 pub use states::decide;

@@ -5,7 +5,8 @@ use kube::ResourceExt as _;
 use resources::cluster_api::MachineAddress;
 use resources::gantry::ProviderMachineStatus;
 
-use crate::installation::{address, boot_mac};
+use crate::boot_nic::boot_mac;
+use crate::installation::address;
 use crate::metal_state::MetalState;
 use crate::repair;
 use crate::snapshot::Snapshot;

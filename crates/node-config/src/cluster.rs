@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::registry_credentials::RegistryCredentials;
+use crate::system::System;
 
 /// Port of the API on every control-plane node and on the shared address.
 pub(crate) const API_PORT: u16 = 6443;
@@ -81,12 +82,14 @@ pub struct ClusterSettings {
     pub registry_mirror: Option<RegistryMirrorConfiguration>,
     /// What that registry asks for.
     pub registry_credentials: Option<RegistryCredentials>,
-    /// resolv.conf for pods; the one with real name servers when absent.
+    /// resolv.conf for pods; that of the system with real name servers when absent.
     pub resolv_conf: Option<String>,
     /// Patience.
     pub profile: Profile,
     /// Container images.
     pub images: Images,
+    /// Operating system of its machines.
+    pub system: System,
 }
 
 /// Container images that are not kubeadm's own choice.

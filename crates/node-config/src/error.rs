@@ -23,7 +23,7 @@ pub enum Error {
     },
     /// The workflow of a machine cannot be made for this operating system.
     #[error(
-        "there is no default workflow for osFamily {os_family}; write a TinkerbellTemplateConfig and name it in templateRef"
+        "machines with osFamily {os_family} can't be installed; write debian, ubuntu or redhat, with an image of that family"
     )]
     OsFamily {
         /// As cluster YAML spells it.

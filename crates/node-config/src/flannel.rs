@@ -7,6 +7,10 @@ use serde_json::{Value, json};
 
 use crate::cluster::{API_PORT, ClusterSettings};
 
+/// Waits for flannel's choice of a range, and writes the configuration of the plugins `bridge`, `host-local` and `portmap`, which
+/// every image for Kubernetes nodes has in `/opt/cni/bin`.
+const WRITE_CNI_CONF: &str = include_str!("../../../images/flannel/write-cni-conf.sh");
+
 /// flannel's objects, in the order in which they are applied.
 #[must_use]
 pub fn flannel(cluster: &ClusterSettings) -> Vec<Value> {
@@ -55,6 +59,15 @@ pub fn flannel(cluster: &ClusterSettings) -> Vec<Value> {
         }),
         daemon_set(cluster, &labels),
     ]
+}
+
+/// The command that writes the CNI configuration: Gantry's image of flannel has it as a program, the public one has a shell.
+fn write_cni_conf(cluster: &ClusterSettings) -> Vec<&'static str> {
+    if cluster.system.is_own() {
+        vec!["/opt/bin/write-cni-conf"]
+    } else {
+        vec!["/bin/sh", "-c", WRITE_CNI_CONF]
+    }
 }
 
 pub(crate) fn daemon_set(cluster: &ClusterSettings, labels: &Value) -> Value {
@@ -108,7 +121,7 @@ pub(crate) fn daemon_set(cluster: &ClusterSettings, labels: &Value) -> Value {
                             "name": "write-cni-conf",
                             "image": cluster.images.flannel,
                             "imagePullPolicy": "IfNotPresent",
-                            "command": ["/opt/bin/write-cni-conf"],
+                            "command": write_cni_conf(cluster),
                             "resources": { "requests": { "cpu": "50m", "memory": "4Mi" } },
                             "volumeMounts": [mount("run", "/run/flannel"), mount("cni", "/etc/cni/net.d")],
                         },

@@ -1,4 +1,5 @@
-//! Network of an installed system: one NIC matched by MAC, a static address, an optional VLAN (netplan, version 2).
+//! Network of an installed system: one NIC matched by MAC, a static address, an optional VLAN, for netplan (version 2) or for
+//! NetworkManager (nm-settings-keyfile(5)).
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
@@ -7,6 +8,9 @@ use resources::Mac;
 use resources::tinkerbell::{Dhcp, Hardware};
 
 use crate::error::Error;
+
+/// Where NetworkManager reads connections.
+pub(crate) const KEY_FILES: &str = "/etc/NetworkManager/system-connections";
 
 /// Network of one machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +95,73 @@ pub fn netplan(network: &HostNetwork) -> String {
     text
 }
 
+/// What a file at this path has to hold to set up the network: a connection where NetworkManager reads them, else netplan's.
+#[must_use]
+pub fn network_file(path: &str, network: &HostNetwork) -> String {
+    if path.starts_with(KEY_FILES) {
+        key_file(network)
+            .pop()
+            .map(|(_, _, text)| text)
+            .unwrap_or_default()
+    } else {
+        netplan(network)
+    }
+}
+
+/// Connections of NetworkManager: name of the action that writes one, its own name, text. With a VLAN its parent comes first.
+pub(crate) fn key_file(network: &HostNetwork) -> Vec<(&'static str, String, String)> {
+    let ethernet = |addresses: &str| {
+        format!(
+            "[connection]\nid=id0\ntype=ethernet\nautoconnect-priority=100\n\n[ethernet]\nmac-address={}\n\n{addresses}",
+            network.mac
+        )
+    };
+    let own = ip_settings(network);
+    let none = "[ipv4]\nmethod=disabled\n\n[ipv6]\nmethod=disabled\n";
+    match network.vlan {
+        None => vec![("write-network-connection", "id0".to_owned(), ethernet(&own))],
+        Some(id) => {
+            // A parent that is named by its MAC needs no name of an interface, which the installer can't know.
+            let vlan = format!(
+                "[connection]\nid=vlan{id}\ntype=vlan\ninterface-name=vlan{id}\nautoconnect-priority=100\n\n\
+                 [ethernet]\nmac-address={}\n\n[vlan]\nid={id}\nflags=1\n\n{own}",
+                network.mac
+            );
+            vec![
+                ("write-network-connection", "id0".to_owned(), ethernet(none)),
+                ("write-vlan-connection", format!("vlan{id}"), vlan),
+            ]
+        }
+    }
+}
+
+fn ip_settings(network: &HostNetwork) -> String {
+    let mut text = format!(
+        "[ipv4]\nmethod=manual\naddress1={}/{}\n",
+        network.ip, network.prefix
+    );
+    if let Some(gateway) = network.gateway {
+        let _ = writeln!(text, "gateway={gateway}");
+        if !is_on_link(network, gateway) {
+            let _ = writeln!(text, "route1={gateway}/32");
+        }
+    }
+    if !network.nameservers.is_empty() {
+        let servers: Vec<String> = network.nameservers.iter().map(ToString::to_string).collect();
+        let _ = writeln!(text, "dns={};", servers.join(";"));
+    }
+    text += "\n[ipv6]\nmethod=link-local\n";
+    text
+}
+
+/// Whether the gateway is in the network of the address.
+fn is_on_link(network: &HostNetwork, gateway: Ipv4Addr) -> bool {
+    let mask = u32::MAX
+        .checked_shl(32 - u32::from(network.prefix.min(32)))
+        .unwrap_or(0);
+    (gateway.to_bits() ^ network.ip.to_bits()) & mask == 0
+}
+
 fn addresses(network: &HostNetwork) -> String {
     let mut text = format!("      addresses:\n      - {}/{}\n", network.ip, network.prefix);
     if !network.nameservers.is_empty() {
@@ -104,10 +175,7 @@ fn addresses(network: &HostNetwork) -> String {
             text,
             "      routes:\n      - to: default\n        via: {gateway}\n"
         );
-        let mask = u32::MAX
-            .checked_shl(32 - u32::from(network.prefix.min(32)))
-            .unwrap_or(0);
-        if (gateway.to_bits() ^ network.ip.to_bits()) & mask != 0 {
+        if !is_on_link(network, gateway) {
             text += "        on-link: true\n";
         }
     }

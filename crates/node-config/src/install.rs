@@ -1,5 +1,6 @@
-//! The workflow that installs a node when the user brings none: for Debian what EKS Anywhere's does for Ubuntu, ending in
-//! the seed and the handover instead of a metadata service and a reboot.
+//! The workflow that installs a node when the user brings none: what EKS Anywhere's default does for the family, ending in the seed
+//! and the handover. So an installed system needs no metadata service: it is only asked where an image's cloud-init does
+//! not find the seed.
 //!
 //! The text is a Go template that gives YAML. It is public: Template objects hold no secret.
 
@@ -11,10 +12,8 @@ use resources::{Compression, ImageManifest};
 
 use crate::cloud_init::{FIRST_BOOT_SCRIPT, meta_data, network_config, user_data};
 use crate::error::Error;
-use crate::host_network::{HostNetwork, netplan};
-
-/// Partition of the root file system where a manifest does not say.
-const ROOT_PARTITION: u32 = 2;
+use crate::host_network::{HostNetwork, KEY_FILES};
+use crate::system::System;
 
 /// Bytes of the raw disk that a slow disk writes and reads back in a second: 50 MB/s each way.
 const SLOW_DISK: u64 = 25_000_000;
@@ -36,6 +35,8 @@ pub struct InstallInputs<'a> {
     pub image_url: &'a str,
     /// Operating system family, as cluster YAML spells it.
     pub os_family: &'a str,
+    /// Where the metadata service answers, such as `http://192.0.2.5:7080`.
+    pub metadata_url: &'a str,
     /// Users of the installed system.
     pub users: &'a [User],
     /// How the machine gets from the installer to the installed system.
@@ -49,11 +50,10 @@ pub struct InstallInputs<'a> {
 /// # Errors
 /// When a part cannot be printed, or the operating system is none that this workflow knows.
 pub fn template(inputs: &InstallInputs<'_>) -> Result<String, Error> {
-    if !["debian", "ubuntu"].contains(&inputs.os_family) {
-        return Err(Error::OsFamily {
-            os_family: inputs.os_family.to_owned(),
-        });
-    }
+    let system = System::of(inputs.os_family).ok_or_else(|| Error::OsFamily {
+        os_family: inputs.os_family.to_owned(),
+    })?;
+    let fs_type = system.root_file_system();
     let patience = inputs.patience.max(1);
     let for_the_disk = u32::try_from(inputs.image.raw_size / SLOW_DISK).unwrap_or(u32::MAX);
     let mut text = String::new();
@@ -65,7 +65,8 @@ pub fn template(inputs: &InstallInputs<'_>) -> Result<String, Error> {
         (6000 + u64::from(for_the_disk)) * u64::from(patience),
     );
     let disk = "{{ index .Hardware.Disks 0 }}".to_owned();
-    let root = inputs.image.root_partition.unwrap_or(ROOT_PARTITION);
+    let root = inputs.image.root_partition;
+    let root = root.unwrap_or_else(|| system.root_partition());
     let partition = format!("{{{{ formatPartition ( index .Hardware.Disks 0 ) {root} }}}}");
     action(
         &mut text,
@@ -74,18 +75,18 @@ pub fn template(inputs: &InstallInputs<'_>) -> Result<String, Error> {
         for_the_disk.saturating_add(600).saturating_mul(patience),
         &image_environment(inputs, disk),
     );
-    for (name, path, contents) in files(inputs) {
+    for (name, path, contents) in files(inputs, system) {
         action(
             &mut text,
             name,
             "writefile",
             90 * patience,
-            &file_environment(&partition, path, contents),
+            &file_environment((&partition, fs_type), &path, contents),
         );
     }
     let seed = [
         ("DEST_DISK", Text::Template(partition.clone())),
-        ("FS_TYPE", Text::Plain("ext4".to_owned())),
+        ("FS_TYPE", Text::Plain(fs_type.to_owned())),
         (
             "META_DATA",
             Text::Plain(meta_data(inputs.instance_id, inputs.machine)?),
@@ -102,7 +103,7 @@ pub fn template(inputs: &InstallInputs<'_>) -> Result<String, Error> {
     };
     let handover = [
         ("BLOCK_DEVICE", Text::Template(partition)),
-        ("FS_TYPE", Text::Plain("ext4".to_owned())),
+        ("FS_TYPE", Text::Plain(fs_type.to_owned())),
         ("HANDOVER", Text::Plain(handover.to_owned())),
     ];
     action(&mut text, "hand-over", "handover", 90 * patience, &handover);
@@ -110,29 +111,46 @@ pub fn template(inputs: &InstallInputs<'_>) -> Result<String, Error> {
 }
 
 /// Files that EKS Anywhere's workflow writes too: name of the action, path, contents.
-fn files(inputs: &InstallInputs<'_>) -> [(&'static str, &'static str, String); 4] {
-    [
+fn files(inputs: &InstallInputs<'_>, system: System) -> Vec<(&'static str, String, String)> {
+    let mut files = system.network_files(inputs.network);
+    let (datasource, identify) = if system.is_own() {
         (
-            "write-netplan",
-            "/etc/netplan/config.yaml",
-            netplan(inputs.network),
-        ),
+            "datasource_list: [NoCloud, None]\nmanage_etc_hosts: localhost\n".to_owned(),
+            "datasource: NoCloud\n",
+        )
+    } else {
+        // Not `datasource`, which would leave the seed as the only source.
+        (ec2_as_well(inputs.metadata_url), "policy: enabled\n")
+    };
+    for (name, path, contents) in [
         (
             "disable-cloud-init-network-capabilities",
             "/etc/cloud/cloud.cfg.d/99-disable-network-config.cfg",
             "network: {config: disabled}\n".to_owned(),
         ),
+        // The last of the files there counts; those of an image may have names that begin with 99 as well.
         (
             "add-cloud-init-datasource",
             "/etc/cloud/cloud.cfg.d/99-gantry-datasource.cfg",
-            "datasource_list: [NoCloud, None]\nmanage_etc_hosts: localhost\n".to_owned(),
+            datasource,
         ),
         (
             "add-cloud-init-ds-identify",
             "/etc/cloud/ds-identify.cfg",
-            "datasource: NoCloud\n".to_owned(),
+            identify.to_owned(),
         ),
-    ]
+    ] {
+        files.push((name, path.to_owned(), contents));
+    }
+    files
+}
+
+/// cloud-init's settings for an image of the user's: the seed, else the metadata service, which has what is public.
+fn ec2_as_well(metadata_url: &str) -> String {
+    format!(
+        "datasource_list: [NoCloud, Ec2, None]\ndatasource:\n  Ec2:\n    metadata_urls: [{metadata_url:?}]\n    strict_id: \
+         false\nmanage_etc_hosts: localhost\nwarnings:\n  dsid_missing_source: off\n"
+    )
 }
 
 /// A value of the environment.
@@ -163,23 +181,23 @@ fn image_environment(inputs: &InstallInputs<'_>, disk: String) -> Vec<(&'static 
     environment
 }
 
-fn file_environment(partition: &str, path: &str, contents: String) -> Vec<(&'static str, Text)> {
+fn file_environment(
+    (partition, fs_type): (&str, &str),
+    path: &str,
+    contents: String,
+) -> Vec<(&'static str, Text)> {
+    let is_private = ["/etc/netplan/", KEY_FILES]
+        .iter()
+        .any(|folder| path.starts_with(folder));
     let plain = |text: &str| Text::Plain(text.to_owned());
     vec![
         ("DEST_DISK", Text::Template(partition.to_owned())),
-        ("FS_TYPE", plain("ext4")),
+        ("FS_TYPE", plain(fs_type)),
         ("DEST_PATH", plain(path)),
         ("CONTENTS", Text::Plain(contents)),
         ("UID", plain("0")),
         ("GID", plain("0")),
-        (
-            "MODE",
-            plain(if path.starts_with("/etc/netplan/") {
-                "0600"
-            } else {
-                "0644"
-            }),
-        ),
+        ("MODE", plain(if is_private { "0600" } else { "0644" })),
         ("DIRMODE", plain("0755")),
     ]
 }

@@ -21,8 +21,6 @@ const KUBEADM: &str = "kubeadm.k8s.io/v1beta4";
 const KUBELET: &str = "kubelet.config.k8s.io/v1beta1";
 /// Where the patches lie on a node.
 pub(crate) const PATCH_DIR: &str = "/etc/kubernetes/patches";
-/// Where systemd-resolved keeps the real name servers; its stub on 127.0.0.53 is no use to pods.
-const RESOLV_CONF: &str = "/run/systemd/resolve/resolv.conf";
 
 /// Documents of `kubeadm init`. `token` is the bootstrap token that kubeadm makes anyway; with one of ours it is short.
 pub(crate) fn init_documents(
@@ -254,7 +252,7 @@ fn kubelet(cluster: &ClusterSettings) -> KubeletConfiguration {
         resolv_conf: cluster
             .resolv_conf
             .clone()
-            .unwrap_or_else(|| RESOLV_CONF.to_owned()),
+            .unwrap_or_else(|| cluster.system.resolv_conf().to_owned()),
         rotate_certificates: true,
         read_only_port: 0,
         // A watch for each of them has a second to begin, too short for an emulated machine.

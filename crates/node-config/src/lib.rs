@@ -1,6 +1,6 @@
 //! What an installed system is told to become a Kubernetes node.
 //!
-//! Owns the texts and nothing else: network ([`netplan`]), the public NoCloud seed ([`user_data`], [`meta_data`]), the
+//! Owns the texts and nothing else: what differs between operating systems ([`System`]), network ([`netplan`]), the public NoCloud seed ([`user_data`], [`meta_data`]), the
 //! script of the first boot ([`FIRST_BOOT_SCRIPT`]), the document that this script pulls ([`BootstrapDocument`], made by
 //! [`init`], [`restore`], [`join_worker`] and [`join_control_plane`]) with kubeadm's configuration (kubeadm.k8s.io/v1beta4) and the
 //! static pod of the control-plane address (keepalived or kube-vip), the audit policy, containerd's registries and proxy, what joining machines read in the cluster ([`cluster_config`]),
@@ -30,6 +30,7 @@ mod registry_credentials;
 mod registry_mirror;
 mod renewal;
 mod restore_etcd;
+mod system;
 pub mod wipe;
 
 pub use bootstrap::{
@@ -40,7 +41,7 @@ pub use cloud_init::{FIRST_BOOT_SCRIPT, meta_data, network_config, user_data};
 pub use cluster::{AddressHolder, ClusterSettings, Images, LONGEST_MOVE_SECONDS, Profile, with_tag};
 pub use error::Error;
 pub use flannel::flannel;
-pub use host_network::{HostNetwork, hostname, netplan};
+pub use host_network::{HostNetwork, hostname, netplan, network_file};
 pub use join_secrets::JoinSecrets;
 pub use kubeadm::cluster_config;
 pub use node::{NodeSettings, kubelet_sets_label};
@@ -50,3 +51,4 @@ pub use older_nodes::{
 pub use registry_credentials::RegistryCredentials;
 pub use renewal::{RESTART_SECONDS, Renewal, RenewalReport, renewal_pod, renewal_template};
 pub use restore_etcd::{REVISION_BUMP, restore_etcd_script};
+pub use system::System;

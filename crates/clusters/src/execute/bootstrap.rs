@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use node_config::{
-    BootstrapDocument, CaFiles, ClusterSettings, EtcdSnapshot, Images, JoinSecrets, NodeSettings,
+    BootstrapDocument, CaFiles, ClusterSettings, EtcdSnapshot, Images, JoinSecrets, NodeSettings, System,
 };
 use pki::ClusterPki;
 use resources::gantry::{MachineRole, ProviderMachine};
@@ -150,7 +150,14 @@ pub(crate) fn settings(work: &Work<'_>, wanted: &Wanted, version: &str) -> Resul
         resolv_conf: wanted.resolv_conf.clone(),
         profile: work.profile,
         images,
+        system: system(wanted).ok_or_else(|| incomplete("an osFamily whose machines can be installed"))?,
     })
+}
+
+/// The operating system of the machines: all groups have one family.
+fn system(wanted: &Wanted) -> Option<System> {
+    let pool = wanted.pools.first()?;
+    System::of(&pool.os_family)
 }
 
 fn node(

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use resources::gantry::Server;
 
-use crate::installation::check_own;
 use crate::metal_state::MetalState;
+use crate::own_workflow::check_workflow;
 use crate::selection::select;
 use crate::snapshot::Snapshot;
 use crate::step::{Effect, Step, fail};
@@ -64,7 +64,7 @@ fn own_template(snapshot: &Snapshot, server: &Server, now: Timestamp) -> Option<
         return Some(wait(snapshot, reason, now));
     };
     let hardware = snapshot.hardware.get(&server.spec.hardware)?;
-    let why = check_own(own, hardware).err()?;
+    let why = check_workflow(own, hardware).err()?;
     Some(fail(format!(
         "TinkerbellTemplateConfig {} can't be carried out, so no server was claimed: {why}",
         reference.name

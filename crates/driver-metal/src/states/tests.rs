@@ -235,7 +235,11 @@ fn a_workflow_of_the_user_that_cannot_be_carried_out_claims_no_server() {
             "metadata": {"name": "shed"},
             "spec": {"template": {"name": "shed", "version": "0.1", "global_timeout": 600, "tasks": [{
                 "name": "shed", "worker": "{{.device_1}}",
-                "actions": [{"name": "a", "image": image, "timeout": 60, "environment": {"DISK": environment}}]}]}}
+                "actions": [
+                    {"name": "a", "image": image, "timeout": 60, "environment": {"DISK": environment}},
+                    {"name": "b", "image": "writefile", "environment": {
+                        "DEST_DISK": "/dev/sda2", "FS_TYPE": "ext4", "DEST_PATH": "/etc/x", "CONTENTS": "y"}},
+                ]}]}}
         }))
         .unwrap());
         decide(&snapshot, START)

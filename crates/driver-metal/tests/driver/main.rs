@@ -22,6 +22,7 @@ mod anew;
 mod counts;
 mod failures;
 mod growth;
+mod own_images;
 mod release;
 mod wipe;
 

@@ -49,22 +49,54 @@ done
 # Certificates hold from one point in time to another, so the clock is right before any is made or checked.
 time_servers=/etc/systemd/timesyncd.conf.d/50-gantry.conf
 set_clock() {
-    if ! systemctl cat systemd-timesyncd.service > /dev/null 2>&1; then
-        echo "the image has no systemd-timesyncd, which hostOSConfiguration.ntpConfiguration needs" >&2
+    if systemctl cat systemd-timesyncd.service > /dev/null 2>&1; then
+        systemctl enable systemd-timesyncd.service
+        systemctl restart systemd-timesyncd.service
+        answered=timesyncd_answered
+    elif command -v chronyd > /dev/null; then
+        set_chrony
+        # Sixty looks, one a second.
+        answered='chronyc waitsync 60 0 0 1'
+    else
+        echo "the image has neither systemd-timesyncd nor chrony; hostOSConfiguration.ntpConfiguration needs one of them" >&2
         exit 1
     fi
-    systemctl enable systemd-timesyncd.service
-    systemctl restart systemd-timesyncd.service
+    $answered || echo "none of the time servers ($(asked_servers)) has answered within 60 s; the clock stays" >&2
+}
+
+asked_servers() {
+    sed -n 's/^NTP=//p' "$time_servers"
+}
+
+timesyncd_answered() {
     tries=0
     # Made when a server has answered (systemd-timesyncd.service(8)).
     until [ -e /run/systemd/timesync/synchronized ]; do
         tries=$((tries + 1))
-        if [ "$tries" -gt 60 ]; then
-            echo "none of the time servers ($(sed -n 's/^NTP=//p' "$time_servers")) has answered within 60 s; the clock stays" >&2
-            return 0
-        fi
+        [ "$tries" -le 60 ] || return 1
         sleep 1
     done
+}
+
+# The servers take the place of those of the image, between two marks: a repetition writes them anew.
+set_chrony() {
+    config=/etc/chrony/chrony.conf
+    [ -e "$config" ] || config=/etc/chrony.conf
+    unit=chronyd
+    ! systemctl cat chrony.service > /dev/null 2>&1 || unit=chrony
+    new=$(mktemp)
+    sed -e '/^# gantry: begin$/,/^# gantry: end$/d' -e 's/^pool /# &/' -e 's/^server /# &/' "$config" > "$new"
+    {
+        echo '# gantry: begin'
+        for server in $(asked_servers); do
+            echo "server $server iburst"
+        done
+        echo '# gantry: end'
+    } >> "$new"
+    cat "$new" > "$config"
+    rm -f "$new"
+    systemctl enable "$unit.service"
+    systemctl restart "$unit.service"
 }
 [ ! -e "$time_servers" ] || set_clock
 
@@ -174,12 +206,28 @@ configure_containerd() {
     mv "$new" "$config"
 }
 
+# By the tool of the distribution.
+trust_certificates() {
+    if command -v update-ca-certificates > /dev/null; then
+        update-ca-certificates
+    else
+        cp /usr/local/share/ca-certificates/gantry-*.crt /etc/pki/ca-trust/source/anchors/
+        update-ca-trust extract
+    fi
+}
+
 begin containerd
+for tool in containerd kubelet kubeadm kubectl; do
+    if ! command -v "$tool" > /dev/null; then
+        echo "there is no $tool on this machine; osImageURL has to name an image that is made for nodes of Kubernetes" >&2
+        exit 100
+    fi
+done
 mkdir -p /etc/kubernetes/patches
 changed=no
 for bundle in /usr/local/share/ca-certificates/gantry-*.crt; do
     [ -e "$bundle" ] || continue
-    update-ca-certificates
+    trust_certificates
     changed=yes
     break
 done
@@ -193,6 +241,8 @@ if [ "$changed" = yes ] || [ -d /etc/systemd/system/containerd.service.d ]; then
     systemctl restart containerd.service
 fi
 systemctl start containerd.service
+# kubeadm starts the kubelet, and leaves to the image whether it comes back after a restart.
+systemctl enable kubelet.service
 again=no
 [ ! -e "$dir/started" ] || again=yes
 

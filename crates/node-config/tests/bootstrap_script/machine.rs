@@ -60,6 +60,8 @@ impl Machine {
             "/etc/kubernetes",
             "/etc/keepalived",
             "/etc/containerd",
+            "/etc/chrony",
+            "/etc/pki",
             "/usr/local/share",
             "/etc/systemd",
             "/run/systemd",
@@ -82,7 +84,13 @@ impl Machine {
             "52:54:00:00:00:01\n",
         )
         .unwrap();
-        for name in ["kubectl", "systemctl", "update-ca-certificates"] {
+        for name in [
+            "containerd",
+            "kubelet",
+            "kubectl",
+            "systemctl",
+            "update-ca-certificates",
+        ] {
             let text = format!("#!/bin/sh\necho {name} $* >> {root}/calls\n[ ! -e {root}/fail-{name} ]\n");
             Self::program(&folder, &format!("bin/{name}"), &text);
         }
@@ -147,13 +155,34 @@ impl Machine {
 
     /// Runs the script.
     pub(crate) fn output(&self, what: &str) -> Output {
-        let _ = fs::remove_file(self.path("calls"));
         let path = format!(
             "{}/bin:{}",
             self.0.path().display(),
             std::env::var("PATH").unwrap()
         );
-        Command::new("sh")
+        self.output_with_path(what, &path)
+    }
+
+    /// As [`Self::run`], on a machine that has the programs of every system and those of this folder, and no others.
+    pub(crate) fn run_only_with_own_programs(&self, what: &str) -> (i32, Vec<String>, Vec<String>) {
+        let common = [
+            "cat", "chmod", "cp", "grep", "ls", "mkdir", "mktemp", "mv", "rm", "sed", "sh", "sleep", "sync",
+            "tail",
+        ];
+        let folder = self.path("usr/bin");
+        fs::create_dir_all(&folder).unwrap();
+        for name in common {
+            let found = ["/bin", "/usr/bin"].map(|bin| PathBuf::from(bin).join(name));
+            let found = found.into_iter().find(|path| path.exists()).unwrap();
+            std::os::unix::fs::symlink(found, folder.join(name)).unwrap();
+        }
+        let path = format!("{}:{}", self.path("bin").display(), folder.display());
+        self.seen(&self.output_with_path(what, &path))
+    }
+
+    fn output_with_path(&self, what: &str, path: &str) -> Output {
+        let _ = fs::remove_file(self.path("calls"));
+        Command::new("/bin/sh")
             .arg(self.path("bootstrap.sh"))
             .args([
                 what.trim_end_matches("-older"),
@@ -170,8 +199,11 @@ impl Machine {
 
     /// Runs the script; exit status, stages, and what kubeadm was called for.
     pub(crate) fn run(&self, what: &str) -> (i32, Vec<String>, Vec<String>) {
-        let output = self.output(what);
-        let text = String::from_utf8(output.stdout).unwrap();
+        self.seen(&self.output(what))
+    }
+
+    fn seen(&self, output: &Output) -> (i32, Vec<String>, Vec<String>) {
+        let text = String::from_utf8(output.stdout.clone()).unwrap();
         let stages = text
             .lines()
             .filter_map(|line| line.strip_prefix("gantry-stage: "));

@@ -5,7 +5,7 @@ use std::process::Command;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use node_config::{
-    BootstrapDocument, BootstrapFile, EtcdSnapshot, NodeSettings, Profile, init, join_control_plane,
+    BootstrapDocument, BootstrapFile, EtcdSnapshot, NodeSettings, Profile, System, init, join_control_plane,
     join_worker, restore,
 };
 use resources::Digest;
@@ -182,7 +182,13 @@ pub(crate) fn validated(yaml: &str) -> Result<String, String> {
 #[test]
 #[ignore = "needs kubeadm from the image cache: gantry image build kubernetes"]
 fn real_kubeadm_takes_every_document() {
-    for (name, document) in documents() {
+    let mut brought = cluster(Profile::Standard);
+    brought.system = System::RedHat;
+    let brought = init(&brought, &node(), &keys(), &secrets().token).unwrap();
+    for (name, document) in documents()
+        .into_iter()
+        .chain([("init-redhat".to_owned(), brought)])
+    {
         let yaml = kubeadm_yaml(&document);
         assert_eq!(validated(&yaml), Ok("ok\n".to_owned()), "{name}");
         // It reads every part strictly: with a field that it does not know, none passes.

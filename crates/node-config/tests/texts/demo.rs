@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use node_config::{
     AddressHolder, CaFiles, ClusterSettings, HostNetwork, Images, JoinSecrets, NodeSettings, Profile,
-    RegistryCredentials,
+    RegistryCredentials, System,
 };
 use resources::Secret;
 use resources::anywhere::{
@@ -50,6 +50,7 @@ pub(crate) fn cluster(profile: Profile) -> ClusterSettings {
         resolv_conf: None,
         profile,
         images: images(),
+        system: System::Debian,
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod address_holder;
 mod bootstrap;
+mod brought_images;
 mod demo;
 mod machine_settings;
 mod network_node;
@@ -128,6 +129,7 @@ fn workflow_text() {
         image: &image,
         image_url: "http://192.0.2.5:7080/images/0101",
         os_family: "debian",
+        metadata_url: "http://192.0.2.5:7080",
         users: &users,
         handover: HandoverPolicy::Auto,
         patience: 1,
