@@ -33,7 +33,7 @@ pub(crate) enum Command {
     /// Import hardware from a CSV file.
     #[command(subcommand)]
     Apply(Apply),
-    /// Print what a file would become, without a server.
+    /// Print files to begin with, or what a file would become, without a server.
     #[command(subcommand)]
     Generate(Generate),
     /// Bring a cluster to another version, image or configuration.
@@ -117,8 +117,13 @@ pub(crate) enum Apply {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Generate {
+    /// Print the file of a cluster, with blanks for what only you know.
+    Clusterconfig(verbs::generate_clusterconfig::GenerateClusterconfigArgs),
     /// Print the objects of a hardware CSV as YAML.
     Hardware(verbs::generate_hardware::GenerateHardwareArgs),
+    /// Print the workflow that installs the machines of a cluster's file, to be edited and put into it.
+    #[command(visible_alias = "ttc")]
+    Tinkerbelltemplateconfig(verbs::generate_template::GenerateTemplateArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -114,6 +114,12 @@ fn place(from: &Path, to: &Path) -> anyhow::Result<()> {
 }
 
 /// The Release object of these parts.
+/// The Releases whose parts this program can build, built or not.
+pub(crate) fn planned_releases() -> Result<Vec<Release>, image_builder::Error> {
+    let planned = ReleaseRecipe::ALL.into_iter().map(image_builder::planned_release);
+    planned.map(|spec| spec.map(release_object)).collect()
+}
+
 pub(crate) fn release_object(spec: ReleaseSpec) -> Release {
     let name = format!("kubernetes-{}", spec.patch_version.trim_start_matches('v'));
     let mut release = Release::new(&name, spec);

@@ -12,7 +12,9 @@ mod eksa_flags;
 pub(crate) mod etcd_drill;
 pub(crate) mod evidence;
 pub(crate) mod explain;
+pub(crate) mod generate_clusterconfig;
 pub(crate) mod generate_hardware;
+pub(crate) mod generate_template;
 pub(crate) mod get;
 pub(crate) mod image;
 pub(crate) mod lab;
@@ -49,7 +51,9 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Create(Create::Hardware(args)) | Command::Apply(Apply::Hardware(args)) => {
             apply_hardware::run(global, &args).await
         }
+        Command::Generate(Generate::Clusterconfig(args)) => generate_clusterconfig::run(&args),
         Command::Generate(Generate::Hardware(args)) => generate_hardware::run(&args),
+        Command::Generate(Generate::Tinkerbelltemplateconfig(args)) => generate_template::run(&args),
         Command::Upgrade(command) => upgrade(global, command).await,
         Command::Snapshot(command) => snapshots(global, &command).await,
         Command::Etcd(Etcd::Drill(args)) => etcd_drill::run(global, &args).await,

@@ -1,6 +1,7 @@
 //! `gantry create cluster -f FILE -z CSV`: check everything, apply everything, then only watch.
 
 mod identity;
+mod own_workflows;
 
 use clap::Args;
 use cluster_spec::{ClusterBundle, FreeHardware, Hosts, ManagementCluster, Surroundings, Violation};
@@ -76,7 +77,8 @@ async fn check(client: &Client, checked: &Checked, known: Option<&ClusterBundle>
     )))
 }
 
-/// Whether the addresses of the cluster and the names of its machines are free and its management cluster is there, by the
+/// Whether the addresses of the cluster and the names of its machines are free, its own workflows can be carried out, and its
+/// management cluster is there, by the
 /// API and the file; the appliance checks again, with its own address.
 async fn check_surroundings(client: &Client, checked: &Checked) -> Outcome<Vec<Violation>> {
     let all = ListParams::default();
@@ -102,6 +104,7 @@ async fn check_surroundings(client: &Client, checked: &Checked) -> Outcome<Vec<V
     identity::remarks(&checked.bundle, &hardware)
         .iter()
         .for_each(output::note);
+    let workflows = own_workflows::violations(&checked.bundle, &hardware);
     let mut clusters = Api::<Cluster>::all(client.clone()).list(&all).await?.items;
     let namespace = checked.bundle.cluster.namespace();
     clusters.retain(|other| other.name_any() != checked.bundle.name() || other.namespace() != namespace);
@@ -112,6 +115,7 @@ async fn check_surroundings(client: &Client, checked: &Checked) -> Outcome<Vec<V
         ..Surroundings::default()
     };
     let mut found = cluster_spec::check_surroundings(&checked.bundle, &around);
+    found.extend(workflows);
     match cluster_spec::management_cluster(&checked.bundle.cluster, &clusters) {
         ManagementCluster::Found => {}
         ManagementCluster::Missing(violation) | ManagementCluster::Wrong(violation) => found.push(violation),

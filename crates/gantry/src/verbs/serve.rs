@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use appliance::{DEFAULT_FILE, Given, KEYS, Settings, flag, start_logs, variable};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches};
-use image_builder::{ReleaseRecipe, default_cache_dir};
+use image_builder::default_cache_dir;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -106,9 +106,7 @@ pub(crate) async fn run(args: ServeArgs) -> Outcome {
         tracing::info!("asked to end");
         asked.cancel();
     });
-    let planned = ReleaseRecipe::ALL.into_iter().map(image_builder::planned_release);
-    let planned = planned.map(|spec| spec.map(parts::release_object));
-    let planned = planned.collect::<Result<Vec<_>, _>>()?;
+    let planned = parts::planned_releases()?;
     let result = appliance::run(settings, planned, cancel, |listeners| {
         for listener in listeners {
             output::line(format!("{:24} {}", listener.what, listener.place));
