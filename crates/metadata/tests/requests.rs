@@ -111,3 +111,25 @@ async fn by_address_only_public_fields() {
         (StatusCode::OK, "fake-canary".into())
     );
 }
+
+/// What cloud-init of an installed system gets when its settings name this service as an Ec2 source.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs cloud-init: apt-get install cloud-init"]
+async fn real_cloud_init_takes_it_for_an_ec2_source() {
+    let (events, _received) = EventSender::channel(100);
+    let view = view();
+    let peer: SocketAddr = "10.0.0.5:4000".parse().unwrap();
+    let service = router(Config::default(), Deps { view, events }).layer(Extension(ConnectInfo(peer)));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    let program = "import json, sys; from cloudinit.sources.helpers import ec2
+version, url = '2009-04-04', sys.argv[1]
+print(json.dumps([ec2.get_instance_metadata(version, url), len(ec2.get_instance_userdata(version, url))]))";
+    let mut python = tokio::process::Command::new("python3");
+    let output = python.args(["-c", program, &url]).output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let public = serde_json::json!({ "instance-id": "node-1", "local-ipv4": "10.0.0.5" });
+    assert_eq!(found, serde_json::json!([public, 0]));
+}
