@@ -4,7 +4,7 @@
 
 use futures::future::BoxFuture;
 
-use crate::{BootDevice, BootMode, Error, Inventory, PowerAction, PowerState};
+use crate::{BootOverride, Error, Inventory, PowerAction, PowerState};
 
 /// One BMC of one machine.
 pub trait Bmc: Send + Sync + std::fmt::Debug {
@@ -16,9 +16,12 @@ pub trait Bmc: Send + Sync + std::fmt::Debug {
     /// `On` of a running machine and `Off` or `Soft` of a stopped one are accepted without a request.
     fn power(&self, action: PowerAction) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// Sets the boot source of the next boot only, then reads it back; `Ok` means the BMC shows it set.
-    fn set_boot_once(&self, device: BootDevice, mode: BootMode) -> BoxFuture<'_, Result<(), Error>>;
+    /// Sets the boot source, then reads it back; `Ok` means the BMC shows it set.
+    fn set_boot(&self, boot: BootOverride) -> BoxFuture<'_, Result<(), Error>>;
 
     /// What the BMC says about the machine it belongs to.
     fn inventory(&self) -> BoxFuture<'_, Result<Inventory, Error>>;
+
+    /// Ends the session, if one was opened. Never an error: an unreachable BMC drops it by its own time limit.
+    fn close(&self) -> BoxFuture<'_, ()>;
 }

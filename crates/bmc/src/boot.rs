@@ -1,8 +1,8 @@
-//! One-time boot sources.
+//! Boot sources, for the next boot or for each.
 
 use std::fmt;
 
-/// From where a machine boots next time.
+/// From where a machine boots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BootDevice {
     Pxe,
@@ -17,6 +17,55 @@ pub enum BootDevice {
 pub enum BootMode {
     Uefi,
     Legacy,
+}
+
+/// For how long a boot source counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BootLasts {
+    /// For the next boot only.
+    Once,
+    /// For every boot until it is set anew.
+    Always,
+}
+
+/// A boot source in place of the one that the firmware is set up for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BootOverride {
+    pub device: BootDevice,
+    pub mode: BootMode,
+    pub lasts: BootLasts,
+}
+
+impl BootOverride {
+    /// For the next boot only.
+    #[must_use]
+    pub const fn once(device: BootDevice, mode: BootMode) -> Self {
+        Self {
+            device,
+            mode,
+            lasts: BootLasts::Once,
+        }
+    }
+}
+
+impl fmt::Display for BootOverride {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lasts = match self.lasts {
+            BootLasts::Once => "once",
+            BootLasts::Always => "for every boot",
+        };
+        write!(f, "{} ({}) {lasts}", self.device, self.mode.redfish())
+    }
+}
+
+impl BootLasts {
+    /// Redfish `ComputerSystem.BootSourceOverrideEnabled`.
+    pub(crate) fn redfish(self) -> &'static str {
+        match self {
+            Self::Once => "Once",
+            Self::Always => "Continuous",
+        }
+    }
 }
 
 impl BootDevice {

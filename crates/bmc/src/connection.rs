@@ -28,7 +28,7 @@ pub enum Login {
     /// HTTP basic authentication in each request; leaves no session behind on the BMC.
     #[default]
     Basic,
-    /// A Redfish session, opened at the first request and closed by [`crate::Redfish::close`].
+    /// A Redfish session, opened at the first request and closed by [`crate::Bmc::close`].
     Session,
 }
 
@@ -59,12 +59,7 @@ impl Connection {
 
     /// `https://host:port`, the one origin that this client talks to.
     pub(crate) fn origin(&self) -> Result<String, Error> {
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
-        if self.host.is_empty() || !self.host.chars().all(fits) {
-            return Err(Error::Host {
-                host: self.host.clone(),
-            });
-        }
+        check_host(&self.host)?;
         let bare_v6 = self.host.contains(':') && !self.host.starts_with('[');
         let port = self.port;
         Ok(if bare_v6 {
@@ -73,6 +68,17 @@ impl Connection {
             format!("https://{}:{port}", self.host)
         })
     }
+}
+
+/// Refuses what is no host name or address.
+pub(crate) fn check_host(host: &str) -> Result<(), Error> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+    if host.is_empty() || !host.chars().all(fits) {
+        return Err(Error::Host {
+            host: host.to_owned(),
+        });
+    }
+    Ok(())
 }
 
 impl Trust {

@@ -2,6 +2,8 @@
 
 use std::error::Error as Cause;
 
+use ::ipmi::Completion;
+
 /// Why a BMC operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -30,8 +32,26 @@ pub enum Error {
     },
     #[error("the certificate of BMC {host} is not the pinned one")]
     Certificate { host: String },
-    #[error("BMC {host} refuses user name and password (HTTP {status}); check the Secret of this BMC")]
-    Login { host: String, status: u16 },
+    #[error("BMC {host} refuses user name and password ({reason}); check the Secret of this BMC")]
+    Login { host: String, reason: String },
+    #[error("BMC {host} opens no session now: {reason}")]
+    NoSession { host: String, reason: String },
+    #[error("BMC {host} cannot be used by IPMI: {reason}")]
+    IpmiRefused { host: String, reason: String },
+    #[error(
+        "the {what} of BMC {host} is longer than the {limit} bytes that IPMI has for it; set a shorter one"
+    )]
+    TooLongForIpmi {
+        host: String,
+        what: &'static str,
+        limit: usize,
+    },
+    #[error("BMC {host} does not do {command}: {completion}")]
+    Completion {
+        host: String,
+        command: String,
+        completion: Completion,
+    },
     #[error("BMC {host} answered HTTP {status} to {method} {path}{message}")]
     Status {
         host: String,
@@ -70,7 +90,7 @@ pub enum Error {
         action: String,
         offered: String,
     },
-    #[error("BMC {host} accepted one-time boot from {wanted} but shows {shown}")]
+    #[error("BMC {host} accepted to boot from {wanted} but shows {shown}")]
     BootNotSet {
         host: String,
         wanted: String,
@@ -85,15 +105,19 @@ impl Error {
         match self {
             Self::Unreachable { .. }
             | Self::Timeout { .. }
+            | Self::NoSession { .. }
             | Self::Malformed { .. }
             | Self::BootNotSet { .. } => true,
             // 409 is what a BMC says while it is still busy with the action before.
             Self::Status { status, .. } => matches!(status, 408 | 409 | 412 | 425 | 429 | 500..=599),
+            Self::Completion { completion, .. } => completion.is_temporary(),
             Self::Host { .. }
             | Self::Fingerprint { .. }
             | Self::Setup { .. }
             | Self::Certificate { .. }
             | Self::Login { .. }
+            | Self::IpmiRefused { .. }
+            | Self::TooLongForIpmi { .. }
             | Self::Redirect { .. }
             | Self::ForeignReference { .. }
             | Self::TooLong { .. }

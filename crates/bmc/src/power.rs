@@ -24,6 +24,20 @@ pub enum PowerAction {
     Cycle,
     /// The reset line; power stays on.
     Reset,
+    /// A non-maskable interrupt, by which a hanging system writes its crash dump.
+    Nmi,
+}
+
+impl PowerAction {
+    /// Whether the machine already is where the action leads. Most BMCs answer such a request with an error.
+    pub(crate) fn is_done_by(self, state: PowerState) -> bool {
+        matches!(
+            (self, state),
+            (Self::On, PowerState::On | PowerState::PoweringOn)
+                | (Self::Off, PowerState::Off)
+                | (Self::Soft, PowerState::Off | PowerState::PoweringOff)
+        )
+    }
 }
 
 impl PowerState {
@@ -58,6 +72,23 @@ impl fmt::Display for PowerAction {
             Self::Soft => "soft",
             Self::Cycle => "cycle",
             Self::Reset => "reset",
+            Self::Nmi => "nmi",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_request_where_nothing_changes() {
+        assert!(PowerAction::On.is_done_by(PowerState::On));
+        assert!(PowerAction::Off.is_done_by(PowerState::Off));
+        assert!(PowerAction::Soft.is_done_by(PowerState::Off));
+        assert!(!PowerAction::Off.is_done_by(PowerState::Unknown));
+        assert!(!PowerAction::Off.is_done_by(PowerState::PoweringOff));
+        assert!(!PowerAction::Cycle.is_done_by(PowerState::Off));
+        assert!(!PowerAction::Reset.is_done_by(PowerState::On));
     }
 }

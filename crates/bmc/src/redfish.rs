@@ -13,11 +13,12 @@ use futures::future::BoxFuture;
 use http::Method;
 use tokio::sync::OnceCell;
 
-use crate::{Bmc, BootDevice, BootMode, Connection, Error, Inventory, Nic, PowerAction, PowerState};
+use crate::{Bmc, BootOverride, Connection, Error, Inventory, Nic, PowerAction, PowerState};
 use model::{Collection, EthernetInterface, ServiceRoot, System};
 use quirks::Quirks;
 use transport::Transport;
 
+const ROOT: &str = "/redfish/v1/";
 /// More interfaces than this are not read.
 const MAX_NICS: usize = 64;
 
@@ -53,9 +54,13 @@ impl Redfish {
         self.transport.seen_fingerprint()
     }
 
-    /// Ends the session, if one was opened. Never an error: an unreachable BMC drops it by its own timeout.
-    pub async fn close(&self) {
-        self.transport.close_session().await;
+    /// Whether something at this address answers as a Redfish service. Sends neither user nor password.
+    pub async fn detect(&self) -> Result<(), Error> {
+        match self.transport.greet::<ServiceRoot>(ROOT).await {
+            // A service that wants a login for its root too is one all the same.
+            Ok(_) | Err(Error::Login { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn service(&self) -> Result<&Service, Error> {
@@ -63,7 +68,7 @@ impl Redfish {
     }
 
     async fn discover(&self) -> Result<Service, Error> {
-        let root: ServiceRoot = self.transport.get("/redfish/v1/").await?;
+        let root: ServiceRoot = self.transport.get(ROOT).await?;
         let quirks = quirks::of(root.vendor.as_deref(), root.product.as_deref());
         let systems: Collection = self
             .transport
@@ -83,7 +88,7 @@ impl Redfish {
 
     async fn send_power(&self, action: PowerAction) -> Result<(), Error> {
         let (service, system) = self.system().await?;
-        if request::already(action, system.power()) {
+        if action.is_done_by(system.power()) {
             return Ok(());
         }
         let reset = request::reset(self.transport.host(), &system, service.quirks, action)?;
@@ -93,9 +98,9 @@ impl Redfish {
             .await
     }
 
-    async fn send_boot(&self, device: BootDevice, mode: BootMode) -> Result<(), Error> {
+    async fn send_boot(&self, boot: BootOverride) -> Result<(), Error> {
         let (service, system) = self.system().await?;
-        let patch = request::boot_patch(self.transport.host(), &system, service.quirks, device, mode)?;
+        let patch = request::boot_patch(self.transport.host(), &system, service.quirks, boot)?;
         self.transport
             .send(
                 Method::PATCH,
@@ -105,7 +110,7 @@ impl Redfish {
             )
             .await?;
         let after: System = self.transport.get(&service.system_path).await?;
-        request::boot_confirmed(self.transport.host(), &after, device, mode)
+        request::boot_confirmed(self.transport.host(), &after, boot)
     }
 
     async fn read_inventory(&self) -> Result<Inventory, Error> {
@@ -144,11 +149,15 @@ impl Bmc for Redfish {
         Box::pin(self.send_power(action))
     }
 
-    fn set_boot_once(&self, device: BootDevice, mode: BootMode) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(self.send_boot(device, mode))
+    fn set_boot(&self, boot: BootOverride) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.send_boot(boot))
     }
 
     fn inventory(&self) -> BoxFuture<'_, Result<Inventory, Error>> {
         Box::pin(self.read_inventory())
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.transport.close_session())
     }
 }

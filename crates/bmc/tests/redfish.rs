@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bmc::{
-    Bmc as _, BootDevice, BootMode, Connection, Error, Login, PowerAction, PowerState, Redfish, Trust,
+    Bmc as _, BootDevice, BootMode, BootOverride, Connection, Error, Login, PowerAction, PowerState, Redfish,
+    Trust,
 };
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -246,13 +247,13 @@ async fn an_override_counts_only_if_it_is_shown() {
     .await;
     honest
         .client()
-        .set_boot_once(BootDevice::Pxe, BootMode::Uefi)
+        .set_boot(BootOverride::once(BootDevice::Pxe, BootMode::Uefi))
         .await
         .unwrap();
     let forgetful = FakeBmc::start(|line, _| good(line, nothing())).await;
     let error = forgetful
         .client()
-        .set_boot_once(BootDevice::Pxe, BootMode::Uefi)
+        .set_boot(BootOverride::once(BootDevice::Pxe, BootMode::Uefi))
         .await
         .unwrap_err();
     assert!(
@@ -321,7 +322,7 @@ async fn hostile_answers_are_typed_errors() {
         ),
         (
             || status(401),
-            |e| matches!(e, Error::Login { status: 401, .. }),
+            |e| matches!(e, Error::Login { reason, .. } if reason == "HTTP 401"),
             false,
         ),
         (

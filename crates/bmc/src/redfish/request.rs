@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::model::{Collection, System};
 use super::quirks::Quirks;
-use crate::{BootDevice, BootMode, Error, PowerAction, PowerState};
+use crate::{BootOverride, Error, PowerAction};
 
 /// A call of `#ComputerSystem.Reset`.
 #[derive(Debug, PartialEq)]
@@ -54,16 +54,6 @@ pub(super) fn choose_system(host: &str, systems: &Collection, wanted: Option<&st
     }
 }
 
-/// Whether the machine already is where the action leads. Most BMCs answer such a request with an error.
-pub(super) fn already(action: PowerAction, state: PowerState) -> bool {
-    matches!(
-        (action, state),
-        (PowerAction::On, PowerState::On | PowerState::PoweringOn)
-            | (PowerAction::Off, PowerState::Off)
-            | (PowerAction::Soft, PowerState::Off | PowerState::PoweringOff)
-    )
-}
-
 /// The reset request of an action: the vendor's best type that the BMC offers.
 pub(super) fn reset(
     host: &str,
@@ -95,37 +85,39 @@ pub(super) fn reset(
     })
 }
 
-/// The PATCH that sets the one-time boot source. The mode is left out where the BMC has no such property.
+/// The PATCH that sets the boot source. The mode is left out where the BMC has no such property.
 pub(super) fn boot_patch(
     host: &str,
     system: &System,
     quirks: &Quirks,
-    device: BootDevice,
-    mode: BootMode,
+    wanted: BootOverride,
 ) -> Result<Value, Error> {
     let unsupported = |action: String, offered: String| Error::Unsupported {
         host: host.to_owned(),
         action,
         offered,
     };
-    let boot = system
-        .boot
-        .as_ref()
-        .ok_or_else(|| unsupported("one-time boot".to_owned(), "no boot settings".to_owned()))?;
-    let target = device.redfish();
+    let boot = system.boot.as_ref().ok_or_else(|| {
+        unsupported(
+            "to choose the boot source".to_owned(),
+            "no boot settings".to_owned(),
+        )
+    })?;
+    let target = wanted.device.redfish();
     if boot
         .targets
         .as_ref()
         .is_some_and(|targets| !targets.iter().any(|t| t == target))
     {
         return Err(unsupported(
-            format!("one-time boot from {device}"),
+            format!("boot from {}", wanted.device),
             list(boot.targets.as_deref()),
         ));
     }
-    let mut settings = json!({ "BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": target });
+    let enabled = wanted.lasts.redfish();
+    let mut settings = json!({ "BootSourceOverrideEnabled": enabled, "BootSourceOverrideTarget": target });
     if quirks.writes_boot_mode && boot.boot_source_override_mode.is_some() {
-        let mode = mode.redfish();
+        let mode = wanted.mode.redfish();
         if boot
             .modes
             .as_ref()
@@ -139,12 +131,7 @@ pub(super) fn boot_patch(
 }
 
 /// Whether the BMC now shows what was asked for.
-pub(super) fn boot_confirmed(
-    host: &str,
-    system: &System,
-    device: BootDevice,
-    mode: BootMode,
-) -> Result<(), Error> {
+pub(super) fn boot_confirmed(host: &str, system: &System, wanted: BootOverride) -> Result<(), Error> {
     let boot = system.boot.as_ref();
     let enabled = boot
         .and_then(|b| b.boot_source_override_enabled.as_deref())
@@ -153,13 +140,13 @@ pub(super) fn boot_confirmed(
         .and_then(|b| b.boot_source_override_target.as_deref())
         .unwrap_or("nothing");
     let shown_mode = boot.and_then(|b| b.boot_source_override_mode.as_deref());
-    let right_mode = shown_mode.is_none_or(|shown| shown == mode.redfish());
-    if enabled == "Once" && target == device.redfish() && right_mode {
+    let right_mode = shown_mode.is_none_or(|shown| shown == wanted.mode.redfish());
+    if enabled == wanted.lasts.redfish() && target == wanted.device.redfish() && right_mode {
         return Ok(());
     }
     Err(Error::BootNotSet {
         host: host.to_owned(),
-        wanted: format!("{device} ({})", mode.redfish()),
+        wanted: wanted.to_string(),
         shown: format!("{enabled} {target} ({})", shown_mode.unwrap_or("no mode")),
     })
 }
@@ -175,6 +162,9 @@ fn list(values: Option<&[String]>) -> String {
 mod tests {
     use super::super::quirks;
     use super::*;
+    use crate::{BootDevice, BootLasts, BootMode};
+
+    const PXE: BootOverride = BootOverride::once(BootDevice::Pxe, BootMode::Uefi);
 
     fn system(value: Value) -> System {
         serde_json::from_value(value).unwrap()
@@ -232,17 +222,6 @@ mod tests {
     }
 
     #[test]
-    fn no_request_where_nothing_changes() {
-        assert!(already(PowerAction::On, PowerState::On));
-        assert!(already(PowerAction::Off, PowerState::Off));
-        assert!(already(PowerAction::Soft, PowerState::Off));
-        assert!(!already(PowerAction::Off, PowerState::Unknown));
-        assert!(!already(PowerAction::Off, PowerState::PoweringOff));
-        assert!(!already(PowerAction::Cycle, PowerState::Off));
-        assert!(!already(PowerAction::Reset, PowerState::On));
-    }
-
-    #[test]
     fn boot_patches() {
         let quirks = quirks::of(None, None);
         let patch = |boot: Value, mode| {
@@ -250,8 +229,7 @@ mod tests {
                 "h",
                 &system(json!({ "Boot": boot })),
                 quirks,
-                BootDevice::Pxe,
-                mode,
+                BootOverride::once(BootDevice::Pxe, mode),
             )
         };
         let both = json!({"BootSourceOverrideMode": "Legacy"});
@@ -277,7 +255,7 @@ mod tests {
             patch(uefi_only, BootMode::Legacy),
             Err(Error::Unsupported { .. })
         ));
-        assert!(boot_patch("h", &system(json!({})), quirks, BootDevice::Pxe, BootMode::Uefi).is_err());
+        assert!(boot_patch("h", &system(json!({})), quirks, PXE).is_err());
     }
 
     #[test]
@@ -285,7 +263,7 @@ mod tests {
         let shown = |enabled: &str, target: &str, mode: Option<&str>| {
             let system = system(json!({"Boot": {"BootSourceOverrideEnabled": enabled,
                 "BootSourceOverrideTarget": target, "BootSourceOverrideMode": mode}}));
-            boot_confirmed("h", &system, BootDevice::Pxe, BootMode::Uefi)
+            boot_confirmed("h", &system, PXE)
         };
         assert!(shown("Once", "Pxe", Some("UEFI")).is_ok());
         assert!(shown("Once", "Pxe", None).is_ok());
@@ -298,7 +276,17 @@ mod tests {
             let error = shown(enabled, target, mode).unwrap_err();
             assert!(error.retryable(), "{error}");
         }
-        assert!(boot_confirmed("h", &system(json!({})), BootDevice::Pxe, BootMode::Uefi).is_err());
+        let always = BootOverride {
+            lasts: BootLasts::Always,
+            ..PXE
+        };
+        let shown = |enabled: &str| {
+            let boot =
+                json!({"Boot": {"BootSourceOverrideEnabled": enabled, "BootSourceOverrideTarget": "Pxe"}});
+            boot_confirmed("h", &system(boot), always)
+        };
+        assert!(shown("Continuous").is_ok() && shown("Once").is_err());
+        assert!(boot_confirmed("h", &system(json!({})), PXE).is_err());
     }
 
     #[test]

@@ -98,7 +98,22 @@ impl Transport {
 
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         let (_, bytes) = self.exchange(Method::GET, path, None, None).await?;
-        body::parse(&bytes).map_err(|problem| Error::Malformed {
+        self.read(path, &bytes)
+    }
+
+    /// Reads without user and password.
+    pub(super) async fn greet<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        let request = self
+            .client
+            .get(format!("{}{path}", self.origin))
+            .header(header::ACCEPT, "application/json");
+        let answer = self.receive(request, &Method::GET, path).await?;
+        let (_, bytes) = self.accept(answer, &Method::GET, path)?;
+        self.read(path, &bytes)
+    }
+
+    fn read<T: DeserializeOwned>(&self, path: &str, bytes: &[u8]) -> Result<T, Error> {
+        body::parse(bytes).map_err(|problem| Error::Malformed {
             host: self.host().to_owned(),
             path: path.to_owned(),
             problem,
@@ -180,7 +195,7 @@ impl Transport {
             }),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Error::Login {
                 host: host(),
-                status: status.as_u16(),
+                reason: format!("HTTP {}", status.as_u16()),
             }),
             _ => Err(Error::Status {
                 host: host(),

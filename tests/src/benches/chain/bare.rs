@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::Context;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bmc::{Bmc as _, BootDevice, BootMode, Connection, PowerAction, Redfish};
+use bmc::{Bmc as _, BootDevice, BootMode, BootOverride, Connection, PowerAction, Redfish};
 use jiff::{SignedDuration, Timestamp};
 use lab::{MachinePlan, Role, UpOptions};
 use node_config::{
@@ -134,7 +134,8 @@ fn power_on(rack: &Rack) -> anyhow::Result<()> {
             let host = machine.bmc_ip.to_string();
             let password = machine.bmc_password.clone();
             let bmc = Redfish::new(Connection::insecure(&host, &machine.bmc_user, password))?;
-            bmc.set_boot_once(BootDevice::Disk, BootMode::Uefi).await?;
+            bmc.set_boot(BootOverride::once(BootDevice::Disk, BootMode::Uefi))
+                .await?;
             bmc.power(PowerAction::On).await
         };
         machines

@@ -15,5 +15,6 @@ fn reset_types(action: PowerAction) -> &'static [&'static str] {
         PowerAction::Soft => &["GracefulShutdown", "PushPowerButton"],
         PowerAction::Cycle => &["PowerCycle", "FullPowerCycle", "ForceRestart"],
         PowerAction::Reset => &["ForceRestart", "PowerCycle"],
+        PowerAction::Nmi => &["Nmi"],
     }
 }
