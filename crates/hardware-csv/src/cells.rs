@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
+use resources::bmc::BmcProtocol;
 use resources::{DiskName, DiskNameError, Mac, Secret};
 
 use crate::columns::{Column, Header};
 use crate::fault::Fault;
 use crate::row::{BmcAccess, Row};
+
+/// Address and port of a BMC; several may be behind one address.
+type BmcPlace = (Ipv4Addr, Option<u16>);
 
 /// The parts of a row that could be read; what must be unique is compared even between rows with other faults.
 #[derive(Debug, Clone)]
@@ -16,7 +20,7 @@ pub(crate) struct PartialRow {
     pub(crate) hostname: Option<String>,
     pub(crate) ip: Option<Ipv4Addr>,
     pub(crate) mac: Option<Mac>,
-    pub(crate) bmc_ip: Option<Ipv4Addr>,
+    pub(crate) bmc_place: Option<BmcPlace>,
     row: Option<Row>,
 }
 
@@ -50,7 +54,7 @@ pub(crate) fn row(line: u64, header: &Header, fields: &[String]) -> Result<Parti
     let disk = reader.checked(Column::Disk, disk);
     let labels = reader.checked(Column::Labels, labels);
     let vlan = reader.checked(Column::VlanId, vlan);
-    let (bmc_ip, bmc) = reader.bmc();
+    let (bmc_place, bmc) = reader.bmc();
     let row = (|| {
         Some(Row {
             line,
@@ -72,7 +76,7 @@ pub(crate) fn row(line: u64, header: &Header, fields: &[String]) -> Result<Parti
         hostname,
         ip,
         mac,
-        bmc_ip,
+        bmc_place,
         row,
     };
     if faults.is_empty() {
@@ -117,8 +121,9 @@ impl Cells<'_> {
             .push(Fault::of_cell(self.line, place, cell, reason, next_step));
     }
 
-    /// All three cells of the BMC or none. User and password are taken as they stand, spaces and all.
-    fn bmc(&mut self) -> (Option<Ipv4Addr>, Option<Option<BmcAccess>>) {
+    /// Address, user and password of the BMC or none of them; port and protocols only with them. User and password are
+    /// taken as they stand, spaces and all.
+    fn bmc(&mut self) -> (Option<BmcPlace>, Option<Option<BmcAccess>>) {
         let columns = [Column::BmcIp, Column::BmcUsername, Column::BmcPassword];
         let header = self.header;
         let fields = self.fields;
@@ -129,7 +134,8 @@ impl Cells<'_> {
             !password.trim().is_empty(),
         ];
         if filled == [false; 3] {
-            return (None, Some(None));
+            let alone = [Column::BmcPort, Column::BmcProtocol].map(|column| self.refuse_without_bmc(column));
+            return (None, (alone == [true; 2]).then_some(None));
         }
         for (column, filled) in columns.into_iter().zip(filled) {
             if !filled {
@@ -146,14 +152,44 @@ impl Cells<'_> {
         } else {
             None
         };
-        let access = address.filter(|_| filled == [true; 3]).map(|ip| {
+        let port = self.checked(Column::BmcPort, port);
+        let protocols = self.checked(Column::BmcProtocol, protocols);
+        if let (Some(Some(port)), Some([_, _, ..])) = (port, protocols.as_deref()) {
+            self.fault(
+                Column::BmcPort,
+                &port.to_string(),
+                "could be the port of each of the protocols in bmc_protocol".to_owned(),
+                "name one protocol, or leave the port out".to_owned(),
+            );
+            return (None, None);
+        }
+        let place = address.zip(port);
+        let whole = place.zip(protocols).filter(|_| filled == [true; 3]);
+        let access = whole.map(|((ip, port), protocols)| {
             Some(BmcAccess {
                 ip,
                 username: username.to_owned(),
                 password: Secret::new(password.to_owned()),
+                port,
+                protocols,
             })
         });
-        (address, access)
+        (place, access)
+    }
+
+    /// Whether a cell that says more of a BMC is empty, as it has to be where there is none.
+    fn refuse_without_bmc(&mut self, column: Column) -> bool {
+        let cell = self.header.cell(self.fields, column).trim();
+        if cell.is_empty() {
+            return true;
+        }
+        self.fault(
+            column,
+            cell,
+            "is filled, but the machine has no BMC".to_owned(),
+            "fill bmc_ip, bmc_username and bmc_password, or leave it empty".to_owned(),
+        );
+        false
     }
 }
 
@@ -278,6 +314,41 @@ fn vlan(cell: &str) -> Result<Option<u16>, Wrong> {
             "write a number from 1 to 4094 or leave it empty",
         )),
     }
+}
+
+fn port(cell: &str) -> Result<Option<u16>, Wrong> {
+    if cell.is_empty() {
+        return Ok(None);
+    }
+    match cell.parse::<u16>() {
+        Ok(port @ 1..) => Ok(Some(port)),
+        _ => Err(wrong(
+            "is not a port",
+            "write a number from 1 to 65535, or leave it empty for the protocol's own",
+        )),
+    }
+}
+
+/// The protocols to try, in order.
+fn protocols(cell: &str) -> Result<Vec<BmcProtocol>, Wrong> {
+    let mut found = Vec::new();
+    for name in cell.split('|').map(str::trim).filter(|_| !cell.is_empty()) {
+        let protocol = match name {
+            "redfish" => BmcProtocol::Redfish,
+            "ipmi" => BmcProtocol::Ipmi,
+            _ => {
+                return Err(wrong(
+                    format!("{name:?} is no protocol of BMCs that is known"),
+                    "write redfish, ipmi, or redfish|ipmi to try both in this order",
+                ));
+            }
+        };
+        if found.contains(&protocol) {
+            return Err(wrong(format!("{name} stands twice"), "write each protocol once"));
+        }
+        found.push(protocol);
+    }
+    Ok(found)
 }
 
 /// `key=value` with `|` between them; of a key that stands twice the last counts, as in EKS Anywhere.

@@ -11,6 +11,10 @@ pub(crate) enum Column {
     BmcUsername,
     /// Password at the BMC.
     BmcPassword,
+    /// Port of the BMC.
+    BmcPort,
+    /// Protocols to speak with the BMC, with `|` between them.
+    BmcProtocol,
     /// Address of the NIC that boots.
     Mac,
     /// Address in the provisioning network.
@@ -31,11 +35,13 @@ pub(crate) enum Column {
 
 impl Column {
     /// In the order in which EKS Anywhere documents and this crate writes them.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Hostname,
         Self::BmcIp,
         Self::BmcUsername,
         Self::BmcPassword,
+        Self::BmcPort,
+        Self::BmcProtocol,
         Self::Mac,
         Self::IpAddress,
         Self::Netmask,
@@ -53,6 +59,8 @@ impl Column {
             Self::BmcIp => "bmc_ip",
             Self::BmcUsername => "bmc_username",
             Self::BmcPassword => "bmc_password",
+            Self::BmcPort => "bmc_port",
+            Self::BmcProtocol => "bmc_protocol",
             Self::Mac => "mac",
             Self::IpAddress => "ip_address",
             Self::Netmask => "netmask",
@@ -64,11 +72,21 @@ impl Column {
         }
     }
 
+    /// Whether it is written only where it says something.
+    pub(crate) const fn is_extra(self) -> bool {
+        matches!(self, Self::BmcPort | Self::BmcProtocol)
+    }
+
     /// Whether a file without it is refused.
     const fn required(self) -> bool {
         !matches!(
             self,
-            Self::BmcIp | Self::BmcUsername | Self::BmcPassword | Self::VlanId
+            Self::BmcIp
+                | Self::BmcUsername
+                | Self::BmcPassword
+                | Self::BmcPort
+                | Self::BmcProtocol
+                | Self::VlanId
         )
     }
 }

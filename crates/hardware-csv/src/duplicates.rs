@@ -19,7 +19,11 @@ pub(crate) fn find(rows: &[PartialRow], header: &Header) -> Vec<Fault> {
         |row| row.hostname.clone(),
         &mut faults,
     );
-    repeated(rows, header, Column::BmcIp, |row| row.bmc_ip, &mut faults);
+    let place = |row: &PartialRow| {
+        row.bmc_place
+            .map(|(ip, port)| port.map_or_else(|| ip.to_string(), |port| format!("{ip} with port {port}")))
+    };
+    repeated(rows, header, Column::BmcIp, place, &mut faults);
     faults
 }
 

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::core::ObjectMeta;
-use resources::bmc::{Connection, Machine, MachineSpec, NamespacedRef, ProviderOptions};
+use resources::bmc::{
+    BmcProtocol, Connection, IpmiOptions, Machine, MachineSpec, NamespacedRef, ProviderOptions,
+    RedfishOptions,
+};
 use resources::keys;
 use resources::tinkerbell::{
     Dhcp, Disk, Facility, Hardware, HardwareInterface, HardwareMetadata, HardwareSpec, Instance, InstanceIp,
@@ -124,11 +127,33 @@ fn connection(access: &BmcAccess, auth: &str, namespace: &str) -> Connection {
             namespace: namespace.to_owned(),
         }),
         insecure_tls: true,
-        provider_options: Some(ProviderOptions {
-            preferred_order: vec!["gofish".to_owned()],
-            ..ProviderOptions::default()
-        }),
+        provider_options: Some(provider_options(access)),
         ..Connection::default()
+    }
+}
+
+/// By the names that Rufio has for the protocols.
+fn provider_options(access: &BmcAccess) -> ProviderOptions {
+    let name = |protocol: &BmcProtocol| match protocol {
+        BmcProtocol::Redfish => "gofish".to_owned(),
+        BmcProtocol::Ipmi => "ipmitool".to_owned(),
+    };
+    let protocols: &[BmcProtocol] = match access.protocols.as_slice() {
+        [] => &[BmcProtocol::Redfish],
+        protocols => protocols,
+    };
+    let port_of = |protocol| access.port.filter(|_| protocols == [protocol]);
+    ProviderOptions {
+        preferred_order: protocols.iter().map(name).collect(),
+        redfish: port_of(BmcProtocol::Redfish).map(|port| RedfishOptions {
+            port: Some(port),
+            ..RedfishOptions::default()
+        }),
+        ipmitool: port_of(BmcProtocol::Ipmi).map(|port| IpmiOptions {
+            port: Some(port),
+            ..IpmiOptions::default()
+        }),
+        ..ProviderOptions::default()
     }
 }
 

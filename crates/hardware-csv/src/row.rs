@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use resources::bmc::BmcProtocol;
 use resources::{Mac, Secret};
 
 /// One machine.
@@ -54,4 +55,8 @@ pub struct BmcAccess {
     pub username: String,
     /// Password.
     pub password: Secret<String>,
+    /// Port, where it is not the protocol's own.
+    pub port: Option<u16>,
+    /// Protocols in the order in which they are tried. Empty: Redfish.
+    pub protocols: Vec<BmcProtocol>,
 }

@@ -336,3 +336,58 @@ fn a_column_that_is_not_read_is_named() {
     );
     assert!(said[1].contains("\"VLAN\""), "{said:?}");
 }
+
+const BMC_HEADER: &str = "hostname,bmc_ip,bmc_username,bmc_password,bmc_port,bmc_protocol,mac,ip_address,netmask,gateway,nameservers,labels,disk";
+
+/// A file of machines that differ in what is said of their BMCs: address, user, password, port, protocols.
+fn with_bmcs(bmcs: &[&str]) -> String {
+    let mut text = BMC_HEADER.to_owned() + "\n";
+    for (number, bmc) in (1..).zip(bmcs) {
+        text += &format!(
+            "n{number},{bmc},52:54:00:00:00:0{number},192.0.2.1{number},255.255.255.0,192.0.2.1,192.0.2.1,,/dev/sda\n"
+        );
+    }
+    text
+}
+
+#[test]
+fn ports_and_protocols_of_bmcs_are_checked() {
+    for (bmc, column, reason) in [
+        ("192.0.2.101,a,b,0,", "bmc_port", "is not a port"),
+        ("192.0.2.101,a,b,65536,", "bmc_port", "is not a port"),
+        ("192.0.2.101,a,b,,ipmi2", "bmc_protocol", "is no protocol of BMCs"),
+        ("192.0.2.101,a,b,,ipmi|", "bmc_protocol", "is no protocol of BMCs"),
+        ("192.0.2.101,a,b,,ipmi|ipmi", "bmc_protocol", "ipmi stands twice"),
+        (
+            "192.0.2.101,a,b,6230,redfish|ipmi",
+            "bmc_port",
+            "could be the port of each",
+        ),
+        (",,,6230,", "bmc_port", "is filled, but the machine has no BMC"),
+        (
+            ",,,,ipmi",
+            "bmc_protocol",
+            "is filled, but the machine has no BMC",
+        ),
+    ] {
+        let faults = refused(&with_bmcs(&[bmc])).faults;
+        assert_eq!(faults.len(), 1, "{bmc}: {faults:?}");
+        assert_eq!(faults[0].column.map(|(name, _)| name), Some(column), "{bmc}");
+        assert!(faults[0].reason.contains(reason), "{bmc}: {faults:?}");
+    }
+}
+
+#[test]
+fn several_bmcs_behind_one_address_differ_in_their_ports() {
+    let text = with_bmcs(&[
+        "192.0.2.200,a,b,6230,ipmi",
+        "192.0.2.200,a,b,6231,ipmi",
+        "192.0.2.200,a,b,,",
+    ]);
+    let rows = parse(text.as_bytes(), "x").unwrap();
+    assert_eq!(parse(&write(&rows).unwrap(), "again").unwrap(), rows);
+    let same = with_bmcs(&["192.0.2.200,a,b,6230,ipmi", "192.0.2.200,a,b,6230,ipmi"]);
+    let faults = refused(&same).faults;
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert_eq!(faults[0].reason, "row 2 (n1) has the same bmc_ip");
+}

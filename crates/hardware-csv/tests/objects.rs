@@ -175,3 +175,31 @@ fn changes_and_clashes() {
         }]
     );
 }
+
+#[test]
+fn port_and_protocols_of_a_bmc_stand_in_its_machine() {
+    for (cells, expected) in [
+        (",", serde_json::json!({"preferredOrder": ["gofish"]})),
+        (
+            "8443,",
+            serde_json::json!({"preferredOrder": ["gofish"], "redfish": {"port": 8443}}),
+        ),
+        (
+            "6230,ipmi",
+            serde_json::json!({"preferredOrder": ["ipmitool"], "ipmitool": {"port": 6230}}),
+        ),
+        (
+            ",ipmi|redfish",
+            serde_json::json!({"preferredOrder": ["ipmitool", "gofish"]}),
+        ),
+    ] {
+        let text = format!(
+            "hostname,bmc_ip,bmc_username,bmc_password,bmc_port,bmc_protocol,mac,ip_address,netmask,gateway,nameservers,labels,disk\n\
+             n,192.0.2.101,a,b,{cells},525400000001,192.0.2.11,255.255.255.0,192.0.2.1,192.0.2.1,,/dev/sda\n"
+        );
+        let rows = parse(text.as_bytes(), "x").unwrap();
+        let machine = to_objects(&rows, "n", "x").next().unwrap().bmc.unwrap();
+        let options = serde_json::to_value(machine.spec.connection.provider_options).unwrap();
+        assert_eq!(options, expected, "{cells}");
+    }
+}

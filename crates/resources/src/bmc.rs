@@ -8,8 +8,8 @@ mod task;
 pub use inventory::BmcInventory;
 pub use job::{Job, JobSpec, JobStatus};
 pub use machine::{
-    Connection, ContactCondition, Machine, MachineSpec, MachineStatus, NamespacedRef, PowerState,
-    ProviderOptions, RedfishOptions,
+    BmcProtocol, Connection, ContactCondition, IpmiOptions, Machine, MachineSpec, MachineStatus,
+    NamespacedRef, PowerState, ProviderOptions, RedfishOptions,
 };
 pub use task::{
     Action, BmcCondition, BootDevice, BootDeviceAction, ConditionKind, OneTimeBootDeviceAction, PowerAction,
