@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use options::PowerOptions;
 
+use crate::contacts::Contacts;
 use context::Context;
 
 /// Runs the controllers until cancelled.
@@ -24,6 +25,7 @@ pub async fn run(client: Client, options: PowerOptions, cancel: CancellationToke
         options,
         polled: Mutex::default(),
         sent: Mutex::default(),
+        contacts: Contacts::default(),
     });
     let mut controllers = JoinSet::new();
     controllers.spawn(machine::run(Arc::clone(&context), cancel.clone()));

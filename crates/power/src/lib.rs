@@ -6,12 +6,13 @@
 //! read back, on is confirmed on.
 //!
 //! Refuses: to repeat a reset or power cycle whose outcome a restart of this process has hidden, actions that no BMC
-//! client here can verify (persistent boot order, virtual media), and BMCs whose certificate is neither pinned nor
-//! waived. A power change from outside is reported, never corrected.
+//! client here can verify (virtual media), and BMCs whose certificate is neither pinned nor
+//! waived, and IPMI with a BMC whose Machine does not name it. A power change from outside is reported, never corrected.
 #![forbid(unsafe_code)]
 
 mod alarms;
 mod connect;
+mod contacts;
 mod controller;
 mod engine;
 mod error;

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::Error;
-use crate::engine::contact;
+use crate::engine::contact::{self, Said};
 
 /// Applies a status. An object that is gone meanwhile needs none.
 pub(crate) async fn apply<K, S>(client: &Client, object: &K, status: &S) -> Result<(), Error>
@@ -49,7 +49,7 @@ where
 pub(crate) async fn observe(
     client: &Client,
     machine: &Machine,
-    answer: Result<bmc::PowerState, String>,
+    answer: Result<Said, String>,
 ) -> Result<MachineStatus, Error> {
     let after = contact::observed(machine.status.as_ref(), answer, Timestamp::now());
     apply(client, machine, &after).await?;

@@ -271,6 +271,7 @@ Cluster c
       disk /dev/sda: serial number S1, 1024 bytes; before attempt 1 it held: GPT, partition 1: ZFS
       Hardware node-1: MAC 02:00:00:00:00:01, IP 10.0.0.5, netboot allowed
       BMC bmc-node-1 (10.1.0.5): power on, asked 2s ago
+        spoken to by IPMI: no Redfish: connection refused
       Workflow w (attempt 1): PENDING
         stream-image         PENDING
       last boot events:

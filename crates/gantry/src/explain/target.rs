@@ -150,7 +150,8 @@ pub(super) mod tests {
             "apiVersion": "bmc.tinkerbell.org/v1alpha1", "kind": "Machine",
             "metadata": {"name": "bmc-node-1", "namespace": "n"},
             "spec": {"connection": {"host": "10.1.0.5", "insecureTLS": true}},
-            "status": {"powerState": "on", "lastPolled": "2026-01-01T00:00:58Z"},
+            "status": {"powerState": "on", "protocol": "ipmi", "protocolReason": "no Redfish: connection refused",
+                "lastPolled": "2026-01-01T00:00:58Z"},
         });
         let cluster = json!({
             "apiVersion": "anywhere.eks.amazonaws.com/v1alpha1", "kind": "Cluster",

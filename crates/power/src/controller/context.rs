@@ -7,6 +7,7 @@ use std::time::Instant;
 use kube::Client;
 
 use super::options::PowerOptions;
+use crate::contacts::Contacts;
 
 /// What the reconcilers share. The maps save requests, they decide nothing: a restart loses them without harm.
 pub(super) struct Context {
@@ -16,4 +17,5 @@ pub(super) struct Context {
     pub(super) polled: Mutex<HashMap<String, String>>,
     /// When a power request was last sent, by Task uid.
     pub(super) sent: Mutex<HashMap<String, Instant>>,
+    pub(super) contacts: Contacts,
 }

@@ -3,7 +3,6 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use bmc::Bmc as _;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use kube::runtime::controller::{Action, Config};
@@ -17,10 +16,13 @@ use super::context::Context;
 use super::retry::on_error;
 use crate::Error;
 use crate::alarms::bmc_unreachable;
-use crate::connect::open;
-use crate::engine::contact::{changed, lost, next_poll};
+use crate::connect::{NoLink, explained, open};
+use crate::engine::contact::{Said, changed, lost, next_poll};
 use crate::engine::inventory::{is_due, kept};
 use crate::status::{keep_inventory, observe};
+
+/// When to look again whether a BMC that a Task speaks with is free.
+const BUSY: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(context: Arc<Context>, cancel: CancellationToken) {
     let machines: Api<Machine> = Api::all(context.client.clone());
@@ -59,7 +61,10 @@ async fn reconcile(machine: Arc<Machine>, context: Arc<Context>) -> Result<Actio
     if wait > Duration::ZERO {
         return Ok(Action::requeue(wait));
     }
-    let Answer { power, inventory } = ask(&machine, &context).await?;
+    let Answer { power, inventory } = match ask(&machine, &context).await? {
+        Ok(answer) => answer,
+        Err(wait) => return Ok(Action::requeue(wait)),
+    };
     let after = observe(&context.client, &machine, power).await?;
     if let Some(inventory) = inventory {
         let kept = kept(&machine, inventory, Timestamp::now());
@@ -83,27 +88,47 @@ async fn reconcile(machine: Arc<Machine>, context: Arc<Context>) -> Result<Actio
 
 /// What a BMC said in one session.
 struct Answer {
-    power: Result<bmc::PowerState, String>,
+    power: Result<Said, String>,
     /// None when it was not asked.
     inventory: Option<Result<bmc::Inventory, String>>,
 }
 
-async fn ask(machine: &Machine, context: &Context) -> Result<Answer, Error> {
-    let client = match open(&context.client, &machine.spec.connection).await? {
-        Ok(client) => client,
-        Err(problem) => {
-            return Ok(Answer {
+/// Asks a BMC, unless somebody else speaks with it or it is left alone: then how long to wait is the error.
+async fn ask(machine: &Machine, context: &Context) -> Result<Result<Answer, Duration>, Error> {
+    let connection = &machine.spec.connection;
+    let Some(turn) = context.contacts.turn_now(connection) else {
+        return Ok(Err(BUSY));
+    };
+    let link = match open(&context.client, connection, turn).await? {
+        Ok(link) => link,
+        Err(NoLink::Paused(pause, _)) => return Ok(Err(pause)),
+        Err(NoLink::Problem(problem)) => {
+            return Ok(Ok(Answer {
                 power: Err(problem),
                 inventory: None,
-            });
+            }));
         }
     };
-    let power = client.power_state().await.map_err(|error| causes::line(&error));
-    let inventory = if power.is_ok() && is_due(machine, Timestamp::now()) {
-        Some(client.inventory().await.map_err(|error| causes::line(&error)))
+    let state = link.client.power_state().await;
+    let inventory = if state.is_ok() && is_due(machine, Timestamp::now()) {
+        Some(
+            link.client
+                .inventory()
+                .await
+                .map_err(|error| causes::line(&error)),
+        )
     } else {
         None
     };
-    client.close().await;
-    Ok(Answer { power, inventory })
+    let (protocol, reason) = (link.protocol, link.reason.clone());
+    link.close(state.as_ref().err()).await;
+    let power = match state {
+        Ok(power) => Ok(Said {
+            power,
+            protocol,
+            reason,
+        }),
+        Err(error) => Err(explained(connection, &error).await),
+    };
+    Ok(Ok(Answer { power, inventory }))
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use bmc::{Bmc as _, Redfish};
+use bmc::Bmc;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use kube::api::ListParams;
@@ -16,8 +16,10 @@ use tokio_util::sync::CancellationToken;
 use super::context::Context;
 use super::retry::on_error;
 use crate::Error;
-use crate::connect::open;
+use crate::connect::{NoLink, open};
+use crate::contacts::is_same_machine;
 use crate::engine::action::{PowerStep, Work, backoff};
+use crate::engine::contact::Said;
 use crate::engine::turn::{ended, holds};
 use crate::status::{apply, conditions, now, observe, place};
 
@@ -38,8 +40,8 @@ pub(super) async fn run(context: Arc<Context>, cancel: CancellationToken) {
 }
 
 /// How one try ended.
-enum Outcome {
-    Done(Option<bmc::PowerState>),
+enum Outcome<T = Said> {
+    Done(Option<T>),
     /// Not yet; try or look again.
     Later(String),
     Never(String),
@@ -72,18 +74,10 @@ async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, Err
         let reason = "the appliance restarted while sending this; whether it happened is unknown, so it is not repeated";
         return end(&task, &context, ConditionKind::Failed, Some(reason.to_owned())).await;
     }
-    let outcome = match open(&context.client, &task.spec.connection).await? {
-        Err(problem) => Outcome::Later(problem),
-        Ok(client) => {
-            let outcome = perform(&task, &context, &client, work).await;
-            client.close().await;
-            outcome?
-        }
-    };
-    match outcome {
-        Outcome::Done(power) => {
-            if let Some(power) = power {
-                tell_machine(&task, &context, power).await?;
+    match attempt(&task, &context, work).await? {
+        Outcome::Done(said) => {
+            if let Some(said) = said {
+                tell_machine(&task, &context, &said).await?;
             }
             end(&task, &context, ConditionKind::Completed, None).await
         }
@@ -95,18 +89,42 @@ async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, Err
     }
 }
 
-async fn perform(task: &Task, context: &Context, client: &Redfish, work: Work) -> Result<Outcome, Error> {
-    let result = match work {
+/// One try, in one session.
+async fn attempt(task: &Task, context: &Context, work: Work) -> Result<Outcome, Error> {
+    let connection = &task.spec.connection;
+    let turn = context.contacts.turn(connection).await;
+    let link = match open(&context.client, connection, turn).await? {
+        Ok(link) => link,
+        Err(NoLink::Problem(problem) | NoLink::Paused(_, problem)) => return Ok(Outcome::Later(problem)),
+    };
+    let outcome = perform(task, context, link.client.as_ref(), work).await;
+    let (protocol, reason) = (link.protocol, link.reason.clone());
+    link.close(outcome.as_ref().ok().and_then(|result| result.as_ref().err()))
+        .await;
+    let outcome = outcome?.unwrap_or_else(|error| sort(&error));
+    Ok(match outcome {
+        Outcome::Done(power) => Outcome::Done(power.map(|power| Said {
+            power,
+            protocol,
+            reason,
+        })),
+        Outcome::Later(reason) => Outcome::Later(reason),
+        Outcome::Never(reason) => Outcome::Never(reason),
+    })
+}
+
+/// What one try comes to: done or not, or an error of the BMC.
+type Tried = Result<Outcome<bmc::PowerState>, bmc::Error>;
+
+async fn perform(task: &Task, context: &Context, client: &dyn Bmc, work: Work) -> Result<Tried, Error> {
+    Ok(match work {
         Work::Status => client.power_state().await.map(|state| Outcome::Done(Some(state))),
-        Work::Boot(device, mode) => client
-            .set_boot_once(device, mode)
-            .await
-            .map(|()| Outcome::Done(None)),
+        Work::Boot(boot) => client.set_boot(boot).await.map(|()| Outcome::Done(None)),
         Work::Power(_) => power(task, context, client, work).await,
         Work::Once(action) => {
             // A BMC that cannot be reached or refuses the login is found out before the point of no return.
             if let Err(error) = client.power_state().await {
-                return Ok(sort(&error));
+                return Ok(Err(error));
             }
             running(task, context, AT_MOST_ONCE.to_owned()).await?;
             match client.power(action).await {
@@ -119,12 +137,11 @@ async fn perform(task: &Task, context: &Context, client: &Redfish, work: Work) -
                 Err(error) => Ok(Outcome::Never(causes::line(&error))),
             }
         }
-    };
-    Ok(result.unwrap_or_else(|error| sort(&error)))
+    })
 }
 
 /// Sends the action if the state calls for it, then watches for its effect.
-async fn power(task: &Task, context: &Context, client: &Redfish, work: Work) -> Result<Outcome, bmc::Error> {
+async fn power(task: &Task, context: &Context, client: &dyn Bmc, work: Work) -> Tried {
     let Work::Power(action) = work else {
         return Ok(Outcome::Never("not a power action".to_owned()));
     };
@@ -156,7 +173,7 @@ async fn power(task: &Task, context: &Context, client: &Redfish, work: Work) -> 
     )))
 }
 
-fn sort(error: &bmc::Error) -> Outcome {
+fn sort(error: &bmc::Error) -> Outcome<bmc::PowerState> {
     let reason = causes::line(error);
     if error.retryable() {
         Outcome::Later(reason)
@@ -166,7 +183,7 @@ fn sort(error: &bmc::Error) -> Outcome {
 }
 
 /// The Machine that this Task's connection is of learns its power state at once.
-async fn tell_machine(task: &Task, context: &Context, power: bmc::PowerState) -> Result<(), Error> {
+async fn tell_machine(task: &Task, context: &Context, said: &Said) -> Result<(), Error> {
     let (namespace, _) = place(task);
     let machines: Api<Machine> = Api::namespaced(context.client.clone(), &namespace);
     let read = |source| Error::Read {
@@ -176,8 +193,13 @@ async fn tell_machine(task: &Task, context: &Context, power: bmc::PowerState) ->
     };
     let same = ListParams::default().fields(&format!("spec.connection.host={}", task.spec.connection.host));
     let same = machines.list(&same).await.map_err(read)?;
-    for machine in &same.items {
-        observe(&context.client, machine, Ok(power)).await?;
+    // Several BMCs may be behind one address.
+    let same = same
+        .items
+        .iter()
+        .filter(|machine| is_same_machine(&machine.spec.connection, &task.spec.connection));
+    for machine in same {
+        observe(&context.client, machine, Ok(said.clone())).await?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bmc::{BootDevice, BootMode, PowerAction, PowerState};
+use bmc::{BootDevice, BootLasts, BootMode, BootOverride, PowerAction, PowerState};
 use resources::bmc as api;
 
 /// A Task's action in terms of a BMC client.
@@ -12,7 +12,7 @@ pub(crate) enum Work {
     Power(PowerAction),
     /// Reset or cycle: repeating it does harm.
     Once(PowerAction),
-    Boot(BootDevice, BootMode),
+    Boot(BootOverride),
     /// Read the power state.
     Status,
 }
@@ -51,7 +51,7 @@ impl Work {
             // Operating systems take their time to shut down.
             Self::Power(PowerAction::Soft) => 600,
             Self::Power(_) | Self::Once(_) => 300,
-            Self::Boot(..) | Self::Status => 180,
+            Self::Boot(_) | Self::Status => 180,
         })
     }
 
@@ -103,10 +103,12 @@ fn power(action: api::PowerAction) -> Result<Work, String> {
 }
 
 fn boot(action: &api::BootDeviceAction) -> Result<Work, String> {
-    if action.persistent {
-        return Err("bootDevice with persistent: true is not supported yet; leave persistent out".to_owned());
-    }
-    one_boot(action.device, action.efi_boot)
+    let lasts = if action.persistent {
+        BootLasts::Always
+    } else {
+        BootLasts::Once
+    };
+    boot_from(action.device, action.efi_boot, lasts)
 }
 
 fn boot_one_time(action: &api::OneTimeBootDeviceAction) -> Result<Work, String> {
@@ -114,10 +116,10 @@ fn boot_one_time(action: &api::OneTimeBootDeviceAction) -> Result<Work, String> 
         .device
         .first()
         .ok_or("oneTimeBootDeviceAction names no device")?;
-    one_boot(*first, action.efi_boot)
+    boot_from(*first, action.efi_boot, BootLasts::Once)
 }
 
-fn one_boot(device: api::BootDevice, efi: bool) -> Result<Work, String> {
+fn boot_from(device: api::BootDevice, efi: bool, lasts: BootLasts) -> Result<Work, String> {
     let device = match device {
         api::BootDevice::Pxe => BootDevice::Pxe,
         api::BootDevice::Disk => BootDevice::Disk,
@@ -127,10 +129,11 @@ fn one_boot(device: api::BootDevice, efi: bool) -> Result<Work, String> {
             return Err("boot device safe is not supported; use pxe, disk, bios or cdrom".to_owned());
         }
     };
-    Ok(Work::Boot(
+    Ok(Work::Boot(BootOverride {
         device,
-        if efi { BootMode::Uefi } else { BootMode::Legacy },
-    ))
+        mode: if efi { BootMode::Uefi } else { BootMode::Legacy },
+        lasts,
+    }))
 }
 
 #[cfg(test)]
@@ -152,11 +155,19 @@ mod tests {
             (r#"{"powerAction":"status"}"#, Work::Status),
             (
                 r#"{"bootDevice":{"device":"pxe","efiBoot":true}}"#,
-                Work::Boot(BootDevice::Pxe, BootMode::Uefi),
+                Work::Boot(BootOverride::once(BootDevice::Pxe, BootMode::Uefi)),
             ),
             (
                 r#"{"oneTimeBootDeviceAction":{"device":["disk","pxe"]}}"#,
-                Work::Boot(BootDevice::Disk, BootMode::Legacy),
+                Work::Boot(BootOverride::once(BootDevice::Disk, BootMode::Legacy)),
+            ),
+            (
+                r#"{"bootDevice":{"device":"disk","persistent":true}}"#,
+                Work::Boot(BootOverride {
+                    device: BootDevice::Disk,
+                    mode: BootMode::Legacy,
+                    lasts: BootLasts::Always,
+                }),
             ),
         ] {
             assert_eq!(read(text), Ok(expected), "{text}");
@@ -164,10 +175,6 @@ mod tests {
         for (text, part) in [
             ("{}", "none"),
             (r#"{"powerAction":"on","bootDevice":{"device":"pxe"}}"#, "several"),
-            (
-                r#"{"bootDevice":{"device":"pxe","persistent":true}}"#,
-                "persistent",
-            ),
             (r#"{"bootDevice":{"device":"safe"}}"#, "safe"),
             (r#"{"oneTimeBootDeviceAction":{"device":[]}}"#, "no device"),
             (

@@ -5,17 +5,31 @@ use std::time::Duration;
 use bmc::PowerState;
 use jiff::Timestamp;
 use resources::Time;
-use resources::bmc::{self as api, ContactCondition, MachineStatus};
+use resources::bmc::{self as api, BmcProtocol, ContactCondition, MachineStatus};
 
 const CONTACTABLE: &str = "Contactable";
+
+/// What a BMC said, and how it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) power: PowerState,
+    pub(crate) protocol: BmcProtocol,
+    /// Why this protocol.
+    pub(crate) reason: String,
+}
 
 /// The new status. The condition's time changes only with its status.
 pub(crate) fn observed(
     before: Option<&MachineStatus>,
-    answer: Result<PowerState, String>,
+    answer: Result<Said, String>,
     now: Timestamp,
 ) -> MachineStatus {
-    let (power, status, message) = match answer {
+    let spoken = answer
+        .as_ref()
+        .ok()
+        .map(|said| (said.protocol, said.reason.clone()));
+    let (protocol, protocol_reason) = spoken.unzip();
+    let (power, status, message) = match answer.map(|said| said.power) {
         Ok(PowerState::On | PowerState::PoweringOff) => (api::PowerState::On, "True", None),
         Ok(PowerState::Off | PowerState::PoweringOn) => (api::PowerState::Off, "True", None),
         Ok(PowerState::Unknown) => (
@@ -37,6 +51,8 @@ pub(crate) fn observed(
             last_update_time: Some(since.unwrap_or(Time(now))),
             message,
         }],
+        protocol,
+        protocol_reason,
         last_polled: Some(Time(now)),
     }
 }
@@ -81,14 +97,24 @@ fn why(status: &MachineStatus) -> Option<&str> {
 mod tests {
     use super::*;
 
+    fn said(power: PowerState) -> Result<Said, String> {
+        Ok(Said {
+            power,
+            protocol: BmcProtocol::Ipmi,
+            reason: "the only one".to_owned(),
+        })
+    }
+
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
     #[test]
     fn the_condition_keeps_its_time() {
-        let first = observed(None, Ok(PowerState::Off), at(0));
-        let second = observed(Some(&first), Ok(PowerState::On), at(60));
+        let first = observed(None, said(PowerState::Off), at(0));
+        assert_eq!(first.protocol, Some(BmcProtocol::Ipmi));
+        assert_eq!(first.protocol_reason.as_deref(), Some("the only one"));
+        let second = observed(Some(&first), said(PowerState::On), at(60));
         assert_eq!(second.conditions, first.conditions);
         assert_eq!(
             changed(Some(&first), &second),
@@ -97,14 +123,17 @@ mod tests {
         let lost = observed(Some(&second), Err("no route".to_owned()), at(120));
         assert_eq!(lost.conditions[0].status, "False");
         assert_eq!(lost.conditions[0].last_update_time, Some(Time(at(120))));
-        assert_eq!(lost.power_state, Some(api::PowerState::Unknown));
+        assert_eq!(
+            (lost.power_state, lost.protocol),
+            (Some(api::PowerState::Unknown), None)
+        );
         assert_eq!(changed(Some(&second), &lost), None);
         assert_eq!(changed(None, &first), None);
     }
 
     #[test]
     fn a_loss_is_news_once() {
-        let fine = observed(None, Ok(PowerState::Off), at(0));
+        let fine = observed(None, said(PowerState::Off), at(0));
         let gone = |why: &str| observed(Some(&fine), Err(why.to_owned()), at(60));
         let (mute, locked) = (gone("no route"), gone("password refused"));
         for (before, after, news) in [

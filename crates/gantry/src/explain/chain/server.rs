@@ -143,6 +143,10 @@ impl Chain<'_> {
                 bmc.spec.connection.host
             ),
         );
+        if let Some(protocol) = status.protocol {
+            let reason = status.protocol_reason.as_deref().unwrap_or("no reason given");
+            self.say(depth + 1, format!("spoken to by {protocol}: {reason}"));
+        }
         for condition in status
             .conditions
             .iter()
