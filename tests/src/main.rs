@@ -71,6 +71,9 @@ struct Chosen {
     /// What names, addresses and passwords come from, where a story draws them.
     #[arg(long)]
     seed: Option<String>,
+    /// For stories on a rack of their own shape: its BMCs speak IPMI and no Redfish.
+    #[arg(long)]
+    ipmi_only: bool,
     /// How many, where a benchmark has a number of its own: clusters.
     #[arg(long)]
     count: Option<usize>,
@@ -127,8 +130,13 @@ fn run_stories(runtime: &tokio::runtime::Runtime, chosen: &Chosen) -> ExitCode {
             eprintln!("error: there is no story {name:?}; --list names them");
             return ExitCode::from(2);
         };
+        if chosen.ipmi_only && !story.needs.contains("QEMU") {
+            eprintln!("error: story {name:?} has no rack whose BMCs --ipmi-only could change");
+            return ExitCode::from(2);
+        }
         let options = stories::Options {
             seed: chosen.seed.clone(),
+            ipmi_only: chosen.ipmi_only,
         };
         match runtime.block_on((story.run)(options)) {
             Ok(End::Passed) => println!("story {name}: passed"),

@@ -1,6 +1,8 @@
 //! A virtual rack with an appliance beside it, as the quickstart has them: the appliance in the rack's site namespace,
 //! as an unprivileged user with three capabilities; the commands of a user as root in the same namespace.
 
+mod at_bmc;
+
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::ExitStatusExt;
@@ -133,6 +135,9 @@ impl Rack {
         }
         if options.usb_disk {
             up.push("--usb-disk");
+        }
+        if options.ipmi_only {
+            up.push("--ipmi-only");
         }
         let bad_disk = options.bad_disk.map(|machine| machine.to_string());
         if let Some(machine) = &bad_disk {
@@ -347,34 +352,6 @@ impl Rack {
             kubectl: self.file("parts/bin/kubectl"),
             kubeconfig: self.file(kubeconfig),
         }
-    }
-
-    /// Resets a machine hard.
-    pub(crate) fn reset(&self, machine: &str) -> anyhow::Result<()> {
-        self.at_bmc(machine, "ForceRestart")
-    }
-
-    /// Does what an operator does at a machine's BMC, by Redfish `ResetType`. The appliance has no part in it.
-    pub(crate) fn at_bmc(&self, machine: &str, reset_type: &str) -> anyhow::Result<()> {
-        let of = |plan: &&MachinePlan| plan.name == machine;
-        let plan = self.plan.machines.iter().find(of).context("no such machine")?;
-        let user = format!("{}:{}", plan.bmc_user, plan.bmc_password.reveal());
-        let url = format!(
-            "https://{}/redfish/v1/Systems/1/Actions/ComputerSystem.Reset",
-            plan.bmc_ip
-        );
-        let mut command = lab::site_command(&self.plan, "curl")?;
-        command.args([
-            "--silent",
-            "--show-error",
-            "--fail",
-            "--insecure",
-            "--max-time",
-            "30",
-        ]);
-        let body = serde_json::json!({"ResetType": reset_type}).to_string();
-        command.args(["--user", &user, "--json", &body, &url]);
-        done(&mut command).map(drop)
     }
 
     /// The SSH host keys of a machine, sorted.

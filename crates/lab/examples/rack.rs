@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use bmc::{Bmc as _, BootDevice, BootMode, Connection, PowerAction, Redfish};
+use bmc::{Bmc as _, BootDevice, BootMode, BootOverride, Connection, PowerAction, Redfish};
 use lab::{Accelerator, DownOptions, Firmware, Progress, UpOptions};
 use tokio_util::sync::CancellationToken;
 
@@ -97,8 +97,16 @@ async fn power(name: &str, action: &str) -> anyhow::Result<()> {
         "soft" => do_it(PowerAction::Soft).await?,
         "cycle" => do_it(PowerAction::Cycle).await?,
         "reset" => do_it(PowerAction::Reset).await?,
-        "pxe" => client.set_boot_once(BootDevice::Pxe, BootMode::Uefi).await?,
-        "disk" => client.set_boot_once(BootDevice::Disk, BootMode::Uefi).await?,
+        "pxe" => {
+            client
+                .set_boot(BootOverride::once(BootDevice::Pxe, BootMode::Uefi))
+                .await?
+        }
+        "disk" => {
+            client
+                .set_boot(BootOverride::once(BootDevice::Disk, BootMode::Uefi))
+                .await?
+        }
         "inventory" => println!("{:#?}", client.inventory().await?),
         "state" => {}
         other => bail!("no action {other}"),

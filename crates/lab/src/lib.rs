@@ -1,7 +1,7 @@
 //! The virtual rack: QEMU machines with real firmware, blank disks and virtual BMCs on private networks.
 //!
 //! Owns: the plan of a rack ([`RackPlan`], everything from one seed), its namespaces and bridges, the machines'
-//! processes, firmware variables and disks, the Redfish BMCs, and what observes them from outside.
+//! processes, firmware variables and disks, the BMCs (Redfish and IPMI), and what observes them from outside.
 //!
 //! The appliance under test sees a rack only by network and BMC: it runs in the *site* namespace
 //! ([`site_command`]) and is never handed a monitor socket, a disk file or this crate's state.
@@ -9,8 +9,10 @@
 //! Refuses: reaching the host's networks (no route leads out of a rack), sharing a rack id, and leaving anything
 //! behind: processes die with their supervisor, and [`down`] and [`up`] clear what a crash left.
 
+mod command_log;
 mod console;
 mod error;
+mod ipmi;
 mod kvm;
 mod machine;
 mod namespace;
@@ -25,6 +27,7 @@ mod redfish;
 mod status;
 mod supervisor;
 
+pub use command_log::CommandRecord;
 pub use console::console;
 pub use error::Error;
 pub use observer::{Capture, disk_fingerprint, is_blank, range_digest};
@@ -33,6 +36,5 @@ pub use paths::{RackPaths, state_root};
 pub use plan::{Facts, MachineFacts, MachinePlan, RackPlan, Role};
 pub use process::in_namespace;
 pub use rack::{Progress, Rack};
-pub use redfish::CommandRecord;
 pub use status::{MachineStatus, Power, RackStatus, find, list, status};
 pub use supervisor::{down, run_in_appliance, site_command, supervise, up};

@@ -1,7 +1,7 @@
 //! The rack's two network namespaces: made and removed whole.
 
 use std::io::Write as _;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -84,6 +84,15 @@ pub(crate) fn open(name: &str) -> Result<std::os::fd::OwnedFd, Error> {
 pub(crate) fn listen(namespace: &str, address: Ipv4Addr, port: u16) -> Result<TcpListener, Error> {
     inside(open(namespace)?, move || TcpListener::bind((address, port))).map_err(|source| Error::Listen {
         address: format!("{address}:{port}"),
+        namespace: namespace.to_owned(),
+        source,
+    })
+}
+
+/// A UDP socket inside a namespace, for use from anywhere.
+pub(crate) fn bind_udp(namespace: &str, address: Ipv4Addr, port: u16) -> Result<UdpSocket, Error> {
+    inside(open(namespace)?, move || UdpSocket::bind((address, port))).map_err(|source| Error::Listen {
+        address: format!("{address}:{port}/udp"),
         namespace: namespace.to_owned(),
         source,
     })

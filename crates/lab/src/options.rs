@@ -35,6 +35,9 @@ pub struct UpOptions {
     /// Machine, counted from 0, whose target disk has sectors that can be neither read nor written.
     #[serde(default)]
     pub bad_disk: Option<usize>,
+    /// The BMCs speak IPMI and no Redfish.
+    #[serde(default)]
+    pub ipmi_only: bool,
     pub accelerator: Accelerator,
     /// Use disks and firmware variables that an earlier rack of this seed left.
     pub keep_disks: bool,
@@ -62,6 +65,7 @@ impl Default for UpOptions {
             swap_disks: false,
             usb_disk: false,
             bad_disk: None,
+            ipmi_only: false,
             accelerator: Accelerator::Auto,
             keep_disks: false,
             detach: false,

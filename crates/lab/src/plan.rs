@@ -53,6 +53,8 @@ pub struct RackPlan {
     pub cluster_name: String,
     pub pod_cidr: String,
     pub service_cidr: String,
+    /// The BMCs speak IPMI and no Redfish.
+    pub ipmi_only: bool,
     pub machines: Vec<MachinePlan>,
 }
 
@@ -96,6 +98,7 @@ impl RackPlan {
             ),
             pod_cidr: format!("10.{}.0.0/16", 128 + c % 64),
             service_cidr: format!("10.{}.0.0/16", 192 + d % 32),
+            ipmi_only: options.ipmi_only,
             id,
             seed: seed.to_owned(),
             machines,
@@ -154,6 +157,21 @@ mod tests {
             }
             assert_eq!(addresses.len(), 4 + 2 * MAX_MACHINES);
         }
+    }
+
+    #[test]
+    fn the_csv_of_ipmi_only_machines_says_so() {
+        let options = UpOptions {
+            ipmi_only: true,
+            ..UpOptions::default()
+        };
+        let text = RackPlan::derive("a", &options).hardware_csv();
+        let ends: Vec<bool> = text
+            .lines()
+            .map(|line| line.ends_with(",bmc_protocol") || line.ends_with(",ipmi"))
+            .collect();
+        assert_eq!(ends, [true; 3], "{text}");
+        assert!(!rack("a", 2).hardware_csv().contains("ipmi"));
     }
 
     /// The persisted promise: `--seed golden` gives this rack in every release.

@@ -12,17 +12,19 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
+use crate::command_log::CommandLog;
 use crate::machine::{self, Bay, MachineHandle};
 use crate::observer::Capture;
 use crate::options::{Accelerator, Firmware, UpOptions};
 use crate::paths::RackPaths;
 use crate::plan::{MachinePlan, RackPlan};
 use crate::process::ProcessId;
-use crate::redfish::{self, CommandLog, VirtualBmc};
+use crate::redfish::{self, VirtualBmc};
 use crate::status::{MachineRecord, SupervisorState};
-use crate::{kvm, namespace};
+use crate::{ipmi, kvm, namespace};
 
 const REDFISH_PORT: u16 = 443;
+const IPMI_PORT: u16 = 623;
 /// The first disk, which stays blank, in bytes.
 const FIRST_DISK: u64 = 4 << 30;
 /// The USB disk, in bytes.
@@ -125,9 +127,14 @@ async fn assemble(
         };
         let (handle, actor) = machine::spawn(bay, stop.clone());
         tasks.spawn(actor);
-        let bmc = VirtualBmc::new(machine.clone(), handle.clone(), Arc::clone(&log))?;
-        let listener = namespace::listen(&plan.rack_namespace, machine.bmc_ip, REDFISH_PORT)?;
-        tasks.spawn(redfish::run(bmc, listener, stop.clone()));
+        if !plan.ipmi_only {
+            let bmc = VirtualBmc::new(machine.clone(), handle.clone(), Arc::clone(&log))?;
+            let listener = namespace::listen(&plan.rack_namespace, machine.bmc_ip, REDFISH_PORT)?;
+            tasks.spawn(redfish::run(bmc, listener, stop.clone()));
+        }
+        let socket = namespace::bind_udp(&plan.rack_namespace, machine.bmc_ip, IPMI_PORT)?;
+        let (log, cancel) = (Arc::clone(&log), stop.clone());
+        tasks.spawn(ipmi::run(machine.clone(), handle.clone(), log, socket, cancel));
         handles.push((machine.name.clone(), handle));
     }
     write_state(paths, accelerator, &handles)?;

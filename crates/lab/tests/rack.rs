@@ -10,7 +10,10 @@ use std::process::Command;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use bmc::{Bmc as _, BootDevice, BootMode, Connection, PowerAction, PowerState, Redfish};
+use bmc::{
+    Bmc, BootDevice, BootMode, BootOverride, CipherSuite, Connection, Ipmi, IpmiConnection, PowerAction,
+    PowerState, Redfish,
+};
 use lab::{Accelerator, Firmware, MachinePlan, MachineStatus, Power, Progress, Rack, UpOptions};
 use nix::sched::{CloneFlags, setns};
 use tokio_util::sync::CancellationToken;
@@ -30,27 +33,31 @@ fn uefi() {
     boots_from_the_network_once(Firmware::Uefi, BootMode::Uefi);
 }
 
-/// What a guest does to its own power shows on its BMC.
+/// What a guest does to its own power shows on its BMC, which has IPMI only here.
 #[test]
 fn guests_power_off_and_reset() {
-    let Some(rack) = Running::start("guest", Firmware::Bios) else {
+    let shape = UpOptions {
+        ipmi_only: true,
+        ..UpOptions::default()
+    };
+    let Some(rack) = Running::start("guest", Firmware::Bios, shape) else {
         return;
     };
     let machine = rack.machine.clone();
     let disk = rack.rack.paths.disk(&machine, 1);
     write_boot_sector(&disk, &POWER_OFF);
-    rack.in_site(switch(machine.clone(), PowerAction::On));
+    rack.in_site(switch(ipmi(&machine), PowerAction::On));
     rack.wait_for("power off by the guest", |now| {
         now.power == Power::Off && now.power_ons == 1
     });
 
     write_boot_sector(&disk, &RESET);
-    rack.in_site(switch(machine.clone(), PowerAction::On));
+    rack.in_site(switch(ipmi(&machine), PowerAction::On));
     rack.wait_for("resets by the guest", |now| {
         now.power == Power::On && now.power_ons == 2 && now.resets >= 2
     });
     assert!(!asks_for_address(&rack.rack.paths.capture(), &machine));
-    rack.in_site(set_boot(machine.clone(), BootMode::Legacy));
+    rack.in_site(set_boot(ipmi(&machine), BootMode::Legacy));
     // The override is used by the guest's next reset, which has to be a new process.
     rack.wait_for("the restart for the override", |now| {
         now.power_ons == 3 && now.power == Power::On
@@ -58,12 +65,12 @@ fn guests_power_off_and_reset() {
     rack.wait_for("a DHCP request", |_| {
         asks_for_address(&rack.rack.paths.capture(), &machine)
     });
-    rack.in_site(switch(machine, PowerAction::Off));
+    rack.in_site(switch(ipmi(&machine), PowerAction::Off));
     rack.end();
 }
 
 fn boots_from_the_network_once(firmware: Firmware, mode: BootMode) {
-    let Some(rack) = Running::start("network", firmware) else {
+    let Some(rack) = Running::start("network", firmware, UpOptions::default()) else {
         return;
     };
     let (machine, paths) = (rack.machine.clone(), rack.rack.paths.clone());
@@ -76,12 +83,13 @@ fn boots_from_the_network_once(firmware: Firmware, mode: BootMode) {
     });
     rack.wait_for("on, once", |now| (now.power, now.power_ons) == (Power::On, 1));
     assert!(pid_of_qemu(&machine).is_some());
+    rack.in_site(seen_by_ipmi(machine.clone()));
     rack.in_site(power_off(machine.clone()));
     assert_eq!(pid_of_qemu(&machine), None, "off is no process");
     let log = std::fs::read_to_string(paths.bmc_log()).unwrap();
     assert!(log.contains("powered on") && log.contains("next boot from Pxe"));
     assert!(!log.contains(machine.bmc_password.reveal()));
-    rack.in_site(switch(machine, PowerAction::On));
+    rack.in_site(switch(redfish(&machine), PowerAction::On));
     rack.end();
 }
 
@@ -96,7 +104,7 @@ struct Running {
 
 impl Running {
     /// `None`, said aloud, where racks cannot run.
-    fn start(name: &str, firmware: Firmware) -> Option<Self> {
+    fn start(name: &str, firmware: Firmware, shape: UpOptions) -> Option<Self> {
         if let Some(reason) = missing() {
             eprintln!("SKIPPED: {reason}");
             return None;
@@ -110,7 +118,7 @@ impl Running {
             accelerator: Accelerator::Tcg,
             capture: Some(u16::MAX),
             state_root: Some(root.path().to_owned()),
-            ..UpOptions::default()
+            ..shape
         };
         let cancel = CancellationToken::new();
         let (ready, made) = std::sync::mpsc::channel::<Box<Rack>>();
@@ -215,12 +223,15 @@ fn missing() -> Option<String> {
 }
 
 async fn power_on_from_network(machine: MachinePlan, mode: BootMode) {
-    let client = client(&machine);
+    let client = redfish(&machine);
     let inventory = client.inventory().await.unwrap();
     assert_eq!(inventory.uuid.as_deref(), Some(machine.uuid.as_str()));
     assert!(inventory.nics.iter().any(|nic| nic.mac == machine.boot_mac));
     assert_eq!(client.power_state().await.unwrap(), PowerState::Off);
-    client.set_boot_once(BootDevice::Pxe, mode).await.unwrap();
+    client
+        .set_boot(BootOverride::once(BootDevice::Pxe, mode))
+        .await
+        .unwrap();
     client.power(PowerAction::On).await.unwrap();
     assert_eq!(client.power_state().await.unwrap(), PowerState::On);
     let wrong = Connection::insecure(
@@ -235,23 +246,46 @@ async fn power_on_from_network(machine: MachinePlan, mode: BootMode) {
 }
 
 async fn power_off(machine: MachinePlan) {
-    let client = client(&machine);
+    let client = redfish(&machine);
     client.power(PowerAction::Off).await.unwrap();
     assert_eq!(client.power_state().await.unwrap(), PowerState::Off);
 }
 
-async fn set_boot(machine: MachinePlan, mode: BootMode) {
-    client(&machine)
-        .set_boot_once(BootDevice::Pxe, mode)
+async fn set_boot(client: impl Bmc, mode: BootMode) {
+    client
+        .set_boot(BootOverride::once(BootDevice::Pxe, mode))
         .await
         .unwrap();
 }
 
-async fn switch(machine: MachinePlan, action: PowerAction) {
-    client(&machine).power(action).await.unwrap();
+async fn switch(client: impl Bmc, action: PowerAction) {
+    client.power(action).await.unwrap();
+    client.close().await;
 }
 
-fn client(machine: &MachinePlan) -> Redfish {
+/// IPMI says the same of the machine as Redfish, and takes commands too.
+async fn seen_by_ipmi(machine: MachinePlan) {
+    let client = ipmi(&machine);
+    let inventory = client.inventory().await.unwrap();
+    assert_eq!(inventory.uuid.as_deref(), Some(machine.uuid.as_str()));
+    assert_eq!(inventory.serial.as_deref(), Some(machine.serial.as_str()));
+    assert_eq!(client.power_state().await.unwrap(), PowerState::On);
+    client.close().await;
+}
+
+fn ipmi(machine: &MachinePlan) -> Ipmi {
+    Ipmi::new(IpmiConnection {
+        host: machine.bmc_ip.to_string(),
+        port: IpmiConnection::PORT,
+        username: machine.bmc_user.clone(),
+        password: machine.bmc_password.clone(),
+        suites: CipherSuite::ALL.to_vec(),
+        timeout: Duration::from_secs(20),
+    })
+    .unwrap()
+}
+
+fn redfish(machine: &MachinePlan) -> Redfish {
     let password = machine.bmc_password.clone();
     Redfish::new(Connection::insecure(
         &machine.bmc_ip.to_string(),

@@ -10,12 +10,13 @@ use crate::rack::{Rack, missing};
 pub(crate) async fn on_rack(
     options: Options,
     prefix: &str,
-    shape: UpOptions,
+    mut shape: UpOptions,
     story: impl AsyncFnOnce(&mut Rack) -> anyhow::Result<()>,
 ) -> anyhow::Result<End> {
     if let Some(what) = missing() {
         return Ok(End::Skipped(what));
     }
+    shape.ipmi_only |= options.ipmi_only;
     let seed = options.seed_or(prefix);
     println!("seed {seed}");
     Rack::up(&seed, shape)?.during(story).await?;

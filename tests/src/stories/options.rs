@@ -5,6 +5,8 @@
 pub(crate) struct Options {
     /// Seed of everything that is drawn.
     pub(crate) seed: Option<String>,
+    /// The BMCs of the rack speak IPMI and no Redfish.
+    pub(crate) ipmi_only: bool,
 }
 
 impl Options {

@@ -24,6 +24,7 @@ const WORKERS: &str = "workerNodeGroupConfigurations/0/count";
 const GUARDED: &str = include_str!("workers/guarded.yaml");
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
+    let ipmi_only = options.ipmi_only;
     let seed = options.seed_or("workers-");
     let mut shape = UpOptions {
         machines: MACHINES,
@@ -34,7 +35,11 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<End> {
     let mut workers = plan.machines.iter().skip(1).collect::<Vec<_>>();
     workers.sort_by_key(|machine| &machine.name);
     shape.bad_disk = workers.get(1).map(|machine| machine.index);
-    on_rack(Options { seed: Some(seed) }, "", shape, tell).await
+    let options = Options {
+        seed: Some(seed),
+        ipmi_only,
+    };
+    on_rack(options, "", shape, tell).await
 }
 
 async fn tell(rack: &mut Rack) -> anyhow::Result<()> {

@@ -68,6 +68,9 @@ pub(crate) struct Shape {
 pub(crate) struct UpArgs {
     #[command(flatten)]
     shape: Shape,
+    /// The BMCs speak IPMI and no Redfish; hardware.csv says so.
+    #[arg(long)]
+    ipmi_only: bool,
     /// Network before disks on every boot.
     #[arg(long)]
     netboot_first: bool,
@@ -202,6 +205,7 @@ async fn up(args: UpArgs) -> Outcome {
         swap_disks: args.swap_disks,
         usb_disk: args.usb_disk,
         bad_disk: args.bad_disk,
+        ipmi_only: args.ipmi_only,
         accelerator: args.accelerator,
         keep_disks: args.keep_disks,
         detach: args.detach,

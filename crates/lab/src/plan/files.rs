@@ -51,7 +51,19 @@ impl RackPlan {
     /// The rack's hardware.csv with other roles; machines beyond the list are workers.
     #[must_use]
     pub fn hardware_csv_as(&self, roles: &[Role]) -> String {
-        let mut text = format!("{HEADER}\n");
+        let protocol = if self.ipmi_only {
+            ["bmc_protocol", "ipmi"]
+        } else {
+            ["", ""]
+        };
+        let [column, protocol] = protocol.map(|cell| {
+            if cell.is_empty() {
+                String::new()
+            } else {
+                format!(",{cell}")
+            }
+        });
+        let mut text = format!("{HEADER}{column}\n");
         for machine in &self.machines {
             let role = roles.get(machine.index).copied().unwrap_or(Role::Worker);
             // No value that is drawn holds a comma or a quote, so no field needs quoting.
@@ -70,6 +82,7 @@ impl RackPlan {
                 String::new(),
             ];
             text.push_str(&row.join(","));
+            text.push_str(&protocol);
             text.push('\n');
         }
         text

@@ -18,9 +18,9 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::documents;
-use super::log::{CommandLog, CommandRecord};
 use super::login::Login;
 use crate::Error;
+use crate::command_log::{CommandLog, CommandRecord};
 use crate::machine::{MachineHandle, Refusal};
 use crate::plan::MachinePlan;
 
