@@ -69,6 +69,9 @@ pub(crate) enum Command {
     /// Boot a server that is in quarantine into the installer, to look at it; no disk is touched.
     #[command(subcommand)]
     Rescue(Rescue),
+    /// Switch the power of a server by its BMC, or ask for it.
+    #[command(subcommand)]
+    Power(verbs::power::PowerCommand),
     /// Approve a plan that waits for a person.
     Approve(verbs::approve::ApproveArgs),
     /// Try once more what has failed too often.

@@ -20,6 +20,7 @@ pub(crate) mod image;
 pub(crate) mod lab;
 pub(crate) mod machine;
 pub(crate) mod open_copy;
+pub(crate) mod power;
 pub(crate) mod release_server;
 pub(crate) mod renew;
 pub(crate) mod rescue_server;
@@ -62,6 +63,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Renew(Renew::Certificates(args)) => renew::run(global, &args).await,
         Command::Delete(Delete::Cluster(args)) => delete_cluster::run(global, &args).await,
         Command::Release(Release::Server(args)) => release_server::run(global, &args).await,
+        Command::Power(command) => power::run(global, command).await,
         Command::Rescue(Rescue::Server(args)) => rescue_server::run(global, &args).await,
         Command::Approve(args) => approve::run(global, &args).await,
         Command::Quarantine(Quarantine::Server(args)) => server::quarantine(global, &args).await,
