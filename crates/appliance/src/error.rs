@@ -120,8 +120,8 @@ pub enum Error {
     },
     /// Boot services without anything to boot.
     #[error(
-        "setting `interface` is given, but there is no installer to boot machines with: run `gantry image build`, or \
-         name a folder that `gantry image export DIR` made with `parts`"
+        "setting `interface` is given, but there is no installer to boot machines with: fetch one with `gantry image \
+         import`, build one with `gantry image build`, or name a folder that `gantry image export DIR` made with `parts`"
     )]
     NoParts,
     /// A task ended that runs for ever.

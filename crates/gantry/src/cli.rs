@@ -100,6 +100,9 @@ pub(crate) enum Command {
     Config(Config),
     /// Print a completion script for a shell.
     Completion(verbs::completion::CompletionArgs),
+    /// Write man pages into a folder.
+    #[command(hide = true)]
+    Man(verbs::man::ManArgs),
     /// Print the version; with a server also the server's.
     Version(verbs::version::VersionArgs),
 }

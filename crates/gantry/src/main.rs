@@ -15,6 +15,7 @@ mod kubeconfig_error;
 mod output;
 mod parts;
 mod progress;
+mod service_manager;
 mod snapshot;
 mod time;
 mod verbs;

@@ -1,161 +1,35 @@
-//! Export of the image cache to a parts folder, which an appliance reads without access to the cache.
+//! The parts folder of an appliance: filled from the image cache, or from a bundle, and completed with this program's agent.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod agent;
+mod export;
+mod import;
+
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use appliance::Parts;
-use image_builder::{BootFiles, ReleaseFacts, ReleaseRecipe, built_in_release};
-use resources::gantry::{Release, ReleaseSpec};
-use resources::keys;
+use image_builder::BootFiles;
 
-/// Names of the iPXE binaries, as boot services ask for them.
-const UNDIONLY: &str = "undionly.kpxe";
-const SNPONLY: &str = "snponly.efi";
-const IPXE_EFI: &str = "ipxe.efi";
+pub(crate) use agent::Agent;
+pub(crate) use export::{export, planned_releases};
+pub(crate) use import::{Trust, Wanted, import};
 
-/// What was exported.
-#[derive(Debug)]
-pub(crate) struct Exported {
-    /// The node images that are built, that of the newest release first.
-    pub(crate) node_images: Vec<PathBuf>,
-}
-
-/// Name of the agent's program, beside this one.
-const AGENT: &str = "gantry-agent";
-
-/// The agent that goes into the installer: named, else beside this program.
-pub(crate) fn agent_program(named: Option<&Path>) -> anyhow::Result<PathBuf> {
-    if let Some(path) = named {
-        return Ok(path.to_owned());
-    }
-    let beside = std::env::current_exe()?.with_file_name(AGENT);
-    if !beside.is_file() {
+/// Builds the installer from the folder's boot files and this agent, and names the programs that are one with another.
+/// An appliance that was upgraded has another agent, so this happens at each start.
+pub(crate) fn complete(folder: &Path, agent: &Agent) -> anyhow::Result<()> {
+    let boot = folder.join(Parts::BOOT);
+    let Some(files) = BootFiles::in_folder(&boot) else {
         bail!(
-            "there is no {}; name the agent's program with --agent",
-            beside.display()
+            "there are no boot files in {}; fetch a bundle with `gantry image import`, or build them with `gantry image build`",
+            boot.display()
         );
-    }
-    Ok(beside)
-}
-
-/// Exports what the cache holds. Without the boot part there is nothing to boot machines with, which is an error.
-pub(crate) fn export(cache: &Path, agent: &Path, folder: &Path) -> anyhow::Result<Exported> {
-    let Some(boot) = BootFiles::in_cache(cache)? else {
-        bail!("the boot files are not built; build them with: gantry image build");
     };
-    let to = folder.join(Parts::BOOT);
-    fs::create_dir_all(&to).with_context(|| to.display().to_string())?;
-    place(&boot.kernel, &to.join("vmlinuz"))?;
-    place(&boot.undionly, &to.join(UNDIONLY))?;
-    place(&boot.snponly, &to.join(SNPONLY))?;
-    place(&boot.ipxe_efi, &to.join(IPXE_EFI))?;
-    image_builder::build_initramfs(&boot, agent, &to.join("initramfs"))?;
-    export_program(cache, folder, "kubernetes", "kubectl")?;
-    if export_program(cache, folder, "etcd", "etcd")? {
-        let link = folder.join(Parts::PROGRAMS).join("etcdutl");
-        let _ = fs::remove_file(&link);
+    image_builder::build_initramfs(&files, agent.path(), &boot.join("initramfs"))?;
+    let programs = folder.join(Parts::PROGRAMS);
+    if programs.join("etcd").is_file() {
+        let link = programs.join("etcdutl");
+        let _ = std::fs::remove_file(&link);
         std::os::unix::fs::symlink("etcd", &link).with_context(|| link.display().to_string())?;
     }
-    let mut node_images = Vec::new();
-    for recipe in ReleaseRecipe::ALL {
-        let Some(facts) = built_in_release(cache, recipe)? else {
-            continue;
-        };
-        node_images.push(node_image(&facts, folder)?);
-        let release = serde_json::to_vec_pretty(&release_object(facts.spec()))?;
-        let name = match recipe == ReleaseRecipe::NEWEST {
-            true => Parts::NEWEST_RELEASE.to_owned(),
-            false => Parts::release_file(recipe.minor),
-        };
-        fs::write(folder.join(name), release)?;
-    }
-    Ok(Exported { node_images })
-}
-
-/// A program of a part of the newest release, into the folder of programs. Tells whether it is built.
-fn export_program(cache: &Path, folder: &Path, part: &str, name: &str) -> anyhow::Result<bool> {
-    let parts = image_builder::list(cache, ReleaseRecipe::NEWEST)?;
-    let built = parts
-        .into_iter()
-        .filter(|known| known.name == part)
-        .find_map(|known| known.built);
-    let Some(program) = built
-        .map(|built| built.path.join(name))
-        .filter(|program| program.is_file())
-    else {
-        return Ok(false);
-    };
-    let to = folder.join(Parts::PROGRAMS);
-    fs::create_dir_all(&to).with_context(|| to.display().to_string())?;
-    place(&program, &to.join(name))?;
-    Ok(true)
-}
-
-fn node_image(facts: &ReleaseFacts, folder: &Path) -> anyhow::Result<PathBuf> {
-    let to = folder.join(Parts::IMAGES);
-    fs::create_dir_all(&to).with_context(|| to.display().to_string())?;
-    let name = facts.node.path.file_name().context("node image without a name")?;
-    let image = to.join(name);
-    place(&facts.node.path, &image)?;
-    let mut manifest = image.clone().into_os_string();
-    manifest.push(".manifest.json");
-    fs::write(&manifest, serde_json::to_vec(&facts.node.manifest)?)?;
-    Ok(image)
-}
-
-/// Copies the file, which then has nothing in common with where it came from: whatever is done to it there or here changes
-/// no other. It appears complete or not at all.
-fn place(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let draft = to.with_extension("draft");
-    let _ = fs::remove_file(&draft);
-    fs::copy(from, &draft).with_context(|| format!("copy {} to {}", from.display(), draft.display()))?;
-    fs::rename(&draft, to).with_context(|| to.display().to_string())
-}
-
-/// The Release object of these parts.
-/// The Releases whose parts this program can build, built or not.
-pub(crate) fn planned_releases() -> Result<Vec<Release>, image_builder::Error> {
-    let planned = ReleaseRecipe::ALL.into_iter().map(image_builder::planned_release);
-    planned.map(|spec| spec.map(release_object)).collect()
-}
-
-pub(crate) fn release_object(spec: ReleaseSpec) -> Release {
-    let name = format!("kubernetes-{}", spec.patch_version.trim_start_matches('v'));
-    let mut release = Release::new(&name, spec);
-    release.metadata.labels = Some([(keys::MOVE.to_owned(), String::new())].into());
-    release
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn placing_again_replaces() {
-        let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
-        fs::write(&from, "1").unwrap();
-        let name = folder.path().join("name");
-        std::os::unix::fs::symlink(&from, &name).unwrap();
-        place(&from, &to).unwrap();
-        place(&name, &to).unwrap();
-        assert!(!fs::symlink_metadata(&to).unwrap().is_symlink());
-        assert_eq!(fs::read_to_string(&to).unwrap(), "1");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
-        fs::write(&to, "2").unwrap();
-        assert_eq!(fs::read_to_string(&from).unwrap(), "1", "the cache keeps its own");
-    }
-
-    #[test]
-    fn an_empty_cache_tells_the_command_that_fills_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let error = export(
-            folder.path(),
-            Path::new("/bin/true"),
-            &folder.path().join("parts"),
-        )
-        .unwrap_err();
-        assert!(error.to_string().contains("gantry image build"), "{error}");
-    }
+    Ok(())
 }

@@ -19,6 +19,7 @@ pub(crate) mod get;
 pub(crate) mod image;
 pub(crate) mod lab;
 pub(crate) mod machine;
+pub(crate) mod man;
 pub(crate) mod open_copy;
 pub(crate) mod power;
 pub(crate) mod release_server;
@@ -84,6 +85,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
             completion::run(&args, &mut Cli::command());
             Ok(())
         }
+        Command::Man(args) => man::run(&args, Cli::command()),
         Command::Version(args) => version::run(global, &args).await,
     }
 }

@@ -54,6 +54,25 @@ impl BootFiles {
         Ok(cache.find(digest)?.map(|_| Self::below(&cache.path(digest))))
     }
 
+    /// Those in a folder, under the names that the boot part has; `None` when one is missing.
+    #[must_use]
+    pub fn in_folder(folder: &Path) -> Option<Self> {
+        let boot = Self::below(folder);
+        boot.files().iter().all(|file| file.is_file()).then_some(boot)
+    }
+
+    /// The files, in the order of the fields.
+    #[must_use]
+    pub fn files(&self) -> [&Path; 5] {
+        [
+            &self.kernel,
+            &self.modules,
+            &self.undionly,
+            &self.snponly,
+            &self.ipxe_efi,
+        ]
+    }
+
     fn below(folder: &Path) -> Self {
         let [kernel, modules, undionly, snponly, ipxe_efi] = BOOT_FILES.map(|name| folder.join(name));
         Self {

@@ -367,7 +367,8 @@ pub const KEYS: &[Key] = &[
         default: "",
         example: "/var/lib/gantry-parts",
         about: "Installer, iPXE, node images and release, as `gantry image export DIR` makes them.\n\
-                Default: taken from the image cache of the user who starts the server.",
+                Default: `parts` in the data directory, filled by `gantry image import` or from the image cache of the\n\
+                user who starts the server.",
         set: |s, text| optional_path(text).map(|path| s.parts = path),
     },
     Key {

@@ -1,4 +1,6 @@
-//! `gantry image build|list|export`.
+//! `gantry image build|list|export|import`.
+
+mod import;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,8 +20,11 @@ pub(crate) enum ImageCommand {
     /// List the parts and which are in the cache.
     List(ListArgs),
     /// Put kernel, installer, iPXE, kubectl, etcd, and the node images and releases that are built into a folder for `gantry serve
-    /// --parts`.
+    /// --parts`, or to be imported elsewhere.
     Export(ExportArgs),
+    /// Fetch what a release has beside the program: from a folder, or from a web server below a URL. Goes on where it was interrupted.
+    #[command(visible_alias = "pull")]
+    Import(import::ImportArgs),
 }
 
 #[derive(Debug, Args)]
@@ -66,7 +71,7 @@ pub(crate) struct ListArgs {
 pub(crate) struct ExportArgs {
     /// The folder; made when absent.
     folder: PathBuf,
-    /// The agent's program; default: gantry-agent beside this program.
+    /// The agent's program; default: gantry-agent beside this program, else the one inside.
     #[arg(long, value_name = "FILE")]
     agent: Option<PathBuf>,
 }
@@ -75,9 +80,10 @@ pub(crate) async fn run(command: ImageCommand) -> Outcome {
     match command {
         ImageCommand::Build(args) => build(args).await,
         ImageCommand::List(args) => list(&args),
+        ImageCommand::Import(args) => import::run(args).await,
         ImageCommand::Export(args) => {
             let exported = tokio::task::spawn_blocking(move || {
-                let agent = parts::agent_program(args.agent.as_deref())?;
+                let agent = parts::Agent::find(args.agent.as_deref())?;
                 std::fs::create_dir_all(&args.folder)?;
                 let folder = args.folder.canonicalize()?;
                 parts::export(&default_cache_dir(), &agent, &folder)

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use appliance::{DEFAULT_FILE, Given, KEYS, Settings, flag, start_logs, variable};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches};
-use image_builder::default_cache_dir;
+use image_builder::{BootFiles, default_cache_dir};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Failure, Outcome};
-use crate::{output, parts};
+use crate::{output, parts, service_manager};
 
 /// Folder in the data directory for parts that come from the cache of the user.
 const OWN_PARTS: &str = "parts";
@@ -104,6 +104,7 @@ pub(crate) async fn run(args: ServeArgs) -> Outcome {
             _ = interrupt.recv() => {}
         }
         tracing::info!("asked to end");
+        service_manager::stopping();
         asked.cancel();
     });
     let planned = parts::planned_releases()?;
@@ -112,20 +113,38 @@ pub(crate) async fn run(args: ServeArgs) -> Outcome {
             output::line(format!("{:24} {}", listener.what, listener.place));
         }
         output::line("gantry is ready");
+        service_manager::ready();
     })
     .await;
     waiting.abort();
     Ok(result?)
 }
 
-/// Parts from the cache of the user who starts the server; without a cache there are none, and the API works.
+/// The folder that the appliance takes its parts from.
+pub(crate) fn parts_folder(settings: &Settings) -> Outcome<PathBuf> {
+    match &settings.parts {
+        Some(folder) => Ok(folder.clone()),
+        None => {
+            let folder = settings.data.join(OWN_PARTS);
+            make_private(&settings.data)?;
+            Ok(folder)
+        }
+    }
+}
+
+/// Parts from the cache of the user who starts the server, else those that were imported; without any there are none, and the
+/// API works.
 async fn own_parts(data: &Path) -> Outcome<Option<PathBuf>> {
     let folder = data.join(OWN_PARTS);
     let made = folder.clone();
     let exported = tokio::task::spawn_blocking(move || -> anyhow::Result<()> {
-        let agent = parts::agent_program(None)?;
+        let agent = parts::Agent::find(None)?;
         make_private(&made)?;
-        parts::export(&default_cache_dir(), &agent, &made).map(drop)
+        let cache = default_cache_dir();
+        match BootFiles::in_cache(&cache)? {
+            Some(_) => parts::export(&cache, &agent, &made).map(drop),
+            None => parts::complete(&made, &agent),
+        }
     });
     match exported.await? {
         Ok(()) => Ok(Some(folder)),
