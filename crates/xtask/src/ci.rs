@@ -4,7 +4,6 @@
 //! stop the others, so that one run tells all; stories run last, with the machine to themselves.
 
 mod budget;
-mod elf;
 mod stage;
 
 use std::process::Command;
@@ -17,7 +16,7 @@ use budget::Budget;
 use stage::{Outcome, Stage};
 
 use crate::workspace::{Workspace, cargo};
-use crate::{check, peers, programs};
+use crate::{check, elf, peers, programs, release};
 
 /// How CI runs.
 #[derive(Debug, Args)]
@@ -128,6 +127,7 @@ fn stories(budget: &Budget) -> anyhow::Result<Vec<Outcome>> {
 fn run_story(name: &str) -> anyhow::Result<()> {
     let status = programs::tests()?
         .args(["story", name])
+        .envs(release::for_stories(&[name])?)
         .status()
         .context("stories do not start")?;
     match status.code() {

@@ -1,15 +1,18 @@
 //! `cargo xtask`: what keeps the workspace in order.
 //!
 //! Owns the rules that no compiler checks (`check`), the one CI run that people and machines use (`ci`), what may be depended on (`deny`), and the
-//! way to stories and benchmarks, which live in the package `tests`. Refuses to change files.
+//! way to stories and benchmarks, which live in the package `tests`, and what is released (`release`). Refuses to change files of
+//! the tree.
 
 #![allow(clippy::print_stdout, reason = "a command-line program for people")]
 
 mod check;
 mod ci;
 mod deny;
+mod elf;
 mod peers;
 mod programs;
+mod release;
 mod workspace;
 
 use std::process::ExitCode;
@@ -37,6 +40,8 @@ enum Command {
     Deny,
     /// Build the programs that tests named `real_` run against beside those of the image recipes.
     Peers,
+    /// Make what people download: tarball, Debian package, container image, bill of materials, checksums, and the bundle of parts.
+    Release(release::Options),
     /// Run end-to-end stories by name, or list them with what they need and how long they take.
     Story(Passed),
     /// Run benchmarks by name, or list them.
@@ -68,7 +73,11 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
         Command::Ci(options) => ci::run(&options),
         Command::Deny => deny::run(),
         Command::Peers => peers::build().map(|()| true),
-        Command::Story(passed) => programs::story(&passed.arguments),
+        Command::Release(options) => release::make(&options).map(|()| true),
+        Command::Story(passed) => {
+            let package = release::for_stories(&programs::names(&passed.arguments))?;
+            programs::story(&passed.arguments, package)
+        }
         Command::Bench(passed) => programs::bench(&passed.arguments),
     }
 }

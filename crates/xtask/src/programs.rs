@@ -12,7 +12,7 @@ use crate::workspace::{Workspace, cargo};
 pub(crate) const SKIPPED: i32 = 77;
 
 /// Where everything is built for; see `.cargo/config.toml`.
-const TARGET: &str = "x86_64-unknown-linux-musl";
+pub(crate) const TARGET: &str = "x86_64-unknown-linux-musl";
 
 /// The programs that ship.
 pub(crate) const SHIPPED: [&str; 2] = ["gantry", "gantry-agent"];
@@ -28,14 +28,14 @@ pub(crate) struct Story {
     pub(crate) tier: String,
 }
 
-/// Runs stories; true when all passed.
-pub(crate) fn story(arguments: &[String]) -> anyhow::Result<bool> {
-    hand_over("story", arguments, "debug")
+/// Runs stories with these variables set; true when all passed.
+pub(crate) fn story(arguments: &[String], environment: Option<(&str, PathBuf)>) -> anyhow::Result<bool> {
+    hand_over("story", arguments, "debug", environment)
 }
 
 /// Runs benchmarks; they measure release builds.
 pub(crate) fn bench(arguments: &[String]) -> anyhow::Result<bool> {
-    hand_over("bench", arguments, "release")
+    hand_over("bench", arguments, "release", None)
 }
 
 /// The stories there are.
@@ -56,7 +56,7 @@ pub(crate) fn stories() -> anyhow::Result<Vec<Story>> {
 
 /// The program of the package `tests`, built, with the places of the shipped programs in its environment.
 pub(crate) fn tests() -> anyhow::Result<Command> {
-    build(&["--bin", "tests"])?;
+    build(&["--bin", "tests"], &[])?;
     let mut command = Command::new(program("debug", "tests")?);
     command.env("GANTRY_PROGRAM", program("debug", "gantry")?);
     command.env("GANTRY_AGENT_PROGRAM", program("debug", "gantry-agent")?);
@@ -72,7 +72,7 @@ pub(crate) fn build_shipped(profile: &str) -> anyhow::Result<()> {
     if profile == "release" {
         arguments.push("--release");
     }
-    build(&arguments)
+    build(&arguments, &[])
 }
 
 /// Where a program lies after its build.
@@ -80,7 +80,12 @@ pub(crate) fn program(profile: &str, name: &str) -> anyhow::Result<PathBuf> {
     Ok(Workspace::load()?.target.join(TARGET).join(profile).join(name))
 }
 
-fn hand_over(verb: &str, arguments: &[String], profile: &str) -> anyhow::Result<bool> {
+fn hand_over(
+    verb: &str,
+    arguments: &[String],
+    profile: &str,
+    environment: Option<(&str, PathBuf)>,
+) -> anyhow::Result<bool> {
     let only_list = arguments
         .iter()
         .any(|argument| argument == "--list" || argument == "--help");
@@ -91,19 +96,19 @@ fn hand_over(verb: &str, arguments: &[String], profile: &str) -> anyhow::Result<
     }
     let mut command = tests()?;
     if clusters && !only_list {
-        build(&["--release", "--bin", CLUSTERS_SIM])?;
+        build(&["--release", "--bin", CLUSTERS_SIM], &[])?;
         command.env("GANTRY_CLUSTERS_SIM", program(profile, CLUSTERS_SIM)?);
     }
     if profile == "release" {
         command.env("GANTRY_PROGRAM", program(profile, "gantry")?);
         command.env("GANTRY_AGENT_PROGRAM", program(profile, "gantry-agent")?);
     }
-    let status = command.arg(verb).args(arguments).status()?;
+    let status = command.arg(verb).args(arguments).envs(environment).status()?;
     Ok(status.success())
 }
 
 /// The stories or benchmarks that are named.
-fn names(arguments: &[String]) -> Vec<&str> {
+pub(crate) fn names(arguments: &[String]) -> Vec<&str> {
     let mut names = Vec::new();
     let mut arguments = arguments.iter().map(String::as_str);
     while let Some(argument) = arguments.next() {
@@ -118,10 +123,11 @@ fn names(arguments: &[String]) -> Vec<&str> {
 
 /// Of the whole workspace, because cargo resolves features for what is selected: tests and programs then share every
 /// library. With `--package` most of them would be compiled a second time.
-fn build(arguments: &[&str]) -> anyhow::Result<()> {
+pub(crate) fn build(arguments: &[&str], environment: &[(&str, String)]) -> anyhow::Result<()> {
     let status = Command::new(cargo())
         .args(["build", "--workspace"])
         .args(arguments)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .status()
         .context("cargo does not start")?;
     if !status.success() {

@@ -7,7 +7,7 @@ const PT_INTERP: u32 = 3;
 const DT_NEEDED: u64 = 1;
 
 /// What makes the program dynamic: an interpreter or a needed library. `None` when it is static.
-pub(super) fn dynamic_need(file: &[u8]) -> anyhow::Result<Option<&'static str>> {
+pub(crate) fn dynamic_need(file: &[u8]) -> anyhow::Result<Option<&'static str>> {
     if file.get(..6) != Some(b"\x7fELF\x02\x01") {
         bail!("no 64-bit little-endian ELF file");
     }
