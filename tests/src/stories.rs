@@ -14,6 +14,7 @@ mod neighbour;
 mod older_backup;
 mod on_rack;
 mod options;
+mod package;
 mod rescue;
 mod resets;
 mod restore;
@@ -141,6 +142,14 @@ pub(crate) const ALL: &[Story] = &[
         needs: "root, QEMU, built images (gantry image build), 10 GB of memory",
         minutes: 25,
         run: |options| Box::pin(older_backup::run(options)),
+    },
+    Story {
+        name: "package",
+        tier: "ci",
+        about: "the Debian package in a bare Debian: installed, a signed bundle imported, started as its unit does, upgraded, purged",
+        needs: "root, dpkg-deb, minisign, built images (gantry image build), 3 GB of disk",
+        minutes: 2,
+        run: |options| Box::pin(package::run(options)),
     },
     Story {
         name: "rescue",
