@@ -11,12 +11,10 @@ use resources::Digest;
 use tokio::fs;
 
 use crate::error::{Error, failed};
-use crate::index::{Entry, INDEX_FILE, Index, SIGNATURE_FILE, measured};
+use crate::index::{Entry, INDEX_FILE, Index, PARTIAL, SIGNATURE_FILE, measured};
 use crate::key::Key;
 use crate::source::Source;
 
-/// Folder in the parts folder for files that are not complete.
-pub(crate) const PARTIAL: &str = "partial";
 /// Bytes of the longest index.
 const LONGEST_INDEX: u64 = 1 << 20;
 /// Bytes of the longest signature.

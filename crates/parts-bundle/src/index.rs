@@ -15,6 +15,8 @@ use crate::error::{Error, failed};
 pub const INDEX_FILE: &str = "index.json";
 /// File name of its signature, as `minisign -S -m index.json` names it.
 pub const SIGNATURE_FILE: &str = "index.json.minisig";
+/// Folder in the parts folder for files that are not complete.
+pub(crate) const PARTIAL: &str = "partial";
 /// The format that is written and read.
 const FORMAT: u32 = 1;
 /// Most files of a bundle.
@@ -169,7 +171,7 @@ fn wrong_path(path: &str) -> Option<&'static str> {
     if path.len() > 200 || !path.split('/').all(is_plain) {
         return Some("a path has letters, digits and . - _ + between slashes, and no part begins with a dot");
     }
-    let reserved = [INDEX_FILE, SIGNATURE_FILE, crate::import::PARTIAL];
+    let reserved = [INDEX_FILE, SIGNATURE_FILE, PARTIAL];
     let first = path.split('/').next().unwrap_or_default();
     reserved
         .contains(&first)

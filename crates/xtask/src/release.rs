@@ -3,6 +3,7 @@
 //!
 //! The same commit gives the same files but for what the compilers do: times are those of the commit, owners root.
 
+mod artifacts;
 mod debian;
 mod files;
 mod oci;
@@ -17,6 +18,7 @@ use clap::Args;
 
 use crate::workspace::Workspace;
 use crate::{elf, programs};
+use artifacts::Release;
 use run::{output, run};
 
 /// The program's largest size, in bytes.
@@ -46,26 +48,6 @@ pub(crate) struct Options {
     /// Also export the bundle of what `gantry image build` has built.
     #[arg(long)]
     parts: bool,
-}
-
-/// What all steps know.
-struct Release {
-    workspace: Workspace,
-    version: String,
-    /// Seconds since 1970, of the commit.
-    time: String,
-    out: PathBuf,
-    /// The program.
-    gantry: PathBuf,
-    /// Option of `dpkg-deb`.
-    compression: &'static str,
-}
-
-impl Release {
-    /// File name of an artifact.
-    fn artifact(&self, end: &str) -> PathBuf {
-        self.out.join(format!("gantry-{}{end}", self.version))
-    }
 }
 
 /// The story of the Debian package, and the variable that tells it where that is.

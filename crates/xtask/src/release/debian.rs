@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use super::Release;
+use super::artifacts::Release;
 use super::files::CONFIGURATION;
 use super::run::run;
 

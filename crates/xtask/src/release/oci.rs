@@ -10,7 +10,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::Release;
+use super::artifacts::Release;
 use super::files::archive as tar;
 use super::run::run;
 

@@ -8,7 +8,7 @@ use anyhow::Context;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Release;
+use super::artifacts::Release;
 use super::run::output;
 use crate::programs::TARGET;
 use crate::workspace::cargo;
