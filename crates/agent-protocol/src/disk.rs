@@ -36,6 +36,7 @@ pub fn inventory_disk(disk: &v1::Disk) -> InventoryDisk {
         physical_block_size: Some(disk.physical_block_size).filter(|bytes| *bytes > 0),
         names: list(&disk.names),
         contents: list(&disk.contents),
+        ends: disk.ends.parse().ok(),
     }
 }
 

@@ -5,6 +5,7 @@ mod bios_drive;
 mod contents;
 mod disk_ids;
 mod disks;
+mod ends;
 mod nics;
 mod sysfs;
 mod vpd;

@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use node_config::install::{self, InstallInputs};
 use node_config::{HostNetwork, hostname};
 use resources::anywhere::TinkerbellTemplateConfig;
-use resources::gantry::{ProviderMachine, Server};
+use resources::gantry::{DataMount, ProviderMachine, Server};
 use resources::tinkerbell::{
     BootMode, BootOptions, Hardware, Template, TemplateSpec, Workflow, WorkflowSpec,
 };
@@ -47,6 +47,7 @@ impl Installation<'_> {
             source,
         };
         let network = HostNetwork::of(self.hardware).map_err(texts)?;
+        let mounts = DataMount::of(self.hardware);
         let instance = format!(
             "{}-{}-{}",
             self.server.spec.machine_id,
@@ -84,6 +85,7 @@ impl Installation<'_> {
             os_family: &machine.os_family,
             metadata_url: &appliance,
             users: &machine.users,
+            mounts: &mounts,
             handover: self.server.spec.handover,
             patience: self.patience,
         };

@@ -14,8 +14,9 @@ use agent_protocol::environment::{
 use kube::ResourceExt as _;
 use node_config::{FIRST_BOOT_SCRIPT, HostNetwork, meta_data, network_config, network_file, user_data};
 use resources::anywhere::{TinkerbellTemplateConfig, User};
+use resources::gantry::DataMount;
 use resources::tinkerbell::Hardware;
-use resources::{ImageManifest, Mac};
+use resources::{ImageManifest, Mac, keys};
 use serde_json::{Map, Value, json};
 
 use crate::boot_nic::{boot_mac, hardware_map};
@@ -55,6 +56,15 @@ pub fn check_workflow(own: &TinkerbellTemplateConfig, hardware: &Hardware) -> Re
         ActionKind::native(image).map(ActionKind::leaves_installer)
     });
     problems.extend(Places::of(&workflow).err());
+    problems.extend(DataMount::of(hardware).first().map(|mount| {
+        format!(
+            "the annotation {} of Hardware {} asks for a mount at {}, which only Gantry's own workflow makes; take the mounts out of \
+             the annotation and mount the file systems in the template",
+            keys::DATA_DISKS,
+            hardware.name_any(),
+            mount.path
+        )
+    }));
     if problems.is_empty() {
         Ok(())
     } else {

@@ -52,7 +52,7 @@ pub(crate) fn result(snapshot: &Snapshot) -> Option<CertificateRepairResult> {
 /// The name that the disk of the installed system is pinned under: the Hardware's first disk, where this claim has written to
 /// several.
 pub(crate) fn system_disk<'a>(server: &'a Server, hardware: &Hardware) -> Option<&'a str> {
-    let written = wipe::disks(server);
+    let written = wipe::disks(server, Some(hardware));
     let first = hardware.spec.disks.first().and_then(|disk| disk.device.as_ref());
     let is_first = |name: &&str| first.is_some_and(|first| first == name);
     let names = || written.iter().map(|pin| pin.name.as_str());

@@ -3,9 +3,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
-use resources::gantry::{PinnedDisk, Server, WipePolicy};
+use resources::gantry::{DataDisk, PinnedDisk, Server, WipePolicy};
 use resources::keys::FACT_HOPELESS;
-use resources::tinkerbell::{Workflow, WorkflowState};
+use resources::tinkerbell::{Hardware, Workflow, WorkflowState};
 use steps::later;
 
 use crate::snapshot::Snapshot;
@@ -38,7 +38,7 @@ pub(crate) fn wipe<'a>(snapshot: &'a Snapshot, server: &Server, now: Timestamp) 
         return Wipe::Runs(runs);
     }
     let policy = server.spec.wipe.unwrap_or(snapshot.wipe);
-    if policy == WipePolicy::None || disks(server).is_empty() {
+    if policy == WipePolicy::None || disks(server, snapshot.hardware.get(&server.spec.hardware)).is_empty() {
         return Wipe::Done;
     }
     let next = || name(snapshot, last.saturating_add(1));
@@ -105,15 +105,28 @@ pub(crate) fn last_end(snapshot: &Snapshot) -> Option<Timestamp> {
 }
 
 /// The disks that hold what this claim has written, each once. Where it has written and an earlier owner's disks were not
-/// wiped, every disk that any attempt has written to.
-pub(crate) fn disks(server: &Server) -> Vec<&PinnedDisk> {
-    let pins = &server.spec.disks;
+/// wiped, every disk that any attempt has written to. Never one that the Hardware calls a data disk by now.
+pub(crate) fn disks<'a>(server: &'a Server, hardware: Option<&Hardware>) -> Vec<&'a PinnedDisk> {
+    // With a list that is not valid no wipe is handed out.
+    let data_disks = hardware
+        .and_then(|hardware| DataDisk::of(hardware).ok())
+        .unwrap_or_default();
+    let is_data_disk = |pin: &PinnedDisk| {
+        let is = |data_disk: &DataDisk| data_disk.is(pin.serial.as_deref(), pin.wwn.as_deref());
+        data_disks.iter().any(is)
+    };
+    let pins: Vec<&PinnedDisk> = server
+        .spec
+        .disks
+        .iter()
+        .filter(|pin| !is_data_disk(pin))
+        .collect();
     let before = server.spec.claim.as_ref().and_then(|claim| claim.last_attempt);
     let of_claim = |pin: &&PinnedDisk| before.is_none_or(|before| pin.attempt > before);
-    let all = server.spec.unwiped.is_some() && pins.iter().any(|pin| of_claim(&pin));
+    let all = server.spec.unwiped.is_some() && pins.iter().any(of_claim);
     let identity = |pin: &PinnedDisk| (pin.serial.clone(), pin.wwn.clone(), pin.size, pin.path.clone());
     let mut disks: Vec<&PinnedDisk> = Vec::new();
-    for pin in pins.iter().filter(|pin| all || of_claim(pin)) {
+    for pin in pins.into_iter().filter(|pin| all || of_claim(pin)) {
         if disks.iter().all(|known| identity(known) != identity(pin)) {
             disks.push(pin);
         }

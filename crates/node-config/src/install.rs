@@ -7,10 +7,11 @@
 use std::fmt::Write as _;
 
 use resources::anywhere::User;
-use resources::gantry::HandoverPolicy;
+use resources::gantry::{DataMount, HandoverPolicy};
 use resources::{Compression, ImageManifest};
 
 use crate::cloud_init::{FIRST_BOOT_SCRIPT, meta_data, network_config, user_data};
+use crate::data_mounts;
 use crate::error::Error;
 use crate::host_network::{HostNetwork, KEY_FILES};
 use crate::system::System;
@@ -39,6 +40,8 @@ pub struct InstallInputs<'a> {
     pub metadata_url: &'a str,
     /// Users of the installed system.
     pub users: &'a [User],
+    /// What the installed system mounts of its data disks.
+    pub mounts: &'a [DataMount],
     /// How the machine gets from the installer to the installed system.
     pub handover: HandoverPolicy,
     /// Multiplies the timeouts of the actions; 1 on real machines.
@@ -79,6 +82,15 @@ pub fn template(inputs: &InstallInputs<'_>) -> Result<String, Error> {
         action(
             &mut text,
             name,
+            "writefile",
+            90 * patience,
+            &file_environment((&partition, fs_type), &path, contents),
+        );
+    }
+    for (number, (path, contents)) in (1..).zip(data_mounts::files(inputs.mounts)) {
+        action(
+            &mut text,
+            &format!("mount-data-disks-{number}"),
             "writefile",
             90 * patience,
             &file_environment((&partition, fs_type), &path, contents),

@@ -5,7 +5,7 @@
 //! [`init`], [`restore`], [`join_worker`] and [`join_control_plane`]) with kubeadm's configuration (kubeadm.k8s.io/v1beta4) and the
 //! static pod of the control-plane address (keepalived or kube-vip), the audit policy, containerd's registries and proxy, what joining machines read in the cluster ([`cluster_config`]),
 //! flannel's objects ([`flannel`]), what nodes of an older version have instead ([`kube_proxy_for_version`]), the Pod that renews a member's certificates ([`renewal_pod`]), the workflow that does it when they have ended ([`renewal_template`]) and the workflow that installs a
-//! node ([`install::template`]) or takes one off its disks ([`wipe::template`]), and how a snapshot of etcd is restored, which drills do as well
+//! node ([`install::template`]), with the mounts of its data disks, or takes one off its disks ([`wipe::template`]), and how a snapshot of etcd is restored, which drills do as well
 //! ([`restore_etcd_script`]). Does no I/O and reads no clock.
 //!
 //! Invariant: only a [`BootstrapDocument`] holds secrets. Everything that stands in a Template or in user data is public.
@@ -15,6 +15,7 @@ mod audit;
 mod bootstrap;
 mod cloud_init;
 mod cluster;
+mod data_mounts;
 mod error;
 mod flannel;
 mod host_network;

@@ -2,6 +2,7 @@
 
 mod boot_session;
 mod control_plane;
+mod data_disk;
 mod disk;
 mod first_boot;
 mod image;
@@ -22,6 +23,7 @@ pub use control_plane::{
     ClusterDocuments, ControlPlane, ControlPlaneSpec, ControlPlaneStatus, DisruptionToken, EtcdContents,
     EtcdDrillRequest, EtcdSnapshot, Founder, NodeKeys, OlderRelease, SavedEtcd,
 };
+pub use data_disk::{DataDisk, DataMount, KeptDisk, wwn_digits};
 pub use disk::{InventoryDisk, PinnedDisk, RootDeviceHints};
 pub use first_boot::{FirstBoot, FirstBootFailure, FirstBootStage};
 pub use image::{Image, ImageSpec, ImageState, ImageStatus};

@@ -21,6 +21,9 @@ pub const BMC_INVENTORY: &str = "gantry.dev/bmc-inventory";
 pub const ROOT_DEVICE_HINTS: &str = "gantry.dev/root-device-hints";
 /// Annotation on Hardware, `true`: removable and USB devices and virtual media may be written to.
 pub const ALLOW_REMOVABLE_DISK: &str = "gantry.dev/allow-removable-disk";
+/// Annotation on Hardware: disks that no attempt writes to, and where the installed system mounts them, as a JSON list
+/// ([`crate::gantry::DataDisk`]).
+pub const DATA_DISKS: &str = "gantry.dev/data-disks";
 /// Annotation on Hardware: serial number, WWN or path of a pinned disk that is gone for good; its name is resolved anew.
 pub const FORGET_DISK: &str = "gantry.dev/forget-disk";
 

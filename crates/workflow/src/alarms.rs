@@ -5,9 +5,9 @@ use resources::keys::MANAGER_WORKFLOW;
 use resources::tinkerbell::Workflow;
 use telemetry::Events;
 
-/// Reports that the agent waits because a disk can't be told.
-pub(crate) async fn disk_unclear(client: &Client, workflow: &Workflow, reason: &str) {
-    of_disk(client, workflow, "DiskUnclear", reason).await;
+/// Reports that the agent waits because a disk can't be told or a data disk is not what it was; `event` says which.
+pub(crate) async fn held_back(client: &Client, workflow: &Workflow, event: &str, reason: &str) {
+    of_disk(client, workflow, event, reason).await;
 }
 
 /// Reports that a name stands for another disk than in the attempt before.

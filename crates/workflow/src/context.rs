@@ -18,6 +18,9 @@ pub(crate) const ATTEMPT: [&str; 2] = ["spec", "attempt"];
 /// Where a Server says which disks its attempts write to.
 pub(crate) const DISKS: [&str; 2] = ["spec", "disks"];
 
+/// Where a Server says what its data disks were like when the attempt began.
+pub(crate) const DATA_DISKS: [&str; 2] = ["spec", "dataDisks"];
+
 /// What the appliance gives.
 pub struct Context {
     /// The API.

@@ -1,5 +1,6 @@
 //! Pure decisions about the rows of a Workflow: making them, whose turn it is, what a report changes.
 
+pub(crate) mod data_disks;
 pub(crate) mod disks;
 mod hints;
 mod render;

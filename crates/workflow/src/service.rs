@@ -7,6 +7,7 @@
 
 mod access;
 mod caller;
+mod data_disks;
 mod disks;
 
 use std::collections::HashMap;
@@ -21,14 +22,17 @@ use agent_protocol::{ActionKind, NEXT_WAIT};
 use compare_and_set::Outcome;
 use jiff::Timestamp;
 use kill_points::KillPoint;
+use kube::api::Api;
 use resources::gantry::{HandoverPolicy, SessionPhase};
 use resources::tinkerbell::{ActionState, Workflow, WorkflowStatus};
 use tonic::{Request, Response, Status};
 
 use self::access::{committed, environment, full_name};
 use self::caller::{Caller, Present, Standing};
+use self::data_disks::{DataDisks, Finding};
 use self::disks::ActionDisks;
 use crate::action_log::Entry;
+use crate::alarms;
 use crate::context::ServiceContext;
 use crate::engine::{self, Place, Told, Turn, Unfit, hand_out, report, row, turn};
 
@@ -90,19 +94,26 @@ impl WorkflowsService {
                 if present.phase == SessionPhase::Disarmed {
                     kill_points::reach(KillPoint::Disarmed);
                 }
+                let kept = match data_disks::data_disks(&self.context, &present, &workflow, disks).await? {
+                    DataDisks::Fine(finding) => finding,
+                    DataDisks::Again => return Ok(Offer::Again),
+                    DataDisks::Stopped(finding) => {
+                        return self.hold_back(&api, &workflow, Obstacle::DataDisk(finding)).await;
+                    }
+                };
                 let disks =
                     match disks::action_disks(&self.context, &present, &workflow, place, disks).await? {
                         ActionDisks::Pinned(disks) => disks,
                         ActionDisks::Lost => return Ok(Offer::Again),
                         ActionDisks::Unclear(reason) => {
-                            return match disks::hold_back(&self.context, &api, &workflow, &reason).await? {
-                                true => Ok(Offer::Wait(reason)),
-                                false => Ok(Offer::Again),
-                            };
+                            return self.hold_back(&api, &workflow, Obstacle::Disk(reason)).await;
                         }
                     };
                 let now = Timestamp::now();
-                let next = hand_out(&status, place, present.claimed_at, now);
+                let mut next = hand_out(&status, place, present.claimed_at, now);
+                if let Some(finding) = kept {
+                    finding.note(&mut next, now);
+                }
                 match committed(&self.context, &api, &workflow, &next, now).await? {
                     Outcome::Lost => return Ok(Offer::Again),
                     Outcome::Written(_) | Outcome::Unchanged => {}
@@ -120,6 +131,36 @@ impl WorkflowsService {
                 Ok(Offer::step(next_response::Step::Action(action)))
             }
         }
+    }
+
+    /// Says in the Workflow why the agent waits.
+    async fn hold_back(
+        &self,
+        api: &Api<Workflow>,
+        workflow: &Workflow,
+        obstacle: Obstacle,
+    ) -> Result<Offer, Status> {
+        let (reason, event) = match &obstacle {
+            Obstacle::Disk(reason) => (reason.clone(), "DiskUnclear"),
+            Obstacle::DataDisk(finding) => (finding.message.clone(), finding.reason),
+        };
+        let mut status = workflow.status.clone().unwrap_or_default();
+        if status.held_back.as_deref() == Some(reason.as_str()) {
+            return Ok(Offer::Wait(reason));
+        }
+        let now = Timestamp::now();
+        status.held_back = Some(reason.clone());
+        if let Obstacle::DataDisk(finding) = &obstacle {
+            finding.note(&mut status, now);
+        }
+        if matches!(
+            committed(&self.context, api, workflow, &status, now).await?,
+            Outcome::Lost
+        ) {
+            return Ok(Offer::Again);
+        }
+        alarms::held_back(&self.context.client, workflow, event, &reason).await;
+        Ok(Offer::Wait(reason))
     }
 
     async fn reported(&self, caller: &Caller, request: ReportRequest) -> Result<ReportResponse, Status> {
@@ -212,6 +253,14 @@ impl WorkflowsService {
             lines: &lines,
         });
     }
+}
+
+/// Why an action is not handed out.
+enum Obstacle {
+    /// A disk that it writes to can't be told.
+    Disk(String),
+    /// A disk that nothing writes to can't be told, or has changed.
+    DataDisk(Finding),
 }
 
 /// Outcome of one look.

@@ -10,6 +10,7 @@ use resources::gantry::InventoryDisk;
 use super::attachment::{Attachment, attachment};
 use super::contents::contents;
 use super::disk_ids::DiskIds;
+use super::ends::ends_digest;
 use super::sysfs::text;
 use super::vpd::Vpd;
 use crate::Error;
@@ -82,16 +83,16 @@ impl Disks {
         disks
     }
 
-    /// All disks, for the appliance, with what lies on them.
+    /// All disks, for the appliance, with what lies on them and a digest by which a change shows.
     #[must_use]
     pub fn report(&self) -> Vec<v1::Disk> {
         let with_contents = |disk: DiskFacts| {
-            let found = contents(
-                &self.sys.join("block").join(&disk.name),
-                &self.dev.join(&disk.name),
-            );
+            let device = self.dev.join(&disk.name);
             v1::Disk {
-                contents: found,
+                contents: contents(&self.sys.join("block").join(&disk.name), &device),
+                ends: ends_digest(&device, disk.size)
+                    .map(|digest| digest.to_string())
+                    .unwrap_or_default(),
                 ..disk.into_message()
             }
         };
@@ -350,6 +351,7 @@ impl DiskFacts {
             hctl: self.hctl.unwrap_or_default(),
             vendor: self.vendor.unwrap_or_default(),
             contents: Vec::new(),
+            ends: String::new(),
         }
     }
 }

@@ -151,9 +151,10 @@ impl Driver {
         let Some(server) = snapshot.claimed() else {
             return Ok(());
         };
-        let text = node_config::wipe::template(name, &wipe::disks(server), self.settings.patience);
-        let (template, workflow) =
-            objects(name, &snapshot.machine, server, hardware(snapshot, server)?, text)?;
+        let hardware = hardware(snapshot, server)?;
+        let disks = wipe::disks(server, Some(hardware));
+        let text = node_config::wipe::template(name, &disks, self.settings.patience);
+        let (template, workflow) = objects(name, &snapshot.machine, server, hardware, text)?;
         self.apply(snapshot, "Template", &template).await?;
         self.apply(snapshot, "Workflow", &workflow).await
     }

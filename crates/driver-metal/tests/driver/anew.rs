@@ -2,7 +2,9 @@
 
 use driver_metal::MetalState;
 use resources::Digest;
+use resources::anywhere::TinkerbellTemplateConfig;
 use resources::gantry::{FirstBootFailure, ProviderMachineStatus};
+use resources::tinkerbell::Template;
 
 use super::*;
 
@@ -207,6 +209,59 @@ async fn the_identity_of_an_installed_machine_stays_what_it_was() {
     let running = status_with(&site, |status| status.bootstrap_requested_at.is_some()).await;
     assert_eq!(state(&running), MetalState::Running);
     assert_eq!(names(&running), first, "its system has them");
+    cancel.cancel();
+    driver.await.unwrap();
+}
+
+/// The installed system mounts the file systems of its data disks; a workflow of the user's has to do that itself.
+#[tokio::test]
+async fn data_disks_are_mounted_by_the_systems_that_we_install() {
+    let site = site().await;
+    let list = json!([{"serialNumber": "S2", "mounts": [{"path": "/srv/data", "filesystem": "LABEL=data"}]}])
+        .to_string();
+    let annotation = json!({"metadata": {"annotations": {keys::DATA_DISKS: list}}});
+    site.merge::<Hardware>("a", annotation).await;
+    let (driver, cancel) = drive(&site);
+    status_with(&site, |status| status.host.is_some()).await;
+    site.merge_status::<Server>("a", json!({"status": {"state": "claimed"}}))
+        .await;
+    let template = site.when("prod-1-1", |_: &Template| true).await;
+    let text = template.spec.data.unwrap();
+    for part in [
+        "/etc/systemd/system/srv-data.mount",
+        "/dev/disk/by-label/data",
+        "RequiresMountsFor=/srv/data",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+
+    site.make::<TinkerbellTemplateConfig>(json!({
+        "apiVersion": "anywhere.eks.amazonaws.com/v1alpha1", "kind": "TinkerbellTemplateConfig", "metadata": {"name": "own"},
+        "spec": {"template": {"version": "0.1", "name": "own", "global_timeout": 600, "tasks": [{"name": "os",
+            "worker": "{{.device_1}}", "actions": [{"name": "leave", "image": "gantry/reboot", "timeout": 60}]}]}}
+    }))
+    .await;
+    server(&site, "b", "worker").await;
+    let hardware = json!({"spec": {"disks": [{"device": "/dev/sda"}]},
+        "metadata": {"annotations": {keys::DATA_DISKS: list}}});
+    site.merge::<Hardware>("b", hardware).await;
+    site.make::<ProviderMachine>(json!({
+        "apiVersion": "gantry.dev/v1alpha1", "kind": "ProviderMachine", "metadata": {"name": "prod-2"},
+        "spec": {"provider": "metal", "clusterName": "prod", "pool": "md-0", "machine": "prod-2", "imageURL": "file:///image.gz",
+            "metal": {"selector": [{"matchLabels": {"type": "worker"}}],
+                "templateRef": {"kind": "TinkerbellTemplateConfig", "name": "own"}}}
+    }))
+    .await;
+    let refused = site
+        .when("prod-2", |machine: &ProviderMachine| {
+            status(machine).phase == ProviderMachinePhase::Failed
+        })
+        .await;
+    let why = format!("{:?}", status(&refused));
+    assert!(
+        why.contains("asks for a mount at /srv/data, which only Gantry's own workflow makes"),
+        "{why}"
+    );
     cancel.cancel();
     driver.await.unwrap();
 }

@@ -43,6 +43,7 @@ fn workflow(os_family: &str, image: &ImageManifest, network: &HostNetwork) -> St
         os_family,
         metadata_url: "http://192.0.2.5:7080",
         users: &users,
+        mounts: &[],
         handover: HandoverPolicy::Auto,
         patience: 1,
     };

@@ -131,6 +131,7 @@ fn workflow_text() {
         os_family: "debian",
         metadata_url: "http://192.0.2.5:7080",
         users: &users,
+        mounts: &[],
         handover: HandoverPolicy::Auto,
         patience: 1,
     };

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Digest;
+
 /// A disk that attempts of a machine use, resolved once from its name and used in every later boot and attempt. What
 /// identifies it is `serial`, `wwn` and `size`, with `path` where these are not enough.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -120,6 +122,9 @@ pub struct InventoryDisk {
     /// What lies on it: partition table, then file systems and volume signatures.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contents: Vec<String>,
+    /// SHA-256 of its first and its last MiB, where they could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<Digest>,
 }
 
 /// Words in vendor and model of the disks that BMCs pretend to be.

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::boot_session::BootSession;
+use super::data_disk::KeptDisk;
 use super::disk::{InventoryDisk, PinnedDisk};
 use super::first_boot::FirstBoot;
 use super::provider_machine::MachineRole;
@@ -61,6 +62,10 @@ pub struct ServerSpec {
     /// Disks that attempts write to, each pinned to its identity before the first write.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub disks: Vec<PinnedDisk>,
+    /// What the machine's data disks were like when an attempt began (annotation `gantry.dev/data-disks` of the Hardware). They
+    /// are compared before every later action of the attempt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data_disks: Vec<KeptDisk>,
     /// The last installation that failed, as long as none has succeeded since. For some time (setting
     /// `serverCooldownMinutes`) the server is claimed only where no other free one fits.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use agent_protocol::environment::{BLOCK_DEVICE, DEST_DISK};
 use agent_protocol::v1;
-use resources::gantry::{InventoryDisk, PinnedDisk, RootDeviceHints};
+use resources::gantry::{DataDisk, InventoryDisk, PinnedDisk, RootDeviceHints};
 use resources::tinkerbell::Hardware;
 use resources::{DiskName, DiskNameError, keys};
 
@@ -27,6 +27,8 @@ pub(crate) struct DiskRules {
     removable_allowed: bool,
     /// Identity of a pinned disk that is given up.
     forget: Option<String>,
+    /// Disks that nothing writes to.
+    data_disks: Vec<DataDisk>,
 }
 
 /// Pins that have to be committed.
@@ -62,6 +64,7 @@ impl DiskRules {
             hints: hints.filter(|hints| *hints != RootDeviceHints::default()),
             removable_allowed: annotation(keys::ALLOW_REMOVABLE_DISK) == Some("true"),
             forget: annotation(keys::FORGET_DISK).map(str::to_owned),
+            data_disks: DataDisk::of(hardware)?,
         })
     }
 
@@ -69,6 +72,11 @@ impl DiskRules {
         self.hints
             .as_ref()
             .filter(|_| self.target.as_deref() == Some(name))
+    }
+
+    fn is_data_disk(&self, serial: Option<&String>, wwn: Option<&String>) -> bool {
+        let is = |data_disk: &DataDisk| data_disk.is(serial.map(String::as_str), wwn.map(String::as_str));
+        self.data_disks.iter().any(is)
     }
 
     fn gives_up(&self, pin: &PinnedDisk) -> bool {
@@ -110,14 +118,20 @@ pub(crate) fn pin(
 ) -> Result<Option<Change>, String> {
     let hints = rules.hints_for(name);
     let known = pins.iter().find(|pin| pin.name == name);
-    if known.is_some_and(|pin| pin.attempt == attempt) {
-        return Ok(None);
+    if let Some(pin) = known.filter(|pin| pin.attempt == attempt) {
+        return match rules.is_data_disk(pin.serial.as_ref(), pin.wwn.as_ref()) {
+            false => Ok(None),
+            true => Err(no_writing(name, &summary(pin))),
+        };
     }
     let kept = known.filter(|pin| pin.hints.as_ref() == hints && !rules.gives_up(pin));
     let disk = match kept {
         Some(pin) => again(pin, disks)?,
         None => choose(name, hints, disks, rules)?,
     };
+    if rules.is_data_disk(disk.serial.as_ref(), disk.wwn.as_ref()) {
+        return Err(no_writing(name, &title(disk)));
+    }
     let exclusion = disk.exclusion().filter(|_| !rules.removable_allowed);
     if let Some(reason) = exclusion.or(disk.read_only.then_some("a read-only device")) {
         return Err(format!(
@@ -166,6 +180,7 @@ pub(crate) fn written<'a>(
     name: &str,
     pins: &'a [PinnedDisk],
     disks: &[InventoryDisk],
+    rules: &DiskRules,
 ) -> Result<&'a PinnedDisk, String> {
     let pin = pins.iter().find(|pin| pin.name == name).ok_or_else(|| {
         format!(
@@ -173,6 +188,9 @@ pub(crate) fn written<'a>(
              spec.disks lists those that were written to"
         )
     })?;
+    if rules.is_data_disk(pin.serial.as_ref(), pin.wwn.as_ref()) {
+        return Err(no_writing(name, &summary(pin)));
+    }
     only(pin, disks, || {
         "put the disk back, or have the server given back without a wipe (gantry release server NAME --powered-off --unwiped)"
             .to_owned()
@@ -238,6 +256,7 @@ fn choose<'a>(
             .iter()
             .filter(|disk| mismatches(hints, disk).is_empty())
             .filter(|disk| rules.removable_allowed || disk.exclusion().is_none())
+            .filter(|disk| !rules.is_data_disk(disk.serial.as_ref(), disk.wwn.as_ref()))
             .collect(),
     };
     match (found.as_slice(), hints) {
@@ -252,6 +271,8 @@ fn choose<'a>(
                 .map(|disk| {
                     let mut why = mismatches(hints, disk);
                     why.extend(disk.exclusion().map(|exclusion| format!("it is {exclusion}")));
+                    let kept = rules.is_data_disk(disk.serial.as_ref(), disk.wwn.as_ref());
+                    why.extend(kept.then(|| "it is a data disk".to_owned()));
                     format!("{}: {}", title(disk), why.join(", "))
                 })
                 .collect();
@@ -349,6 +370,14 @@ pub(crate) fn for_agent(pin: &PinnedDisk, rules: &DiskRules) -> v1::PinnedDisk {
         path: pin.path.clone().unwrap_or_default(),
         removable_allowed: rules.removable_allowed,
     }
+}
+
+fn no_writing(name: &str, disk: &str) -> String {
+    format!(
+        "{name} is {disk}, and that is a data disk, to which nothing is written; name another disk in the Hardware, or take this one \
+         out of the annotation {} there",
+        keys::DATA_DISKS
+    )
 }
 
 fn listing(disks: &[InventoryDisk]) -> String {

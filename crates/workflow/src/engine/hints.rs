@@ -1,6 +1,6 @@
 //! Root device hints: which disks they describe.
 
-use resources::gantry::{InventoryDisk, RootDeviceHints};
+use resources::gantry::{InventoryDisk, RootDeviceHints, wwn_digits};
 
 const GIB: u64 = 1 << 30;
 
@@ -39,7 +39,7 @@ pub(super) fn mismatches(hints: &RootDeviceHints, disk: &InventoryDisk) -> Vec<S
         let size = format!("{} GiB", disk.size / GIB);
         check("minSizeGigabytes", disk.size >= least.saturating_mul(GIB), &size);
     }
-    let wwn = disk.wwn.as_deref().map(digits).unwrap_or_default();
+    let wwn = disk.wwn.as_deref().map(wwn_digits).unwrap_or_default();
     // The extension follows the 16 digits of an identifier of 16 bytes.
     let (base, extension) = match wwn.len() {
         32 => wwn.split_at(16),
@@ -51,7 +51,7 @@ pub(super) fn mismatches(hints: &RootDeviceHints, disk: &InventoryDisk) -> Vec<S
         ("wwnVendorExtension", &hints.wwn_vendor_extension, extension),
     ] {
         if let Some(hint) = hint {
-            check(name, digits(hint) == value, value);
+            check(name, wwn_digits(hint) == value, value);
         }
     }
     if let Some(rotational) = hints.rotational {
@@ -66,15 +66,6 @@ pub(super) fn mismatches(hints: &RootDeviceHints, disk: &InventoryDisk) -> Vec<S
 /// Whether the disk has this name in the present boot.
 pub(super) fn is_called(disk: &InventoryDisk, name: &str) -> bool {
     disk.device == name || disk.names.iter().any(|known| known == name)
-}
-
-/// A world-wide name without what stands before its digits.
-fn digits(wwn: &str) -> String {
-    let wwn = wwn.trim().to_lowercase();
-    let start = ["0x", "naa.", "eui."]
-        .iter()
-        .find_map(|start| wwn.strip_prefix(start));
-    start.map(str::to_owned).unwrap_or(wwn)
 }
 
 #[cfg(test)]

@@ -2,14 +2,13 @@
 
 use agent_protocol::{inventory_disk, v1};
 use compare_and_set::Outcome;
-use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::Api;
 use resources::gantry::{InventoryDisk, PinnedDisk, Purpose, Server};
-use resources::tinkerbell::{Hardware, Workflow, WorkflowStatus};
+use resources::tinkerbell::{Hardware, Workflow};
 use tonic::Status;
 
-use super::access::{committed, environment, failed, full_name};
+use super::access::{environment, failed, full_name};
 use super::caller::Present;
 use crate::action_log::Entry;
 use crate::alarms;
@@ -47,7 +46,10 @@ pub(super) async fn action_disks(
         Ok(names) => names,
         Err(reason) => return Ok(ActionDisks::Unclear(reason)),
     };
-    let rules = match disks::DiskRules::of(&hardware(context, present).await?) {
+    let hardware = hardware(context, present).await?.ok_or_else(|| {
+        Status::unavailable(format!("Hardware {} was deleted", present.server.spec.hardware))
+    })?;
+    let rules = match disks::DiskRules::of(&hardware) {
         Ok(rules) => rules,
         Err(reason) => return Ok(ActionDisks::Unclear(reason)),
     };
@@ -101,7 +103,7 @@ fn written(
     rules: &disks::DiskRules,
 ) -> ActionDisks {
     let found = names.iter().map(|name| {
-        let pin = disks::written(name, pins, seen)?;
+        let pin = disks::written(name, pins, seen, rules)?;
         Ok(disks::for_agent(pin, rules))
     });
     match found.collect::<Result<_, String>>() {
@@ -110,47 +112,25 @@ fn written(
     }
 }
 
-/// Says in the Workflow why the agent waits. `false`: somebody else wrote in between.
-pub(super) async fn hold_back(
+/// The Hardware of the caller's machine; `None` when it was deleted.
+pub(super) async fn hardware(
     context: &ServiceContext,
-    api: &Api<Workflow>,
-    workflow: &Workflow,
-    reason: &str,
-) -> Result<bool, Status> {
-    let status = workflow.status.clone().unwrap_or_default();
-    if status.held_back.as_deref() == Some(reason) {
-        return Ok(true);
-    }
-    let next = WorkflowStatus {
-        held_back: Some(reason.to_owned()),
-        ..status
-    };
-    if matches!(
-        committed(context, api, workflow, &next, Timestamp::now()).await?,
-        Outcome::Lost
-    ) {
-        return Ok(false);
-    }
-    alarms::disk_unclear(&context.client, workflow, reason).await;
-    Ok(true)
-}
-
-async fn hardware(context: &ServiceContext, present: &Present) -> Result<Hardware, Status> {
+    present: &Present,
+) -> Result<Option<Hardware>, Status> {
     let namespace = present.server.namespace().unwrap_or_default();
     let api: Api<Hardware> = Api::namespaced(context.client.clone(), &namespace);
     let name = present.server.spec.hardware.clone();
-    let found = api.get_opt(&name).await.map_err(|source| {
+    api.get_opt(&name).await.map_err(|source| {
         failed(Error::Read {
             kind: "Hardware",
             name: name.clone(),
             source,
         })
-    })?;
-    found.ok_or_else(|| Status::unavailable(format!("Hardware {name} was deleted")))
+    })
 }
 
 /// The disks of now, else those of the claim.
-fn seen_disks(server: &Server, seen: &[v1::Disk]) -> Vec<InventoryDisk> {
+pub(super) fn seen_disks(server: &Server, seen: &[v1::Disk]) -> Vec<InventoryDisk> {
     if !seen.is_empty() {
         return seen.iter().take(DISKS_SEEN).map(inventory_disk).collect();
     }

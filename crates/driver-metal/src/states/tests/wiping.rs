@@ -157,7 +157,7 @@ fn only_what_the_policy_asks_for_and_this_claim_has_written_is_wiped() {
     ];
     spec.claim.as_mut().unwrap().last_attempt = Some(1);
     let serials = |server: &Server| -> Vec<String> {
-        let disks = crate::wipe::disks(server);
+        let disks = crate::wipe::disks(server, None);
         disks.iter().filter_map(|disk| disk.serial.clone()).collect()
     };
     assert_eq!(serials(&shared.servers[1]), ["A"], "one disk under two names");
@@ -167,6 +167,29 @@ fn only_what_the_policy_asks_for_and_this_claim_has_written_is_wiped() {
         ["A", "OLD"],
         "what an earlier owner left"
     );
+}
+
+#[test]
+fn a_disk_that_is_called_a_data_disk_by_now_is_left_alone() {
+    let kept = |serials: &[&str]| {
+        let mut snapshot = off();
+        server(&mut snapshot).spec.disks = vec![pin("A", 1), pin("B", 1)];
+        let list: Vec<_> = serials
+            .iter()
+            .map(|serial| serde_json::json!({"serialNumber": serial}))
+            .collect();
+        let name = server(&mut snapshot).spec.hardware.clone();
+        let hardware = snapshot.hardware.get_mut(&name).unwrap();
+        let list = serde_json::to_string(&list).unwrap();
+        hardware.annotations_mut().insert(keys::DATA_DISKS.into(), list);
+        let written = crate::wipe::disks(&snapshot.servers[1], snapshot.hardware.get(&name));
+        let serials: Vec<String> = written.iter().filter_map(|disk| disk.serial.clone()).collect();
+        (serials, decide(&snapshot, at(11)))
+    };
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(kept(&[]), (names(&["A", "B"]), next(1)));
+    assert_eq!(kept(&["A"]), (names(&["B"]), next(1)));
+    assert_eq!(kept(&["A", "B"]), (names(&[]), given_back()));
 }
 
 #[test]

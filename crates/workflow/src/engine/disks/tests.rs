@@ -253,7 +253,7 @@ fn settings_name_whole_disks_once() {
 fn a_wipe_takes_the_disk_that_was_written_to_whatever_the_hardware_says_now() {
     let pins = changed(&[], &[disk("sda", "A"), disk("sdb", "B")], &rules(&[]), 1).pins;
     let swapped = [disk("sda", "B"), disk("sdb", "A")];
-    assert_eq!(written("/dev/sda", &pins, &swapped), Ok(&pins[0]));
+    assert_eq!(written("/dev/sda", &pins, &swapped, &rules(&[])), Ok(&pins[0]));
     let hints = rules(&[(keys::ROOT_DEVICE_HINTS, r#"{"serialNumber": "B"}"#)]);
     let elsewhere = changed(&pins, &swapped, &hints, 2);
     assert_eq!(
@@ -261,19 +261,51 @@ fn a_wipe_takes_the_disk_that_was_written_to_whatever_the_hardware_says_now() {
         Some("B"),
         "an installation goes by the hints"
     );
-    let gone = written("/dev/sda", &pins, &[disk("sda", "B")]).unwrap_err();
+    let gone = written("/dev/sda", &pins, &[disk("sda", "B")], &rules(&[])).unwrap_err();
     for part in ["serial number A", "no such disk now", "/dev/sda", "--unwiped"] {
         assert!(gone.contains(part), "{part}: {gone}");
     }
-    let never = written("/dev/sdb", &pins, &swapped).unwrap_err();
+    let never = written("/dev/sdb", &pins, &swapped, &rules(&[])).unwrap_err();
     assert!(
         never.contains("no attempt of this server has written to"),
         "{never}"
     );
     let twice = [disk("sda", "A"), disk("sdb", "A")];
     assert!(
-        written("/dev/sda", &pins, &twice)
+        written("/dev/sda", &pins, &twice, &rules(&[]))
             .unwrap_err()
             .contains("2 disks have that identity")
     );
+}
+
+/// Whatever names it: the Hardware, a pin of before, a pin of this attempt, a wipe. Hints do not mean it at all.
+#[test]
+fn nothing_is_written_to_a_data_disk() {
+    let disks = [disk("sda", "A"), disk("sdb", "B")];
+    let a_is_kept = (keys::DATA_DISKS, r#"[{"serialNumber": "A"}]"#);
+    let kept = rules(&[a_is_kept]);
+    let is_refused = |result: Result<Option<Change>, String>| {
+        let reason = result.unwrap_err();
+        assert!(
+            reason.contains("serial number A") && reason.contains("is a data disk"),
+            "{reason}"
+        );
+    };
+    is_refused(pin("/dev/sda", &[], &disks, &kept, 1));
+    is_refused(pin("/dev/disk/by-path/pci-sda", &[], &disks, &kept, 1));
+    let pins = changed(&[], &disks, &rules(&[]), 1).pins;
+    is_refused(pin("/dev/sda", &pins, &disks, &kept, 1));
+    is_refused(pin("/dev/sda", &pins, &disks, &kept, 2));
+    is_refused(written("/dev/sda", &pins, &disks, &kept).map(|_| None));
+    assert!(
+        pin("/dev/sdb", &pins, &disks, &kept, 2).is_ok(),
+        "the other one may be written to"
+    );
+
+    let by_size = (keys::ROOT_DEVICE_HINTS, r#"{"minSizeGigabytes": 1}"#);
+    let chosen = changed(&[], &disks, &rules(&[by_size, a_is_kept]), 1);
+    assert_eq!(chosen.pins[0].serial.as_deref(), Some("B"));
+    let by_serial = (keys::ROOT_DEVICE_HINTS, r#"{"serialNumber": "A"}"#);
+    let none = refused("/dev/sda", &disks, &rules(&[by_serial, a_is_kept]));
+    assert!(none.contains("it is a data disk"), "{none}");
 }
