@@ -32,6 +32,8 @@ pub struct Driver {
     pub failing: BTreeMap<String, Failing>,
     /// Why the next repairs on these servers fail.
     pub bad_repairs: BTreeMap<String, VecDeque<String>>,
+    /// Why nodes on these servers are not adopted.
+    pub strangers: BTreeMap<String, String>,
     /// Number of the repair that is under way on a server.
     repairs: BTreeMap<String, u32>,
     history: Vec<String>,
@@ -91,6 +93,24 @@ impl Driver {
             let kind = &self.servers[&host].kind;
             self.free.get_mut(kind).unwrap().insert(host);
         }
+    }
+
+    /// A machine takes the server on which its node runs already. Tells whether nobody else has it.
+    pub(crate) fn adopt(&mut self, machine: &str, host: &str) -> bool {
+        let owner = self.claims.entry(host.to_owned());
+        let is_its = owner.or_insert_with(|| machine.to_owned()) == machine;
+        if is_its && self.hosts.insert(machine.to_owned(), host.to_owned()).is_none() {
+            *self.of_pools.entry(pool_of(machine)).or_default() += 1;
+        }
+        is_its
+    }
+
+    /// Nobody knows any more that a machine has its server, as after a restore of older data. The server is not free.
+    pub fn forget(&mut self, machine: &str) -> Option<String> {
+        let host = self.hosts.remove(machine)?;
+        self.claims.remove(&host);
+        *self.of_pools.get_mut(&pool_of(machine)).unwrap() -= 1;
+        Some(host)
     }
 
     /// How many servers of a type are free. One on which an installation has failed is passed over.

@@ -11,7 +11,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use resources::anywhere::Taint;
-use resources::gantry::{MachineRole, ProviderMachine, ProviderMachinePhase, ProviderMachineStatus};
+use resources::gantry::{
+    AdoptedNode, MachineRole, ProviderMachine, ProviderMachinePhase, ProviderMachineStatus,
+};
 use resources::keys;
 use serde_json::{Value, json};
 
@@ -34,6 +36,9 @@ impl Site {
             return self
                 .set_finalizers(&name, &[keys::PROVIDER_MACHINE_FINALIZER])
                 .await;
+        }
+        if let Some(node) = &machine.spec.adopts {
+            return self.adopt(machine, node).await;
         }
         let mut terms = machine.spec.selector().iter();
         let kind = terms.find_map(|term| term.match_labels.get("type")).unwrap();
@@ -66,6 +71,35 @@ impl Site {
             }
             _ => self.run(machine, &host, &status).await,
         }
+    }
+
+    /// The driver takes the server on which a node runs, or says why it does not.
+    async fn adopt(&self, machine: &ProviderMachine, node: &AdoptedNode) {
+        let (_, host) = node.provider_id.rsplit_once('/').unwrap();
+        let stranger = self.driver().strangers.get(host).cloned();
+        let adopted = stranger.is_none() && self.driver().adopt(&machine.name_any(), host);
+        if !adopted {
+            let reason = stranger.unwrap_or_else(|| format!("{host} is claimed by another machine"));
+            return self
+                .write_status(machine, json!({ "phase": "failed", "reason": reason }))
+                .await;
+        }
+        let address = self.driver().address(host);
+        assert_eq!(
+            (node.address.clone(), node.node.clone()),
+            (address.to_string(), node_of(host))
+        );
+        let known = machine.status.clone().unwrap_or_default();
+        let at = known.bootstrap_done_at.unwrap_or_else(|| Time(Timestamp::now()));
+        let status = json!({
+            "phase": "running", "reason": "runs", "host": host, "installation": machine.spec.installation,
+            "providerID": node.provider_id, "mac": mac_of(address),
+            "addresses": [
+                { "type": "Hostname", "address": node.node }, { "type": "InternalIP", "address": address },
+            ],
+            "bootstrapRequestedAt": at, "bootstrapDoneAt": at,
+        });
+        self.write_status(machine, status).await;
     }
 
     async fn give_back(&self, machine: &ProviderMachine) {
@@ -275,6 +309,17 @@ impl Site {
                 taints: taint.into_iter().collect(),
                 ready: true,
                 provider_id: Some(self.provider_id(host)),
+                address: Some(address.clone()),
+                system_uuid: Some(format!(
+                    "22988ada-3f61-4c68-932c-{:012x}",
+                    self.driver().address(host).to_bits()
+                )),
+                kubelet_version: Some(
+                    labels
+                        .get(keys::KUBERNETES_VERSION)
+                        .map_or("v1.35.4", String::as_str)
+                        .to_owned(),
+                ),
                 created: Some(Timestamp::now()),
                 ..NodeView::default()
             };

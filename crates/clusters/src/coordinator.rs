@@ -28,7 +28,7 @@ use crate::access::Access;
 use crate::admit::{self, Admitted, Documents, Inventories, Site, admit, held_by, paused};
 use crate::error::Error;
 use crate::execute::{
-    GivenUp, Kept, Progress, REST, Work, abandon, carry_on, drop_renewals, forget, give_up,
+    GivenUp, Kept, Progress, REST, Work, abandon, adopt_nodes, carry_on, drop_renewals, forget, give_up,
     keep_labels_and_taints, make_control_plane, make_provider_cluster, make_worker_groups, needs_another,
     node_keys, profile, renew_kubeconfig,
 };
@@ -215,6 +215,9 @@ impl Coordinator {
         if tended.boxed().await? {
             return Ok(Next::Again);
         }
+        if adopt_nodes(access, &snapshot, &wanted).await? {
+            return Ok(Next::Again);
+        }
         drop_renewals(&snapshot, connection.as_ref()).await;
         let kept = match keep_labels_and_taints(access, &snapshot, &admitted.pin, connected).await? {
             Kept::Wrote => return Ok(Next::Again),
@@ -244,6 +247,7 @@ impl Coordinator {
                 return Ok(Next::Again);
             }
         }
+        let adopts = snapshot.adoption_wait();
         let etcd = self
             .snapshots
             .report(access, &self.options, cluster, &snapshot, now);
@@ -253,7 +257,7 @@ impl Coordinator {
             snapshot,
             connection,
             pin: Some(admitted.pin),
-            waits: admitted.waits.or(kept),
+            waits: admitted.waits.or(kept).or(adopts),
             refused: admitted.refused,
             etcd,
             now,
@@ -387,7 +391,7 @@ impl Coordinator {
                     .iter()
                     .any(|step| step.machine.as_ref() == Some(**machine))
             };
-            rests && snapshot.existing().iter().all(|machine| knows(&machine))
+            rests && snapshot.with_candidates().iter().all(|machine| knows(&machine))
         });
         if current.is_none()
             && let Some(reason) = held_by(&self.views, cluster)
@@ -395,7 +399,7 @@ impl Coordinator {
             return say(access, cluster, reason, None, SOON, now).await;
         }
         if !stands {
-            let existing = snapshot.existing();
+            let existing = snapshot.with_candidates();
             let machines: Vec<_> = existing
                 .into_iter()
                 .map(|machine| (machine.clone(), snapshot.role(machine)))

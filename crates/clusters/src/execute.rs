@@ -1,5 +1,6 @@
 //! Carries a Plan out: the steps whose predecessors are done are decided over one snapshot, and their effects are done.
 
+mod adoptions;
 mod bootstrap;
 mod carry_on;
 mod decision;
@@ -26,6 +27,7 @@ mod token;
 mod work;
 mod worker_groups;
 
+pub(crate) use adoptions::adopt_nodes;
 pub(crate) use carry_on::carry_on;
 pub(crate) use drill_jobs::DrillJobs;
 pub(crate) use drill_report::{drill_fact, drills_of};

@@ -1,6 +1,7 @@
 //! What a cluster is like now: the appliance's objects by watches, the cluster's own API and its etcd by asking them.
 
 mod addons;
+mod adoptions;
 mod certificate_views;
 mod certificates;
 mod connections;
@@ -27,6 +28,7 @@ mod workload;
 pub(crate) use addons::{
     addons_behind, is_mixed, is_upgrading, older_unserved, own_daemon_sets, stale_daemon_sets, versions,
 };
+pub(crate) use adoptions::{AdoptionStep, Candidate};
 pub use certificates::{Certificates, TlsCertificates};
 pub(crate) use connections::{Connection, Connections};
 pub use gates::is_rollout;

@@ -10,6 +10,7 @@
 //! so a restart at any moment goes on where it was.
 #![forbid(unsafe_code)]
 
+mod adoption;
 mod availability;
 mod boot_nic;
 mod controller;

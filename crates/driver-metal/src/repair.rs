@@ -22,6 +22,19 @@ pub(crate) fn name(snapshot: &Snapshot, number: u32) -> String {
     format!("{}{number}", prefix(snapshot))
 }
 
+/// The answer for a machine that was adopted.
+pub(crate) fn refused(number: u32) -> CertificateRepairResult {
+    CertificateRepairResult {
+        number,
+        failure: Some(
+            "the machine was adopted, so that nobody knows which disk its system is on; renew the certificates on it by hand, with \
+             kubeadm certs renew all"
+                .to_owned(),
+        ),
+        ..CertificateRepairResult::default()
+    }
+}
+
 /// What came of the newest repair that has ended.
 pub(crate) fn result(snapshot: &Snapshot) -> Option<CertificateRepairResult> {
     let prefix = prefix(snapshot);

@@ -1,5 +1,6 @@
 //! The states of a ProviderMachine on bare metal, one file each: entry, exits, deadline, decision. Pure.
 
+mod adopting;
 mod anew;
 mod booting;
 mod failed;

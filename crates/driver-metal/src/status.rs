@@ -52,6 +52,15 @@ pub(crate) fn observed(snapshot: &Snapshot) -> ProviderMachineStatus {
     if matches!(state, MetalState::Releasing | MetalState::Wiping) {
         return status;
     }
+    if snapshot.machine.spec.adopts.is_some() {
+        let at = server.spec.claim.as_ref().and_then(|claim| claim.at.clone());
+        status.bootstrap_requested_at.clone_from(&at);
+        status.bootstrap_done_at = at;
+        if let Some(number) = repair::wanted(snapshot) {
+            status.certificate_repair = Some(repair::refused(number));
+        }
+        return status;
+    }
     let of_workflow = |name: &String| snapshot.first_boot_of(name);
     let first_boot = status
         .workflow

@@ -66,6 +66,9 @@ pub(crate) enum Command {
     /// Say that the records about a server are right, after a restore of the appliance.
     #[command(subcommand)]
     Verify(Verify),
+    /// Take what runs already under Gantry's management.
+    #[command(subcommand)]
+    Adopt(Adopt),
     /// Boot a server that is in quarantine into the installer, to look at it; no disk is touched.
     #[command(subcommand)]
     Rescue(Rescue),
@@ -179,6 +182,12 @@ pub(crate) enum Restore {
 pub(crate) enum Backup {
     /// Copy databases and sealed files of the appliance into one file.
     Appliance(verbs::backup::BackupArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Adopt {
+    /// Make a node that no machine stands for a machine of its cluster. Nothing is powered or installed.
+    Machine(verbs::adopt_machine::AdoptArgs),
 }
 
 #[derive(Debug, Subcommand)]

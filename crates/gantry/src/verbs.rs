@@ -1,5 +1,6 @@
 //! One module for each verb.
 
+pub(crate) mod adopt_machine;
 pub(crate) mod apply_hardware;
 pub(crate) mod approve;
 pub(crate) mod backup;
@@ -36,8 +37,8 @@ mod watching;
 use clap::CommandFactory;
 
 use crate::cli::{
-    Apply, Backup, Cli, Command, Config, Create, Delete, Etcd, Generate, Quarantine, Release, Renew, Replace,
-    Rescue, Restore, Retry, Snapshot, Upgrade, UpgradePlan, Verify,
+    Adopt, Apply, Backup, Cli, Command, Config, Create, Delete, Etcd, Generate, Quarantine, Release, Renew,
+    Replace, Rescue, Restore, Retry, Snapshot, Upgrade, UpgradePlan, Verify,
 };
 use crate::failure::Outcome;
 use crate::global::Global;
@@ -69,6 +70,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Approve(args) => approve::run(global, &args).await,
         Command::Quarantine(Quarantine::Server(args)) => server::quarantine(global, &args).await,
         Command::Verify(Verify::Server(args)) => server::verify(global, &args).await,
+        Command::Adopt(Adopt::Machine(args)) => adopt_machine::run(global, &args).await,
         Command::Retry(what) => retry(global, what).await,
         Command::Replace(Replace::Machine(args)) => machine::replace(global, &args).await,
         Command::Get(args) => get::run(global, &args).await,

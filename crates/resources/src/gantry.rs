@@ -20,8 +20,8 @@ mod wipe;
 
 pub use boot_session::{BootSession, Contender, LastPacket, SessionClaim, SessionPhase};
 pub use control_plane::{
-    ClusterDocuments, ControlPlane, ControlPlaneSpec, ControlPlaneStatus, DisruptionToken, EtcdContents,
-    EtcdDrillRequest, EtcdSnapshot, Founder, NodeKeys, OlderRelease, SavedEtcd,
+    Adoption, ClusterDocuments, ControlPlane, ControlPlaneSpec, ControlPlaneStatus, DisruptionToken,
+    EtcdContents, EtcdDrillRequest, EtcdSnapshot, Founder, NodeKeys, OlderRelease, SavedEtcd,
 };
 pub use data_disk::{DataDisk, DataMount, KeptDisk, wwn_digits};
 pub use disk::{InventoryDisk, PinnedDisk, RootDeviceHints};
@@ -41,7 +41,7 @@ pub use provider_driver::{
     ProviderScopeStatus, ScopePause, SecretPlace,
 };
 pub use provider_machine::{
-    BootstrapMode, BootstrapSource, CertificateRepair, CertificateRepairResult, LabelExpression,
+    AdoptedNode, BootstrapMode, BootstrapSource, CertificateRepair, CertificateRepairResult, LabelExpression,
     LabelOperator, MachineRole, MetalMachine, ProviderMachine, ProviderMachinePhase, ProviderMachineSpec,
     ProviderMachineStatus, SelectorTerm,
 };

@@ -21,6 +21,7 @@ mod mac;
 mod printable;
 mod records;
 mod secret;
+mod system_uuid;
 pub mod tinkerbell;
 
 pub use crds::crds;
@@ -31,6 +32,7 @@ pub use mac::{Mac, MacError};
 pub use printable::printable;
 pub use records::{ActionLog, BootEvent, BootEventKind, DriverLogLine};
 pub use secret::Secret;
+pub use system_uuid::{SystemUuid, SystemUuidError};
 
 /// Time as Kubernetes writes it (RFC 3339, UTC).
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

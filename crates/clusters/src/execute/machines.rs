@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::access::Access;
 use crate::error::Error;
-use crate::observe::GATES_PENDING;
+use crate::observe::{Candidate, GATES_PENDING};
 use crate::pin::Pin;
 use crate::plan::{Pool, Wanted, image_name};
 use crate::secrets::bootstrap_secret;
@@ -46,17 +46,62 @@ fn labels(wanted: &Wanted, pool: &Pool) -> Value {
     labels
 }
 
+/// Labels and owners of a Machine besides its own.
+pub(super) type Above = (BTreeMap<String, String>, Vec<OwnerReference>);
+
 /// Makes both objects; the ProviderMachine last, because its driver starts at once. The Machine gets these labels and owners
 /// too.
 pub(crate) async fn make(
     access: &Access,
     wanted: &Wanted,
-    (more, owners): (BTreeMap<String, String>, Vec<OwnerReference>),
+    above: Above,
     new: NewMachine<'_>,
 ) -> Result<(), Error> {
+    let machine = machine(wanted, above, new);
+    access.apply::<Machine>(new.name, machine).await?;
+    let provider = provider_machine(wanted, new);
+    access.apply::<ProviderMachine>(new.name, provider).await
+}
+
+/// Makes the ProviderMachine of a node that is to be adopted.
+pub(super) async fn make_candidate(
+    access: &Access,
+    wanted: &Wanted,
+    new: NewMachine<'_>,
+    candidate: &Candidate,
+) -> Result<(), Error> {
+    let mut provider = provider_machine(wanted, new);
+    provider["spec"]["revision"] = json!(candidate.revision);
+    provider["spec"]["adopts"] = json!(candidate.node);
+    access.apply::<ProviderMachine>(new.name, provider).await
+}
+
+/// Makes the Machine of a node whose host was taken. It has joined from the beginning.
+pub(super) async fn join_adopted(
+    access: &Access,
+    wanted: &Wanted,
+    above: Above,
+    (provider, pool): (&ProviderMachine, &Pool),
+    version: Option<String>,
+) -> Result<(), Error> {
+    let spec = &provider.spec;
+    let new = NewMachine {
+        name: &spec.machine,
+        uid: &spec.machine_uid,
+        cluster_uid: &spec.cluster_uid,
+        replacement: 0,
+        pool,
+        gated: false,
+    };
+    let mut machine = machine(wanted, above, new);
+    machine["spec"]["version"] = json!(version.as_ref().unwrap_or(&pool.version));
+    machine["spec"]["providerID"] = json!(spec.adopts.as_ref().map(|node| &node.provider_id));
+    access.apply::<Machine>(new.name, machine).await
+}
+
+fn machine(wanted: &Wanted, (more, owners): Above, new: NewMachine<'_>) -> Value {
     let NewMachine { name, pool, .. } = new;
-    let labels = labels(wanted, pool);
-    let mut all = labels.clone();
+    let mut all = labels(wanted, pool);
     for (key, value) in more {
         all[key] = json!(value);
     }
@@ -64,7 +109,7 @@ pub(crate) async fn make(
     if new.gated {
         annotations[keys::GATES_STATE] = json!(GATES_PENDING);
     }
-    let machine = json!({
+    json!({
         "metadata": {
             "labels": all,
             "ownerReferences": owners,
@@ -77,8 +122,11 @@ pub(crate) async fn make(
             "bootstrap": { "dataSecretName": bootstrap_secret(name) },
             "infrastructureRef": { "apiGroup": "gantry.dev", "kind": "ProviderMachine", "name": name },
         },
-    });
-    access.apply::<Machine>(name, machine).await?;
+    })
+}
+
+fn provider_machine(wanted: &Wanted, new: NewMachine<'_>) -> Value {
+    let NewMachine { name, pool, .. } = new;
     let spec = without_nulls(json!({
         "provider": keys::METAL_PROVIDER,
         "clusterName": wanted.name,
@@ -95,8 +143,7 @@ pub(crate) async fn make(
         "bootstrap": { "secret": bootstrap_secret(name) },
         "metal": without_nulls(json!({ "selector": pool.selector, "templateRef": pool.template_ref })),
     }));
-    let provider = json!({ "metadata": { "labels": labels }, "spec": spec });
-    access.apply::<ProviderMachine>(name, provider).await
+    json!({ "metadata": { "labels": labels(wanted, pool) }, "spec": spec })
 }
 
 /// An absent field, not a null: apply would own the null.

@@ -20,6 +20,12 @@ pub struct NodeView {
     pub since: Option<Timestamp>,
     /// Identity of the machine.
     pub provider_id: Option<String>,
+    /// Internal address.
+    pub address: Option<String>,
+    /// UUID that the firmware of the machine tells.
+    pub system_uuid: Option<String>,
+    /// Version of the kubelet, such as `v1.35.4`.
+    pub kubelet_version: Option<String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
     /// Taints.
@@ -36,6 +42,14 @@ impl NodeView {
             .as_ref()
             .and_then(|status| status.conditions.clone())
             .unwrap_or_default();
+        let status = node.status.as_ref();
+        let info = status.and_then(|status| status.node_info.as_ref());
+        let addresses = status.and_then(|status| status.addresses.as_deref());
+        let mut internal = addresses
+            .unwrap_or_default()
+            .iter()
+            .filter(|address| address.type_ == "InternalIP");
+        let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
         let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
         Self {
@@ -44,6 +58,9 @@ impl NodeView {
             reason: ready.and_then(|condition| condition.message.clone()),
             since: ready.and_then(|condition| condition.last_transition_time.as_ref().map(|time| time.0)),
             provider_id: node.spec.as_ref().and_then(|spec| spec.provider_id.clone()),
+            address: internal.next().map(|address| address.address.clone()),
+            system_uuid: info.and_then(|info| given(&info.system_uuid)),
+            kubelet_version: info.and_then(|info| given(&info.kubelet_version)),
             labels: node.labels().clone(),
             taints: taints.into_iter().flatten().map(taint).collect(),
             created: node.metadata.creation_timestamp.as_ref().map(|time| time.0),

@@ -62,6 +62,7 @@ pub(crate) fn seen(snapshot: &Snapshot, now: Timestamp) -> Seen {
         etcd: etcd(snapshot),
         unknown_plan: snapshot.unknown_plan(),
         free: free(snapshot),
+        adopting: adopting(snapshot),
         used: used(snapshot),
         saved: snapshot.saved().map(|saved| SavedData {
             machine: saved.machine.clone(),
@@ -80,6 +81,21 @@ pub(crate) fn seen(snapshot: &Snapshot, now: Timestamp) -> Seen {
 /// Whether etcd answers and refuses to serve its data.
 pub(crate) fn is_stopped(snapshot: &Snapshot) -> bool {
     matches!(&snapshot.etcd, EtcdSeen::Members(etcd) if etcd.is_frozen())
+}
+
+/// How many nodes are being adopted into each pool. One that its driver has refused is not.
+fn adopting(snapshot: &Snapshot) -> BTreeMap<String, usize> {
+    let mut pools = BTreeMap::new();
+    for (_, provider) in snapshot.candidates() {
+        let failed = provider
+            .status
+            .as_ref()
+            .is_some_and(|status| status.phase == ProviderMachinePhase::Failed);
+        if !failed && provider.metadata.deletion_timestamp.is_none() {
+            *pools.entry(provider.spec.pool.clone()).or_default() += 1;
+        }
+    }
+    pools
 }
 
 /// Free hosts by pool, as the provider's driver counts them. A status that speaks of an earlier spec tells nothing.
@@ -157,6 +173,7 @@ fn member(snapshot: &Snapshot, name: &str, now: Timestamp) -> Member {
             .and_then(|provider| provider.metadata.deletion_timestamp.as_ref())
             .and_then(|asked| overdue(status, asked.0, now)),
         unwanted: asked_to_go && !leaving,
+        adopted: spec.is_some_and(|spec| spec.adopts.is_some()),
         first_out: machine.is_some_and(|machine| machine.annotations().contains_key(keys::DELETE_MACHINE)),
         replacement: spec.map_or(0, |spec| spec.replacement),
         retry: spec.is_some_and(|spec| spec.retry.is_some()),
@@ -275,19 +292,35 @@ fn etcd(snapshot: &Snapshot) -> EtcdState {
     EtcdState::Members(members.collect())
 }
 
-/// The machine that a member of etcd runs on: by its address, because a member that has not started has no name.
-fn machine_of(snapshot: &Snapshot, member: &etcd::MemberView) -> Option<String> {
+/// The addresses by which other members of etcd reach this one.
+fn hosts(member: &etcd::MemberView) -> Vec<String> {
     let host = |url: &String| {
         let rest = url.split_once("://")?.1;
         rest.rsplit_once(':').map(|(host, _)| host.to_owned())
     };
-    let hosts: Vec<String> = member.peer_urls.iter().filter_map(host).collect();
+    member.peer_urls.iter().filter_map(host).collect()
+}
+
+/// Whether a member of etcd has this address; `None` while no quorum says who the members are.
+pub(crate) fn runs_etcd(snapshot: &Snapshot, address: &str) -> Option<bool> {
+    let mut members = confirmed(snapshot)?.members.iter();
+    Some(members.any(|member| hosts(member).iter().any(|host| host == address)))
+}
+
+/// The machine that a member of etcd runs on: by its address, because a member that has not started has no name.
+fn machine_of(snapshot: &Snapshot, member: &etcd::MemberView) -> Option<String> {
+    let hosts = hosts(member);
     let runs_it = |name: &&String| {
+        let adopted = snapshot.provider_machines.get(*name);
+        let adopted = adopted.and_then(|provider| provider.spec.adopts.as_ref());
         let address = snapshot.address(name, "InternalIP");
+        let address = address.or_else(|| adopted.map(|node| node.address.as_str()));
         address.is_some_and(|address| hosts.iter().any(|host| host == address))
     };
     // A machine that was given nothing to join with runs none: the member is of an earlier machine at its address.
-    let may_run = |name: &&String| snapshot.has_joined(name) || snapshot.was_given_data(name);
+    let may_run = |name: &&String| {
+        snapshot.has_joined(name) || snapshot.was_given_data(name) || snapshot.is_candidate(name)
+    };
     let mut machines = snapshot.provider_machines.keys().filter(may_run);
     machines.find(runs_it).cloned()
 }

@@ -204,14 +204,6 @@ impl Snapshot {
         self.capi.is_some() && self.control_plane.is_some()
     }
 
-    /// Names of the machines that there are.
-    pub(crate) fn existing(&self) -> BTreeSet<&String> {
-        self.machines
-            .keys()
-            .chain(self.provider_machines.keys())
-            .collect()
-    }
-
     /// Whether machines were made.
     pub(crate) fn is_made(&self) -> bool {
         !(self.machines.is_empty() && self.provider_machines.is_empty())

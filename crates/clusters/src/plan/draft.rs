@@ -162,6 +162,12 @@ impl Draft {
         steps.any(|step| step.machine.as_deref() == Some(machine))
     }
 
+    /// Whether a step takes this machine away.
+    pub(crate) fn takes_away(&self, machine: &str) -> bool {
+        let mut steps = self.steps.iter().filter(|step| is_removal(step.kind));
+        steps.any(|step| step.machine.as_deref() == Some(machine))
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 /// Longest label of DNS (RFC 1123 §2.1), and longest value of a label of Kubernetes.
@@ -49,6 +50,20 @@ impl<'a> Names<'a> {
     }
 }
 
+/// Name and id of the machine that a node becomes. They follow from the node, so that adopting it again makes no second machine;
+/// `registered` is when it joined, because a later node of the same host is another one.
+pub(crate) fn adopted_name(
+    (cluster, cluster_uid): (&str, &str),
+    pool: &str,
+    provider_id: &str,
+    registered: Option<Timestamp>,
+) -> (String, String) {
+    let begin = object_name(&format!("{cluster}-{pool}"), LABEL - 1 - LENGTH);
+    let registered = registered.map(|at| at.to_string()).unwrap_or_default();
+    let seed = format!("{cluster_uid}/adopted/{provider_id}/{registered}");
+    (format!("{begin}-{}", letters(&seed)), uid(&seed))
+}
+
 /// A name as objects have it, of at most so many bytes: in lower case, and what is too long ends in five characters of its hash.
 pub(crate) fn object_name(name: &str, most: usize) -> String {
     let lower = name.to_ascii_lowercase();
@@ -67,7 +82,11 @@ fn letters(seed: &str) -> String {
 
 /// Id of a machine: a UUID (RFC 9562 §5.8, version 8) from the SHA-256 of cluster id, plan number and name.
 pub(crate) fn machine_uid(cluster_uid: &str, plan: u32, name: &str) -> String {
-    let hash = Sha256::digest(format!("{cluster_uid}/{plan}/{name}").as_bytes());
+    uid(&format!("{cluster_uid}/{plan}/{name}"))
+}
+
+fn uid(seed: &str) -> String {
+    let hash = Sha256::digest(seed.as_bytes());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash[..16]);
     uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
@@ -107,6 +126,20 @@ mod tests {
         let of_group = |name: &str| name[..name.len() - LENGTH].to_owned();
         assert_ne!(of_group(&one), of_group(&two));
         assert_eq!(object_name("lab-Md-0", LABEL), "lab-md-0");
+    }
+
+    #[test]
+    fn a_node_becomes_the_same_machine_whenever_it_is_adopted() {
+        let at = |second| Some(Timestamp::from_second(second).unwrap());
+        let of = |id: &str, registered| adopted_name(("prod", "7c9e"), "md-0", id, registered);
+        let one = of("tinkerbell://n/a", at(1));
+        assert_eq!(one, of("tinkerbell://n/a", at(1)));
+        assert!(one.0.starts_with("prod-md-0-") && one.0.len() == "prod-md-0-".len() + LENGTH);
+        assert!(uuid::Uuid::parse_str(&one.1).is_ok());
+        for other in [of("tinkerbell://n/b", at(1)), of("tinkerbell://n/a", at(2))] {
+            assert_ne!(one.0, other.0);
+            assert_ne!(one.1, other.1);
+        }
     }
 
     #[test]

@@ -9,8 +9,8 @@ use resources::keys::KUBERNETES_VERSION;
 
 use super::wanted::{Pool, Wanted};
 
-/// The taint that kubeadm gives nodes of the control plane.
-const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+/// Key of the label and of the taint that kubeadm gives nodes of the control plane.
+pub(crate) const CONTROL_PLANE_NODE: &str = "node-role.kubernetes.io/control-plane";
 
 impl Pool {
     /// The taints of its nodes, with kubeadm's own where the documents name none.
@@ -19,7 +19,7 @@ impl Pool {
             (Some(taints), _) => taints.clone(),
             (None, MachineRole::Worker) => Vec::new(),
             (None, MachineRole::ControlPlane) => vec![Taint {
-                key: CONTROL_PLANE.to_owned(),
+                key: CONTROL_PLANE_NODE.to_owned(),
                 effect: "NoSchedule".to_owned(),
                 ..Taint::default()
             }],

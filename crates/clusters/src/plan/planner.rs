@@ -65,6 +65,14 @@ pub fn plan(wanted: &Wanted, seen: &Seen, policy: Policy, identity: Identity<'_>
                 .to_owned()
         });
     }
+    if let Some(adopted) = goes_adopted(seen, &draft) {
+        draft.requires_approval.get_or_insert_with(|| {
+            format!(
+                "{} was adopted, so that what is installed on it and what it is for is not known here: check that it may go",
+                adopted.name
+            )
+        });
+    }
     let class = match (exists, draft.upgrades, draft.remediates) {
         _ if draft.has(PlanStepKind::RenewCertificates) || draft.has(PlanStepKind::RepairCertificates) => {
             PlanClass::Maintain
@@ -76,6 +84,13 @@ pub fn plan(wanted: &Wanted, seen: &Seen, policy: Policy, identity: Identity<'_>
     };
     verdict.plan = Some(draft.finish(wanted, class, identity.number, seen.unknown_plan));
     verdict
+}
+
+/// The first machine that was adopted and is taken away although no person has asked for that by its name.
+fn goes_adopted<'a>(seen: &'a Seen, draft: &Draft) -> Option<&'a Member> {
+    let stays = |member: &&Member| member.adopted && !member.unwanted && !member.is_leaving();
+    let mut members = seen.members.iter().filter(stays);
+    members.find(|member| draft.takes_away(&member.name))
 }
 
 /// Plans a cluster that exists.
@@ -110,6 +125,9 @@ fn change(
             verdict.block(&pool.name, reason);
             sorted.missing.clear();
         }
+        let adopting = seen.adopting.get(&pool.name).copied().unwrap_or(0);
+        let made = sorted.missing.len().saturating_sub(adopting);
+        sorted.missing.truncate(made);
         wait_for_control_plane(wanted, seen, pool, &mut sorted, verdict);
         match pool.role {
             MachineRole::ControlPlane => control_plane(&mut draft, verdict, seen, names, pool, &sorted),

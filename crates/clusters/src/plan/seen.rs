@@ -33,6 +33,8 @@ pub struct Seen {
     pub unknown_plan: Option<u32>,
     /// Free hosts by pool. A pool of which nobody knows is absent: that is not the same as none.
     pub free: BTreeMap<String, FreeHosts>,
+    /// How many nodes of the cluster are becoming machines of each pool (`gantry adopt machine`): no others are made for them.
+    pub adopting: BTreeMap<String, usize>,
     /// Names of machines that were used already and must not be given again.
     pub used: BTreeSet<String>,
     /// Revision of the control plane whose version and settings machines that join it read; `None` before the first rollout.
@@ -148,6 +150,8 @@ pub struct Member {
     pub overdue: Option<String>,
     /// A person wants it replaced: its Machine was deleted.
     pub unwanted: bool,
+    /// It was a node before it was a machine here (`gantry adopt machine`): it is not taken away without a person's approval.
+    pub adopted: bool,
     /// It is to be the first of its pool to go (annotation `cluster.x-k8s.io/delete-machine`).
     pub first_out: bool,
     /// How many failed machines it follows.
@@ -319,6 +323,7 @@ impl Seen {
             etcd: EtcdState::Unknown,
             unknown_plan: None,
             free: BTreeMap::new(),
+            adopting: BTreeMap::new(),
             used: BTreeSet::new(),
             joins_with: None,
             saved: None,

@@ -127,6 +127,7 @@ pub(super) fn control_plane(snapshot: &Snapshot, before: &[Condition], now: Time
         available_replicas: number(members.iter().filter(is_available).count()),
         up_to_date_replicas: number(members.iter().filter(is_up_to_date).count()),
         initialized: snapshot.exists(),
+        adoptions: snapshot.adoption_waits().collect(),
         conditions: conditions(before, &of_control_plane(snapshot), None, now),
     }
 }

@@ -7,6 +7,7 @@
 //! gone through side by side, so that one works while the other waits for its database. Longer ones are carried out by
 //! coordinators of which each makes so few writes and is killed.
 
+mod adoption;
 mod mortal;
 mod operation;
 

@@ -383,6 +383,46 @@ fn of_clusters_that_exist() {
     }
 }
 
+/// A node that becomes a machine takes the place of one that would be made.
+#[test]
+fn no_machine_is_made_for_a_node_that_is_adopted() {
+    for (workers, made) in [(1, 0), (2, 0), (3, 1)] {
+        let mut seen = as_wanted(&wanted(1, &[1]));
+        seen.adopting.insert("md-0".to_owned(), 1);
+        let verdict = answer(&wanted(1, &[workers]), &seen);
+        let joins = said(&verdict);
+        let joins = joins.iter().filter(|line| line.starts_with("JoinWorker"));
+        assert_eq!((joins.count(), verdict.blocked.len()), (made, 0), "{verdict:#?}");
+    }
+}
+
+#[test]
+fn a_machine_that_was_adopted_goes_with_approval_unless_it_was_asked_for() {
+    let reason = |change: fn(&mut Seen)| {
+        let mut seen = as_wanted(&wanted(1, &[2]));
+        seen.members[2].adopted = true;
+        change(&mut seen);
+        answer(&wanted(1, &[1]), &seen).plan.unwrap().requires_approval
+    };
+    let surplus = reason(|seen| seen.members[2].first_out = true);
+    assert!(
+        surplus.is_some_and(|why| why.starts_with("md-0-1 was adopted")),
+        "scaled down"
+    );
+    assert_eq!(
+        reason(|seen| seen.members[1].first_out = true),
+        None,
+        "another one goes"
+    );
+    assert_eq!(reason(|seen| seen.members[2].unwanted = true), None);
+    let outdated = reason(|seen| {
+        seen.members.remove(1);
+        seen.members[1].revision = "adopted".to_owned();
+        seen.free.insert("md-0".to_owned(), free(1));
+    });
+    assert!(outdated.is_some());
+}
+
 /// cluster-api#5957, #3770: objects restored from a backup lacked what the cluster had become since, and healthy workers
 /// were deleted. Here a restored cluster that is larger than its documents, or smaller, waits for a person.
 #[test]

@@ -173,6 +173,7 @@ fn happens(tape: &mut Tape<'_>, member: &mut Member, api: ApiState) {
     };
     member.unwanted = member.stage != Stage::Leaving && tape.chance(8);
     member.first_out = tape.chance(8);
+    member.adopted = tape.chance(8);
     member.replacement = u32::try_from(tape.below(4)).unwrap();
     member.retry = member.failure.is_some() && tape.chance(20);
     if tape.chance(20) {

@@ -108,11 +108,23 @@ fn check(case: &Case, verdict: &Verdict) -> Holds {
     silence_takes_nothing_away(case, &graph)?;
     upgrades_are_in_order(case, &graph)?;
     gates_come_between(case, &graph)?;
+    adopted_machines_go_with_approval(case, &graph)?;
     let changes = !graph.made().is_empty() || !removed(&graph).is_empty();
     ensure(
         !(case.seen.unknown_plan.is_some() && changes) || plan.requires_approval.is_some(),
         || "the records are older than the cluster, and nobody has to approve".to_owned(),
     )
+}
+
+/// Unless a person has asked for it by the name of the machine.
+fn adopted_machines_go_with_approval(case: &Case, graph: &Graph<'_>) -> Holds {
+    let gone = removed(graph);
+    let stays = |member: &&Member| member.adopted && !member.unwanted && member.stage != Stage::Leaving;
+    let mut adopted = case.seen.members.iter().filter(stays);
+    let goes = adopted.find(|member| gone.contains(member.name.as_str()));
+    ensure(goes.is_none() || graph.plan.requires_approval.is_some(), || {
+        format!("an adopted machine goes, and nobody has to approve: {goes:?}")
+    })
 }
 
 /// Nodes with other labels and taints are the same nodes.

@@ -27,6 +27,8 @@ use crate::wipe;
 pub(super) const WRITER: Writer = Writer::new(keys::MANAGER_METAL);
 /// Who has a server.
 const CLAIM: [&str; 2] = ["spec", "claim"];
+/// That its record is from a backup. Only for an adoption is such a server claimed.
+const RESTORED: [&str; 2] = ["spec", "restored"];
 /// That its disks were not wiped when it was given back.
 const UNWIPED: [&str; 2] = ["spec", "unwiped"];
 
@@ -96,8 +98,12 @@ impl Driver {
         let Some(server) = candidates.find(|candidate| candidate.name_any() == server) else {
             return Ok(());
         };
-        let claim = Change::set(&CLAIM, json!(claim(&snapshot.machine, server, now)));
-        self.set(snapshot, server, claim).await
+        let mut changes = vec![Change::set(&CLAIM, json!(claim(&snapshot.machine, server, now)))];
+        // The evidence of an adoption says more than the record from the backup.
+        if server.spec.restored.is_some() {
+            changes.push(Change::remove(&RESTORED));
+        }
+        self.change(snapshot, server, changes).await
     }
 
     pub(super) async fn set(
@@ -106,7 +112,11 @@ impl Driver {
         server: &Server,
         change: Change,
     ) -> Result<(), Error> {
-        let outcome = WRITER.change(&self.api(snapshot), server, vec![change]).await?;
+        self.change(snapshot, server, vec![change]).await
+    }
+
+    async fn change(&self, snapshot: &Snapshot, server: &Server, changes: Vec<Change>) -> Result<(), Error> {
+        let outcome = WRITER.change(&self.api(snapshot), server, changes).await?;
         note(&outcome, "Server", &server.name_any());
         Ok(())
     }
@@ -331,6 +341,7 @@ fn manifest(snapshot: &Snapshot) -> Option<&ImageManifest> {
 }
 
 fn claim(machine: &ProviderMachine, server: &Server, now: Timestamp) -> Claim {
+    let last_attempt = Some(server.spec.attempt.as_ref().map_or(0, |last| last.number));
     Claim {
         kind: "ProviderMachine".to_owned(),
         name: machine.name_any(),
@@ -340,7 +351,8 @@ fn claim(machine: &ProviderMachine, server: &Server, now: Timestamp) -> Claim {
         role: Some(machine.spec.role),
         bootstrap_secret: machine.spec.bootstrap.secret.clone(),
         at: Some(Time(now)),
-        last_attempt: Some(server.spec.attempt.as_ref().map_or(0, |last| last.number)),
+        adopted: machine.spec.adopts.is_some(),
+        last_attempt: last_attempt.filter(|_| machine.spec.adopts.is_none()),
     }
 }
 

@@ -9,11 +9,12 @@ use kube::api::{Api, ListParams};
 use kube::{Resource, ResourceExt as _};
 use resources::anywhere::TinkerbellTemplateConfig;
 use resources::bmc::{self, Job};
-use resources::gantry::{Image, ProviderMachine, Server};
+use resources::gantry::{AdoptedNode, Image, ProviderMachine, Server};
 use resources::tinkerbell::{Hardware, Workflow};
 use serde::de::DeserializeOwned;
 
 use super::driver::Driver;
+use crate::adoption::server_of;
 use crate::error::Error;
 use crate::installation::MACHINE_LABEL;
 use crate::metal_state::MetalState;
@@ -39,7 +40,8 @@ impl Driver {
         let mine = ListParams::default().labels(&format!("{MACHINE_LABEL}={name}"));
         let choice = self.choice(&machine).await?;
         let claimed = choice.servers.iter().find(|server| claims(&machine, server));
-        let bmc = claimed.and_then(|server| server.spec.bmc.as_deref());
+        let adopted = choice.servers.first().filter(|_| machine.spec.adopts.is_some());
+        let bmc = claimed.or(adopted).and_then(|server| server.spec.bmc.as_deref());
         self.wakes.note_bmc(&machine, bmc);
         let bmc = match bmc {
             Some(bmc) => self.get::<bmc::Machine>(namespace, "Machine", bmc).await?,
@@ -94,7 +96,30 @@ impl Driver {
             self.hosts.end_search(&namespace, &name).await;
             return Ok(Choice::default());
         }
-        self.search(&namespace, machine).await
+        match &machine.spec.adopts {
+            Some(node) => self.adopted(&namespace, node).await,
+            None => self.search(&namespace, machine).await,
+        }
+    }
+
+    /// The server on which a node runs by its own word.
+    async fn adopted(&self, namespace: &str, node: &AdoptedNode) -> Result<Choice, Error> {
+        let Some(name) = server_of(namespace, &node.provider_id) else {
+            return Ok(Choice::default());
+        };
+        let server = self.get::<Server>(namespace, "Server", name).await?;
+        let hardware = match &server {
+            Some(server) => {
+                self.get::<Hardware>(namespace, "Hardware", &server.spec.hardware)
+                    .await?
+            }
+            None => None,
+        };
+        Ok(Choice {
+            servers: server.into_iter().collect(),
+            hardware: hardware.into_iter().collect(),
+            not_free: Vec::new(),
+        })
     }
 
     /// The server that the machine has. That it has none is never believed of an older reading.

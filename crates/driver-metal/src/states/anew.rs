@@ -11,6 +11,14 @@ use crate::step::Step;
 
 pub(super) fn decide(snapshot: &Snapshot) -> Step {
     let wanted = snapshot.machine.spec.installation;
+    if let Some(adopted) = &snapshot.machine.spec.adopts {
+        return Step::done(format!(
+            "installation {wanted} is wanted, but the machine is node {}, which was adopted and is left alone; to put another \
+             machine in its place: gantry replace machine {}",
+            adopted.node,
+            snapshot.machine.name_any()
+        ));
+    }
     if let Some(step) = record_first_boot(snapshot) {
         return step;
     }

@@ -1,11 +1,12 @@
 //! `pending`: looks for a server. Entered at creation; left to `preparing` with a claim. Waits for a free server as long
 //! as `deadlineMinutes` says, then `failed`. A workflow of the user's own that can't be carried out fails here, before
-//! any server is claimed.
+//! any server is claimed. A machine that a node is already goes from here to `running` ([`adopting`]).
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use resources::gantry::Server;
 
+use super::adopting;
 use crate::metal_state::MetalState;
 use crate::own_workflow::check_workflow;
 use crate::selection::select;
@@ -18,6 +19,9 @@ const DEADLINE_MINUTES: u32 = 60;
 pub(super) fn decide(snapshot: &Snapshot, now: Timestamp) -> Step {
     if !snapshot.held() {
         return Step::Do(Effect::AddFinalizer);
+    }
+    if let Some(node) = &snapshot.machine.spec.adopts {
+        return adopting::decide(snapshot, node, now);
     }
     if let Some(server) = snapshot.claimed() {
         let reason = claimed(snapshot, server, now);

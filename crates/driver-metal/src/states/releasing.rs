@@ -182,8 +182,11 @@ fn is_stated_off(snapshot: &Snapshot, server: &Server) -> bool {
     })
 }
 
-/// Whether nothing of this claim ever ran: no attempt was raised since, or its first boot has not begun.
+/// Whether nothing of this claim ever ran: no attempt was raised since, or its first boot has not begun. An adopted node runs.
 fn never_started(server: &Server) -> bool {
+    if server.spec.claim.as_ref().is_some_and(|claim| claim.adopted) {
+        return false;
+    }
     let status = server.status.as_ref();
     let session = status.and_then(|status| status.boot_session.as_ref());
     let first_boot = status.and_then(|status| status.first_boot.as_ref());

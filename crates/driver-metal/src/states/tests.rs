@@ -15,6 +15,7 @@ use resources::{Digest, Time, keys};
 
 use crate::{Effect, MetalState, Snapshot, Step, decide};
 
+mod adopting;
 mod anew;
 mod failures;
 mod releasing;

@@ -83,6 +83,10 @@ pub struct ControlPlaneSpec {
     /// made before that get new ones; then it is taken away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renewal_requested_at: Option<Time>,
+    /// Nodes of the cluster that a person wants to be machines of it (`gantry adopt machine`), by name. Each is taken away once
+    /// its machine is there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub adoptions: BTreeMap<String, Adoption>,
     /// Revision of each pool, as it was when its part of the documents was last changed. Another version of Gantry may count
     /// another digest for the same documents, and machines are not replaced for that.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -92,6 +96,18 @@ pub struct ControlPlaneSpec {
     /// stays on the nodes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub node_keys: BTreeMap<String, NodeKeys>,
+}
+
+/// The wish that a node becomes a machine of its cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Adoption {
+    /// Worker group, or `cp`. Absent: the control plane for one of its nodes, else the only worker group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// Why it is refused; nothing is done about it any more until this is taken away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// The Release of worker groups that are one minor version behind the control plane.
@@ -252,6 +268,9 @@ pub struct ControlPlaneStatus {
     /// Whether the API answered once.
     #[serde(default)]
     pub initialized: bool,
+    /// What adoptions of nodes (`spec.adoptions`) wait for, by node.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub adoptions: BTreeMap<String, String>,
     /// Conditions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,

@@ -93,6 +93,10 @@ pub struct ProviderMachineSpec {
     /// system does not run. The certificates are left alone where they have not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_repair: Option<CertificateRepair>,
+    /// The node that the machine is already. Its driver then looks for the host on which that node runs, takes it when the
+    /// evidence is enough, and never installs anything on it: the first boot counts as done when the host was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopts: Option<AdoptedNode>,
     /// Where the machine's first boot gets its data from.
     #[serde(default)]
     pub bootstrap: BootstrapSource,
@@ -114,6 +118,22 @@ const fn first_installation() -> u64 {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 const fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+/// A node that is taken into its cluster as a machine, as the cluster's API told of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AdoptedNode {
+    /// Name of the Node.
+    pub node: String,
+    /// Its `spec.providerID`.
+    #[serde(rename = "providerID")]
+    pub provider_id: String,
+    /// Its internal address.
+    pub address: String,
+    /// Its `status.nodeInfo.systemUUID`: the UUID that the firmware of its host tells.
+    #[serde(rename = "systemUUID", default, skip_serializing_if = "Option::is_none")]
+    pub system_uuid: Option<String>,
 }
 
 /// The wish that certificates which have ended are renewed on the disk of a machine.

@@ -129,6 +129,9 @@ pub struct Claim {
     /// When.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Time>,
+    /// True: the owner has taken a machine over that runs a node already. Which attempts were that node's is not known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
     /// Number of the server's last attempt before the claim, 0 where it had none: what has a higher number ran for this
     /// owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,12 +1,11 @@
 //! Whether a machine that claims a session is the one behind the BMC: what its agent says against what the BMC says.
 //!
-//! A peer on the network can invent what the agent says; it cannot change what the BMC says. Vendors differ in spelling:
-//! SMBIOS stores the first three fields of a UUID in little endian (DSP0134 §7.2.1) and some BMCs print the bytes as
-//! stored, and boards without an identity of their own carry placeholders, which prove nothing.
+//! A peer on the network can invent what the agent says; it cannot change what the BMC says. Vendors differ in spelling
+//! ([`SystemUuid`]), and boards without an identity of their own carry placeholders, which prove nothing.
 
-use resources::Mac;
 use resources::bmc::BmcInventory;
 use resources::gantry::{Inventory, MachineRole, ServerSpec};
+use resources::{Mac, SystemUuid};
 
 /// What a BMC's word says about a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,10 +81,9 @@ pub(crate) fn proof(agent: &Inventory, bmc: Option<&BmcInventory>) -> Proof {
             list(&bmc.macs)
         ));
     }
-    let uuid = compared(agent.uuid.as_deref(), bmc.uuid.as_deref(), uuid_bytes, same_uuid);
-    let serial = compared(agent.serial.as_deref(), bmc.serial.as_deref(), serial, |a, b| {
-        a == b
-    });
+    let uuid = |text: &str| text.parse::<SystemUuid>().ok();
+    let uuid = compared(agent.uuid.as_deref(), bmc.uuid.as_deref(), uuid);
+    let serial = compared(agent.serial.as_deref(), bmc.serial.as_deref(), serial);
     let differs = |field: &str, agent: Option<&str>, bmc: Option<&str>| {
         format!(
             "its {field} is {}, by the BMC {}",
@@ -111,35 +109,12 @@ pub(crate) fn proof(agent: &Inventory, bmc: Option<&BmcInventory>) -> Proof {
 }
 
 /// Whether both are known and the same.
-fn compared<T>(
+fn compared<T: PartialEq>(
     agent: Option<&str>,
     bmc: Option<&str>,
     read: impl Fn(&str) -> Option<T>,
-    same: impl Fn(&T, &T) -> bool,
 ) -> Option<bool> {
-    Some(same(&read(agent?)?, &read(bmc?)?))
-}
-
-/// The 16 bytes of a UUID that identifies a machine.
-fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
-    let digits: String = text.trim().chars().filter(|c| *c != '-').collect();
-    let bytes: [u8; 16] = hex::decode(digits).ok()?.try_into().ok()?;
-    let [first, ..] = bytes;
-    let repeated = bytes.iter().all(|byte| *byte == first);
-    // What boards carry whose maker set none (American Megatrends' default).
-    let default = [3, 0, 2, 0, 4, 0, 5, 0, 0, 6, 0, 7, 0, 8, 0, 9];
-    (!repeated && bytes != default && bytes != swapped(default)).then_some(bytes)
-}
-
-fn same_uuid(a: &[u8; 16], b: &[u8; 16]) -> bool {
-    a == b || swapped(*a) == *b
-}
-
-/// The same UUID with its first three fields in the other byte order.
-fn swapped(bytes: [u8; 16]) -> [u8; 16] {
-    let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
-    let [i, j, k, l, m, n, o, p] = rest;
-    [d, c, b, a, f, e, h, g, i, j, k, l, m, n, o, p]
+    Some(read(agent?)? == read(bmc?)?)
 }
 
 /// A serial number that identifies a machine, for comparison.

@@ -31,6 +31,9 @@ fn last<'a>(snapshot: &Snapshot<'a>, claim: &Claim) -> Option<&'a Attempt> {
 fn reason(claim: &Claim, last: Option<&Attempt>) -> String {
     let owner = format!("{} {}", claim.kind, claim.name);
     let Some(last) = last else {
+        if claim.adopted {
+            return format!("it runs a node that {owner} has adopted");
+        }
         return format!("{owner} has not started a workflow yet");
     };
     let workflow = &last.workflow;
@@ -79,6 +82,16 @@ mod tests {
         );
         sample.server.spec.claim = None;
         sample.goes(at(0), ServerState::Releasing);
+    }
+
+    #[test]
+    fn a_server_whose_node_was_adopted_says_so() {
+        let mut sample = Sample::new(ServerState::Claimed);
+        sample.claim("ProviderMachine", "prod-1");
+        sample.owned_by("prod-1");
+        sample.server.spec.claim.as_mut().unwrap().adopted = true;
+        let says = Step::done("it runs a node that ProviderMachine prod-1 has adopted");
+        assert_eq!(sample.step(at(0)), says);
     }
 
     #[test]

@@ -8,9 +8,7 @@ use super::join;
 use super::provision::asks;
 use crate::execute::decision::{DataEffect, Decision, Effect, View, done, fail};
 use crate::observe::{ApiSeen, EtcdSeen, NodeView};
-
-/// Label that kubeadm gives the nodes of a control plane.
-const CONTROL_PLANE_NODE: &str = "node-role.kubernetes.io/control-plane";
+use crate::plan::CONTROL_PLANE_NODE;
 
 /// Done when the data are whole.
 pub(super) fn save(view: View<'_>) -> Decision {
