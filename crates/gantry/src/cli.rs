@@ -69,6 +69,9 @@ pub(crate) enum Command {
     /// Take what runs already under Gantry's management.
     #[command(subcommand)]
     Adopt(Adopt),
+    /// Take a cluster over whose appliance is lost and has no backup.
+    #[command(subcommand)]
+    Rebuild(Rebuild),
     /// Boot a server that is in quarantine into the installer, to look at it; no disk is touched.
     #[command(subcommand)]
     Rescue(Rescue),
@@ -188,6 +191,13 @@ pub(crate) enum Backup {
 pub(crate) enum Adopt {
     /// Make a node that no machine stands for a machine of its cluster. Nothing is powered or installed.
     Machine(verbs::adopt_machine::AdoptArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Rebuild {
+    /// Take over a cluster that runs, from its file, the hardware's file and the keys of its control plane. Nothing is powered or
+    /// installed; the same command again continues.
+    Cluster(verbs::rebuild_cluster::RebuildArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -23,6 +23,7 @@ pub(crate) mod machine;
 pub(crate) mod man;
 pub(crate) mod open_copy;
 pub(crate) mod power;
+pub(crate) mod rebuild_cluster;
 pub(crate) mod release_server;
 pub(crate) mod renew;
 pub(crate) mod rescue_server;
@@ -37,8 +38,8 @@ mod watching;
 use clap::CommandFactory;
 
 use crate::cli::{
-    Adopt, Apply, Backup, Cli, Command, Config, Create, Delete, Etcd, Generate, Quarantine, Release, Renew,
-    Replace, Rescue, Restore, Retry, Snapshot, Upgrade, UpgradePlan, Verify,
+    Adopt, Apply, Backup, Cli, Command, Config, Create, Delete, Etcd, Generate, Quarantine, Rebuild, Release,
+    Renew, Replace, Rescue, Restore, Retry, Snapshot, Upgrade, UpgradePlan, Verify,
 };
 use crate::failure::Outcome;
 use crate::global::Global;
@@ -71,6 +72,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Quarantine(Quarantine::Server(args)) => server::quarantine(global, &args).await,
         Command::Verify(Verify::Server(args)) => server::verify(global, &args).await,
         Command::Adopt(Adopt::Machine(args)) => adopt_machine::run(global, &args).await,
+        Command::Rebuild(Rebuild::Cluster(args)) => rebuild_cluster::run(global, &args).await,
         Command::Retry(what) => retry(global, what).await,
         Command::Replace(Replace::Machine(args)) => machine::replace(global, &args).await,
         Command::Get(args) => get::run(global, &args).await,

@@ -5,10 +5,10 @@
 
 use std::net::IpAddr;
 
-use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, SanType};
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, PublicKeyData as _, SanType};
 use resources::Secret;
-use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 use sha2::Digest as _;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
@@ -53,20 +53,31 @@ impl ClusterPki {
         })
     }
 
+    /// Whether each key is that of its certificate, or of its public half.
+    pub fn check(&self) -> Result<(), Error> {
+        let parts = [
+            ("the cluster CA", &self.ca),
+            ("the etcd CA", &self.etcd),
+            ("the front proxy's CA", &self.front_proxy),
+        ];
+        for (what, credential) in parts {
+            let public = public_key(what, &credential.certificate)?;
+            is_pair(what, &credential.key, &public)?;
+        }
+        let what = "the key of service accounts";
+        let public = self.service_account.public.as_bytes();
+        let public = SubjectPublicKeyInfoDer::from_pem_slice(public).map_err(|error| Error::Pem {
+            what,
+            why: error.to_string(),
+        })?;
+        is_pair(what, &self.service_account.private, &public)
+    }
+
     /// Hash of the cluster CA as `kubeadm join --discovery-token-ca-cert-hash` takes it: `sha256:` and the SHA-256 of
     /// its SubjectPublicKeyInfo.
     pub fn ca_cert_hash(&self) -> Result<String, Error> {
-        let wrong = |why: String| Error::Pem {
-            what: "the cluster CA's certificate",
-            why,
-        };
-        let der = CertificateDer::from_pem_slice(self.ca.certificate.as_bytes())
-            .map_err(|error| wrong(error.to_string()))?;
-        let (_, parsed) = X509Certificate::from_der(&der).map_err(|error| wrong(error.to_string()))?;
-        Ok(format!(
-            "sha256:{}",
-            hex::encode(sha2::Sha256::digest(parsed.public_key().raw))
-        ))
+        let public = public_key("the cluster CA's certificate", &self.ca.certificate)?;
+        Ok(format!("sha256:{}", hex::encode(sha2::Sha256::digest(public))))
     }
 
     /// Certificate of an administrator (CN `kubernetes-admin`, O `system:masters`).
@@ -95,6 +106,27 @@ impl ClusterPki {
         validity: Validity,
     ) -> Result<Secret<String>, Error> {
         admin_kubeconfig(&self.ca, server, cluster, validity)
+    }
+}
+
+/// The SubjectPublicKeyInfo of a certificate; `what` names it in errors.
+fn public_key(what: &'static str, certificate: &str) -> Result<Vec<u8>, Error> {
+    let wrong = |why: String| Error::Pem { what, why };
+    let der =
+        CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(|error| wrong(error.to_string()))?;
+    let (_, parsed) = X509Certificate::from_der(&der).map_err(|error| wrong(error.to_string()))?;
+    Ok(parsed.public_key().raw.to_vec())
+}
+
+/// Whether a private key belongs to a public one.
+fn is_pair(what: &'static str, key: &Secret<String>, public: &[u8]) -> Result<(), Error> {
+    let key = KeyPair::from_pem(key.reveal()).map_err(|error| Error::Pem {
+        what,
+        why: error.to_string(),
+    })?;
+    match key.subject_public_key_info() == public {
+        true => Ok(()),
+        false => Err(Error::OtherKey { what }),
     }
 }
 

@@ -76,6 +76,12 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// A private key does not belong to its certificate or public key.
+    #[error("the private key of {what} is not that of its certificate or public key")]
+    OtherKey {
+        /// Which.
+        what: &'static str,
+    },
     /// A verified certificate names no identity of this site.
     #[error("certificate names no identity of site {site:?}: {why}")]
     NoIdentity {

@@ -95,3 +95,32 @@ fn a_client_of_etcd_is_signed_by_its_ca() {
     let usage = leaf.extended_key_usage().unwrap().unwrap().value;
     assert!(usage.client_auth && !usage.server_auth);
 }
+
+#[test]
+fn a_key_that_is_not_that_of_its_certificate_is_named() {
+    let (mine, other) = (pki(), pki());
+    mine.check().unwrap();
+    let with = |change: &dyn Fn(&mut ClusterPki)| {
+        let mut pki = mine.clone();
+        change(&mut pki);
+        pki.check().unwrap_err().to_string()
+    };
+    for (what, error) in [
+        ("the cluster CA", with(&|pki| pki.ca.key = other.ca.key.clone())),
+        ("the etcd CA", with(&|pki| pki.etcd.key = other.etcd.key.clone())),
+        (
+            "the front proxy's CA",
+            with(&|pki| pki.front_proxy.certificate = other.front_proxy.certificate.clone()),
+        ),
+        (
+            "the key of service accounts",
+            with(&|pki| pki.service_account.public = other.service_account.public.clone()),
+        ),
+        (
+            "the etcd CA",
+            with(&|pki| pki.etcd.certificate = "-----BEGIN CERTIFICATE-----".to_owned()),
+        ),
+    ] {
+        assert!(error.contains(what), "{what}: {error}");
+    }
+}

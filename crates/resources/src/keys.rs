@@ -38,6 +38,9 @@ pub const ALLOW_CLAIM_WITHOUT_BOOT: &str = "gantry.dev/allow-claim-without-boot"
 /// the Namespace afterwards carry it too: their Hardware may have been imported, and taken, after the backup.
 pub const RESTORED: &str = "gantry.dev/restored";
 
+/// Label on a ControlPlane: it was made for a cluster that ran already (`gantry rebuild cluster`).
+pub const REBUILT: &str = "gantry.dev/rebuilt";
+
 /// Label with the cluster's name on everything that belongs to a cluster.
 pub const CLUSTER_NAME: &str = "cluster.x-k8s.io/cluster-name";
 /// Label that marks control-plane machines.

@@ -22,6 +22,7 @@ const START: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub struct Kubernetes {
     kubeconfig: Secret<String>,
+    pki: ClusterPki,
     port: u16,
     programs: Vec<Program>,
     folder: TempDir,
@@ -47,6 +48,7 @@ impl Kubernetes {
         arguments.extend_from_slice(more);
         let server = Self {
             kubeconfig,
+            pki,
             port: api,
             programs: vec![
                 Program::start("etcd", at, &etcd_arguments(at, etcd, peers)),
@@ -70,6 +72,12 @@ impl Kubernetes {
     #[must_use]
     pub fn kubeconfig(&self) -> &Secret<String> {
         &self.kubeconfig
+    }
+
+    /// The keys that it was made with.
+    #[must_use]
+    pub const fn pki(&self) -> &ClusterPki {
+        &self.pki
     }
 
     /// A file with that kubeconfig.
@@ -194,6 +202,7 @@ fn api_arguments(at: &Path, etcd: u16, port: u16) -> Vec<String> {
         format!("--tls-cert-file={}", file("api.crt")),
         format!("--tls-private-key-file={}", file("api.key")),
         format!("--client-ca-file={}", file("ca.crt")),
+        format!("--requestheader-client-ca-file={}", file("front-proxy-ca.crt")),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
         format!("--service-account-key-file={}", file("sa.pub")),
         format!("--service-account-signing-key-file={}", file("sa.key")),
@@ -207,6 +216,7 @@ fn files(at: &Path, pki: &ClusterPki, kubeconfig: &Secret<String>) {
     let serving = serving_certificate(&pki.ca, "kube-apiserver", &["127.0.0.1"]);
     for (name, text) in [
         ("ca.crt", &pki.ca.certificate),
+        ("front-proxy-ca.crt", &pki.front_proxy.certificate),
         ("sa.pub", &pki.service_account.public),
         ("sa.key", pki.service_account.private.reveal()),
         ("api.crt", &serving.certificate),

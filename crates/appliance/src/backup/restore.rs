@@ -89,7 +89,7 @@ pub async fn restore(settings: &Settings, from: &From) -> Result<Restored, Backu
         store::check_database(&folder.join(name)).await.map_err(store)?;
     }
     let at = Mark {
-        backup_at: Time(manifest.made_at),
+        backup_at: Some(Time(manifest.made_at)),
         at: Time(Timestamp::now()),
     };
     let marked = mark(&folder.join(STATE), Arc::new(Seal(sealer)), &at).await?;

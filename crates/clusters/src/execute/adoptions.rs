@@ -24,6 +24,11 @@ pub(crate) async fn adopt_nodes(
         access.delete::<ProviderMachine>(&candidate).await?;
         return Ok(true);
     }
+    // The first plan makes it, and a cluster that is rebuilt has had that long ago.
+    if snapshot.capi.is_none() && snapshot.adoption_steps().next().is_some() {
+        machines::make_cluster(access, wanted).await?;
+        return Ok(true);
+    }
     for (node, step) in snapshot.adoption_steps() {
         let wish = ["spec", "adoptions", node.as_str()];
         match step {

@@ -440,9 +440,21 @@ impl Snapshot {
                 .is_some_and(|status| status.bootstrap_requested_at.is_some());
             machine.spec.role == MachineRole::ControlPlane && asked
         });
-        members
-            .filter_map(|(name, _)| self.address(name, "InternalIP")?.parse().ok())
-            .collect()
+        let known = members.filter_map(|(name, _)| self.address(name, "InternalIP"));
+        let mut addresses: Vec<std::net::IpAddr> = known
+            .chain(self.wished_addresses())
+            .filter_map(|address| address.parse().ok())
+            .collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
+    }
+
+    /// Addresses of nodes of the control plane that are to become machines.
+    fn wished_addresses(&self) -> impl Iterator<Item = &str> {
+        let wishes = self.control_plane.iter();
+        let wishes = wishes.flat_map(|known| known.spec.adoptions.values());
+        wishes.filter_map(|wish| wish.address.as_deref())
     }
 
     /// Whether a machine is the one that was given `kubeadm init`, and not another one of its name.
@@ -461,7 +473,7 @@ impl Snapshot {
         let is_control_plane = |name: &&String| self.role(name) == MachineRole::ControlPlane;
         let asked = self.provider_machines.keys().filter(is_control_plane);
         let mut asked = asked.filter(|name| self.requested_at(name).is_some());
-        self.has_pki() && asked.next().is_some()
+        self.has_pki() && (asked.next().is_some() || self.wished_addresses().next().is_some())
     }
 }
 

@@ -3,11 +3,16 @@
 use std::fmt::Debug;
 
 use clusters_sim::node_of;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Resource, ResourceExt as _};
-use resources::cluster_api::Machine;
-use resources::gantry::{AdoptedNode, Adoption, PlanClass, PlanPhase, ProviderMachine};
+use resources::anywhere::{Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig};
+use resources::cluster_api::{Cluster as CapiCluster, Machine, MachineDeployment, MachineSet};
+use resources::gantry::{
+    AdoptedNode, Adoption, ControlPlane, Image, Plan, PlanClass, PlanPhase, ProviderCluster, ProviderMachine,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -33,6 +38,15 @@ where
     // It may have gone with its owner.
     let _ = api.patch(name, &PatchParams::default(), &without).await;
     let _ = api.delete(name, &DeleteParams::default()).await;
+}
+
+async fn erase_all<K>(world: &World)
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    for name in world.names::<K>().await {
+        erase::<K>(world, &name).await;
+    }
 }
 
 /// A person wants a node to be a machine.
@@ -241,4 +255,97 @@ async fn it_waits_while_the_cluster_does_not_answer_and_says_so() {
     world.inside.with(|inside| inside.silent = false);
     is_adopted(&world).await;
     assert_eq!(world.workers().await.len(), 1);
+}
+
+/// What an appliance has of a cluster once its data are lost: nothing, but for the keys that `gantry rebuild cluster` brings.
+async fn lose_everything(world: &mut World) {
+    for machine in world.machines().await {
+        lose(world, &machine.name_any()).await;
+    }
+    erase_all::<Cluster>(world).await;
+    erase_all::<TinkerbellDatacenterConfig>(world).await;
+    erase_all::<TinkerbellMachineConfig>(world).await;
+    erase_all::<CapiCluster>(world).await;
+    erase_all::<ProviderCluster>(world).await;
+    erase_all::<MachineDeployment>(world).await;
+    erase_all::<MachineSet>(world).await;
+    erase_all::<Plan>(world).await;
+    erase_all::<ControlPlane>(world).await;
+    erase_all::<Image>(world).await;
+    for secret in world.secrets().await {
+        let keys = ["demo-ca", "demo-etcd", "demo-proxy", "demo-sa"];
+        if !keys.contains(&secret.as_str()) {
+            erase::<KubeSecret>(world, &secret).await;
+        }
+    }
+    world.restart();
+}
+
+/// The ControlPlane that `gantry rebuild cluster` makes, for these nodes of the control plane and others.
+async fn rebuild(world: &World, members: &[(String, String)], workers: &[String]) {
+    let now = Timestamp::now();
+    let members = members
+        .iter()
+        .map(|(node, address)| (node.clone(), json!({ "address": address })));
+    let workers = workers.iter().map(|node| (node.clone(), json!({})));
+    let wishes: serde_json::Map<String, Value> = members.chain(workers).collect();
+    let spec = json!({
+        "clusterUid": "b14e1c1e-0000-4000-8000-000000000001", "replicas": 3, "version": "", "adoptions": wishes,
+        "initializedBy": { "machine": "node-a", "requestedAt": now, "answeredAt": now },
+    });
+    let mut object = ControlPlane::new("demo", serde_json::from_value(spec).unwrap());
+    object
+        .labels_mut()
+        .insert("cluster.x-k8s.io/cluster-name".to_owned(), "demo".to_owned());
+    world.create(&object).await;
+    world.apply_documents_with(3).await;
+}
+
+#[tokio::test]
+async fn an_appliance_without_data_takes_a_cluster_over_and_nothing_happens_to_its_machines() {
+    let mut world = made(3).await;
+    let (members, worker) = (
+        world.control_planes().await,
+        node_of(&world.host(&world.workers().await[0])),
+    );
+    let members: Vec<(String, String)> = members
+        .iter()
+        .map(|name| {
+            let host = world.host(name);
+            (node_of(&host), world.driver().address(&host).to_string())
+        })
+        .collect();
+    let before = done(&world);
+    lose_everything(&mut world).await;
+
+    // Nobody starts it a second time while it is silent.
+    world.inside.with(|inside| inside.silent = true);
+    rebuild(&world, &members, &[worker]).await;
+    world.rounds("demo", 10).await;
+    assert!(world.machines().await.is_empty(), "{}", world.state().await);
+    world.inside.with(|inside| inside.silent = false);
+    is_adopted(&world).await;
+    world.drive_to_ready().await;
+    assert_eq!(
+        (world.control_planes().await.len(), world.workers().await.len()),
+        (3, 1)
+    );
+    assert_eq!(done(&world), before);
+    quorum_held(&world);
+    assert!(world.secrets().await.contains(&"demo-kubeconfig".to_owned()));
+
+    // It is a cluster like any other from now on, though a person has to agree while its own number is ahead of the records.
+    world.scale_workers(2).await;
+    let grown = async |world: &World| {
+        let plan = world.plan().await;
+        if plan.phase() == PlanPhase::Pending && plan.spec.requires_approval.is_some() {
+            let known = world.names::<resources::gantry::PlanApproval>().await;
+            if !known.contains(&plan.name_any()) {
+                world.approve(&plan.name_any()).await;
+            }
+        }
+        world.workers().await.len() == 2 && world.is_at_rest().await
+    };
+    world.drive("another worker", grown).await;
+    world.drive_to_ready().await;
 }

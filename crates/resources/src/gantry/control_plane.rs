@@ -105,6 +105,10 @@ pub struct Adoption {
     /// Worker group, or `cp`. Absent: the control plane for one of its nodes, else the only worker group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
+    /// Internal address of a node of the control plane, where the cluster is asked for before any machine of its control plane is
+    /// known here (`gantry rebuild cluster`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// Why it is refused; nothing is done about it any more until this is taken away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,

@@ -99,7 +99,7 @@ mod tests {
     fn a_record_from_a_backup_counts_again_when_the_machine_is_off() {
         let mut sample = Sample::new(ServerState::Available);
         sample.server.spec.restored = Some(Restored {
-            backup_at: Time(at(0)),
+            backup_at: Some(Time(at(0))),
             at: Time(at(60)),
         });
         let held = sample.step(at(61));

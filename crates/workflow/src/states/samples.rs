@@ -65,7 +65,7 @@ impl Sample {
     /// The server's record is from a backup.
     pub(super) fn restored(&mut self) {
         let spec = &mut self.server.as_mut().unwrap().spec;
-        let (backup_at, at) = (Time(at(-60)), Time(at(0)));
+        let (backup_at, at) = (Some(Time(at(-60))), Time(at(0)));
         spec.restored = Some(Restored { backup_at, at });
     }
 

@@ -23,7 +23,7 @@ fn adopting() -> Snapshot {
     snapshot.servers.retain(|server| server.name_any() == "node-a");
     snapshot.servers[0].metadata.namespace = Some("site".into());
     snapshot.servers[0].spec.restored = Some(Restored {
-        backup_at: Time(START),
+        backup_at: Some(Time(START)),
         at: Time(START),
     });
     let interface = HardwareInterface {
