@@ -6,6 +6,7 @@
 //! tombstones is 410 Gone. A row that cannot be read is named and left out; it stops nothing else.
 
 mod cache;
+mod entries;
 mod head;
 mod history;
 mod index;

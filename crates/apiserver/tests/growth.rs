@@ -1,30 +1,40 @@
-//! What a start costs grows as the objects do, and what a request costs does not: counted in allocated bytes.
+//! What a start costs and what is held grow as the objects do, and what a request costs does not: counted in allocated bytes.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     reason = "a test ends by panicking, and shows what it has counted"
 )]
+
+use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::ResourceExt as _;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use resources::gantry::Server;
 use serde_json::json;
-use sim::{CountingAllocator, Site};
+use sim::{CountingAllocator, HoldingAllocator, Site, count_held_bytes, held_bytes};
 
 #[global_allocator]
-static ALLOCATOR: CountingAllocator = CountingAllocator;
+static ALLOCATOR: HoldingAllocator<CountingAllocator> = HoldingAllocator(CountingAllocator);
 
 const NAMESPACE: &str = "eksa-system";
 /// Times that each request is repeated.
 const TIMES: usize = 20;
+/// Bytes that an object may take beside its JSON without `metadata.managedFields`.
+const BESIDE: usize = 400;
+/// Between two looks at what is held, and for how long it may change after a start.
+const LOOK: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bytes that were allocated.
 #[derive(Debug)]
 struct Cost {
     /// For a start, above that on an empty database.
     start: u64,
+    /// Held after a start, beside the JSON of the objects.
+    held: i64,
     /// For changes, each of which a watch hears.
     change: u64,
     /// For lookups by a field.
@@ -40,8 +50,23 @@ fn server(number: usize) -> serde_json::Value {
     })
 }
 
-/// Bytes for a start on a database with so many servers.
-async fn start(servers: usize) -> (Site, u64) {
+/// Bytes that are held once they no longer change.
+async fn held() -> i64 {
+    let rest = async {
+        loop {
+            let before = held_bytes();
+            tokio::time::sleep(LOOK).await;
+            if held_bytes() == before {
+                return before;
+            }
+        }
+    };
+    let at_rest = tokio::time::timeout(PATIENCE, rest).await;
+    at_rest.expect("what is held changes and changes")
+}
+
+/// Bytes for a start on a database with so many servers, and those that are held then.
+async fn start(servers: usize) -> (Site, u64, i64) {
     let site = Site::start(NAMESPACE).await;
     let make = |number| {
         let site = &site;
@@ -49,16 +74,19 @@ async fn start(servers: usize) -> (Site, u64) {
     };
     stream::iter(0..servers).for_each_concurrent(64, make).await;
     let scratch = site.end().await;
-    let before = CountingAllocator::allocated();
+    let (before, held_before) = (CountingAllocator::allocated(), held().await);
     let site = Site::on(scratch, NAMESPACE).await;
-    (site, CountingAllocator::allocated() - before)
+    let started = CountingAllocator::allocated() - before;
+    (site, started, held().await - held_before)
 }
 
-async fn cost(servers: usize, empty: u64) -> Cost {
-    let (site, start) = start(servers).await;
+async fn cost(servers: usize, (empty, held_empty): (u64, i64)) -> Cost {
+    let (site, start, held) = start(servers).await;
     let begin = CountingAllocator::allocated;
     let mut before;
     let api = site.api::<Server>();
+    let json = serde_json::to_string(&api.get("s-00000").await.unwrap()).unwrap();
+    let json = i64::try_from(json.len() * servers).unwrap();
     let newest = api.list(&ListParams::default().limit(1)).await.unwrap().metadata;
     let newest = newest.resource_version.unwrap();
     let events = api.watch(&WatchParams::default(), &newest).await.unwrap();
@@ -102,6 +130,7 @@ async fn cost(servers: usize, empty: u64) -> Cost {
     site.end().await;
     Cost {
         start: start - empty,
+        held: held - held_empty - json,
         change,
         lookup: looked_up,
         page,
@@ -110,10 +139,15 @@ async fn cost(servers: usize, empty: u64) -> Cost {
 
 #[tokio::test]
 async fn a_request_costs_the_same_with_ten_times_the_objects_and_a_start_ten_times_as_much() {
-    let (site, empty) = start(0).await;
+    count_held_bytes();
+    let (site, empty, held) = start(0).await;
     site.end().await;
+    let empty = (empty, held);
     let (few, many) = (cost(1_000, empty).await, cost(10_000, empty).await);
     println!("with 1,000 servers {few:?}, with 10,000 {many:?}");
+    let each = usize::try_from(many.held - few.held).unwrap() / 9_000;
+    println!("{each} bytes are held for each server beside its JSON");
+    assert!(each < BESIDE, "{each} bytes for each object beside its JSON");
     for (what, few, many, times) in [
         ("start", few.start, many.start, 12.0),
         ("change", few.change, many.change, 1.5),

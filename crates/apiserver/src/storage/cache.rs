@@ -1,14 +1,15 @@
 //! The objects in memory, and what is known of their changes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::watch;
 
 use super::Key;
+use super::entries::{ByOwner, ByPlace, ByUid, Owned, Placed};
 use super::history::{Change, ChangeKind, History};
-use super::index::{Indexes, Place, Term};
+use super::index::{Indexes, Term};
 use super::pending::Written;
 use super::sql::Loaded;
 use super::stored::Stored;
@@ -63,7 +64,7 @@ impl Departed {
 
 #[derive(Debug)]
 struct Resource {
-    objects: BTreeMap<Place, Arc<Stored>>,
+    objects: BTreeSet<ByPlace>,
     indexes: Indexes,
     changed: watch::Sender<u64>,
 }
@@ -74,9 +75,9 @@ struct State {
     resources: HashMap<Arc<str>, Resource>,
     history: History,
     tombstones: Tombstones,
-    uids: HashMap<Arc<str>, Key>,
-    /// Uids of owners with what they own.
-    owned: BTreeSet<(Arc<str>, Key)>,
+    uids: HashSet<ByUid>,
+    /// What has owners.
+    owned: BTreeSet<ByOwner>,
     departed: Departed,
     touched: Touched,
 }
@@ -94,18 +95,16 @@ impl Cache {
             resources: HashMap::new(),
             history: History::new(loaded.last),
             tombstones: loaded.tombstones,
-            uids: HashMap::new(),
+            uids: HashSet::new(),
             owned: BTreeSet::new(),
             departed: Departed::default(),
             touched: Touched::default(),
         };
         for (key, object) in loaded.objects {
             state.index(&key, &object);
-            state.touched.keys.insert(key.clone());
-            state
-                .resource(&key.resource)
-                .objects
-                .insert((key.namespace, key.name), object);
+            let objects = &mut state.resource(&key.resource).objects;
+            objects.insert(ByPlace(object));
+            state.touched.keys.insert(key);
         }
         Cache {
             state: RwLock::new(state),
@@ -129,10 +128,8 @@ impl Cache {
     pub(super) fn get(&self, key: &Key) -> Option<Arc<Stored>> {
         let state = self.read();
         let resource = state.resources.get(&*key.resource)?;
-        resource
-            .objects
-            .get(&(key.namespace.clone(), key.name.clone()))
-            .cloned()
+        let found = resource.get(&key.namespace, &key.name)?;
+        Some(Arc::clone(found))
     }
 
     pub(super) fn list(&self, resource: &str, namespace: Option<&str>) -> Snapshot {
@@ -166,7 +163,7 @@ impl Cache {
         let find = |state: &State| {
             let resource = state.resources.get(resource)?;
             let places = resource.indexes.find(term, value, namespace);
-            let objects = places.filter_map(|place| resource.objects.get(place).cloned());
+            let objects = places.filter_map(|(namespace, name)| resource.get(namespace, name).cloned());
             resource.indexes.has(term).then(|| Snapshot {
                 objects: objects.collect(),
                 version: state.version,
@@ -176,7 +173,7 @@ impl Cache {
         found.or_else(|| {
             let mut state = self.lock();
             let Resource { objects, indexes, .. } = state.resources.get_mut(resource)?;
-            let all = objects.iter().map(|(place, object)| (place, &**object));
+            let all = objects.iter().map(|object| &*object.0);
             (indexes.has(term) || indexes.make(term, all)).then(|| find(&state))?
         })
     }
@@ -212,26 +209,23 @@ impl Cache {
     }
 
     pub(super) fn dependents(&self, uid: &str) -> Vec<Key> {
-        let first = Key {
-            resource: Arc::from(""),
-            namespace: String::new(),
-            name: String::new(),
-        };
-        let from = (Arc::from(uid), first);
         let state = self.read();
-        let owned = state.owned.range((Bound::Included(from), Bound::Unbounded));
-        let owned = owned.take_while(|(owner, _)| **owner == *uid);
-        owned.map(|(_, key)| key.clone()).collect()
+        let from: &dyn Owned = &uid;
+        let owned = state
+            .owned
+            .range::<dyn Owned, _>((Bound::Included(from), Bound::Unbounded));
+        let owned = owned.take_while(|owned| owned.owner() == uid);
+        owned.map(ByOwner::key).collect()
     }
 
     pub(super) fn owned(&self) -> Vec<Key> {
         let state = self.read();
-        let keys: BTreeSet<&Key> = state.owned.iter().map(|(_, key)| key).collect();
-        keys.into_iter().cloned().collect()
+        let keys: BTreeSet<Key> = state.owned.iter().map(ByOwner::key).collect();
+        keys.into_iter().collect()
     }
 
     pub(super) fn key_of(&self, uid: &str) -> Option<Key> {
-        self.read().uids.get(uid).cloned()
+        self.read().uids.get(uid).map(ByUid::key)
     }
 
     pub(super) fn is_departed(&self, uid: &str) -> bool {
@@ -277,7 +271,7 @@ impl Cache {
 fn collapsed(state: &State, name: &str, since: u64) -> Vec<Arc<Change>> {
     let mut changes: Vec<Arc<Change>> = Vec::new();
     let objects = state.resources.get(name).map(|resource| &resource.objects);
-    for ((namespace, object_name), object) in objects.into_iter().flatten() {
+    for ByPlace(object) in objects.into_iter().flatten() {
         if object.version > since {
             let kind = if object.created > since {
                 ChangeKind::Added
@@ -286,8 +280,8 @@ fn collapsed(state: &State, name: &str, since: u64) -> Vec<Arc<Change>> {
             };
             let key = Key {
                 resource: Arc::from(name),
-                namespace: namespace.clone(),
-                name: object_name.clone(),
+                namespace: object.namespace().to_owned(),
+                name: object.name().to_owned(),
             };
             changes.push(Arc::new(Change {
                 kind,
@@ -322,23 +316,28 @@ impl State {
         namespace: Option<&'a str>,
         after: Option<&(String, String)>,
     ) -> impl Iterator<Item = &'a Arc<Stored>> {
-        let first = (namespace.unwrap_or_default().to_owned(), String::new());
-        let from = match after {
-            Some(after) if *after >= first => Bound::Excluded(after.clone()),
-            _ => Bound::Included(first),
-        };
-        let objects = self.resources.get(resource).map(|found| &found.objects);
-        let objects = objects.into_iter();
-        objects
-            .flat_map(move |objects| objects.range((from.clone(), Bound::Unbounded)))
-            .take_while(move |((ns, _), _)| namespace.is_none_or(|namespace| ns == namespace))
-            .map(|(_, object)| object)
+        let first = (namespace.unwrap_or_default(), "");
+        let after = after.map(|(namespace, name)| (namespace.as_str(), name.as_str()));
+        let objects = self.resources.get(resource).map(|found| match after {
+            Some(after) if after >= first => {
+                let from: &dyn Placed = &after;
+                let behind = (Bound::Excluded(from), Bound::Unbounded);
+                found.objects.range::<dyn Placed, _>(behind)
+            }
+            _ => {
+                let from: &dyn Placed = &first;
+                let all = (Bound::Included(from), Bound::Unbounded);
+                found.objects.range::<dyn Placed, _>(all)
+            }
+        });
+        let objects = objects.into_iter().flatten().map(|ByPlace(object)| object);
+        objects.take_while(move |object| namespace.is_none_or(|namespace| object.namespace() == namespace))
     }
 
     fn resource(&mut self, name: &Arc<str>) -> &mut Resource {
         let version = self.version;
         self.resources.entry(name.clone()).or_insert_with(|| Resource {
-            objects: BTreeMap::new(),
+            objects: BTreeSet::new(),
             indexes: Indexes::default(),
             changed: watch::Sender::new(version),
         })
@@ -349,14 +348,17 @@ impl State {
         let Written {
             kind, key, object, ..
         } = change;
-        let place = (key.namespace.clone(), key.name.clone());
         let resource = self.resource(&key.resource);
         let previous = match kind {
-            ChangeKind::Deleted => resource.objects.remove(&place),
-            _ => resource.objects.insert(place.clone(), object.clone()),
+            ChangeKind::Deleted => {
+                let place: &dyn Placed = &(key.namespace.as_str(), key.name.as_str());
+                resource.objects.take(place)
+            }
+            _ => resource.objects.replace(ByPlace(object.clone())),
         };
+        let previous = previous.map(|previous| previous.0);
         let now = (*kind != ChangeKind::Deleted).then_some(&**object);
-        resource.indexes.change(&place, previous.as_deref(), now);
+        resource.indexes.change(previous.as_deref(), now);
         self.history.add(Change {
             kind: *kind,
             version: object.version,
@@ -381,17 +383,18 @@ impl State {
         }
     }
 
-    fn index(&mut self, key: &Key, object: &Stored) {
-        self.uids.insert(object.head.uid.clone(), key.clone());
-        for uid in &object.head.owners {
-            self.owned.insert((uid.clone(), key.clone()));
-        }
+    fn index(&mut self, key: &Key, object: &Arc<Stored>) {
+        self.uids.replace(ByUid {
+            resource: key.resource.clone(),
+            object: object.clone(),
+        });
+        self.owned.extend(by_owner(key, object));
     }
 
-    fn unindex(&mut self, key: &Key, object: &Stored) {
+    fn unindex(&mut self, key: &Key, object: &Arc<Stored>) {
         self.uids.remove(object.uid());
-        for uid in &object.head.owners {
-            self.owned.remove(&(uid.clone(), key.clone()));
+        for owned in by_owner(key, object) {
+            self.owned.remove(&owned);
         }
     }
 
@@ -405,4 +408,19 @@ impl State {
         }
         self.touched.keys.insert(key.clone());
     }
+}
+
+impl Resource {
+    fn get(&self, namespace: &str, name: &str) -> Option<&Arc<Stored>> {
+        let place: &dyn Placed = &(namespace, name);
+        self.objects.get(place).map(|found| &found.0)
+    }
+}
+
+fn by_owner<'a>(key: &'a Key, object: &'a Arc<Stored>) -> impl Iterator<Item = ByOwner> {
+    (0..object.owners().count()).map(move |owner| ByOwner {
+        resource: key.resource.clone(),
+        object: object.clone(),
+        owner,
+    })
 }

@@ -1,7 +1,7 @@
 //! What is known of an object without decoding it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,83 +13,160 @@ use crate::meta::Meta;
 /// Beside the JSON of each object in memory.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Head {
-    pub(super) uid: Arc<str>,
-    pub(super) api_version: Box<str>,
-    pub(super) namespace: Box<str>,
-    pub(super) name: Box<str>,
-    pub(super) labels: Box<[(Box<str>, Box<str>)]>,
-    pub(super) owners: Box<[Arc<str>]>,
+    texts: Texts,
+    labels: usize,
     pub(super) finalizers: bool,
     pub(super) terminating: bool,
 }
+
+/// Where texts of the same meaning stand; labels and owners follow.
+const NAMESPACE: usize = 0;
+const NAME: usize = 1;
+const UID: usize = 2;
+const API_VERSION: usize = 3;
+const LABELS: usize = 4;
 
 impl Head {
     pub(super) fn of(value: &Value) -> Head {
         let owners = value.owners();
         let labels = value.meta().and_then(|meta| meta.get("labels")?.as_object());
         let labels = labels.into_iter().flatten();
-        let labels = labels.filter_map(|(key, value)| Some((key.as_str().into(), value.as_str()?.into())));
+        let labels = labels.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
         let uids = owners.iter().filter_map(|owner| owner.get("uid")?.as_str());
+        let api_version = value["apiVersion"].as_str().unwrap_or_default();
+        let first = [value.namespace(), value.name(), value.uid(), api_version];
         Head {
-            uid: value.uid().into(),
-            api_version: value["apiVersion"].as_str().unwrap_or_default().into(),
-            namespace: value.namespace().into(),
-            name: value.name().into(),
-            labels: labels.collect(),
-            owners: uids.map(Arc::from).collect(),
             finalizers: !value.finalizers().is_empty(),
             terminating: value.is_terminating(),
+            ..Head::with(first, labels, uids)
         }
     }
 
     /// Reads it from JSON that carries this version; none where anything is not as this server writes it.
     pub(super) fn read(json: &[u8], version: u64) -> Option<Head> {
-        let read: Object = serde_json::from_slice(json).ok().filter(|_| is_shallow(json))?;
-        let meta = read.metadata;
+        let read: Object<'_> = serde_json::from_slice(json).ok().filter(|_| is_shallow(json))?;
+        let meta = &read.metadata;
+        let first = [&meta.namespace, &meta.name, &meta.uid, &read.api_version].map(|text| &**text);
+        let labels = meta.labels.iter().map(|(key, value)| (&**key, &**value));
+        let owners = meta.owner_references.iter().map(|owner| &*owner.uid);
         (meta.resource_version == version.to_string()).then(|| Head {
-            uid: meta.uid.into(),
-            api_version: read.api_version,
-            namespace: meta.namespace,
-            name: meta.name,
-            labels: meta.labels.into_iter().collect(),
-            owners: meta
-                .owner_references
-                .into_iter()
-                .map(|owner| owner.uid.into())
-                .collect(),
             finalizers: !meta.finalizers.is_empty(),
             terminating: meta.deletion_timestamp.is_some(),
+            ..Head::with(first, labels, owners)
         })
+    }
+
+    fn with<'a>(
+        first: [&'a str; LABELS],
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+        owners: impl Iterator<Item = &'a str>,
+    ) -> Head {
+        let mut all = first.to_vec();
+        all.extend(labels.flat_map(|(key, value)| [key, value]));
+        let labels = (all.len() - LABELS) / 2;
+        all.extend(owners);
+        Head {
+            texts: Texts::new(&all),
+            labels,
+            finalizers: false,
+            terminating: false,
+        }
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        self.texts.get(NAMESPACE)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.texts.get(NAME)
+    }
+
+    pub(super) fn uid(&self) -> &str {
+        self.texts.get(UID)
+    }
+
+    pub(super) fn api_version(&self) -> &str {
+        self.texts.get(API_VERSION)
+    }
+
+    pub(super) fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mut texts = self.texts.iter().skip(LABELS);
+        std::iter::from_fn(move || Some((texts.next()?, texts.next()?))).take(self.labels)
+    }
+
+    /// Uids of the owners.
+    pub(super) fn owners(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().skip(LABELS + 2 * self.labels)
+    }
+}
+
+/// Texts one behind the other, each behind its length: most are so short that memory of its own would double what each of
+/// them takes, and there are many objects.
+#[derive(Debug, PartialEq, Eq)]
+struct Texts(Box<[u8]>);
+
+impl Texts {
+    fn new(texts: &[&str]) -> Texts {
+        let bytes = texts.iter().map(|text| text.len() + size_of::<u32>()).sum();
+        let mut all = Vec::with_capacity(bytes);
+        for text in texts {
+            // An object has far fewer bytes.
+            let length = u32::try_from(text.len()).unwrap_or_default();
+            all.extend_from_slice(&length.to_le_bytes());
+            all.extend_from_slice(text.as_bytes());
+        }
+        Texts(all.into())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        let mut rest = &*self.0;
+        std::iter::from_fn(move || {
+            let (length, behind) = rest.split_first_chunk()?;
+            let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+            let (text, behind) = behind.split_at_checked(length)?;
+            rest = behind;
+            std::str::from_utf8(text).ok()
+        })
+    }
+
+    fn get(&self, at: usize) -> &str {
+        self.iter().nth(at).unwrap_or_default()
     }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Object {
-    api_version: Box<str>,
-    metadata: Metadata,
+struct Object<'a> {
+    #[serde(borrow)]
+    api_version: Cow<'a, str>,
+    #[serde(borrow)]
+    metadata: Metadata<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Metadata {
-    uid: Box<str>,
-    #[serde(default)]
-    namespace: Box<str>,
-    name: Box<str>,
+struct Metadata<'a> {
+    #[serde(borrow)]
+    uid: Cow<'a, str>,
+    #[serde(borrow, default)]
+    namespace: Cow<'a, str>,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
     #[serde(default)]
     labels: BTreeMap<Box<str>, Box<str>>,
-    resource_version: String,
-    #[serde(default)]
-    owner_references: Vec<Owner>,
+    #[serde(borrow)]
+    resource_version: Cow<'a, str>,
+    #[serde(borrow, default)]
+    owner_references: Vec<Owner<'a>>,
     #[serde(default)]
     finalizers: Vec<Box<str>>,
     deletion_timestamp: Option<Box<str>>,
 }
 
 #[derive(Deserialize)]
-struct Owner {
-    uid: Box<str>,
+struct Owner<'a> {
+    #[serde(borrow)]
+    uid: Cow<'a, str>,
 }
 
 /// Where the member `managedFields` begins, and where what follows it begins.

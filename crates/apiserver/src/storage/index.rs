@@ -8,7 +8,7 @@ use super::stored::Stored;
 use crate::meta::fields;
 
 /// Namespace and name.
-pub(super) type Place = (String, String);
+type Place = (String, String);
 
 /// Labels and fields of a resource that are looked up by index; what is asked for beyond them is looked for in all
 /// objects.
@@ -51,18 +51,14 @@ impl Indexes {
     }
 
     /// Makes one of these objects; false when there are enough already.
-    pub(super) fn make<'a>(
-        &mut self,
-        term: &Term,
-        objects: impl Iterator<Item = (&'a Place, &'a Stored)>,
-    ) -> bool {
+    pub(super) fn make<'a>(&mut self, term: &Term, objects: impl Iterator<Item = &'a Stored>) -> bool {
         if self.0.len() >= MOST {
             return false;
         }
         let mut index = Index::new();
-        for (place, object) in objects {
+        for object in objects {
             if let Some(value) = term.value(object) {
-                index.insert((value, place.clone()));
+                index.insert((value, place(object)));
             }
         }
         self.0.insert(term.clone(), index);
@@ -75,7 +71,7 @@ impl Indexes {
         term: &Term,
         value: &'a str,
         namespace: Option<&'a str>,
-    ) -> impl Iterator<Item = &'a Place> {
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
         let first = (namespace.unwrap_or_default().to_owned(), String::new());
         let from = (value.to_owned(), first);
         let index = self.0.get(term).into_iter();
@@ -84,24 +80,25 @@ impl Indexes {
             .take_while(move |(found, _)| found == value)
             .map(|(_, place)| place)
             .take_while(move |(ns, _)| namespace.is_none_or(|namespace| ns == namespace))
+            .map(|(namespace, name)| (namespace.as_str(), name.as_str()))
     }
 
     /// An object came, changed or went.
-    pub(super) fn change(&mut self, place: &Place, before: Option<&Stored>, now: Option<&Stored>) {
+    pub(super) fn change(&mut self, before: Option<&Stored>, now: Option<&Stored>) {
         for (term, index) in &mut self.0 {
-            let (before, now) = (
-                before.and_then(|object| term.value(object)),
-                now.and_then(|object| term.value(object)),
-            );
+            let entry = |object: &Stored| Some((term.value(object)?, place(object)));
+            let (before, now) = (before.and_then(entry), now.and_then(entry));
             if before == now {
                 continue;
             }
-            if let Some(value) = before {
-                index.remove(&(value, place.clone()));
+            if let Some(before) = before {
+                index.remove(&before);
             }
-            if let Some(value) = now {
-                index.insert((value, place.clone()));
-            }
+            index.extend(now);
         }
     }
+}
+
+fn place(object: &Stored) -> Place {
+    (object.namespace().to_owned(), object.name().to_owned())
 }

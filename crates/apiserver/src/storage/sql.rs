@@ -74,14 +74,17 @@ pub(super) async fn load(database: &Database, sealer: &dyn Sealer, shapes: &Shap
         let as_it_is = (!seal::is_sealed(&key))
             .then(|| Stored::of_row(json, version, created, shapes))
             .flatten();
-        if let Some(object) = as_it_is {
-            objects.push((key, Arc::new(object)));
-            continue;
-        }
-        match decode(&key, json, sealer) {
-            Ok(value) => {
-                let object = Stored::new(value, version, created, json.len(), shapes);
+        let decoded = || -> Result<Stored, Error> {
+            let value = decode(&key, json, sealer)?;
+            Ok(Stored::new(value, version, created, json.len(), shapes))
+        };
+        match as_it_is.map_or_else(decoded, Ok) {
+            Ok(object) if object.place() == (&*key.namespace, &*key.name) => {
                 objects.push((key, Arc::new(object)));
+            }
+            Ok(object) => {
+                let (namespace, name) = object.place();
+                unreadable.insert(key, format!("its row has the object {namespace}/{name}"));
             }
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));

@@ -14,7 +14,7 @@ pub(crate) struct Stored {
     json: Bytes,
     /// `metadata.managedFields`, and where they belong.
     managers: Option<(usize, Managers)>,
-    pub(super) head: Head,
+    head: Head,
     /// Its resourceVersion.
     pub(crate) version: u64,
     /// The version at which it was created.
@@ -90,32 +90,34 @@ impl Stored {
     }
 
     pub(crate) fn uid(&self) -> &str {
-        &self.head.uid
+        self.head.uid()
     }
 
     /// The version in which it is stored, such as `tinkerbell.org/v1alpha1`.
     pub(crate) fn api_version(&self) -> &str {
-        &self.head.api_version
+        self.head.api_version()
     }
 
     pub(crate) fn namespace(&self) -> &str {
-        &self.head.namespace
+        self.head.namespace()
     }
 
     pub(crate) fn name(&self) -> &str {
-        &self.head.name
+        self.head.name()
+    }
+
+    /// Namespace and name.
+    pub(super) fn place(&self) -> (&str, &str) {
+        (self.namespace(), self.name())
     }
 
     pub(crate) fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.head
-            .labels
-            .iter()
-            .map(|(key, value)| (key.as_ref(), value.as_ref()))
+        self.head.labels()
     }
 
     /// Uids of its owners.
     pub(crate) fn owners(&self) -> impl Iterator<Item = &str> {
-        self.head.owners.iter().map(AsRef::as_ref)
+        self.head.owners()
     }
 
     pub(crate) fn has_finalizers(&self) -> bool {

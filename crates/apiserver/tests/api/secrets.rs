@@ -153,10 +153,15 @@ async fn rows_that_cannot_be_read_are_named_and_stop_nothing_else() {
     maps.create(&params, &serde_json::from_value(map).unwrap())
         .await
         .unwrap();
-    let sql = "UPDATE objects SET json = CASE resource
-            WHEN 'secrets' THEN CAST(replace(CAST(json AS TEXT), 'sealed:v1:', 'sealed:v1:AAAA') AS BLOB)
+    let other = json!({"metadata": {"name": "o"}});
+    maps.create(&params, &serde_json::from_value(other).unwrap())
+        .await
+        .unwrap();
+    let sql = "UPDATE objects SET json = CASE name
+            WHEN 'a' THEN CAST(replace(CAST(json AS TEXT), 'sealed:v1:', 'sealed:v1:AAAA') AS BLOB)
+            WHEN 'o' THEN CAST(replace(CAST(json AS TEXT), '\"name\":\"o\"', '\"name\":\"p\"') AS BLOB)
             ELSE x'7b22' END
-        WHERE namespace = 'default' AND name IN ('a', 'm')";
+        WHERE namespace = 'default' AND name IN ('a', 'm', 'o')";
     let dir = damage(f, sql).await;
     let server = ApiServer::open(config(dir.path())).await.unwrap();
     let secrets: Api<Secret> = Api::namespaced(server.client(), "default");
@@ -195,6 +200,11 @@ async fn rows_that_cannot_be_read_are_named_and_stop_nothing_else() {
         );
     }
     assert_eq!(code(maps.get("m").await), 500);
+    assert_eq!(
+        (code(maps.get("o").await), code(maps.get("p").await)),
+        (500, 404),
+        "its row has another one"
+    );
     // What the message says: deleted, the name is free again, also after a start.
     secrets.delete("a", &DeleteParams::default()).await.unwrap();
     assert_eq!(code(secrets.get("a").await), 404);
