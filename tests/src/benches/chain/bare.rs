@@ -252,6 +252,7 @@ impl Inputs {
             os_family: "debian",
             metadata_url: "",
             users: &[],
+            mounts: &[],
             handover: HandoverPolicy::Auto,
             patience: 1,
         })?;
