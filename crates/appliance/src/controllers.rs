@@ -25,6 +25,7 @@ use crate::address::InterfaceProbe;
 use crate::agent_endpoint::{self, Endpoint};
 use crate::boot_services::{self, Site};
 use crate::callers::Callers;
+use crate::charts::Charts;
 use crate::error::Error;
 use crate::etcd_drills;
 use crate::foundation::Foundation;
@@ -155,6 +156,7 @@ fn coordinator(foundation: &Foundation, client: &Client, site: Option<&Site>) ->
         snapshot_every: (hours > 0).then(|| SignedDuration::from_hours(hours)),
         snapshots_kept: usize::try_from(settings.etcd_snapshots_kept).unwrap_or(usize::MAX),
         copies: snapshot_copies::open(&settings.snapshot_copies, foundation.data(), client)?,
+        charts: Some(Arc::new(Charts::new(foundation.parts.as_ref()))),
         drills: Some(etcd_drills::open(settings, foundation.parts.as_ref())),
         drill_every: (drill_days > 0).then(|| SignedDuration::from_hours(24 * drill_days)),
         ..clusters::Options::default()

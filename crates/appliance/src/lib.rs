@@ -14,6 +14,7 @@ mod appliance;
 pub mod backup;
 mod boot_services;
 mod callers;
+mod charts;
 mod controllers;
 mod credentials;
 mod error;

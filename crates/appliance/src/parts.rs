@@ -1,6 +1,6 @@
 //! The parts folder: what `gantry image export` made of the image cache, readable by the appliance's user.
 //!
-//! `boot/` holds kernel, initramfs and iPXE binaries, `bin/` programs, `images/` node images with their manifests, `release*.json`
+//! `boot/` holds kernel, initramfs and iPXE binaries, `bin/` programs, `charts/` Helm charts, `images/` node images with their manifests, `release*.json`
 //! the built-in Release objects. The appliance only reads it.
 
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ impl Parts {
     pub const IMAGES: &'static str = "images";
     /// Folder of programs, inside: kubectl for people; etcd and etcdutl for drills.
     pub const PROGRAMS: &'static str = "bin";
+    /// Folder of Helm charts, inside.
+    pub const CHARTS: &'static str = "charts";
     /// Beginning of the names of the files with Release objects.
     const RELEASE: &'static str = "release";
     /// File with the Release object of the newest version.
@@ -65,6 +67,11 @@ impl Parts {
     /// Where the boot files lie.
     pub fn boot(&self) -> PathBuf {
         self.folder.join(Self::BOOT)
+    }
+
+    /// Where Helm charts lie.
+    pub fn charts(&self) -> PathBuf {
+        self.folder.join(Self::CHARTS)
     }
 
     /// Where programs for people and for drills lie.
@@ -111,6 +118,7 @@ mod tests {
                 patch_version: format!("v{version}.4"),
                 components: Vec::new(),
                 node_images: Vec::new(),
+                charts: Vec::new(),
             };
             let release = serde_json::to_vec(&Release::new(version, spec)).unwrap();
             std::fs::write(folder.path().join(name), release).unwrap();

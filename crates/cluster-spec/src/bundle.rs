@@ -11,6 +11,7 @@ use resources::anywhere::{
 use resources::gantry::{LabelExpression, LabelOperator, MachineRole, SelectorTerm};
 use serde_json::Value;
 
+use crate::cilium::CILIUM;
 use crate::version::version;
 
 /// One cluster with everything that it refers to. After [`crate::parse`] the references resolve and defaults are set.
@@ -203,9 +204,12 @@ impl ClusterBundle {
     /// Name of the chosen CNI.
     #[must_use]
     pub fn cni(&self) -> Option<&'static str> {
-        let config = self.cluster.spec.cluster_network.cni_config.as_ref()?;
+        let network = &self.cluster.spec.cluster_network;
+        let Some(config) = &network.cni_config else {
+            return (network.cni.as_deref() == Some(CILIUM)).then_some(CILIUM);
+        };
         match (&config.cilium, &config.kindnetd, &config.flannel) {
-            (Some(_), None, None) => Some("cilium"),
+            (Some(_), None, None) => Some(CILIUM),
             (None, Some(_), None) => Some("kindnetd"),
             (None, None, Some(_)) => Some("flannel"),
             _ => None,

@@ -17,6 +17,7 @@ mod address_holder;
 mod admission;
 mod brought_images;
 mod bundle;
+mod cilium;
 mod defaults;
 mod documents;
 mod hardware;
@@ -24,6 +25,7 @@ mod management;
 mod node;
 mod passes;
 mod problem;
+mod pulled_images;
 mod recorded;
 mod releases;
 mod remarks;
@@ -43,6 +45,7 @@ pub use admission::{
     admit_machine_deployment, admit_new_worker_group, admit_worker_group_deletion,
 };
 pub use bundle::{CONTROL_PLANE_GROUP, ClusterBundle, Group, OIDC, autoscaling, selector_terms};
+pub use cilium::{Cilium, cilium, cilium_chart};
 pub use defaults::with_defaults;
 pub use documents::parse;
 pub use hardware::{FreeHardware, check_hardware};
@@ -51,6 +54,7 @@ pub use management::{
 };
 pub use passes::{next_pass, versions_between};
 pub use problem::{Problem, Problems};
+pub use pulled_images::pulled_images;
 pub use releases::{candidates, choose_release, is_older};
 pub use remarks::remarks;
 pub use rules::validate;

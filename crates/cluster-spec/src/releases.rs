@@ -8,6 +8,7 @@ use resources::gantry::{Release, ReleaseNodeImage};
 
 use crate::brought_images::is_brought;
 use crate::bundle::ClusterBundle;
+use crate::cilium::{CILIUM, cilium_chart};
 use crate::version::version;
 
 /// Major, minor, patch, and whether it is no pre-release; in the order of versions.
@@ -56,13 +57,14 @@ pub fn candidates<'a>(bundle: &ClusterBundle, minor: &str, releases: &'a [Releas
         .map(family_name)
         .collect();
     let fits = |image: &&ReleaseNodeImage, family: &str| {
-        image.os_family == family && bundle.cni().is_none_or(|cni| cni == image.cni)
+        image.os_family == family && bundle.cni().is_none_or(|cni| cni == image.cni || cni == CILIUM)
     };
     let mut found = of_version(minor, releases);
     found.retain(|release| {
         let images = &release.spec.node_images;
         let has_one = |family: &&str| images.iter().any(|image| fits(&image, family));
-        families.iter().all(has_one)
+        let has_chart = bundle.cni() != Some(CILIUM) || cilium_chart(&release.spec).is_some();
+        has_chart && families.iter().all(has_one)
     });
     found
 }
@@ -121,9 +123,18 @@ pub(crate) const fn family_name(family: OsFamily) -> &'static str {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use resources::gantry::ReleaseSpec;
+    use resources::gantry::{ReleaseChart, ReleaseSpec};
 
     use super::*;
+
+    fn chart() -> ReleaseChart {
+        ReleaseChart {
+            name: CILIUM.to_owned(),
+            version: "1.19.4".to_owned(),
+            source: "cilium-1.19.4.tgz".to_owned(),
+            digest: None,
+        }
+    }
 
     /// Releases of these patch versions of 1.35 with a Debian image that has flannel in it.
     pub(crate) fn releases(patch_versions: &[&str]) -> Vec<Release> {
@@ -138,6 +149,7 @@ pub(crate) mod tests {
                 patch_version: (*patch).to_owned(),
                 components: Vec::new(),
                 node_images: vec![image.clone()],
+                charts: vec![chart()],
             };
             Release::new(patch, spec)
         };

@@ -11,6 +11,7 @@ use crate::address_holder::{AddressHolder, address_holder, annotation_path};
 use crate::admission::Document;
 use crate::brought_images::{is_brought, pulled};
 use crate::bundle::{AWS_IAM, ClusterBundle};
+use crate::cilium::cilium;
 use crate::releases::candidates;
 use crate::violation::{Report, Violation};
 
@@ -95,6 +96,13 @@ fn of_cluster(cluster: &Cluster) -> Vec<Violation> {
     if cluster.annotations().contains_key(VRRP_ID) && address_holder(cluster) != AddressHolder::Keepalived {
         let why = "has no effect: a virtual router id is keepalived's, which does not hold the endpoint of this cluster";
         report.add(annotation_path(VRRP_ID), why, MAY_STAY);
+    }
+    if cilium(cluster).is_some() {
+        report.add(
+            "spec.clusterNetwork",
+            "no node image brings Cilium along: each machine pulls the images that the cluster's Release and its chart name",
+            "let the machines reach the registry, or let registryMirrorConfiguration stand for it and have the images",
+        );
     }
     pulled_image(cluster, &mut report);
     report.found

@@ -3,6 +3,7 @@
 mod address_holder;
 mod api_server;
 mod audit_policy;
+mod cilium;
 mod control_plane;
 mod health;
 mod host_os;

@@ -24,6 +24,7 @@ fn releases(minors: &[&str]) -> Vec<Release> {
                 cni: "flannel".to_owned(),
                 image: format!("debian-13-kubernetes-{minor}"),
             }],
+            charts: Vec::new(),
         };
         Release::new(&format!("v{minor}.2"), spec)
     };

@@ -226,7 +226,13 @@ fn one_fault_is_one_problem_at_its_field() {
             "nodes.cidrMaskSize",
             "more than 65536",
         ),
-        ("flannel: {}", "cilium: {}", "cniConfig.cilium", "no node image"),
+        ("flannel: {}", "cilium: {}", "cniConfig.cilium", "chart of cilium"),
+        (
+            "flannel: {}",
+            "cilium: {routingMode: direct}",
+            "cniConfig.cilium.routingMode",
+            "direct routing needs",
+        ),
         (
             "flannel: {}",
             "kindnetd: {}",
@@ -241,7 +247,13 @@ fn one_fault_is_one_problem_at_its_field() {
         ),
         (
             "cniConfig:\n      flannel: {}",
-            "cni: cilium",
+            "cni: weave",
+            "clusterNetwork.cni",
+            "is not known here",
+        ),
+        (
+            "cniConfig:\n      flannel: {}",
+            "cni: cilium\n    cniConfig: {cilium: {}}",
             "clusterNetwork.cni",
             "old spelling",
         ),

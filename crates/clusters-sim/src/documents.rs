@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use cluster_spec::ClusterBundle;
-use resources::gantry::{ComponentImage, Release, ReleaseNodeImage, ReleaseSpec};
+use resources::gantry::{ComponentImage, Release, ReleaseChart, ReleaseNodeImage, ReleaseSpec};
 
 /// A cluster that is to be made. Its servers are chosen by their label `type`.
 #[derive(Debug, Clone)]
@@ -142,6 +142,12 @@ pub fn release() -> Release {
                 os_family: "debian".to_owned(),
                 cni: "flannel".to_owned(),
                 image: "debian-13-kubernetes-1.35".to_owned(),
+            }],
+            charts: vec![ReleaseChart {
+                name: "cilium".to_owned(),
+                version: "0.1.0".to_owned(),
+                source: "cilium.tgz".to_owned(),
+                digest: None,
             }],
         },
     )

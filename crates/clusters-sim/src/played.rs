@@ -295,9 +295,13 @@ impl Workload for Played {
             for object in objects {
                 let name = object["metadata"]["name"].as_str().unwrap().to_owned();
                 inside.note_addons(&object);
-                if object["kind"] == "DaemonSet" && name == "kube-flannel-ds" {
+                if object["kind"] == "DaemonSet" && ["kube-flannel-ds", "cilium"].contains(&name.as_str()) {
                     inside.cni = true;
                     inside.log.push("cni".to_owned());
+                } else if name.starts_with("cilium") {
+                    let says = object["metadata"]["annotations"]["says"].as_str();
+                    let says = says.map(|says| format!(": {says}"));
+                    inside.log.push(format!("{name}{}", says.unwrap_or_default()));
                 }
                 if object["kind"] == "ConfigMap" && name == "gantry-last-plan" {
                     inside.last_plan = Some(object["data"]["number"].as_str().unwrap().parse().unwrap());

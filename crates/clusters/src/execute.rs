@@ -3,6 +3,7 @@
 mod adoptions;
 mod bootstrap;
 mod carry_on;
+mod cilium;
 mod decision;
 mod disruption;
 mod drill_jobs;

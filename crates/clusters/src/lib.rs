@@ -47,7 +47,9 @@ pub use observe::{
     AddonsView, Certificates, Drained, Failure, GateJob, GateJobState, GatesView, KubeWorkloads, NodeView,
     RenewalPod, RenewalState, SystemView, TlsCertificates, Workload, Workloads, is_rollout,
 };
-pub use options::{AddressProbe, DrillFailure, Options, Sink, SnapshotCopies, SnapshotDrill, SnapshotDrills};
+pub use options::{
+    AddressProbe, Charts, DrillFailure, Options, Sink, SnapshotCopies, SnapshotDrill, SnapshotDrills,
+};
 pub use plan::{
     ApiState, Block, CertificateState, EtcdMember, EtcdState, Founding, FreeHosts, GateState, Gates,
     HealthLimits, Identity, Member, MemberCertificates, NodeState, Policy, Pool, RolloutLimits, SavedData,

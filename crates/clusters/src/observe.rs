@@ -38,7 +38,9 @@ pub(crate) use image::{image_fault, named};
 pub use kube_workload::KubeWorkloads;
 pub use node_view::NodeView;
 pub(crate) use secret_views::{BootstrapSeen, KubeconfigSeen};
-pub(crate) use seen::{ETCD_HEALTHY, NODE_HEALTHY, is_stopped, is_subject, seen, uses_flannel, votes};
+pub(crate) use seen::{
+    ETCD_HEALTHY, NODE_HEALTHY, brings_cni, is_stopped, is_subject, seen, uses_flannel, votes,
+};
 pub(crate) use snapshot::{ApiSeen, BY_POLICY, EtcdSeen, Leftover, Snapshot, image_of};
 pub(crate) use views::Views;
 pub(crate) use workload::last_plan_object;

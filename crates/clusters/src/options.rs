@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use node_config::Profile;
 use resources::Mac;
 use resources::anywhere::{EtcdDrillFindings, EtcdDrillStage};
-use resources::gantry::{EtcdContents, PlanClass, SnapshotCopy};
+use resources::gantry::{EtcdContents, PlanClass, ReleaseChart, SnapshotCopy};
 use sealed_files::{Reader, SealedFiles};
 use tokio::io::AsyncWrite;
 
@@ -43,6 +43,8 @@ pub struct Options {
     pub drills: Option<Arc<dyn SnapshotDrills>>,
     /// How old the newest drill of a cluster may become. None: drills are carried out when a person asks for one.
     pub drill_every: Option<SignedDuration>,
+    /// Reads the Helm charts that Releases name. None: no cluster can have an add-on that comes from a chart.
+    pub charts: Option<Arc<dyn Charts>>,
     /// Asks the network of the machines before a cluster is created. None: there is no such network.
     pub probe: Option<Arc<dyn AddressProbe>>,
 }
@@ -92,6 +94,12 @@ pub enum DrillFailure {
     Impossible(Failure),
 }
 
+/// Where Helm charts are.
+pub trait Charts: std::fmt::Debug + Send + Sync {
+    /// The .tgz of a chart; with the digest that the Release names, where it does.
+    fn read<'a>(&'a self, chart: &'a ReleaseChart) -> BoxFuture<'a, Result<Vec<u8>, Failure>>;
+}
+
 /// Asks the network of the machines who has an address.
 pub trait AddressProbe: std::fmt::Debug + Send + Sync {
     /// MAC address of the host that answers for `address`; `None` when nobody does.
@@ -119,6 +127,7 @@ impl Default for Options {
             copies: None,
             drills: None,
             drill_every: None,
+            charts: None,
             probe: None,
         }
     }

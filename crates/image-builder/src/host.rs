@@ -40,7 +40,7 @@ const MKE2FS: Need = need("mke2fs", "e2fsprogs");
 
 fn needs(part: Part) -> &'static [Need] {
     match part {
-        Part::Kubernetes | Part::Etcd | Part::Coredns => &[],
+        Part::Kubernetes | Part::Etcd | Part::Coredns | Part::Cilium => &[],
         Part::Flannel => &[CC, LIBC],
         Part::Debian => &[MMDEBSTRAP, KEYRING, ZSTD, TAR, UNSHARE],
         Part::Containers => &[MUSL, TAR, ZSTD, UNSHARE],

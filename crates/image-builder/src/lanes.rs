@@ -21,7 +21,7 @@ impl Lane {
     const fn of(part: Part) -> Self {
         match part {
             Part::Kubernetes | Part::Etcd | Part::Coredns | Part::Flannel => Self::Compile,
-            Part::Debian | Part::Containers | Part::Boot | Part::NodeDebian => Self::Assemble,
+            Part::Cilium | Part::Debian | Part::Containers | Part::Boot | Part::NodeDebian => Self::Assemble,
         }
     }
 }

@@ -10,6 +10,7 @@
 
 mod build;
 mod cache;
+mod chart;
 mod command;
 mod container_list;
 mod cpio;

@@ -13,6 +13,8 @@ pub enum Part {
     Coredns,
     /// The pod network's daemon.
     Flannel,
+    /// The Helm chart of another pod network, Cilium.
+    Cilium,
     /// A Debian tree with everything that the other parts take from it.
     Debian,
     /// Container images of the control plane, DNS, pod network and virtual address.
@@ -25,11 +27,12 @@ pub enum Part {
 
 impl Part {
     /// All, inputs first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Kubernetes,
         Self::Etcd,
         Self::Coredns,
         Self::Flannel,
+        Self::Cilium,
         Self::Debian,
         Self::Containers,
         Self::Boot,
@@ -44,6 +47,7 @@ impl Part {
             Self::Etcd => "etcd",
             Self::Coredns => "coredns",
             Self::Flannel => "flannel",
+            Self::Cilium => "cilium",
             Self::Debian => "debian",
             Self::Containers => "containers",
             Self::Boot => "boot",
@@ -59,6 +63,7 @@ impl Part {
             Self::Etcd => "etcd server, and etcdutl in the same file",
             Self::Coredns => "cluster DNS server",
             Self::Flannel => "pod network daemon",
+            Self::Cilium => "Helm chart of the pod network Cilium",
             Self::Debian => "Debian tree that the other parts start from",
             Self::Containers => "container images that a node brings along",
             Self::Boot => "kernel, modules and iPXE of the installer OS",
@@ -70,7 +75,9 @@ impl Part {
     #[must_use]
     pub const fn inputs(self) -> &'static [Self] {
         match self {
-            Self::Kubernetes | Self::Etcd | Self::Coredns | Self::Flannel | Self::Debian => &[],
+            Self::Kubernetes | Self::Etcd | Self::Coredns | Self::Flannel | Self::Cilium | Self::Debian => {
+                &[]
+            }
             Self::Containers => &[
                 Self::Kubernetes,
                 Self::Etcd,
@@ -90,6 +97,7 @@ impl Part {
             Self::Etcd => &["etcd/"],
             Self::Coredns => &["coredns/"],
             Self::Flannel => &["flannel/go."],
+            Self::Cilium => &["cilium/"],
             Self::Debian => &["debian/"],
             Self::Containers => &["containers/", "pause/", "flannel/write-cni-conf.sh"],
             Self::Boot => &["installer/"],
@@ -100,7 +108,7 @@ impl Part {
     /// Raised when the code that follows the recipe changes its result.
     pub(crate) const fn revision(self) -> u32 {
         match self {
-            Self::Kubernetes | Self::Etcd | Self::Coredns | Self::Flannel | Self::Debian => 1,
+            Self::Kubernetes | Self::Etcd | Self::Coredns | Self::Flannel | Self::Cilium | Self::Debian => 1,
             Self::Containers | Self::Boot => 1,
             Self::NodeDebian => 3,
         }
@@ -111,7 +119,7 @@ impl Part {
         match self {
             Self::Kubernetes | Self::Etcd | Self::Coredns | Self::Flannel | Self::Debian => 1,
             Self::Containers => 3,
-            Self::Boot => 2,
+            Self::Boot | Self::Cilium => 2,
             Self::NodeDebian => 6,
         }
     }
@@ -163,7 +171,9 @@ mod tests {
     #[test]
     fn a_wanted_part_brings_its_inputs_once() {
         assert_eq!(Part::with_inputs(&[Part::Boot]), [Part::Debian, Part::Boot]);
-        assert_eq!(Part::with_inputs(&[Part::NodeDebian, Part::Boot]), Part::ALL);
+        let all = Part::ALL.into_iter().filter(|part| *part != Part::Cilium);
+        let wanted = Part::with_inputs(&[Part::NodeDebian, Part::Boot]);
+        assert_eq!(wanted, all.collect::<Vec<_>>());
         assert_eq!(Part::with_inputs(&[Part::Etcd]), [Part::Etcd]);
     }
 

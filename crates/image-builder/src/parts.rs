@@ -1,6 +1,7 @@
 //! How each part is built: one file per kind of part, each writing its result into a directory.
 
 mod boot;
+mod chart;
 mod containers;
 mod debian;
 mod go;
@@ -10,6 +11,7 @@ mod node;
 use crate::error::Result;
 use crate::part::Part;
 
+pub(crate) use chart::CHART;
 pub(crate) use containers::names as container_names;
 pub(crate) use job::Job;
 
@@ -17,6 +19,7 @@ pub(crate) use job::Job;
 pub(crate) fn build(job: &Job<'_>) -> Result<()> {
     match job.part {
         Part::Kubernetes | Part::Etcd | Part::Coredns | Part::Flannel => go::build(job),
+        Part::Cilium => chart::build(job),
         Part::Debian => debian::build(job),
         Part::Containers => containers::build(job),
         Part::Boot => boot::build(job),

@@ -23,6 +23,7 @@ pub(crate) struct RecipeFile {
 
 /// Every file that a recipe reads; a test compares it with the folder.
 pub(crate) const FILES: &[RecipeFile] = recipe_files![
+    "cilium/chart.json",
     "containers/images.json",
     "coredns/go.mod",
     "coredns/go.sum",

@@ -2,16 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use resources::gantry::{ComponentImage, ReleaseNodeImage, ReleaseSpec};
+use resources::gantry::{ComponentImage, ReleaseChart, ReleaseNodeImage, ReleaseSpec};
 use resources::{Digest, ImageManifest};
 
 use crate::cache::Cache;
+use crate::chart::ChartRecipe;
 use crate::container_list::{CONTAINER_LIST, ContainerImage};
 use crate::digest;
 use crate::error::Result;
 use crate::json_file::read_json;
 use crate::part::Part;
-use crate::parts::container_names;
+use crate::parts::{CHART, container_names};
 use crate::versions::{NODE_CNI, ReleaseRecipe};
 
 /// Images that no node brings along: a node pulls one where its cluster wants it.
@@ -37,6 +38,12 @@ pub struct ReleaseFacts {
     pub images: Vec<ContainerImage>,
     /// Node image per system; one today.
     pub node: NodeImage,
+    /// Chart of the pod network that nodes do not bring along.
+    pub chart: ReleaseChart,
+    /// Its file, once it is built.
+    pub chart_file: Option<PathBuf>,
+    /// Images that its nodes pull.
+    pub pulled: Vec<String>,
 }
 
 impl ReleaseFacts {
@@ -50,12 +57,13 @@ impl ReleaseFacts {
                 .images
                 .iter()
                 .map(|image| component(&image.image, Some(image.digest)))
-                .chain(pulled())
+                .chain(pulled(&self.pulled))
                 .collect(),
             node_images: vec![node_image(
                 &self.node.manifest.name,
                 self.node.manifest.os_family.as_deref().unwrap_or_default(),
             )],
+            charts: vec![self.chart.clone()],
         }
     }
 }
@@ -66,15 +74,17 @@ impl ReleaseFacts {
 /// If the embedded recipe is not valid; a test proves it is.
 pub fn planned_release(release: ReleaseRecipe) -> Result<ReleaseSpec> {
     let versions = release.versions()?;
+    let chart = ChartRecipe::read()?;
     Ok(ReleaseSpec {
         kubernetes_version: minor(&versions.kubernetes),
         patch_version: versions.kubernetes.clone(),
         components: container_names(release)?
             .iter()
             .map(|name| component(name, None))
-            .chain(pulled())
+            .chain(pulled(&chart.images))
             .collect(),
         node_images: vec![node_image(&versions.node.name, &versions.node.os_family)],
+        charts: vec![chart.of_release()],
     })
 }
 
@@ -101,8 +111,12 @@ fn component(image: &str, digest: Option<Digest>) -> ComponentImage {
     }
 }
 
-fn pulled() -> impl Iterator<Item = ComponentImage> {
-    PULLED.iter().map(|image| component(image, None))
+/// Images of charts, and those that no chart names.
+fn pulled(of_charts: &[String]) -> impl Iterator<Item = ComponentImage> {
+    let others = PULLED.iter().copied();
+    others
+        .chain(of_charts.iter().map(String::as_str))
+        .map(|image| component(image, None))
 }
 
 fn node_image(name: &str, os_family: &str) -> ReleaseNodeImage {
@@ -128,6 +142,11 @@ pub fn built_in_release(cache_dir: &Path, release: ReleaseRecipe) -> Result<Opti
         return Ok(None);
     }
     let versions = release.versions()?;
+    let chart = ChartRecipe::read()?;
+    let chart_file = match digests.get(&Part::Cilium) {
+        Some(&part) if cache.find(part)?.is_some() => Some(cache.path(part).join(CHART)),
+        _ => None,
+    };
     let folder = cache.path(node);
     Ok(Some(ReleaseFacts {
         kubernetes_version: versions.kubernetes,
@@ -137,6 +156,9 @@ pub fn built_in_release(cache_dir: &Path, release: ReleaseRecipe) -> Result<Opti
             manifest: read_json(&folder.join(format!("{}.json", versions.node.name)))?,
             os_version: versions.node.os_version,
         },
+        chart: chart.of_release(),
+        chart_file,
+        pulled: chart.images,
     }))
 }
 
@@ -164,7 +186,9 @@ mod tests {
                 "pause",
                 "flannel",
                 "keepalived",
-                "kube-vip"
+                "kube-vip",
+                "cilium",
+                "operator-generic"
             ]
             .iter()
             .all(|name| names.contains(name)),

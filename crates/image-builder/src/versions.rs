@@ -78,7 +78,7 @@ impl ReleaseRecipe {
             Part::Etcd => versions.etcd,
             Part::Coredns => versions.coredns,
             Part::Flannel => versions.flannel,
-            Part::Debian | Part::Boot => String::new(),
+            Part::Cilium | Part::Debian | Part::Boot => String::new(),
             Part::Containers | Part::NodeDebian => self.text.to_owned(),
         }
     }

@@ -45,7 +45,7 @@ pub use provider_machine::{
     LabelOperator, MachineRole, MetalMachine, ProviderMachine, ProviderMachinePhase, ProviderMachineSpec,
     ProviderMachineStatus, SelectorTerm,
 };
-pub use release::{ComponentImage, Release, ReleaseNodeImage, ReleaseSpec};
+pub use release::{ComponentImage, Release, ReleaseChart, ReleaseNodeImage, ReleaseSpec};
 pub use restored::Restored;
 pub use server::{
     Attempt, Claim, Firmware, HandoverPolicy, Inventory, InventoryNic, LocalBoot, Purpose, ReleaseStatement,

@@ -12,7 +12,7 @@ use resources::tinkerbell::{Dhcp, Hardware, HardwareInterface, HardwareMetadata,
 use serde_json::Value as Json;
 
 use crate::Error;
-use crate::functions::json::from_json;
+use sprig::from_json;
 
 /// Data for one Workflow: its hardwareMap and, when it names one, its Hardware.
 pub fn data(hardware_map: &BTreeMap<String, String>, hardware: Option<&Hardware>) -> Result<Value, Error> {

@@ -22,6 +22,7 @@ pub use check::check;
 pub use data::data;
 pub use document::{Action, Document, Namespaces, Task, parse};
 pub use error::Error;
-pub use functions::{Function, functions};
+pub use functions::functions;
 pub use gotmpl::Value;
 pub use render::render;
+pub use sprig::Function;

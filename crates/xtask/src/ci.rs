@@ -98,6 +98,8 @@ fn stages(quick: bool) -> Vec<Stage> {
             "copies",
             "--test",
             "drills",
+            "--test",
+            "charts",
             "--",
             "--ignored",
             "answers_are_those_of_kubernetes",

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use crate::workspace::Workspace;
 
 /// Name of the program, folder of its module, and the package that is its `main`.
-const PEERS: [(&str, &str, &str); 5] = [
+const PEERS: [(&str, &str, &str); 6] = [
     ("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
     (
         "clusterctl",
@@ -19,6 +19,7 @@ const PEERS: [(&str, &str, &str); 5] = [
     ("autoscaler", "cluster-api", "./autoscaler"),
     ("conversion", "cluster-api", "./conversion"),
     ("s3", "s3", "."),
+    ("helm", "helm", "."),
 ];
 
 /// Builds them to where the crate `sim` looks for them.

@@ -35,6 +35,7 @@ fn release() -> Release {
             cni: "flannel".to_owned(),
             image: "debian-13-kubernetes-1.35".to_owned(),
         }],
+        charts: Vec::new(),
     };
     Release::new("v1.35.4", spec)
 }

@@ -47,6 +47,7 @@ pub(crate) fn release() -> Release {
             patch_version: "v1.35.4".to_owned(),
             components: Vec::new(),
             node_images: Vec::new(),
+            charts: Vec::new(),
         },
     )
 }

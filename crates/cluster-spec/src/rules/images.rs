@@ -8,6 +8,7 @@ use resources::gantry::{Release, ReleaseNodeImage};
 
 use crate::brought_images::is_brought;
 use crate::bundle::ClusterBundle;
+use crate::cilium::{CILIUM, cilium_chart};
 use crate::releases::{family_name, of_version};
 use crate::version::version;
 use crate::violation::{Report, Violation};
@@ -69,6 +70,9 @@ fn check_cni(bundle: &ClusterBundle, minor: &str, releases: &[Release], report: 
     let (Some(cni), Some(images)) = (bundle.cni(), node_images(minor, releases)) else {
         return;
     };
+    if cni == CILIUM {
+        return check_chart(minor, releases, report);
+    }
     let cnis: Vec<&str> = images.iter().map(|image| image.cni.as_str()).collect();
     if cni != "kindnetd" && !cnis.contains(&cni) {
         report.add(
@@ -78,6 +82,18 @@ fn check_cni(bundle: &ClusterBundle, minor: &str, releases: &[Release], report: 
                 "write cniConfig: {{{}: {{}}}}",
                 cnis.first().copied().unwrap_or("flannel")
             ),
+        );
+    }
+}
+
+/// No node image has Cilium in it: it comes from a chart.
+fn check_chart(minor: &str, releases: &[Release], report: &mut Report) {
+    let found = of_version(minor, releases);
+    if found.iter().all(|release| cilium_chart(&release.spec).is_none()) {
+        report.add(
+            "spec.clusterNetwork.cniConfig.cilium",
+            format!("no Release of Kubernetes {minor} has a chart of cilium"),
+            "name a chart in spec.charts of the Release, or write cniConfig: {flannel: {}}",
         );
     }
 }

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::cilium;
 use crate::bundle::ClusterBundle;
+use crate::cilium::CILIUM;
 use crate::violation::Report;
 
 pub(super) fn check(bundle: &ClusterBundle, report: &mut Report) {
@@ -138,16 +140,29 @@ fn mask(bundle: &ClusterBundle, pods: IpNet, report: &mut Report) {
 fn cni(bundle: &ClusterBundle, report: &mut Report) {
     let network = &bundle.cluster.spec.cluster_network;
     let path = "spec.clusterNetwork.cniConfig";
-    if let Some(name) = &network.cni {
-        report.add(
-            "spec.clusterNetwork.cni",
-            format!("cni: {name} is the old spelling"),
-            format!("write cniConfig: {{{name}: {{}}}}"),
-        );
-        return;
-    }
-    let Some(config) = &network.cni_config else {
-        return report.add(path, "no CNI is chosen", "write cniConfig: {flannel: {}}");
+    let config = match (&network.cni, &network.cni_config) {
+        (Some(name), None) if name == CILIUM => return,
+        (Some(name), config) => {
+            let (message, next_step) = match config {
+                Some(_) => (
+                    format!("cni: {name} is the old spelling, and the new one, cniConfig, is there too"),
+                    "keep cniConfig".to_owned(),
+                ),
+                None => (
+                    format!("{name:?} is not known here"),
+                    "write cniConfig: {cilium: {}} or cniConfig: {flannel: {}}".to_owned(),
+                ),
+            };
+            return report.add("spec.clusterNetwork.cni", message, next_step);
+        }
+        (None, None) => {
+            return report.add(
+                path,
+                "no CNI is chosen",
+                "write cniConfig: {cilium: {}} or cniConfig: {flannel: {}}",
+            );
+        }
+        (None, Some(config)) => config,
     };
     let chosen = [&config.cilium, &config.kindnetd, &config.flannel]
         .iter()
@@ -160,8 +175,11 @@ fn cni(bundle: &ClusterBundle, report: &mut Report) {
         report.add(
             format!("{path}.kindnetd"),
             "kindnetd is only supported on Docker",
-            "write cniConfig: {flannel: {}}",
+            "write cniConfig: {cilium: {}} or cniConfig: {flannel: {}}",
         );
+    }
+    if let Some(cilium) = &config.cilium {
+        cilium::check(cilium, report);
     }
     if config
         .flannel

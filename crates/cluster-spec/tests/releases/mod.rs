@@ -12,6 +12,7 @@ pub(crate) fn releases() -> Vec<Release> {
             cni: "flannel".to_owned(),
             image: "debian-13-kubernetes-1.35".to_owned(),
         }],
+        charts: Vec::new(),
         ..ReleaseSpec::default()
     };
     vec![Release::new("v1.35.4", spec)]

@@ -15,6 +15,7 @@ use resources::keys;
 use serde_json::{Value, json};
 
 use super::bootstrap::settings;
+use super::cilium;
 use super::work::Work;
 use crate::error::Error;
 use crate::gates::NamespacedName;
@@ -31,7 +32,13 @@ pub(super) async fn apply_cni(work: &Work<'_>) -> Result<Option<String>, Error> 
     let Some(wanted) = &work.snapshot.wanted else {
         return Ok(None);
     };
-    let objects = flannel(work, wanted, false)?;
+    let objects = match &wanted.cilium {
+        None => flannel(work, wanted, false)?,
+        Some(_) => match cilium::objects(work, wanted, false).await {
+            Ok(objects) => objects,
+            Err(why) => return Ok(Some(format!("cannot make the objects of cilium: {why}"))),
+        },
+    };
     apply(work, &wanted.cni, objects).await
 }
 
@@ -96,6 +103,12 @@ pub(super) async fn update_addons(work: &Work<'_>) -> Result<Option<String>, Err
     }
     if uses_flannel(work.snapshot) {
         objects.extend(flannel(work, wanted, mixed)?);
+    }
+    if wanted.cilium.as_ref().is_some_and(|cilium| !cilium.skip_upgrade) {
+        match cilium::objects(work, wanted, true).await {
+            Ok(found) => objects.extend(found),
+            Err(why) => return Ok(Some(format!("cannot make the objects of cilium: {why}"))),
+        }
     }
     objects.extend(proxies(work, (wanted, addons), Some(&wanted.version), mixed));
     match apply(work, "the add-ons", objects).await? {

@@ -39,6 +39,8 @@ const CALL: Duration = Duration::from_secs(20);
 /// A watch on which nothing was heard for so long has ended: an API server sends a bookmark every minute.
 const QUIET: Duration = Duration::from_secs(90);
 /// DaemonSets of kube-proxy and their pods: kubeadm's, and those for nodes of one version.
+/// The DaemonSet of Cilium, which is the last of its objects.
+const CILIUM: &str = "cilium";
 const PROXIES: &str = "k8s-app in (kube-proxy, kube-proxy-older)";
 
 /// Real clusters.
@@ -157,6 +159,7 @@ impl Workload for KubeWorkload {
             let cnis = limited(flannel.list(&ListParams::default())).await?.items;
             let proxies = ListParams::default().labels(PROXIES);
             let proxies = limited(daemons.list(&proxies)).await?.items;
+            let cilium = limited(daemons.get_metadata_opt(CILIUM)).await?;
             let (cni, proxy) = (named(&cnis, "kube-flannel-ds"), named(&proxies, "kube-proxy"));
             let dns = limited(deployments.get_opt("coredns")).await?;
             let notes: Api<ConfigMap> = Api::namespaced(self.client.clone(), LAST_PLAN_NAMESPACE);
@@ -170,7 +173,7 @@ impl Workload for KubeWorkload {
                     cni_of_versions: of_versions(&cnis),
                     ..addons(cni, proxy, dns.as_ref())
                 },
-                cni_applied: cni.is_some(),
+                cni_applied: cni.is_some() || cilium.is_some(),
                 missing: self.missing(&proxies, dns.as_ref()).await?,
                 last_plan: number,
             })

@@ -36,7 +36,7 @@ pub(crate) fn seen(snapshot: &Snapshot, now: Timestamp) -> Seen {
         ApiSeen::NotYet => (ApiState::NotYet, existed),
         ApiSeen::Silent(_) => (ApiState::Silent, existed),
         ApiSeen::Answers { system, .. } => {
-            let installed = system.cni_applied || !uses_flannel(snapshot);
+            let installed = system.cni_applied || !brings_cni(snapshot);
             (ApiState::Answers, installed)
         }
     };
@@ -116,10 +116,16 @@ fn free(snapshot: &Snapshot) -> BTreeMap<String, FreeHosts> {
 }
 
 pub(crate) fn uses_flannel(snapshot: &Snapshot) -> bool {
-    snapshot
-        .wanted
-        .as_ref()
-        .is_some_and(|wanted| wanted.cni == "flannel")
+    uses(snapshot, "flannel")
+}
+
+fn uses(snapshot: &Snapshot, cni: &str) -> bool {
+    snapshot.wanted.as_ref().is_some_and(|wanted| wanted.cni == cni)
+}
+
+/// Whether the cluster gets its CNI from here.
+pub(crate) fn brings_cni(snapshot: &Snapshot) -> bool {
+    uses_flannel(snapshot) || uses(snapshot, "cilium")
 }
 
 fn member(snapshot: &Snapshot, name: &str, now: Timestamp) -> Member {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cluster_spec::{ClusterBundle, selector_terms};
+use cluster_spec::{Cilium, ClusterBundle, selector_terms};
 use kube::ResourceExt;
 use node_config::AddressHolder;
 use resources::Digest;
@@ -58,6 +58,9 @@ pub struct Wanted {
     pub registry_mirror: Option<RegistryMirrorConfiguration>,
     /// The CNI.
     pub cni: String,
+    /// What the documents say of Cilium, where that is the CNI.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cilium: Option<Cilium>,
     /// Who has paused the exchange of machines, and why. A plan that goes on afterwards is for the same wish, so it is no part
     /// of the digest.
     #[serde(skip)]
@@ -146,6 +149,7 @@ impl Wanted {
             proxy: spec.proxy_configuration.clone(),
             registry_mirror: spec.registry_mirror_configuration.clone(),
             cni: bundle.cni().unwrap_or("none").to_owned(),
+            cilium: cluster_spec::cilium(&bundle.cluster),
             paused: rollout_paused(&bundle.cluster),
             pools: pools(bundle, release, older),
         }

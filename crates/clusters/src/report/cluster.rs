@@ -10,7 +10,7 @@ use resources::gantry::{MachineRole, PlanClass};
 use super::certificates;
 use super::nodes::nodes;
 use super::summary::Report;
-use crate::observe::{ApiSeen, Snapshot, uses_flannel};
+use crate::observe::{ApiSeen, Snapshot, brings_cni};
 
 /// The phase that the cluster was in, for a report that does not change it.
 pub(crate) fn known_phase(cluster: &Cluster) -> &'static str {
@@ -159,7 +159,7 @@ fn facts(
 
 fn has_network(snapshot: &Snapshot) -> bool {
     match &snapshot.api {
-        ApiSeen::Answers { system, .. } => system.cni_applied || !uses_flannel(snapshot),
+        ApiSeen::Answers { system, .. } => system.cni_applied || !brings_cni(snapshot),
         _ => false,
     }
 }

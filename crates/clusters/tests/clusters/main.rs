@@ -4,6 +4,7 @@
 
 mod adoption;
 mod certificates;
+mod cilium;
 mod coordinator;
 mod copies;
 mod drills;

@@ -7,6 +7,7 @@
 mod drainer;
 mod kubeconfig;
 mod rack;
+mod real_cilium;
 mod real_drain;
 mod real_labels;
 mod real_moves;

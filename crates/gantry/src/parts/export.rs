@@ -47,7 +47,17 @@ pub(crate) fn export(cache: &Path, agent: &Agent, folder: &Path) -> anyhow::Resu
         let Some(facts) = built_in_release(cache, recipe)? else {
             continue;
         };
+        let version = Some(recipe.minor.to_owned());
         let image = node_image(&facts, folder)?;
+        if let Some(chart) = &facts.chart_file {
+            let to = folder.join(Parts::CHARTS);
+            fs::create_dir_all(&to).with_context(|| to.display().to_string())?;
+            place(chart, &to.join(&facts.chart.source))?;
+            files.push((
+                format!("{}/{}", Parts::CHARTS, facts.chart.source),
+                version.clone(),
+            ));
+        }
         let release = serde_json::to_vec_pretty(&release_object(facts.spec()))?;
         let name = match recipe == ReleaseRecipe::NEWEST {
             true => Parts::NEWEST_RELEASE.to_owned(),
@@ -55,7 +65,6 @@ pub(crate) fn export(cache: &Path, agent: &Agent, folder: &Path) -> anyhow::Resu
         };
         fs::write(folder.join(&name), release)?;
         let file = image.file_name().unwrap_or_default().to_string_lossy();
-        let version = Some(recipe.minor.to_owned());
         files.push((format!("{}/{file}", Parts::IMAGES), version.clone()));
         files.push((format!("{}/{file}{MANIFEST}", Parts::IMAGES), version.clone()));
         files.push((name, version));

@@ -72,6 +72,9 @@ impl ClusterFiles {
         for remark in cluster_spec::remarks(&bundle, &releases) {
             output::note(format!("remark: {remark}"));
         }
+        for image in cluster_spec::pulled_images(&bundle, &releases) {
+            output::note(format!("the machines pull {image}"));
+        }
         let namespace = bundle.cluster.namespace();
         Ok(Checked {
             namespace: namespace.unwrap_or_else(|| keys::DEFAULT_NAMESPACE.to_owned()),

@@ -31,6 +31,9 @@ pub struct ReleaseSpec {
     /// Node images.
     #[serde(default)]
     pub node_images: Vec<ReleaseNodeImage>,
+    /// Helm charts of add-ons that no node image brings along.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub charts: Vec<ReleaseChart>,
 }
 
 /// A container image.
@@ -55,4 +58,19 @@ pub struct ReleaseNodeImage {
     pub cni: String,
     /// Name of the image that `gantry image build` makes.
     pub image: String,
+}
+
+/// A Helm chart of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReleaseChart {
+    /// Add-on such as `cilium`.
+    pub name: String,
+    /// Version of the chart such as `1.19.4`.
+    pub version: String,
+    /// Where its .tgz is: a file name in the folder `charts` of the appliance's parts, an absolute path on the appliance, or
+    /// an http or https URL.
+    pub source: String,
+    /// Digest of the .tgz, when the release pins it; an http URL needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
 }

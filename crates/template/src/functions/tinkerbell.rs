@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 
 use gotmpl::Value;
 
-use super::args::{Outcome, fail, string, text};
-use super::function::{Function, entry};
+use sprig::args::{Outcome, fail, string, text};
+use sprig::{Function, entry};
 
 pub(super) const TABLE: &[Function] = &[
     entry(

@@ -185,10 +185,19 @@ const CLUSTER_AT_CREATION: &[CreationRow] = &[
         "spec.clusterNetwork.dns",
         Decides("resolv.conf of pods", r#"{"resolvConf": {"path": "/etc/x"}}"#),
     ),
-    ("spec.clusterNetwork.cni", Refused("\"cilium\"")),
+    (
+        "spec.clusterNetwork.cni",
+        Decides(
+            "the CNI by its old spelling, in place of cniConfig: cilium",
+            "\"cilium\"",
+        ),
+    ),
     (
         "spec.clusterNetwork.cniConfig",
-        Decides("the CNI: flannel", r#"{"flannel": {}}"#),
+        Decides(
+            "the CNI: flannel, or cilium with its fields",
+            r#"{"cilium": {"policyEnforcementMode": "default"}}"#,
+        ),
     ),
     (
         "spec.managementCluster",
@@ -361,6 +370,7 @@ fn with(kind: &str, row: &str, example: &str, (read, write): Spec) -> (ClusterBu
     let value = serde_json::from_str(example).unwrap();
     // Fields that exclude each other.
     match (kind, row) {
+        ("Cluster", "spec.clusterNetwork.cni") => spec["clusterNetwork"]["cniConfig"] = json!(null),
         ("TinkerbellMachineConfig", "spec.hardwareAffinity") => spec["hardwareSelector"] = json!({}),
         ("TinkerbellMachineConfig", "spec.osImageURL") => {
             for config in bundle.machine_configs.values_mut() {

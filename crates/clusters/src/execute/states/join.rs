@@ -13,7 +13,7 @@ use super::provision::asks;
 use crate::execute::bootstrap::is_over;
 use crate::execute::decision::{Decision, Effect, View, done, fail};
 use crate::execute::labels_and_taints;
-use crate::observe::{ApiSeen, BootstrapSeen, EtcdSeen, NodeView, is_subject, older_unserved, uses_flannel};
+use crate::observe::{ApiSeen, BootstrapSeen, EtcdSeen, NodeView, brings_cni, is_subject, older_unserved};
 
 /// First member, another one, or a worker.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -136,7 +136,7 @@ fn deliver(view: View<'_>, how: How) -> Decision {
             "{machine}: asks to join; the cluster's API does not answer{why}"
         ));
     };
-    if uses_flannel(snapshot) && !system.cni_applied {
+    if brings_cni(snapshot) && !system.cni_applied {
         return view.wait_for_others(format!("{machine}: asks to join; the cluster has no network yet"));
     }
     if how == How::Worker

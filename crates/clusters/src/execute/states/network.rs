@@ -3,13 +3,13 @@
 use steps::Step;
 
 use crate::execute::decision::{Decision, Effect, View, done};
-use crate::observe::{ApiSeen, uses_flannel};
+use crate::observe::{ApiSeen, brings_cni};
 
 pub(super) fn decide(view: View<'_>) -> Decision {
     let ApiSeen::Answers { nodes, system } = &view.snapshot.api else {
         return view.wait_for_others("waits for the cluster's API");
     };
-    if !uses_flannel(view.snapshot) {
+    if !brings_cni(view.snapshot) {
         return done();
     }
     if !system.cni_applied {

@@ -107,6 +107,7 @@ mod tests {
                     cni: "flannel".to_owned(),
                     image: "debian-13-kubernetes-1.35".to_owned(),
                 }],
+                charts: Vec::new(),
                 ..ReleaseSpec::default()
             },
         );

@@ -2,10 +2,10 @@
 
 use gotmpl::Value;
 
-use super::args::{LARGEST, Outcome, arg, fail, float, float_of, int, int_of, list, text};
-use super::function::{Function, entry};
+use crate::args::{LARGEST, Outcome, arg, fail, float, float_of, int, int_of, list, text};
+use crate::function::{Function, entry};
 
-pub(super) const TABLE: &[Function] = &[
+pub(crate) const TABLE: &[Function] = &[
     entry("int", |a| Ok(Value::Int(int(a, 0)?)), r#"{{ int "12" }}"#, "12"),
     entry("int64", |a| Ok(Value::Int(int(a, 0)?)), r#"{{ int64 3.9 }}"#, "3"),
     entry("atoi", |a| Ok(Value::Int(int(a, 0)?)), r#"{{ atoi "7" }}"#, "7"),
@@ -106,7 +106,7 @@ pub(super) const TABLE: &[Function] = &[
 ];
 
 fn to_decimal(args: &[Value]) -> Outcome {
-    let octal = super::args::string(args, 0)?;
+    let octal = crate::args::string(args, 0)?;
     Ok(Value::Int(i64::from_str_radix(&octal, 8).unwrap_or_default()))
 }
 

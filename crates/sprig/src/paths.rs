@@ -2,10 +2,10 @@
 
 use gotmpl::Value;
 
-use super::args::{Outcome, string, text};
-use super::function::{Function, entry};
+use crate::args::{Outcome, string, text};
+use crate::function::{Function, entry};
 
-pub(super) const TABLE: &[Function] = &[
+pub(crate) const TABLE: &[Function] = &[
     entry("base", base, r#"{{ base "a/b.txt" }}"#, "b.txt"),
     entry("osBase", base, r#"{{ osBase "/a/b/" }}"#, "b"),
     entry("dir", dir, r#"{{ dir "a/b.txt" }}"#, "a"),

@@ -2,10 +2,10 @@
 
 use gotmpl::Value;
 
-use super::args::{Outcome, arg, count, fail, items, list, piped};
-use super::function::{Function, entry};
+use crate::args::{Outcome, arg, count, fail, items, list, piped};
+use crate::function::{Function, entry};
 
-pub(super) const TABLE: &[Function] = &[
+pub(crate) const TABLE: &[Function] = &[
     entry(
         "list",
         |a| Ok(list(a.iter().cloned())),

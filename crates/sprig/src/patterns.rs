@@ -3,13 +3,13 @@
 use gotmpl::{TemplateError, Value};
 use regex::{NoExpand, Regex, RegexBuilder};
 
-use super::args::{Outcome, fail, int, list, string, text};
-use super::function::{Function, entry};
+use crate::args::{Outcome, fail, int, list, string, text};
+use crate::function::{Function, entry};
 
 /// Bytes that a compiled expression may take.
 const SIZE_LIMIT: usize = 1024 * 1024;
 
-pub(super) const TABLE: &[Function] = &[
+pub(crate) const TABLE: &[Function] = &[
     entry(
         "regexMatch",
         is_match,

@@ -5,11 +5,11 @@ use base64::engine::general_purpose::STANDARD;
 use gotmpl::Value;
 use sha2::{Digest as _, Sha256, Sha512};
 
-use super::args::{Outcome, arg, fail, string, text};
-use super::function::{Function, entry};
-use super::json::{from_json, to_json};
+use crate::args::{Outcome, arg, fail, string, text};
+use crate::function::{Function, entry};
+use crate::json::{from_json, to_json};
 
-pub(super) const TABLE: &[Function] = &[
+pub(crate) const TABLE: &[Function] = &[
     entry(
         "b64enc",
         |a| Ok(text(STANDARD.encode(string(a, 0)?))),

@@ -2,10 +2,10 @@
 
 use gotmpl::Value;
 
-use super::args::{Outcome, arg, fail, piped, string, text};
-use super::function::{Function, entry};
+use crate::args::{Outcome, arg, fail, piped, string, text};
+use crate::function::{Function, entry};
 
-pub(super) const TABLE: &[Function] = &[
+pub(crate) const TABLE: &[Function] = &[
     entry(
         "default",
         default,

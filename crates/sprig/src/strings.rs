@@ -2,10 +2,10 @@
 
 use gotmpl::Value;
 
-use super::args::{Outcome, arg, count, fail, int, items, list, map, piped, string, string_of, text};
-use super::function::{Function, entry};
+use crate::args::{Outcome, arg, count, fail, int, items, list, map, piped, string, string_of, text};
+use crate::function::{Function, entry};
 
-pub(super) const TABLE: &[Function] = &[
+pub(crate) const TABLE: &[Function] = &[
     entry(
         "trim",
         |a| Ok(text(string(a, 0)?.trim())),

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use gotmpl::Value;
 use serde_json::{Number, Value as Json};
 
-/// Numbers become whole numbers where they are, else floats.
-pub(crate) fn from_json(json: &Json) -> Value {
+/// JSON as a value: numbers become whole numbers where they are, else floats.
+#[must_use]
+pub fn from_json(json: &Json) -> Value {
     match json {
         Json::Null => Value::Nil,
         Json::Bool(flag) => Value::Bool(*flag),
@@ -26,8 +27,9 @@ pub(crate) fn from_json(json: &Json) -> Value {
     }
 }
 
-/// A function becomes null, and so does a number that JSON cannot hold.
-pub(crate) fn to_json(value: &Value) -> Json {
+/// A value as JSON: a function becomes null, and so does a number that JSON cannot hold.
+#[must_use]
+pub fn to_json(value: &Value) -> Json {
     match value {
         Value::Nil | Value::Function(_) => Json::Null,
         Value::Bool(flag) => Json::Bool(*flag),

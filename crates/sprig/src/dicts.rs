@@ -2,10 +2,10 @@
 
 use gotmpl::Value;
 
-use super::args::{Map, Outcome, arg, entries, fail, list, map, piped, string, string_of, text};
-use super::function::{Function, entry};
+use crate::args::{Map, Outcome, arg, entries, fail, list, map, piped, string, string_of, text};
+use crate::function::{Function, entry};
 
-pub(super) const TABLE: &[Function] = &[
+pub(crate) const TABLE: &[Function] = &[
     entry("dict", dict, r#"{{ dict "a" 1 "b" 2 }}"#, "map[a:1 b:2]"),
     entry("get", get, r#"{{ get (dict "a" 1) "a" }}"#, "1"),
     entry("hasKey", has_key, r#"{{ hasKey (dict "a" 1) "b" }}"#, "false"),

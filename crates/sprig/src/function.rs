@@ -16,7 +16,8 @@ pub struct Function {
 }
 
 /// An entry of a table.
-pub(super) const fn entry(
+#[must_use]
+pub const fn entry(
     name: &'static str,
     call: fn(&[Value]) -> Result<Value, TemplateError>,
     example: &'static str,
