@@ -10,15 +10,14 @@ mod choices;
 mod dicts;
 mod lists;
 mod moments;
+mod native;
 mod texts;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::failure::Failure;
 use crate::value::Value;
-
-pub(crate) type Outcome = Result<Value, Failure>;
+use native::{Native, Outcome};
 
 /// A function by what it needs.
 #[derive(Clone, Copy)]
@@ -34,8 +33,6 @@ pub(crate) enum Callable {
     /// Its arguments one after the other, until one of this truth.
     ShortCircuit { stops_at: bool },
 }
-
-type Native = (&'static str, fn(&[Value]) -> Outcome);
 
 const TABLES: [&[Native]; 6] = [
     builtins::TABLE,
@@ -71,10 +68,4 @@ pub(crate) fn plain(function: &sprig::Function, args: &[Value]) -> Outcome {
     let args: Vec<_> = args.iter().map(Value::to_plain).collect();
     let found = (function.call)(&args).map_err(|error| error.to_string())?;
     Ok(Value::from_plain(&found))
-}
-
-/// The argument at a position.
-fn at(args: &[Value], place: usize) -> Result<&Value, Failure> {
-    args.get(place)
-        .ok_or_else(|| format!("takes at least {} arguments, and has {}", place + 1, args.len()).into())
 }

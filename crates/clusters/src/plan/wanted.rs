@@ -380,6 +380,7 @@ mod tests {
                 proxy: None,
                 registry_mirror: None,
                 cni: String::new(),
+                cilium: None,
                 paused: None,
                 pools: revisions.iter().map(pool).collect(),
             }

@@ -73,6 +73,7 @@ pub(crate) fn wanted(control_planes: usize, workers: &[usize]) -> Wanted {
         proxy: None,
         registry_mirror: None,
         cni: "flannel".to_owned(),
+        cilium: None,
         paused: None,
         pools,
     }

@@ -18,6 +18,7 @@ fn own(text: &str) -> TinkerbellTemplateConfig {
     let spec = ReleaseSpec {
         kubernetes_version: "1.35".to_owned(),
         patch_version: "v1.35.4".to_owned(),
+        charts: Vec::new(),
         components: components.into(),
         node_images: vec![ReleaseNodeImage {
             os_family: "debian".to_owned(),

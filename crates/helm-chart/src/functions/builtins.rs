@@ -2,7 +2,7 @@
 
 use gotmpl::{Template, Value as Plain};
 
-use super::{Native, Outcome, at};
+use super::native::{Native, Outcome, at};
 use crate::engine::{equal, less};
 use crate::failure::Failure;
 use crate::value::Value;

@@ -1,6 +1,6 @@
 //! Choices, kinds, refusals, versions and certificates.
 
-use super::{Native, Outcome, at};
+use super::native::{Native, Outcome, at};
 use crate::certificates;
 use crate::failure::Failure;
 use crate::value::{Object, Value};

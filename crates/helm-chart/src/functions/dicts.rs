@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::{Native, Outcome, at};
+use super::native::{Native, Outcome, at};
 use crate::failure::Failure;
 use crate::value::{Map, Value};
 

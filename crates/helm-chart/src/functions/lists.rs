@@ -1,6 +1,6 @@
 //! Lists, whose items are shared.
 
-use super::{Native, Outcome, at};
+use super::native::{Native, Outcome, at};
 use crate::failure::Failure;
 use crate::value::Value;
 

@@ -1,6 +1,6 @@
 //! Moments: charts move `now` by a duration to see whether that is one.
 
-use super::{Native, at};
+use super::native::{Native, at};
 use crate::failure::Failure;
 use crate::value::{Object, Value};
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::{Native, Outcome, at};
+use super::native::{Native, Outcome, at};
 use crate::value::Value;
 use crate::yaml;
 
