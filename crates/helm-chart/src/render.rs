@@ -84,7 +84,7 @@ impl Chart {
                 continue;
             }
             template.announce();
-            let text = execution.run(&template.path, &template.data);
+            let text = execution.run_file(&template.path, &template.data);
             let text = text.map_err(|failure| match failure {
                 Failure::Inner(fault) => fault.into(),
                 Failure::Message(message) => Error::Template {

@@ -169,10 +169,9 @@ impl Value {
         }
     }
 
-    /// As a template prints it where it is the result of an action.
+    /// As a text that a function takes; nothing is the empty text.
     pub(crate) fn printed(&self) -> String {
         match self {
-            // Helm takes Go's "<no value>" out of what it renders.
             Self::Nil => String::new(),
             other => other.go_text(),
         }

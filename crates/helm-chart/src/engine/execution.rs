@@ -12,6 +12,8 @@ use crate::failure::Failure;
 use crate::object;
 use crate::value::Value;
 
+/// What Go prints of an action that has no value.
+const NO_VALUE: &str = "<no value>";
 /// How deep templates call each other.
 const DEPTH: usize = 100;
 /// Bytes of everything that is rendered.
@@ -107,7 +109,13 @@ impl Execution {
             templates,
             used: Rc::clone(&self.used),
         };
-        inner.run(NAME, data)
+        inner.run_file(NAME, data)
+    }
+
+    /// Executes a template whose text is a result. As in Helm, what an action without a value prints is taken out of it; the
+    /// text that `include` gives still has it.
+    pub(crate) fn run_file(&self, name: &str, data: &Value) -> Result<String, Failure> {
+        Ok(self.run(name, data)?.replace(NO_VALUE, ""))
     }
 
     fn run_parsed(&self, template: &Parsed, data: &Value) -> Result<String, Fault> {
@@ -146,7 +154,11 @@ impl Execution {
             Node::Action(action) => {
                 let value = self.pipeline(&action.pipe, dot, frame)?;
                 if action.pipe.decl.is_empty() {
-                    self.write(action.pos.line, &value.printed(), frame)?;
+                    let text = match value {
+                        Value::Nil => NO_VALUE.to_owned(),
+                        value => value.go_text(),
+                    };
+                    self.write(action.pos.line, &text, frame)?;
                 }
             }
             Node::If(branch) => return self.branch(branch, dot, frame, false),
