@@ -198,6 +198,8 @@ fn api_arguments(at: &Path, etcd: u16, port: u16) -> Vec<String> {
     vec![
         format!("--etcd-servers=http://127.0.0.1:{etcd}"),
         "--bind-address=127.0.0.1".to_owned(),
+        // As kubeadm starts it: CNI plugins are privileged.
+        "--allow-privileged=true".to_owned(),
         format!("--secure-port={port}"),
         format!("--tls-cert-file={}", file("api.crt")),
         format!("--tls-private-key-file={}", file("api.key")),
