@@ -1,13 +1,16 @@
 //! Operating systems whose node images users bring: built for EKS Anywhere, with containerd, kubelet and kubeadm in them and
 //! nothing of Gantry's. No Release has such an image; it says which container images the machines pull.
 
-use resources::anywhere::OsFamily;
+use resources::anywhere::{Cluster, OsFamily};
 use resources::gantry::ReleaseSpec;
 
 use crate::bundle::ClusterBundle;
+use crate::cilium::{AGENT, OPERATOR, cilium};
 
 /// Component of a Release that is in Gantry's own node images alone, and in no registry.
 const KEEPALIVED: &str = "keepalived";
+/// Component of a Release.
+const FLANNEL: &str = "flannel";
 
 /// Whether users bring the images of this family.
 pub(crate) const fn is_brought(family: OsFamily) -> bool {
@@ -26,9 +29,17 @@ impl ClusterBundle {
     }
 }
 
-/// The container images of a Release that machines with images of the user's pull, as far as these do not hold them.
-pub(crate) fn pulled(release: &ReleaseSpec) -> Vec<&str> {
+/// The container images of a Release that machines with images of the user's pull, as far as these do not hold them; of the two
+/// CNIs that of the cluster.
+pub(crate) fn pulled<'a>(release: &'a ReleaseSpec, cluster: &Cluster) -> Vec<&'a str> {
+    let others: &[&str] = match cilium(cluster) {
+        Some(_) => &[FLANNEL],
+        None => &[AGENT, OPERATOR],
+    };
     let components = release.components.iter();
-    let others = components.filter(|component| component.name != KEEPALIVED);
-    others.map(|component| component.image.as_str()).collect()
+    let pulled = components.filter(|component| {
+        let name = component.name.as_str();
+        name != KEEPALIVED && !others.contains(&name)
+    });
+    pulled.map(|component| component.image.as_str()).collect()
 }

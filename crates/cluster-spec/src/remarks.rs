@@ -138,7 +138,7 @@ fn pulled_images(bundle: &ClusterBundle, releases: &[Release]) -> Vec<Violation>
             format!(
                 "the node images are yours: what they do not hold of {} each machine pulls, and the image of pause that their \
                  containerd names",
-                pulled(&release.spec).join(", ")
+                pulled(&release.spec, &bundle.cluster).join(", ")
             ),
             "let the machines reach these registries, or let registryMirrorConfiguration stand for them and have the images",
         );

@@ -8,7 +8,7 @@ mod releases;
 use std::collections::BTreeSet;
 
 use cluster_spec::{AddressHolder, ClusterBundle, Problems, address_holder, choose_release, parse, remarks};
-use resources::gantry::{ComponentImage, Release};
+use resources::gantry::{ComponentImage, Release, ReleaseChart};
 
 const UBUNTU: &str = include_str!("eksa/ubuntu.yaml");
 const UBUNTU_TEMPLATE: &str = include_str!("eksa/ubuntu-template.yaml");
@@ -23,6 +23,7 @@ fn known() -> Vec<Release> {
         ("kube-apiserver", "registry.k8s.io/kube-apiserver:v1.35.4"),
         ("etcd", "registry.k8s.io/etcd:3.6.6-0"),
         ("flannel", "ghcr.io/flannel-io/flannel:v0.26.7"),
+        ("cilium", "quay.io/cilium/cilium:v1.19.4"),
         ("keepalived", "gantry.dev/keepalived:trixie"),
         ("kube-vip", "ghcr.io/kube-vip/kube-vip:v1.2.0"),
     ]
@@ -32,6 +33,12 @@ fn known() -> Vec<Release> {
         digest: None,
     })
     .into();
+    known[0].spec.charts = vec![ReleaseChart {
+        name: "cilium".to_owned(),
+        version: "1.19.4".to_owned(),
+        source: "cilium-1.19.4.tgz".to_owned(),
+        digest: None,
+    }];
     known
 }
 
@@ -82,6 +89,21 @@ fn what_machines_pull_is_named() {
         assert!(said.contains(image), "{image}: {said}");
     }
     assert!(!said.contains("gantry.dev/keepalived:"), "{said}");
+    assert!(!said.contains("quay.io/cilium/"), "{said}");
+}
+
+/// What `eksctl anywhere generate clusterconfig` writes has both: an image of the user's, and Cilium.
+#[test]
+fn ubuntu_and_cilium_go_together() {
+    for text in [UBUNTU, UBUNTU_TEMPLATE, REDHAT, SINGLE_NODE] {
+        let text = text.replace("flannel: {}", "cilium: {}");
+        let said: String = remarks(&read(&text), &known())
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert!(said.contains("quay.io/cilium/cilium:v1.19.4"), "{said}");
+        assert!(!said.contains("ghcr.io/flannel-io/"), "{said}");
+    }
 }
 
 /// keepalived's image is in no registry.

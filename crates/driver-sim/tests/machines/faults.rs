@@ -78,7 +78,10 @@ async fn a_refused_credential_pauses_its_scope_until_it_changes() {
         scopes.any(|scope| scope.paused.is_some() && listed(scope))
     };
     let driver = world.driver_with(refused).await;
-    assert!(!format!("{driver:?}").contains("fake-password"), "the password is shown");
+    assert!(
+        !format!("{driver:?}").contains("fake-password"),
+        "the password is shown"
+    );
     let logins = world.provider.logins();
     for number in 2..6 {
         let name = format!("prod-{number}");
