@@ -199,7 +199,7 @@ fn pods_get_the_real_name_servers_of_their_system() {
 /// cloud-init's own schema has nothing against what it is given.
 #[test]
 #[ignore = "needs cloud-init: apt-get install cloud-init"]
-fn real_cloud_init_takes_the_user_data() {
+fn cloud_init_takes_the_user_data() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("user-data");
     fs::write(&path, user_data("node-1", &users()).unwrap()).unwrap();
@@ -214,7 +214,7 @@ fn real_cloud_init_takes_the_user_data() {
 /// netplan makes of the text what networkd and NetworkManager read.
 #[test]
 #[ignore = "needs netplan: apt-get install netplan.io"]
-fn real_netplan_takes_the_network() {
+fn netplan_takes_the_network() {
     for vlan in [None, Some(17)] {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("etc/netplan");
