@@ -75,7 +75,7 @@ impl Etcd for Played {
         ready(Err(etcd::Error::NoMember(id)))
     }
 
-    fn hash_kv(&self) -> BoxFuture<'_, Result<HashView, etcd::Error>> {
+    fn hash_kv(&self, _revision: Option<i64>) -> BoxFuture<'_, Result<HashView, etcd::Error>> {
         ready(Err(etcd::Error::NoMember(MemberId(0))))
     }
 

@@ -3,21 +3,26 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use etcd::{EtcdView, Keys};
+use etcd::{EtcdView, Failure, Keys};
 use resources::anywhere::{EtcdDrillFindings, EtcdDrillStage};
+use resources::gantry::EtcdContents;
 use serde::de::DeserializeOwned;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
 use crate::error::Error;
-use crate::judgement::{self, Expected, Hash, Status};
-use crate::member::{DATA, Member, NAME, Place};
+use crate::judgement::{self, Expected, Status};
+use crate::member::{Member, NAME, Place};
 use crate::objects::{ROOT, Stored};
 use crate::programs::{Programs, memory};
 use crate::scratch::{self, Scratch, failed};
 
 const SNAPSHOT: &str = "snapshot.db";
+/// Folder of the data as a restored cluster gets them, in the scratch folder.
+const DATA: &str = "data";
+/// Folder of the data as they were when the snapshot was taken.
+const AS_TAKEN: &str = "as-taken";
 
 /// Objects that a restored control plane and machines that join it read, and their kinds.
 const NEEDED: [(&str, &str); 4] = [
@@ -111,10 +116,18 @@ impl Drill {
         };
         let work = async {
             begun(EtcdDrillStage::Restoring);
+            let status = self.status(expected).await?;
+            let hash_compared = match &expected.contents {
+                None => false,
+                Some(known) => self.hash(known).await?,
+            };
             let place = Place::find()?;
-            let (status, hash_compared) = self.restore(place, expected).await?;
+            self.restore(DATA, place, true).await?;
+            // Its room is worth more than the file.
+            let removed = tokio::fs::remove_file(&path).await;
+            removed.map_err(failed("remove", &path))?;
             begun(EtcdDrillStage::Starting);
-            let mut member = Member::start(&self.scratch, &self.programs, place, self.limit)?;
+            let mut member = Member::start(&self.scratch, &self.programs, (place, DATA), self.limit)?;
             let view = member.serves().await?;
             begun(EtcdDrillStage::Reading);
             let found = read(&member, &view, status, expected).await?;
@@ -132,45 +145,63 @@ impl Drill {
         })
     }
 
-    /// Makes the data directory, and compares the snapshot itself. Tells whether its hash could be compared.
-    async fn restore(&self, place: Place, expected: &Expected) -> Result<(Status, bool), Error> {
+    /// What the snapshot says of itself, when it is as its etcd sent it.
+    async fn status(&self, expected: &Expected) -> Result<Status, Error> {
         let snapshot = self.scratch.path(SNAPSHOT).display().to_string();
-        // What is restored here goes with the drill, so nothing has to be on a disk.
-        let script = format!(
-            "sync() {{ :; }}\n{}\nrestore_etcd \"$@\"\n",
-            node_config::restore_etcd_script()
-        );
-        let data = self.scratch.path(DATA).display().to_string();
-        let peer = place.peer_url();
-        let command = [
-            "sh", "-euc", &script, "restore", &snapshot, &data, NAME, &peer, "older",
-        ];
-        let restored = self.run("restore", &command).await?;
-        restored.map_err(|why| Error::Snapshot {
-            what: "restore the snapshot",
-            why,
-        })?;
+        self.script("must_be_intact", &[&snapshot]).await?;
         let command = ["snapshot", "status", &snapshot, "-w", "json"];
         let status: Status = self.etcdutl("read the snapshot", &command).await?;
         judgement::revision(status, expected.contents.as_ref()).map_err(Error::Wrong)?;
-        let compared = match &expected.contents {
-            None => false,
-            Some(known) => {
-                let revision = known.revision.to_string();
-                // It opens the file for writing, and may drop old values in it, so it comes last.
-                let command = ["hashkv", &snapshot, "--rev", &revision, "-w", "json"];
-                match self.etcdutl::<Hash>("hash the snapshot", &command).await {
-                    Ok(found) => judgement::hash(found, known).map_err(Error::Wrong)?,
-                    // Old values up to there went between the answer and the snapshot.
-                    Err(Error::Snapshot { why, .. }) if why.contains("has been compacted") => false,
-                    Err(error) => return Err(error),
-                }
-            }
-        };
-        // Its room is worth more than the file.
-        let removed = tokio::fs::remove_file(self.scratch.path(SNAPSHOT)).await;
-        removed.map_err(failed("remove", &self.scratch.path(SNAPSHOT)))?;
-        Ok((status, compared))
+        Ok(status)
+    }
+
+    /// Makes a data directory of the snapshot, as a machine does. `older`: clients have seen later data than these.
+    async fn restore(&self, folder: &str, place: Place, older: bool) -> Result<(), Error> {
+        let path = |name| self.scratch.path(name).display().to_string();
+        let (snapshot, data, peer) = (path(SNAPSHOT), path(folder), place.peer_url());
+        let mut arguments = vec![&*snapshot, &data, NAME, &peer];
+        if older {
+            arguments.push("older");
+        }
+        self.script("restore_etcd", &arguments).await
+    }
+
+    /// Runs a function of the script that restores etcd on machines.
+    async fn script(&self, function: &str, arguments: &[&str]) -> Result<(), Error> {
+        // What is restored here goes with the drill, so nothing has to be on a disk.
+        let script = format!(
+            "sync() {{ :; }}\n{}\n{function} \"$@\"\n",
+            node_config::restore_etcd_script()
+        );
+        let command = [&["sh", "-euc", &script, "restore"], arguments].concat();
+        let restored = self.run("restore", &command).await?;
+        restored.map(drop).map_err(|why| Error::Snapshot {
+            what: "restore the snapshot",
+            why,
+        })
+    }
+
+    /// Compares the hash of the keys with the one that their etcd gave. Tells whether that could be compared.
+    ///
+    /// An etcd with the data as they were computes it: `etcdutl hashkv` ends in a panic when a key has a lease, as keys of
+    /// Kubernetes have, until etcd 3.7 (etcd-io/etcd#21105).
+    async fn hash(&self, known: &EtcdContents) -> Result<bool, Error> {
+        let place = Place::find()?;
+        self.restore(AS_TAKEN, place, false).await?;
+        let mut member = Member::start(&self.scratch, &self.programs, (place, AS_TAKEN), self.limit)?;
+        member.serves().await?;
+        let hashes = member.etcd().hash_kv(Some(known.revision)).await;
+        member.end().await;
+        let data = self.scratch.path(AS_TAKEN);
+        let removed = tokio::fs::remove_dir_all(&data).await;
+        removed.map_err(failed("remove", &data))?;
+        match hashes.map_err(Error::Asked)?.members.into_values().next() {
+            Some(Ok(found)) => judgement::hash(found, known).map_err(Error::Wrong),
+            // Old values up to there went between the answer and the snapshot.
+            Some(Err(Failure::Refused(why))) if why.contains("has been compacted") => Ok(false),
+            Some(Err(failure)) => Err(Error::NotHashed(failure.to_string())),
+            None => Err(Error::NotHashed("it has no member".to_owned())),
+        }
     }
 
     /// Runs etcdutl, which prints JSON.

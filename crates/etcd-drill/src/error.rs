@@ -93,6 +93,9 @@ pub enum Error {
     /// The restored etcd does not answer.
     #[error("the restored etcd does not answer")]
     Asked(#[source] etcd::Error),
+    /// The restored etcd gives no hash of its keys.
+    #[error("the restored etcd can't hash its keys: {0}")]
+    NotHashed(String),
     /// The restored etcd holds something else than it should.
     #[error("{0}; {ANOTHER}")]
     Wrong(String),

@@ -1,6 +1,6 @@
 //! Whether a snapshot, and the etcd that was restored from it, hold what they should. Pure; a text says what is wrong.
 
-use etcd::EtcdView;
+use etcd::{EtcdView, KvHash};
 use node_config::REVISION_BUMP;
 use resources::gantry::EtcdContents;
 use serde::Deserialize;
@@ -26,14 +26,6 @@ pub(crate) struct Status {
     pub(crate) total_key: u64,
 }
 
-/// A hash, as `etcdutl hashkv` prints it as JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Hash {
-    hash: u32,
-    compact_revision: i64,
-}
-
 /// The snapshot is not older than the answer of its etcd before it.
 pub(crate) fn revision(status: Status, contents: Option<&EtcdContents>) -> Result<(), String> {
     match contents {
@@ -46,7 +38,7 @@ pub(crate) fn revision(status: Status, contents: Option<&EtcdContents>) -> Resul
 }
 
 /// The keys have the hash that their etcd gave. Tells whether that could be compared.
-pub(crate) fn hash(found: Hash, known: &EtcdContents) -> Result<bool, String> {
+pub(crate) fn hash(found: KvHash, known: &EtcdContents) -> Result<bool, String> {
     if found.compact_revision != known.compact_revision {
         // Old values went between the two.
         return Ok(false);
@@ -171,7 +163,7 @@ mod tests {
 
     #[test]
     fn hashes_compare_only_between_the_same_revisions() {
-        let found = |hash, compact_revision| Hash {
+        let found = |hash, compact_revision| KvHash {
             hash,
             compact_revision,
         };

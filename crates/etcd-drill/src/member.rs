@@ -14,8 +14,6 @@ use crate::scratch::Scratch;
 
 /// Name of the member.
 pub(crate) const NAME: &str = "drill";
-/// Folder of the data, in the scratch folder.
-pub(crate) const DATA: &str = "data";
 /// How long an observation and a read may take.
 const LIMIT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(200);
@@ -61,11 +59,11 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// Starts it with the data in the scratch folder; `limit` is that of the drill.
+    /// Starts it with the data in this folder of the scratch folder; `limit` is that of the drill.
     pub(crate) fn start(
         scratch: &Scratch,
         programs: &Programs,
-        place: Place,
+        (place, data): (Place, &str),
         limit: Duration,
     ) -> Result<Self, Error> {
         let lasting = SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX);
@@ -77,7 +75,7 @@ impl Member {
         let authority = scratch.write("ca.crt", &pki.etcd.certificate)?;
         let certificate = scratch.write("own.crt", &server.certificate)?;
         let key = scratch.write("own.key", server.key.reveal())?;
-        let data = scratch.path(DATA);
+        let data = scratch.path(data);
         let (own, peer) = (format!("https://{}", place.client), place.peer_url());
         let mut command = vec![
             "etcd".to_owned(),
@@ -125,6 +123,11 @@ impl Member {
     /// The operations that a restored cluster goes through.
     pub(crate) fn etcd(&self) -> &dyn Etcd {
         &*self.etcd
+    }
+
+    /// Ends it, and waits until it is gone.
+    pub(crate) async fn end(self) {
+        self.running.end().await;
     }
 
     /// Waits until it serves reads, or has ended. The caller limits how long.

@@ -124,6 +124,20 @@ impl Running {
         Ok(status.map(|status| format!("{} ({status})", self.reason())))
     }
 
+    /// Ends it, and waits until it is gone.
+    pub(crate) async fn end(mut self) {
+        self.kill();
+        let _ = self.child.wait().await;
+    }
+
+    fn kill(&self) {
+        let group = self.child.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(group) = group {
+            // Without the id it has been waited for, and then its group is empty.
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+    }
+
     /// What is wrong with it, by what it has said.
     pub(crate) fn reason(&self) -> String {
         transcript::reason(&read(&self.said))
@@ -132,11 +146,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let group = self.child.id().and_then(|id| i32::try_from(id).ok());
-        if let Some(group) = group {
-            // Without the id it has been waited for, and then its group is empty.
-            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-        }
+        self.kill();
     }
 }
 

@@ -36,11 +36,12 @@ pub trait Etcd: Send + Sync {
     /// [`Error::LearnerBehind`], [`Error::NoMember`], or etcd's refusal, also when the member votes already.
     fn promote(&self, id: MemberId) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// Hashes of the key space of every member that answers, at one revision.
+    /// Hashes of the key space of every member that answers, up to this revision, or else up to the lowest that one of
+    /// them has. A member refuses a revision below the one up to which it has thrown old values away.
     ///
     /// # Errors
     /// [`Error::NoAnswer`] when nobody answers.
-    fn hash_kv(&self) -> BoxFuture<'_, Result<HashView, Error>>;
+    fn hash_kv(&self, revision: Option<i64>) -> BoxFuture<'_, Result<HashView, Error>>;
 
     /// Makes the only member refuse every write of a key or lease from now on, by an alarm CORRUPT of its own, so that a
     /// snapshot that is taken after this call holds every write that was ever acknowledged. The alarm goes through the
@@ -112,8 +113,8 @@ impl Etcd for TlsEtcd {
         membership::promote(&self.0, id).boxed()
     }
 
-    fn hash_kv(&self) -> BoxFuture<'_, Result<HashView, Error>> {
-        hashes::hashes(&self.0).boxed()
+    fn hash_kv(&self, revision: Option<i64>) -> BoxFuture<'_, Result<HashView, Error>> {
+        hashes::hashes(&self.0, revision).boxed()
     }
 
     fn freeze(&self) -> BoxFuture<'_, Result<(), Error>> {

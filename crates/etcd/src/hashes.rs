@@ -13,7 +13,7 @@ use crate::{Error, Failure, MemberId};
 /// Hashes of the key space of the members that answered, up to one revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HashView {
-    /// The lowest revision that one of them had.
+    /// The revision that was asked for, or else the lowest that one of them had.
     pub revision: i64,
     /// By member; a learner refuses to give one.
     pub members: BTreeMap<MemberId, Result<KvHash, Failure>>,
@@ -40,13 +40,14 @@ impl HashView {
     }
 }
 
-pub(crate) async fn hashes(access: &Checked) -> Result<HashView, Error> {
+pub(crate) async fn hashes(access: &Checked, at: Option<i64>) -> Result<HashView, Error> {
     let view = observe(access).await?;
     let statuses = view
         .members
         .iter()
         .filter_map(|member| Some((member.id, member.status.as_ref()?)));
-    let revision = statuses.clone().map(|(_, status)| status.revision).min();
+    let lowest = statuses.clone().map(|(_, status)| status.revision).min();
+    let revision = lowest.map(|lowest| at.unwrap_or(lowest));
     let Some(revision) = revision else {
         return Err(Error::NoQuorum(view.faults()));
     };

@@ -57,6 +57,20 @@ impl EtcdGateway {
         self.call("kv/put", &body).await.map(drop)
     }
 
+    /// The same, with a new lease that ends after so many seconds, as kube-apiserver has keys.
+    pub async fn put_with_lease(
+        &self,
+        key: &str,
+        value: impl AsRef<[u8]>,
+        seconds: u32,
+    ) -> Result<(), String> {
+        let granted = self
+            .call("lease/grant", &json!({"TTL": seconds.to_string()}))
+            .await?;
+        let body = json!({"key": BASE64_STANDARD.encode(key), "value": BASE64_STANDARD.encode(value), "lease": granted["ID"]});
+        self.call("kv/put", &body).await.map(drop)
+    }
+
     /// The value of a key, a text.
     pub async fn get(&self, key: &str) -> Option<String> {
         let body = json!({"key": BASE64_STANDARD.encode(key)});

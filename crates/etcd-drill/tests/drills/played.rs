@@ -64,10 +64,22 @@ async fn a_program_that_fails_says_why() {
     let (stage, text, is_of_snapshot) = site.refused(&data, &Expected::default()).await;
     assert_eq!((stage, is_of_snapshot), (EtcdDrillStage::Restoring, true));
     assert!(
-        text.contains("etcdutl can't restore the snapshot: invalid database"),
+        text.contains("etcdutl can't read the snapshot: invalid database"),
         "{text}"
     );
     assert!(text.contains("gantry snapshot cluster"), "{text}");
+
+    let no_restore = RESTORES.replace(
+        "mkdir -p \"$5/member\"",
+        "echo 'Error: no space left' >&2; exit 1",
+    );
+    site.play("etcdutl", &no_restore);
+    let (stage, text, is_of_snapshot) = site.refused(&data, &Expected::default()).await;
+    assert_eq!((stage, is_of_snapshot), (EtcdDrillStage::Restoring, true));
+    assert!(
+        text.contains("etcdutl can't restore the snapshot: no space left"),
+        "{text}"
+    );
 
     let (stage, text, _) = site.refused(b"data without a hash", &Expected::default()).await;
     assert_eq!(stage, EtcdDrillStage::Restoring);

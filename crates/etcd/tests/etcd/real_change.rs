@@ -130,7 +130,7 @@ async fn leadership_moves_and_a_dead_member_is_removed() {
         "{dead:?}"
     );
     assert!(view.outsiders.is_empty(), "its endpoint is a member's: {view:?}");
-    let hashes = client.hash_kv().await.unwrap();
+    let hashes = client.hash_kv(None).await.unwrap();
     assert_eq!(hashes.members.len(), 2);
 
     client.remove_member(dead.id).await.unwrap();

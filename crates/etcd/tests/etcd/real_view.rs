@@ -47,7 +47,7 @@ async fn three_members_are_seen_from_one_endpoint() {
 async fn members_hold_the_same_data_and_give_it_away() {
     let members = start(3).await;
     let client = connect(&members, &[1, 2, 3]);
-    let hashes = client.hash_kv().await.unwrap();
+    let hashes = client.hash_kv(None).await.unwrap();
     let distinct: BTreeSet<_> = hashes
         .members
         .values()

@@ -7,16 +7,19 @@ is_intact() {
     [ "$found" = "$(tail -c 32 "$1" | od -An -v -tx1 | tr -d ' \n')" ]
 }
 
+must_be_intact() {
+    is_intact "$1" && return
+    echo "the snapshot of etcd is damaged: its SHA-256 is not the one at its end" >&2
+    exit 100
+}
+
 #   restore_etcd SNAPSHOT DIRECTORY NAME-OF-THE-MEMBER URL-OF-THE-MEMBER [older]
 # "older" says that clients have seen later data than these. The data get there complete in one step, so a reset repeats all
 # of it or nothing.
 restore_etcd() {
     from=$1 to=$2 new=$2.new member=$3 peer=$4 seen=${5-}
     [ ! -d "$to/member" ] || return 0
-    if ! is_intact "$from"; then
-        echo "the snapshot of etcd is damaged: its SHA-256 is not the one at its end" >&2
-        exit 100
-    fi
+    must_be_intact "$from"
     rm -rf "$new"
     set -- --data-dir "$new" --name "$member" --initial-cluster "$member=$peer" --initial-advertise-peer-urls "$peer"
     if [ -n "$seen" ]; then

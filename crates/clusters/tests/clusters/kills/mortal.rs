@@ -180,8 +180,12 @@ impl Etcd for Mortal<dyn Etcd> {
         self.answer(self.life.write(), |inner| inner.promote(id), NO_ANSWER)
     }
 
-    fn hash_kv(&self) -> OfEtcd<'_, HashView> {
-        self.answer(self.life.goes_on(), |inner| inner.hash_kv(), NO_ANSWER)
+    fn hash_kv(&self, revision: Option<i64>) -> OfEtcd<'_, HashView> {
+        self.answer(
+            self.life.goes_on(),
+            move |inner| inner.hash_kv(revision),
+            NO_ANSWER,
+        )
     }
 
     fn freeze(&self) -> OfEtcd<'_, ()> {
