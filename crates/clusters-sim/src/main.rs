@@ -19,7 +19,8 @@ use sim::{HoldingAllocator, Request, count_held_bytes};
 
 /// As in `gantry serve`, so that memory is comparable.
 #[global_allocator]
-static ALLOCATOR: HoldingAllocator<mimalloc::MiMalloc> = HoldingAllocator(mimalloc::MiMalloc);
+static ALLOCATOR: HoldingAllocator<tikv_jemallocator::Jemalloc> =
+    HoldingAllocator(tikv_jemallocator::Jemalloc);
 
 #[derive(Debug, Parser)]
 #[command(about = "Makes single-node clusters through the coordinator and says what it took")]

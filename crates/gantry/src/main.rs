@@ -27,9 +27,10 @@ use clap::Parser;
 use failure::Failure;
 
 /// musl's own allocator has one lock for all threads and no caches of them: an import of 10,000 machines takes three times
-/// its processor time. Without transparent huge pages, which make an idle process half as large again.
+/// its processor time. jemalloc gives back what is not used: 1,000 clusters take a sixth less memory than with mimalloc. Its
+/// settings are in `.cargo/config.toml`.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);

@@ -34,4 +34,4 @@ mod world;
 
 /// The one of the program: musl's takes a tenth of the time here.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
