@@ -2,10 +2,22 @@
 
 use std::error::Error;
 
+/// What layers of HTTP clients say of themselves, which tells a person nothing while there is a cause below.
+const WRAPPERS: [&str; 4] = [
+    "client error (Connect)",
+    "client error (SendRequest)",
+    "tcp connect error",
+    "error trying to connect",
+];
+
 /// `error: its cause: the cause of that`.
 #[must_use]
 pub fn line(error: &dyn Error) -> String {
-    appended(error.to_string(), error)
+    let text = error.to_string();
+    match error.source() {
+        Some(cause) if is_wrapper(&text) => line(cause),
+        _ => appended(text, error),
+    }
 }
 
 /// `text` instead of the error's own, with the causes of the error.
@@ -14,13 +26,18 @@ pub fn appended(mut text: String, error: &dyn Error) -> String {
     let mut cause = error.source();
     while let Some(next) = cause {
         let more = next.to_string();
-        if !text.contains(&more) {
+        cause = next.source();
+        if !text.contains(&more) && !(cause.is_some() && is_wrapper(&more)) {
             text.push_str(": ");
             text.push_str(&more);
         }
-        cause = next.source();
     }
     text
+}
+
+fn is_wrapper(text: &str) -> bool {
+    // The client of Kubernetes names its own layer before that of HTTP.
+    WRAPPERS.contains(&text.trim_start_matches("ServiceError: "))
 }
 
 #[cfg(test)]
@@ -59,6 +76,24 @@ mod tests {
         assert_eq!(
             appended("Unavailable".into(), &error),
             "Unavailable: no such file: os error 2"
+        );
+    }
+
+    #[test]
+    fn layers_of_http_clients_are_left_out_above_a_cause() {
+        let refused = [
+            "ServiceError: client error (Connect)",
+            "tcp connect error",
+            "refused",
+        ];
+        assert_eq!(line(&layers(&refused)), "refused");
+        assert_eq!(
+            line(&layers(&["cannot read a", "client error (Connect)", "refused"])),
+            "cannot read a: refused"
+        );
+        assert_eq!(
+            line(&layers(&["client error (SendRequest)"])),
+            "client error (SendRequest)"
         );
     }
 }
