@@ -3,6 +3,7 @@
 //! Its invariant: a method that returns `Ok` has seen the BMC confirm what the method's text promises.
 
 use futures::future::BoxFuture;
+use resources::bmc::{BmcReport, Indicator, ReportKind};
 
 use crate::{BootOverride, Error, Inventory, PowerAction, PowerState};
 
@@ -21,6 +22,13 @@ pub trait Bmc: Send + Sync + std::fmt::Debug {
 
     /// What the BMC says about the machine it belongs to.
     fn inventory(&self) -> BoxFuture<'_, Result<Inventory, Error>>;
+
+    /// Reads what the BMC says about the hardware. A list that is incomplete says why in the notes of the report; one that the
+    /// BMC does not have at all is [`Error::Missing`].
+    fn report(&self, kind: ReportKind) -> BoxFuture<'_, Result<BmcReport, Error>>;
+
+    /// Switches the light by which the machine is found; `Ok` means the BMC shows it so, where it shows it at all.
+    fn identify(&self, light: Indicator) -> BoxFuture<'_, Result<(), Error>>;
 
     /// Ends the session, if one was opened. Never an error: an unreachable BMC drops it by its own time limit.
     fn close(&self) -> BoxFuture<'_, ()>;

@@ -10,6 +10,8 @@ pub enum BootDevice {
     Cdrom,
     /// The firmware's set-up menu.
     Bios,
+    /// The network, by the HTTP boot of UEFI firmware.
+    Http,
 }
 
 /// Which kind of firmware boot the override is for.
@@ -69,6 +71,9 @@ impl BootLasts {
 }
 
 impl BootDevice {
+    /// Every source.
+    pub const ALL: [Self; 5] = [Self::Pxe, Self::Http, Self::Disk, Self::Cdrom, Self::Bios];
+
     /// Redfish `ComputerSystem.BootSource`.
     pub(crate) fn redfish(self) -> &'static str {
         match self {
@@ -76,6 +81,7 @@ impl BootDevice {
             Self::Disk => "Hdd",
             Self::Cdrom => "Cd",
             Self::Bios => "BiosSetup",
+            Self::Http => "UefiHttp",
         }
     }
 }
@@ -97,6 +103,7 @@ impl fmt::Display for BootDevice {
             Self::Disk => "disk",
             Self::Cdrom => "cdrom",
             Self::Bios => "bios",
+            Self::Http => "http",
         })
     }
 }

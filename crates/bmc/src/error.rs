@@ -90,6 +90,18 @@ pub enum Error {
         action: String,
         offered: String,
     },
+    #[error("BMC {host} has no {what}: {reason}")]
+    Missing {
+        host: String,
+        what: &'static str,
+        reason: String,
+    },
+    #[error("BMC {host} accepted to switch its identify light {wanted} and shows it {shown}")]
+    LightNotSet {
+        host: String,
+        wanted: &'static str,
+        shown: String,
+    },
     #[error("BMC {host} accepted to boot from {wanted} but shows {shown}")]
     BootNotSet {
         host: String,
@@ -107,6 +119,7 @@ impl Error {
             | Self::Timeout { .. }
             | Self::NoSession { .. }
             | Self::Malformed { .. }
+            | Self::LightNotSet { .. }
             | Self::BootNotSet { .. } => true,
             // 409 is what a BMC says while it is still busy with the action before.
             Self::Status { status, .. } => matches!(status, 408 | 409 | 412 | 425 | 429 | 500..=599),
@@ -123,6 +136,7 @@ impl Error {
             | Self::TooLong { .. }
             | Self::SystemAmbiguous { .. }
             | Self::SystemMissing { .. }
+            | Self::Missing { .. }
             | Self::Unsupported { .. } => false,
         }
     }

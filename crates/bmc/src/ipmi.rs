@@ -12,13 +12,18 @@
 //! is dropped, takes a late answer for that of the next request, and has a fixed port.
 
 mod boot;
+mod capabilities;
 mod connection;
 mod inventory;
+mod log;
+mod records;
+mod sensors;
 mod session;
 mod socket;
 
-use ::ipmi::{ChassisStatus, Command, Control};
+use ::ipmi::{ChassisStatus, Command, Control, Identify};
 use futures::future::BoxFuture;
+use resources::bmc::{BmcReport, Indicator, ReportKind};
 use tokio::sync::Mutex;
 
 use crate::{Bmc, BootOverride, Error, Inventory, PowerAction, PowerState};
@@ -76,11 +81,14 @@ impl Ipmi {
         }
     }
 
-    async fn read_power(&self) -> Result<PowerState, Error> {
+    async fn read_chassis(&self) -> Result<ChassisStatus, Error> {
         let command = Command::ChassisStatus;
         let data = self.run(command, &[], Repeat::Yes).await?;
-        let status = ChassisStatus::parse(&data).map_err(self.malformed(command))?;
-        Ok(if status.on {
+        ChassisStatus::parse(&data).map_err(self.malformed(command))
+    }
+
+    async fn read_power(&self) -> Result<PowerState, Error> {
+        Ok(if self.read_chassis().await?.on {
             PowerState::On
         } else {
             PowerState::Off
@@ -103,6 +111,33 @@ impl Ipmi {
             .await
             .map(drop)
     }
+
+    async fn send_identify(&self, light: Indicator) -> Result<(), Error> {
+        let (wanted, identify) = match light {
+            Indicator::On => (true, Identify::On),
+            Indicator::Off => (false, Identify::Off),
+        };
+        self.run(Command::ChassisIdentify, &identify.to_bytes(), Repeat::Yes)
+            .await?;
+        let word = |on: bool| if on { "on" } else { "off" };
+        match self.read_chassis().await?.identifies {
+            Some(shown) if shown != wanted => Err(Error::LightNotSet {
+                host: self.host().to_owned(),
+                wanted: word(wanted),
+                shown: word(shown).to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    async fn read_report(&self, kind: ReportKind) -> Result<BmcReport, Error> {
+        match kind {
+            ReportKind::Sensors => self.read_sensors().await,
+            ReportKind::Log => self.read_log().await,
+            ReportKind::Firmware => self.read_firmware().await,
+            ReportKind::Capabilities => self.read_capabilities().await,
+        }
+    }
 }
 
 impl Bmc for Ipmi {
@@ -120,6 +155,14 @@ impl Bmc for Ipmi {
 
     fn inventory(&self) -> BoxFuture<'_, Result<Inventory, Error>> {
         Box::pin(self.read_inventory())
+    }
+
+    fn report(&self, kind: ReportKind) -> BoxFuture<'_, Result<BmcReport, Error>> {
+        Box::pin(self.read_report(kind))
+    }
+
+    fn identify(&self, light: Indicator) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.send_identify(light))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -18,6 +18,7 @@ mod error;
 mod inventory;
 mod ipmi;
 mod power;
+mod reading_limit;
 mod redfish;
 
 pub use self::ipmi::{Ipmi, IpmiConnection};

@@ -29,6 +29,16 @@ pub enum PowerAction {
 }
 
 impl PowerAction {
+    /// Every action.
+    pub const ALL: [Self; 6] = [
+        Self::On,
+        Self::Off,
+        Self::Soft,
+        Self::Cycle,
+        Self::Reset,
+        Self::Nmi,
+    ];
+
     /// Whether the machine already is where the action leads. Most BMCs answer such a request with an error.
     pub(crate) fn is_done_by(self, state: PowerState) -> bool {
         matches!(

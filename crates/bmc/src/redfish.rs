@@ -3,14 +3,23 @@
 //! Invariant: nothing that the BMC says leads a request, and with it the password, to another origin.
 
 mod body;
+mod capabilities;
+mod firmware;
+mod indicator;
+mod log;
+mod loose;
 mod model;
 mod quirks;
 mod request;
+mod sensors;
 mod tls;
 mod transport;
+mod walk;
 
 use futures::future::BoxFuture;
 use http::Method;
+use resources::bmc::{BmcReport, Indicator, ReportKind};
+use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use crate::{Bmc, BootOverride, Connection, Error, Inventory, Nic, PowerAction, PowerState};
@@ -33,6 +42,8 @@ pub struct Redfish {
 /// What is read once: where the system is and which deviations its vendor has.
 #[derive(Debug)]
 struct Service {
+    /// The service root as it was given.
+    root: Value,
     system_path: String,
     quirks: &'static Quirks,
 }
@@ -68,7 +79,8 @@ impl Redfish {
     }
 
     async fn discover(&self) -> Result<Service, Error> {
-        let root: ServiceRoot = self.transport.get(ROOT).await?;
+        let document: Value = self.transport.get(ROOT).await?;
+        let root: ServiceRoot = self.transport.read_value(ROOT, &document)?;
         let quirks = quirks::of(root.vendor.as_deref(), root.product.as_deref());
         let systems: Collection = self
             .transport
@@ -76,6 +88,7 @@ impl Redfish {
             .await?;
         let system = request::choose_system(self.transport.host(), &systems, self.wanted_system.as_deref())?;
         Ok(Service {
+            root: document,
             system_path: self.transport.local(&system)?,
             quirks,
         })
@@ -84,6 +97,28 @@ impl Redfish {
     async fn system(&self) -> Result<(&Service, System), Error> {
         let service = self.service().await?;
         Ok((service, self.transport.get(&service.system_path).await?))
+    }
+
+    /// The system with every field that it has.
+    async fn system_document(&self) -> Result<Value, Error> {
+        self.transport.get(&self.service().await?.system_path).await
+    }
+
+    fn missing(&self, what: &'static str, reason: &str) -> Error {
+        Error::Missing {
+            host: self.transport.host().to_owned(),
+            what,
+            reason: reason.to_owned(),
+        }
+    }
+
+    async fn read_report(&self, kind: ReportKind) -> Result<BmcReport, Error> {
+        match kind {
+            ReportKind::Sensors => self.read_sensors().await,
+            ReportKind::Log => self.read_log().await,
+            ReportKind::Firmware => self.read_firmware().await,
+            ReportKind::Capabilities => self.read_capabilities().await,
+        }
     }
 
     async fn send_power(&self, action: PowerAction) -> Result<(), Error> {
@@ -155,6 +190,14 @@ impl Bmc for Redfish {
 
     fn inventory(&self) -> BoxFuture<'_, Result<Inventory, Error>> {
         Box::pin(self.read_inventory())
+    }
+
+    fn report(&self, kind: ReportKind) -> BoxFuture<'_, Result<BmcReport, Error>> {
+        Box::pin(self.read_report(kind))
+    }
+
+    fn identify(&self, light: Indicator) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.send_identify(light))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -3,19 +3,16 @@
 use std::net::SocketAddr;
 
 use ipmi::{
-    BootFlags, ChannelAuthentication, ChassisStatus, CipherSuite, Command, Completion, Control, Privilege,
-    Request, boot_parameter,
+    BootFlags, ChannelAuthentication, ChassisStatus, CipherSuite, Command, Completion, Control, Identify,
+    Privilege, Request, boot_parameter,
 };
 
+use crate::answer::Answer;
 use crate::chassis::{Chassis, Profile};
+use crate::hardware;
 
 /// The channel that the network is.
 const CHANNEL: u8 = 1;
-/// IPMI 2.0; the functions "chassis" and "FRU inventory".
-const DEVICE_ID: [u8; 11] = [0x20, 1, 1, 0, 0x02, 0x88, 0, 0, 0, 0, 0];
-
-/// Data of an answer, or the code that says why there is none.
-pub(crate) type Answer = Result<Vec<u8>, Completion>;
 
 /// Whether a command can be asked outside of sessions.
 pub(crate) fn needs_no_session(command: Command) -> bool {
@@ -27,7 +24,10 @@ pub(crate) fn needs_no_session(command: Command) -> bool {
 
 fn needed(command: Command) -> Privilege {
     match command {
-        Command::ChassisControl | Command::SetBootOptions | Command::GetBootOptions => Privilege::Operator,
+        Command::ChassisControl
+        | Command::ChassisIdentify
+        | Command::SetBootOptions
+        | Command::GetBootOptions => Privilege::Operator,
         _ => Privilege::User,
     }
 }
@@ -52,7 +52,17 @@ pub(crate) async fn execute(
     }
     let data = request.data.as_slice();
     match command {
-        Command::ChassisStatus => Ok(ChassisStatus { on: chassis.is_on() }.to_bytes().to_vec()),
+        Command::ChassisStatus => {
+            let status = ChassisStatus {
+                on: chassis.is_on(),
+                identifies: Some(chassis.identifies()),
+            };
+            Ok(status.to_bytes().to_vec())
+        }
+        Command::ChassisIdentify => {
+            let identify = Identify::parse(data).map_err(|_| Completion::LENGTH)?;
+            chassis.identify(identify, asker.peer).await.map(|()| Vec::new())
+        }
         Command::ChassisControl => {
             let [number] = data else {
                 return Err(Completion::LENGTH);
@@ -62,16 +72,26 @@ pub(crate) async fn execute(
         }
         Command::GetBootOptions => boot_options(data, chassis),
         Command::SetBootOptions => set_boot_options(data, asker.peer, chassis).await,
-        Command::DeviceId => Ok(DEVICE_ID.to_vec()),
+        Command::DeviceId => Ok(profile.device.to_bytes().to_vec()),
         Command::DeviceGuid | Command::SystemGuid => Ok(chassis.identity().guid.to_vec()),
         Command::ChannelAuthentication => Ok(authentication(profile)),
         Command::CipherSuites => Ok(cipher_suites(data, profile)),
+        Command::FruArea | Command::ReadFru if !profile.device.has_fru => Err(Completion::INVALID_COMMAND),
         Command::FruArea => {
             let size = u16::try_from(fru(data, chassis)?.len()).unwrap_or(u16::MAX);
             let [low, high] = size.to_le_bytes();
             Ok(vec![low, high, 0])
         }
         Command::ReadFru => read_fru(data, chassis),
+        Command::SensorReading
+        | Command::SensorThresholds
+        | Command::ReadingFactors
+        | Command::SdrInfo
+        | Command::ReserveSdr
+        | Command::GetSdr => hardware::sensors(command, data, profile, &chassis.sensors()),
+        Command::SelInfo | Command::ReserveSel | Command::GetSelEntry | Command::SelTime => {
+            hardware::events(command, data, profile, &chassis.events())
+        }
         // These change the session and are done where it is.
         Command::SetPrivilege | Command::CloseSession => Err(Completion::INVALID_COMMAND),
     }
@@ -134,7 +154,7 @@ fn fru(data: &[u8], chassis: &dyn Chassis) -> Answer {
     match data {
         [0, ..] => Ok(chassis.identity().product.to_fru()),
         [] => Err(Completion::LENGTH),
-        _ => Err(Completion(0xcb)),
+        _ => Err(Completion::NOT_PRESENT),
     }
 }
 

@@ -4,20 +4,22 @@
 //! `ipmi` knows. The machine behind it is a [`Chassis`] that the caller provides.
 //!
 //! Refuses: IPMI 1.5 sessions, unencrypted packets, commands above a session's privilege, and every command that it does
-//! not know. It is no BMC firmware: there is one user, no sensors, no event log and no serial console.
+//! not know. It is no BMC firmware: there is one user, and no serial console.
 //!
 //! Faults are switched at run time ([`Handle::inject`]), because a BMC that always answers tests nothing.
 #![forbid(unsafe_code)]
 
+mod answer;
 mod chassis;
 mod commands;
 mod faults;
 mod handshake;
+mod hardware;
 mod server;
 mod session;
 mod simulated;
 
-pub use chassis::{Account, Chassis, Identity, Profile};
+pub use chassis::{Account, Chassis, DEVICE, Identity, Lie, Profile, Sensor};
 pub use faults::Fault;
 pub use server::{Handle, Server};
 pub use simulated::{MemoryMachine, SimulatedBmc};

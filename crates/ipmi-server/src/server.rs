@@ -8,8 +8,9 @@ use ipmi::{Command, Completion, MAX_PACKET, Packet, PayloadType, Privilege, Requ
 use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
 
+use crate::answer::Answer;
 use crate::chassis::{Account, Chassis, Profile};
-use crate::commands::{Answer, Asker, execute, needs_no_session};
+use crate::commands::{Asker, execute, needs_no_session};
 use crate::faults::{Fault, Faults, arriving};
 use crate::handshake::Handshake;
 use crate::session::{Opened, Sessions, Stage};

@@ -5,11 +5,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::BoxFuture;
-use ipmi::{BootFlags, Completion, Control};
+use ipmi::{BootFlags, Completion, Control, Identify, SelRecord};
 use tokio::net::UdpSocket;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::chassis::{Account, Chassis, Identity, Profile};
+use crate::chassis::{Account, Chassis, Identity, Profile, Sensor};
 use crate::server::{Handle, Server};
 
 /// A machine that only remembers. It is off at first.
@@ -25,6 +25,14 @@ struct State {
     boot: BootFlags,
     done: Vec<Control>,
     forgets: u32,
+    refuses: u32,
+    ignores: u32,
+    lag: u32,
+    /// What is still shown, and how often, of the state before a control.
+    stale: Option<(bool, u32)>,
+    sensors: Vec<Sensor>,
+    events: Vec<SelRecord>,
+    identifies: bool,
 }
 
 impl MemoryMachine {
@@ -32,6 +40,34 @@ impl MemoryMachine {
     #[must_use]
     pub fn done(&self) -> Vec<Control> {
         self.state().done.clone()
+    }
+
+    /// So many power commands are refused because the BMC is busy.
+    pub fn refuse_controls(&self, count: u32) {
+        self.state().refuses = count;
+    }
+
+    /// So many power commands are accepted and not done.
+    pub fn ignore_controls(&self, count: u32) {
+        self.state().ignores = count;
+    }
+
+    /// After each power command the state before it is shown so many times.
+    pub fn lag(&self, reads: u32) {
+        self.state().lag = reads;
+    }
+
+    /// Whether it is on in truth, whatever its BMC shows.
+    #[must_use]
+    pub fn is_really_on(&self) -> bool {
+        self.state().on
+    }
+
+    /// Gives it sensors and an event log.
+    pub fn equip(&self, sensors: Vec<Sensor>, events: Vec<SelRecord>) {
+        let mut state = self.state();
+        state.sensors = sensors;
+        state.events = events;
     }
 
     /// Switches it as a power button does, past its BMC.
@@ -51,12 +87,28 @@ impl MemoryMachine {
 
 impl Chassis for MemoryMachine {
     fn is_on(&self) -> bool {
-        self.state().on
+        let mut state = self.state();
+        match state.stale.take() {
+            Some((shown, left)) if left > 0 => {
+                state.stale = Some((shown, left.saturating_sub(1)));
+                shown
+            }
+            _ => state.on,
+        }
     }
 
     fn control(&self, control: Control, _: SocketAddr) -> BoxFuture<'_, Result<(), Completion>> {
         let mut state = self.state();
+        if let Some(left) = state.refuses.checked_sub(1) {
+            state.refuses = left;
+            return Box::pin(std::future::ready(Err(Completion::NODE_BUSY)));
+        }
+        if let Some(left) = state.ignores.checked_sub(1) {
+            state.ignores = left;
+            return Box::pin(std::future::ready(Ok(())));
+        }
         state.done.push(control);
+        state.stale = (state.lag > 0).then_some((state.on, state.lag));
         state.on = match control {
             Control::On | Control::Cycle => true,
             Control::Off | Control::Soft => false,
@@ -81,6 +133,24 @@ impl Chassis for MemoryMachine {
     fn identity(&self) -> Identity {
         self.identity.clone()
     }
+
+    fn sensors(&self) -> Vec<Sensor> {
+        self.state().sensors.clone()
+    }
+
+    fn events(&self) -> Vec<SelRecord> {
+        self.state().events.clone()
+    }
+
+    fn identifies(&self) -> bool {
+        self.state().identifies
+    }
+
+    fn identify(&self, identify: Identify, _: SocketAddr) -> BoxFuture<'_, Result<(), Completion>> {
+        // How long it shows itself is not counted here.
+        self.state().identifies = identify != Identify::Off;
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// A BMC that runs until it is dropped.
@@ -102,6 +172,13 @@ impl SimulatedBmc {
                 boot: BootFlags::NONE,
                 done: Vec::new(),
                 forgets: 0,
+                refuses: 0,
+                ignores: 0,
+                lag: 0,
+                stale: None,
+                sensors: Vec::new(),
+                events: Vec::new(),
+                identifies: false,
             }),
         });
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;

@@ -17,19 +17,66 @@ pub mod boot_parameter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChassisStatus {
     pub on: bool,
+    /// Whether the chassis shows where it is; `None` where the BMC does not tell (§28.2, "miscellaneous chassis state").
+    pub identifies: Option<bool>,
 }
+
+/// The state of the identify light is told.
+const TELLS_IDENTIFY: u8 = 0x40;
+/// It is on for a time, or for good.
+const IDENTIFIES: u8 = 0x30;
 
 impl ChassisStatus {
     pub fn parse(data: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(data, "the chassis status");
-        let [power, _, _] = reader.array()?;
-        Ok(Self { on: power & 1 != 0 })
+        let [power, _, state] = reader.array()?;
+        Ok(Self {
+            on: power & 1 != 0,
+            identifies: (state & TELLS_IDENTIFY != 0).then_some(state & IDENTIFIES != 0),
+        })
     }
 
     #[must_use]
     pub fn to_bytes(self) -> [u8; 3] {
+        let state = match self.identifies {
+            None => 0,
+            Some(false) => TELLS_IDENTIFY,
+            Some(true) => TELLS_IDENTIFY | 0x20,
+        };
         // "Always off" as power restore policy.
-        [u8::from(self.on), 0, 0]
+        [u8::from(self.on), 0, state]
+    }
+}
+
+/// Data of Chassis Identify (§28.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identify {
+    Off,
+    /// For so many seconds.
+    For(u8),
+    /// Until it is switched off.
+    On,
+}
+
+impl Identify {
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 2] {
+        match self {
+            Self::Off => [0, 0],
+            Self::For(seconds) => [seconds, 0],
+            Self::On => [0, 1],
+        }
+    }
+
+    /// Without data a chassis identifies itself for 15 seconds.
+    pub fn parse(data: &[u8]) -> Result<Self, Malformed> {
+        Ok(match data {
+            [] => Self::For(15),
+            [_, force] if force & 1 != 0 => Self::On,
+            [0] | [0, _] => Self::Off,
+            [seconds] | [seconds, _] => Self::For(*seconds),
+            _ => return Err(Malformed::Length("a request to identify the chassis")),
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetFn {
     Chassis,
+    SensorEvent,
     App,
     Storage,
 }
@@ -14,6 +15,7 @@ impl NetFn {
     pub(crate) const fn number(self) -> u8 {
         match self {
             Self::Chassis => 0,
+            Self::SensorEvent => 4,
             Self::App => 6,
             Self::Storage => 10,
         }
@@ -25,8 +27,12 @@ impl NetFn {
 pub enum Command {
     ChassisStatus,
     ChassisControl,
+    ChassisIdentify,
     SetBootOptions,
     GetBootOptions,
+    ReadingFactors,
+    SensorThresholds,
+    SensorReading,
     DeviceId,
     DeviceGuid,
     SystemGuid,
@@ -36,11 +42,19 @@ pub enum Command {
     CipherSuites,
     FruArea,
     ReadFru,
+    SdrInfo,
+    ReserveSdr,
+    GetSdr,
+    SelInfo,
+    ReserveSel,
+    GetSelEntry,
+    SelTime,
 }
 
-const COMMANDS: [(Command, NetFn, u8, &str); 13] = [
+const COMMANDS: [(Command, NetFn, u8, &str); 24] = [
     (Command::ChassisStatus, NetFn::Chassis, 0x01, "Get Chassis Status"),
     (Command::ChassisControl, NetFn::Chassis, 0x02, "Chassis Control"),
+    (Command::ChassisIdentify, NetFn::Chassis, 0x04, "Chassis Identify"),
     (
         Command::SetBootOptions,
         NetFn::Chassis,
@@ -52,6 +66,24 @@ const COMMANDS: [(Command, NetFn, u8, &str); 13] = [
         NetFn::Chassis,
         0x09,
         "Get System Boot Options",
+    ),
+    (
+        Command::ReadingFactors,
+        NetFn::SensorEvent,
+        0x23,
+        "Get Sensor Reading Factors",
+    ),
+    (
+        Command::SensorThresholds,
+        NetFn::SensorEvent,
+        0x27,
+        "Get Sensor Thresholds",
+    ),
+    (
+        Command::SensorReading,
+        NetFn::SensorEvent,
+        0x2d,
+        "Get Sensor Reading",
     ),
     (Command::DeviceId, NetFn::App, 0x01, "Get Device ID"),
     (Command::DeviceGuid, NetFn::App, 0x08, "Get Device GUID"),
@@ -82,6 +114,18 @@ const COMMANDS: [(Command, NetFn, u8, &str); 13] = [
         "Get FRU Inventory Area Info",
     ),
     (Command::ReadFru, NetFn::Storage, 0x11, "Read FRU Data"),
+    (Command::SdrInfo, NetFn::Storage, 0x20, "Get SDR Repository Info"),
+    (
+        Command::ReserveSdr,
+        NetFn::Storage,
+        0x22,
+        "Reserve SDR Repository",
+    ),
+    (Command::GetSdr, NetFn::Storage, 0x23, "Get SDR"),
+    (Command::SelInfo, NetFn::Storage, 0x40, "Get SEL Info"),
+    (Command::ReserveSel, NetFn::Storage, 0x42, "Reserve SEL"),
+    (Command::GetSelEntry, NetFn::Storage, 0x43, "Get SEL Entry"),
+    (Command::SelTime, NetFn::Storage, 0x48, "Get SEL Time"),
 ];
 
 impl Command {

@@ -11,8 +11,11 @@ impl Completion {
     pub const PARAMETER_UNSUPPORTED: Self = Self(0x80);
     pub const NODE_BUSY: Self = Self(0xc0);
     pub const INVALID_COMMAND: Self = Self(0xc1);
-    pub const OUT_OF_RANGE: Self = Self(0xc9);
+    pub const RESERVATION: Self = Self(0xc5);
     pub const LENGTH: Self = Self(0xc7);
+    pub const OUT_OF_RANGE: Self = Self(0xc9);
+    pub const TOO_MANY_BYTES: Self = Self(0xca);
+    pub const NOT_PRESENT: Self = Self(0xcb);
     pub const INVALID_FIELD: Self = Self(0xcc);
     pub const INSUFFICIENT_PRIVILEGE: Self = Self(0xd4);
     pub const NOT_IN_THIS_STATE: Self = Self(0xd5);
@@ -36,6 +39,7 @@ impl fmt::Display for Completion {
             0xc2 => "command not possible for this part",
             0xc3 => "the BMC ran out of time",
             0xc4 => "the BMC ran out of space",
+            0xc5 => "the reservation was taken by somebody else",
             0xc7 => "wrong length of the request",
             0xc8 => "too long",
             0xc9 => "parameter out of range",

@@ -1,9 +1,10 @@
-//! The product area of a FRU (IPMI Platform Management FRU Information Storage Definition 1.3, §8, §11 to §13).
+//! The chassis, board and product areas of a FRU (IPMI Platform Management FRU Information Storage Definition 1.3, §8, §10 to §13).
 
 use crate::Malformed;
 use crate::reader::Reader;
+use crate::text;
 
-const AREA: &str = "the FRU's product area";
+const AREA: &str = "an area of the FRU";
 const END: u8 = 0xc1;
 
 /// What Get FRU Inventory Area Info says.
@@ -24,24 +25,57 @@ impl FruArea {
     }
 }
 
-/// Which product the machine is. A field that is empty or not given is `None`.
+/// What an area of a FRU is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FruPart {
+    Chassis,
+    Board,
+    Product,
+}
+
+impl FruPart {
+    pub const ALL: [Self; 3] = [Self::Chassis, Self::Board, Self::Product];
+
+    /// Where its area begins; `None` if the FRU has none. `header` are the FRU's first 8 bytes.
+    pub fn start(self, header: &[u8]) -> Result<Option<u16>, Malformed> {
+        const WHAT: &str = "the FRU's header";
+        let bytes: [u8; 8] = Reader::new(header, WHAT).array()?;
+        check_sum(&bytes, WHAT)?;
+        let [version, _, chassis, board, product, ..] = bytes;
+        if version & 0x0f != 1 {
+            return Err(Malformed::Value(WHAT));
+        }
+        let eights = match self {
+            Self::Chassis => chassis,
+            Self::Board => board,
+            Self::Product => product,
+        };
+        Ok((eights != 0).then(|| u16::from(eights).saturating_mul(8)))
+    }
+
+    /// How long its area is, by the first two bytes of it.
+    pub fn length(start: &[u8]) -> Result<u16, Malformed> {
+        let [_, eights] = Reader::new(start, AREA).array()?;
+        Ok(u16::from(eights).saturating_mul(8))
+    }
+
+    /// Bytes between the language and the first text.
+    const fn skipped(self) -> usize {
+        match self {
+            Self::Chassis | Self::Product => 0,
+            // The date of manufacture.
+            Self::Board => 3,
+        }
+    }
+}
+
+/// What an area says. A field that is empty, not given or not of this kind of area is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProductInfo {
     pub manufacturer: Option<String>,
     pub product: Option<String>,
+    pub part_number: Option<String>,
     pub serial: Option<String>,
-}
-
-/// Where the product area begins; `None` if the FRU has none. `header` are the FRU's first 8 bytes.
-pub fn product_area(header: &[u8]) -> Result<Option<u16>, Malformed> {
-    const WHAT: &str = "the FRU's header";
-    let bytes: [u8; 8] = Reader::new(header, WHAT).array()?;
-    check_sum(&bytes, WHAT)?;
-    let [version, _, _, _, product, ..] = bytes;
-    if version & 0x0f != 1 {
-        return Err(Malformed::Value(WHAT));
-    }
-    Ok((product != 0).then(|| u16::from(product).saturating_mul(8)))
 }
 
 fn check_sum(bytes: &[u8], what: &'static str) -> Result<(), Malformed> {
@@ -54,22 +88,17 @@ fn check_sum(bytes: &[u8], what: &'static str) -> Result<(), Malformed> {
 }
 
 impl ProductInfo {
-    /// How long a product area is, by its first two bytes.
-    pub fn length(start: &[u8]) -> Result<u16, Malformed> {
-        let [_, eights] = Reader::new(start, AREA).array()?;
-        Ok(u16::from(eights).saturating_mul(8))
-    }
-
-    /// Reads a whole product area.
-    pub fn parse(area: &[u8]) -> Result<Self, Malformed> {
+    /// Reads a whole area.
+    pub fn parse(part: FruPart, area: &[u8]) -> Result<Self, Malformed> {
         check_sum(area, AREA)?;
         let mut reader = Reader::new(area, AREA);
         let [version, _, language] = reader.array()?;
         if version & 0x0f != 1 {
             return Err(Malformed::Value(AREA));
         }
-        // Two bytes a character in other languages than English.
-        let wide = !matches!(language, 0 | 25);
+        // Two bytes a character in other languages than English; a chassis has its type there.
+        let wide = part != FruPart::Chassis && !matches!(language, 0 | 25);
+        reader.skip(part.skipped())?;
         let mut fields: [Option<String>; 5] = Default::default();
         for field in &mut fields {
             let kind = reader.u8()?;
@@ -77,18 +106,27 @@ impl ProductInfo {
                 break;
             }
             let bytes = reader.take(usize::from(kind & 0x3f))?;
-            *field = match kind >> 6 {
-                1 => Some(bcd_plus(bytes)),
-                2 => Some(six_bit(bytes)),
-                3 if !wide => Some(bytes.iter().map(|byte| char::from(*byte)).collect()),
-                _ => None,
-            };
+            *field = text::decode(kind >> 6, bytes).filter(|_| !wide || kind >> 6 != text::LATIN);
         }
-        let [manufacturer, product, _part, _version, serial] = fields.map(clean);
-        Ok(Self {
-            manufacturer,
-            product,
-            serial,
+        let [first, second, third, fourth, fifth] = fields;
+        Ok(match part {
+            FruPart::Chassis => Self {
+                part_number: first,
+                serial: second,
+                ..Self::default()
+            },
+            FruPart::Board => Self {
+                manufacturer: first,
+                product: second,
+                serial: third,
+                part_number: fourth,
+            },
+            FruPart::Product => Self {
+                manufacturer: first,
+                product: second,
+                part_number: third,
+                serial: fifth,
+            },
         })
     }
 
@@ -96,7 +134,13 @@ impl ProductInfo {
     #[must_use]
     pub fn to_fru(&self) -> Vec<u8> {
         let mut area = vec![1, 0, 25];
-        for text in [&self.manufacturer, &self.product, &None, &None, &self.serial] {
+        for text in [
+            &self.manufacturer,
+            &self.product,
+            &self.part_number,
+            &None,
+            &self.serial,
+        ] {
             let text = text.as_deref().unwrap_or_default();
             let bytes: Vec<u8> = text.bytes().filter(u8::is_ascii).take(62).collect();
             // One byte of text would look like the end.
@@ -126,41 +170,6 @@ fn summed(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-fn clean(text: Option<String>) -> Option<String> {
-    let text = text?;
-    let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
-    let printable = !text.is_empty() && !text.chars().any(char::is_control);
-    printable.then(|| text.to_owned())
-}
-
-fn bcd_plus(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| match nibble {
-        0..=9 => char::from(nibble | b'0'),
-        0x0a => ' ',
-        0x0b => '-',
-        _ => '.',
-    };
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 0x0f)])
-        .collect()
-}
-
-/// Four characters from space to underscore in three bytes, the low bits first.
-fn six_bit(bytes: &[u8]) -> String {
-    let character = |bits: u8| char::from((bits & 0x3f).saturating_add(0x20));
-    bytes
-        .chunks(3)
-        .flat_map(|chunk| {
-            let at = |place: usize| chunk.get(place).copied().unwrap_or_default();
-            let (a, b, c) = (at(0), at(1), at(2));
-            let four = [a, a >> 6 | b << 2, b >> 4 | c << 4, c >> 2];
-            let whole = chunk.len().saturating_mul(8) / 6;
-            four.into_iter().take(whole).map(character)
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,29 +180,44 @@ mod tests {
             let info = ProductInfo {
                 manufacturer: Some("Example Corp".to_owned()),
                 product: None,
+                part_number: Some("R1-44".to_owned()),
                 serial: serial.map(str::to_owned),
             };
             let fru = info.to_fru();
-            let at = usize::from(product_area(&fru[..8]).unwrap().unwrap());
-            let length = usize::from(ProductInfo::length(&fru[at..]).unwrap());
+            let at = usize::from(FruPart::Product.start(&fru[..8]).unwrap().unwrap());
+            let length = usize::from(FruPart::length(&fru[at..]).unwrap());
             assert_eq!(at + length, fru.len());
-            assert_eq!(ProductInfo::parse(&fru[at..]), Ok(info));
+            assert_eq!(ProductInfo::parse(FruPart::Product, &fru[at..]), Ok(info));
+            assert_eq!(FruPart::Board.start(&fru[..8]), Ok(None));
         }
     }
 
     #[test]
-    fn packed_texts() {
-        // The specification's own example of packed ASCII.
-        assert_eq!(six_bit(&[0x29, 0xdc, 0xa6]), "IPMI");
-        assert_eq!(bcd_plus(&[0x12, 0xb3, 0xca]), "12-3. ");
+    fn areas() {
         let area = [1, 2, 0, 0x43, b'a', b'b', b'c', 0x83, 0x29, 0xdc, 0xa6, 0xc1];
-        assert!(
-            ProductInfo::parse(&summed(area.to_vec()))
-                .unwrap()
-                .product
-                .is_some_and(|name| name == "IPMI")
+        let product = ProductInfo::parse(FruPart::Product, &summed(area.to_vec())).unwrap();
+        assert_eq!(product.product.as_deref(), Some("IPMI"));
+        let board = [
+            1, 3, 25, 1, 2, 3, 0xc2, b'm', b'k', 0xc0, 0xc3, b's', b'1', b'2', 0xc2, b'p', b'n', 0xc1,
+        ];
+        let board = ProductInfo::parse(FruPart::Board, &summed(board.to_vec())).unwrap();
+        let expected = ProductInfo {
+            manufacturer: Some("mk".to_owned()),
+            product: None,
+            part_number: Some("pn".to_owned()),
+            serial: Some("s12".to_owned()),
+        };
+        assert_eq!(board, expected);
+        let chassis = [1, 2, 0x17, 0xc2, b'c', b'p', 0xc3, b'c', b's', b'1', 0xc1];
+        let chassis = ProductInfo::parse(FruPart::Chassis, &summed(chassis.to_vec())).unwrap();
+        assert_eq!(
+            (chassis.part_number.as_deref(), chassis.serial.as_deref()),
+            (Some("cp"), Some("cs1"))
         );
-        assert_eq!(product_area(&summed(vec![1, 0, 0, 0, 0, 0, 0])), Ok(None));
-        assert!(product_area(&[1, 0, 0, 0, 1, 0, 0, 0]).is_err());
+        assert_eq!(
+            FruPart::Product.start(&summed(vec![1, 0, 0, 0, 0, 0, 0])),
+            Ok(None)
+        );
+        assert!(FruPart::Product.start(&[1, 0, 0, 0, 1, 0, 0, 0]).is_err());
     }
 }

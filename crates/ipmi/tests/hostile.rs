@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 use ipmi::{
-    BootFlags, ChannelAuthentication, ChassisStatus, CipherSuite, Command, Completion, Exchange, FruArea,
-    MAX_PACKET, OpenSessionRequest, OpenSessionResponse, Packet, PayloadType, Privilege, ProductInfo, Rakp1,
-    Rakp2, Rakp3, Rakp4, Request, Response, Role, SessionKeys, host_uuid, product_area,
+    BootFlags, ChannelAuthentication, ChassisStatus, CipherSuite, Command, Completion, DeviceId, Exchange,
+    Factors, Format, FruArea, FruPart, Identify, Linear, MAX_PACKET, Measure, OpenSessionRequest,
+    OpenSessionResponse, Packet, PayloadType, Privilege, ProductInfo, Rakp1, Rakp2, Rakp3, Rakp4, Request,
+    Response, Role, SdrInfo, SdrPart, SdrRequest, SelEntry, SelInfo, SelRecord, SensorReading, SensorRecord,
+    SessionKeys, SystemEvent, Thresholds, host_uuid, sdr_length, sel_entry_asked, state,
 };
 use proptest::prelude::*;
 
@@ -54,23 +56,104 @@ fn parse_all(bytes: &[u8]) {
     let _ = ChassisStatus::parse(bytes);
     let _ = ChannelAuthentication::parse(bytes);
     let _ = FruArea::parse(bytes);
-    let _ = product_area(bytes);
-    let _ = ProductInfo::length(bytes);
-    if let Ok(info) = ProductInfo::parse(bytes) {
-        let texts = [info.manufacturer, info.product, info.serial];
-        assert!(
-            texts
-                .iter()
-                .flatten()
-                .all(|text| text.chars().count() <= bytes.len() * 2)
-        );
+    let _ = FruPart::length(bytes);
+    for part in FruPart::ALL {
+        let _ = part.start(bytes);
+        if let Ok(info) = ProductInfo::parse(part, bytes) {
+            let texts = [info.manufacturer, info.product, info.part_number, info.serial];
+            assert!(
+                texts
+                    .iter()
+                    .flatten()
+                    .all(|text| text.chars().count() <= bytes.len() * 2)
+            );
+        }
     }
+    parse_hardware(bytes);
     if let Ok(flags) = BootFlags::parse(bytes) {
         assert_eq!(BootFlags::parse(&flags.to_bytes()), Ok(flags));
     }
     if let Some(guid) = bytes.first_chunk() {
         let _ = host_uuid(*guid);
     }
+}
+
+/// The parsers of sensors, event log and what else is told of the hardware.
+fn parse_hardware(bytes: &[u8]) {
+    let _ = DeviceId::parse(bytes).map(|device| assert_eq!(device.to_bytes().len(), 11));
+    let _ = Identify::parse(bytes);
+    let _ = SdrInfo::parse(bytes);
+    let _ = SdrPart::parse(bytes).map(|part| assert!(part.bytes.len() < bytes.len()));
+    let _ = SdrRequest::parse(bytes);
+    let _ = sdr_length(bytes);
+    let _ = SelInfo::parse(bytes);
+    let _ = sel_entry_asked(bytes);
+    let _ = Thresholds::parse(bytes);
+    if let Ok(Some(sensor)) = SensorRecord::parse(bytes) {
+        assert!(sensor.name.chars().count() <= bytes.len() * 2);
+        for raw in 0..=u8::MAX {
+            let value = sensor.measure.and_then(|measure| measure.factors.measured(raw));
+            assert!(value.is_none_or(f64::is_finite));
+        }
+    }
+    if let Ok(reading) = SensorReading::parse(bytes) {
+        assert!(reading.raw.is_some() || reading.states == 0);
+    }
+    if let Ok(entry) = SelEntry::parse(bytes) {
+        assert_eq!(SelEntry::parse(&entry.to_bytes()), Ok(entry));
+        if let SelRecord::System(event) = entry.record {
+            assert!(!state(event.kind, event.event, event.state()).text.is_empty());
+        }
+    }
+    let factors = Factors {
+        format: Format::Unsigned,
+        linear: Linear::Varies,
+        m: 1,
+        b: 0,
+        b_exponent: 0,
+        r_exponent: 0,
+    };
+    let _ = factors.of_answer(bytes);
+}
+
+/// A sensor that measures, and an event of it.
+fn sensor() -> [Vec<u8>; 2] {
+    let sensor = SensorRecord {
+        owner: 0x20,
+        lun: 0,
+        number: 4,
+        entity: (0x40, 1),
+        kind: 1,
+        reading: 1,
+        percent: false,
+        unit: 1,
+        measure: Some(Measure {
+            factors: Factors {
+                format: Format::Twos,
+                linear: Linear::CubeRoot,
+                m: -5,
+                b: 100,
+                b_exponent: 7,
+                r_exponent: -8,
+            },
+            thresholds: Thresholds::default(),
+        }),
+        name: "Inlet Temp".to_owned(),
+    };
+    let event = SelEntry {
+        next: 2,
+        number: 1,
+        record: SelRecord::System(SystemEvent {
+            time: 1_700_000_000,
+            generator: 0x20,
+            kind: 1,
+            number: 4,
+            event: 1,
+            ended: false,
+            data: [0x59, 95, 90],
+        }),
+    };
+    [sensor.to_bytes(1), event.to_bytes()]
 }
 
 /// One good example of each kind of bytes.
@@ -106,10 +189,14 @@ fn good() -> Vec<Vec<u8>> {
     let fru = ProductInfo {
         manufacturer: Some("Example Corp".to_owned()),
         product: Some("R1".to_owned()),
+        part_number: None,
         serial: Some("GL9Y642MEHNB".to_owned()),
     };
     let fru = fru.to_fru();
+    let [sensor, event] = sensor();
     vec![
+        sensor,
+        event,
         Packet::plain(&request.to_bytes()),
         Packet::open(PayloadType::Rakp1, &first.to_bytes()),
         open.to_bytes(),
@@ -130,7 +217,7 @@ proptest! {
     }
 
     #[test]
-    fn changed_bytes(which in 0usize..10, changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    fn changed_bytes(which in 0usize..12, changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
                      cut in any::<prop::sample::Index>(), tail in proptest::collection::vec(any::<u8>(), 0..8)) {
         let mut bytes = good().swap_remove(which);
         for (at, value) in changes {

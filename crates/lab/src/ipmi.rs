@@ -4,13 +4,17 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use ipmi::{BootDevice, BootFlags, Command, Completion, Control, Privilege, ProductInfo, wire_guid};
-use ipmi_server::{Account, Chassis, Identity, Profile, Server};
+use ipmi::{
+    BootDevice, BootFlags, Command, Completion, Control, Identify, Privilege, ProductInfo, SelRecord,
+    wire_guid,
+};
+use ipmi_server::{Account, Chassis, Identity, Profile, Sensor, Server};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::command_log::{CommandLog, CommandRecord};
+use crate::hardware;
 use crate::machine::{BootOverride, Enabled, MachineHandle, Refusal, ResetKind, Target};
 use crate::options::Firmware;
 use crate::plan::MachinePlan;
@@ -90,6 +94,31 @@ impl Chassis for Machine {
                 ..ProductInfo::default()
             },
         }
+    }
+
+    fn sensors(&self) -> Vec<Sensor> {
+        hardware::ipmi_sensors(&self.handle.state())
+    }
+
+    fn events(&self) -> Vec<SelRecord> {
+        hardware::ipmi_events(&self.handle.state())
+    }
+
+    fn identifies(&self) -> bool {
+        self.handle.state().identifies
+    }
+
+    fn identify(&self, identify: Identify, peer: SocketAddr) -> BoxFuture<'_, Result<(), Completion>> {
+        Box::pin(async move {
+            let outcome = match identify {
+                Identify::Off => self.handle.identify(false).await.map(Some),
+                Identify::On => self.handle.identify(true).await.map(Some),
+                // A light that goes out by itself is not simulated, so it is refused and not ignored.
+                Identify::For(_) => return Err(Completion::INVALID_FIELD),
+            };
+            let asked = json!({ "identify": format!("{identify:?}") });
+            self.note(Command::ChassisIdentify, &asked, peer, outcome)
+        })
     }
 }
 

@@ -12,6 +12,7 @@
 mod command_log;
 mod console;
 mod error;
+mod hardware;
 mod ipmi;
 mod kvm;
 mod machine;

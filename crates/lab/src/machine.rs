@@ -10,4 +10,4 @@ mod state;
 
 pub(crate) use actor::{MachineHandle, Refusal, spawn};
 pub(crate) use bay::Bay;
-pub(crate) use state::{BootOverride, Enabled, MachineState, ResetKind, Target};
+pub(crate) use state::{BootOverride, Enabled, Logged, MachineState, ResetKind, Target};

@@ -4,7 +4,9 @@
 //! machine actor's. Sources: DSP0266 (protocol), DSP0268 (schemas).
 
 mod documents;
+mod hardware;
 mod login;
+mod reference;
 mod server;
 
 pub(crate) use server::{VirtualBmc, run};

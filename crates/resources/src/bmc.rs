@@ -3,6 +3,7 @@
 mod inventory;
 mod job;
 mod machine;
+mod report;
 mod task;
 
 pub use inventory::BmcInventory;
@@ -11,7 +12,10 @@ pub use machine::{
     BmcProtocol, Connection, ContactCondition, IpmiOptions, Machine, MachineSpec, MachineStatus,
     NamespacedRef, PowerState, ProviderOptions, RedfishOptions,
 };
+pub use report::{
+    BmcEvent, BmcReport, Capability, FirmwareVersion, Health, Part, ReportKind, Sensor, bmc_text,
+};
 pub use task::{
-    Action, BmcCondition, BootDevice, BootDeviceAction, ConditionKind, OneTimeBootDeviceAction, PowerAction,
-    Task, TaskSpec, TaskStatus, VirtualMediaAction,
+    Action, BmcCondition, BootDevice, BootDeviceAction, ConditionKind, Indicator, OneTimeBootDeviceAction,
+    PowerAction, Task, TaskSpec, TaskStatus, VirtualMediaAction,
 };

@@ -6,8 +6,9 @@ use super::Ipmi;
 use super::socket::Repeat;
 use crate::{BootDevice, BootLasts, BootMode, BootOverride, Error};
 
-fn flags(boot: BootOverride) -> BootFlags {
-    BootFlags {
+/// `None`: IPMI has no flag for this device.
+fn flags(boot: BootOverride) -> Option<BootFlags> {
+    Some(BootFlags {
         valid: true,
         persistent: boot.lasts == BootLasts::Always,
         efi: boot.mode == BootMode::Uefi,
@@ -16,13 +17,18 @@ fn flags(boot: BootOverride) -> BootFlags {
             BootDevice::Disk => Device::Disk,
             BootDevice::Cdrom => Device::Cdrom,
             BootDevice::Bios => Device::Setup,
+            BootDevice::Http => return None,
         },
-    }
+    })
 }
 
 impl Ipmi {
     pub(super) async fn send_boot(&self, boot: BootOverride) -> Result<(), Error> {
-        let wanted = flags(boot);
+        let wanted = flags(boot).ok_or_else(|| Error::Unsupported {
+            host: self.host().to_owned(),
+            action: format!("boot from {}", boot.device),
+            offered: "pxe, disk, cdrom and bios, which is all that IPMI knows".to_owned(),
+        })?;
         // By itself a BMC drops the flags unless a power command comes within a minute. Not every BMC has this setting.
         let keep = [boot_parameter::CLEARING, boot_parameter::KEEP_WITHOUT_COMMAND];
         match self.run(Command::SetBootOptions, &keep, Repeat::Yes).await {

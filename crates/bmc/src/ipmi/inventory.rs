@@ -1,8 +1,8 @@
-//! Which machine a BMC belongs to: the system's GUID and the product area of the first FRU.
+//! Which machine a BMC belongs to: the system's GUID and the first FRU.
 //!
 //! IPMI has no command for the host's network interfaces; the address in the LAN parameters is the BMC's own.
 
-use ::ipmi::{Command, FruArea, ProductInfo, host_uuid, product_area};
+use ::ipmi::{Command, FruArea, FruPart, ProductInfo, host_uuid};
 
 use super::Ipmi;
 use super::socket::Repeat;
@@ -21,7 +21,7 @@ impl Ipmi {
             .as_deref()
             .and_then(<[u8]>::first_chunk::<16>)
             .and_then(|guid| host_uuid(*guid));
-        let product = self.read_product().await?.unwrap_or_default();
+        let product = self.read_part(FruPart::Product).await?.unwrap_or_default();
         Ok(Inventory {
             uuid,
             serial: product.serial,
@@ -33,7 +33,7 @@ impl Ipmi {
     }
 
     /// What a command says; `None` where the BMC does not have it.
-    async fn optional(&self, command: Command, data: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    pub(super) async fn optional(&self, command: Command, data: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         match self.run(command, data, Repeat::Yes).await {
             Ok(data) => Ok(Some(data)),
             Err(error @ Error::Completion { .. }) if !error.retryable() => Ok(None),
@@ -41,7 +41,8 @@ impl Ipmi {
         }
     }
 
-    async fn read_product(&self) -> Result<Option<ProductInfo>, Error> {
+    /// An area of the machine's FRU; `None` where there is none.
+    pub(super) async fn read_part(&self, part: FruPart) -> Result<Option<ProductInfo>, Error> {
         let Some(area) = self.optional(Command::FruArea, &[FRU]).await? else {
             return Ok(None);
         };
@@ -51,12 +52,12 @@ impl Ipmi {
         }
         let wrong = || self.malformed(Command::ReadFru);
         let header = self.read_fru(area, 0, HEADER).await?;
-        let Some(start) = product_area(&header).map_err(wrong())? else {
+        let Some(start) = part.start(&header).map_err(wrong())? else {
             return Ok(None);
         };
-        let length = ProductInfo::length(&self.read_fru(area, start, HEADER).await?).map_err(wrong())?;
+        let length = FruPart::length(&self.read_fru(area, start, HEADER).await?).map_err(wrong())?;
         let product = self.read_fru(area, start, length).await?;
-        ProductInfo::parse(&product).map(Some).map_err(wrong())
+        ProductInfo::parse(part, &product).map(Some).map_err(wrong())
     }
 
     async fn read_fru(&self, area: FruArea, start: u16, length: u16) -> Result<Vec<u8>, Error> {

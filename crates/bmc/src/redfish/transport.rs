@@ -112,6 +112,15 @@ impl Transport {
         self.read(path, &bytes)
     }
 
+    /// A document that was read already, as one of a schema.
+    pub(super) fn read_value<T: DeserializeOwned>(&self, path: &str, document: &Value) -> Result<T, Error> {
+        T::deserialize(document).map_err(|_| Error::Malformed {
+            host: self.host().to_owned(),
+            path: path.to_owned(),
+            problem: "a field is missing or of another type than the schema's".to_owned(),
+        })
+    }
+
     fn read<T: DeserializeOwned>(&self, path: &str, bytes: &[u8]) -> Result<T, Error> {
         body::parse(bytes).map_err(|problem| Error::Malformed {
             host: self.host().to_owned(),

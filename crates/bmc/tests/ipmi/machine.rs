@@ -35,6 +35,7 @@ impl Bmc {
             product: ProductInfo {
                 manufacturer: Some("Example Corp".to_owned()),
                 product: Some("R1".to_owned()),
+                part_number: Some("R1-44".to_owned()),
                 serial: Some(SERIAL.to_owned()),
             },
         };

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bay::{Bay, set_reboot_action};
 use super::monitor::{Event, Monitor};
-use super::state::{BootOverride, MachineState, ResetKind};
+use super::state::{BootOverride, Logged, MachineState, ResetKind};
 use crate::Error;
 use crate::status::Power;
 
@@ -28,6 +28,7 @@ type Outcome = Result<String, Refusal>;
 enum Request {
     Reset(ResetKind),
     Boot(BootOverride),
+    Identify(bool),
 }
 
 /// The BMC's end of a machine.
@@ -55,6 +56,11 @@ impl MachineHandle {
         self.ask(Request::Boot(boot)).await
     }
 
+    /// Switches the identify light.
+    pub(crate) async fn identify(&self, on: bool) -> Outcome {
+        self.ask(Request::Identify(on)).await
+    }
+
     async fn ask(&self, request: Request) -> Outcome {
         let gone = || Refusal::Failed("the machine is being removed".to_owned());
         let (reply, answer) = oneshot::channel();
@@ -66,15 +72,7 @@ impl MachineHandle {
 /// A handle and the task to spawn. The task ends, and kills the machine, when cancelled.
 pub(crate) fn spawn(bay: Bay, cancel: CancellationToken) -> (MachineHandle, impl Future<Output = ()> + Send) {
     let (requests, inbox) = mpsc::channel(8);
-    let state = MachineState {
-        power: Power::Off,
-        since: Timestamp::now(),
-        boot: BootOverride::default(),
-        pid: None,
-        power_ons: 0,
-        resets: 0,
-    };
-    let (publish, watch) = watch::channel(state);
+    let (publish, watch) = watch::channel(MachineState::new(Timestamp::now()));
     let actor = Actor {
         bay,
         publish,
@@ -138,6 +136,10 @@ impl Actor {
         let failed = |error: Error| Refusal::Failed(causes::line(&error));
         match request {
             Request::Boot(boot) => self.set_boot(boot).await,
+            Request::Identify(on) => {
+                self.publish.send_modify(|state| state.identifies = on);
+                Ok(format!("identify light {}", if on { "on" } else { "off" }))
+            }
             Request::Reset(kind) => match (kind, self.running.is_some()) {
                 (ResetKind::On, false) | (ResetKind::PowerCycle, false) => {
                     self.power_on().await.map_err(failed)?;
@@ -226,6 +228,7 @@ impl Actor {
             state.boot = boot.after_boot();
             state.pid = pid;
             state.power_ons += 1;
+            state.log.note(state.since, Logged::PoweredOn);
         });
         tracing::info!(machine = %self.bay.plan.name, "powered on");
         Ok(())
@@ -253,6 +256,7 @@ impl Actor {
             state.power = Power::Off;
             state.since = Timestamp::now();
             state.pid = None;
+            state.log.note(state.since, Logged::PoweredOff);
         });
         tracing::info!(machine = %self.bay.plan.name, "powered off");
     }
@@ -261,7 +265,10 @@ impl Actor {
         let Some(running) = &mut self.running else { return };
         match event {
             Event::Shutdown { guest_reset } => running.restart = guest_reset,
-            Event::Reset => self.publish.send_modify(|state| state.resets += 1),
+            Event::Reset => self.publish.send_modify(|state| {
+                state.resets += 1;
+                state.log.note(Timestamp::now(), Logged::Reset);
+            }),
             Event::Other => {}
         }
     }

@@ -1,5 +1,7 @@
 //! What a BMC knows of its machine, and the pure rules of one-time boot.
 
+use std::collections::VecDeque;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +93,41 @@ impl BootOverride {
     }
 }
 
+/// What a BMC writes into its event log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Logged {
+    PoweredOn,
+    PoweredOff,
+    /// The processor was reset while the power stayed on.
+    Reset,
+}
+
+/// The event log of a BMC: its newest entries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct EventLog {
+    entries: VecDeque<(Timestamp, Logged)>,
+    /// Entries that made room for newer ones.
+    gone: usize,
+}
+
+impl EventLog {
+    const KEPT: usize = 100;
+
+    pub(crate) fn note(&mut self, at: Timestamp, what: Logged) {
+        if self.entries.len() >= Self::KEPT {
+            self.entries.pop_front();
+            self.gone += 1;
+        }
+        self.entries.push_back((at, what));
+    }
+
+    /// Number, time and event of each entry, oldest first. The first entry ever has number 1.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (usize, Timestamp, Logged)> + '_ {
+        let numbered = self.entries.iter().enumerate();
+        numbered.map(|(at, (time, what))| (self.gone + at + 1, *time, *what))
+    }
+}
+
 /// What others may see of a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MachineState {
@@ -102,11 +139,41 @@ pub(crate) struct MachineState {
     pub(crate) power_ons: u64,
     /// Guest resets so far.
     pub(crate) resets: u64,
+    /// Whether its identify light is on.
+    pub(crate) identifies: bool,
+    pub(crate) log: EventLog,
+}
+
+impl MachineState {
+    /// A machine that was never on.
+    pub(crate) fn new(since: Timestamp) -> Self {
+        Self {
+            power: Power::Off,
+            since,
+            boot: BootOverride::default(),
+            pid: None,
+            power_ons: 0,
+            resets: 0,
+            identifies: false,
+            log: EventLog::default(),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_log_keeps_its_newest_entries_with_their_numbers() {
+        let mut log = EventLog::default();
+        for _ in 0..EventLog::KEPT + 2 {
+            log.note(Timestamp::UNIX_EPOCH, Logged::Reset);
+        }
+        let numbers: Vec<usize> = log.entries().map(|(number, ..)| number).collect();
+        assert_eq!((numbers.len(), numbers[0]), (EventLog::KEPT, 3));
+        assert_eq!(numbers.last(), Some(&(EventLog::KEPT + 2)));
+    }
 
     #[test]
     fn once_is_used_up_and_continuous_is_not() {

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::hardware;
+use super::reference::{collection, healthy, link};
 use crate::machine::{BootOverride, Enabled, MachineState, ResetKind, Target};
 use crate::options::Firmware;
 use crate::plan::MachinePlan;
@@ -39,6 +41,7 @@ pub(super) fn get(path: &str, machine: &MachinePlan, state: &MachineState) -> Op
         "/redfish/v1/Chassis/1" => json!({
             "@odata.type": "#Chassis.v1_14_0.Chassis", "Id": "1", "Name": machine.name, "ChassisType": "RackMount",
             "SerialNumber": machine.serial, "PowerState": power(state), "Status": healthy(),
+            "Thermal": link(hardware::THERMAL), "Power": link(hardware::POWER),
             "Links": { "ComputerSystems": [link(SYSTEM)], "ManagedBy": [link("/redfish/v1/Managers/1")] },
         }),
         "/redfish/v1/SessionService" => json!({
@@ -46,7 +49,7 @@ pub(super) fn get(path: &str, machine: &MachinePlan, state: &MachineState) -> Op
             "ServiceEnabled": true, "Sessions": link(SESSIONS),
         }),
         SESSIONS => collection("Session", &[]),
-        _ => return None,
+        _ => hardware::get(id, state)?,
     };
     document["@odata.id"] = json!(id);
     Some(document)
@@ -59,27 +62,45 @@ pub(super) fn is_public(path: &str) -> bool {
 
 /// Of the settings that can change, so that `If-Match` protects a write.
 pub(super) fn etag(state: &MachineState) -> String {
-    let digest = Sha256::digest(format!("{:?} {:?}", state.boot, state.power));
+    let digest = Sha256::digest(format!("{:?} {:?} {}", state.boot, state.power, state.identifies));
     format!("\"{}\"", hex::encode(digest.get(..6).unwrap_or_default()))
 }
 
-/// Reads the body of a PATCH of the system: the boot override to set, or which property is wrong.
-pub(super) fn boot_patch(
+/// What a PATCH of the system changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct SystemChange {
+    pub(super) boot: Option<BootOverride>,
+    pub(super) light: Option<bool>,
+}
+
+/// Reads the body of a PATCH of the system: what to set, or which property is wrong.
+pub(super) fn system_patch(
     body: &Value,
     firmware: Firmware,
     before: BootOverride,
-) -> Result<BootOverride, String> {
+) -> Result<SystemChange, String> {
     let object = body
         .as_object()
         .filter(|object| !object.is_empty())
         .ok_or("an object with properties is expected")?;
-    if let Some(other) = object.keys().find(|key| *key != "Boot") {
-        return Err(format!("property {other} cannot be written"));
+    let mut change = SystemChange::default();
+    for (key, value) in object {
+        match key.as_str() {
+            "Boot" => change.boot = Some(boot_patch(value, firmware, before)?),
+            "LocationIndicatorActive" => {
+                let light = value
+                    .as_bool()
+                    .ok_or("LocationIndicatorActive is true or false")?;
+                change.light = Some(light);
+            }
+            other => return Err(format!("property {other} cannot be written")),
+        }
     }
-    let boot = object
-        .get("Boot")
-        .and_then(Value::as_object)
-        .ok_or("Boot is not an object")?;
+    Ok(change)
+}
+
+fn boot_patch(body: &Value, firmware: Firmware, before: BootOverride) -> Result<BootOverride, String> {
+    let boot = body.as_object().ok_or("Boot is not an object")?;
     let mut after = before;
     for (key, value) in boot {
         let wrong = || format!("{value} is not a value of {key}");
@@ -131,7 +152,7 @@ fn service_root(machine: &MachinePlan) -> Value {
         "@odata.type": "#ServiceRoot.v1_9_0.ServiceRoot", "Id": "RootService", "Name": "Virtual BMC",
         "RedfishVersion": "1.11.0", "Vendor": "Gantry", "Product": "Virtual rack", "UUID": machine.uuid,
         "Systems": link("/redfish/v1/Systems"), "Managers": link("/redfish/v1/Managers"),
-        "Chassis": link("/redfish/v1/Chassis"), "SessionService": link("/redfish/v1/SessionService"),
+        "Chassis": link("/redfish/v1/Chassis"), "UpdateService": link(hardware::UPDATE), "SessionService": link("/redfish/v1/SessionService"),
         "Links": { "Sessions": link(SESSIONS) },
     })
 }
@@ -151,7 +172,8 @@ fn system(machine: &MachinePlan, state: &MachineState) -> Value {
         "@odata.type": "#ComputerSystem.v1_13_0.ComputerSystem", "@odata.etag": etag(state),
         "Id": "1", "Name": machine.name, "SystemType": "Physical", "HostName": machine.name,
         "Manufacturer": "Gantry", "Model": "Virtual rack machine", "SerialNumber": machine.serial, "UUID": machine.uuid,
-        "PowerState": power(state), "Status": healthy(), "Boot": boot,
+        "PowerState": power(state), "Status": healthy(), "Boot": boot, "LocationIndicatorActive": state.identifies,
+        "LogServices": link(hardware::LOGS),
         "ProcessorSummary": { "Count": 1, "LogicalProcessorCount": machine.cpus },
         "MemorySummary": { "TotalSystemMemoryGiB": f64::from(machine.memory_mib) / 1024.0 },
         "EthernetInterfaces": link("/redfish/v1/Systems/1/EthernetInterfaces"),
@@ -169,21 +191,6 @@ fn interface(id: &str, mac: &str) -> Value {
     })
 }
 
-fn collection(kind: &str, members: &[&str]) -> Value {
-    json!({
-        "@odata.type": format!("#{kind}Collection.{kind}Collection"), "Name": format!("{kind} Collection"),
-        "Members@odata.count": members.len(), "Members": members.iter().map(|id| link(id)).collect::<Vec<_>>(),
-    })
-}
-
-fn link(id: &str) -> Value {
-    json!({ "@odata.id": id })
-}
-
-fn healthy() -> Value {
-    json!({ "State": "Enabled", "Health": "OK" })
-}
-
 fn power(state: &MachineState) -> &'static str {
     match state.power {
         Power::On => "On",
@@ -194,6 +201,7 @@ fn power(state: &MachineState) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::Logged;
     use crate::options::UpOptions;
     use crate::plan::RackPlan;
     use jiff::Timestamp;
@@ -206,14 +214,8 @@ mod tests {
                 ..UpOptions::default()
             },
         );
-        let state = MachineState {
-            power: Power::Off,
-            since: Timestamp::UNIX_EPOCH,
-            boot: BootOverride::default(),
-            pid: None,
-            power_ons: 0,
-            resets: 0,
-        };
+        let mut state = MachineState::new(Timestamp::UNIX_EPOCH);
+        state.log.note(Timestamp::UNIX_EPOCH, Logged::PoweredOn);
         (plan.machines[0].clone(), state)
     }
 
@@ -231,7 +233,7 @@ mod tests {
             assert_eq!(document["@odata.id"], path.as_str());
             references(&document, &mut open);
         }
-        assert_eq!(seen.len(), 12, "{seen:?}");
+        assert_eq!(seen.len(), 22, "{seen:?}");
         assert_eq!(
             get("/redfish/v1/Systems/1/", &machine, &state),
             get(SYSTEM, &machine, &state)
@@ -242,7 +244,9 @@ mod tests {
     fn references(value: &Value, found: &mut Vec<String>) {
         match value {
             Value::Object(object) => {
-                found.extend(object.get("@odata.id").and_then(Value::as_str).map(str::to_owned));
+                let own = object.get("@odata.id").and_then(Value::as_str);
+                // What stands behind # is a part of the resource.
+                found.extend(own.map(|id| id.split_once('#').map_or(id, |(id, _)| id).to_owned()));
                 object.values().for_each(|inner| references(inner, found));
             }
             Value::Array(list) => list.iter().for_each(|inner| references(inner, found)),
@@ -252,8 +256,10 @@ mod tests {
 
     #[test]
     fn boot_patches() {
-        let patch =
-            |boot: Value, firmware| boot_patch(&json!({ "Boot": boot }), firmware, BootOverride::default());
+        let patch = |boot: Value, firmware| {
+            let change = system_patch(&json!({ "Boot": boot }), firmware, BootOverride::default());
+            change.map(|change| change.boot.unwrap())
+        };
         let once = json!({"BootSourceOverrideEnabled": "Once", "BootSourceOverrideTarget": "Pxe"});
         let expected = BootOverride {
             enabled: Enabled::Once,
@@ -273,14 +279,23 @@ mod tests {
             assert!(patch(bad.clone(), Firmware::Uefi).is_err(), "{bad}");
         }
         assert!(patch(json!({"BootSourceOverrideTarget": "BiosSetup"}), Firmware::Bios).is_err());
-        let off = boot_patch(
-            &json!({"Boot": {"BootSourceOverrideEnabled": "Disabled"}}),
-            Firmware::Uefi,
-            expected,
+        let system = |body: Value| system_patch(&body, Firmware::Uefi, expected);
+        let off = system(
+            json!({"Boot": {"BootSourceOverrideEnabled": "Disabled"}, "LocationIndicatorActive": true}),
         );
-        assert_eq!(off, Ok(BootOverride::default()));
-        assert!(boot_patch(&json!({"AssetTag": "x"}), Firmware::Uefi, expected).is_err());
-        assert!(boot_patch(&json!([]), Firmware::Uefi, expected).is_err());
+        let change = SystemChange {
+            boot: Some(BootOverride::default()),
+            light: Some(true),
+        };
+        assert_eq!(off, Ok(change));
+        for bad in [
+            json!({"AssetTag": "x"}),
+            json!({"LocationIndicatorActive": "on"}),
+            json!({}),
+            json!([]),
+        ] {
+            assert!(system(bad.clone()).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::documents;
+use super::documents::{self, SystemChange};
 use super::login::Login;
 use crate::Error;
 use crate::command_log::{CommandLog, CommandRecord};
@@ -226,8 +226,8 @@ async fn route(bmc: &VirtualBmc, call: &Call, user: Option<&str>) -> Reply {
                     "the system has changed since it was read",
                 );
             }
-            match documents::boot_patch(&call.body, bmc.machine.firmware, state.boot) {
-                Ok(boot) => outcome(bmc.handle.set_boot(boot).await),
+            match documents::system_patch(&call.body, bmc.machine.firmware, state.boot) {
+                Ok(change) => outcome(apply(bmc, change).await),
                 Err(problem) => Reply::error(StatusCode::BAD_REQUEST, &problem),
             }
         }
@@ -254,6 +254,17 @@ async fn route(bmc: &VirtualBmc, call: &Call, user: Option<&str>) -> Reply {
             "that cannot be done with this resource",
         ),
     }
+}
+
+async fn apply(bmc: &VirtualBmc, change: SystemChange) -> Result<String, Refusal> {
+    let mut effects = Vec::new();
+    if let Some(boot) = change.boot {
+        effects.push(bmc.handle.set_boot(boot).await?);
+    }
+    if let Some(light) = change.light {
+        effects.push(bmc.handle.identify(light).await?);
+    }
+    Ok(effects.join(", "))
 }
 
 fn open_session(bmc: &VirtualBmc, body: &Value) -> Reply {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use back_references::BackReferences;
 use futures::StreamExt as _;
+use jiff::Timestamp;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::ObjectRef;
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::retry::on_error;
-use crate::engine::job::{JobStep, next, task_name};
+use crate::engine::job::{JobStep, kept_for, next, task_name};
 use crate::engine::turn::{OpenAttempt, Turn, has_ended, turn};
 use crate::status::{apply, conditions, now, place};
 use crate::{Error, alarms, server};
@@ -62,8 +63,11 @@ pub(super) async fn run(context: Arc<Context>, cancel: CancellationToken) {
 }
 
 async fn reconcile(job: Arc<Job>, context: Arc<Context>) -> Result<Action, Error> {
-    if job.metadata.deletion_timestamp.is_some() || has_ended(&job) {
+    if job.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
+    }
+    if has_ended(&job) {
+        return clear(&job, &context).await;
     }
     let reference = &job.spec.machine_ref;
     let machines: Api<Machine> = Api::namespaced(context.client.clone(), &reference.namespace);
@@ -93,6 +97,28 @@ async fn reconcile(job: Arc<Job>, context: Arc<Context>) -> Result<Action, Error
         running(&job, &context, "begins".to_owned()).await?;
     }
     step(&job, &machine, &context).await
+}
+
+/// Deletes a Job that has only read something when its time is over; its Tasks go with it.
+async fn clear(job: &Job, context: &Context) -> Result<Action, Error> {
+    let Some(left) = kept_for(job, Timestamp::now()) else {
+        return Ok(Action::await_change());
+    };
+    if left > Duration::ZERO {
+        return Ok(Action::requeue(left));
+    }
+    let (namespace, name) = place(job);
+    let jobs: Api<Job> = Api::namespaced(context.client.clone(), &namespace);
+    match jobs.delete(&name, &DeleteParams::default()).await {
+        Ok(_) => Ok(Action::await_change()),
+        // Whoever made it was first.
+        Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(Action::await_change()),
+        Err(source) => Err(Error::Write {
+            kind: "Job",
+            name,
+            source,
+        }),
+    }
 }
 
 async fn step(job: &Job, machine: &Machine, context: &Context) -> Result<Action, Error> {

@@ -10,7 +10,7 @@ use kube::api::ListParams;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::{Controller, watcher};
 use kube::{Api, ResourceExt as _};
-use resources::bmc::{ConditionKind, Machine, Task, TaskStatus};
+use resources::bmc::{BmcCondition, BmcReport, ConditionKind, Machine, Task, TaskStatus};
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
@@ -40,11 +40,26 @@ pub(super) async fn run(context: Arc<Context>, cancel: CancellationToken) {
 }
 
 /// How one try ended.
-enum Outcome<T = Said> {
-    Done(Option<T>),
+enum Outcome<T = Answer> {
+    Done(T),
     /// Not yet; try or look again.
     Later(String),
     Never(String),
+}
+
+/// What a BMC has answered at the end.
+struct Answer<T = Said> {
+    power: Option<T>,
+    report: Option<BmcReport>,
+}
+
+impl Answer<bmc::PowerState> {
+    fn power(state: bmc::PowerState) -> Self {
+        Self {
+            power: Some(state),
+            report: None,
+        }
+    }
 }
 
 async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, Error> {
@@ -59,7 +74,7 @@ async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, Err
     }
     let work = match Work::of(&task.spec.task) {
         Ok(work) => work,
-        Err(problem) => return end(&task, &context, ConditionKind::Failed, Some(problem)).await,
+        Err(problem) => return fail(&task, &context, problem).await,
     };
     let elapsed = elapsed(&task);
     if elapsed > work.limit() {
@@ -68,20 +83,21 @@ async fn reconcile(task: Arc<Task>, context: Arc<Context>) -> Result<Action, Err
             .find_map(|condition| condition.message.clone())
             .unwrap_or_default();
         let reason = format!("not done within {} s: {last}", work.limit().as_secs());
-        return end(&task, &context, ConditionKind::Failed, Some(reason)).await;
+        return fail(&task, &context, reason).await;
     }
     if matches!(work, Work::Once(_)) && holds(held, ConditionKind::Running) && message(held) == AT_MOST_ONCE {
         let reason = "the appliance restarted while sending this; whether it happened is unknown, so it is not repeated";
-        return end(&task, &context, ConditionKind::Failed, Some(reason.to_owned())).await;
+        return fail(&task, &context, reason.to_owned()).await;
     }
     match attempt(&task, &context, work).await? {
-        Outcome::Done(said) => {
-            if let Some(said) = said {
+        Outcome::Done(answer) => {
+            if let Some(said) = answer.power {
                 tell_machine(&task, &context, &said).await?;
             }
-            end(&task, &context, ConditionKind::Completed, None).await
+            let done = conditions(ConditionKind::Completed, None);
+            end(&task, &context, done, answer.report).await
         }
-        Outcome::Never(reason) => end(&task, &context, ConditionKind::Failed, Some(reason)).await,
+        Outcome::Never(reason) => fail(&task, &context, reason).await,
         Outcome::Later(reason) => {
             running(&task, &context, reason).await?;
             Ok(Action::requeue(backoff(elapsed)))
@@ -103,23 +119,33 @@ async fn attempt(task: &Task, context: &Context, work: Work) -> Result<Outcome, 
         .await;
     let outcome = outcome?.unwrap_or_else(|error| sort(&error));
     Ok(match outcome {
-        Outcome::Done(power) => Outcome::Done(power.map(|power| Said {
-            power,
-            protocol,
-            reason,
-        })),
+        Outcome::Done(answer) => Outcome::Done(Answer {
+            power: answer.power.map(|power| Said {
+                power,
+                protocol,
+                reason,
+            }),
+            report: answer.report,
+        }),
         Outcome::Later(reason) => Outcome::Later(reason),
         Outcome::Never(reason) => Outcome::Never(reason),
     })
 }
 
 /// What one try comes to: done or not, or an error of the BMC.
-type Tried = Result<Outcome<bmc::PowerState>, bmc::Error>;
+type Tried = Result<Outcome<Answer<bmc::PowerState>>, bmc::Error>;
 
 async fn perform(task: &Task, context: &Context, client: &dyn Bmc, work: Work) -> Result<Tried, Error> {
     Ok(match work {
-        Work::Status => client.power_state().await.map(|state| Outcome::Done(Some(state))),
-        Work::Boot(boot) => client.set_boot(boot).await.map(|()| Outcome::Done(None)),
+        Work::Status => client.power_state().await.map(shows),
+        Work::Boot(boot) => client.set_boot(boot).await.map(|()| done()),
+        Work::Light(light) => client.identify(light).await.map(|()| done()),
+        Work::Report(kind) => client.report(kind).await.map(|report| {
+            Outcome::Done(Answer {
+                power: None,
+                report: Some(report),
+            })
+        }),
         Work::Power(_) => power(task, context, client, work).await,
         Work::Once(action) => {
             // A BMC that cannot be reached or refuses the login is found out before the point of no return.
@@ -128,15 +154,22 @@ async fn perform(task: &Task, context: &Context, client: &dyn Bmc, work: Work) -
             }
             running(task, context, AT_MOST_ONCE.to_owned()).await?;
             match client.power(action).await {
-                Ok(()) => client
-                    .power_state()
-                    .await
-                    .map(|state| Outcome::Done(Some(state)))
-                    .or(Ok(Outcome::Done(None))),
+                Ok(()) => client.power_state().await.map(shows).or(Ok(done())),
                 // Sent and not confirmed is not repeated.
                 Err(error) => Ok(Outcome::Never(causes::line(&error))),
             }
         }
+    })
+}
+
+fn shows(state: bmc::PowerState) -> Outcome<Answer<bmc::PowerState>> {
+    Outcome::Done(Answer::power(state))
+}
+
+fn done() -> Outcome<Answer<bmc::PowerState>> {
+    Outcome::Done(Answer {
+        power: None,
+        report: None,
     })
 }
 
@@ -155,7 +188,7 @@ async fn power(task: &Task, context: &Context, client: &dyn Bmc, work: Work) -> 
             .get(&uid)
             .map(Instant::elapsed);
         match work.step(shown, sent) {
-            PowerStep::Done => return Ok(Outcome::Done(Some(shown))),
+            PowerStep::Done => return Ok(shows(shown)),
             PowerStep::Send => {
                 client.power(action).await?;
                 context
@@ -173,7 +206,7 @@ async fn power(task: &Task, context: &Context, client: &dyn Bmc, work: Work) -> 
     )))
 }
 
-fn sort(error: &bmc::Error) -> Outcome<bmc::PowerState> {
+fn sort(error: &bmc::Error) -> Outcome<Answer<bmc::PowerState>> {
     let reason = causes::line(error);
     if error.retryable() {
         Outcome::Later(reason)
@@ -212,7 +245,7 @@ fn elapsed(task: &Task) -> Duration {
         .unwrap_or_default()
 }
 
-fn message(held: &[resources::bmc::BmcCondition]) -> &str {
+fn message(held: &[BmcCondition]) -> &str {
     held.iter()
         .find_map(|condition| condition.message.as_deref())
         .unwrap_or_default()
@@ -223,7 +256,7 @@ async fn running(task: &Task, context: &Context, message: String) -> Result<(), 
     let status = TaskStatus {
         conditions: conditions(ConditionKind::Running, Some(message)),
         start_time: started.or_else(|| Some(now())),
-        completion_time: None,
+        ..TaskStatus::default()
     };
     if task.status.as_ref() == Some(&status) {
         return Ok(());
@@ -231,17 +264,23 @@ async fn running(task: &Task, context: &Context, message: String) -> Result<(), 
     apply(&context.client, task, &status).await
 }
 
+async fn fail(task: &Task, context: &Context, reason: String) -> Result<Action, Error> {
+    let failed = conditions(ConditionKind::Failed, Some(reason));
+    end(task, context, failed, None).await
+}
+
 async fn end(
     task: &Task,
     context: &Context,
-    phase: ConditionKind,
-    message: Option<String>,
+    conditions: Vec<BmcCondition>,
+    report: Option<BmcReport>,
 ) -> Result<Action, Error> {
     let started = task.status.as_ref().and_then(|status| status.start_time.clone());
     let status = TaskStatus {
-        conditions: conditions(phase, message),
+        conditions,
         start_time: started.or_else(|| Some(now())),
         completion_time: Some(now()),
+        report,
     };
     apply(&context.client, task, &status).await?;
     forget(task, context);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bmc::{BootDevice, BootLasts, BootMode, BootOverride, PowerAction, PowerState};
-use resources::bmc as api;
+use resources::bmc::{self as api, Indicator, ReportKind};
 
 /// A Task's action in terms of a BMC client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,10 @@ pub(crate) enum Work {
     Boot(BootOverride),
     /// Read the power state.
     Status,
+    /// Read what the BMC says about the hardware.
+    Report(ReportKind),
+    /// Switch the identify light.
+    Light(Indicator),
 }
 
 /// What to do about a power action, given what the BMC shows.
@@ -36,6 +40,8 @@ impl Work {
                 .virtual_media_action
                 .as_ref()
                 .map(|_| Err("virtualMediaAction is not supported yet".to_owned())),
+            action.report.map(|kind| Ok(Self::Report(kind))),
+            action.indicator.map(|light| Ok(Self::Light(light))),
         ];
         let mut set = set.into_iter().flatten();
         match (set.next(), set.next()) {
@@ -51,7 +57,7 @@ impl Work {
             // Operating systems take their time to shut down.
             Self::Power(PowerAction::Soft) => 600,
             Self::Power(_) | Self::Once(_) => 300,
-            Self::Boot(_) | Self::Status => 180,
+            Self::Boot(_) | Self::Status | Self::Report(_) | Self::Light(_) => 180,
         })
     }
 
@@ -98,6 +104,7 @@ fn power(action: api::PowerAction) -> Result<Work, String> {
         api::PowerAction::Soft => Work::Power(PowerAction::Soft),
         api::PowerAction::Cycle => Work::Once(PowerAction::Cycle),
         api::PowerAction::Reset => Work::Once(PowerAction::Reset),
+        api::PowerAction::Nmi => Work::Once(PowerAction::Nmi),
         api::PowerAction::Status => Work::Status,
     })
 }
@@ -125,8 +132,12 @@ fn boot_from(device: api::BootDevice, efi: bool, lasts: BootLasts) -> Result<Wor
         api::BootDevice::Disk => BootDevice::Disk,
         api::BootDevice::Bios => BootDevice::Bios,
         api::BootDevice::Cdrom => BootDevice::Cdrom,
+        api::BootDevice::Http if !efi => {
+            return Err("boot device http is one of UEFI: set efiBoot".to_owned());
+        }
+        api::BootDevice::Http => BootDevice::Http,
         api::BootDevice::Safe => {
-            return Err("boot device safe is not supported; use pxe, disk, bios or cdrom".to_owned());
+            return Err("boot device safe is not supported; use pxe, http, disk, bios or cdrom".to_owned());
         }
     };
     Ok(Work::Boot(BootOverride {
@@ -153,6 +164,13 @@ mod tests {
             (r#"{"powerAction":"cycle"}"#, Work::Once(PowerAction::Cycle)),
             (r#"{"powerAction":"reset"}"#, Work::Once(PowerAction::Reset)),
             (r#"{"powerAction":"status"}"#, Work::Status),
+            (r#"{"powerAction":"nmi"}"#, Work::Once(PowerAction::Nmi)),
+            (r#"{"report":"sensors"}"#, Work::Report(ReportKind::Sensors)),
+            (r#"{"indicator":"on"}"#, Work::Light(Indicator::On)),
+            (
+                r#"{"bootDevice":{"device":"http","efiBoot":true}}"#,
+                Work::Boot(BootOverride::once(BootDevice::Http, BootMode::Uefi)),
+            ),
             (
                 r#"{"bootDevice":{"device":"pxe","efiBoot":true}}"#,
                 Work::Boot(BootOverride::once(BootDevice::Pxe, BootMode::Uefi)),
@@ -176,6 +194,8 @@ mod tests {
             ("{}", "none"),
             (r#"{"powerAction":"on","bootDevice":{"device":"pxe"}}"#, "several"),
             (r#"{"bootDevice":{"device":"safe"}}"#, "safe"),
+            (r#"{"bootDevice":{"device":"http"}}"#, "efiBoot"),
+            (r#"{"report":"log","indicator":"off"}"#, "several"),
             (r#"{"oneTimeBootDeviceAction":{"device":[]}}"#, "no device"),
             (
                 r#"{"virtualMediaAction":{"mediaURL":"","kind":"CD"}}"#,

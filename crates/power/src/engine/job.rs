@@ -1,5 +1,8 @@
 //! The next step of a Job: its Tasks strictly one after the other, the first failure ends it.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use resources::bmc::{ConditionKind, Job, Task};
 
 use super::turn::{ended, holds};
@@ -67,6 +70,19 @@ pub(crate) fn next(job: &Job, tasks: &[Task]) -> JobStep {
     JobStep::Completed
 }
 
+/// A Job that has only read something is kept for so long: what was read is of no use later, and may be long.
+const READ_KEPT: Duration = Duration::from_secs(3600);
+
+/// How long a Job that has ended is still kept; `None`: until somebody deletes it, as the record of what was wanted.
+pub(crate) fn kept_for(job: &Job, now: Timestamp) -> Option<Duration> {
+    if !job.is_harmless() {
+        return None;
+    }
+    let ended = job.status.as_ref()?.completion_time.as_ref()?.0;
+    let age = Duration::try_from(now.duration_since(ended)).unwrap_or_default();
+    Some(READ_KEPT.saturating_sub(age))
+}
+
 fn is_ours(job: &Job, task: &Task) -> bool {
     let owners = task.metadata.owner_references.iter().flatten();
     owners
@@ -132,5 +148,29 @@ mod tests {
             JobStep::RemoveStale("j-task-0".to_owned())
         );
         assert!(matches!(next(&job(0), &[]), JobStep::Failed(_)));
+    }
+
+    #[test]
+    fn what_was_read_is_kept_for_an_hour() {
+        let mut ended = job(1);
+        ended.status = serde_json::from_value(json!({"completionTime": "2026-01-01T00:00:00Z"})).unwrap();
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        assert_eq!(
+            kept_for(&ended, at("2027-01-01T00:00:00Z")),
+            None,
+            "a record of what was wanted"
+        );
+        ended.spec.tasks = serde_json::from_value(json!([{"report": "log"}])).unwrap();
+        for (now, left) in [
+            ("2026-01-01T00:10:00Z", 3000),
+            ("2026-01-01T01:00:00Z", 0),
+            ("2027-01-01T00:00:00Z", 0),
+        ] {
+            assert_eq!(
+                kept_for(&ended, at(now)),
+                Some(Duration::from_secs(left)),
+                "{now}"
+            );
+        }
     }
 }

@@ -20,8 +20,10 @@ pub(crate) struct OpenAttempt {
 /// The oldest open Job of the machine goes first; one that has begun goes on. During an attempt only Jobs of our own
 /// controllers act. `restored` says that the records about the machine are from a backup: then none of those acts, because
 /// what they want may be long over.
+///
+/// A Job that leaves the machine as it is waits for nobody, and nobody for it.
 pub(crate) fn turn(job: &Job, others: &[Job], attempt: Option<&OpenAttempt>, restored: Option<&str>) -> Turn {
-    if has_begun(job) {
+    if has_begun(job) || job.is_harmless() {
         return Turn::Yes;
     }
     if let Some(why) = restored.filter(|_| !is_foreign(job)) {
@@ -38,6 +40,7 @@ pub(crate) fn turn(job: &Job, others: &[Job], attempt: Option<&OpenAttempt>, res
     let before = |other: &&Job| {
         other.spec.machine_ref == job.spec.machine_ref
             && name(other) != name(job)
+            && !other.is_harmless()
             && !has_ended(other)
             && (has_begun(other) || age(other) < age(job))
             && !(attempt.is_some() && is_foreign(other) && !has_begun(other))
@@ -144,6 +147,25 @@ mod tests {
             turn(&b, &[job("a", 1, done(), None), b.clone()], None, None),
             Turn::Yes
         );
+    }
+
+    #[test]
+    fn who_only_reads_waits_for_nobody_and_is_in_nobodys_way() {
+        let (power, mut reader) = (job("power", 1, begun(), None), job("reader", 2, json!({}), None));
+        reader.spec.tasks =
+            serde_json::from_value(json!([{"report": "sensors"}, {"indicator": "on"}])).unwrap();
+        let attempt = OpenAttempt {
+            server: "s".to_owned(),
+            workflow: "w".to_owned(),
+        };
+        let all = [power, reader.clone()];
+        assert_eq!(turn(&reader, &all, Some(&attempt), Some("restored")), Turn::Yes);
+        reader.status = serde_json::from_value(begun()).unwrap();
+        let later = job("later", 3, json!({}), None);
+        assert_eq!(turn(&later, std::slice::from_ref(&reader), None, None), Turn::Yes);
+        reader.spec.tasks =
+            serde_json::from_value(json!([{"report": "sensors"}, {"powerAction": "off"}])).unwrap();
+        assert!(matches!(turn(&later, &[reader], None, None), Turn::After(_)));
     }
 
     #[test]

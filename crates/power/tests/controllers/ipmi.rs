@@ -8,7 +8,7 @@ use super::*;
 
 const PASSWORD: &str = fake_bmc::PASSWORD;
 
-async fn bmc() -> SimulatedBmc {
+pub(crate) async fn bmc() -> SimulatedBmc {
     let account = Account {
         name: "ops".to_owned(),
         password: Sealed::new(PASSWORD.to_owned()),
@@ -34,7 +34,7 @@ fn closed() -> u16 {
 
 impl Site {
     /// A BMC of this connection, with the right password.
-    async fn add_connection(&self, name: &str, mut connection: Value) {
+    pub(crate) async fn add_connection(&self, name: &str, mut connection: Value) {
         self.api
             .make::<Secret>(
                 json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": format!("{name}-auth")},

@@ -4,6 +4,7 @@
 
 mod fake_bmc;
 mod growth;
+mod hardware;
 mod ipmi;
 
 use std::time::Duration;

@@ -37,6 +37,14 @@ pub struct JobSpec {
     pub tasks: Vec<Action>,
 }
 
+impl Job {
+    /// Whether all of its actions leave the machine as it is.
+    #[must_use]
+    pub fn is_harmless(&self) -> bool {
+        !self.spec.tasks.is_empty() && self.spec.tasks.iter().all(Action::is_harmless)
+    }
+}
+
 /// Observed state of a Job.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

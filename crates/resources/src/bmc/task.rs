@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::machine::Connection;
+use super::report::{BmcReport, ReportKind};
 use crate::Time;
 
 /// One action and the BMC that it goes to.
@@ -50,6 +51,39 @@ pub struct Action {
     /// Virtual media.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub virtual_media_action: Option<VirtualMediaAction>,
+    /// Read what the BMC says about the hardware; the answer is in the Task's status. Not a field of Tinkerbell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportKind>,
+    /// The light by which a machine is found in its rack. Not a field of Tinkerbell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub indicator: Option<Indicator>,
+}
+
+impl Action {
+    /// Whether the action leaves the machine as it is: then it is done at once, also beside other Jobs.
+    #[must_use]
+    pub fn is_harmless(&self) -> bool {
+        let reads = self.report.is_some()
+            || self.indicator.is_some()
+            || self.power_action == Some(PowerAction::Status);
+        let changes = self.boot_device.is_some()
+            || self.one_time_boot_device_action.is_some()
+            || self.virtual_media_action.is_some()
+            || self
+                .power_action
+                .is_some_and(|action| action != PowerAction::Status);
+        reads && !changes
+    }
+}
+
+/// The light by which a machine is found in its rack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Indicator {
+    /// Lit or blinking, until it is switched off.
+    On,
+    /// Dark.
+    Off,
 }
 
 /// Power action.
@@ -68,6 +102,8 @@ pub enum PowerAction {
     Reset,
     /// Read the state.
     Status,
+    /// A non-maskable interrupt, by which a hanging system writes its crash dump. Not a value of Tinkerbell.
+    Nmi,
 }
 
 /// Boot device.
@@ -84,6 +120,8 @@ pub enum BootDevice {
     Cdrom,
     /// Safe mode.
     Safe,
+    /// Network, by the HTTP boot of UEFI. Not a value of Tinkerbell.
+    Http,
 }
 
 /// Set the boot device.
@@ -156,7 +194,7 @@ impl BmcCondition {
 }
 
 /// Observed state of a Task.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskStatus {
     /// Conditions.
@@ -168,4 +206,7 @@ pub struct TaskStatus {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
+    /// What the BMC said, where the action asked for a report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<BmcReport>,
 }

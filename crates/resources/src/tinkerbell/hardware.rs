@@ -63,6 +63,17 @@ pub struct HardwareSpec {
     pub vendor_data: Option<String>,
 }
 
+impl Hardware {
+    /// Whether the machine's firmware is UEFI, by the settings of its NICs.
+    #[must_use]
+    pub fn boots_by_uefi(&self) -> bool {
+        self.spec
+            .interfaces
+            .iter()
+            .any(|nic| nic.dhcp.as_ref().is_some_and(|dhcp| dhcp.uefi == Some(true)))
+    }
+}
+
 /// Reference to an object in the same namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

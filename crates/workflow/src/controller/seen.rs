@@ -30,7 +30,7 @@ impl Seen {
             name: &self.name,
             server: self.server.as_ref(),
             jobs: &self.jobs,
-            uefi: self.hardware.as_ref().is_some_and(boots_by_uefi),
+            uefi: self.hardware.as_ref().is_some_and(Hardware::boots_by_uefi),
             mac: self.hardware.as_ref().and_then(boot_mac),
         }
     }
@@ -56,12 +56,4 @@ impl Seen {
 fn boot_mac(hardware: &Hardware) -> Option<Mac> {
     let mut interfaces = hardware.spec.interfaces.iter();
     interfaces.find_map(|nic| nic.dhcp.as_ref()?.mac)
-}
-
-fn boots_by_uefi(hardware: &Hardware) -> bool {
-    hardware
-        .spec
-        .interfaces
-        .iter()
-        .any(|nic| nic.dhcp.as_ref().is_some_and(|dhcp| dhcp.uefi == Some(true)))
 }

@@ -2,179 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
-use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+mod fake_bmc;
+mod hardware;
+
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bmc::{
     Bmc as _, BootDevice, BootMode, BootOverride, Connection, Error, Login, PowerAction, PowerState, Redfish,
     Trust,
 };
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
-use resources::Secret;
-use rustls::ServerConfig;
-use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use fake_bmc::{Answer, FakeBmc, PASSWORD, Seen, status};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
-
-const PASSWORD: &str = "fake-bmc-password";
-
-#[derive(Clone)]
-struct Seen {
-    line: String,
-    body: Value,
-    token: Option<String>,
-    basic: bool,
-}
-
-struct Answer {
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
-}
-
-impl From<Value> for Answer {
-    fn from(body: Value) -> Self {
-        Self {
-            status: 200,
-            headers: Vec::new(),
-            body: body.to_string().into_bytes(),
-        }
-    }
-}
-
-fn status(status: u16) -> Answer {
-    Answer {
-        status,
-        headers: Vec::new(),
-        body: Vec::new(),
-    }
-}
-
-struct FakeBmc {
-    address: SocketAddr,
-    fingerprint: [u8; 32],
-    seen: Arc<Mutex<Vec<Seen>>>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for FakeBmc {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl FakeBmc {
-    /// `answer` gets `METHOD /path` and what was seen before; `None` never answers.
-    async fn start(answer: impl Fn(&str, &[Seen]) -> Option<Answer> + Send + Sync + 'static) -> Self {
-        let own = rcgen::generate_simple_self_signed(["bmc.test".to_owned()]).unwrap();
-        let der = own.cert.der().clone();
-        let fingerprint = Sha256::digest(der.as_ref()).into();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![der], key)
-            .unwrap();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
-        let (answer, all, acceptor) = (
-            Arc::new(answer),
-            Arc::clone(&seen),
-            TlsAcceptor::from(Arc::new(config)),
-        );
-        let task = tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let (answer, all, acceptor) = (Arc::clone(&answer), Arc::clone(&all), acceptor.clone());
-                tokio::spawn(async move {
-                    let Ok(stream) = acceptor.accept(stream).await else {
-                        return;
-                    };
-                    let service = service_fn(|request: Request<Incoming>| {
-                        let (answer, all) = (Arc::clone(&answer), Arc::clone(&all));
-                        async move { Ok::<_, Infallible>(reply(request, &*answer, &all).await) }
-                    });
-                    let _ = hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
-                });
-            }
-        });
-        Self {
-            address,
-            fingerprint,
-            seen,
-            task,
-        }
-    }
-
-    fn connection(&self) -> Connection {
-        Connection {
-            port: self.address.port(),
-            timeout: Duration::from_secs(10),
-            ..Connection::insecure("127.0.0.1", "ops", Secret::new(PASSWORD.to_owned()))
-        }
-    }
-
-    fn client(&self) -> Redfish {
-        Redfish::new(self.connection()).unwrap()
-    }
-
-    fn lines(&self) -> Vec<String> {
-        self.seen
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|seen| seen.line.clone())
-            .collect()
-    }
-}
-
-async fn reply(
-    request: Request<Incoming>,
-    answer: &(impl Fn(&str, &[Seen]) -> Option<Answer> + Send + Sync),
-    all: &Mutex<Vec<Seen>>,
-) -> Response<Full<Bytes>> {
-    let (head, body) = request.into_parts();
-    let line = format!("{} {}", head.method, head.uri.path());
-    let body = body.collect().await.unwrap().to_bytes();
-    let header = |name: &str| {
-        head.headers
-            .get(name)
-            .map(|value| value.to_str().unwrap().to_owned())
-    };
-    let seen = Seen {
-        line: line.clone(),
-        body: serde_json::from_slice(&body).unwrap_or_default(),
-        token: header("x-auth-token"),
-        basic: header("authorization").is_some_and(|value| value.starts_with("Basic ")),
-    };
-    let decided = {
-        let mut all = all.lock().unwrap();
-        all.push(seen);
-        answer(&line, &all)
-    };
-    let Some(answer) = decided else {
-        return std::future::pending().await;
-    };
-    let mut response = Response::builder().status(answer.status);
-    for (name, value) in answer.headers {
-        response = response.header(name, value);
-    }
-    response.body(Full::new(Bytes::from(answer.body))).unwrap()
-}
 
 /// A well-behaved machine that is off; `boot` is what its system shows as boot settings.
 fn good(line: &str, boot: Value) -> Option<Answer> {
