@@ -78,6 +78,9 @@ pub(crate) enum Command {
     /// Switch the power of a server by its BMC, or ask for it.
     #[command(subcommand)]
     Power(verbs::power::PowerCommand),
+    /// Ask the BMC of a server about its hardware, or have it show the server or choose its next boot.
+    #[command(subcommand)]
+    Server(verbs::server_bmc::ServerCommand),
     /// Approve a plan that waits for a person.
     Approve(verbs::approve::ApproveArgs),
     /// Try once more what has failed too often.

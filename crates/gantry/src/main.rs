@@ -4,6 +4,7 @@
 //! that `kubectl apply` of the same objects would not do; after that the verbs only watch.
 
 mod apply_list;
+mod bmc_job;
 mod cli;
 mod connection;
 mod explain;

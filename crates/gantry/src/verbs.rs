@@ -30,6 +30,7 @@ pub(crate) mod rescue_server;
 pub(crate) mod rollout;
 pub(crate) mod serve;
 pub(crate) mod server;
+pub(crate) mod server_bmc;
 pub(crate) mod snapshot;
 pub(crate) mod upgrade_cluster;
 pub(crate) mod version;
@@ -67,6 +68,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Delete(Delete::Cluster(args)) => delete_cluster::run(global, &args).await,
         Command::Release(Release::Server(args)) => release_server::run(global, &args).await,
         Command::Power(command) => power::run(global, command).await,
+        Command::Server(command) => server_bmc::run(global, command).await,
         Command::Rescue(Rescue::Server(args)) => rescue_server::run(global, &args).await,
         Command::Approve(args) => approve::run(global, &args).await,
         Command::Quarantine(Quarantine::Server(args)) => server::quarantine(global, &args).await,

@@ -1,13 +1,13 @@
-//! `gantry power on|off|cycle|status NAME`: the power of one server, by a Job at its BMC as kubectl would make it. The Job is
+//! `gantry power on|off|cycle|reset|nmi|status NAME`: the power of one server, by a Job at its BMC as kubectl would make it. The Job is
 //! the record of what was wanted and by whom it was carried out; while an attempt is open on the server it waits.
 
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use kube::api::{Api, ObjectMeta, Patch, PostParams};
-use kube::{Client, Resource, ResourceExt as _};
-use resources::bmc::{Action, ConditionKind, Job, JobSpec, Machine, NamespacedRef, PowerAction};
+use kube::api::{Api, Patch};
+use kube::{Client, ResourceExt as _};
+use resources::bmc::{Action, Machine, PowerAction};
 use resources::gantry::Server;
 use resources::keys;
 use serde_json::json;
@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::failure::{Failure, Outcome};
 use crate::global::Global;
 use crate::snapshot::word;
-use crate::{connection, output};
+use crate::{bmc_job, connection, output};
 
 const LOOK: Duration = Duration::from_millis(500);
 /// How long a BMC may take to say its power state: its own time limits, and a pause of the appliance after failures.
@@ -25,10 +25,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) enum PowerCommand {
     /// Switch a server on.
     On(SwitchArgs),
-    /// Switch a server off at once, without asking its operating system.
-    Off(SwitchArgs),
+    /// Switch a server off: at once, or with --soft by its operating system.
+    Off(OffArgs),
     /// Switch a server off and on.
     Cycle(SwitchArgs),
+    /// Start a server anew by its reset line; its power stays on.
+    Reset(SwitchArgs),
+    /// Send a non-maskable interrupt, by which a hanging system writes its crash dump.
+    Nmi(SwitchArgs),
     /// Ask the BMC for the power state, and say by which protocol it was asked.
     Status(StatusArgs),
 }
@@ -49,6 +53,15 @@ pub(crate) struct SwitchArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct OffArgs {
+    #[command(flatten)]
+    switch: SwitchArgs,
+    /// Ask the operating system to shut down, and wait up to ten minutes until the server is off.
+    #[arg(long)]
+    soft: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     /// Name of the server, as `gantry get servers` shows it.
     name: String,
@@ -61,43 +74,27 @@ pub(crate) async fn run(global: &Global, command: PowerCommand) -> Outcome {
     let client = connection::connect(global).await?;
     match command {
         PowerCommand::On(args) => switch(&client, &args, PowerAction::On).await,
-        PowerCommand::Off(args) => switch(&client, &args, PowerAction::Off).await,
+        PowerCommand::Off(args) if args.soft => switch(&client, &args.switch, PowerAction::Soft).await,
+        PowerCommand::Off(args) => switch(&client, &args.switch, PowerAction::Off).await,
         PowerCommand::Cycle(args) => switch(&client, &args, PowerAction::Cycle).await,
+        PowerCommand::Reset(args) => switch(&client, &args, PowerAction::Reset).await,
+        PowerCommand::Nmi(args) => switch(&client, &args, PowerAction::Nmi).await,
         PowerCommand::Status(args) => status(&client, &args).await,
     }
 }
 
-/// The server and its BMC.
-async fn found(client: &Client, namespace: &str, name: &str) -> Outcome<(Server, Machine)> {
-    let servers: Api<Server> = Api::namespaced(client.clone(), namespace);
-    let Some(server) = servers.get_opt(name).await? else {
-        return Err(Failure::text(format!(
-            "there is no server {name} in {namespace}; see: gantry get servers -A"
-        )));
-    };
-    let Some(bmc) = &server.spec.bmc else {
-        return Err(Failure::text(format!(
-            "{name} has no BMC: its power is switched by hand; to give it one, fill bmc_ip, bmc_username and bmc_password in \
-             hardware.csv and import it again"
-        )));
-    };
-    let bmcs: Api<Machine> = Api::namespaced(client.clone(), namespace);
-    match bmcs.get_opt(bmc).await? {
-        Some(machine) => Ok((server, machine)),
-        None => Err(Failure::text(format!(
-            "the BMC {bmc} of {name} is gone; see: gantry get bmcs -A"
-        ))),
-    }
-}
-
 async fn switch(client: &Client, args: &SwitchArgs, action: PowerAction) -> Outcome {
-    let (server, bmc) = found(client, &args.namespace, &args.name).await?;
+    let (server, bmc) = bmc_job::target(client, &args.namespace, &args.name).await?;
     if let Some(question) = question(&server, action).filter(|_| !args.yes) {
         output::agreed(&format!("power {}", word(action)), &args.name, &question)?;
     }
-    let jobs: Api<Job> = Api::namespaced(client.clone(), &args.namespace);
-    let job = job(&args.name, &bmc, action, Timestamp::now());
-    let job = jobs.create(&PostParams::default(), &job).await?.name_any();
+    let wanted = Action {
+        power_action: Some(action),
+        ..Action::default()
+    };
+    let verb = format!("power-{}", word(action));
+    let job = bmc_job::job(&verb, &args.name, &bmc, wanted, Timestamp::now());
+    let job = bmc_job::make(client, &job).await?;
     if args.no_wait {
         output::line(format!(
             "{}: Job {job} is made; to watch: gantry explain {}",
@@ -105,82 +102,31 @@ async fn switch(client: &Client, args: &SwitchArgs, action: PowerAction) -> Outc
         ));
         return Ok(());
     }
-    let mut told = String::new();
-    loop {
-        let Some(now) = jobs.get_opt(&job).await? else {
-            return Err(Failure::text(format!("Job {job} was deleted before it ended")));
-        };
-        let (kind, message) = state(&now);
-        match kind {
-            Some(ConditionKind::Completed) => {
-                output::line(format!("{}: power {} is done", args.name, word(action)));
-                return Ok(());
-            }
-            Some(ConditionKind::Failed) => {
-                return Err(Failure::text(format!("{}: {message}", args.name)));
-            }
-            _ if message != told => {
-                output::note(format!("{}: {message}", args.name));
-                told = message;
-            }
-            _ => {}
-        }
-        tokio::time::sleep(LOOK).await;
-    }
+    bmc_job::wait(client, &args.namespace, &job, &args.name).await?;
+    output::line(format!("{}: power {} is done", args.name, word(action)));
+    Ok(())
 }
 
 /// What to ask before the power of a server goes that somebody uses.
 fn question(server: &Server, action: PowerAction) -> Option<String> {
-    let claim = server.spec.claim.as_ref().filter(|_| action != PowerAction::On)?;
+    let claim = server.spec.claim.as_ref()?;
+    let effect = match action {
+        PowerAction::On | PowerAction::Status => return None,
+        PowerAction::Off | PowerAction::Cycle => "its power goes without a shutdown",
+        PowerAction::Soft => "its operating system is asked to shut down",
+        PowerAction::Reset => "it starts anew without a shutdown",
+        PowerAction::Nmi => "its operating system may stop and write a crash dump",
+    };
     Some(format!(
-        "{} is in use by {} {}; its power goes without a shutdown. Go on? [y/N] ",
+        "{} is in use by {} {}; {effect}. Go on? [y/N] ",
         server.name_any(),
         claim.kind,
         claim.name
     ))
 }
 
-/// The Job, which goes with its BMC.
-fn job(server: &str, bmc: &Machine, action: PowerAction, now: Timestamp) -> Job {
-    let namespace = bmc.namespace().unwrap_or_default();
-    Job {
-        metadata: ObjectMeta {
-            name: Some(format!(
-                "power-{}-{server}-{}",
-                word(action),
-                now.as_millisecond()
-            )),
-            namespace: Some(namespace.clone()),
-            owner_references: Some(bmc.owner_ref(&()).into_iter().collect()),
-            ..ObjectMeta::default()
-        },
-        spec: JobSpec {
-            machine_ref: NamespacedRef {
-                name: bmc.name_any(),
-                namespace,
-            },
-            tasks: vec![Action {
-                power_action: Some(action),
-                ..Action::default()
-            }],
-        },
-        status: None,
-    }
-}
-
-/// The condition that holds, and its message.
-fn state(job: &Job) -> (Option<ConditionKind>, String) {
-    let mut conditions = job.status.iter().flat_map(|status| &status.conditions);
-    let held = conditions.find(|condition| condition.status == "True");
-    let message = held.and_then(|held| held.message.clone());
-    (
-        held.map(|held| held.kind),
-        message.unwrap_or_else(|| "waits".to_owned()),
-    )
-}
-
 async fn status(client: &Client, args: &StatusArgs) -> Outcome {
-    let (_, before) = found(client, &args.namespace, &args.name).await?;
+    let (_, before) = bmc_job::target(client, &args.namespace, &args.name).await?;
     let bmcs: Api<Machine> = Api::namespaced(client.clone(), &args.namespace);
     let name = before.name_any();
     let wish = json!({"metadata": {"annotations": {keys::POLL_REQUESTED: Timestamp::now().to_string()}}});
@@ -243,22 +189,6 @@ mod tests {
     }
 
     #[test]
-    fn a_job_as_kubectl_would_make_it() {
-        let made = job(
-            "n1",
-            &bmc(),
-            PowerAction::Cycle,
-            Timestamp::from_second(1_800_000_000).unwrap(),
-        );
-        let made = serde_json::to_value(made).unwrap();
-        assert_eq!(made["metadata"]["name"], "power-cycle-n1-1800000000000");
-        assert_eq!(made["metadata"]["ownerReferences"][0]["name"], "bmc-n1");
-        let expected =
-            json!({"machineRef": {"name": "bmc-n1", "namespace": "n"}, "tasks": [{"powerAction": "cycle"}]});
-        assert_eq!(made["spec"], expected);
-    }
-
-    #[test]
     fn only_what_takes_power_from_a_user_is_asked() {
         let server = |claim: serde_json::Value| -> Server {
             serde_json::from_value(json!({"apiVersion": "gantry.dev/v1alpha1", "kind": "Server",
@@ -270,6 +200,9 @@ mod tests {
             (json!(null), PowerAction::Off, false),
             (used.clone(), PowerAction::On, false),
             (used.clone(), PowerAction::Off, true),
+            (used.clone(), PowerAction::Soft, true),
+            (used.clone(), PowerAction::Reset, true),
+            (used.clone(), PowerAction::Nmi, true),
             (used, PowerAction::Cycle, true),
         ] {
             let question = question(&server(claim), action);
@@ -285,14 +218,5 @@ mod tests {
             {"type": "Contactable", "status": "False", "message": "no route"}]}))
         .unwrap();
         assert_eq!(told(&silent), "unknown: no route");
-        let mut made = job("n1", &bmc(), PowerAction::On, Timestamp::UNIX_EPOCH);
-        assert_eq!(state(&made), (None, "waits".to_owned()));
-        made.status = serde_json::from_value(json!({"conditions": [
-            {"type": "Running", "status": "False"}, {"type": "Failed", "status": "True", "message": "task 0: no route"}]}))
-        .unwrap();
-        assert_eq!(
-            state(&made),
-            (Some(ConditionKind::Failed), "task 0: no route".to_owned())
-        );
     }
 }
