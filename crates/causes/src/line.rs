@@ -27,7 +27,8 @@ pub fn appended(mut text: String, error: &dyn Error) -> String {
     while let Some(next) = cause {
         let more = next.to_string();
         cause = next.source();
-        if !text.contains(&more) && !(cause.is_some() && is_wrapper(&more)) {
+        let is_layer = cause.is_some() && is_wrapper(&more);
+        if !is_layer && !text.contains(&more) {
             text.push_str(": ");
             text.push_str(&more);
         }
