@@ -20,8 +20,8 @@ pub struct Parameters {
     /// Secrets that the provider refuses. Without them the case of a wrong password is not run.
     #[serde(default)]
     pub wrong_secrets: Option<BTreeMap<String, String>>,
-    /// Field of `config` with the URL of the provider, `http://HOST:PORT`, where a proxy is put for the cases in which
-    /// requests are lost or fail. Without it these are not run.
+    /// Field of `config` with the URL of the provider, `http://HOST:PORT` or `unix://PATH`, where a proxy is put for the
+    /// cases in which requests are lost or fail. Without it these are not run.
     #[serde(default)]
     pub url_field: Option<String>,
     /// Machine to make. The driver has to be able to make `machines` of it.

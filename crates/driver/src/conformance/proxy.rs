@@ -1,18 +1,22 @@
 //! A proxy between driver and provider that counts requests, loses them, answers in the provider's place, and ends the
-//! driver at a request. HTTP without TLS.
+//! driver at a request. HTTP without TLS, by TCP or on a unix socket.
 
+mod endpoint;
+
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::header::HOST;
-use http::{HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
+
+use endpoint::{Listener, Upstream};
 
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,24 +57,14 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// In front of `http://HOST:PORT`.
-    pub(super) async fn start(upstream: &str) -> Result<Self, String> {
-        let uri: Uri = upstream.parse().map_err(|error| format!("{upstream}: {error}"))?;
-        if uri.scheme_str() != Some("http") {
-            return Err(format!("{upstream}: the proxy speaks HTTP without TLS only"));
-        }
-        let authority = uri
-            .authority()
-            .ok_or_else(|| format!("{upstream} names no host"))?;
-        let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
-        let listener = TcpListener::bind(("127.0.0.1", 0))
-            .await
-            .map_err(|error| error.to_string())?;
-        let own = listener.local_addr().map_err(|error| error.to_string())?;
+    /// In front of `http://HOST:PORT` or `unix://PATH`. A unix socket of its own is in the directory.
+    pub(super) async fn start(upstream: &str, directory: &Path) -> Result<Self, String> {
+        let upstream: Upstream = upstream.parse()?;
+        let (listener, url) = Listener::beside(&upstream, directory).await?;
         let script = Arc::new(Mutex::new(Script::default()));
-        let server = tokio::spawn(serve(listener, address, script.clone()));
+        let server = tokio::spawn(serve(listener, upstream, script.clone()));
         Ok(Self {
-            url: format!("http://{own}"),
+            url,
             script,
             server: server.abort_handle(),
         })
@@ -123,8 +117,8 @@ impl Script {
     }
 }
 
-async fn serve(listener: TcpListener, upstream: String, script: Arc<Mutex<Script>>) {
-    while let Ok((stream, _)) = listener.accept().await {
+async fn serve(listener: Listener, upstream: Upstream, script: Arc<Mutex<Script>>) {
+    while let Ok(stream) = listener.accept().await {
         let (upstream, script) = (upstream.clone(), script.clone());
         tokio::spawn(async move {
             let service = service_fn(|request| pass(request, &upstream, &script));
@@ -139,7 +133,7 @@ async fn serve(listener: TcpListener, upstream: String, script: Arc<Mutex<Script
 /// An error closes the connection without an answer.
 async fn pass(
     request: Request<Incoming>,
-    upstream: &str,
+    upstream: &Upstream,
     script: &Mutex<Script>,
 ) -> Result<Response<Full<Bytes>>, Box<dyn std::error::Error + Send + Sync>> {
     let fate = locked(script).next();
@@ -169,12 +163,14 @@ async fn pass(
 
 async fn forward(
     request: Request<Incoming>,
-    upstream: &str,
+    upstream: &Upstream,
 ) -> Result<Response<Full<Bytes>>, Box<dyn std::error::Error + Send + Sync>> {
     let (mut parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    parts.headers.insert(HOST, HeaderValue::from_str(upstream)?);
-    let stream = TcpStream::connect(upstream).await?;
+    if let Some(host) = upstream.host() {
+        parts.headers.insert(HOST, HeaderValue::from_str(host)?);
+    }
+    let stream = upstream.connect().await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let response = sender

@@ -147,7 +147,9 @@ impl Subject {
             .get(field)
             .and_then(Value::as_str)
             .ok_or_else(no_url)?;
-        let proxy = Proxy::start(url).await.map_err(Problem::NotRun)?;
+        let proxy = Proxy::start(url, &self.settings.runtime_dir)
+            .await
+            .map_err(Problem::NotRun)?;
         let mut config = self.parameters.config.clone();
         config.insert(field.clone(), proxy.url().into());
         let scope = Scope {
