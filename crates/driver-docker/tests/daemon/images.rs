@@ -29,8 +29,8 @@ async fn ensure_once(
     Ok(driver.machines().ensure_image(request).await?.into_inner())
 }
 
-async fn ensure(driver: &Driver, image: &str, source: &Value, sha256: &str) -> ImageStatus {
-    for _ in 0..1000 {
+pub(crate) async fn ensure(driver: &Driver, image: &str, source: &Value, sha256: &str) -> ImageStatus {
+    for _ in 0..10_000 {
         let status = ensure_once(driver, image, source, sha256)
             .await
             .expect("the image comes to be");

@@ -10,3 +10,4 @@ mod peer;
 mod process;
 mod registry;
 mod scopes;
+mod system;

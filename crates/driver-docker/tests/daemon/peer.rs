@@ -71,7 +71,7 @@ fn count(daemon: &Dockerd) -> usize {
 }
 
 /// The bytes of the file in an archive, in hexadecimal digits.
-fn only_file(archive: &[u8]) -> Result<String, String> {
+pub(crate) fn only_file(archive: &[u8]) -> Result<String, String> {
     let mut archive = tar::Archive::new(archive);
     let mut entries = archive.entries().map_err(|error| error.to_string())?;
     let entry = entries.next().ok_or("the archive is empty")?;
