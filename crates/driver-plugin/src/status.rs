@@ -7,7 +7,7 @@ use resources::conditions::Holds;
 use resources::gantry::ProviderMachineStatus;
 
 use crate::plugin_state::PluginState;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, UserdataView};
 
 /// Type of the condition.
 const SETTLED: &str = "Settled";
@@ -47,9 +47,15 @@ pub(crate) fn observe(snapshot: &mut Snapshot, hash: Option<String>, now: Timest
     if !matches!(state, PluginState::Pending | PluginState::Creating) {
         return;
     }
+    let lacks_data = matches!(snapshot.userdata, UserdataView::Missing(_));
+    let asks = lacks_data && snapshot.obstacle().is_none() && !snapshot.is_deleted();
     let installation = snapshot.machine.spec.installation;
     let status: &mut ProviderMachineStatus = snapshot.machine.status.get_or_insert_default();
     status.installation = Some(installation);
+    if asks {
+        // It could be made at once, so its data are made now and no earlier: what is in them lasts only so long.
+        status.bootstrap_requested_at.get_or_insert(Time(now));
+    }
     let known = status
         .plugin
         .as_ref()

@@ -22,6 +22,7 @@ use objects::Api;
 /// A driver for [`crate::MemoryProvider`].
 #[derive(Debug)]
 pub struct MemoryDriver {
+    name: &'static str,
     breach: Option<Breach>,
     sessions: objects::Sessions,
     asked: AtomicU32,
@@ -32,10 +33,18 @@ impl MemoryDriver {
     #[must_use]
     pub fn new(breach: Option<Breach>, _: &Context) -> Self {
         Self {
+            name: "memory",
             breach,
             sessions: objects::Sessions::default(),
             asked: AtomicU32::new(0),
         }
+    }
+
+    /// The same under the name of another driver, whose clusters it makes.
+    #[must_use]
+    pub const fn named(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
     }
 
     fn breaks(&self, breach: Breach) -> bool {
@@ -104,7 +113,7 @@ impl Provider for MemoryDriver {
         let name = if self.breaks(Breach::OtherName) {
             "other"
         } else {
-            "memory"
+            self.name
         };
         GetInfoResponse {
             name: name.to_owned(),
@@ -115,7 +124,8 @@ impl Provider for MemoryDriver {
                 Capability::AtomicOwnership.into(),
             ],
             limits: Some(Limits {
-                max_userdata_bytes: 4096,
+                // What makes a machine a member of a control plane is some 60 KiB.
+                max_userdata_bytes: 256 << 10,
                 formats: vec![UserdataFormat::CloudConfig.into(), UserdataFormat::Raw.into()],
                 max_name_len: 40,
                 name_regex: "[a-z]([-a-z0-9]*[a-z0-9])?".to_owned(),

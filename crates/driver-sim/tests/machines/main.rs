@@ -89,6 +89,11 @@ async fn nothing_is_made_before_user_data_and_credential_are_there() {
     world
         .reason("prod-1", "there is no Secret memory-credential")
         .await;
+    let asked = async || {
+        let machine = world.site.api::<ProviderMachine>().get("prod-1").await.unwrap();
+        machine.status.unwrap().bootstrap_requested_at
+    };
+    assert_eq!(asked().await, None, "what is handed over lasts only so long");
     secrets
         .delete("prod-1-bootstrap", &DeleteParams::default())
         .await
@@ -97,6 +102,8 @@ async fn nothing_is_made_before_user_data_and_credential_are_there() {
     world
         .reason("prod-1", "waits for key value of Secret prod-1-bootstrap")
         .await;
+    let first = asked().await;
+    assert!(first.is_some(), "its data are asked for when it could be made");
     let machine = world.site.api::<ProviderMachine>().get("prod-1").await.unwrap();
     assert!(!is_held(&machine), "{:?}", machine.finalizers());
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "prod-1-bootstrap"},
@@ -104,6 +111,7 @@ async fn nothing_is_made_before_user_data_and_credential_are_there() {
     world.site.make::<Secret>(secret).await;
     world.running("prod-1").await;
     assert_eq!(world.objects("prod-1")[0].made.userdata, b"late");
+    assert_eq!(asked().await, first);
     controller.kill().await;
     world.stop().await;
 }
