@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 
 use kube::ResourceExt;
 use resources::anywhere::{
-    Cluster, ObjectRef, OidcConfig, TinkerbellDatacenterConfig, TinkerbellMachineConfig,
-    TinkerbellTemplateConfig,
+    Cluster, DockerDatacenterConfig, ObjectRef, OidcConfig, TinkerbellDatacenterConfig,
+    TinkerbellMachineConfig, TinkerbellTemplateConfig, VSphereDatacenterConfig, VSphereMachineConfig,
 };
 use resources::gantry::{ControlPlane, Release};
 use serde_json::Value;
@@ -20,6 +20,7 @@ use crate::defaults::with_defaults;
 use crate::rules::{address_holder_faults, machine_groups, validate};
 use crate::update::update;
 use crate::violation::{Report, Violation};
+use crate::virtual_site::VirtualSite;
 
 pub use worker_groups::{
     admit_capi_cluster_deletion, admit_machine_deployment, admit_new_worker_group,
@@ -39,6 +40,12 @@ pub enum Document {
     Template(Box<TinkerbellTemplateConfig>),
     /// OIDCConfig.
     Oidc(Box<OidcConfig>),
+    /// DockerDatacenterConfig.
+    DockerDatacenter(Box<DockerDatacenterConfig>),
+    /// VSphereDatacenterConfig.
+    VSphereDatacenter(Box<VSphereDatacenterConfig>),
+    /// VSphereMachineConfig.
+    VSphereMachineConfig(Box<VSphereMachineConfig>),
 }
 
 impl Document {
@@ -55,6 +62,9 @@ impl Document {
             "TinkerbellMachineConfig" => parse(object).map(Self::MachineConfig),
             "TinkerbellTemplateConfig" => parse(object).map(Self::Template),
             OIDC => parse(object).map(Self::Oidc),
+            "DockerDatacenterConfig" => parse(object).map(Self::DockerDatacenter),
+            "VSphereDatacenterConfig" => parse(object).map(Self::VSphereDatacenter),
+            "VSphereMachineConfig" => parse(object).map(Self::VSphereMachineConfig),
             _ => None,
         }
     }
@@ -66,7 +76,9 @@ impl Document {
             Self::Cluster(cluster) if cluster.name_any() == bundle.name() => {
                 bundle.cluster = (**cluster).clone();
             }
-            Self::Datacenter(datacenter) if datacenter.name_any() == bundle.datacenter.name_any() => {
+            Self::Datacenter(datacenter)
+                if bundle.virtual_site.is_none() && datacenter.name_any() == bundle.datacenter.name_any() =>
+            {
                 bundle.datacenter = (**datacenter).clone();
             }
             Self::MachineConfig(config) => {
@@ -78,9 +90,30 @@ impl Document {
             Self::Oidc(provider) => {
                 *bundle.oidc_configs.get_mut(&provider.name_any())? = (**provider).clone();
             }
+            Self::DockerDatacenter(_) | Self::VSphereDatacenter(_) | Self::VSphereMachineConfig(_) => {
+                self.within_virtual_site(bundle.virtual_site.as_mut()?)?;
+            }
             Self::Cluster(_) | Self::Datacenter(_) => return None,
         }
         Some(with_defaults(bundle))
+    }
+
+    /// Puts a document of virtual machines into those of its cluster; `None` when there is none of its kind and name.
+    fn within_virtual_site(&self, site: &mut VirtualSite) -> Option<()> {
+        let name = site.name();
+        match (self, site) {
+            (Self::DockerDatacenter(new), VirtualSite::Docker(known)) if new.name_any() == name => {
+                **known = (**new).clone();
+            }
+            (Self::VSphereDatacenter(new), VirtualSite::VSphere(known)) if new.name_any() == name => {
+                known.datacenter = (**new).clone();
+            }
+            (Self::VSphereMachineConfig(new), VirtualSite::VSphere(known)) => {
+                *known.machine_configs.get_mut(&new.name_any())? = (**new).clone();
+            }
+            _ => return None,
+        }
+        Some(())
     }
 
     fn is_terminating(&self) -> bool {
@@ -90,6 +123,9 @@ impl Document {
             Self::MachineConfig(object) => &object.metadata,
             Self::Template(object) => &object.metadata,
             Self::Oidc(object) => &object.metadata,
+            Self::DockerDatacenter(object) => &object.metadata,
+            Self::VSphereDatacenter(object) => &object.metadata,
+            Self::VSphereMachineConfig(object) => &object.metadata,
         };
         meta.deletion_timestamp.is_some()
     }
@@ -246,7 +282,7 @@ fn broken_rules(bundle: &ClusterBundle, releases: &[Release]) -> Vec<Violation> 
         |reference: &ObjectRef| reference.kind != OIDC || bundle.oidc_configs.contains_key(&reference.name);
     bundle.cluster.spec.identity_provider_refs.retain(known);
     let unknown = machine_groups(&bundle).filter(|(_, reference)| {
-        reference.is_some_and(|reference| !bundle.machine_configs.contains_key(&reference.name))
+        reference.is_some_and(|reference| !bundle.has_machine_config(&reference.name))
     });
     let unknown: BTreeSet<String> = unknown.map(|(path, _)| format!("{path}.name")).collect();
     let mut broken = validate(&bundle, releases);

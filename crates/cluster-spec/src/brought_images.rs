@@ -4,7 +4,7 @@
 use resources::anywhere::{Cluster, OsFamily};
 use resources::gantry::ReleaseSpec;
 
-use crate::bundle::ClusterBundle;
+use crate::bundle::{ClusterBundle, Group};
 use crate::cilium::{AGENT, OPERATOR, cilium};
 
 /// Component of a Release that is in Gantry's own node images alone, and in no registry.
@@ -22,9 +22,7 @@ impl ClusterBundle {
     #[must_use]
     pub fn brings_images(&self) -> bool {
         let groups = self.groups();
-        let family = groups
-            .first()
-            .and_then(|group| group.machine_config.spec.os_family);
+        let family = groups.first().and_then(Group::os_family);
         family.is_some_and(is_brought)
     }
 }

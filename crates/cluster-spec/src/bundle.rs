@@ -5,28 +5,32 @@ use std::ops::RangeInclusive;
 
 use kube::ResourceExt;
 use resources::anywhere::{
-    Cluster, HardwareAffinityTerm, ObjectRef, OidcConfig, Taint, TinkerbellDatacenterConfig,
-    TinkerbellMachineConfig, TinkerbellTemplateConfig, WorkerNodeGroup,
+    Cluster, HardwareAffinityTerm, HostOsConfiguration, ObjectRef, OidcConfig, OsFamily, Taint,
+    TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig, User,
+    VSphereMachineConfig, WorkerNodeGroup,
 };
 use resources::gantry::{LabelExpression, LabelOperator, MachineRole, SelectorTerm};
 use serde_json::Value;
 
 use crate::cilium::CILIUM;
 use crate::version::version;
+use crate::virtual_site::VirtualSite;
 
 /// One cluster with everything that it refers to. After [`crate::parse`] the references resolve and defaults are set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClusterBundle {
     /// The cluster.
     pub cluster: Cluster,
-    /// The site.
+    /// The site on bare metal; empty where `virtual_site` is there.
     pub datacenter: TinkerbellDatacenterConfig,
-    /// Machine configurations by name.
+    /// Machine configurations of bare metal by name.
     pub machine_configs: BTreeMap<String, TinkerbellMachineConfig>,
     /// The user's own workflows by name.
     pub templates: BTreeMap<String, TinkerbellTemplateConfig>,
     /// OpenID Connect providers by name.
     pub oidc_configs: BTreeMap<String, OidcConfig>,
+    /// The documents of a provider of virtual machines, instead of `datacenter` and `machine_configs`.
+    pub virtual_site: Option<VirtualSite>,
 }
 
 /// Kind of an [`OidcConfig`].
@@ -48,8 +52,8 @@ pub struct Group<'a> {
     pub count: usize,
     /// Minor version of Kubernetes as the Cluster writes it: the group's own, else the cluster's.
     pub kubernetes_version: &'a str,
-    /// What to take and what to install.
-    pub machine_config: &'a TinkerbellMachineConfig,
+    /// What to take or make, and what to install.
+    pub machines: GroupMachines<'a>,
     /// Path of the group in the Cluster.
     pub path: String,
     /// Labels of the nodes.
@@ -58,6 +62,74 @@ pub struct Group<'a> {
     pub taints: Option<&'a [Taint]>,
     /// Fields of the nodes' KubeletConfiguration.
     pub kubelet_configuration: Option<&'a Value>,
+}
+
+/// What the machines of a group are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum GroupMachines<'a> {
+    /// Hardware.
+    Metal(&'a TinkerbellMachineConfig),
+    /// Machines of a vCenter.
+    VSphere(&'a VSphereMachineConfig),
+    /// Containers of a Docker daemon.
+    Docker,
+}
+
+impl<'a> Group<'a> {
+    /// The machine configuration of a group on bare metal.
+    #[must_use]
+    pub const fn metal(&self) -> Option<&'a TinkerbellMachineConfig> {
+        match self.machines {
+            GroupMachines::Metal(config) => Some(config),
+            GroupMachines::VSphere(_) | GroupMachines::Docker => None,
+        }
+    }
+
+    /// Name of the machine configuration; a Docker daemon has none.
+    #[must_use]
+    pub fn config_name(&self) -> Option<String> {
+        match self.machines {
+            GroupMachines::Metal(config) => Some(config.name_any()),
+            GroupMachines::VSphere(config) => Some(config.name_any()),
+            GroupMachines::Docker => None,
+        }
+    }
+
+    /// Operating system, where a machine configuration names one.
+    #[must_use]
+    pub const fn os_family(&self) -> Option<OsFamily> {
+        match self.machines {
+            GroupMachines::Metal(config) => config.spec.os_family,
+            GroupMachines::VSphere(config) => config.spec.os_family,
+            GroupMachines::Docker => None,
+        }
+    }
+
+    /// Users of the installed system.
+    #[must_use]
+    pub fn users(&self) -> &'a [User] {
+        match self.machines {
+            GroupMachines::Metal(config) => &config.spec.users,
+            GroupMachines::VSphere(config) => &config.spec.users,
+            GroupMachines::Docker => &[],
+        }
+    }
+
+    /// Settings of the operating system.
+    #[must_use]
+    pub const fn host_os(&self) -> Option<&'a HostOsConfiguration> {
+        match self.machines {
+            GroupMachines::Metal(config) => config.spec.host_os_configuration.as_ref(),
+            GroupMachines::VSphere(config) => config.spec.host_os_configuration.as_ref(),
+            GroupMachines::Docker => None,
+        }
+    }
+
+    /// Which hardware the machines are. Virtual machines are none.
+    #[must_use]
+    pub fn selector_terms(&self) -> Vec<SelectorTerm> {
+        self.metal().map(selector_terms).unwrap_or_default()
+    }
 }
 
 impl ClusterBundle {
@@ -109,18 +181,15 @@ impl ClusterBundle {
     /// missing is left out.
     #[must_use]
     pub fn groups(&self) -> Vec<Group<'_>> {
-        let config = |reference: Option<&ObjectRef>| {
-            reference.and_then(|reference| self.machine_configs.get(&reference.name))
-        };
         let control_plane = &self.cluster.spec.control_plane_configuration;
         let mut groups = Vec::new();
-        if let Some(machine_config) = config(control_plane.machine_group_ref.as_ref()) {
+        if let Some(machines) = self.machines_of(control_plane.machine_group_ref.as_ref()) {
             groups.push(Group {
                 name: CONTROL_PLANE_GROUP,
                 role: MachineRole::ControlPlane,
                 count: usize::try_from(control_plane.count).unwrap_or(0),
                 kubernetes_version: &self.cluster.spec.kubernetes_version,
-                machine_config,
+                machines,
                 path: "spec.controlPlaneConfiguration".to_owned(),
                 labels: &control_plane.labels,
                 taints: control_plane.taints.as_deref(),
@@ -134,7 +203,7 @@ impl ClusterBundle {
             .iter()
             .enumerate()
         {
-            let Some(machine_config) = config(group.machine_group_ref.as_ref()) else {
+            let Some(machines) = self.machines_of(group.machine_group_ref.as_ref()) else {
                 continue;
             };
             groups.push(Group {
@@ -142,7 +211,7 @@ impl ClusterBundle {
                 role: MachineRole::Worker,
                 count: usize::try_from(group.count.unwrap_or(1)).unwrap_or(0),
                 kubernetes_version: self.version_of(group),
-                machine_config,
+                machines,
                 path: format!("spec.workerNodeGroupConfigurations[{at}]"),
                 labels: &group.labels,
                 taints: Some(&group.taints),
@@ -150,6 +219,32 @@ impl ClusterBundle {
             });
         }
         groups
+    }
+
+    /// Whether there is a machine configuration of this name.
+    pub(crate) fn has_machine_config(&self, name: &str) -> bool {
+        let virtual_site = self.virtual_site.as_ref();
+        match virtual_site {
+            Some(site) => site
+                .vsphere()
+                .is_some_and(|site| site.machine_configs.contains_key(name)),
+            None => self.machine_configs.contains_key(name),
+        }
+    }
+
+    /// What the machines of a group are that has this reference.
+    fn machines_of(&self, reference: Option<&ObjectRef>) -> Option<GroupMachines<'_>> {
+        match &self.virtual_site {
+            Some(VirtualSite::Docker(_)) => Some(GroupMachines::Docker),
+            Some(VirtualSite::VSphere(site)) => {
+                let config = site.machine_configs.get(&reference?.name);
+                config.map(GroupMachines::VSphere)
+            }
+            None => {
+                let config = self.machine_configs.get(&reference?.name);
+                config.map(GroupMachines::Metal)
+            }
+        }
     }
 
     /// The worker group as the Cluster has it; `None` for the control plane.
@@ -189,6 +284,12 @@ impl ClusterBundle {
         let mut groups = self.groups();
         groups.retain(|group| version(group.kubernetes_version) == version(minor));
         groups
+    }
+
+    /// The image that the hardware of a group is installed with.
+    #[must_use]
+    pub fn image_of<'a>(&'a self, group: &Group<'a>) -> Option<&'a str> {
+        group.metal().and_then(|config| self.image_url(config))
     }
 
     /// The image of a machine configuration: its own, else the datacenter's.

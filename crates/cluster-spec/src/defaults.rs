@@ -1,11 +1,12 @@
 //! What EKS Anywhere assumes where a file says nothing.
 
 use kube::ResourceExt;
-use resources::anywhere::{Cluster, NodeMask, OsFamily, TinkerbellMachineConfig, User};
+use resources::anywhere::{Cluster, NodeMask, OsFamily, TinkerbellMachineConfig, User, VSphereMachineConfig};
 use resources::keys;
 
 use crate::address_holder::{KUBE_VIP, is_left_out};
 use crate::bundle::{ClusterBundle, autoscaling};
+use crate::virtual_site::VirtualSite;
 
 /// Sets the defaults of all objects.
 #[must_use]
@@ -21,6 +22,9 @@ pub fn with_defaults(mut bundle: ClusterBundle) -> ClusterBundle {
     for config in bundle.machine_configs.values_mut() {
         machine_config(config);
         config.metadata.namespace = config.namespace().or_else(|| namespace.clone());
+    }
+    if let Some(site) = &mut bundle.virtual_site {
+        virtual_site(site, namespace.as_ref());
     }
     address_holder(&mut bundle);
     for template in bundle.templates.values_mut() {
@@ -63,6 +67,55 @@ fn address_holder(bundle: &mut ClusterBundle) {
         let annotations = bundle.cluster.annotations_mut();
         let holder = annotations.entry(keys::CONTROL_PLANE_VIP.to_owned());
         holder.or_insert_with(|| KUBE_VIP.to_owned());
+    }
+}
+
+fn virtual_site(site: &mut VirtualSite, namespace: Option<&String>) {
+    match site {
+        VirtualSite::Docker(datacenter) => {
+            let own = &mut datacenter.metadata.namespace;
+            *own = own.take().or_else(|| namespace.cloned());
+        }
+        VirtualSite::VSphere(site) => {
+            let own = &mut site.datacenter.metadata.namespace;
+            *own = own.take().or_else(|| namespace.cloned());
+            without_empty(&mut site.datacenter.spec.thumbprint);
+            for config in site.machine_configs.values_mut() {
+                let own = &mut config.metadata.namespace;
+                *own = own.take().or_else(|| namespace.cloned());
+                vsphere_machine_config(config);
+            }
+        }
+    }
+}
+
+fn vsphere_machine_config(config: &mut VSphereMachineConfig) {
+    let spec = &mut config.spec;
+    for text in [
+        &mut spec.folder,
+        &mut spec.storage_policy_name,
+        &mut spec.template,
+    ] {
+        without_empty(text);
+    }
+    // EKS Anywhere's files say 0 where they say nothing.
+    for (number, default) in [
+        (&mut spec.disk_gib, 25),
+        (&mut spec.num_cpus, 2),
+        (&mut spec.memory_mib, 8192),
+    ] {
+        *number = number.filter(|number| *number != 0).or(Some(default));
+    }
+    let family = *spec.os_family.get_or_insert(OsFamily::Bottlerocket);
+    if spec.users.is_empty() {
+        let name = match family {
+            OsFamily::Bottlerocket => "ec2-user",
+            _ => "capv",
+        };
+        spec.users.push(User {
+            name: name.to_owned(),
+            ssh_authorized_keys: Vec::new(),
+        });
     }
 }
 

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use kube::{CustomResourceExt, ResourceExt};
 use resources::anywhere::{
-    Cluster, OidcConfig, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
+    Cluster, DockerDatacenterConfig, OidcConfig, TinkerbellDatacenterConfig, TinkerbellMachineConfig,
+    TinkerbellTemplateConfig, VSphereDatacenterConfig, VSphereMachineConfig,
 };
 use resources::gantry::Release;
 use serde::de::DeserializeOwned;
@@ -19,10 +20,19 @@ use crate::rules::validate;
 use crate::schema::Walk;
 use crate::secrets;
 use crate::violation::Violation;
+use crate::virtual_site::{VSphereSite, VirtualSite};
 
 const GROUP_VERSION: &str = "anywhere.eks.amazonaws.com/v1alpha1";
 /// Kinds that EKS Anywhere's files hold, and that decide nothing here.
 const WITHOUT_EFFECT: [&str; 3] = [AWS_IAM, "FluxConfig", "GitOpsConfig"];
+/// How the kinds begin of providers whose drivers do not exist, and the names of those.
+const WITHOUT_DRIVER: [(&str, &str); 3] = [
+    ("Nutanix", "nutanix"),
+    ("CloudStack", "cloudstack"),
+    ("Snow", "snow"),
+];
+/// How the kinds begin of providers of machines, besides Cluster's own.
+const PROVIDERS: [&str; 3] = ["Tinkerbell", "VSphere", "Docker"];
 
 /// Reads, defaults and checks a file. `releases` are those that the appliance knows.
 ///
@@ -79,6 +89,9 @@ struct Reader {
     machine_configs: Vec<TinkerbellMachineConfig>,
     templates: Vec<TinkerbellTemplateConfig>,
     oidc_configs: Vec<OidcConfig>,
+    docker_datacenters: Vec<DockerDatacenterConfig>,
+    vsphere_datacenters: Vec<VSphereDatacenterConfig>,
+    vsphere_machine_configs: Vec<VSphereMachineConfig>,
     documents: Vec<Document>,
     problems: Vec<Problem>,
 }
@@ -148,16 +161,36 @@ impl Reader {
                 let found = self.typed::<OidcConfig>(OIDC, node);
                 self.oidc_configs.extend(found);
             }
-            other => {
-                let place = node.get("kind").map_or(node.place, |node| node.place);
-                self.problem_at(
-                    Some(place),
-                    "kind".to_owned(),
-                    &format!("kind {other} is not carried out by this version"),
-                    "use Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig or OIDCConfig",
-                );
+            "DockerDatacenterConfig" => {
+                let found = self.typed::<DockerDatacenterConfig>("DockerDatacenterConfig", node);
+                self.docker_datacenters.extend(found);
             }
+            "VSphereDatacenterConfig" => {
+                let found = self.typed::<VSphereDatacenterConfig>("VSphereDatacenterConfig", node);
+                self.vsphere_datacenters.extend(found);
+            }
+            "VSphereMachineConfig" => {
+                let found = self.typed::<VSphereMachineConfig>("VSphereMachineConfig", node);
+                self.vsphere_machine_configs.extend(found);
+            }
+            other => self.unknown_kind(node, other),
         }
+    }
+
+    fn unknown_kind(&mut self, node: &Node, kind: &str) {
+        let place = node.get("kind").map_or(node.place, |node| node.place);
+        let (message, next_step) = match WITHOUT_DRIVER.iter().find(|(prefix, _)| kind.starts_with(prefix)) {
+            Some((_, driver)) => (
+                format!("kind {kind} needs driver {driver}, and there is none of that name"),
+                "make the cluster on bare metal, in a vCenter (driver vsphere) or with a Docker daemon (driver docker)",
+            ),
+            None => (
+                format!("kind {kind} is not carried out by this version"),
+                "use Cluster, OIDCConfig, and the kinds of one provider: TinkerbellDatacenterConfig, TinkerbellMachineConfig and \
+                 TinkerbellTemplateConfig, VSphereDatacenterConfig and VSphereMachineConfig, or DockerDatacenterConfig",
+            ),
+        };
+        self.problem_at(Some(place), "kind".to_owned(), &message, next_step);
     }
 
     /// A Secret is applied as it is.
@@ -275,15 +308,57 @@ impl Reader {
     /// Puts the documents together; problems of what is missing or too much are recorded.
     fn bundle(&mut self) -> Option<ClusterBundle> {
         self.single(self.clusters.len(), "Cluster");
-        self.single(self.datacenters.len(), "TinkerbellDatacenterConfig");
+        let cluster = self.clusters.first()?.clone();
+        let site = &cluster.spec.datacenter_ref;
+        let (datacenter, virtual_site) = match site.kind.as_str() {
+            "DockerDatacenterConfig" => {
+                self.single(self.docker_datacenters.len(), "DockerDatacenterConfig");
+                let datacenter = self.docker_datacenters.first()?.clone();
+                (None, Some(VirtualSite::Docker(Box::new(datacenter))))
+            }
+            "VSphereDatacenterConfig" => {
+                self.single(self.vsphere_datacenters.len(), "VSphereDatacenterConfig");
+                let site = VSphereSite {
+                    datacenter: self.vsphere_datacenters.first()?.clone(),
+                    machine_configs: by_name(&self.vsphere_machine_configs),
+                };
+                (None, Some(VirtualSite::VSphere(Box::new(site))))
+            }
+            _ => {
+                self.single(self.datacenters.len(), "TinkerbellDatacenterConfig");
+                (Some(self.datacenters.first()?.clone()), None)
+            }
+        };
+        let provider = virtual_site
+            .as_ref()
+            .map_or("TinkerbellDatacenterConfig", VirtualSite::datacenter_kind);
+        self.of_other_providers(provider);
         let bundle = ClusterBundle {
-            cluster: self.clusters.first()?.clone(),
-            datacenter: self.datacenters.first()?.clone(),
+            datacenter: datacenter
+                .unwrap_or_else(|| TinkerbellDatacenterConfig::new(&site.name, Default::default())),
             machine_configs: by_name(&self.machine_configs),
             templates: by_name(&self.templates),
             oidc_configs: by_name(&self.oidc_configs),
+            virtual_site,
+            cluster,
         };
         Some(with_defaults(bundle))
+    }
+
+    /// Documents of other providers than that of the Cluster's datacenter would have no effect.
+    fn of_other_providers(&mut self, datacenter: &str) {
+        let others = PROVIDERS.iter().filter(|prefix| !datacenter.starts_with(*prefix));
+        let others: Vec<&str> = others.copied().collect();
+        let is_other = |document: &&Document| others.iter().any(|prefix| document.kind.starts_with(prefix));
+        let found = self.documents.iter().filter(is_other);
+        let found: Vec<_> = found
+            .map(|document| (document.start, document.kind, document.name.clone()))
+            .collect();
+        for (start, kind, name) in found {
+            let message = format!("{kind} has no place in a cluster whose datacenter is a {datacenter}");
+            let next_step = "remove the document, or name a datacenter of its provider in spec.datacenterRef";
+            self.problem_at(Some(start), field(kind, &name, ""), &message, next_step);
+        }
     }
 }
 

@@ -30,8 +30,9 @@ pub fn check_hardware(bundle: &ClusterBundle, free: &[FreeHardware]) -> Vec<Viol
     // (terms, wanted, path of the last group, configurations)
     let mut demands: Vec<(Vec<SelectorTerm>, usize, String, Vec<String>)> = Vec::new();
     for group in bundle.groups() {
-        let terms = selector_terms(group.machine_config);
-        let config = group.machine_config.name_any();
+        // Virtual machines take no hardware.
+        let Some(config) = group.metal() else { continue };
+        let (terms, config) = (selector_terms(config), config.name_any());
         match demands.iter_mut().find(|(known, ..)| *known == terms) {
             Some((_, wanted, path, configs)) => {
                 *wanted += group.count;

@@ -1,5 +1,5 @@
-//! Cluster YAML as EKS Anywhere's bare-metal users have it: Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig,
-//! TinkerbellTemplateConfig and OIDCConfig in one file of several documents.
+//! Cluster YAML as EKS Anywhere's users on bare metal, vSphere and Docker have it: Cluster, OIDCConfig, and the datacenter and
+//! machine configurations of one provider ([`VirtualSite`] where that makes virtual machines) in one file of several documents.
 //!
 //! Owns reading with places ([`parse`]), EKS Anywhere's defaults, the rules that need nothing but the documents and
 //! the known Releases ([`validate`]), the checks against free hardware ([`check_hardware`]) and against everybody else's
@@ -37,6 +37,8 @@ mod surroundings;
 mod update;
 mod version;
 mod violation;
+mod virtual_machines;
+mod virtual_site;
 mod vrrp;
 
 pub use address_holder::{AddressHolder, address_holder, kube_vip_image};
@@ -44,7 +46,9 @@ pub use admission::{
     Document, admit, admit_capi_cluster_deletion, admit_control_plane, admit_control_plane_deletion,
     admit_machine_deployment, admit_new_worker_group, admit_worker_group_deletion,
 };
-pub use bundle::{CONTROL_PLANE_GROUP, ClusterBundle, Group, OIDC, autoscaling, selector_terms};
+pub use bundle::{
+    CONTROL_PLANE_GROUP, ClusterBundle, Group, GroupMachines, OIDC, autoscaling, selector_terms,
+};
 pub use cilium::{Cilium, cilium, cilium_chart};
 pub use defaults::with_defaults;
 pub use documents::parse;
@@ -62,4 +66,5 @@ pub use secrets::secrets;
 pub use surroundings::{Hosts, Surroundings, check_surroundings, endpoint_to_probe};
 pub use update::{ChangeEffect, FieldChange, Update, check_update, update, update_in_place};
 pub use violation::Violation;
+pub use virtual_site::{VSphereSite, VirtualSite};
 pub use vrrp::vrrp_id;

@@ -82,6 +82,15 @@ pub fn next_pass(
         message: format!("the way from Kubernetes {from} to {to} goes through {text}, and {what}"),
         next_step: format!("apply it, and the upgrade begins; or put {from} back"),
     };
+    if wanted
+        .virtual_site
+        .as_ref()
+        .is_some_and(|site| site.vsphere().is_some())
+    {
+        return Err(missing(
+            "nothing says which template has it: write this version and its template first".to_owned(),
+        ));
+    }
     let found = candidates(&pass, &text, releases);
     let Some(newest) = found.first() else {
         return Err(missing(format!(
@@ -143,7 +152,7 @@ pub fn next_pass(
 fn own_urls(wanted: &ClusterBundle, minor: &str) -> BTreeMap<String, String> {
     let groups = wanted.groups_of(minor);
     let url = |group: &Group<'_>| {
-        let config = group.machine_config;
+        let config = group.metal()?;
         Some((config.name_any(), wanted.image_url(config)?.to_owned()))
     };
     groups.iter().filter_map(url).collect()

@@ -9,6 +9,7 @@ use resources::gantry::ClusterDocuments;
 use crate::bundle::ClusterBundle;
 use crate::defaults::with_defaults;
 use crate::update::is_made_from;
+use crate::virtual_site::VirtualSite;
 
 impl ClusterBundle {
     /// The bundle of a cluster whose documents were recorded, with the defaults of today.
@@ -35,6 +36,10 @@ impl ClusterBundle {
             oidc_configs: providers
                 .map(|(name, spec)| (name.clone(), OidcConfig::new(name, spec.clone())))
                 .collect(),
+            virtual_site: documents
+                .virtual_site
+                .as_ref()
+                .map(|recorded| VirtualSite::from_recorded(site, recorded)),
         })
     }
 
@@ -61,6 +66,7 @@ impl ClusterBundle {
             oidc_configs: providers
                 .map(|(name, provider)| (name.clone(), provider.spec.clone()))
                 .collect(),
+            virtual_site: self.virtual_site.as_ref().map(VirtualSite::recorded),
         }
     }
 }

@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 
 use resources::anywhere::OsFamily;
-use resources::gantry::{Release, ReleaseNodeImage};
+use resources::gantry::{Release, ReleaseNodeImage, ReleaseSpec};
 
 use crate::brought_images::is_brought;
-use crate::bundle::ClusterBundle;
+use crate::bundle::{ClusterBundle, Group, GroupMachines};
 use crate::cilium::{CILIUM, cilium_chart};
 use crate::version::version;
+use crate::virtual_site::{DOCKER_FAMILY, VirtualSite};
 
 /// Major, minor, patch, and whether it is no pre-release; in the order of versions.
 type Order = (u32, u32, u32, bool);
@@ -50,23 +51,27 @@ pub(crate) fn of_version<'a>(minor: &str, releases: &'a [Release]) -> Vec<&'a Re
 #[must_use]
 pub fn candidates<'a>(bundle: &ClusterBundle, minor: &str, releases: &'a [Release]) -> Vec<&'a Release> {
     let groups = bundle.groups_of(minor);
-    let families: BTreeSet<&str> = groups
-        .iter()
-        .filter_map(|group| group.machine_config.spec.os_family)
-        .filter(|family| !is_brought(*family))
-        .map(family_name)
-        .collect();
-    let fits = |image: &&ReleaseNodeImage, family: &str| {
-        image.os_family == family && bundle.cni().is_none_or(|cni| cni == image.cni || cni == CILIUM)
-    };
+    let families: BTreeSet<&str> = groups.iter().filter_map(release_family).collect();
     let mut found = of_version(minor, releases);
     found.retain(|release| {
         let images = &release.spec.node_images;
-        let has_one = |family: &&str| images.iter().any(|image| fits(&image, family));
+        let has_one = |family: &&str| images.iter().any(|image| fits(bundle, image, family));
         let has_chart = bundle.cni() != Some(CILIUM) || cilium_chart(&release.spec).is_some();
         has_chart && families.iter().all(has_one)
     });
     found
+}
+
+/// Whether a node image has this operating system and the CNI of the cluster. No node image has Cilium in it.
+fn fits(bundle: &ClusterBundle, image: &ReleaseNodeImage, family: &str) -> bool {
+    image.os_family == family && bundle.cni().is_none_or(|cni| cni == image.cni || cni == CILIUM)
+}
+
+/// The container image that the machines of a Docker daemon are made from.
+pub(crate) fn container_image<'a>(bundle: &ClusterBundle, release: &'a ReleaseSpec) -> Option<&'a str> {
+    let mut images = release.node_images.iter();
+    let image = images.find(|image| fits(bundle, image, DOCKER_FAMILY))?;
+    Some(&image.image)
 }
 
 /// The Release of the groups of a cluster with this minor version. `inside` are the patch versions that their images hold, as
@@ -82,8 +87,14 @@ pub fn choose_release<'a>(
 ) -> Result<&'a Release, String> {
     let found = candidates(bundle, minor, releases);
     let Some(newest) = found.first() else {
+        let wanted = match bundle.virtual_site {
+            Some(VirtualSite::Docker(_)) => {
+                format!("osFamily {DOCKER_FAMILY}: add it to spec.nodeImages of one")
+            }
+            _ => "the cluster's osFamily and CNI".to_owned(),
+        };
         return Err(format!(
-            "no Release has Kubernetes {minor} with a node image of the cluster's osFamily and CNI"
+            "no Release has Kubernetes {minor} with a node image of {wanted}"
         ));
     };
     let Some(held) = inside.first() else {
@@ -109,6 +120,15 @@ pub fn choose_release<'a>(
             known.join(", ")
         )
     })
+}
+
+/// The family of the Release's node image that a group is made of; `None` where its user brings the image.
+fn release_family(group: &Group<'_>) -> Option<&'static str> {
+    if group.machines == GroupMachines::Docker {
+        return Some(DOCKER_FAMILY);
+    }
+    let family = group.os_family().filter(|family| !is_brought(*family));
+    family.map(family_name)
 }
 
 /// As cluster YAML spells it.

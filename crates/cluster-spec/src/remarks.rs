@@ -2,7 +2,10 @@
 //! not refused for them, and nobody believes that they do something. And what a choice asks of the site.
 
 use kube::ResourceExt as _;
-use resources::anywhere::{Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig};
+use resources::anywhere::{
+    Cluster, OsFamily, TinkerbellDatacenterConfig, TinkerbellMachineConfig, VSphereDatacenterConfig,
+    VSphereMachineConfig,
+};
 use resources::gantry::Release;
 use resources::keys::{CONTROL_PLANE_VIP, VRRP_ID};
 use serde_json::Value;
@@ -14,6 +17,7 @@ use crate::bundle::{AWS_IAM, ClusterBundle};
 use crate::cilium::cilium;
 use crate::releases::candidates;
 use crate::violation::{Report, Violation};
+use crate::virtual_site::VirtualSite;
 
 const MAY_STAY: &str = "it may stay";
 
@@ -22,7 +26,14 @@ const MAY_STAY: &str = "it may stay";
 pub fn remarks(bundle: &ClusterBundle, releases: &[Release]) -> Vec<Violation> {
     let mut found = of_cluster(&bundle.cluster);
     found.extend(pulled_images(bundle, releases));
-    found.extend(of_datacenter(&bundle.datacenter));
+    match &bundle.virtual_site {
+        Some(VirtualSite::VSphere(site)) => {
+            found.extend(of_vsphere_datacenter(&site.datacenter));
+            found.extend(site.machine_configs.values().flat_map(of_vsphere_machine_config));
+        }
+        Some(VirtualSite::Docker(_)) => found.extend(without_endpoint(&bundle.cluster)),
+        None => found.extend(of_datacenter(&bundle.datacenter)),
+    }
     found.extend(bundle.machine_configs.values().flat_map(of_machine_config));
     found
 }
@@ -35,7 +46,9 @@ impl Document {
             Self::Cluster(cluster) => of_cluster(cluster),
             Self::Datacenter(datacenter) => of_datacenter(datacenter),
             Self::MachineConfig(config) => of_machine_config(config),
-            Self::Template(_) | Self::Oidc(_) => Vec::new(),
+            Self::VSphereDatacenter(datacenter) => of_vsphere_datacenter(datacenter),
+            Self::VSphereMachineConfig(config) => of_vsphere_machine_config(config),
+            Self::Template(_) | Self::Oidc(_) | Self::DockerDatacenter(_) => Vec::new(),
         }
     }
 }
@@ -75,6 +88,12 @@ fn of_cluster(cluster: &Cluster) -> Vec<Violation> {
             "has no effect: the authenticator of AWS IAM is not installed; log in with the cluster's kubeconfig or an OIDCConfig",
         );
     }
+    note(
+        "spec.externalEtcdConfiguration",
+        spec.external_etcd_configuration.is_some()
+            && spec.datacenter_ref.kind != "TinkerbellDatacenterConfig",
+        "has no effect: etcd runs on the machines of the control plane, and none are made for it alone",
+    );
     let in_place = |strategy: &Option<Value>| {
         let kind = strategy.as_ref().and_then(|strategy| strategy.get("type"));
         kind.and_then(Value::as_str) == Some("InPlace")
@@ -153,12 +172,58 @@ fn of_machine_config(config: &TinkerbellMachineConfig) -> Vec<Violation> {
         let why = "has no effect: of the hardware that is required the first free machine by name is taken";
         report.add("spec.hardwareAffinity.preferred", why, MAY_STAY);
     }
-    if config.spec.os_family.is_some_and(is_brought) {
+    family(config.spec.os_family, &mut report);
+    report.found
+}
+
+/// What an operating system asks of the image.
+fn family(family: Option<OsFamily>, report: &mut Report) {
+    if family.is_some_and(is_brought) {
         report.add(
             "spec.osFamily",
             "the machines run what the image brings: its containerd, its kubelet, and a kubeadm of the version that the Cluster \
              names; which patch version they are is not checked",
             "build the image for that version, as for EKS Anywhere, with cloud-init and Python 3 in it",
+        );
+    }
+}
+
+fn of_vsphere_machine_config(config: &VSphereMachineConfig) -> Vec<Violation> {
+    let mut report = Report::new("VSphereMachineConfig", &config.name_any());
+    family(config.spec.os_family, &mut report);
+    report.found
+}
+
+/// What the scope of the driver says, and the file says again.
+fn of_vsphere_datacenter(datacenter: &VSphereDatacenterConfig) -> Vec<Violation> {
+    let name = datacenter.name_any();
+    let mut report = Report::new("VSphereDatacenterConfig", &name);
+    let spec = &datacenter.spec;
+    for (path, is_given) in [
+        ("spec.server", !spec.server.is_empty()),
+        ("spec.thumbprint", spec.thumbprint.is_some()),
+        ("spec.insecure", spec.insecure.is_some()),
+    ] {
+        if is_given {
+            report.add(
+                path,
+                format!("has no effect: scope {name} of driver vsphere says which vCenter it is and how that is trusted"),
+                "say the same in the file of setting driversFile",
+            );
+        }
+    }
+    report.found
+}
+
+/// EKS Anywhere's Docker files have no endpoint, because a load balancer is made with the cluster.
+fn without_endpoint(cluster: &Cluster) -> Vec<Violation> {
+    let mut report = Report::new("Cluster", &cluster.name_any());
+    let endpoint = cluster.spec.control_plane_configuration.endpoint.as_ref();
+    if endpoint.is_none_or(|endpoint| endpoint.host.is_empty()) {
+        report.add(
+            "spec.controlPlaneConfiguration.endpoint.host",
+            "no load balancer is made with the cluster, so no machine is made before this is an address",
+            "write a free address of the Docker network of the driver's scope; the API will answer there",
         );
     }
     report.found

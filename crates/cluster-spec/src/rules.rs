@@ -20,6 +20,7 @@ mod rollout;
 mod site;
 mod taints;
 mod unsupported;
+mod virtual_site;
 mod workers;
 
 use kube::ResourceExt;
@@ -54,9 +55,31 @@ pub fn validate(bundle: &ClusterBundle, releases: &[Release]) -> Vec<Violation> 
     images::check_version(bundle, releases, &mut report);
     let mut found = report.found;
     found.extend(identity::providers(bundle));
-    found.extend(site::check(bundle));
-    found.extend(images::check(bundle, releases));
+    match bundle.virtual_site {
+        Some(_) => found.extend(virtual_site::check(bundle, releases)),
+        None => {
+            found.extend(site::check(bundle));
+            found.extend(images::check(bundle, releases));
+        }
+    }
     found
+}
+
+/// Kind, name and namespace of each document that says where and of what machines are made.
+fn documents(bundle: &ClusterBundle) -> Vec<(&'static str, String, Option<String>)> {
+    if let Some(site) = &bundle.virtual_site {
+        return site.documents();
+    }
+    let datacenter = &bundle.datacenter;
+    let configs = bundle.machine_configs.values();
+    let configs = configs.map(|config| ("TinkerbellMachineConfig", config.name_any(), config.namespace()));
+    std::iter::once((
+        "TinkerbellDatacenterConfig",
+        datacenter.name_any(),
+        datacenter.namespace(),
+    ))
+    .chain(configs)
+    .collect()
 }
 
 /// The name becomes part of every object's and node's name.
@@ -82,18 +105,8 @@ fn name(bundle: &ClusterBundle, report: &mut Report) {
         );
     }
     let namespace = bundle.cluster.namespace();
-    let others = std::iter::once((
-        "TinkerbellDatacenterConfig",
-        bundle.datacenter.name_any(),
-        bundle.datacenter.namespace(),
-    ))
-    .chain(
-        bundle
-            .machine_configs
-            .values()
-            .map(|config| ("TinkerbellMachineConfig", config.name_any(), config.namespace())),
-    )
-    .filter(|(_, _, other)| *other != namespace);
+    let mut others = documents(bundle);
+    others.retain(|(_, _, other)| *other != namespace);
     for (kind, other, other_namespace) in others {
         report.add(
             "metadata.namespace",

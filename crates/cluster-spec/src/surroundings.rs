@@ -17,7 +17,7 @@ use resources::keys::{SKIP_IP_CHECK, VRRP_ID};
 pub use hosts::Hosts;
 
 use crate::address_holder::{AddressHolder, address_holder, annotation_path};
-use crate::bundle::{ClusterBundle, selector_terms};
+use crate::bundle::{ClusterBundle, Group};
 use crate::violation::{Report, Violation};
 use crate::vrrp::{self, vrrp_id};
 
@@ -139,9 +139,7 @@ fn networks<'a>(
     let groups = groups
         .iter()
         .filter(|group| role.is_none_or(|role| group.role == role));
-    let terms: Vec<_> = groups
-        .flat_map(|group| selector_terms(group.machine_config))
-        .collect();
+    let terms: Vec<_> = groups.flat_map(Group::selector_terms).collect();
     around.hosts.selected(&terms)
 }
 

@@ -19,12 +19,14 @@ use serde_json::{Map, Value};
 
 use self::fields::{
     ANNOTATIONS, CLUSTER, DATACENTER, Decision, GROUPS, MACHINE_CONFIG, OIDC_CONFIG, Row, TEMPLATE,
+    VSPHERE_DATACENTER, VSPHERE_MACHINE_CONFIG,
 };
 use self::versions::{Machines, Versions};
 use crate::address_holder::{AddressHolder, KEEPALIVED, KUBE_VIP, address_holder, annotation_path};
 use crate::bundle::{ClusterBundle, OIDC};
 use crate::passes::passable;
 use crate::violation::{Report, Violation};
+use crate::virtual_site::{VSphereSite, VirtualSite};
 use crate::vrrp::vrrp_id;
 
 /// What becomes of a change of a field.
@@ -108,6 +110,7 @@ fn compared(old: &ClusterBundle, new: &ClusterBundle, releases: &[Release], in_p
     cluster.annotations(&old.cluster, &mut effective.cluster);
     keep(cluster);
 
+    effective.virtual_site = merged_site(&effective, old, new, &compare, &mut keep);
     // Another datacenter than before is refused as a reference; there is nothing to compare in it.
     if old.datacenter.name_any() == new.datacenter.name_any() {
         let mut datacenter = compare(
@@ -144,6 +147,40 @@ fn compared(old: &ClusterBundle, new: &ClusterBundle, releases: &[Release], in_p
         effective,
         changed,
     }
+}
+
+/// The documents of virtual machines. Another datacenter than before is refused as a reference.
+fn merged_site(
+    effective: &ClusterBundle,
+    old: &ClusterBundle,
+    new: &ClusterBundle,
+    compare: &impl Fn(&'static str, &str, &'static [Row]) -> Comparison,
+    keep: &mut impl FnMut(Comparison),
+) -> Option<VirtualSite> {
+    let (known, wanted) = match (&old.virtual_site, &new.virtual_site) {
+        (Some(VirtualSite::VSphere(known)), Some(VirtualSite::VSphere(wanted)))
+            if known.datacenter.name_any() == wanted.datacenter.name_any() =>
+        {
+            (known, wanted)
+        }
+        // A Docker daemon's has no field.
+        (known, _) => return known.clone(),
+    };
+    let name = wanted.datacenter.name_any();
+    let mut datacenter = wanted.datacenter.clone();
+    let mut comparison = compare("VSphereDatacenterConfig", &name, VSPHERE_DATACENTER);
+    datacenter.spec = comparison.merged(&known.datacenter.spec, &wanted.datacenter.spec);
+    keep(comparison);
+    let machine_configs = merged_documents(
+        effective.referenced_machine_configs(),
+        (&known.machine_configs, &wanted.machine_configs),
+        |name| compare("VSphereMachineConfig", name, VSPHERE_MACHINE_CONFIG),
+        keep,
+    );
+    Some(VirtualSite::VSphere(Box::new(VSphereSite {
+        datacenter,
+        machine_configs,
+    })))
 }
 
 /// The documents of these names, each as it is wanted, else as it was, with the old value in every refused field.

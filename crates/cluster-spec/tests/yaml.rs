@@ -4,7 +4,7 @@
 
 mod releases;
 
-use cluster_spec::{ClusterBundle, FreeHardware, Problems, check_hardware, parse, remarks, selector_terms};
+use cluster_spec::{ClusterBundle, FreeHardware, Problems, check_hardware, parse, remarks};
 use resources::gantry::MachineRole;
 
 use crate::releases::releases;
@@ -55,12 +55,9 @@ fn the_good_file_reads_with_its_defaults() {
             ("md-0", MachineRole::Worker, 1)
         ]
     );
+    assert_eq!(groups[0].selector_terms()[0].match_labels["type"], "cp");
     assert_eq!(
-        selector_terms(groups[0].machine_config)[0].match_labels["type"],
-        "cp"
-    );
-    assert_eq!(
-        bundle.image_url(groups[1].machine_config),
+        bundle.image_of(&groups[1]),
         Some("file:///srv/debian-13-kubernetes-1.35.raw.zst")
     );
     let again = cluster_spec::with_defaults(bundle.clone());

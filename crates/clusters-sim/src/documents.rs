@@ -104,6 +104,55 @@ spec:
     )
 }
 
+/// What clusters of virtual machines have in common: one control plane, and one worker in a group `md-0`.
+fn virtual_cluster(kind: &str, groups: [&str; 2]) -> String {
+    let [control_plane, worker] = groups;
+    format!(
+        "
+apiVersion: anywhere.eks.amazonaws.com/v1alpha1
+kind: Cluster
+metadata: {{name: demo}}
+spec:
+  clusterNetwork:
+    cniConfig: {{flannel: {{}}}}
+    pods: {{cidrBlocks: [10.244.0.0/16]}}
+    services: {{cidrBlocks: [10.96.0.0/12]}}
+  controlPlaneConfiguration: {{count: 1, endpoint: {{host: 192.0.2.10}}{control_plane}}}
+  datacenterRef: {{kind: {kind}, name: demo}}
+  kubernetesVersion: \"1.35\"
+  workerNodeGroupConfigurations: [{{count: 1, name: md-0{worker}}}]
+---
+apiVersion: anywhere.eks.amazonaws.com/v1alpha1
+kind: {kind}
+metadata: {{name: demo}}
+"
+    )
+}
+
+/// Cluster `demo` of containers.
+#[must_use]
+pub fn docker_documents() -> ClusterBundle {
+    let yaml = virtual_cluster("DockerDatacenterConfig", ["", ""]) + "spec: {}\n";
+    cluster_spec::parse(&yaml, "docker.yaml", &[release()]).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// Cluster `demo` of machines of a vCenter that are cloned from this template.
+#[must_use]
+pub fn vsphere_documents(template: &str) -> ClusterBundle {
+    let reference = ", machineGroupRef: {kind: VSphereMachineConfig, name: demo}";
+    let yaml = virtual_cluster("VSphereDatacenterConfig", [reference, reference])
+        + "spec: {datacenter: dc, network: lan, server: vc.example}\n";
+    let yaml = format!(
+        "{yaml}---
+apiVersion: anywhere.eks.amazonaws.com/v1alpha1
+kind: VSphereMachineConfig
+metadata: {{name: demo}}
+spec: {{datastore: ssd, folder: nodes, resourcePool: pool, osFamily: ubuntu, template: {template}}}
+"
+    );
+    cluster_spec::parse(&yaml, "vsphere.yaml", &[release()]).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
 /// The Release of Kubernetes 1.36.
 #[must_use]
 pub fn next_release() -> Release {
@@ -138,11 +187,16 @@ pub fn release() -> Release {
                 image("keepalived", "gantry.dev/keepalived:trixie"),
                 image("kube-vip", "ghcr.io/kube-vip/kube-vip:v1.2.0"),
             ],
-            node_images: vec![ReleaseNodeImage {
-                os_family: "debian".to_owned(),
+            node_images: [
+                ("debian", "debian-13-kubernetes-1.35"),
+                ("docker", "ubuntu-24.04"),
+            ]
+            .map(|(family, image)| ReleaseNodeImage {
+                os_family: family.to_owned(),
                 cni: "flannel".to_owned(),
-                image: "debian-13-kubernetes-1.35".to_owned(),
-            }],
+                image: image.to_owned(),
+            })
+            .to_vec(),
             charts: vec![ReleaseChart {
                 name: "cilium".to_owned(),
                 version: "0.1.0".to_owned(),

@@ -40,7 +40,16 @@ pub struct Driver {
     used: HashSet<String>,
     /// How many servers the machines of a pool have, by the beginning of their names.
     of_pools: HashMap<String, u32>,
+    /// User data of virtual machines that have not started yet, by machine.
+    pub(crate) userdata: HashMap<String, String>,
+    /// How many virtual machines were made.
+    made: u32,
 }
+
+/// How the names of hosts begin that were made for their machines.
+const VIRTUAL: &str = "vm/";
+/// Where their addresses begin.
+const VIRTUAL_NETWORK: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 0);
 
 #[derive(Debug)]
 struct Server {
@@ -85,11 +94,36 @@ impl Driver {
         Some(host)
     }
 
-    /// Gives the server of a machine back.
+    /// Makes a virtual machine with its data for a machine.
+    pub(crate) fn make_virtual(&mut self, machine: &str, userdata: String) -> String {
+        let host = format!("{VIRTUAL}{machine}");
+        self.made += 1;
+        let address = Ipv4Addr::from_bits(VIRTUAL_NETWORK.to_bits() + self.made);
+        let kind = VIRTUAL.to_owned();
+        assert!(
+            self.servers
+                .insert(host.clone(), Server { kind, address })
+                .is_none(),
+            "{machine} is made twice"
+        );
+        self.userdata.insert(machine.to_owned(), userdata);
+        self.claims.insert(host.clone(), machine.to_owned());
+        self.hosts.insert(machine.to_owned(), host.clone());
+        self.history.push(host.clone());
+        *self.of_pools.entry(pool_of(machine)).or_default() += 1;
+        host
+    }
+
+    /// Gives the server of a machine back. A virtual one is no more.
     pub fn give_back(&mut self, machine: &str) {
+        self.userdata.remove(machine);
         if let Some(host) = self.hosts.remove(machine) {
             self.claims.remove(&host);
             *self.of_pools.get_mut(&pool_of(machine)).unwrap() -= 1;
+            if host.starts_with(VIRTUAL) {
+                self.servers.remove(&host);
+                return;
+            }
             let kind = &self.servers[&host].kind;
             self.free.get_mut(kind).unwrap().insert(host);
         }
@@ -179,8 +213,11 @@ fn pool_of(machine: &str) -> String {
         .to_owned()
 }
 
-/// Name of the node on a server.
+/// Name of the node on a server; that of a virtual machine is named after its machine.
 #[must_use]
 pub fn node_of(host: &str) -> String {
-    format!("node-{host}")
+    match host.strip_prefix(VIRTUAL) {
+        Some(machine) => machine.to_owned(),
+        None => format!("node-{host}"),
+    }
 }

@@ -16,6 +16,11 @@ impl Site {
             return;
         }
         for pool in &object.spec.pools {
+            if pool.plugin.is_some() {
+                let hosts = self.driver().used_by(&object.spec.cluster_name, &pool.name);
+                pools.push(json!({ "name": pool.name, "hosts": hosts, "free": pool.count.max(1) }));
+                continue;
+            }
             let mut terms = pool.selector().iter();
             let kind = terms.find_map(|term| term.match_labels.get("type")).unwrap();
             let (hosts, free) = {

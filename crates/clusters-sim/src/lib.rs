@@ -1,7 +1,7 @@
 //! Everything around the coordinator of clusters, simulated.
 //!
-//! Owns: the documents of clusters ([`NewCluster`], [`release`]); [`Site`], which does what the image store, the driver of
-//! bare metal and the systems that it installs do with the objects of a namespace; [`Played`], the API and etcd of one
+//! Owns: the documents of clusters ([`NewCluster`], [`docker_documents`], [`vsphere_documents`], [`release`]); [`Site`], which does what the
+//! image store, the driver of bare metal, one of virtual machines and the systems on both do with the objects of a namespace; [`Played`], the API and etcd of one
 //! cluster, and [`PlayedClusters`], by which the coordinator reaches them; [`Fleet`], many single-node clusters at once on an
 //! API of the appliance from crate `sim`.
 //! Refuses: to ship; to decide anything that the coordinator decides.
@@ -33,8 +33,9 @@ mod renewals;
 mod renewing;
 mod repairing;
 mod site;
+mod virtual_machine;
 
-pub use documents::{NewCluster, next_release, release};
+pub use documents::{NewCluster, docker_documents, next_release, release, vsphere_documents};
 pub use driver::{Driver, node_of};
 pub use failing::{Failing, Leaves};
 pub use fleet::{Fleet, Held};

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
+use resources::Digest;
 use resources::anywhere::Taint;
 use resources::gantry::{
     AdoptedNode, MachineRole, ProviderMachine, ProviderMachinePhase, ProviderMachineStatus,
@@ -39,6 +40,9 @@ impl Site {
         }
         if let Some(node) = &machine.spec.adopts {
             return self.adopt(machine, node).await;
+        }
+        if machine.spec.plugin.is_some() {
+            return self.react_virtual(machine).await;
         }
         let mut terms = machine.spec.selector().iter();
         let kind = terms.find_map(|term| term.match_labels.get("type")).unwrap();
@@ -266,11 +270,24 @@ impl Site {
         let Some(document) = document(secret) else {
             return false;
         };
+        let snapshot = document["downloads"][0]["sha256"].as_str();
+        self.boot(
+            machine,
+            host,
+            &Boot {
+                what: document["command"][2].as_str().unwrap().to_owned(),
+                kubeadm: text(&document["files"][1]["contentBase64"]),
+                snapshot: snapshot.map(|sha256| sha256.parse().unwrap()),
+                provider_id: Some(self.provider_id(host)),
+            },
+        );
+        true
+    }
+
+    /// A system becomes a node with its data.
+    pub(crate) fn boot(&self, machine: &ProviderMachine, host: &str, boot: &Boot) {
         let node = node_of(host);
-        let what = document["command"][2].as_str().unwrap().to_owned();
-        let kubeadm = document["files"][1]["contentBase64"].as_str().unwrap();
-        let kubeadm = base64::engine::general_purpose::STANDARD.decode(kubeadm).unwrap();
-        let kubeadm = String::from_utf8(kubeadm).unwrap();
+        let Boot { what, kubeadm, .. } = boot;
         let address = self.driver().address(host).to_string();
         let cluster = self.clusters().get(&machine.spec.cluster_name);
         cluster.with(|inside| {
@@ -288,10 +305,7 @@ impl Site {
             inside.log.push(format!("{what} {node}"));
             match what.as_str() {
                 "init" | "join-control-plane" => inside.add_member(&node, &address),
-                "restore" => {
-                    let sha256 = document["downloads"][0]["sha256"].as_str().unwrap();
-                    inside.restore(sha256.parse().unwrap(), &node, &address);
-                }
+                "restore" => inside.restore(boot.snapshot.unwrap(), &node, &address),
                 _ => {}
             }
             // What kubeadm gives it where nobody says otherwise.
@@ -302,13 +316,13 @@ impl Site {
                 effect: "NoSchedule".to_owned(),
                 ..Taint::default()
             });
-            let labels = node_labels(&kubeadm);
+            let labels = node_labels(kubeadm);
             let view = NodeView {
                 name: node.clone(),
                 labels: labels.clone(),
                 taints: taint.into_iter().collect(),
                 ready: true,
-                provider_id: Some(self.provider_id(host)),
+                provider_id: boot.provider_id.clone(),
                 address: Some(address.clone()),
                 system_uuid: Some(format!(
                     "22988ada-3f61-4c68-932c-{:012x}",
@@ -329,8 +343,26 @@ impl Site {
             inside.nodes.insert(node, view);
             inside.move_proxies();
         });
-        true
     }
+}
+
+/// What a system is given to become a node.
+pub(crate) struct Boot {
+    /// What kubeadm does: `init`, `restore`, `join` or `join-control-plane`.
+    pub(crate) what: String,
+    /// Its configuration.
+    pub(crate) kubeadm: String,
+    /// The snapshot that etcd begins with.
+    pub(crate) snapshot: Option<Digest>,
+    /// What the kubelet is told of the identity of its machine.
+    pub(crate) provider_id: Option<String>,
+}
+
+/// A text in base64.
+pub(crate) fn text(value: &Value) -> String {
+    let value = value.as_str().unwrap();
+    let value = base64::engine::general_purpose::STANDARD.decode(value).unwrap();
+    String::from_utf8(value).unwrap()
 }
 
 /// The bootstrap document of a machine.

@@ -374,6 +374,23 @@ impl Workload for Played {
         }))
     }
 
+    fn set_provider_id(&self, node: String, provider_id: String) -> BoxFuture<'_, Result<(), String>> {
+        ready(self.with(|inside| {
+            inside.writes()?;
+            let view = inside.nodes.get_mut(&node).ok_or("not found")?;
+            // As kube-apiserver has it: it is set once.
+            if view
+                .provider_id
+                .as_ref()
+                .is_some_and(|known| *known != provider_id)
+            {
+                return Err("spec.providerID: Forbidden: node updates may not change it".to_owned());
+            }
+            view.provider_id = Some(provider_id);
+            Ok(())
+        }))
+    }
+
     fn delete_node(&self, name: String) -> BoxFuture<'_, Result<(), String>> {
         ready(self.with(|inside| {
             inside.writes()?;

@@ -1,13 +1,14 @@
 //! Whether a cluster may be driven on, and by what: its documents are checked by the same rules as the file that they came
 //! from, and what its machines are made from is pinned.
 
+mod bundle;
 mod documents;
 mod inventory;
 mod management;
 mod provider;
 mod upgrade;
 
-use cluster_spec::{Violation, endpoint_to_probe};
+use cluster_spec::{ClusterBundle, Violation, endpoint_to_probe};
 use kube::ResourceExt as _;
 use resources::Mac;
 use resources::anywhere::{Cluster, FailureReason};
@@ -58,10 +59,27 @@ pub(crate) async fn check_site(
         Site::Good => {}
         other => return Ok(other),
     }
+    if let Some(missing) = without_endpoint(bundle) {
+        return Ok(Site::Bad(FailureReason::ClusterInvalid, missing));
+    }
     let hosts = inventories.get(access).await?;
     let holder = holder_of_endpoint(options, &bundle.cluster).await;
     let found = documents::surroundings(&hosts, views, bundle, options.appliance, holder);
     Ok(found.map_or(Site::Good, |(reason, message)| Site::Bad(reason, message)))
+}
+
+/// What is missing of a cluster without an address for its API: EKS Anywhere's Docker files have none, because a load balancer
+/// is made with the cluster.
+fn without_endpoint(bundle: &ClusterBundle) -> Option<String> {
+    let endpoint = bundle.cluster.spec.control_plane_configuration.endpoint.as_ref();
+    endpoint.is_none_or(|endpoint| endpoint.host.is_empty()).then(|| {
+        format!(
+            "Cluster {}: spec.controlPlaneConfiguration.endpoint.host: driver {} makes no load balancer; write a free address \
+             of the network of its machines, and the API will answer there",
+            bundle.name(),
+            bundle.provider()
+        )
+    })
 }
 
 /// Who answers for the control-plane address of a cluster that is to be created.

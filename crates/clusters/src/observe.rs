@@ -5,6 +5,7 @@ mod adoptions;
 mod certificate_views;
 mod certificates;
 mod connections;
+mod first_boots;
 mod gates;
 mod gates_view;
 mod image;
@@ -42,6 +43,7 @@ pub(crate) use seen::{
     ETCD_HEALTHY, NODE_HEALTHY, brings_cni, is_stopped, is_subject, seen, uses_flannel, votes,
 };
 pub(crate) use snapshot::{ApiSeen, BY_POLICY, EtcdSeen, Leftover, Snapshot, image_of};
+pub(crate) use view::View;
 pub(crate) use views::Views;
 pub(crate) use workload::last_plan_object;
 pub use workload::{AddonsView, Drained, Failure, RenewalPod, RenewalState, SystemView, Workload, Workloads};

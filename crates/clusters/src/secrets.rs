@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use pki::{ClusterPki, Credential, ServiceAccountKeys, Validity};
 use resources::{Secret, keys};
 use serde_json::{Value, json};
@@ -106,6 +107,23 @@ pub(crate) async fn write(
 ) -> Result<(), Error> {
     let object = object(cluster, strings, annotations);
     access.apply::<KubeSecret>(name, object).await
+}
+
+/// Writes the bootstrap data of a machine, which go with their owner where they have one.
+pub(crate) async fn write_bootstrap(
+    access: &Access,
+    (cluster, machine): (&str, &str),
+    value: &Secret<String>,
+    annotations: Value,
+    owner: Option<OwnerReference>,
+) -> Result<(), Error> {
+    let mut object = object(cluster, json!({ "value": value.reveal() }), annotations);
+    if let Some(owner) = owner {
+        object["metadata"]["ownerReferences"] = json!([owner]);
+    }
+    access
+        .apply::<KubeSecret>(&bootstrap_secret(machine), object)
+        .await
 }
 
 /// A Secret of the cluster with these texts.

@@ -10,7 +10,7 @@ use crate::cluster::{AddressHolder, ClusterSettings, Profile};
 use crate::error::Error;
 use crate::join_secrets::JoinSecrets;
 use crate::kubeadm::{PATCH_DIR, init_documents, join_document, patches};
-use crate::node::NodeSettings;
+use crate::node::{NodePlace, NodeSettings};
 use crate::restore_etcd::restore_etcd_script;
 use crate::{audit, keepalived, kube_vip, proxy, registry_mirror};
 
@@ -223,12 +223,16 @@ fn start(
     kubeadm: &str,
 ) -> Result<BootstrapDocument, Error> {
     let script = format!("{STAGE}/bootstrap.sh");
+    let (mac, ip) = match &node.place {
+        NodePlace::Known { ip, mac, .. } => (mac.to_string(), ip.to_string()),
+        NodePlace::Found => ("-".to_owned(), "-".to_owned()),
+    };
     let command = [
         "/bin/sh",
         &script,
         what,
-        &node.mac.to_string(),
-        &node.ip.to_string(),
+        &mac,
+        &ip,
         &ignored(cluster.profile, what),
     ];
     let mut document = BootstrapDocument {

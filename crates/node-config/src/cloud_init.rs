@@ -17,20 +17,29 @@ pub const FIRST_BOOT_SCRIPT: &str = include_str!("first_boot/first-boot.py");
 /// # Errors
 /// When it cannot be printed.
 pub fn user_data(hostname: &str, users: &[User]) -> Result<String, Error> {
+    cloud_config(&public(hostname, users))
+}
+
+/// What anybody may know.
+pub(crate) fn public(hostname: &str, users: &[User]) -> Value {
     let users: Vec<Value> = users
         .iter()
         .filter(|user| !user.name.is_empty())
         .map(user_entry)
         .collect();
-    let data = json!({
+    json!({
         "hostname": hostname,
         "preserve_hostname": false,
         "manage_etc_hosts": "localhost",
         "users": users,
         "ssh_pwauth": false,
         "disable_root": true,
-    });
-    Ok(format!("#cloud-config\n{}", yaml("user-data", &data)?))
+    })
+}
+
+/// As cloud-init reads it.
+pub(crate) fn cloud_config(data: &Value) -> Result<String, Error> {
+    Ok(format!("#cloud-config\n{}", yaml("user-data", data)?))
 }
 
 fn user_entry(user: &User) -> Value {

@@ -37,6 +37,14 @@ pub enum Error {
         /// What is missing.
         what: &'static str,
     },
+    /// A machine whose data are handed over by its driver can't download files.
+    #[error(
+        "{path} is too big for user data: a machine of a plugin driver can't start with saved data of etcd; make another cluster"
+    )]
+    Download {
+        /// The file.
+        path: String,
+    },
     /// The Release names no image for a component.
     #[error("the Release names no image of {component}; add it to the Release's components")]
     NoImage {

@@ -108,7 +108,7 @@ pub fn cluster_config(cluster: &ClusterSettings) -> Result<serde_json::Value, Er
 
 fn local_endpoint(node: &NodeSettings) -> LocalApiEndpoint {
     LocalApiEndpoint {
-        advertise_address: node.ip.to_string(),
+        advertise_address: node.place.address(),
         bind_port: API_PORT,
     }
 }
@@ -120,10 +120,8 @@ fn registration(node: &NodeSettings) -> NodeRegistration {
         .filter(|(key, _)| kubelet_sets_label(key))
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
-    let mut args = vec![
-        ("node-ip", node.ip.to_string()),
-        ("provider-id", node.provider_id.clone()),
-    ];
+    let mut args = vec![("node-ip", node.place.address())];
+    args.extend(node.place.provider_id().map(|id| ("provider-id", id.to_owned())));
     if !labels.is_empty() {
         args.push(("node-labels", labels.join(",")));
     }

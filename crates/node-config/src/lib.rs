@@ -8,7 +8,8 @@
 //! node ([`install::template`]), with the mounts of its data disks, or takes one off its disks ([`wipe::template`]), and how a snapshot of etcd is restored, which drills do as well
 //! ([`restore_etcd_script`]). Does no I/O and reads no clock.
 //!
-//! Invariant: only a [`BootstrapDocument`] holds secrets. Everything that stands in a Template or in user data is public.
+//! Invariant: only a [`BootstrapDocument`], and user data that is made of one ([`pushed_user_data`]), hold secrets. Everything that
+//! stands in a Template or in other user data is public.
 #![forbid(unsafe_code)]
 
 mod audit;
@@ -27,6 +28,7 @@ mod kubeadm;
 mod node;
 mod older_nodes;
 mod proxy;
+mod pushed;
 mod registry_credentials;
 mod registry_mirror;
 mod renewal;
@@ -45,10 +47,11 @@ pub use flannel::flannel;
 pub use host_network::{HostNetwork, hostname, netplan, network_file};
 pub use join_secrets::JoinSecrets;
 pub use kubeadm::cluster_config;
-pub use node::{NodeSettings, kubelet_sets_label};
+pub use node::{NodePlace, NodeSettings, kubelet_sets_label};
 pub use older_nodes::{
     affinity_without, flannel_for_version, kube_proxy_for_version, name_for_version, version_label,
 };
+pub use pushed::pushed_user_data;
 pub use registry_credentials::RegistryCredentials;
 pub use renewal::{RESTART_SECONDS, Renewal, RenewalReport, renewal_pod, renewal_template};
 pub use restore_etcd::{REVISION_BUMP, restore_etcd_script};

@@ -12,12 +12,8 @@ use serde_json::Value;
 pub struct NodeSettings {
     /// Name of the node: the machine's host name.
     pub name: String,
-    /// Address.
-    pub ip: Ipv4Addr,
-    /// Address of the NIC that carries it.
-    pub mac: Mac,
-    /// Identity of the machine, `tinkerbell://NAMESPACE/HARDWARE`.
-    pub provider_id: String,
+    /// Where it is.
+    pub place: NodePlace,
     /// Labels that the kubelet sets on its own node ([`kubelet_sets_label`]); others are left out.
     pub labels: BTreeMap<String, String>,
     /// Taints; `None` means kubeadm's own (control planes are tainted).
@@ -28,6 +24,44 @@ pub struct NodeSettings {
     pub time_servers: Vec<String>,
     /// Certificates of authorities that its system trusts.
     pub cert_bundles: Vec<CertBundle>,
+}
+
+/// What a node is told of where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodePlace {
+    /// All of it, because its host was known before.
+    Known {
+        /// Address.
+        ip: Ipv4Addr,
+        /// Address of the NIC that carries it.
+        mac: Mac,
+        /// Identity of the machine, `tinkerbell://NAMESPACE/HARDWARE`.
+        provider_id: String,
+    },
+    /// Nothing, because its machine is made with this configuration: its address is that of its way to the network, and its
+    /// identity is noted in the cluster by whoever knows it.
+    Found,
+}
+
+/// What stands for the address of a node that finds it itself; the bootstrap script puts it in.
+pub(crate) const ADDRESS: &str = "@ADDRESS@";
+
+impl NodePlace {
+    /// The address, or what stands for it.
+    pub(crate) fn address(&self) -> String {
+        match self {
+            Self::Known { ip, .. } => ip.to_string(),
+            Self::Found => ADDRESS.to_owned(),
+        }
+    }
+
+    /// The identity of the machine, where it is known.
+    pub(crate) fn provider_id(&self) -> Option<&str> {
+        match self {
+            Self::Known { provider_id, .. } => Some(provider_id),
+            Self::Found => None,
+        }
+    }
 }
 
 /// Whether a kubelet may set this label on its own node (admission plugin NodeRestriction): keys of kubernetes.io and

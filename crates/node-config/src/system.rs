@@ -12,6 +12,8 @@ pub enum System {
     Ubuntu,
     /// An image of the user's, as image-builder makes it for `osFamily: redhat`.
     RedHat,
+    /// A container image for a Docker daemon, made of Gantry's own image.
+    Docker,
 }
 
 impl System {
@@ -22,6 +24,7 @@ impl System {
             "debian" => Some(Self::Debian),
             "ubuntu" => Some(Self::Ubuntu),
             "redhat" => Some(Self::RedHat),
+            "docker" => Some(Self::Docker),
             _ => None,
         }
     }
@@ -29,14 +32,14 @@ impl System {
     /// Whether the image is Gantry's own: then it has every container image that a node starts, and one root file system that
     /// is known.
     pub(crate) const fn is_own(self) -> bool {
-        matches!(self, Self::Debian)
+        matches!(self, Self::Debian | Self::Docker)
     }
 
     /// Number of the partition with the root file system, where the partition table does not tell.
     #[must_use]
     pub const fn root_partition(self) -> u32 {
         match self {
-            Self::Debian | Self::Ubuntu => 2,
+            Self::Debian | Self::Ubuntu | Self::Docker => 2,
             Self::RedHat => 1,
         }
     }
@@ -51,13 +54,15 @@ impl System {
     pub(crate) const fn resolv_conf(self) -> &'static str {
         match self {
             Self::Debian | Self::Ubuntu => "/run/systemd/resolve/resolv.conf",
-            Self::RedHat => "/etc/resolv.conf",
+            Self::RedHat | Self::Docker => "/etc/resolv.conf",
         }
     }
 
     /// The files that set up the network: name of the action that writes one, path, contents. Only root may read them.
     pub(crate) fn network_files(self, network: &HostNetwork) -> Vec<(&'static str, String, String)> {
         match self {
+            // A daemon sets up the network of its containers.
+            Self::Docker => Vec::new(),
             Self::Debian | Self::Ubuntu => vec![(
                 "write-netplan",
                 "/etc/netplan/config.yaml".to_owned(),
@@ -84,6 +89,7 @@ mod tests {
             ("debian", Some(System::Debian)),
             ("ubuntu", Some(System::Ubuntu)),
             ("redhat", Some(System::RedHat)),
+            ("docker", Some(System::Docker)),
             ("bottlerocket", None),
             ("", None),
         ] {

@@ -2,18 +2,21 @@
 
 mod cluster;
 mod cluster_status;
+mod docker;
 mod etcd_drill;
 mod oidc;
 mod proxy;
 mod registry_mirror;
 mod tinkerbell;
 mod tinkerbell_template;
+mod vsphere;
 
 pub use cluster::{
     CidrBlocks, Cluster, ClusterNetwork, ClusterSpec, CniConfig, ControlPlaneConfiguration, Dns, Endpoint,
     ManagementCluster, NodeMask, ObjectRef, ResolvConf, Taint, WorkerNodeGroup,
 };
 pub use cluster_status::{ClusterCertificateInfo, ClusterStatus, FailureReason};
+pub use docker::{DockerDatacenterConfig, DockerDatacenterConfigSpec, DockerDatacenterConfigStatus};
 pub use etcd_drill::{
     EtcdDrill, EtcdDrillFindings, EtcdDrillOutcome, EtcdDrillStage, EtcdDrillUnderWay, EtcdDrills,
 };
@@ -27,3 +30,7 @@ pub use tinkerbell::{
     TinkerbellMachineConfigStatus, User,
 };
 pub use tinkerbell_template::{TinkerbellTemplateConfig, TinkerbellTemplateConfigSpec};
+pub use vsphere::{
+    CloneMode, VSphereDatacenterConfig, VSphereDatacenterConfigSpec, VSphereDatacenterConfigStatus,
+    VSphereFailureDomain, VSphereMachineConfig, VSphereMachineConfigSpec, VSphereMachineConfigStatus,
+};

@@ -16,6 +16,7 @@ mod restored;
 mod server;
 mod server_failure;
 mod snapshot_copy;
+mod virtual_documents;
 mod wipe;
 
 pub use boot_session::{BootSession, Contender, LastPacket, SessionClaim, SessionPhase};
@@ -53,4 +54,5 @@ pub use server::{
 };
 pub use server_failure::{InstallationFailure, Quarantine};
 pub use snapshot_copy::SnapshotCopy;
+pub use virtual_documents::VirtualDocuments;
 pub use wipe::{ParseWipePolicyError, Unwiped, WipePolicy};

@@ -6,6 +6,7 @@ use crate::bundle::ClusterBundle;
 use crate::rules::labels::check_labels;
 use crate::rules::taints::check_taints;
 use crate::violation::Report;
+use crate::virtual_site::VirtualSite;
 
 const PATH: &str = "spec.controlPlaneConfiguration";
 
@@ -27,6 +28,8 @@ pub(super) fn check(bundle: &ClusterBundle, report: &mut Report) {
             format!("{host} is an IPv6 address"),
             "write an IPv4 address",
         ),
+        // As with EKS Anywhere; before machines are made it says what is missing.
+        Err(_) if host.is_empty() && matches!(bundle.virtual_site, Some(VirtualSite::Docker(_))) => {}
         Err(_) if host.is_empty() => report.add(
             format!("{PATH}.endpoint.host"),
             "the control plane has no endpoint",

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use resources::anywhere::{NtpConfiguration, TinkerbellMachineConfig};
+use resources::anywhere::{HostOsConfiguration, NtpConfiguration};
 
 use super::pem::{self, is_pem};
 use crate::violation::Report;
 
-pub(super) fn check(config: &TinkerbellMachineConfig, report: &mut Report) {
-    let Some(settings) = &config.spec.host_os_configuration else {
+pub(super) fn check(settings: Option<&HostOsConfiguration>, report: &mut Report) {
+    let Some(settings) = settings else {
         return;
     };
     let path = "spec.hostOSConfiguration";

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kube::ResourceExt;
-use resources::anywhere::{OsFamily, TinkerbellMachineConfig};
+use resources::anywhere::OsFamily;
 use resources::gantry::{Release, ReleaseNodeImage};
 
 use crate::brought_images::is_brought;
@@ -108,7 +108,7 @@ pub(super) fn check(bundle: &ClusterBundle, releases: &[Release]) -> Vec<Violati
         let name = config.name_any();
         let mut versions: Versions<'_> = groups
             .iter()
-            .filter(|group| group.machine_config.name_any() == name)
+            .filter(|group| group.config_name().as_ref() == Some(&name))
             .map(|group| (version(group.kubernetes_version), group.kubernetes_version))
             .collect();
         if versions.is_empty() {
@@ -116,7 +116,7 @@ pub(super) fn check(bundle: &ClusterBundle, releases: &[Release]) -> Vec<Violati
         }
         let mut report = Report::new("TinkerbellMachineConfig", &name);
         for minor in versions.values() {
-            check_family(config, minor, releases, &mut report);
+            check_family(config.spec.os_family, minor, releases, &mut report);
         }
         match &config.spec.os_image_url {
             Some(image) => digits(image, &versions, releases, &mut report),
@@ -143,8 +143,9 @@ fn of_cluster(bundle: &ClusterBundle) -> Versions<'_> {
     BTreeMap::from([(version(minor), minor)])
 }
 
-fn check_family(config: &TinkerbellMachineConfig, minor: &str, releases: &[Release], report: &mut Report) {
-    let (Some(family), Some(images)) = (config.spec.os_family, node_images(minor, releases)) else {
+/// Whether machines of a version can have this operating system.
+pub(super) fn check_family(family: Option<OsFamily>, minor: &str, releases: &[Release], report: &mut Report) {
+    let (Some(family), Some(images)) = (family, node_images(minor, releases)) else {
         return;
     };
     if is_brought(family) {
@@ -155,7 +156,7 @@ fn check_family(config: &TinkerbellMachineConfig, minor: &str, releases: &[Relea
             "spec.osFamily",
             format!(
                 "there is no bottlerocket for machines with Kubernetes {minor} (a machine configuration without osFamily means it): \
-                 its images for bare metal end with 1.28, in EKS Anywhere too"
+                 its images for bare metal end with 1.28 in EKS Anywhere too, and nothing here writes its user data"
             ),
             "write osFamily: ubuntu or redhat with an image of yours, or debian with one of Gantry's",
         );

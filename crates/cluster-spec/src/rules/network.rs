@@ -174,7 +174,7 @@ fn cni(bundle: &ClusterBundle, report: &mut Report) {
     if config.kindnetd.is_some() {
         report.add(
             format!("{path}.kindnetd"),
-            "kindnetd is only supported on Docker",
+            "kindnetd is not installed by this version, on Docker neither",
             "write cniConfig: {cilium: {}} or cniConfig: {flannel: {}}",
         );
     }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
-use resources::anywhere::TinkerbellMachineConfig;
+use resources::anywhere::{TinkerbellMachineConfig, User};
 use resources::gantry::LabelOperator;
 use url::Url;
 
@@ -16,10 +16,7 @@ pub(super) fn check(bundle: &ClusterBundle) -> Vec<Violation> {
     let mut found = datacenter(bundle);
     let mut families = Vec::new();
     for group in bundle.groups() {
-        families.push((
-            group.machine_config.name_any(),
-            group.machine_config.spec.os_family,
-        ));
+        families.extend(group.config_name().map(|name| (name, group.os_family())));
     }
     for config in bundle.machine_configs.values() {
         let mut report = Report::new("TinkerbellMachineConfig", &config.name_any());
@@ -112,7 +109,13 @@ fn machine_config(bundle: &ClusterBundle, config: &TinkerbellMachineConfig, repo
         ),
         (None, Some(_)) => {}
     }
-    for (at, user) in spec.users.iter().enumerate() {
+    users(&spec.users, report);
+    host_os::check(spec.host_os_configuration.as_ref(), report);
+}
+
+/// Users of the installed system.
+pub(super) fn users(users: &[User], report: &mut Report) {
+    for (at, user) in users.iter().enumerate() {
         let inner =
             |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || b"-_".contains(&octet);
         let first = user
@@ -127,7 +130,7 @@ fn machine_config(bundle: &ClusterBundle, config: &TinkerbellMachineConfig, repo
                 "use at most 32 lower-case letters, digits, '-' and '_'; root is not allowed",
             );
         }
-        if spec.users.iter().take(at).any(|other| other.name == user.name) {
+        if users.iter().take(at).any(|other| other.name == user.name) {
             report.add(
                 format!("spec.users[{at}].name"),
                 format!("{} stands here twice", user.name),
@@ -148,7 +151,6 @@ fn machine_config(bundle: &ClusterBundle, config: &TinkerbellMachineConfig, repo
             }
         }
     }
-    host_os::check(config, report);
 }
 
 fn hardware(config: &TinkerbellMachineConfig, report: &mut Report) {

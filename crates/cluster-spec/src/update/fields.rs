@@ -138,6 +138,37 @@ pub(super) const MACHINE_CONFIG: &[Row] = &[
     ),
 ];
 
+pub(super) const VSPHERE_DATACENTER: &[Row] = &[
+    ("spec.datacenter", Fixed),
+    ("spec.network", Fixed),
+    ("spec.server", Fixed),
+    ("spec.thumbprint", NoEffect),
+    ("spec.insecure", NoEffect),
+    ("spec.failureDomains", RollsOut),
+];
+
+pub(super) const VSPHERE_MACHINE_CONFIG: &[Row] = &[
+    ("spec.diskGiB", RollsOut),
+    ("spec.datastore", RollsOut),
+    ("spec.folder", RollsOut),
+    ("spec.numCPUs", RollsOut),
+    ("spec.memoryMiB", RollsOut),
+    ("spec.osFamily", Fixed),
+    ("spec.resourcePool", RollsOut),
+    ("spec.storagePolicyName", Fixed),
+    ("spec.template", RollsOut),
+    ("spec.users", Fixed),
+    ("spec.tags", RollsOut),
+    ("spec.cloneMode", RollsOut),
+    ("spec.networks", RollsOut),
+    ("spec.hostOSConfiguration.ntpConfiguration", RollsOut),
+    ("spec.hostOSConfiguration.certBundles", RollsOut),
+    (
+        "spec.hostOSConfiguration.bottlerocketConfiguration",
+        NotCarriedOut,
+    ),
+];
+
 pub(super) const TEMPLATE: &[Row] = &[("spec.template", RollsOut)];
 
 pub(super) const OIDC_CONFIG: &[Row] = &[

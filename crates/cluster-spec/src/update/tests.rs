@@ -3,6 +3,8 @@
 mod annotations;
 mod creation;
 mod holder;
+mod page;
+mod virtual_creation;
 
 use std::collections::BTreeSet;
 
@@ -13,7 +15,10 @@ use resources::anywhere::{
 };
 use serde_json::{Value, json};
 
-use super::fields::{ANNOTATIONS, CLUSTER, DATACENTER, Decision, MACHINE_CONFIG, OIDC_CONFIG, Row, TEMPLATE};
+use super::fields::{
+    ANNOTATIONS, CLUSTER, DATACENTER, Decision, MACHINE_CONFIG, OIDC_CONFIG, Row, TEMPLATE,
+    VSPHERE_DATACENTER, VSPHERE_MACHINE_CONFIG,
+};
 use super::*;
 
 /// The schema of `spec` in a CustomResourceDefinition.
@@ -56,12 +61,17 @@ fn every_field_of_the_schemas_has_a_decision_and_every_decision_a_field() {
         (schema::<OidcConfig>(), OIDC_CONFIG),
     ];
     for (schema, rows) in kinds {
-        let (mut met, mut bare) = (BTreeSet::new(), Vec::new());
-        walk(&schema, "spec", rows, &mut met, &mut bare);
-        assert_eq!(bare, Vec::<String>::new(), "fields without a decision");
-        let wanted: BTreeSet<String> = rows.iter().map(|(row, _)| (*row).to_owned()).collect();
-        assert_eq!(met, wanted, "decisions about fields that do not exist");
+        check_rows(&schema, rows);
     }
+}
+
+/// Each field has a decision, and each decision a field.
+fn check_rows(schema: &Value, rows: &[Row]) {
+    let (mut met, mut bare) = (BTreeSet::new(), Vec::new());
+    walk(schema, "spec", rows, &mut met, &mut bare);
+    assert_eq!(bare, Vec::<String>::new(), "fields without a decision");
+    let wanted: BTreeSet<String> = rows.iter().map(|(row, _)| (*row).to_owned()).collect();
+    assert_eq!(met, wanted, "decisions about fields that do not exist");
 }
 
 /// A value of this schema; another `number` makes another value.
@@ -186,46 +196,51 @@ fn a_change_of_any_field_is_carried_out_or_refused_by_its_name() {
         (schema::<TinkerbellTemplateConfig>(), TEMPLATE, template),
         (schema::<OidcConfig>(), OIDC_CONFIG, provider),
     ];
-    for (schema, rows, (read, write)) in kinds {
-        for (row, decision) in rows {
-            let with = |number: usize| {
-                let mut bundle = bundle();
-                let mut spec = read(&bundle);
-                let path = set(&mut spec, &schema, row, number);
-                // References must lead to what they led to before; the comparison is about their text.
-                write(&mut bundle, spec);
-                (bundle, path)
-            };
-            let ((old, path), (new, _)) = (with(3), with(5));
-            let compared = update(&old, &new, &[]);
-            let refused: Vec<&str> = compared.refused.iter().map(|one| one.path.as_str()).collect();
-            let accepted = matches!(
-                decision,
-                Decision::CarriedOut | Decision::RollsOut | Decision::NoEffect
-            );
-            if accepted {
-                assert_eq!(refused, Vec::<&str>::new(), "{row}");
-                assert_eq!(read(&compared.effective), read(&new), "{row}");
-            } else {
-                assert_eq!(refused, [path.as_str()], "{row}");
-                if !row.ends_with("Ref") {
-                    assert_eq!(read(&compared.effective), read(&old), "{row}");
-                }
+    for (schema, rows, spec) in kinds {
+        check_changes(bundle, &schema, rows, spec);
+    }
+}
+
+/// A change of each field is carried out, or refused by its name.
+fn check_changes(base: fn() -> ClusterBundle, schema: &Value, rows: &[Row], (read, write): Spec) {
+    for (row, decision) in rows {
+        let with = |number: usize| {
+            let mut bundle = base();
+            let mut spec = read(&bundle);
+            let path = set(&mut spec, schema, row, number);
+            // References must lead to what they led to before; the comparison is about their text.
+            write(&mut bundle, spec);
+            (bundle, path)
+        };
+        let ((old, path), (new, _)) = (with(3), with(5));
+        let compared = update(&old, &new, &[]);
+        let refused: Vec<&str> = compared.refused.iter().map(|one| one.path.as_str()).collect();
+        let accepted = matches!(
+            decision,
+            Decision::CarriedOut | Decision::RollsOut | Decision::NoEffect
+        );
+        if accepted {
+            assert_eq!(refused, Vec::<&str>::new(), "{row}");
+            assert_eq!(read(&compared.effective), read(&new), "{row}");
+        } else {
+            assert_eq!(refused, [path.as_str()], "{row}");
+            if !row.ends_with("Ref") {
+                assert_eq!(read(&compared.effective), read(&old), "{row}");
             }
-            assert!(
-                compared.changed.iter().any(|changed| changed.path == path),
-                "{row}: {:?}",
-                compared.changed
-            );
-            let held = update_in_place(&old, &new, &[]);
-            assert_eq!(held.refused, compared.refused, "{row}");
-            let stays = !matches!(decision, Decision::CarriedOut | Decision::NoEffect);
-            if !row.ends_with("Ref") && !row.ends_with("Refs") {
-                let expected = if stays { &old } else { &new };
-                assert_eq!(read(&held.effective), read(expected), "{row}");
-            }
-            assert_eq!(check_update(&old, &old, &[]), [], "{row}");
         }
+        assert!(
+            compared.changed.iter().any(|changed| changed.path == path),
+            "{row}: {:?}",
+            compared.changed
+        );
+        let held = update_in_place(&old, &new, &[]);
+        assert_eq!(held.refused, compared.refused, "{row}");
+        let stays = !matches!(decision, Decision::CarriedOut | Decision::NoEffect);
+        if !row.ends_with("Ref") && !row.ends_with("Refs") {
+            let expected = if stays { &old } else { &new };
+            assert_eq!(read(&held.effective), read(expected), "{row}");
+        }
+        assert_eq!(check_update(&old, &old, &[]), [], "{row}");
     }
 }
 

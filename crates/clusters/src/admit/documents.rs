@@ -1,13 +1,13 @@
 //! The documents of a Cluster in the API, checked by the same rules as the file they came from; and what the machines of
 //! the cluster are made from.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use cluster_spec::{
-    ChangeEffect, ClusterBundle, FieldChange, Hosts, OIDC, Surroundings, Violation, candidates,
-    check_surroundings, choose_release, next_pass, update, update_in_place, validate, with_defaults,
+    ChangeEffect, ClusterBundle, FieldChange, Hosts, Surroundings, Violation, VirtualSite, candidates,
+    check_surroundings, choose_release, next_pass, update, update_in_place, validate,
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -15,6 +15,7 @@ use resources::Mac;
 use resources::anywhere::{Cluster, FailureReason, WorkerNodeGroup};
 use resources::gantry::{ControlPlane, Release};
 
+use super::bundle::bundle;
 use super::upgrade::{
     Change, Upgrade, all_releases, change, fetched, held_versions, images_of, is_patch_of, upgrade,
 };
@@ -147,6 +148,7 @@ fn as_before(
     refused: Vec<Violation>,
 ) -> Documents {
     if let Some(known) = known {
+        keep_templates(&mut bundle, &known);
         let minors: Vec<String> = known.versions().into_iter().map(str::to_owned).collect();
         let (new, old) = (&mut bundle.cluster.spec, known.cluster.spec);
         new.kubernetes_version = old.kubernetes_version;
@@ -181,76 +183,18 @@ fn as_before(
     }
 }
 
-/// The documents as they are in the API. Where one is missing of which machines are made already, the recorded one
-/// counts. The error says what is missing.
-fn bundle(
-    views: &Views,
-    namespace: &str,
-    cluster: &Cluster,
-    known: Option<&ClusterBundle>,
-) -> Result<ClusterBundle, String> {
-    let missing = |kind: &str, name: &str| format!("{kind} {name} is missing; apply it");
-    let reference = &cluster.spec.datacenter_ref.name;
-    let name = cluster.name_any();
-    let found = views
-        .datacenters
-        .get_for(&name, namespace, reference)
-        .map(|found| (*found).clone());
-    let recorded = known.map(|known| known.datacenter.clone());
-    let recorded = recorded.filter(|datacenter| datacenter.name_any() == *reference);
-    let datacenter = found
-        .or(recorded)
-        .ok_or_else(|| missing("TinkerbellDatacenterConfig", reference))?;
-    let mut machine_configs = BTreeMap::new();
-    let mut templates = BTreeMap::new();
-    let control_plane = cluster
-        .spec
-        .control_plane_configuration
-        .machine_group_ref
-        .as_ref();
-    let workers = cluster
-        .spec
-        .worker_node_group_configurations
-        .iter()
-        .filter_map(|group| group.machine_group_ref.as_ref());
-    for reference in control_plane.into_iter().chain(workers) {
-        if machine_configs.contains_key(&reference.name) {
-            continue;
+/// The templates of a vCenter that the machines are made from.
+fn keep_templates(bundle: &mut ClusterBundle, known: &ClusterBundle) {
+    let (Some(VirtualSite::VSphere(new)), Some(VirtualSite::VSphere(old))) =
+        (&mut bundle.virtual_site, &known.virtual_site)
+    else {
+        return;
+    };
+    for (name, config) in &mut new.machine_configs {
+        if let Some(before) = old.machine_configs.get(name) {
+            config.spec.template.clone_from(&before.spec.template);
         }
-        let found = views.machine_configs.get_for(&name, namespace, &reference.name);
-        let recorded = known.and_then(|known| known.machine_configs.get(&reference.name).cloned());
-        let config = found
-            .map(|found| (*found).clone())
-            .or(recorded)
-            .ok_or_else(|| missing("TinkerbellMachineConfig", &reference.name))?;
-        if let Some(template) = &config.spec.template_ref {
-            let found = views.templates.get_for(&name, namespace, &template.name);
-            let recorded = known.and_then(|known| known.templates.get(&template.name).cloned());
-            let found = found.map(|found| (*found).clone()).or(recorded);
-            templates.extend(found.map(|found| (template.name.clone(), found)));
-        }
-        machine_configs.insert(reference.name.clone(), config);
     }
-    let mut oidc_configs = BTreeMap::new();
-    for reference in &cluster.spec.identity_provider_refs {
-        if reference.kind != OIDC {
-            continue;
-        }
-        let found = views.oidc_configs.get_for(&name, namespace, &reference.name);
-        let recorded = known.and_then(|known| known.oidc_configs.get(&reference.name).cloned());
-        let config = found
-            .map(|found| (*found).clone())
-            .or(recorded)
-            .ok_or_else(|| missing(OIDC, &reference.name))?;
-        oidc_configs.insert(reference.name.clone(), config);
-    }
-    Ok(with_defaults(ClusterBundle {
-        cluster: cluster.clone(),
-        datacenter,
-        machine_configs,
-        templates,
-        oidc_configs,
-    }))
 }
 
 /// What a cluster is made from that has no Release yet.
@@ -307,8 +251,10 @@ async fn first_release<'a>(
 /// The class of a broken rule in the status of a Cluster.
 pub(crate) fn class(violation: &Violation) -> FailureReason {
     match violation.kind {
-        "TinkerbellDatacenterConfig" => FailureReason::DatacenterConfigInvalid,
-        "TinkerbellMachineConfig" => FailureReason::MachineConfigInvalid,
+        "TinkerbellDatacenterConfig" | "VSphereDatacenterConfig" | "DockerDatacenterConfig" => {
+            FailureReason::DatacenterConfigInvalid
+        }
+        "TinkerbellMachineConfig" | "VSphereMachineConfig" => FailureReason::MachineConfigInvalid,
         _ => FailureReason::ClusterInvalid,
     }
 }

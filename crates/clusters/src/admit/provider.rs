@@ -3,6 +3,7 @@
 use kube::ResourceExt as _;
 use resources::anywhere::FailureReason;
 use resources::gantry::ProviderCluster;
+use resources::keys;
 
 /// Whether a cluster of which nothing exists yet can be made here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +27,12 @@ pub(super) fn hosts(object: Option<&ProviderCluster>) -> Site {
         Some(("True", _)) => Site::Good,
         Some(("False", message)) => Site::Bad(FailureReason::HardwareInvalid, message.clone()),
         Some((_, message)) => Site::Waits(format!("waits for provider {provider}: {message}")),
-        None => Site::Waits(format!(
+        None if provider == keys::METAL_PROVIDER => Site::Waits(format!(
             "waits for the driver of provider {provider} to say in ProviderCluster {name} which hosts there are; a driver of \
              bare metal runs where `gantry serve` has an interface to the machines"
+        )),
+        None => Site::Waits(format!(
+            "waits for driver {provider} to say in ProviderCluster {name} whether it can make the machines"
         )),
     }
 }

@@ -255,9 +255,7 @@ pub(super) fn fetched(url: &str) -> String {
 /// URLs of the images of all groups, or of those of a minor version.
 fn image_urls(bundle: &ClusterBundle, minor: Option<&str>) -> BTreeSet<String> {
     let groups = minor.map_or_else(|| bundle.groups(), |minor| bundle.groups_of(minor));
-    let urls = groups
-        .iter()
-        .filter_map(|group| bundle.image_url(group.machine_config));
+    let urls = groups.iter().filter_map(|group| bundle.image_of(group));
     urls.map(str::to_owned).collect()
 }
 

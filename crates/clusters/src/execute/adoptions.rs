@@ -47,6 +47,16 @@ pub(crate) async fn adopt_nodes(
                 let Some(pool) = wanted.pool(&candidate.pool) else {
                     continue;
                 };
+                // Its driver would make another machine.
+                if pool.plugin.is_some() {
+                    let reason = format!(
+                        "machines of driver {} are not adopted by this version",
+                        wanted.provider
+                    );
+                    let path = [wish.as_slice(), &["refused"]].concat();
+                    access.set(&**control_plane, &path, &reason).await?;
+                    return Ok(true);
+                }
                 let new = NewMachine {
                     name: &candidate.name,
                     uid: &candidate.uid,

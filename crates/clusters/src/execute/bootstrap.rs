@@ -1,11 +1,13 @@
 //! Bootstrap data of one machine: made when its installed system asks for it, with a token of a few minutes.
 
 use jiff::{SignedDuration, Timestamp};
+use kube::Resource as _;
 use node_config::{
-    BootstrapDocument, CaFiles, ClusterSettings, EtcdSnapshot, Images, JoinSecrets, NodeSettings, System,
+    BootstrapDocument, CaFiles, ClusterSettings, EtcdSnapshot, Images, JoinSecrets, NodePlace, NodeSettings,
+    System, pushed_user_data,
 };
 use pki::ClusterPki;
-use resources::gantry::{MachineRole, ProviderMachine};
+use resources::gantry::{BootstrapMode, MachineRole, ProviderMachine};
 use resources::keys;
 use serde_json::json;
 
@@ -15,7 +17,10 @@ use super::work::Work;
 use crate::error::Error;
 use crate::plan::{Pool, Wanted};
 use crate::registry_credentials::registry_credentials;
-use crate::secrets::{self, REQUESTED_AT, TOKEN_EXPIRES, TOKEN_ID, bootstrap_secret};
+use crate::secrets::{self, REQUESTED_AT, TOKEN_EXPIRES, TOKEN_ID};
+
+/// Minutes of the token of a machine that its driver makes with it. It is made to last longer while the machine has not joined.
+const PUSHED_MINUTES: i64 = 20;
 
 /// Fills the bootstrap Secret; `Ok(Some(_))` says why it can't be done yet.
 pub(crate) async fn deliver(work: &Work<'_>, machine: &str, init: bool) -> Result<Option<String>, Error> {
@@ -28,8 +33,15 @@ pub(crate) async fn deliver(work: &Work<'_>, machine: &str, init: bool) -> Resul
         return Ok(None);
     };
     let pki = secrets::read(work.access, &wanted.name).await?;
-    let token = Token::of(&provider.spec.machine_uid, requested_at);
-    let minutes = i64::from(work.options.token_minutes);
+    let pushed = work.snapshot.is_pushed(machine);
+    let (uid, mut minutes) = (&provider.spec.machine_uid, i64::from(work.options.token_minutes));
+    let token = match pushed {
+        true => Token::kept(uid, requested_at, &pki.ca.key),
+        false => Token::of(uid, requested_at),
+    };
+    if pushed {
+        minutes = minutes.max(PUSHED_MINUTES);
+    }
     let expires = steps::later(work.now, SignedDuration::from_mins(minutes));
     if !init {
         // First in the cluster, then in our Secret: what a node gets always works. The id of the token follows from the
@@ -60,13 +72,22 @@ pub(crate) async fn deliver(work: &Work<'_>, machine: &str, init: bool) -> Resul
     let version = made.and_then(|made| made.spec.version.as_ref());
     let node = node((pool, version.unwrap_or(&pool.version)), machine, provider)?;
     let saved = work.snapshot.saved_snapshot().filter(|_| init);
+    if pushed && saved.is_some() {
+        return Ok(Some(format!(
+            "{machine}: a machine of driver {} can't start with saved data of etcd: these are too big for its user data",
+            provider.spec.provider
+        )));
+    }
     let saved = saved.map(|saved| EtcdSnapshot {
         sha256: saved.sha256,
         size: saved.size,
         is_older: work.snapshot.goes_back(),
     });
     let document = document(&cluster, &node, (pool.role, init, saved), &pki, &token).map_err(failed)?;
-    let json = document.to_json().map_err(failed)?;
+    let data = match pushed {
+        true => pushed_user_data(&document, machine, &provider.spec.users).map_err(failed)?,
+        false => document.to_json().map_err(failed)?,
+    };
     let mut annotations = json!({ REQUESTED_AT: requested_at.to_string() });
     if let Some(saved) = saved {
         let directory = snapshots::directory(work.access, work.snapshot);
@@ -77,9 +98,9 @@ pub(crate) async fn deliver(work: &Work<'_>, machine: &str, init: bool) -> Resul
         annotations[TOKEN_EXPIRES] = json!(seconds(expires));
         annotations[TOKEN_ID] = json!(token.id);
     }
-    let name = bootstrap_secret(machine);
-    let data = json!({ "value": json.reveal() });
-    secrets::write(work.access, &wanted.name, &name, data, annotations).await?;
+    // The driver's object is there before its machine is, and its data go with it.
+    let owner = provider.owner_ref(&()).filter(|_| pushed);
+    secrets::write_bootstrap(work.access, (&wanted.name, machine), &data, annotations, owner).await?;
     Ok(None)
 }
 
@@ -174,16 +195,26 @@ fn node(
         let found = status.addresses.iter().find(|address| address.kind == kind);
         found.map(|address| address.address.clone())
     };
+    let (name, place) = match provider.spec.bootstrap.mode {
+        // It has the name of its machine by its user data.
+        BootstrapMode::Push => (machine.to_owned(), NodePlace::Found),
+        BootstrapMode::Pull => (
+            address("Hostname").ok_or_else(|| incomplete("a host name"))?,
+            NodePlace::Known {
+                ip: address("InternalIP")
+                    .and_then(|address| address.parse().ok())
+                    .ok_or_else(|| incomplete("an IPv4 address"))?,
+                mac: status.mac.ok_or_else(|| incomplete("a MAC address"))?,
+                provider_id: status
+                    .provider_id
+                    .clone()
+                    .ok_or_else(|| incomplete("a providerID"))?,
+            },
+        ),
+    };
     Ok(NodeSettings {
-        name: address("Hostname").ok_or_else(|| incomplete("a host name"))?,
-        ip: address("InternalIP")
-            .and_then(|address| address.parse().ok())
-            .ok_or_else(|| incomplete("an IPv4 address"))?,
-        mac: status.mac.ok_or_else(|| incomplete("a MAC address"))?,
-        provider_id: status
-            .provider_id
-            .clone()
-            .ok_or_else(|| incomplete("a providerID"))?,
+        name,
+        place,
         labels: pool.node_labels(version),
         taints: pool.taints.clone(),
         kubelet: pool.kubelet.clone(),

@@ -248,6 +248,18 @@ async fn adopt_node(work: &Work<'_>, machine: &str) -> Result<Option<String>, Er
     let (Some(connection), Some(node)) = (work.connection, snapshot.node(machine)) else {
         return Ok(None);
     };
+    if let Some(id) = snapshot
+        .provider_status(machine)
+        .and_then(|status| status.provider_id.clone())
+        && node.provider_id.is_none()
+        && snapshot.is_pushed(machine)
+        && let Err(why) = connection.api.set_provider_id(node.name.clone(), id).await
+    {
+        return Ok(Some(format!(
+            "{machine}: cannot note its identity in node {}: {why}",
+            node.name
+        )));
+    }
     if let Some(wanted) = labels_and_taints::wanted_of(snapshot, machine)
         && !labels_and_taints::has(node, &wanted)
         && let Some(why) = labels_and_taints::write(connection, machine, node, &wanted).await

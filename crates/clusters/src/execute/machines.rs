@@ -8,7 +8,7 @@ use resources::anywhere::Cluster;
 use resources::cluster_api::ApiEndpoint;
 use resources::cluster_api::{Cluster as CapiCluster, Machine};
 use resources::gantry::{
-    ControlPlane, ControlPlaneSpec, Image, MachineRole, MetalPool, NodeKeys, ProviderCluster,
+    BootstrapMode, ControlPlane, ControlPlaneSpec, Image, MachineRole, MetalPool, NodeKeys, ProviderCluster,
     ProviderClusterSpec, ProviderMachine, ProviderPool,
 };
 use resources::keys;
@@ -127,8 +127,19 @@ fn machine(wanted: &Wanted, (more, owners): Above, new: NewMachine<'_>) -> Value
 
 fn provider_machine(wanted: &Wanted, new: NewMachine<'_>) -> Value {
     let NewMachine { name, pool, .. } = new;
+    let secret = bootstrap_secret(name);
+    let (metal, plugin, bootstrap) = match &pool.plugin {
+        None => {
+            let metal = json!({ "selector": pool.selector, "templateRef": pool.template_ref });
+            (without_nulls(metal), Value::Null, json!({ "secret": secret }))
+        }
+        Some(plugin) => {
+            let bootstrap = json!({ "mode": BootstrapMode::Push, "secret": secret });
+            (Value::Null, json!(plugin.machine), bootstrap)
+        }
+    };
     let spec = without_nulls(json!({
-        "provider": keys::METAL_PROVIDER,
+        "provider": wanted.provider,
         "clusterName": wanted.name,
         "clusterUid": new.cluster_uid,
         "machine": name,
@@ -140,8 +151,10 @@ fn provider_machine(wanted: &Wanted, new: NewMachine<'_>) -> Value {
         "osFamily": pool.os_family,
         "users": pool.users,
         "replacement": (new.replacement > 0).then_some(new.replacement),
-        "bootstrap": { "secret": bootstrap_secret(name) },
-        "metal": without_nulls(json!({ "selector": pool.selector, "templateRef": pool.template_ref })),
+        "failureDomain": pool.failure_domain,
+        "bootstrap": bootstrap,
+        "metal": metal,
+        "plugin": plugin,
     }));
     json!({ "metadata": { "labels": labels(wanted, pool) }, "spec": spec })
 }
@@ -219,13 +232,13 @@ pub(crate) async fn make_provider_cluster(
         name: pool.name.clone(),
         role: pool.role,
         count: u32::try_from(pool.count).unwrap_or(u32::MAX),
-        metal: Some(MetalPool {
+        metal: pool.plugin.is_none().then(|| MetalPool {
             selector: pool.selector.clone(),
         }),
-        plugin: None,
+        plugin: pool.plugin.clone(),
     };
     let spec = ProviderClusterSpec {
-        provider: keys::METAL_PROVIDER.to_owned(),
+        provider: wanted.provider.clone(),
         cluster_name: wanted.name.clone(),
         cluster_uid: cluster_uid.to_owned(),
         control_plane_endpoint: endpoint(wanted),

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+/// Letters of the secret part.
+const SECRET: usize = 16;
 
 /// A token.
 #[derive(Debug, Clone)]
@@ -21,17 +23,28 @@ impl Token {
     /// The token of a machine's request. Its id follows from both, so that no token is ever left behind unknown; its secret
     /// comes from the system's random numbers each time.
     pub(crate) fn of(machine_uid: &str, requested_at: Timestamp) -> Self {
-        let hash = Sha256::digest(format!("{machine_uid}/{requested_at}").as_bytes());
-        let letter = |number: usize| char::from(LETTERS[number % LETTERS.len()]);
-        let id: String = hash
-            .iter()
-            .take(6)
-            .map(|byte| letter(usize::from(*byte)))
-            .collect();
         let mut random = rand::rng();
-        let secret: String = (0..16)
+        let secret: String = (0..SECRET)
             .map(|_| letter(random.random_range(0..LETTERS.len())))
             .collect();
+        Self::with_secret(machine_uid, requested_at, &secret)
+    }
+
+    /// The token of a machine whose data are handed over by its driver and can't be changed afterwards: the same each time, so
+    /// that it can be made to last longer. Its secret follows from a key of the cluster's besides.
+    pub(crate) fn kept(machine_uid: &str, requested_at: Timestamp, key: &Secret<String>) -> Self {
+        // The key in front and the digest of the inner text behind it, as in HMAC (RFC 2104).
+        let inner = Sha256::digest(format!("{}/{machine_uid}/{requested_at}", key.reveal()).as_bytes());
+        let outer = Sha256::new()
+            .chain_update(key.reveal().as_bytes())
+            .chain_update(inner);
+        let secret: String = letters(outer.finalize().as_slice(), SECRET);
+        Self::with_secret(machine_uid, requested_at, &secret)
+    }
+
+    fn with_secret(machine_uid: &str, requested_at: Timestamp, secret: &str) -> Self {
+        let hash = Sha256::digest(format!("{machine_uid}/{requested_at}").as_bytes());
+        let id = letters(hash.as_slice(), 6);
         let whole = Secret::new(format!("{id}.{secret}"));
         Self { id, whole }
     }
@@ -65,6 +78,16 @@ impl Token {
     }
 }
 
+fn letter(number: usize) -> char {
+    char::from(LETTERS[number % LETTERS.len()])
+}
+
+/// The first bytes of a digest as letters.
+fn letters(digest: &[u8], count: usize) -> String {
+    let bytes = digest.iter().take(count);
+    bytes.map(|byte| letter(usize::from(*byte))).collect()
+}
+
 /// RFC 3339 without a fraction, as the token controller reads it.
 pub(crate) fn seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
@@ -82,6 +105,21 @@ mod tests {
         assert_ne!(one.whole, again.whole);
         for other in [Token::of("m-2", at(1)), Token::of("m-1", at(2))] {
             assert_ne!(one.id, other.id);
+        }
+        let key = |text: &str| Secret::new(text.to_owned());
+        let kept = |uid: &str, second, text: &str| Token::kept(uid, at(second), &key(text)).whole;
+        assert_eq!(kept("m-1", 1, "key"), kept("m-1", 1, "key"));
+        assert_eq!(
+            Token::kept("m-1", at(1), &key("key")).id,
+            one.id,
+            "found again by the machine and its request"
+        );
+        for other in [
+            kept("m-2", 1, "key"),
+            kept("m-1", 2, "key"),
+            kept("m-1", 1, "other"),
+        ] {
+            assert_ne!(kept("m-1", 1, "key"), other);
         }
         let (id, secret) = one.whole.reveal().split_once('.').unwrap();
         assert_eq!((id.len(), secret.len()), (6, 16));

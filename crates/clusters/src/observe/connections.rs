@@ -83,7 +83,8 @@ impl Connections {
         snapshot: &mut Snapshot,
         now: Timestamp,
     ) -> Option<Connection> {
-        if !snapshot.may_answer() {
+        // Of a machine that is made with its data no address is known before it runs.
+        if !snapshot.may_answer() || snapshot.etcd_addresses().is_empty() {
             return None;
         }
         let connection = match self.connection(access, snapshot, now).await {

@@ -244,6 +244,17 @@ impl Workload for KubeWorkload {
         .boxed()
     }
 
+    fn set_provider_id(&self, node: String, provider_id: String) -> BoxFuture<'_, Result<(), Failure>> {
+        async move {
+            let api: Api<Node> = Api::all(self.client.clone());
+            let patch = Patch::Merge(json!({ "spec": { "providerID": provider_id } }));
+            let after = limited(api.patch(&node, &PatchParams::default(), &patch)).await?;
+            self.watch.note(&after);
+            Ok(())
+        }
+        .boxed()
+    }
+
     fn delete_node(&self, name: String) -> BoxFuture<'_, Result<(), Failure>> {
         async move {
             let api: Api<Node> = Api::all(self.client.clone());

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use etcd::EtcdView;
-use jiff::Timestamp;
 use kube::ResourceExt;
 use resources::cluster_api::{
     Cluster as CapiCluster, Machine, MachineAddress, MachineDeployment, MachineSet,
@@ -242,7 +241,13 @@ impl Snapshot {
             .provider_status(machine)
             .and_then(|status| status.provider_id.as_ref());
         let by_id = id.and_then(|id| nodes.of_provider(id));
-        by_id.or_else(|| nodes.named(self.address(machine, "Hostname")?))
+        by_id.or_else(|| {
+            let name = match self.is_pushed(machine) {
+                true => machine,
+                false => self.address(machine, "Hostname")?,
+            };
+            nodes.named(name)
+        })
     }
 
     /// The node of a machine, unless it says that it is another machine's.
@@ -250,43 +255,6 @@ impl Snapshot {
         let id = self.provider_status(machine)?.provider_id.as_ref();
         let is_own = |node: &&NodeView| node.provider_id.is_none() || node.provider_id.as_ref() == id;
         self.node(machine).filter(is_own)
-    }
-
-    /// When the installed system of a machine asked for its bootstrap data.
-    pub(crate) fn requested_at(&self, machine: &str) -> Option<Timestamp> {
-        let status = self.provider_status(machine)?;
-        status.bootstrap_requested_at.as_ref().map(|time| time.0)
-    }
-
-    /// Whether another installation of a machine is wanted than the one that its driver has begun last.
-    pub(crate) fn is_wanted_anew(&self, machine: &str) -> bool {
-        let provider = self.provider_machines.get(machine);
-        provider.is_some_and(|provider| provider.is_wanted_anew())
-    }
-
-    /// Whether the installed system has said that it is done with its first boot.
-    pub(crate) fn first_boot_done(&self, machine: &str) -> bool {
-        let status = self.provider_status(machine);
-        status.is_some_and(|status| status.bootstrap_done_at.is_some())
-    }
-
-    /// Whether the installed system needs no bootstrap data any more, because its first boot is done or has failed.
-    pub(crate) fn first_boot_ended(&self, machine: &str) -> bool {
-        let status = self.provider_status(machine);
-        self.first_boot_done(machine) || status.is_some_and(|status| status.bootstrap_failure.is_some())
-    }
-
-    /// Whether bootstrap data was made for this installation of a machine.
-    pub(crate) fn was_given_data(&self, machine: &str) -> bool {
-        let requested_at = self.requested_at(machine);
-        let seen = self.bootstrap.get(machine);
-        requested_at.is_some() && seen.is_some_and(|seen| seen.requested_at == requested_at)
-    }
-
-    /// Whether a machine has joined the cluster. The identity of the machine is noted in its Machine then.
-    pub(crate) fn has_joined(&self, machine: &str) -> bool {
-        let found = self.machines.get(machine);
-        found.is_some_and(|machine| machine.spec.provider_id.is_some())
     }
 
     /// The machine that was given `kubeadm init`.

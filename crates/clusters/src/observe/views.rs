@@ -9,7 +9,8 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
 use kube::{Client, Resource, ResourceExt as _};
 use resources::anywhere::{
-    Cluster, OidcConfig, TinkerbellDatacenterConfig, TinkerbellMachineConfig, TinkerbellTemplateConfig,
+    Cluster, DockerDatacenterConfig, OidcConfig, TinkerbellDatacenterConfig, TinkerbellMachineConfig,
+    TinkerbellTemplateConfig, VSphereDatacenterConfig, VSphereMachineConfig,
 };
 use resources::cluster_api::{Cluster as CapiCluster, Machine, MachineDeployment, MachineSet};
 use resources::gantry::{ControlPlane, Image, Plan, PlanApproval, ProviderCluster, ProviderMachine, Release};
@@ -32,6 +33,9 @@ pub(crate) struct Views {
     pub(crate) machine_configs: View<TinkerbellMachineConfig>,
     pub(crate) templates: View<TinkerbellTemplateConfig>,
     pub(crate) oidc_configs: View<OidcConfig>,
+    pub(crate) docker_datacenters: View<DockerDatacenterConfig>,
+    pub(crate) vsphere_datacenters: View<VSphereDatacenterConfig>,
+    pub(crate) vsphere_machine_configs: View<VSphereMachineConfig>,
     pub(crate) capi_clusters: View<CapiCluster>,
     pub(crate) control_planes: View<ControlPlane>,
     pub(crate) machines: View<Machine>,
@@ -55,6 +59,7 @@ impl Views {
         let wakes = self.wakes.get_or_init(|| wakes).clone();
         let mut tasks = JoinSet::new();
         self.follow_documents(&mut tasks, &client, &wakes);
+        self.follow_virtual_sites(&mut tasks, &client, &wakes);
         self.follow_machines(&mut tasks, &client, &wakes);
         self.follow_secrets(&mut tasks, &client);
         while tasks.join_next().await.is_some() {}
@@ -84,6 +89,21 @@ impl Views {
         self.spawn(tasks, client, wakes, |v| &v.oidc_configs, |_| None, Woken::Users);
         self.spawn(tasks, client, wakes, |v| &v.images, |_| None, Woken::Users);
         self.spawn(tasks, client, wakes, |v| &v.releases, |_| None, Woken::None);
+    }
+
+    /// Where and of what virtual machines are made.
+    fn follow_virtual_sites(self: &Arc<Self>, tasks: &mut JoinSet<()>, client: &Client, wakes: &Wakes) {
+        let woken = Woken::Users;
+        self.spawn(tasks, client, wakes, |v| &v.docker_datacenters, |_| None, woken);
+        self.spawn(tasks, client, wakes, |v| &v.vsphere_datacenters, |_| None, woken);
+        self.spawn(
+            tasks,
+            client,
+            wakes,
+            |v| &v.vsphere_machine_configs,
+            |_| None,
+            woken,
+        );
     }
 
     /// What belongs to one cluster.
@@ -165,6 +185,9 @@ impl Views {
         self.machine_configs.complete().await;
         self.templates.complete().await;
         self.oidc_configs.complete().await;
+        self.docker_datacenters.complete().await;
+        self.vsphere_datacenters.complete().await;
+        self.vsphere_machine_configs.complete().await;
         self.capi_clusters.complete().await;
         self.control_planes.complete().await;
         self.machines.complete().await;

@@ -117,6 +117,8 @@ pub trait Workload: Send + Sync {
         node: String,
         wanted: LabelsAndTaints,
     ) -> BoxFuture<'_, Result<NodeView, Failure>>;
+    /// Notes in a node, which must be there and have none, the identity of its machine.
+    fn set_provider_id(&self, node: String, provider_id: String) -> BoxFuture<'_, Result<(), Failure>>;
     /// Deletes a node.
     fn delete_node(&self, name: String) -> BoxFuture<'_, Result<(), Failure>>;
     /// The Pods that renew certificates.

@@ -254,6 +254,12 @@ impl ControlPlane<'_, '_> {
             self.join(others, Some(gone));
             return;
         }
+        if is_only_member(self.seen, target) && self.pool.plugin.is_some() {
+            let reason = format!(
+                "{name} stays for now: it is the only member of the control plane, and its driver can't make another one"
+            );
+            return self.verdict.block(name, reason);
+        }
         if is_only_member(self.seen, target) && free.is_some() {
             let mut made = self.balance.keep.iter();
             let next = made.find(|member| !member.has_joined()).copied();

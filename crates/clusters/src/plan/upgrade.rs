@@ -143,6 +143,20 @@ fn no_host(pool: &Pool) -> String {
     )
 }
 
+/// Why a member that a plugin driver has made does not go before another one is there: its driver was asked about other machines
+/// last, or it is the only one, whose data no new machine of such a driver can start with.
+fn cannot_go_first(draft: &Draft, pool: &Pool, voters: usize) -> Option<String> {
+    pool.plugin.as_ref()?;
+    match draft.spares.left(&pool.name) {
+        None => Some(format!(
+            "machines of {} are of another revision than is wanted, and stay until their driver says whether it can make others",
+            pool.name
+        )),
+        Some(_) if voters == 1 => Some(no_host(pool)),
+        Some(_) => None,
+    }
+}
+
 /// How many members etcd has, when each of them is a healthy voter on a machine that stays.
 fn voters(seen: &Seen, pool: &Pool, balance: &Balance<'_>) -> Result<usize, String> {
     if let Some(reason) = is_unsettled(seen, pool, balance) {
@@ -195,6 +209,12 @@ fn members(
         }
         if host.is_none() && pool.rollout.unavailable == Some(0) {
             verdict.block(&pool.name, no_host(pool));
+            return (last, false);
+        }
+        if host.is_none()
+            && let Some(why) = cannot_go_first(draft, pool, voters)
+        {
+            verdict.block(&pool.name, why);
             return (last, false);
         }
         draft.upgrades = true;

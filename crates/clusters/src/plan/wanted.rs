@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use cluster_spec::{Cilium, ClusterBundle, selector_terms};
+use cluster_spec::{Cilium, ClusterBundle, Group, GroupMachines};
 use kube::ResourceExt;
 use node_config::AddressHolder;
 use resources::Digest;
 use resources::anywhere::{
     CertBundle, ObjectRef, OsFamily, ProxyConfiguration, RegistryMirrorConfiguration, Taint, User,
 };
-use resources::gantry::{MachineRole, ReleaseSpec, SelectorTerm};
+use resources::gantry::{MachineRole, PluginPool, ReleaseSpec, SelectorTerm};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -26,6 +26,9 @@ pub struct Wanted {
     pub name: String,
     /// Namespace.
     pub namespace: String,
+    /// Name of the driver that makes the machines. It never changes, so it is no part of the digest.
+    #[serde(skip)]
+    pub provider: String,
     /// Address of the API.
     pub endpoint: String,
     /// What holds that address.
@@ -86,7 +89,13 @@ pub struct Pool {
     pub version: String,
     /// Which hardware.
     pub selector: Vec<SelectorTerm>,
-    /// URL of the image.
+    /// What a plugin driver makes; absent on bare metal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<PluginPool>,
+    /// Failure domain that the machines are in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure_domain: Option<String>,
+    /// URL of the image, or the name by which a plugin driver's provider knows it.
     pub image_url: String,
     /// Operating system family of the image.
     pub os_family: String,
@@ -133,6 +142,7 @@ impl Wanted {
                 .cluster
                 .namespace()
                 .unwrap_or_else(|| resources::keys::DEFAULT_NAMESPACE.to_owned()),
+            provider: bundle.provider().to_owned(),
             endpoint: endpoint.map(|endpoint| endpoint.host.clone()).unwrap_or_default(),
             address_holder: holder(bundle, release),
             version: release.patch_version.clone(),
@@ -231,16 +241,15 @@ pub(crate) fn is_minor(release: &ReleaseSpec, minor: &str) -> bool {
 fn pools(bundle: &ClusterBundle, release: &ReleaseSpec, older: Option<&ReleaseSpec>) -> Vec<Pool> {
     let groups = bundle.groups();
     // A group that an autoscaler has left empty may have workers at any moment.
-    let scales = |group: &cluster_spec::Group<'_>| {
+    let scales = |group: &Group<'_>| {
         let bounds = bundle.worker_group(group).and_then(cluster_spec::autoscaling);
         bounds.is_some_and(|bounds| *bounds.end() > 0)
     };
-    let has_workers = |group: &cluster_spec::Group<'_>| {
-        group.role == MachineRole::Worker && (group.count > 0 || scales(group))
-    };
+    let has_workers =
+        |group: &Group<'_>| group.role == MachineRole::Worker && (group.count > 0 || scales(group));
     let no_workers = !groups.iter().any(has_workers);
     // A group of another version than the cluster's is of the older one; the rules see to that.
-    let release_of = |group: &cluster_spec::Group<'_>| {
+    let release_of = |group: &Group<'_>| {
         let older = older.filter(|older| is_minor(older, group.kubernetes_version));
         older.unwrap_or(release)
     };
@@ -250,19 +259,8 @@ fn pools(bundle: &ClusterBundle, release: &ReleaseSpec, older: Option<&ReleaseSp
         .collect()
 }
 
-fn pool(
-    bundle: &ClusterBundle,
-    release: &ReleaseSpec,
-    group: &cluster_spec::Group<'_>,
-    no_workers: bool,
-) -> Pool {
-    let config = group.machine_config;
-    let family = match config.spec.os_family {
-        Some(OsFamily::Debian) => "debian",
-        Some(OsFamily::Ubuntu) => "ubuntu",
-        Some(OsFamily::Redhat) => "redhat",
-        Some(OsFamily::Bottlerocket) | None => "bottlerocket",
-    };
+fn pool(bundle: &ClusterBundle, release: &ReleaseSpec, group: &Group<'_>, no_workers: bool) -> Pool {
+    let family = family(group);
     let taints = match (group.role, group.taints) {
         // Without workers the control plane carries the pods.
         (MachineRole::ControlPlane, None) if no_workers => Some(Vec::new()),
@@ -279,36 +277,46 @@ fn pool(
         bundle.oidc().map(|config| &config.spec),
         cluster_spec::kube_vip_image(&bundle.cluster, release),
     ));
-    let host_os = config.spec.host_os_configuration.as_ref();
+    let host_os = group.host_os();
     let cert_bundles = host_os
         .map(|settings| settings.cert_bundles.as_slice())
         .unwrap_or_default();
     let time = host_os.and_then(|settings| settings.ntp_configuration.as_ref());
-    let image_url = bundle.image_url(config).unwrap_or_default();
-    let template = config.spec.template_ref.as_ref();
+    let image_url = bundle.source_of(group, release).unwrap_or_default();
+    let template_ref = group.metal().and_then(|config| config.spec.template_ref.clone());
+    let template = template_ref.as_ref();
     let template = template.and_then(|template| Some(&bundle.templates.get(&template.name)?.spec));
     let made_of = (
         release,
         image_url,
         family,
-        (&config.spec.template_ref, template),
-        &config.spec.users,
+        (&template_ref, template),
+        group.users(),
         &spec.cluster_network,
         (&spec.proxy_configuration, &spec.registry_mirror_configuration),
         (group.kubelet_configuration, cert_bundles, time),
         of_control_plane,
     );
+    let plugin = bundle.plugin_machine(group).map(|machine| PluginPool {
+        image_url: image_url.to_owned(),
+        machine,
+    });
     Pool {
         name: group.name.to_owned(),
         role: group.role,
         count: group.count,
-        revision: revision(&made_of),
+        revision: match &plugin {
+            None => revision(&made_of),
+            Some(plugin) => revision(&(made_of, &plugin.machine)),
+        },
         version: release.patch_version.clone(),
-        selector: selector_terms(config),
+        selector: group.selector_terms(),
+        plugin,
+        failure_domain: bundle.failure_domain(group).map(|domain| domain.name.clone()),
         image_url: image_url.to_owned(),
         os_family: family.to_owned(),
-        template_ref: config.spec.template_ref.clone(),
-        users: config.spec.users.clone(),
+        template_ref,
+        users: group.users().to_vec(),
         time_servers: time.map(|time| time.servers.clone()).unwrap_or_default(),
         cert_bundles: cert_bundles.to_vec(),
         labels: group.labels.clone(),
@@ -316,6 +324,17 @@ fn pool(
         kubelet: group.kubelet_configuration.cloned(),
         health: HealthLimits::of(bundle, group),
         rollout: RolloutLimits::of(bundle, group),
+    }
+}
+
+/// Operating system family as drivers and node configurations spell it.
+const fn family(group: &Group<'_>) -> &'static str {
+    match (group.machines, group.os_family()) {
+        (GroupMachines::Docker, _) => "docker",
+        (_, Some(OsFamily::Debian)) => "debian",
+        (_, Some(OsFamily::Ubuntu)) => "ubuntu",
+        (_, Some(OsFamily::Redhat)) => "redhat",
+        (_, Some(OsFamily::Bottlerocket) | None) => "bottlerocket",
     }
 }
 
@@ -347,6 +366,8 @@ mod tests {
                 revision: (*revision).to_owned(),
                 version: String::new(),
                 selector: Vec::new(),
+                plugin: None,
+                failure_domain: None,
                 image_url: String::new(),
                 os_family: String::new(),
                 template_ref: None,
@@ -366,6 +387,7 @@ mod tests {
             Wanted {
                 name: String::new(),
                 namespace: String::new(),
+                provider: String::new(),
                 endpoint: String::new(),
                 address_holder: AddressHolder::LoadBalancer,
                 version: String::new(),

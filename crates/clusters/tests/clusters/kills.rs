@@ -26,6 +26,7 @@ use crate::gates::name_gates;
 use crate::group_versions::{IMAGE, catch_up, leave_behind, next};
 use crate::only_member::alone;
 use crate::upgrade::{NEXT_IMAGE, OTHER_IMAGE, use_image};
+use crate::virtual_machines::{apply_docker_cluster, apply_docker_site};
 use crate::world::World;
 
 /// How many writes the second coordinator makes, by those of the first: so that pairs of kills differ.
@@ -75,6 +76,13 @@ const RENEW_THREE: Operation = Operation::new(
     (3, 1),
 );
 
+/// Their machines are made with their data.
+const CREATE_VIRTUAL: Operation = Operation::new(
+    "create virtual machines",
+    |world| apply_docker_cluster(world).boxed(),
+    (1, 1),
+);
+
 const CREATE_THREE: Operation =
     Operation::new("create three members", |world| create(world, 3).boxed(), (3, 1));
 const FIRST_BOOTS: Operation = Operation::new(
@@ -122,6 +130,7 @@ macro_rules! killed_before_every_write {
 
 killed_before_every_write! {
     create_and_delete: documents(), [CREATE, DELETE];
+    create_and_delete_virtual_machines: docker(), [CREATE_VIRTUAL, DELETE];
     scale_workers: made(), [ADD_WORKER, REMOVE_WORKER];
     scale_control_plane: made(), [ADD_MEMBERS, REMOVE_MEMBERS];
     replace_a_worker: made(), [REPLACE_WORKER];
@@ -249,6 +258,13 @@ async fn with_gates(world: impl Future<Output = World>) -> World {
 async fn documents() -> World {
     let world = World::new().await;
     world.apply_configs().await;
+    world
+}
+
+/// Where the containers of a cluster are made.
+async fn docker() -> World {
+    let world = World::new().await;
+    apply_docker_site(&world).await;
     world
 }
 

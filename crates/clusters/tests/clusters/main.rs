@@ -29,6 +29,7 @@ mod restore;
 mod spares;
 mod takeover;
 mod upgrade;
+mod virtual_machines;
 mod worker_groups;
 mod world;
 

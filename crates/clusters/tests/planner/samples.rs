@@ -33,6 +33,8 @@ pub(crate) fn pool(name: &str, role: MachineRole, count: usize) -> Pool {
         revision: "0123456789ab".to_owned(),
         version: VERSION.to_owned(),
         selector: Vec::new(),
+        plugin: None,
+        failure_domain: None,
         image_url: "file:///srv/image.raw.zst".to_owned(),
         os_family: "debian".to_owned(),
         template_ref: None,
@@ -59,6 +61,7 @@ pub(crate) fn wanted(control_planes: usize, workers: &[usize]) -> Wanted {
     Wanted {
         name: CLUSTER.to_owned(),
         namespace: "eksa-system".to_owned(),
+        provider: "metal".to_owned(),
         endpoint: "192.0.2.10".to_owned(),
         address_holder: AddressHolder::Keepalived { router_id: 10 },
         version: VERSION.to_owned(),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cluster_spec::ClusterBundle;
+use cluster_spec::{ClusterBundle, VirtualSite};
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use resources::gantry::{ControlPlane, Release};
@@ -19,7 +19,7 @@ use crate::progress::Screen;
 /// Files of a cluster, and how long they are watched.
 #[derive(Debug, Args)]
 pub(crate) struct ClusterFiles {
-    /// EKS Anywhere YAML: Cluster, TinkerbellDatacenterConfig, TinkerbellMachineConfig.
+    /// EKS Anywhere YAML: Cluster, and the datacenter and machine configurations of its provider.
     #[arg(short = 'f', long = "filename", value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// Hardware to import first.
@@ -107,7 +107,16 @@ pub(crate) async fn apply(client: &Client, checked: &Checked, screen: &mut Scree
         put(client, own.as_deref().unwrap_or(namespace), &secret).await?;
     }
     let bundle = &checked.bundle;
-    put(client, namespace, &bundle.datacenter).await?;
+    match &bundle.virtual_site {
+        None => put(client, namespace, &bundle.datacenter).await?,
+        Some(VirtualSite::Docker(datacenter)) => put(client, namespace, &**datacenter).await?,
+        Some(VirtualSite::VSphere(site)) => {
+            put(client, namespace, &site.datacenter).await?;
+            for config in site.machine_configs.values() {
+                put(client, namespace, config).await?;
+            }
+        }
+    }
     for config in bundle.machine_configs.values() {
         put(client, namespace, config).await?;
     }

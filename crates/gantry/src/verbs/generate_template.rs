@@ -26,6 +26,12 @@ pub(crate) fn run(args: &GenerateTemplateArgs) -> Outcome {
     })?;
     let bundle = cluster_spec::parse(&text, &file, &planned_releases()?)
         .map_err(|problems| Failure::BadInput(problems.to_string()))?;
+    if bundle.virtual_site.is_some() {
+        return Err(Failure::BadInput(format!(
+            "{file}: the machines of driver {} are not installed by a workflow; write the file of a cluster on bare metal",
+            bundle.provider()
+        )));
+    }
     output::text(&render(&bundle));
     Ok(())
 }
@@ -35,7 +41,7 @@ fn render(bundle: &ClusterBundle) -> String {
     let mut seen: Vec<&str> = Vec::new();
     let mut text = String::new();
     for group in bundle.groups() {
-        let config = group.machine_config;
+        let Some(config) = group.metal() else { continue };
         let image = bundle.image_url(config).unwrap_or_default();
         if seen.contains(&image) {
             continue;

@@ -2,7 +2,8 @@
 #   bootstrap.sh init|join|join-control-plane MAC ADDRESS IGNORED-CHECKS
 #   bootstrap.sh restore MAC ADDRESS IGNORED-CHECKS NAME-OF-THE-NODE [older]
 # Makes this system a Kubernetes node with kubeadm; "restore" is "init" with the data of a snapshot of etcd, and "older" says
-# that clients have seen later data than these. Started again it goes on where that is possible, and ends with status
+# that clients have seen later data than these. MAC and ADDRESS are "-" on a machine that was made with this script in its user
+# data: it has those of its way to the network. Started again it goes on where that is possible, and ends with status
 # 100 where a repetition could do harm. The first boot reports each line "gantry-stage: NAME" as the stage that begins.
 set -eu
 what=$1 mac=$2 address=$3 ignored=$4 name=${5-} older=${6-}
@@ -35,12 +36,38 @@ interface() {
     return 1
 }
 
+# Address and interface by which this machine reaches its gateway; the control-plane address, which it may hold, is neither.
+gateway_route() {
+    gateway=$(ip -4 route show default | sed -n '/^default via /{s/^default via \([^ ]*\).*/\1/;p;q;}')
+    [ -n "$gateway" ] && ip -4 -o route get "$gateway"
+}
+
+# Puts its own address into what kubeadm is told.
+locate() {
+    route=$(gateway_route) || return 1
+    nic=$(echo "$route" | sed -n 's/.* dev \([^ ]*\).*/\1/p')
+    address=$(echo "$route" | sed -n 's/.* src \([^ ]*\).*/\1/p')
+    [ -n "$nic" ] && [ -n "$address" ] || return 1
+    sed -i "s/@ADDRESS@/$address/g" "$dir/kubeadm.yaml"
+}
+
+find_network() {
+    if [ "$mac" = - ]; then
+        locate
+    else
+        nic=$(interface)
+    fi
+}
+
 begin network
 tries=0
-until nic=$(interface); do
+until find_network; do
     tries=$((tries + 1))
     if [ "$tries" -gt 60 ]; then
-        echo "no interface with MAC $mac and address $address after 60 s" >&2
+        case $mac in
+        -) echo "no default route after 60 s" >&2 ;;
+        *) echo "no interface with MAC $mac and address $address after 60 s" >&2 ;;
+        esac
         exit 1
     fi
     sleep 1

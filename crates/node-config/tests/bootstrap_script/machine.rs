@@ -182,14 +182,14 @@ impl Machine {
 
     fn output_with_path(&self, what: &str, path: &str) -> Output {
         let _ = fs::remove_file(self.path("calls"));
+        let [mac, address] = match what.ends_with("-found") {
+            true => ["-", "-"],
+            false => ["52:54:00:00:00:01", "192.0.2.11"],
+        };
+        let verb = what.trim_end_matches("-older").trim_end_matches("-found");
         Command::new("/bin/sh")
             .arg(self.path("bootstrap.sh"))
-            .args([
-                what.trim_end_matches("-older"),
-                "52:54:00:00:00:01",
-                "192.0.2.11",
-                "NumCPU",
-            ])
+            .args([verb, mac, address, "NumCPU"])
             .args(what.starts_with("restore").then_some("node-1"))
             .args((what == "restore-older").then_some("older"))
             .env("PATH", path)

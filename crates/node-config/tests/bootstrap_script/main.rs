@@ -4,6 +4,7 @@
 
 mod address;
 mod brought_images;
+mod found;
 mod machine;
 
 use std::fs;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use node_config::{
-    AddressHolder, CaFiles, ClusterSettings, HostNetwork, Images, JoinSecrets, NodeSettings, Profile,
-    RegistryCredentials, System,
+    AddressHolder, CaFiles, ClusterSettings, HostNetwork, Images, JoinSecrets, NodePlace, NodeSettings,
+    Profile, RegistryCredentials, System,
 };
 use resources::Secret;
 use resources::anywhere::{
@@ -107,9 +107,11 @@ pub(crate) fn node_with_settings() -> NodeSettings {
 pub(crate) fn node() -> NodeSettings {
     NodeSettings {
         name: "node-1".to_owned(),
-        ip: "192.0.2.11".parse().unwrap(),
-        mac: "52:54:00:00:00:01".parse().unwrap(),
-        provider_id: "tinkerbell://eksa-system/node-1".to_owned(),
+        place: NodePlace::Known {
+            ip: "192.0.2.11".parse().unwrap(),
+            mac: "52:54:00:00:00:01".parse().unwrap(),
+            provider_id: "tinkerbell://eksa-system/node-1".to_owned(),
+        },
         labels: BTreeMap::from([
             ("rack".to_owned(), "r1".to_owned()),
             ("node-role.kubernetes.io/worker".to_owned(), String::new()),

@@ -8,6 +8,7 @@ mod brought_images;
 mod demo;
 mod machine_settings;
 mod network_node;
+mod pushed;
 mod real_keepalived;
 mod renewal;
 

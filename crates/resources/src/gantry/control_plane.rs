@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ReleaseSpec;
+use super::virtual_documents::VirtualDocuments;
 use crate::anywhere::{
     ClusterSpec, OidcConfigSpec, TinkerbellDatacenterConfigSpec, TinkerbellMachineConfigSpec,
     TinkerbellTemplateConfigSpec,
@@ -240,7 +241,7 @@ pub struct ClusterDocuments {
     pub annotations: BTreeMap<String, String>,
     /// Cluster of `anywhere.eks.amazonaws.com`.
     pub cluster: ClusterSpec,
-    /// TinkerbellDatacenterConfig that the Cluster refers to.
+    /// TinkerbellDatacenterConfig that the Cluster refers to; empty where its machines are virtual.
     pub datacenter: TinkerbellDatacenterConfigSpec,
     /// TinkerbellMachineConfigs by name.
     #[serde(default)]
@@ -251,6 +252,9 @@ pub struct ClusterDocuments {
     /// OIDCConfigs by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub oidc_configs: BTreeMap<String, OidcConfigSpec>,
+    /// Documents of a provider of virtual machines, instead of `datacenter` and `machineConfigs`.
+    #[serde(rename = "virtual", default, skip_serializing_if = "Option::is_none")]
+    pub virtual_site: Option<VirtualDocuments>,
 }
 
 /// Observed state of a control plane.

@@ -396,7 +396,7 @@ pub struct ProviderMachineStatus {
     /// Addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<MachineAddress>,
-    /// When the installed system asked for its bootstrap data.
+    /// When the installed system asked for its bootstrap data, or the driver did that hands them over with the machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap_requested_at: Option<Time>,
     /// What the first boot of the installed system works on, as it said last.

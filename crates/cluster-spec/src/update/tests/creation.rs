@@ -1,15 +1,11 @@
-//! What every field does when a cluster is made: an example of it is taken, or it is refused by its name. The table is also the
-//! page `docs/cluster-fields.md`.
+//! What every field does when a cluster is made: an example of it is taken, or it is refused by its name.
 
-use std::fmt::Write as _;
-
-use super::annotations::ANNOTATIONS_AT_CREATION;
 use super::*;
 use crate::remarks::remarks;
 use crate::rules::validate;
 
 /// What a field does when a cluster is made.
-enum AtCreation {
+pub(super) enum AtCreation {
     /// What it decides, and an example of it.
     Decides(&'static str, &'static str),
     /// It is taken and does nothing, as a remark says; an example of it.
@@ -20,9 +16,9 @@ enum AtCreation {
 
 use AtCreation::{Decides, Nothing, Refused};
 
-type CreationRow = (&'static str, AtCreation);
+pub(super) type CreationRow = (&'static str, AtCreation);
 
-const PEM: &str = r#""-----BEGIN CERTIFICATE-----\nZmFrZQ==\n-----END CERTIFICATE-----\n""#;
+pub(super) const PEM: &str = r#""-----BEGIN CERTIFICATE-----\nZmFrZQ==\n-----END CERTIFICATE-----\n""#;
 const REFERENCE: &str = r#"{"kind": "TinkerbellMachineConfig", "name": "shed-worker"}"#;
 const TAINTS: &str = r#"[{"key": "dedicated", "effect": "PreferNoSchedule"}]"#;
 const HEALTH: &str = r#"{"maxUnhealthy": "50%", "nodeStartupTimeout": "30m0s"}"#;
@@ -336,8 +332,11 @@ const OIDC_CONFIG_AT_CREATION: &[CreationRow] = &[
     ),
 ];
 
-/// The rules of each kind: its name, what its fields do at creation, what becomes of a change, and access to its spec.
-fn kinds() -> [(&'static str, &'static [CreationRow], &'static [Row], Spec); 5] {
+/// The rules of a kind: its name, what its fields do at creation, what becomes of a change, and access to its spec.
+pub(super) type KindOfDocument = (&'static str, &'static [CreationRow], &'static [Row], Spec);
+
+/// Those of bare metal.
+pub(super) fn kinds() -> [KindOfDocument; 5] {
     let [cluster, datacenter, machine_config, template, provider] = specs();
     [
         ("Cluster", CLUSTER_AT_CREATION, CLUSTER, cluster),
@@ -364,7 +363,7 @@ fn kinds() -> [(&'static str, &'static [CreationRow], &'static [Row], Spec); 5] 
 }
 
 /// The bundle with a value in a field, and the field's path as people read it.
-fn with(kind: &str, row: &str, example: &str, (read, write): Spec) -> (ClusterBundle, String) {
+pub(super) fn with(kind: &str, row: &str, example: &str, (read, write): Spec) -> (ClusterBundle, String) {
     let mut bundle = bundle();
     let mut spec = read(&bundle);
     let value = serde_json::from_str(example).unwrap();
@@ -390,7 +389,7 @@ fn with(kind: &str, row: &str, example: &str, (read, write): Spec) -> (ClusterBu
 }
 
 /// What is said of a field, by these violations.
-fn said(found: &[Violation], kind: &str, path: &str) -> Option<String> {
+pub(super) fn said(found: &[Violation], kind: &str, path: &str) -> Option<String> {
     let mut found = found.iter();
     let of_field = found.find(|violation| violation.kind == kind && violation.path.starts_with(path));
     of_field.map(|violation| violation.message.clone())
@@ -421,70 +420,4 @@ fn every_field_does_what_the_table_says_when_a_cluster_is_made() {
             }
         }
     }
-}
-
-/// What becomes of a change, on the page.
-fn later(decision: Decision) -> &'static str {
-    match decision {
-        Decision::CarriedOut => "carried out; machines that work are kept",
-        Decision::RollsOut => "machines are exchanged",
-        Decision::Version => "a later minor version, through each between: machines are exchanged",
-        Decision::GroupVersion => {
-            "a later minor version, up to the cluster's: machines of the group are exchanged; no field means the cluster's"
-        }
-        Decision::NoEffect => "no effect",
-        Decision::Fixed | Decision::NotCarriedOut => "refused",
-    }
-}
-
-/// The page about the fields; `INSTA_UPDATE=always` writes it anew.
-#[test]
-fn the_page_about_the_fields_is_the_table() {
-    let releases = crate::releases::tests::releases(&["v1.35.4"]);
-    let mut page = "# Fields of a cluster's documents\n\n\
-        Every field of EKS Anywhere's documents for bare metal that this version reads: what it decides when a cluster is made, and \
-        what becomes\nof a change of it once the cluster has machines. A field that is not here is unknown, and refused. A test \
-        writes this page from the table that it\nchecks.\n"
-        .to_owned();
-    for (kind, rows, decisions, spec) in kinds() {
-        let _ = write!(
-            page,
-            "\n## {kind}\n\n| field | at creation | a change later |\n|---|---|---|\n"
-        );
-        for ((row, effect), (_, decision)) in rows.iter().zip(decisions) {
-            let at_creation = match effect {
-                Decides(what, _) => (*what).to_owned(),
-                Nothing(example) => {
-                    let (bundle, path) = with(kind, row, example, spec);
-                    said(&remarks(&bundle, &releases), kind, &path).unwrap()
-                }
-                Refused(example) => {
-                    let (bundle, path) = with(kind, row, example, spec);
-                    format!(
-                        "refused: {}",
-                        said(&validate(&bundle, &releases), kind, &path).unwrap()
-                    )
-                }
-            };
-            let name = row.strip_prefix("spec.").unwrap();
-            let _ = writeln!(page, "| `{name}` | {at_creation} | {} |", later(*decision));
-        }
-    }
-    let _ = write!(
-        page,
-        "\n## Annotations of a Cluster\n\nWhat its machines are made from, beside the fields.\n\n\
-         | annotation | at creation | a change later |\n|---|---|---|\n"
-    );
-    for ((key, what, _), (_, decision)) in ANNOTATIONS_AT_CREATION.iter().zip(ANNOTATIONS) {
-        let _ = writeln!(page, "| `{key}` | {what} | {} |", later(*decision));
-    }
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cluster-fields.md");
-    if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
-        std::fs::write(file, &page).unwrap();
-    }
-    let written = std::fs::read_to_string(file).unwrap_or_default();
-    assert!(
-        page == written,
-        "run this test with INSTA_UPDATE=always to write {file} anew"
-    );
 }

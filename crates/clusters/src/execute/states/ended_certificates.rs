@@ -13,6 +13,13 @@ pub(super) fn decide(view: View<'_>) -> Decision {
         // Its certificates go with it.
         return done();
     };
+    if snapshot.is_pushed(machine) {
+        return fail(format!(
+            "{machine}: driver {} can't renew certificates while the system of a machine does not run; replace the machine: \
+             gantry delete machine {machine}",
+            provider.spec.provider
+        ));
+    }
     let Some(number) = snapshot.plan().map(|plan| plan.spec.number) else {
         return view.wait(format!("{machine}: its plan is being read"));
     };

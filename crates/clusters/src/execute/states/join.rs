@@ -5,8 +5,10 @@
 //! has failed is decided by [`first_boot`].
 
 use etcd::{EtcdView, Health};
+use jiff::SignedDuration;
 use node_config::LOAD_BALANCER_STAGE;
-use steps::Step;
+use resources::gantry::ProviderMachinePhase;
+use steps::{Step, later};
 
 use super::first_boot;
 use super::provision::asks;
@@ -14,6 +16,9 @@ use crate::execute::bootstrap::is_over;
 use crate::execute::decision::{Decision, Effect, View, done, fail};
 use crate::execute::labels_and_taints;
 use crate::observe::{ApiSeen, BootstrapSeen, EtcdSeen, NodeView, brings_cni, is_subject, older_unserved};
+
+/// How long before its end the token of a machine is made to last longer that was made with it.
+const PROLONGED_BEFORE: SignedDuration = SignedDuration::from_mins(5);
 
 /// First member, another one, or a worker.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,7 +49,11 @@ pub(super) fn decide(view: View<'_>, how: How) -> Decision {
             return Step::Do(Effect::DeleteNode(machine.to_owned()));
         }
         if node.provider_id.is_none() {
-            return view.wait(format!("{machine}: node {} has no providerID yet", node.name));
+            // Nobody could tell it to a machine that was made with its data.
+            return match provider_id.filter(|_| snapshot.is_pushed(machine)) {
+                Some(_) => Step::Do(Effect::AdoptNode(machine.to_owned())),
+                None => view.wait(format!("{machine}: node {} has no providerID yet", node.name)),
+            };
         }
         return node_seen(view, node, how);
     }
@@ -54,6 +63,9 @@ pub(super) fn decide(view: View<'_>, how: How) -> Decision {
     let seen = snapshot.bootstrap.get(machine);
     if is_stale(view, seen) {
         return deliver(view, how);
+    }
+    if let Some(decision) = being_made(view) {
+        return decision;
     }
     let works = works_on(view, how);
     if how == How::Init
@@ -88,6 +100,18 @@ fn load_balancer(view: View<'_>) -> Option<String> {
     })
 }
 
+/// The wait for a driver that makes the machine with its data.
+fn being_made(view: View<'_>) -> Option<Decision> {
+    let (machine, snapshot) = (view.machine(), view.snapshot);
+    let status = snapshot.provider_status(machine)?;
+    if !snapshot.is_pushed(machine) || status.phase == ProviderMachinePhase::Running {
+        return None;
+    }
+    let reason = status.reason.as_deref().unwrap_or("waits for its driver");
+    let wait = view.wait(format!("{machine}: {reason}"));
+    Some(wait.with_percent(status.percent))
+}
+
 /// What the first boot of the machine works on: what it said last, else what it was given data for.
 fn works_on(view: View<'_>, how: How) -> String {
     let status = view.snapshot.provider_status(view.machine());
@@ -106,7 +130,12 @@ fn is_stale(view: View<'_>, seen: Option<&BootstrapSeen>) -> bool {
     let (machine, snapshot) = (view.machine(), view.snapshot);
     let Some(seen) = seen else { return true };
     let used = snapshot.first_boot_done(machine);
-    seen.requested_at != snapshot.requested_at(machine) || !used && is_over(seen.expires, view.now)
+    // What was handed over can't be changed, so its token is made to last longer before it ends.
+    let until = match snapshot.is_pushed(machine) {
+        true => later(view.now, PROLONGED_BEFORE),
+        false => view.now,
+    };
+    seen.requested_at != snapshot.requested_at(machine) || !used && is_over(seen.expires, until)
 }
 
 /// Whether a node is of an earlier installation of the machine: it is older than the request of this one, which was given

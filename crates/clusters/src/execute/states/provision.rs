@@ -58,6 +58,10 @@ fn begin(view: View<'_>) -> Decision {
     if let Some(first) = waits_for_its_turn(view, pool) {
         return view.wait_for_others(format!("{machine}: {first} chooses its server first"));
     }
+    if pool.plugin.is_some() {
+        // Its driver gets the image.
+        return make(view, &pool.name);
+    }
     match snapshot.images.get(&pool.image_url) {
         None => Step::Do(Effect::MakeImage(pool.image_url.clone())),
         Some(image) => image_ready(view, image, &pool.version).unwrap_or_else(|| make(view, &pool.name)),
@@ -88,7 +92,11 @@ fn waits_for_its_turn(view: View<'_>, pool: &Pool) -> Option<String> {
     }
     let mut undecided = members().filter(|(_, machine)| {
         let status = machine.status.as_ref();
-        !status.is_some_and(|status| status.host.is_some() || status.phase == ProviderMachinePhase::Failed)
+        !status.is_some_and(|status| {
+            // Who asks for data has a host, or takes none away from others.
+            let has_chosen = status.host.is_some() || status.bootstrap_requested_at.is_some();
+            has_chosen || status.phase == ProviderMachinePhase::Failed
+        })
     });
     undecided.next().map(|(name, _)| name.clone())
 }

@@ -31,6 +31,10 @@ pub(super) fn machine(view: View<'_>) -> Decision {
                 Some(_) => view.wait(reason),
             }
         }
+        // What is handed over goes with the driver's object, and nothing would name its token any more.
+        (Some(_), _) if snapshot.is_pushed(name) && snapshot.bootstrap.contains_key(name) => view
+            .mark()
+            .unwrap_or_else(|| Step::Do(Effect::DropBootstrap(name.to_owned()))),
         (Some(_), _) => view
             .mark()
             .unwrap_or_else(|| Step::Do(Effect::RemoveMachine(name.to_owned()))),

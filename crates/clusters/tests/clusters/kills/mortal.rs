@@ -133,6 +133,14 @@ impl Workload for Mortal<dyn Workload> {
         )
     }
 
+    fn set_provider_id(&self, node: String, provider_id: String) -> Answer<'_, ()> {
+        self.answer(
+            self.life.write(),
+            |inner| inner.set_provider_id(node, provider_id),
+            killed(),
+        )
+    }
+
     fn delete_node(&self, name: String) -> Answer<'_, ()> {
         self.answer(self.life.write(), |inner| inner.delete_node(name), killed())
     }

@@ -1,6 +1,6 @@
 //! What is said before a cluster is created about how its control-plane machines prove which machines they are.
 
-use cluster_spec::{ClusterBundle, selector_terms};
+use cluster_spec::ClusterBundle;
 use kube::ResourceExt as _;
 use resources::gantry::{MachineRole, SelectorTerm};
 use resources::tinkerbell::Hardware;
@@ -11,9 +11,7 @@ pub(super) fn remarks(bundle: &ClusterBundle, hardware: &[Hardware]) -> Vec<Stri
     let control_plane = groups
         .iter()
         .find(|group| group.role == MachineRole::ControlPlane);
-    control_plane.map_or_else(Vec::new, |group| {
-        of(&selector_terms(group.machine_config), hardware)
-    })
+    control_plane.map_or_else(Vec::new, |group| of(&group.selector_terms(), hardware))
 }
 
 fn of(terms: &[SelectorTerm], hardware: &[Hardware]) -> Vec<String> {

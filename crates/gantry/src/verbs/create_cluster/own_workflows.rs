@@ -10,8 +10,9 @@ use resources::tinkerbell::Hardware;
 pub(super) fn violations(bundle: &ClusterBundle, hardware: &[Hardware]) -> Vec<Violation> {
     let mut found: Vec<Violation> = Vec::new();
     for group in bundle.groups() {
-        let terms = selector_terms(group.machine_config);
-        let reference = group.machine_config.spec.template_ref.as_ref();
+        let Some(config) = group.metal() else { continue };
+        let terms = selector_terms(config);
+        let reference = config.spec.template_ref.as_ref();
         let own = reference.and_then(|reference| bundle.templates.get(&reference.name));
         let machine = hardware
             .iter()
