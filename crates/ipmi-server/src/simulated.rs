@@ -52,9 +52,11 @@ impl MemoryMachine {
         self.state().ignores = count;
     }
 
-    /// After each power command the state before it is shown so many times.
+    /// After each power command from now on the state before it is shown so many times.
     pub fn lag(&self, reads: u32) {
-        self.state().lag = reads;
+        let mut state = self.state();
+        state.stale = None;
+        state.lag = reads;
     }
 
     /// Whether it is on in truth, whatever its BMC shows.

@@ -19,6 +19,8 @@ use crate::{Connection, Error, Login};
 
 const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
 const TOKEN: &str = "x-auth-token";
+/// A session that is not closed takes a place on the BMC for half an hour.
+const CLOSE_TRIES: u32 = 3;
 
 /// One BMC's origin. Every request that leaves goes to it.
 #[derive(Debug)]
@@ -27,7 +29,17 @@ pub(super) struct Transport {
     verifier: Arc<Verifier>,
     connection: Connection,
     origin: String,
-    session: Mutex<Option<Session>>,
+    session: Mutex<Held>,
+}
+
+/// What requests are authenticated by where sessions are wanted.
+#[derive(Debug, Default)]
+enum Held {
+    #[default]
+    Nothing,
+    Session(Session),
+    /// The BMC opens no session, with this HTTP status: user and password take its place.
+    Refused(u16),
 }
 
 #[derive(Clone)]
@@ -69,7 +81,7 @@ impl Transport {
             verifier,
             connection,
             origin,
-            session: Mutex::new(None),
+            session: Mutex::default(),
         })
     }
 
@@ -143,20 +155,23 @@ impl Transport {
     }
 
     pub(super) async fn close_session(&self) {
-        let Some(Session {
+        let Held::Session(Session {
             token,
             path: Some(path),
-        }) = self.session.lock().await.take()
+        }) = std::mem::take(&mut *self.session.lock().await)
         else {
             return;
         };
-        let request = self
-            .client
-            .delete(format!("{}{path}", self.origin))
-            .header(TOKEN, token);
-        if let Err(error) = request.send().await {
-            tracing::debug!(bmc = %self.connection.host, error = %error, "session left to expire");
+        for _ in 0..CLOSE_TRIES {
+            let url = format!("{}{path}", self.origin);
+            let request = self.client.delete(url).header(TOKEN, token.clone());
+            match request.send().await {
+                Ok(answer) if !answer.status().is_server_error() => return,
+                Err(error) if error.is_timeout() => break,
+                Ok(_) | Err(_) => {}
+            }
         }
+        tracing::debug!(bmc = %self.connection.host, "session left to expire");
     }
 
     /// One request, with one new login if a session has expired.
@@ -185,7 +200,13 @@ impl Transport {
             let answer = self.receive(request, &method, path).await?;
             let status = answer.0.status;
             if status == StatusCode::UNAUTHORIZED && std::mem::take(&mut may_login_again) {
-                self.session.lock().await.take();
+                let held = std::mem::take(&mut *self.session.lock().await);
+                if let Held::Refused(refused) = held {
+                    return Err(Error::NoSession {
+                        host: self.host().to_owned(),
+                        reason: format!("HTTP {refused}, and it takes no basic authentication"),
+                    });
+                }
                 continue;
             }
             return self.accept(answer, &method, path);
@@ -219,7 +240,7 @@ impl Transport {
     async fn authorization(&self) -> Result<(&'static str, HeaderValue), Error> {
         match self.connection.login {
             Login::Basic => Ok(("authorization", self.basic()?)),
-            Login::Session => Ok((TOKEN, self.session().await?)),
+            Login::Session => self.session().await,
         }
     }
 
@@ -240,11 +261,31 @@ impl Transport {
         Ok(value)
     }
 
-    async fn session(&self) -> Result<HeaderValue, Error> {
+    /// The token of the session, which is opened where there is none. A BMC that opens none, as those do whose sessions are
+    /// all taken, gets user and password with each request.
+    async fn session(&self) -> Result<(&'static str, HeaderValue), Error> {
         let mut held = self.session.lock().await;
-        if let Some(session) = &*held {
-            return Ok(session.token.clone());
+        match &*held {
+            Held::Session(session) => return Ok((TOKEN, session.token.clone())),
+            Held::Refused(_) => return Ok(("authorization", self.basic()?)),
+            Held::Nothing => {}
         }
+        match self.open_session().await {
+            Ok(session) => {
+                let token = session.token.clone();
+                *held = Held::Session(session);
+                Ok((TOKEN, token))
+            }
+            Err(Error::Status { status, .. }) => {
+                tracing::debug!(bmc = %self.host(), status, "no session is opened: basic authentication instead");
+                *held = Held::Refused(status);
+                Ok(("authorization", self.basic()?))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn open_session(&self) -> Result<Session, Error> {
         let login = json!({
             "UserName": self.connection.username,
             "Password": self.connection.password.reveal(),
@@ -263,11 +304,7 @@ impl Transport {
         token.set_sensitive(true);
         // A location elsewhere is not followed; that session then ends by the BMC's own timeout.
         let path = response.location.and_then(|location| self.local(&location).ok());
-        *held = Some(Session {
-            token: token.clone(),
-            path,
-        });
-        Ok(token)
+        Ok(Session { token, path })
     }
 
     async fn receive(

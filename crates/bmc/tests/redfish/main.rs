@@ -287,3 +287,36 @@ async fn sessions_are_opened_renewed_and_closed() {
         2
     );
 }
+
+#[tokio::test]
+async fn a_bmc_whose_sessions_are_taken_gets_user_and_password() {
+    for takes_basic in [true, false] {
+        let fake = FakeBmc::start(move |line, seen| match line {
+            "POST /redfish/v1/SessionService/Sessions" => Some(status(503)),
+            _ if seen.last()?.basic && takes_basic => good(line, nothing()),
+            _ => Some(status(401)),
+        })
+        .await;
+        let client = Redfish::new(Connection {
+            login: Login::Session,
+            ..fake.connection()
+        })
+        .unwrap();
+        let shown = client.power_state().await;
+        if takes_basic {
+            assert_eq!(shown.unwrap(), PowerState::Off);
+        } else {
+            // The user may be right: it is tried again later.
+            let error = shown.unwrap_err();
+            assert!(
+                matches!(&error, Error::NoSession { .. }) && error.retryable(),
+                "{error}"
+            );
+        }
+        client.close().await;
+        let lines = fake.lines();
+        let logins = lines.iter().filter(|line| line.starts_with("POST")).count();
+        assert_eq!(logins, 1, "{lines:?}");
+        assert!(!lines.iter().any(|line| line.starts_with("DELETE")));
+    }
+}

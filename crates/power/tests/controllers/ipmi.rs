@@ -9,6 +9,10 @@ use super::*;
 const PASSWORD: &str = fake_bmc::PASSWORD;
 
 pub(crate) async fn bmc() -> SimulatedBmc {
+    bmc_with(Profile::default()).await
+}
+
+pub(crate) async fn bmc_with(profile: Profile) -> SimulatedBmc {
     let account = Account {
         name: "ops".to_owned(),
         password: Sealed::new(PASSWORD.to_owned()),
@@ -21,9 +25,7 @@ pub(crate) async fn bmc() -> SimulatedBmc {
             ..ProductInfo::default()
         },
     };
-    SimulatedBmc::start(account, Profile::default(), identity)
-        .await
-        .unwrap()
+    SimulatedBmc::start(account, profile, identity).await.unwrap()
 }
 
 /// A TCP port that refuses connections.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod fake_bmc;
+mod fault_matrix;
 mod growth;
 mod hardware;
 mod ipmi;
@@ -24,6 +25,13 @@ use tokio_util::sync::CancellationToken;
 
 const NAMESPACE: &str = "default";
 
+fn options() -> PowerOptions {
+    PowerOptions {
+        poll: Duration::from_secs(3600),
+        ..PowerOptions::default()
+    }
+}
+
 struct Site {
     api: sim::Site,
     /// What the controllers ask of the API.
@@ -38,18 +46,21 @@ impl Site {
     }
 
     fn on(api: sim::Site) -> Self {
-        let (client, traffic) = api.counted_client();
-        let cancel = CancellationToken::new();
-        let options = PowerOptions {
-            poll: Duration::from_secs(3600),
-            ..PowerOptions::default()
-        };
-        let controllers = tokio::spawn(power::run(client, options, cancel.clone()));
+        let mut site = Self::without_controllers(api);
+        let (client, traffic) = site.api.counted_client();
+        site.traffic = traffic;
+        site.controllers = tokio::spawn(power::run(client, options(), site.cancel.clone()));
+        site
+    }
+
+    /// The API alone.
+    fn without_controllers(api: sim::Site) -> Self {
+        let (_, traffic) = api.counted_client();
         Self {
             api,
             traffic,
-            cancel,
-            controllers,
+            cancel: CancellationToken::new(),
+            controllers: tokio::spawn(std::future::ready(())),
         }
     }
 
