@@ -30,7 +30,7 @@ pub(crate) fn is_equal(rack: &Rack, members: usize) -> anyhow::Result<()> {
             .enable_all()
             .build()?;
         let etcd = TlsEtcdConnector.connect(access)?;
-        Ok(runtime.block_on(etcd.hash_kv())?)
+        Ok(runtime.block_on(etcd.hash_kv(None))?)
     });
     let view = asked
         .join()
