@@ -234,7 +234,7 @@ fn one_fault_is_one_problem_at_its_field() {
             "flannel: {}",
             "kindnetd: {}",
             "cniConfig.kindnetd",
-            "only supported on Docker",
+            "kindnetd is not installed by this version",
         ),
         (
             "flannel: {}",
@@ -392,7 +392,7 @@ fn files_that_are_no_cluster() {
         ("kind: Cluster\n", "apiVersion \"\" of Cluster"),
         (
             "apiVersion: anywhere.eks.amazonaws.com/v1alpha1\nkind: SnowIPPool\n",
-            "kind SnowIPPool is not carried out",
+            "kind SnowIPPool needs driver snow",
         ),
         (
             "apiVersion: anywhere.eks.amazonaws.com/v1alpha1\nkind: FluxConfig\n",
