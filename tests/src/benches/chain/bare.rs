@@ -15,7 +15,7 @@ use bmc::{Bmc as _, BootDevice, BootMode, BootOverride, Connection, PowerAction,
 use jiff::{SignedDuration, Timestamp};
 use lab::{MachinePlan, Role, UpOptions};
 use node_config::{
-    AddressHolder, BootstrapDocument, CaFiles, ClusterSettings, HostNetwork, Images, JoinSecrets,
+    AddressHolder, BootstrapDocument, CaFiles, ClusterSettings, HostNetwork, Images, JoinSecrets, NodePlace,
     NodeSettings, Profile, install,
 };
 use pki::{ClusterPki, Validity};
@@ -290,9 +290,11 @@ impl Inputs {
     fn document(&self, machine: &MachinePlan) -> anyhow::Result<BootstrapDocument> {
         let node = NodeSettings {
             name: machine.name.clone(),
-            ip: machine.ip,
-            mac: machine.boot_mac,
-            provider_id: format!("tinkerbell://eksa-system/{}", machine.name),
+            place: NodePlace::Known {
+                ip: machine.ip,
+                mac: machine.boot_mac,
+                provider_id: format!("tinkerbell://eksa-system/{}", machine.name),
+            },
             labels: BTreeMap::new(),
             taints: None,
             kubelet: None,
