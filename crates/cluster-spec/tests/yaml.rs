@@ -268,9 +268,9 @@ fn one_fault_is_one_problem_at_its_field() {
         ),
         (
             "kind: TinkerbellDatacenterConfig\n    name: demo",
-            "kind: VSphereDatacenterConfig\n    name: demo",
+            "kind: AWSDatacenterConfig\n    name: demo",
             "datacenterRef.kind",
-            "not a datacenter",
+            "is no datacenter that is known here",
         ),
         (
             "    kind: TinkerbellDatacenterConfig\n    name: demo",
