@@ -26,6 +26,7 @@ mod successions;
 mod tape;
 mod upgrade_order;
 mod upgrades;
+mod vsphere_changes;
 
 /// The one of the program: musl's takes a tenth of the time here.
 #[global_allocator]

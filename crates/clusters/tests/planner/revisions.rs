@@ -16,6 +16,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::vsphere_changes;
+
 /// The page that says of each field what becomes of its change; cluster-spec writes it from the table that it carries out.
 const PAGE: &str = include_str!("../../../../docs/cluster-fields.md");
 
@@ -76,12 +78,12 @@ fn provider(bundle: &mut ClusterBundle) -> &mut OidcConfigSpec {
     &mut bundle.oidc_configs.get_mut("login").unwrap().spec
 }
 
-fn parsed<T: DeserializeOwned>(value: Value) -> T {
+pub(crate) fn parsed<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap()
 }
 
 /// A change of a field, and the pools whose machines are made of it.
-type Change = (
+pub(crate) type Change = (
     &'static str,
     &'static str,
     fn(&mut ClusterBundle),
@@ -245,8 +247,11 @@ fn json_of(value: &impl Serialize) -> Value {
 
 #[test]
 fn what_is_rolled_out_is_part_of_what_machines_are_made_of() {
-    let named: BTreeSet<(String, String)> = CHANGES
+    let all = [CHANGES, vsphere_changes::CHANGES];
+    let named: BTreeSet<(String, String)> = all
         .iter()
+        .copied()
+        .flatten()
         .map(|(kind, field, ..)| ((*kind).to_owned(), (*field).to_owned()))
         .collect();
     assert_eq!(
@@ -254,14 +259,19 @@ fn what_is_rolled_out_is_part_of_what_machines_are_made_of() {
         rolled_out(),
         "one change for each field that is rolled out"
     );
-    let (old, release) = (base(), release().spec);
+    check(&base(), CHANGES);
+    check(&vsphere_changes::base(), vsphere_changes::CHANGES);
+}
+
+fn check(old: &ClusterBundle, changes: &[Change]) {
+    let release = release().spec;
     let revisions = |bundle: &ClusterBundle| Wanted::new(bundle, &release, None).revisions();
-    let before: BTreeMap<String, String> = revisions(&old);
-    for (kind, field, change, pools) in CHANGES {
+    let before: BTreeMap<String, String> = revisions(old);
+    for (kind, field, change, pools) in changes {
         let mut new = old.clone();
         change(&mut new);
         let new = with_defaults(new);
-        let compared = update(&old, &new, &[]);
+        let compared = update(old, &new, &[]);
         let (of_kind, wanted_path) = match *kind {
             ANNOTATION => ("Cluster", format!("metadata.annotations[{field}]")),
             kind => (kind, format!("spec.{field}")),
