@@ -122,10 +122,7 @@ fn may_exchange(draft: &Draft, seen: &Seen, pool: &Pool, balance: &Balance<'_>) 
     // Where another one has come already, as before a pause, one of another revision can go without a host that is free.
     let has_come = balance.keep.len() > pool.count;
     match draft.spares.left(&pool.name) {
-        None => Err(format!(
-            "machines of {} are of another revision than is wanted, and stay until their driver says which hosts are free",
-            pool.name
-        )),
+        None => Err(unknown_hosts(pool)),
         Some(free)
             if pool.rollout.unavailable == Some(0) && !has_come && (free == 0 || pool.rollout.surge == 0) =>
         {
@@ -133,6 +130,13 @@ fn may_exchange(draft: &Draft, seen: &Seen, pool: &Pool, balance: &Balance<'_>) 
         }
         Some(_) => Ok(()),
     }
+}
+
+fn unknown_hosts(pool: &Pool) -> String {
+    format!(
+        "machines of {} are of another revision than is wanted, and stay until their driver says which hosts are free",
+        pool.name
+    )
 }
 
 fn no_host(pool: &Pool) -> String {
@@ -143,16 +147,12 @@ fn no_host(pool: &Pool) -> String {
     )
 }
 
-/// Why a member that a plugin driver has made does not go before another one is there: its driver was asked about other machines
-/// last, or it is the only one, whose data no new machine of such a driver can start with.
+/// Why a member does not go before another one is there: nobody knows yet whether a host is free for that, or it is the only one
+/// and was made by a plugin driver, whose machines can't start with the data of another.
 fn cannot_go_first(draft: &Draft, pool: &Pool, voters: usize) -> Option<String> {
-    pool.plugin.as_ref()?;
     match draft.spares.left(&pool.name) {
-        None => Some(format!(
-            "machines of {} are of another revision than is wanted, and stay until their driver says whether it can make others",
-            pool.name
-        )),
-        Some(_) if voters == 1 => Some(no_host(pool)),
+        None => Some(unknown_hosts(pool)),
+        Some(_) if pool.plugin.is_some() && voters == 1 => Some(no_host(pool)),
         Some(_) => None,
     }
 }

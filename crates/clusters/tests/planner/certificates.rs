@@ -162,6 +162,7 @@ const CASES: &[Case] = &[
             "RenewCertificates cp-0",
             "RenewCertificates cp-1",
             "RenewCertificates cp-2",
+            "blocked cp",
             "blocked md-0",
         ],
     },

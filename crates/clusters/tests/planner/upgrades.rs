@@ -135,6 +135,12 @@ const CASES: &[Case] = &[
         ],
     },
     Case {
+        name: "the only member is not stopped while nobody says which hosts are free",
+        wanted: (1, 1),
+        change: |_, seen| seen.free.clear(),
+        said: &["blocked cp"],
+    },
+    Case {
         name: "the only member stays where none may be missing",
         wanted: (1, 0),
         change: |wanted, _| wanted.pools[0].rollout.unavailable = Some(0),
