@@ -1,7 +1,7 @@
 //! Story `ended-certificates`: the only member of a control plane gets certificates that count for a quarter of an hour, by its own
-//! kubeadm, and they end. The appliance sees it, proposes to renew them in the installer, and does nothing before that is approved.
-//! Then the member starts the installer and its system again: both ports show certificates for a year, the worker was left alone,
-//! and nothing that was acknowledged before is missing.
+//! kubeadm, and they end while the appliance is off, which would renew them in time. The appliance sees it when it starts, proposes
+//! to renew them in the installer, and does nothing before that is approved. Then the member starts the installer and its system
+//! again: both ports show certificates for a year, the worker was left alone, and nothing that was acknowledged before is missing.
 
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ async fn repaired(rack: &mut Rack) -> anyhow::Result<()> {
     let (plan, worker_plan) = (plan_of(&server)?, plan_of(&other)?);
     let boot = boot_id(rack, &worker_plan.name)?;
 
+    // It would renew them before they end.
+    rack.end_appliance()?;
     let writer = OutsideWriter::begin(rack.cluster_client(), "before");
     shortened(rack, &plan.name)?;
     until("both ports show short certificates", LONGEST, || async {
@@ -68,9 +70,14 @@ async fn repaired(rack: &mut Rack) -> anyhow::Result<()> {
     let before = ends(rack, &plan)?;
     println!("{member} on {server} shows certificates until {before:?}");
 
+    until("the certificates have ended", LONGEST, || async {
+        let now = Timestamp::now().as_second();
+        let ended = before.iter().all(|end| *end <= now);
+        ended.then_some(()).ok_or_else(|| format!("{before:?} at {now}"))
+    })
+    .await?;
+    rack.serve().await?;
     explained(rack, "gantry approve").await?;
-    let now = Timestamp::now().as_second();
-    ensure!(before.iter().any(|end| *end <= now), "{before:?} at {now}");
     let attempt = attempt(rack, &server)?;
     approved(rack).await?;
     let after = settled(rack, "certificates renewed in the installer", |now| {
