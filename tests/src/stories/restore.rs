@@ -1,6 +1,6 @@
-//! Story `restore`: a cluster of one member and one worker loses the member's machine for good. Its control plane starts with a
-//! snapshot, with which a drill has rehearsed that, on another server: what was written before the snapshot is there, what came
-//! later is not, and the worker stays.
+//! Story `restore`: a cluster of one member and one worker loses the power of its member's machine. Its control plane starts with a
+//! snapshot, with which a drill has rehearsed that, on a server that is installed anew: what was written before the snapshot is
+//! there, what came later is not, and the worker stays.
 
 use anyhow::ensure;
 use lab::UpOptions;
