@@ -33,10 +33,8 @@ impl Wanted<'_> {
     /// Has the container be there.
     pub(crate) async fn container(&self, daemon: &Daemon, images: &Images) -> Result<Creation, Fault> {
         let machine = Machine::read(self.spec, "/spec")?;
-        match find(daemon, self.owner).await? {
-            Found::Ours(container) => return Ok(Creation::There(container)),
-            Found::Foreign => return Err(foreign(self.owner)),
-            Found::Nothing => {}
+        if let Some(container) = find(daemon, self.owner).await?.ours(self.owner)? {
+            return Ok(Creation::There(container));
         }
         let (name, field) = machine.network(self.scope);
         // The daemon itself misses a network only when it starts the container.

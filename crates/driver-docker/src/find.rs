@@ -16,6 +16,20 @@ pub(crate) enum Found {
     Nothing,
 }
 
+impl Found {
+    /// The machine, where there is one.
+    ///
+    /// # Errors
+    /// When somebody else has its name.
+    pub(crate) fn ours(self, owner: &Owner) -> Result<Option<Box<Container>>, Fault> {
+        match self {
+            Self::Ours(container) => Ok(Some(container)),
+            Self::Nothing => Ok(None),
+            Self::Foreign => Err(foreign(owner)),
+        }
+    }
+}
+
 /// Looks for the mark, then for the name. The machine may come between the two questions.
 pub(crate) async fn find(daemon: &Daemon, owner: &Owner) -> Result<Found, Fault> {
     let marked = daemon.labelled(&labels(owner)).await?;

@@ -11,7 +11,7 @@ use driver::v1::{
 
 use crate::creation::{Creation, Wanted, look, pulling, start};
 use crate::daemon::{Container, Daemon, Reached, State, Versions};
-use crate::find::{Found, find, foreign};
+use crate::find::{Found, find};
 use crate::images::Images;
 use crate::marks::{CLUSTER_UID, INSTALLATION};
 use crate::scope::ScopeConfig;
@@ -164,10 +164,8 @@ impl Provider for DockerDriver {
         let owner = owner(request.owner.as_ref())?;
         let _turn = self.turns.take(&machine_key(owner)).await;
         let (_, daemon) = self.open(request.scope.as_ref()).await?;
-        let container = match find(&daemon, owner).await? {
-            Found::Ours(container) => container,
-            Found::Foreign => return Err(foreign(owner)),
-            Found::Nothing => return Ok(status::absent(owner, Phase::Absent)),
+        let Some(container) = find(&daemon, owner).await?.ours(owner)? else {
+            return Ok(status::absent(owner, Phase::Absent));
         };
         let aim = match request.power() {
             Power::On => {
@@ -195,10 +193,8 @@ impl Provider for DockerDriver {
         let owner = owner(request.owner.as_ref())?;
         let _turn = self.turns.take(&machine_key(owner)).await;
         let (_, daemon) = self.open(request.scope.as_ref()).await?;
-        let container = match find(&daemon, owner).await? {
-            Found::Ours(container) => container,
-            Found::Foreign => return Err(foreign(owner)),
-            Found::Nothing => return Ok(status::absent(owner, Phase::Deleted)),
+        let Some(container) = find(&daemon, owner).await?.ours(owner)? else {
+            return Ok(status::absent(owner, Phase::Deleted));
         };
         if !request.force && is_on(&container) {
             // What does not stop is removed all the same.
