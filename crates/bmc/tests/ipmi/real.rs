@@ -98,26 +98,31 @@ async fn run(program: &str, arguments: &[&str]) -> String {
     text
 }
 
+/// What ipmitool is told to reach a BMC.
+fn ipmitool<'a>(suite: &'a str, port: &'a str) -> [&'a str; 12] {
+    [
+        "-I",
+        "lanplus",
+        "-C",
+        suite,
+        "-H",
+        "127.0.0.1",
+        "-p",
+        port,
+        "-U",
+        USER,
+        "-P",
+        PASSWORD,
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn real_ipmitool_drives_our_server() {
     for suite in ["3", "17"] {
         let bmc = Bmc::start(Profile::default()).await;
         let port = bmc.port.to_string();
         let tool = async |words: &[&str]| {
-            let fixed = [
-                "-I",
-                "lanplus",
-                "-C",
-                suite,
-                "-H",
-                "127.0.0.1",
-                "-p",
-                &port,
-                "-U",
-                USER,
-                "-P",
-                PASSWORD,
-            ];
+            let fixed = ipmitool(suite, &port);
             run("ipmitool", &[&fixed, words].concat()).await
         };
         assert_eq!(
@@ -253,20 +258,7 @@ async fn real_ipmitool_computes_the_same_values() {
     let ours = client.report(ReportKind::Sensors).await.unwrap().sensors;
     client.close().await;
     let port = bmc.port.to_string();
-    let fixed = [
-        "-I",
-        "lanplus",
-        "-C",
-        "17",
-        "-H",
-        "127.0.0.1",
-        "-p",
-        &port,
-        "-U",
-        USER,
-        "-P",
-        PASSWORD,
-    ];
+    let fixed = ipmitool("17", &port);
     let shown = run(
         "ipmitool",
         &[fixed.as_slice(), &["-c", "sdr", "list", "full"]].concat(),
